@@ -1,0 +1,48 @@
+"""flowplane looks inside deep networks: what each layer knows, and how each layer moves its data.
+
+Every public name is imported when it is first used, so that `import flowplane` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+#: Where each public name lives; a name without a colon is a module.
+_PUBLIC = {
+    "Binned": "flowplane.information.binned:Binned",
+    "Recording": "flowplane.recording:Recording",
+    "errors": "flowplane.errors",
+    "information_plane": "flowplane.analysis.plane:information_plane",
+    "open": "flowplane.recording:open_recording",
+    "plot": "flowplane.plot",
+    "tasks": "flowplane.tasks",
+    "train": "flowplane.ensemble:train",
+}
+
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+
+if TYPE_CHECKING:
+    from flowplane import errors, plot, tasks
+    from flowplane.analysis.plane import information_plane
+    from flowplane.ensemble import train
+    from flowplane.information.binned import Binned
+    from flowplane.recording import Recording
+    from flowplane.recording import open_recording as open
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'flowplane' has no attribute {name!r}")
+    module, _, attribute = _PUBLIC[name].partition(":")
+    value = import_module(module)
+    if attribute:
+        value = getattr(value, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,58 @@
+"""The public edge of every numeric function: NumPy arrays, torch tensors and DataArrays in, checked tensors out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from flowplane.errors import InputError, Text
+
+__all__ = ["ArrayLike", "as_tensor", "batch_dims", "require_finite"]
+
+ArrayLike = np.ndarray | Tensor | xr.DataArray
+
+
+def as_tensor(name: str, value: Any) -> Tensor:
+    """`value` as a tensor: a tensor stays on its device, everything else becomes a CPU tensor, without a copy if possible.
+
+    Raises:
+        InputError: `value` is not an array of numbers.
+    """
+    if isinstance(value, Tensor):
+        return value.detach()
+    array = np.asarray(value.values if isinstance(value, xr.DataArray) else value)
+    if array.dtype.kind not in "biuf":
+        raise InputError(name, Text(f"an array of {array.dtype}"), "an array of numbers")
+    if array.dtype in (np.uint16, np.uint32, np.uint64):
+        array = array.astype(np.int64)
+    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
+        array = array.copy()
+    return torch.from_numpy(np.ascontiguousarray(array) if array.dtype.byteorder == ">" else array)
+
+
+def require_finite(name: str, value: Tensor) -> None:
+    """Raise InputError if `value` holds NaN or infinity, saying how many."""
+    if value.is_floating_point():
+        # NaN and infinities survive a sum, so one pass without a temporary settles the usual case
+        if bool(torch.isfinite(value.sum(dtype=torch.float64))):
+            return
+        bad = int((~torch.isfinite(value)).sum())
+        if bad:
+            raise InputError(name, Text(f"{bad} values that are NaN or infinite"), "finite numbers")
+
+
+def batch_dims(value: Any, batch: int) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Names and coordinates of the `batch` leading dimensions: a DataArray's own, `batch` or `batch_0, …` otherwise."""
+    if isinstance(value, xr.DataArray):
+        dims = tuple(str(dim) for dim in value.dims[:batch])
+        coords = {
+            name: coord for name, coord in value.coords.items() if set(coord.dims) <= set(dims) and coord.size < 1 << 20
+        }
+        return dims, coords
+    if batch == 1:
+        return ("batch",), {}
+    return tuple(f"batch_{axis}" for axis in range(batch)), {}

@@ -1,0 +1,31 @@
+"""When snapshots are taken."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["log_spaced"]
+
+
+def log_spaced(total: int, snapshots: int) -> np.ndarray:
+    """Exactly min(snapshots, total + 1) distinct epochs from 0 to `total`, both included, evenly spaced in log(epoch).
+
+    Where neighbours would round to the same epoch the next free one is taken, and the rest is spread anew.
+
+    Example:
+        >>> log_spaced(8000, 8).tolist()
+        [0, 1, 4, 20, 89, 400, 1789, 8000]
+        >>> log_spaced(3, 100).tolist()
+        [0, 1, 2, 3]
+    """
+    count = min(snapshots, total + 1)
+    epochs = [0]
+    if count > 2:
+        epochs.append(1)
+    while len(epochs) < count - 1:
+        remaining = count - len(epochs)
+        last = epochs[-1]
+        epochs.append(max(last + 1, round(last * (total / last) ** (1 / remaining))))
+    if total > 0:
+        epochs.append(total)
+    return np.array(epochs, dtype=np.int64)

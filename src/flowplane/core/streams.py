@@ -1,0 +1,31 @@
+"""One seed, one random stream a replica and purpose.
+
+Replica k draws from its own streams, so that its weights, split and batch order are the same whatever the number of
+replicas is, and drawing more of one thing never moves another.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["LABELS", "ORDER", "SPLIT", "WEIGHTS", "generator", "stream_key"]
+
+WEIGHTS, SPLIT, ORDER, LABELS = range(4)
+
+
+def generator(seed: int, replica: int, purpose: int) -> np.random.Generator:
+    """The generator of one replica for one purpose.
+
+    Example:
+        >>> float(generator(0, 3, WEIGHTS).random()) == float(generator(0, 3, WEIGHTS).random())
+        True
+        >>> float(generator(0, 3, WEIGHTS).random()) == float(generator(0, 3, SPLIT).random())
+        False
+    """
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(replica, purpose))))
+
+
+def stream_key(seed: int, replica: int, purpose: int) -> np.uint64:
+    """A 64-bit key for a counter-based stream, such as the batch order: with an epoch it names one shuffle, so that the
+    key is the whole state of the generator and resuming needs nothing else."""
+    return np.random.SeedSequence(seed, spawn_key=(replica, purpose)).generate_state(1, np.uint64)[0]

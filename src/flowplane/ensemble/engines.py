@@ -1,0 +1,123 @@
+"""The two ways to train: the fused loop on a CPU, and PyTorch for everything else and for the GPU.
+
+Both take the same steps on the same batches, so that their training curves agree within float tolerance.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float
+
+from flowplane.core.network import Network
+from flowplane.ensemble.configuration import Configuration, Problem, cores
+
+__all__ = ["FUSED_WIDTH", "Engine", "FusedEngine", "Progress", "weight_norms"]
+
+#: The widest layer, inputs included, for which the fused loop beats a library's matrix products on a CPU.
+FUSED_WIDTH = 64
+
+Progress = Callable[[float], None]
+
+
+class Engine(Protocol):
+    """Trains all replicas; holds their packed weights and optimiser moments between calls."""
+
+    def evaluate(self) -> Float[np.ndarray, "replica 4"]:
+        """Train loss, train accuracy, test loss, test accuracy of the weights as they are."""
+        ...
+
+    def advance(
+        self, epoch: int, count: int, progress: Progress
+    ) -> tuple[Float[np.ndarray, "replica train_epoch 4"], Float[np.ndarray, "replica layer 3"]]:
+        """Train for the `count` epochs after `epoch`: metrics after each, gradient statistics of the last (B5).
+
+        `progress` is called with the number of replica-epochs done. A KeyboardInterrupt leaves the engine unusable.
+        """
+        ...
+
+    def state(self) -> Float[np.ndarray, "replica 3 parameter"]:
+        """A copy of the weights and the two moments."""
+        ...
+
+
+class FusedEngine:
+    """One replica at a time in `fused.train_replica`, as many replicas side by side as there are processors."""
+
+    def __init__(self, network: Network, problem: Problem, configuration: Configuration, state: np.ndarray) -> None:
+        from flowplane.ensemble import fused
+
+        self._fused = fused
+        self._network = network
+        self._problem = problem
+        self._configuration = configuration
+        self._state = np.array(state, np.float32, order="C")
+        self._sizes = np.array(network.sizes)
+        self._starts = np.array(network.starts)
+        self._inputs = np.ascontiguousarray(problem.inputs.T)
+        self._kind = fused.ACTIVATION_CODES[network.activation]
+
+    def evaluate(self) -> np.ndarray:
+        metrics = np.empty((len(self._state), 4))
+        problem = self._problem
+        for k in range(len(self._state)):
+            self._fused.evaluate_replica(
+                self._state[k, 0], self._sizes, self._starts, self._kind, self._inputs, problem.labels[k],
+                problem.train[k], problem.test[k], metrics[k],
+            )  # fmt: skip
+        return metrics
+
+    def advance(self, epoch: int, count: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+        replicas, layers = len(self._state), len(self._network.layers)
+        metrics = np.empty((replicas, count, 4))
+        statistics = np.empty((replicas, layers, 3), np.float32)
+        stop = threading.Event()
+        with ThreadPoolExecutor(min(cores(), replicas)) as pool:
+            jobs = [pool.submit(self._replica, k, epoch, metrics[k], statistics[k], progress, stop) for k in range(replicas)]
+            try:
+                for job in wait(jobs, return_when=FIRST_EXCEPTION).done:
+                    job.result()
+            except BaseException:
+                stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        statistics[:, :, 2] = weight_norms(self._network, self._state[:, 0])
+        return metrics, statistics
+
+    def _replica(self, k: int, epoch: int, metrics: np.ndarray, statistics: np.ndarray, progress: Progress,
+                 stop: threading.Event) -> None:  # fmt: skip
+        problem, chosen = self._problem, self._configuration
+        weights, first, second = self._state[k]
+        drift, diffusion = np.empty(len(statistics)), np.empty(len(statistics))
+        step = self._epochs_per_call()
+        for done in range(0, len(metrics), step):
+            if stop.is_set():
+                return
+            part = metrics[done : done + step]
+            self._fused.train_replica(
+                weights, first, second, self._sizes, self._starts, self._kind, chosen.optimizer == "adam",
+                chosen.learning_rate, chosen.momentum, self._inputs, problem.labels[k], problem.train[k], problem.test[k],
+                problem.keys[k], chosen.batch_size, chosen.drop_last, epoch + done, part,
+                done + step >= len(metrics), drift, diffusion,
+            )  # fmt: skip
+            progress(len(part))
+        statistics[:, 0] = drift
+        statistics[:, 1] = diffusion
+
+    def _epochs_per_call(self) -> int:
+        """About a fifth of a second, so that Ctrl-C is answered soon."""
+        work = self._network.parameters * (3 * self._problem.train.shape[1] + self._problem.labels.shape[1])
+        return max(1, int(2e9 // work))
+
+    def state(self) -> np.ndarray:
+        return self._state.copy()
+
+
+def weight_norms(network: Network, weights: np.ndarray) -> np.ndarray:
+    """Norm of each layer's weights and biases together, (replica, layer)."""
+    edges = zip(network.starts, network.starts[1:], strict=False)
+    return np.stack([np.linalg.norm(weights[:, start:stop], axis=1) for start, stop in edges], axis=1)

@@ -1,0 +1,65 @@
+"""The exceptions that flowplane raises on purpose."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["InputError", "Interrupted", "MissingRequirement", "unknown"]
+
+
+class InputError(ValueError):
+    """Bad input: the message names the argument, what was found and what is expected.
+
+    Example:
+        >>> raise InputError("train_fraction", 1.5, "a number in (0, 1]")
+        Traceback (most recent call last):
+        ...
+        flowplane.errors.InputError: train_fraction: found 1.5, expected a number in (0, 1]
+    """
+
+    def __init__(self, argument: str, found: object, expected: str) -> None:
+        self.argument = argument
+        self.found = found
+        self.expected = expected
+        super().__init__(f"{argument}: found {_shown(found)}, expected {expected}")
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, object, str]]:
+        return type(self), (self.argument, self.found, self.expected)
+
+
+class MissingRequirement(RuntimeError):
+    """Something outside the project is needed for this and is not there (a browser, an optional package)."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was stopped by Ctrl-C; the message says what is kept, where, and how to resume.
+
+    `recording` is the Recording up to its last committed snapshot.
+    """
+
+    def __init__(self, message: str, recording: object = None) -> None:
+        super().__init__(message)
+        self.recording = recording
+
+
+class Text(str):
+    """A description of what was found, shown in an `InputError` without quotes."""
+
+
+def _shown(found: object) -> str:
+    text = str(found) if isinstance(found, Text) else repr(found)
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def unknown(argument: str, found: object, known: Iterable[str]) -> InputError:
+    """The error for a name that is none of `known`, with the nearest known name first.
+
+    Example:
+        >>> unknown("layer", "layer7", ["layer1", "layer2"]).expected
+        "one of layer1, layer2 (did you mean 'layer2'?)"
+    """
+    names = [str(name) for name in known]
+    near = difflib.get_close_matches(str(found), names, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return InputError(argument, found, f"one of {', '.join(names)}{hint}")
