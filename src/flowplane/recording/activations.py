@@ -15,8 +15,8 @@ from flowplane.core.network import Network
 
 __all__ = ["NetworkActivations", "snapshots_per_block"]
 
-#: Below this many bytes a block of activations stays in cache and is never given back to the system in between.
-BLOCK_BYTES = 1 << 25
+#: Bytes of activations computed together: enough snapshots that the calls themselves cost nothing.
+BLOCK_BYTES = 1 << 27
 
 
 def snapshots_per_block(network: Network, samples: int, memory_budget: int) -> int:

@@ -1,6 +1,7 @@
 """Icechunk and Zarr behind recordings: one atomic commit a snapshot, one writer at a time.
 
-Layout of a recording, format 1. Attributes of the root: `flowplane_format`, `configuration` (JSON). Arrays:
+A recording in a folder is that folder with `writer.lock` and the Icechunk repository `data` in it.
+Layout of the repository, format 1. Attributes of the root: `flowplane_format`, `configuration` (JSON). Arrays:
 
 | array | dimensions | contents |
 |---|---|---|
@@ -38,7 +39,7 @@ FORMAT = 1
 METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 STATISTICS = ("gradient_mean", "gradient_std", "weight_norm")
 BRANCH = "main"
-LOCK = "writer.lock"
+LOCK, DATA = "writer.lock", "data"
 
 icechunk.set_logs_filter("error")  # its note that folders know no concurrent commits: the lock below sees to that
 
@@ -80,7 +81,7 @@ def open_repository(path: Any) -> tuple[icechunk.Repository, str]:
             if _is_unfinished(folder):
                 raise InputError("path", name, f"{wanted}; this one was interrupted before its first snapshot")
             raise InputError("path", name, f"{wanted}; this is something else")
-        repository = icechunk.Repository.open(icechunk.local_filesystem_storage(str(folder)))
+        repository = icechunk.Repository.open(_storage(folder))
     written = _format(repository)
     if written is None:
         raise InputError("path", name, f"{wanted}; this one holds no committed snapshot")
@@ -89,8 +90,12 @@ def open_repository(path: Any) -> tuple[icechunk.Repository, str]:
     return repository, name
 
 
+def _storage(folder: Path) -> icechunk.Storage:
+    return icechunk.local_filesystem_storage(str(folder / DATA))
+
+
 def _is_repository(folder: Path) -> bool:
-    return folder.is_dir() and icechunk.Repository.exists(icechunk.local_filesystem_storage(str(folder)))
+    return (folder / DATA).is_dir() and icechunk.Repository.exists(_storage(folder))
 
 
 def _is_unfinished(folder: Path) -> bool:
@@ -144,7 +149,7 @@ class Writer:
             raise InputError("path", str(folder), "a new path: something that is no recording is there")
         if mode == "resume" and empty:
             raise InputError("path", str(folder), "an existing recording to resume; nothing is there")
-        committed = exists and _format(icechunk.Repository.open(icechunk.local_filesystem_storage(str(folder)))) is not None
+        committed = exists and _format(icechunk.Repository.open(_storage(folder))) is not None
         if mode == "create" and committed:
             expected = "a new path; mode='resume' continues the recording there, mode='overwrite' replaces it"
             raise InputError("path", str(folder), expected)
@@ -156,13 +161,11 @@ class Writer:
             raise InputError("path", str(folder), "a recording that no other process is writing to") from error
         except OSError as error:
             raise InputError("path", str(folder), f"a folder that can be written ({error.strerror})") from error
-        storage = icechunk.local_filesystem_storage(str(folder))
         if mode == "resume" and committed:
-            return icechunk.Repository.open(storage), True
-        for entry in folder.iterdir():  # an overwritten recording, or what an interrupted creation left
-            if entry.name != LOCK:
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        return icechunk.Repository.create(storage), False
+            return icechunk.Repository.open(_storage(folder)), True
+        if (folder / DATA).exists():  # an overwritten recording, or what an interrupted creation left
+            shutil.rmtree(folder / DATA)
+        return icechunk.Repository.create(_storage(folder)), False
 
     def begin(self, configuration: dict[str, Any], task: Task, split: np.ndarray, labels: np.ndarray | None,
               first: Snapshot, layers: int) -> None:  # fmt: skip

@@ -1,0 +1,1 @@
+"""What each layer knows: estimators of mutual information, arrays in, numbers out."""
