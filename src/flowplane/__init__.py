@@ -15,6 +15,7 @@ _PUBLIC = {
     "Binned": "flowplane.information.binned:Binned",
     "Recording": "flowplane.recording:Recording",
     "errors": "flowplane.errors",
+    "experiments": "flowplane.experiments",
     "information_plane": "flowplane.analysis.plane:information_plane",
     "open": "flowplane.recording:open_recording",
     "plot": "flowplane.plot",
@@ -25,7 +26,7 @@ _PUBLIC = {
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
 
 if TYPE_CHECKING:
-    from flowplane import errors, plot, tasks
+    from flowplane import errors, experiments, plot, tasks
     from flowplane.analysis.plane import information_plane
     from flowplane.ensemble import train
     from flowplane.information.binned import Binned

@@ -1,0 +1,49 @@
+"""The information plane of a recording."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from flowplane.core.measure import Measure
+from flowplane.errors import InputError, Text
+from flowplane.information.binned import Binned
+from flowplane.recording import Recording
+
+__all__ = ["information_plane"]
+
+
+def information_plane(rec: Recording, estimator: Measure | None = None, *, samples: str = "all") -> xr.Dataset:
+    """Where each layer stands in the plane (I(X;T), I(T;Y)), replica by replica, epoch by epoch (B3).
+
+    Arguments:
+        rec: from `fp.train` or `fp.open`, or a part of it from `rec.sel`.
+        estimator: `fp.Binned(30)` if None.
+        samples: "all", or each replica's own "train" or "test" part.
+
+    Returns:
+        Dataset (replica, epoch, layer): `i_xt`, `i_ty`, `h_t` in bits, each with `_lower` and `_upper`, and `flags`. Its
+        attrs name the channel and the ceilings `input_entropy` = H(X) and `label_information` = I(X;Y), in bits: H(Y) for
+        hard labels.
+
+    Raises:
+        InputError: not a Recording, or what `Recording.measure` refuses.
+
+    Example:
+        >>> import flowplane as fp
+        >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), replicas=2, epochs=2, snapshots=2)
+        >>> plane = fp.information_plane(rec, fp.Binned(30))
+        >>> dict(plane.i_xt.sizes), plane.i_xt.units, plane.channel
+        ({'replica': 2, 'epoch': 2, 'layer': 2}, 'bits', '{"layer1": "30 equal bins on [-1, 1]", "layer2": "30 equal bins on [0, 1]"}')
+    """
+    if not isinstance(rec, Recording):
+        raise InputError("rec", Text(type(rec).__name__), "a Recording, from fp.train or fp.open")
+    plane = rec.measure(Binned(30) if estimator is None else estimator, samples)
+    task = rec.task
+    plane.attrs |= {
+        "task": task.name,
+        "network": "-".join(map(str, rec.network.sizes)),
+        "activation": rec.network.activation,
+        "input_entropy": task.input_entropy,
+        "label_information": task.information,
+    }
+    return plane

@@ -1,0 +1,194 @@
+"""The command line. Heavy imports happen inside the commands, so that `flowplane --help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="What each layer of a deep network knows, and how each layer moves its data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+INTERRUPTED = 130
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+@app.command()
+def experiments() -> None:
+    """List the experiments: claims, figure, seconds at each scale."""
+    from rich import box
+    from rich.table import Table
+
+    from flowplane.experiments.registry import EXPERIMENTS
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("experiment", no_wrap=True, style="bold")
+    table.add_column("what it shows")
+    for name in ("claims", "figure", "quick", "full"):
+        table.add_column(name, no_wrap=True)
+    for experiment in EXPERIMENTS.values():
+        seconds = [f"{experiment.seconds[scale]} s" for scale in ("quick", "full")]
+        table.add_row(experiment.name, experiment.title, ", ".join(experiment.claims), experiment.figure, *seconds)
+    _console().print(table)
+
+
+@app.command()
+def reproduce(
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Experiments, or 'all'.")],
+    quick: Annotated[bool, typer.Option("--quick", help="Under a minute; may be inconclusive (default).")] = False,
+    full: Annotated[bool, typer.Option("--full", help="The paper's scale.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for claims, data, figures and recordings.")] = Path("results"),
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Train anew instead of using recordings in the folder.")] = False,
+) -> None:
+    """Reproduce figures and claims of the papers. Run again after Ctrl-C, it goes on where it stopped."""
+    from flowplane.errors import InputError, unknown
+    from flowplane.experiments.registry import EXPERIMENTS
+
+    if quick and full:
+        raise InputError("scale", "--quick and --full", "one of them")
+    wanted = list(EXPERIMENTS) if names == ["all"] else names
+    for name in wanted:
+        if name not in EXPERIMENTS:
+            raise unknown("experiment", name, [*EXPERIMENTS, "all"])
+    scale = "full" if full else "quick"
+    failed = [name for name in dict.fromkeys(wanted) if not _reproduced(name, scale, out, device, seed, overwrite)]
+    if failed:
+        raise typer.Exit(1)
+
+
+def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, overwrite: bool) -> bool:
+    """Run one experiment and print its ledger; False where it failed."""
+    import traceback
+
+    from flowplane.errors import InputError, Interrupted, MissingRequirement
+    from flowplane.experiments.registry import EXPERIMENTS, run
+    from flowplane.reporting.ledger import claims_table
+
+    experiment = EXPERIMENTS[name]
+    console = _console()
+    console.print(f"[bold]{name}[/bold]: {experiment.title} ({scale} scale, about {experiment.seconds[scale]} s)")
+    try:
+        result = run(name, scale, out, device.value, seed, overwrite)
+    except (InputError, MissingRequirement):
+        raise
+    except Interrupted as interrupt:
+        recording = interrupt.recording
+        kept = f"everything up to epoch {recording.epochs[-1]} is kept in {recording.path}" if recording else "nothing was kept yet"  # type: ignore[attr-defined]
+        raise Interrupted(f"stopped: {kept}; run the same command again to go on from there", recording) from interrupt
+    except Exception:
+        traceback.print_exc()
+        return False
+    console.print(claims_table(result.claims))
+    console.print(f"{result.claims[0].seconds:.0f} s, of which training {result.training_seconds:.0f} s")
+    console.print(f"figure: {out / name / experiment.figure}", soft_wrap=True)
+    return True
+
+
+@app.command()
+def measure(
+    recording: Annotated[Path, typer.Argument(metavar="RUN", help="A recording, such as fp.train(task, path=…) makes.")],
+    estimator: Annotated[str, typer.Option(help="NAME or NAME:argument=value,… for example binned:bins=30,range=data.")] = "binned:bins=30",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A .nc file for the whole plane.")] = None,
+    samples: Annotated[str, typer.Option(help="all, train or test.")] = "all",
+) -> None:
+    """Estimate the information plane of a recording; prints the last epoch's means."""
+    from flowplane.errors import InputError
+    from flowplane.information.named import parse_estimator
+
+    chosen = parse_estimator(estimator)
+    if output is not None and (output.suffix != ".nc" or not output.absolute().parent.is_dir()):
+        raise InputError("output", str(output), "a file name that ends in .nc, in a folder that exists")
+    from flowplane.analysis.plane import information_plane
+    from flowplane.recording import open_recording
+
+    plane = information_plane(open_recording(recording), chosen, samples=samples)
+    _print_plane(plane)
+    if output is not None:
+        partial = output.with_name(f".{output.name}.partial")
+        try:
+            plane.to_netcdf(partial, engine="h5netcdf")
+            partial.replace(output)
+        except OSError as error:
+            raise InputError("output", str(output), f"a file that can be written ({error.strerror})") from error
+        _console().print(f"written: {output}", soft_wrap=True)
+
+
+def _print_plane(plane: object) -> None:
+    from rich import box
+    from rich.table import Table
+    from xarray import Dataset
+
+    from flowplane.information.schema import flag_names
+
+    assert isinstance(plane, Dataset)
+    last = plane.isel(epoch=-1)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"epoch {int(last['epoch'])}, mean of {plane.sizes['replica']} replicas")
+    for name in ("layer", "units", "I(X;T) [bits]", "I(T;Y) [bits]", "flags raised"):
+        table.add_column(name, no_wrap=name == "layer")
+    for layer in range(plane.sizes["layer"]):
+        row = last.isel(layer=layer)
+        raised = sorted({name for flags in row["flags"].values.ravel().tolist() for name in flag_names(flags)})
+        table.add_row(str(row["layer"].item()), str(row["width"].item()), f"{float(row['i_xt'].mean()):.3f}",
+                      f"{float(row['i_ty'].mean()):.3f}", ", ".join(raised) or "–")  # fmt: skip
+    _console().print(table)
+
+
+@app.command()
+def claims(folder: Annotated[Path, typer.Argument(help="A folder of results.")] = Path("results")) -> None:
+    """Print the ledger of all claims in a folder of results."""
+    from flowplane.reporting.ledger import claims_table, read_claims
+
+    _console().print(claims_table(read_claims(folder)))
+
+
+def _console() -> Console:
+    """Standard output; where nobody watches, wide enough for a table."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=140)
+
+
+def main() -> None:
+    """The `flowplane` command: bad input is one line and exit code 2, Ctrl-C says what is kept and exits 130."""
+    import click
+
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        print(f"error: {error.format_message()}", file=sys.stderr)  # noqa: T201
+        code = error.exit_code
+    except click.exceptions.Abort:
+        code = INTERRUPTED
+    except KeyboardInterrupt as interrupt:
+        print(f"\n{interrupt}", file=sys.stderr)  # noqa: T201
+        code = INTERRUPTED
+    except Exception as error:
+        from flowplane.errors import InputError, MissingRequirement
+
+        if not isinstance(error, InputError | MissingRequirement):
+            raise
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        code = 2 if isinstance(error, InputError) else 1
+    sys.exit(code)

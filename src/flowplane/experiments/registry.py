@@ -1,0 +1,133 @@
+"""The experiments by name, and how one is run. A new experiment is one module and one line here."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowplane.errors import InputError, unknown
+from flowplane.experiments.claim import Claim
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+
+    from flowplane.recording import Recording
+    from flowplane.tasks import Task
+
+__all__ = ["EXPERIMENTS", "SCALES", "Context", "Experiment", "Result", "run"]
+
+SCALES = ("quick", "full")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What `flowplane experiments` lists; the module's `run(context)` returns a Result."""
+
+    name: str
+    title: str
+    claims: tuple[str, ...]
+    figure: str
+    module: str
+    #: Seconds on two cores at each scale, as measured.
+    seconds: dict[str, int]
+
+
+EXPERIMENTS = {
+    experiment.name: experiment
+    for experiment in (
+        Experiment("information-plane", "fit first, then compress", ("B-1",), "information-plane.html",
+                   "flowplane.experiments.fit_then_compress", {"quick": 30, "full": 85}),
+        Experiment("training-size", "few samples: over-compression loses I(T;Y)", ("B-2",), "training-size.html",
+                   "flowplane.experiments.sample_size", {"quick": 25, "full": 90}),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an experiment found: labelled Datasets, Plotly figures, claims with verdicts."""
+
+    datasets: dict[str, xr.Dataset]
+    figures: dict[str, go.Figure]
+    claims: list[Claim]
+    #: Seconds of training, without what stood around it; recordings found finished count what they once took.
+    training_seconds: float = 0.0
+
+
+@dataclass
+class Context:
+    """Where and how an experiment runs."""
+
+    scale: str = "quick"
+    out: Path | None = None
+    device: str = "auto"
+    seed: int = 0
+    overwrite: bool = False
+    training_seconds: float = field(default=0.0, init=False)
+
+    def train(self, name: str, task: Task, **arguments: Any) -> Recording:
+        """`fp.train` into this experiment's folder; a recording there already is resumed, a finished one used again."""
+        from flowplane.ensemble import train
+
+        path = None if self.out is None else self.out / "recordings" / f"{name}-{self.scale}.fp"
+        mode = "create"
+        if path is not None and path.exists():
+            mode = "overwrite" if self.overwrite else "resume"
+        rec = train(task, path=path, device=self.device, seed=self.seed, mode=mode, **arguments)
+        self.training_seconds += float(rec.seconds[-1])
+        return rec
+
+
+def run(
+    name: str, scale: str = "quick", out: str | Path | None = "results", device: str = "auto", seed: int = 0,
+    overwrite: bool = False,
+) -> Result:  # fmt: skip
+    """Run one experiment and write what it found to `out`/`name`: claims.json, Datasets, figures, recordings.
+
+    Arguments:
+        name: one of `EXPERIMENTS`.
+        scale: "quick" (under a minute, may be inconclusive) or "full" (the paper's scale).
+        out: folder of all results; None writes nothing.
+        device, seed: as in `fp.train`.
+        overwrite: train anew even where a recording of the same experiment and scale is there.
+
+    Raises:
+        InputError: an unknown experiment or scale, or recordings in `out` that other arguments made.
+    """
+    if name not in EXPERIMENTS:
+        raise unknown("experiment", name, EXPERIMENTS)
+    if scale not in SCALES:
+        raise unknown("scale", scale, SCALES)
+    folder = None if out is None else Path(out) / name
+    if folder is not None and Path(out or ".").exists() and not Path(out or ".").is_dir():
+        raise InputError("out", str(out), "a folder, or a path that does not exist yet")
+    began = time.perf_counter()
+    context = Context(scale, folder, device, seed, overwrite)
+    result = import_module(EXPERIMENTS[name].module).run(context)
+    seconds = time.perf_counter() - began
+    claims = [replace(claim, seconds=round(seconds, 1)) for claim in result.claims]
+    result = replace(result, claims=claims, training_seconds=round(context.training_seconds, 1))
+    if folder is not None:
+        _write(result, folder, {"experiment": name, "scale": scale, "seed": seed, "seconds": round(seconds, 1)})
+    return result
+
+
+def _write(result: Result, folder: Path, about: dict[str, Any]) -> None:
+    """Datasets and figures first, the claims last: a claims.json speaks for files that are there."""
+    from flowplane import __version__
+    from flowplane.plot import save
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, dataset in result.datasets.items():
+        dataset.to_netcdf(folder / f"{name}.nc", engine="h5netcdf")
+    for name, figure in result.figures.items():
+        save(figure, folder / f"{name}.html")
+    about |= {"training_seconds": result.training_seconds, "flowplane": __version__}
+    (folder / "run.json").write_text(json.dumps(about, indent=1) + "\n")
+    rows = [claim.to_json() for claim in result.claims]
+    (folder / "claims.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")

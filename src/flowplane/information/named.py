@@ -1,0 +1,54 @@
+"""Estimators by name, as the command line writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flowplane.core.measure import Measure
+from flowplane.errors import InputError, unknown
+from flowplane.information.binned import Binned
+
+__all__ = ["ESTIMATORS", "parse_estimator"]
+
+#: A new estimator is one line here.
+ESTIMATORS: dict[str, Callable[..., Measure]] = {
+    "binned": Binned,
+    "binned-published": Binned.published,
+}
+
+
+def parse_estimator(text: str) -> Measure:
+    """An estimator from `name` or `name:argument=value,…`; a pair of numbers is written `-1..1`.
+
+    Raises:
+        InputError: an unknown estimator or argument, or a value it refuses.
+
+    Example:
+        >>> parse_estimator("binned:bins=30,range=-1..1")
+        Binned(bins=30, range=(-1.0, 1.0))
+    """
+    name, _, rest = text.partition(":")
+    if name not in ESTIMATORS:
+        raise unknown("estimator", name, ESTIMATORS)
+    arguments: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise InputError("estimator", text, f"{name}:argument=value,…")
+        arguments[key.strip()] = _value(value.strip())
+    try:
+        return ESTIMATORS[name](**arguments)
+    except TypeError as error:
+        raise InputError("estimator", text, f"arguments that {name} has ({error})") from error
+
+
+def _value(text: str) -> Any:
+    if ".." in text:
+        return tuple(_value(part) for part in text.split(".."))
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,1 @@
+"""Results put before a reader."""
