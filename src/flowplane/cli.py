@@ -59,7 +59,9 @@ def reproduce(
     out: Annotated[Path, typer.Option(help="Folder for claims, data, figures and recordings.")] = Path("results"),
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Train anew instead of using recordings in the folder.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Train anew instead of using recordings in the folder.")
+    ] = False,
 ) -> None:
     """Reproduce figures and claims of the papers. Run again after Ctrl-C, it goes on where it stopped."""
     from flowplane.errors import InputError, unknown
@@ -94,7 +96,9 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
         raise
     except Interrupted as interrupt:
         recording = interrupt.recording
-        kept = f"everything up to epoch {recording.epochs[-1]} is kept in {recording.path}" if recording else "nothing was kept yet"  # type: ignore[attr-defined]
+        kept = "nothing was kept yet"
+        if recording is not None:
+            kept = f"everything up to epoch {recording.epochs[-1]} is kept in {recording.path}"
         raise Interrupted(f"stopped: {kept}; run the same command again to go on from there", recording) from interrupt
     except Exception:
         traceback.print_exc()
@@ -108,7 +112,9 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
 @app.command()
 def measure(
     recording: Annotated[Path, typer.Argument(metavar="RUN", help="A recording, such as fp.train(task, path=…) makes.")],
-    estimator: Annotated[str, typer.Option(help="NAME or NAME:argument=value,… for example binned:bins=30,range=data.")] = "binned:bins=30",
+    estimator: Annotated[
+        str, typer.Option(help="NAME or NAME:argument=value,… for example binned:bins=30,range=data.")
+    ] = "binned:bins=30",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A .nc file for the whole plane.")] = None,
     samples: Annotated[str, typer.Option(help="all, train or test.")] = "all",
 ) -> None:
@@ -143,7 +149,9 @@ def _print_plane(plane: object) -> None:
 
     assert isinstance(plane, Dataset)
     last = plane.isel(epoch=-1)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"epoch {int(last['epoch'])}, mean of {plane.sizes['replica']} replicas")
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, title=f"epoch {int(last['epoch'])}, mean of {plane.sizes['replica']} replicas"
+    )
     for name in ("layer", "units", "I(X;T) [bits]", "I(T;Y) [bits]", "flags raised"):
         table.add_column(name, no_wrap=name == "layer")
     for layer in range(plane.sizes["layer"]):

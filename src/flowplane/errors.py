@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = ["InputError", "Interrupted", "MissingRequirement", "unknown"]
 
@@ -38,7 +39,7 @@ class Interrupted(KeyboardInterrupt):
     `recording` is the Recording up to its last committed snapshot.
     """
 
-    def __init__(self, message: str, recording: object = None) -> None:
+    def __init__(self, message: str, recording: Any = None) -> None:
         super().__init__(message)
         self.recording = recording
 

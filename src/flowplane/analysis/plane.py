@@ -32,8 +32,10 @@ def information_plane(rec: Recording, estimator: Measure | None = None, *, sampl
         >>> import flowplane as fp
         >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), replicas=2, epochs=2, snapshots=2)
         >>> plane = fp.information_plane(rec, fp.Binned(30))
-        >>> dict(plane.i_xt.sizes), plane.i_xt.units, plane.channel
-        ({'replica': 2, 'epoch': 2, 'layer': 2}, 'bits', '{"layer1": "30 equal bins on [-1, 1]", "layer2": "30 equal bins on [0, 1]"}')
+        >>> dict(plane.i_xt.sizes), plane.i_xt.units
+        ({'replica': 2, 'epoch': 2, 'layer': 2}, 'bits')
+        >>> plane.channel
+        '{"layer1": "30 equal bins on [-1, 1]", "layer2": "30 equal bins on [0, 1]"}'
     """
     if not isinstance(rec, Recording):
         raise InputError("rec", Text(type(rec).__name__), "a Recording, from fp.train or fp.open")

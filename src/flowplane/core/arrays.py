@@ -50,7 +50,7 @@ def batch_dims(value: Any, batch: int) -> tuple[tuple[str, ...], dict[str, Any]]
     if isinstance(value, xr.DataArray):
         dims = tuple(str(dim) for dim in value.dims[:batch])
         coords = {
-            name: coord for name, coord in value.coords.items() if set(coord.dims) <= set(dims) and coord.size < 1 << 20
+            str(name): coord for name, coord in value.coords.items() if set(coord.dims) <= set(dims) and coord.size < 1 << 20
         }
         return dims, coords
     if batch == 1:

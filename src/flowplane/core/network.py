@@ -15,6 +15,8 @@ from flowplane.errors import unknown
 __all__ = ["ACTIVATIONS", "Network"]
 
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "linear")
+#: A multiple of every processor's vector length.
+VECTOR = 64
 
 
 @dataclass(frozen=True)
@@ -88,15 +90,18 @@ class Network:
     ) -> list[Float[Tensor, "batch sample unit"]]:
         """The outputs of the first `layers` layers (all by default): one eager pass, samples last in memory.
 
-        A batch member's values do not depend, to the last bit, on the other members of the batch.
+        A batch member's values do not depend, to the last bit, on the other members of the batch: whole vectors of
+        samples go through the elementwise functions, whose remainders another code path may round differently.
         """
-        values = inputs.T.expand(weights.shape[0], -1, -1)
+        samples = len(inputs)
+        padded = torch.nn.functional.pad(inputs.T, (0, -samples % VECTOR))
+        values = padded.expand(weights.shape[0], -1, -1)
         outputs = []
         wanted = len(self.layers) if layers is None else layers
         for depth, (matrix, bias) in enumerate(self.unpack(weights)[:wanted], start=1):
             values = torch.baddbmm(bias.unsqueeze(-1), matrix, values)
             values = torch.softmax(values, 1) if depth == len(self.layers) else activate(self.activation, values)
-            outputs.append(values.transpose(1, 2))
+            outputs.append(values[:, :, :samples].transpose(1, 2))
         return outputs
 
 

@@ -57,7 +57,9 @@ class BatchedEngine:
         self._step = torch.zeros((), device=device, dtype=torch.float64)
         self._total = torch.zeros_like(self._weights, dtype=torch.float64)
         self._square = torch.zeros_like(self._total)
-        self._one_step: Callable[[Tensor], Tensor] = torch.compile(self._take_step) if mode == "compiled" else self._take_step
+        self._one_step: Callable[[Tensor], Tensor] = (
+            torch.compile(self._take_step) if mode == "compiled" else self._take_step
+        )
         self._graph: torch.cuda.CUDAGraph | None = None
         self._results = torch.zeros((len(state), 4), device=device)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -47,7 +46,11 @@ class Configuration:
         hidden = given["hidden"]
         widths = tuple(hidden) if isinstance(hidden, list | tuple | np.ndarray) else (hidden,)
         given["hidden"] = tuple(_whole("hidden", width, 1) for width in widths)
-        for name, known in (("activation", ACTIVATIONS), ("optimizer", tuple(LEARNING_RATES)), ("labels", ("hard", "sampled"))):
+        for name, known in (
+            ("activation", ACTIVATIONS),
+            ("optimizer", tuple(LEARNING_RATES)),
+            ("labels", ("hard", "sampled")),
+        ):
             if given[name] not in known:
                 raise unknown(name, given[name], known)
         for name, least in (("replicas", 1), ("epochs", 1), ("batch_size", 1), ("snapshots", 2), ("seed", 0)):
@@ -132,11 +135,6 @@ class Problem:
         return [slice(first, min(first + size, stop)) for first in range(0, stop, size)]
 
 
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _whole(name: str, value: Any, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise InputError(name, value, f"a whole number, at least {least}")
@@ -144,7 +142,12 @@ def _whole(name: str, value: Any, least: int) -> int:
 
 
 def _real(name: str, value: Any, expected: str, allowed: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value) or not allowed(value):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | np.number)
+        or not math.isfinite(value)
+        or not allowed(value)
+    ):
         found = Text(value) if isinstance(value, float) else value
         raise InputError(name, found, expected)
     return float(value)

@@ -13,8 +13,9 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float
 
+from flowplane.core.compiled import cores
 from flowplane.core.network import Network
-from flowplane.ensemble.configuration import Configuration, Problem, cores
+from flowplane.ensemble.configuration import Configuration, Problem
 
 __all__ = ["FUSED_WIDTH", "Engine", "FusedEngine", "Progress", "weight_norms"]
 

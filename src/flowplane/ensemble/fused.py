@@ -4,18 +4,15 @@ Every kernel here walks over the samples of a batch in its innermost loop, so th
 instructions; activations and their derivatives stay in the processor's cache for the whole batch. A replica is trained
 alone, by the same instructions in the same order whatever stands beside it: its weights do not depend, to the last bit,
 on how many replicas there are. Compiled once by Numba (a few seconds) and cached on disk; no C compiler is needed.
-
-All kernels live in this one file because Numba's cache follows the modification time of a function's own file.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
-import numba
 import numpy as np
+
+from flowplane.core.compiled import kernel
 
 __all__ = ["ACTIVATION_CODES", "TILE", "epoch_orders", "evaluate_replica", "train_replica"]
 
@@ -27,25 +24,15 @@ _TANH, _RELU, _SIGMOID, _LINEAR = 0, 1, 2, 3
 _float = np.float32
 
 
-def _kernel(*, reorder: bool) -> Callable[[Callable[..., Any]], Any]:
-    """Numba's `njit`, cached on disk where a folder can be written, without the interpreter's lock.
-
-    `reorder` allows the compiler to reorder sums (needed to vectorise a reduction over samples); the elementary
-    functions below forbid it, because their argument reductions rely on the order.
-    """
-    flags = {"contract", "nsz", "nnan", "ninf"} | ({"reassoc"} if reorder else set())
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        options = {"fastmath": flags, "nogil": True, "error_model": "numpy"}
-        try:
-            return numba.njit(function, cache=True, **options)
-        except RuntimeError:  # no folder for the cache is writable
-            return numba.njit(function, **options)
-
-    return decorate
+#: LLVM may contract a·b + c and ignore the sign of zero, NaN and infinity.
+_LOOSE = ("contract", "nsz", "nnan", "ninf")
+#: Elementary functions keep the order of their operations, on which their argument reductions rely ...
+_elementwise = kernel(_LOOSE)
+#: ... while a sum over samples is vectorised by reordering it.
+_summing = kernel((*_LOOSE, "reassoc"))
 
 
-@_kernel(reorder=False)
+@_elementwise
 def _tanh(z, scale, count):
     """z ← tanh(scale·z): the rational approximation x·P(x²)/Q(x²) of degree 13/6, within 3e-7 of tanh."""
     bound = _float(7.90531110763549805)
@@ -66,7 +53,7 @@ def _tanh(z, scale, count):
         z[s] = x * p / q
 
 
-@_kernel(reorder=False)
+@_elementwise
 def _exp(z, power, scale, count):
     """z ← exp(z) for z ≤ 0: 2ⁿ·e^r with |r| ≤ ln 2 / 2. `power` and `scale` are one buffer seen as int32 and float32."""
     for s in range(count):
@@ -86,7 +73,7 @@ def _exp(z, power, scale, count):
         z[s] = z[s] * scale[s]
 
 
-@_kernel(reorder=True)
+@_summing
 def _affine(weights, start, source, target, count):
     """target[o] ← Σ_i W[o, i]·source[i] + b[o], four inputs a pass."""
     outputs, inputs = target.shape[0], source.shape[0]
@@ -117,7 +104,7 @@ def _affine(weights, start, source, target, count):
             i += 1
 
 
-@_kernel(reorder=True)
+@_summing
 def _parameter_gradient(gradient, start, source, delta, count):
     """∂/∂W[o, i] += Σ_s delta[o, s]·source[i, s] and ∂/∂b[o] += Σ_s delta[o, s]."""
     outputs, inputs = delta.shape[0], source.shape[0]
@@ -151,7 +138,7 @@ def _parameter_gradient(gradient, start, source, delta, count):
             i += 1
 
 
-@_kernel(reorder=True)
+@_summing
 def _unit_gradient(weights, start, delta, target, count):
     """target[i] ← Σ_o W[o, i]·delta[o], four outputs a pass."""
     outputs, inputs = delta.shape[0], target.shape[0]
@@ -175,7 +162,7 @@ def _unit_gradient(weights, start, delta, target, count):
             o += 1
 
 
-@_kernel(reorder=False)
+@_elementwise
 def _activate(kind, z, count):
     """z ← σ(z), in place."""
     if kind == _TANH:
@@ -189,7 +176,7 @@ def _activate(kind, z, count):
             z[s] = _float(0.5) + _float(0.5) * z[s]
 
 
-@_kernel(reorder=False)
+@_elementwise
 def _chain(kind, value, delta, count):
     """delta ← delta·σ'(z), σ' written in terms of the value σ(z)."""
     if kind == _TANH:
@@ -203,7 +190,7 @@ def _chain(kind, value, delta, count):
             delta[s] = delta[s] * (value[s] * (_float(1.0) - value[s]))
 
 
-@_kernel(reorder=False)
+@_elementwise
 def _softmax_parts(logits, top, total, power, scale, count):
     """logits ← exp(logits − max), total ← their sum over classes, top ← the maximum."""
     classes = logits.shape[0]
@@ -224,7 +211,7 @@ def _softmax_parts(logits, top, total, power, scale, count):
             total[s] = total[s] + z[s]
 
 
-@_kernel(reorder=False)
+@_elementwise
 def _forward(weights, sizes, starts, rows, kind, values, count):
     """All layers up to the logits, in the rows of `values` (one row a unit, the inputs first)."""
     last = len(sizes) - 2
@@ -237,7 +224,7 @@ def _forward(weights, sizes, starts, rows, kind, values, count):
                 _activate(kind, target[o], count)
 
 
-@_kernel(reorder=False)
+@_elementwise
 def _gather(inputs, samples, first, count, values):
     for i in range(inputs.shape[0]):
         x, h = inputs[i], values[i]
@@ -245,7 +232,7 @@ def _gather(inputs, samples, first, count, values):
             h[s] = x[samples[first + s]]
 
 
-@_kernel(reorder=False)
+@_elementwise
 def _evaluate(weights, sizes, starts, rows, kind, inputs, labels, samples, values, work, power, scale, result):
     """Mean cross-entropy (nats) and accuracy over `samples`; NaN where there are none."""
     n = len(samples)
@@ -273,7 +260,7 @@ def _evaluate(weights, sizes, starts, rows, kind, inputs, labels, samples, value
     result[1] = right / n if n > 0 else np.nan
 
 
-@_kernel(reorder=False)
+@_elementwise
 def _shuffle(order, key, epoch):
     """Fisher–Yates on `order`, drawn from the stream (key, epoch): nothing is carried from one epoch to the next."""
     state = key + np.uint64(epoch) * np.uint64(0xD1342543DE82EF95)
@@ -289,14 +276,14 @@ def _shuffle(order, key, epoch):
         order[j] = swap
 
 
-@_kernel(reorder=False)
+@_elementwise
 def epoch_orders(orders, keys, epoch):
     """Each row of `orders` (replica, sample) shuffled in place for one epoch, as `train_replica` does."""
     for replica in range(len(keys)):
         _shuffle(orders[replica], keys[replica], epoch)
 
 
-@_kernel(reorder=False)
+@_elementwise
 def _optimise(weights, first, second, gradient, steps, adam, rate, momentum):
     """One step of Adam (β = 0.9, 0.999, ε = 1e-8) or of SGD with momentum (v ← μv + g, w ← w − ηv)."""
     if adam:
@@ -315,7 +302,7 @@ def _optimise(weights, first, second, gradient, steps, adam, rate, momentum):
             weights[p] -= pace * first[p]
 
 
-@_kernel(reorder=False)
+@_elementwise
 def _spread(starts, total, square, batches, drift, diffusion):
     """‖E g‖ and √(tr Cov g) per layer (B5; unbiased, so NaN for a single batch)."""
     for layer in range(len(starts) - 1):
@@ -329,7 +316,7 @@ def _spread(starts, total, square, batches, drift, diffusion):
         diffusion[layer] = math.sqrt(max(variance, 0.0) / (batches - 1)) if batches > 1 else np.nan
 
 
-@_kernel(reorder=False)
+@_elementwise
 def train_replica(
     weights, first, second, sizes, starts, kind, adam, rate, momentum,
     inputs, labels, train, test, key, batch, drop_last, epoch, metrics, statistics, drift, diffusion,
@@ -399,7 +386,7 @@ def train_replica(
         _spread(starts, total, square, batches, drift, diffusion)
 
 
-@_kernel(reorder=False)
+@_elementwise
 def evaluate_replica(weights, sizes, starts, kind, inputs, labels, train, test, metrics):
     """`metrics` (4,) of the weights as they are: what `train_replica` writes after each epoch."""
     layers = len(sizes) - 1

@@ -19,6 +19,7 @@ from flowplane.ensemble.engines import FUSED_WIDTH, Engine, FusedEngine, weight_
 from flowplane.errors import InputError, Interrupted, Text, unknown
 from flowplane.recording import Recording, Snapshot, Writer
 from flowplane.tasks import Task
+from flowplane.version import __version__
 
 __all__ = ["train"]
 
@@ -175,7 +176,9 @@ class _Run:
         stored = recording.attrs
         differing = self.configuration.differences(stored)
         if stored["task_digest"] != self.task.digest:
-            raise InputError("task", Text(f"{self.task.name!r}, other arrays"), f"the task of the recording, {recording.task.name!r}")
+            raise InputError(
+                "task", Text(f"{self.task.name!r}, other arrays"), f"the task of the recording, {recording.task.name!r}"
+            )
         if differing:
             name = differing[0]
             raise InputError(name, self.configuration.stored()[name], f"{stored[name]!r}, as in the recording to resume")
@@ -200,7 +203,7 @@ class _Run:
             "task_digest": self.task.digest,
             "engine": self.engine_name,
             "device": self.device.type,
-            "versions": {"flowplane": _version(), "torch": torch.__version__, "numpy": np.__version__,
+            "versions": {"flowplane": __version__, "torch": torch.__version__, "numpy": np.__version__,
                          "python": platform.python_version()},
         }  # fmt: skip
 
@@ -245,9 +248,3 @@ def _engine_name(network: Network, problem: Problem, configuration: Configuratio
     from flowplane.ensemble.batched import compiling_pays
 
     return "compiled" if compiling_pays(network, problem, configuration) else "eager"
-
-
-def _version() -> str:
-    from flowplane import __version__
-
-    return __version__

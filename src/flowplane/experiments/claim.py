@@ -114,10 +114,8 @@ def agreement(
     difference_error = ours * np.sqrt(1 + len(values) / REFERENCE_REPLICAS)
     tolerance = np.maximum(wanted, 3 * difference_error)
     outside = np.abs(mean - np.array(reference)) > tolerance
-    if outside.any():
-        verdict = "contradicted"
-    else:
-        verdict = "inconclusive" if (tolerance > DECISIVE * wanted).any() else "reproduced"
+    vague = (tolerance > DECISIVE * wanted).any()
+    verdict = "contradicted" if outside.any() else "inconclusive" if vague else "reproduced"
     return _floats(mean), _pairs(interval), _floats(tolerance), verdict
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowplane.errors import InputError, unknown
 from flowplane.experiments.claim import Claim
+from flowplane.version import __version__
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -119,7 +120,6 @@ def run(
 
 def _write(result: Result, folder: Path, about: dict[str, Any]) -> None:
     """Datasets and figures first, the claims last: a claims.json speaks for files that are there."""
-    from flowplane import __version__
     from flowplane.plot import save
 
     folder.mkdir(parents=True, exist_ok=True)

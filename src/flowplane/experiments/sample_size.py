@@ -34,12 +34,22 @@ def run(context: Context) -> Result:
                             train_fraction=fraction)  # fmt: skip
         planes.append(information_plane(rec, bins))
         accuracies.append(rec.metrics["test_accuracy"].isel(train_epoch=-1).values.astype(float))
-    shuffled = context.train("train-05-shuffled-labels", task.shuffled(context.seed), replicas=CONTROL_REPLICAS[context.scale],
-                             epochs=EPOCHS, train_fraction=FRACTIONS[0])  # fmt: skip
+    shuffled = context.train(
+        "train-05-shuffled-labels",
+        task.shuffled(context.seed),
+        replicas=CONTROL_REPLICAS[context.scale],
+        epochs=EPOCHS,
+        train_fraction=FRACTIONS[0],
+    )
     control = information_plane(shuffled, bins)
-    together = xr.concat(planes, xr.DataArray(list(FRACTIONS), dims="train_fraction", name="train_fraction"), combine_attrs="override")
+    together = xr.concat(
+        planes, xr.DataArray(list(FRACTIONS), dims="train_fraction", name="train_fraction"), combine_attrs="override"
+    )
     panels = {f"{fraction:.0%} for training": plane for fraction, plane in zip(FRACTIONS, planes, strict=True)}
-    panels |= {f"control: {FRACTIONS[0]:.0%}, labels shuffled": control, "control: untrained weights": planes[0].isel(epoch=[0])}
+    panels |= {
+        f"control: {FRACTIONS[0]:.0%}, labels shuffled": control,
+        "control: untrained weights": planes[0].isel(epoch=[0]),
+    }
     return Result(
         datasets={"planes": together, "plane-shuffled-labels": control},
         figures={"training-size": information_planes(panels, "Few samples: over-compression loses I(T;Y)")},
@@ -55,7 +65,7 @@ def label_loss(plane: xr.Dataset) -> np.ndarray:
 
 
 def _claims(planes: list[xr.Dataset], accuracy: np.ndarray, control: xr.Dataset, scale: str) -> list[Claim]:
-    few, _, many = planes
+    few = planes[0]
     losses = [label_loss(plane) for plane in planes]
     # the claim: few samples lose I(T;Y), and lose more of it than many do
     verdict = sign(np.hstack([losses[0], losses[0] - losses[2]]))[-1]
@@ -89,5 +99,7 @@ def _when(few: xr.Dataset, curve: np.ndarray, peak: int, scale: str) -> Claim:
     verdict = "reproduced" if PEAK_EPOCH / 2 <= found <= PEAK_EPOCH * 2 else "contradicted"
     if places.max() > 2 * places.min():
         verdict = "inconclusive"
-    return Claim("B-2.epoch", "epoch at which I(T;Y) of layer 6 peaks, 5 % training", (found,), ((float(places.min()), float(places.max())),),
-                 (float(PEAK_EPOCH),), (float(PEAK_EPOCH),), verdict, scale, 0.0, "epochs")  # fmt: skip
+    around = ((float(places.min()), float(places.max())),)
+    statement = "epoch at which I(T;Y) of layer 6 peaks, 5 % training"
+    reference = (float(PEAK_EPOCH),)
+    return Claim("B-2.epoch", statement, (found,), around, reference, reference, verdict, scale, 0.0, "epochs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,9 @@ from torch import Tensor
 
 from flowplane.core.arrays import as_tensor, batch_dims, require_finite
 from flowplane.errors import InputError, Text, unknown
+from flowplane.information import counting, symbols
 from flowplane.information.schema import estimate_dataset, flag_bit
-from flowplane.information.symbols import (
-    combine,
-    entropies_with_label,
-    entropy_of_counts,
-    entropy_of_weights,
-    row_symbols,
-    symbols_from_columns,
-)
+from flowplane.information.symbols import row_symbols
 
 __all__ = ["Binned"]
 
@@ -30,8 +25,8 @@ RANGES = ("activation", "data", "quantiles")
 BOUNDED = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0)}
 #: `saturated` where I(X;T) exceeds this share of H(X).
 SATURATION = 0.99
-#: Values binned together; their temporaries then stay in cache.
-BLOCK_VALUES = 1 << 20
+#: Values binned together, so that temporaries stay small.
+BLOCK_VALUES = 1 << 22
 #: Values that settle the quantiles of a layer; more are thinned evenly.
 QUANTILE_VALUES = 1 << 22
 
@@ -158,8 +153,10 @@ class Binned:
         """
         values = as_tensor("activations", activations)
         if values.ndim < 2 or 0 in values.shape:
-            raise InputError("activations", Text(f"shape {tuple(values.shape)}"), "shape (…, samples, units), none of them 0")
-        if not values.is_floating_point():
+            raise InputError(
+                "activations", Text(f"shape {tuple(values.shape)}"), "shape (…, samples, units), none of them 0"
+            )
+        if values.dtype not in (torch.float32, torch.float64):
             values = values.double()
         activation = activations.attrs.get("activation") if isinstance(activations, xr.DataArray) else None
         settled = self.calibrated(activation, lambda: iter([values]))
@@ -210,68 +207,55 @@ def _estimate(
 ) -> Float[Tensor, "4 batch"]:
     """H(T), I(X;T), I(T;Y) in bits and the flags of each batch member."""
     n = values.shape[1]
-    columns, clipped, constant = _cut(values, edges)
-    symbols, size = symbols_from_columns(columns, len(edges) - 1)
-    uniform = weights is None
-    mass = torch.full((n, 1), 1.0 / n, dtype=torch.float64, device=values.device) if weights is None else weights[:, None]
-    everything = symbols.new_zeros((1, n))
-
-    def entropy(keys: Tensor) -> Tensor:
-        return entropy_of_counts(keys) if uniform else entropy_of_weights(keys, mass)
-
-    i_ty = torch.full((len(values),), torch.nan, dtype=torch.float64, device=values.device)
-    bits = 0 if classes is None else int(classes.max()).bit_length()
-    if rule is None and classes is not None and uniform and 0 < size <= 1 << (63 - bits):
-        h_t, h_ty = entropies_with_label(symbols, classes, bits)
-        i_ty = h_t + entropy(classes[None]) - h_ty
-    else:
-        h_t = entropy(symbols)
-        if rule is not None:
-            i_ty = h_t + entropy_of_weights(everything, mass * rule) - entropy_of_weights(symbols, mass * rule)
-        elif classes is not None:
-            i_ty = h_t + entropy(classes[None]) - entropy(combine(symbols, classes))
-    if inputs is None:
-        h_x = entropy(torch.arange(n, device=values.device)[None])
-        i_xt = h_t
-    else:
-        h_x = entropy(inputs[None])
-        # distinct inputs leave nothing to average over: H(T|X) = 0 exactly
-        distinct = int(inputs.max()) + 1 == n
-        i_xt = h_t if distinct else h_t + h_x - entropy(combine(symbols, inputs))
-    flags = torch.zeros(len(values), dtype=torch.int64, device=values.device)
-    for name, raised in (("saturated", i_xt >= SATURATION * h_x), ("clipped", clipped), ("constant_units", constant)):
-        flags |= raised.to(torch.int64) * flag_bit(name)
-    if rule is None and classes is None:
-        flags |= flag_bit("no_labels")
-    return torch.stack([h_t, i_xt.clamp(min=0.0), i_ty.clamp(min=0.0), flags.double()])
-
-
-def _cut(
-    values: Float[Tensor, "batch sample unit"], edges: np.ndarray
-) -> tuple[Int[Tensor, "batch unit sample"], Tensor, Tensor]:
-    """The bin of every value, and for each batch member whether values were outside and whether a unit is constant.
-
-    Equal bins are found by a multiplication; values within rounding of an edge, and bins that are not equal, by search.
-    Edges are rounded up to the values' precision: x ≥ edge holds for the rounded edge exactly when it held before.
-    """
     turned = values.transpose(1, 2).contiguous()
     least, greatest = torch.amin(turned, 2), torch.amax(turned, 2)  # both keep NaN
     if not bool((torch.isfinite(least) & torch.isfinite(greatest)).all()):
         require_finite("activations", values)
-    inner = _rounded_up(edges[1:-1], turned.dtype).to(turned.device)
-    finite = edges[np.isfinite(edges)]
-    step = (finite[-1] - finite[0]) / (len(finite) - 1)
-    error = 16 * torch.finfo(turned.dtype).eps * (np.abs(finite).max() / step + len(finite))
-    if error > 0.1 or not np.allclose(np.diff(finite), step, rtol=1e-9, atol=0.0):
-        columns = torch.bucketize(turned, inner, right=True, out_int32=True)
-    else:
-        places = (turned - float(finite[0])).mul_(1.0 / step).clamp_(0.25, len(inner) + 0.75)
-        columns = places.to(torch.int32)
-        doubtful = torch.nonzero((places.sub_(places.round()).abs_() <= error).view(-1)).squeeze(1)
-        exact = torch.bucketize(turned.view(-1)[doubtful], inner, right=True, out_int32=True)
-        columns.view(-1)[doubtful] = exact
-    clipped = (least < edges[0]).any(1) | (greatest > _last_closed(edges)).any(1)
-    return columns, clipped, (least == greatest).any(1)
+    # distinct inputs leave nothing to average over: H(T|X) = 0 exactly
+    distinct = inputs is None or int(inputs.max()) + 1 == n
+    open_edges = _open(edges, values.dtype)
+    entropies = _joint_entropies(turned, open_edges, weights, classes, rule, None if distinct else inputs)
+    h_t, h_ty, h_tx = entropies.unbind(1)
+    mass = torch.full((n,), 1.0 / n, dtype=torch.float64, device=values.device) if weights is None else weights
+    h_x = _entropy(mass if inputs is None else _summed(mass, inputs))
+    i_xt = h_t if distinct else h_t + h_x - h_tx
+    i_ty = torch.full_like(h_t, torch.nan)
+    if rule is not None:
+        i_ty = h_t + _entropy(mass @ rule) - h_ty
+    elif classes is not None:
+        i_ty = h_t + _entropy(_summed(mass, classes)) - h_ty
+    raised = {
+        "saturated": i_xt >= SATURATION * h_x,
+        "clipped": (least < edges[0]).any(1) | (greatest > _last_closed(edges)).any(1),
+        "constant_units": (least == greatest).any(1),
+    }
+    flags = torch.full_like(h_t, 0 if classes is not None or rule is not None else flag_bit("no_labels"))
+    for name, where in raised.items():
+        flags += where * flag_bit(name)
+    return torch.stack([h_t, i_xt.clamp(min=0.0), i_ty.clamp(min=0.0), flags])
+
+
+def _joint_entropies(
+    values: Float[Tensor, "batch unit sample"],
+    edges: Float[Tensor, " edge"],
+    weights: Tensor | None,
+    classes: Tensor | None,
+    rule: Tensor | None,
+    inputs: Tensor | None,
+) -> Float[Tensor, "batch 3"]:
+    """H(T), H(T, Y), H(T, X): by counting on a CPU, by sorting elsewhere."""
+    if values.device.type != "cpu":
+        return symbols.joint_entropies(values, edges.to(values.device), weights, classes, rule, inputs)
+    arrays = [None if part is None else part.numpy() for part in (weights, classes, rule, inputs)]
+    return torch.from_numpy(counting.joint_entropies(values.numpy(), edges.numpy(), *arrays))
+
+
+def _summed(mass: Tensor, groups: Tensor) -> Tensor:
+    return torch.zeros(int(groups.max()) + 1, dtype=torch.float64, device=mass.device).index_add_(0, groups, mass)
+
+
+def _entropy(masses: Tensor) -> Tensor:
+    return torch.special.entr(masses).sum() / np.log(2.0)
 
 
 def _last_closed(edges: np.ndarray) -> float:
@@ -279,11 +263,17 @@ def _last_closed(edges: np.ndarray) -> float:
     return float(edges[-1] if np.isfinite(edges[-1]) else edges[-2])
 
 
-def _rounded_up(edges: np.ndarray, dtype: torch.dtype) -> Tensor:
-    exact = torch.from_numpy(np.ascontiguousarray(edges, np.float64))
+def _open(edges: np.ndarray, dtype: torch.dtype) -> Float[Tensor, " edge"]:
+    """The edges in the values' precision, the outermost moved to infinity.
+
+    The others are rounded up: x ≥ edge holds for the rounded edge exactly when it held before.
+    """
+    exact = torch.from_numpy(np.array(edges, np.float64))
     rounded = exact.to(dtype)
     up = torch.nextafter(rounded, torch.tensor(torch.inf, dtype=dtype)) if dtype != torch.float64 else rounded
-    return torch.where(rounded.double() < exact, up, rounded)
+    opened = torch.where(rounded.double() < exact, up, rounded)
+    opened[0], opened[-1] = -torch.inf, torch.inf
+    return opened
 
 
 def _weights(probability: Any, n: int, device: torch.device) -> Tensor | None:
@@ -349,7 +339,7 @@ def _increasing(name: str, values: Any, expected: str, length: int | None = None
         numbers = tuple(float(value) for value in values)
     except (TypeError, ValueError) as error:
         raise InputError(name, values, expected) from error
-    increasing = all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
+    increasing = all(a < b for a, b in pairwise(numbers))
     if not increasing or len(numbers) < 2 or (length and len(numbers) != length) or not np.isfinite(numbers).all():
         raise InputError(name, values, expected)
     return numbers

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-__all__ = ["CONFIDENCE", "FLAGS", "estimate_dataset", "flag_names"]
+__all__ = ["CONFIDENCE", "FLAGS", "estimate_dataset", "flag_bit", "flag_names"]
 
 #: Confidence of every interval, unless an estimator says otherwise.
 CONFIDENCE = 0.95
@@ -51,18 +51,20 @@ def estimate_dataset(
         channel: the bins or the noise that make the information finite.
         parameters: of the estimator, JSON-able.
     """
-    dataset = xr.Dataset(coords=coords)
+    variables: dict[str, Any] = {}
     for name, value in values.items():
         long_name = _LONG_NAMES[name]
-        dataset[name] = xr.Variable(dims, value, {"units": "bits", "long_name": long_name})
+        variables[name] = (dims, value, {"units": "bits", "long_name": long_name})
         bounds = (intervals or {}).get(name, (np.full_like(value, np.nan),) * 2)
         for side, bound in zip(("lower", "upper"), bounds, strict=True):
-            described = {"units": "bits", "long_name": f"{long_name}, {side} end of the interval"}
-            dataset[f"{name}_{side}"] = xr.Variable(dims, bound, described)
-    masks = [1 << bit for bit in range(len(FLAGS))]
-    described = {"long_name": "validity", "flag_masks": np.array(masks, np.int32), "flag_meanings": " ".join(FLAGS)}
-    dataset["flags"] = xr.Variable(dims, flags.astype(np.int32), described)
-    dataset.attrs = {
+            variables[f"{name}_{side}"] = (dims, bound, {"units": "bits", "long_name": f"{long_name}, {side} end"})
+    meaning = {
+        "long_name": "validity",
+        "flag_masks": np.array([1 << bit for bit in range(len(FLAGS))], np.int32),
+        "flag_meanings": " ".join(FLAGS),
+    }
+    variables["flags"] = (dims, flags.astype(np.int32), meaning)
+    about = {
         "units": "bits",
         "kind": kind,
         "channel": channel,
@@ -71,7 +73,7 @@ def estimate_dataset(
         "confidence": CONFIDENCE,
         **attrs,
     }
-    return dataset
+    return xr.Dataset(variables, coords, about)
 
 
 def flag_bit(name: str) -> int:

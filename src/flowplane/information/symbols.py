@@ -1,30 +1,19 @@
-"""Rows turned into symbols, symbols into entropies: the plug-in arithmetic of every estimator that counts."""
+"""Joint entropies of cells by sorting 64-bit symbols: the path of a GPU, on whatever device the arrays are."""
 
 from __future__ import annotations
-
-from functools import lru_cache
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = [
-    "combine",
-    "entropies_with_label",
-    "entropy_of_counts",
-    "entropy_of_weights",
-    "row_symbols",
-    "symbols_from_columns",
-]
+__all__ = ["joint_entropies", "row_symbols"]
 
-#: Symbols stay below this, so that one more factor for the label still fits into 63 bits.
-_EXACT = 1 << 62
-#: An odd multiplier without structure (2^64 divided by the golden ratio), and the shift that brings high bits down.
+#: An odd multiplier without structure: 2^64 divided by the golden ratio.
 _MIX = -7046029254386353131
 
 
-def combine(symbols: Int[Tensor, "..."], more: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
+def combine(symbols: Int[Tensor, "*batch sample"], more: Int[Tensor, "*#batch sample"]) -> Int[Tensor, "*batch sample"]:
     """One 64-bit symbol for a pair, by hashing: two different pairs among n meet with probability below n²/2⁶⁴."""
     mixed = symbols * _MIX
     mixed = mixed ^ ((mixed >> 32) & 0xFFFFFFFF)
@@ -32,23 +21,7 @@ def combine(symbols: Int[Tensor, "..."], more: Int[Tensor, "..."]) -> Int[Tensor
     return mixed ^ ((mixed >> 29) & 0x7FFFFFFFF)
 
 
-def symbols_from_columns(columns: Int[Tensor, "batch unit sample"], alphabet: int) -> tuple[Int[Tensor, "batch sample"], int]:
-    """One symbol for each sample from its units' bins, and the number of possible symbols.
-
-    Exact, in mixed radix, while alphabet^units fits; beyond that hashed, and the number is 0.
-    """
-    units = columns.shape[1]
-    symbols = columns[:, 0].to(torch.int64)
-    if alphabet**units <= _EXACT:
-        for unit in range(1, units):
-            symbols.mul_(alphabet).add_(columns[:, unit])
-        return symbols, alphabet**units
-    for unit in range(1, units):
-        symbols = combine(symbols, columns[:, unit].to(torch.int64))
-    return symbols, 0
-
-
-def row_symbols(rows: Float[Tensor, "sample feature"]) -> Int[Tensor, " sample"]:
+def row_symbols(rows: Float[Tensor, "sample feature"] | Int[Tensor, "sample feature"]) -> Int[Tensor, " sample"]:
     """Equal rows get equal numbers from 0 on, different rows different ones."""
     bits = (rows.double() + 0.0).contiguous().view(torch.int64)  # + 0.0: −0 and 0 are the same input
     symbols = bits[:, 0].clone()
@@ -57,72 +30,53 @@ def row_symbols(rows: Float[Tensor, "sample feature"]) -> Int[Tensor, " sample"]
     return torch.unique(symbols, return_inverse=True)[1]
 
 
-def _runs(symbols: Int[Tensor, "batch sample"]) -> Tensor:
-    """Where the runs of equal symbols start in sorted rows, counted over all rows."""
-    starts = torch.ones_like(symbols, dtype=torch.bool)
-    torch.ne(symbols[:, 1:], symbols[:, :-1], out=starts[:, 1:])
-    return torch.nonzero(starts.view(-1)).squeeze(1)
+def _cells(values: Float[Tensor, "batch unit sample"], edges: Float[Tensor, " edge"]) -> Int[Tensor, "batch sample"]:
+    """One symbol for each sample from its units' bins: in mixed radix while that fits, hashed beyond."""
+    columns = torch.bucketize(values, edges[1:-1].contiguous(), right=True)
+    bins, units = len(edges) - 1, values.shape[1]
+    symbols = columns[:, 0].clone()
+    for unit in range(1, units):
+        symbols = symbols * bins + columns[:, unit] if bins**units < 1 << 63 else combine(symbols, columns[:, unit])
+    return symbols
 
 
-def _row_sums(terms: Float[Tensor, " run"], starts: Int[Tensor, " run"], batch: int, n: int) -> Float[Tensor, " batch"]:
-    """The terms of each row's runs, summed."""
-    edges = torch.searchsorted(starts, torch.arange(1, batch + 1, device=starts.device) * n)
-    return torch.diff(terms.cumsum(0)[edges - 1], prepend=terms.new_zeros(1))
-
-
-def sorted_rows(symbols: Int[Tensor, "batch sample"]) -> Int[Tensor, "batch sample"]:
-    """Each row in increasing order; on a CPU NumPy's vectorised sort is several times faster than torch's."""
-    if symbols.device.type == "cpu":
-        return torch.from_numpy(np.sort(symbols.numpy(), axis=1))
-    return torch.sort(symbols, dim=1).values
-
-
-@lru_cache(maxsize=8)
-def _count_log_count(n: int, device: torch.device) -> Float[Tensor, " count"]:
-    """c·ln c for every count c from 0 to n."""
-    counts = torch.arange(n + 1, dtype=torch.float64, device=device)
-    return torch.xlogy(counts, counts)
-
-
-def _plug_in(starts: Int[Tensor, " run"], batch: int, n: int) -> Float[Tensor, " batch"]:
-    lengths = torch.diff(starts, append=starts.new_tensor([batch * n]))
-    total = _row_sums(_count_log_count(n, starts.device)[lengths], starts, batch, n)
-    return (np.log2(n) - total / (n * np.log(2.0))).clamp_(min=0.0)
-
-
-def entropy_of_counts(symbols: Int[Tensor, "batch sample"]) -> Float[Tensor, " batch"]:
-    """Plug-in entropy in bits of the symbols of each batch member, every sample equally likely."""
-    return _plug_in(_runs(sorted_rows(symbols)), *symbols.shape)
-
-
-def entropies_with_label(
-    symbols: Int[Tensor, "batch sample"], labels: Int[Tensor, " sample"], bits: int
-) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
-    """H(T) and H(T, Y) in bits from a single sort: the label, below 2^bits, makes the low bits of the joint symbol."""
+def _entropy(symbols: Int[Tensor, "batch sample"], columns: Float[Tensor, "sample column"]) -> Float[Tensor, " batch"]:
+    """Entropy in bits of (symbol, column), where a sample carries the given mass in each column."""
     batch, n = symbols.shape
-    ordered = sorted_rows((symbols << bits).add_(labels))
-    joint = _runs(ordered)
-    first = ordered.view(-1)[joint] >> bits
-    new = torch.ones_like(first, dtype=torch.bool)
-    torch.ne(first[1:], first[:-1], out=new[1:])
-    new[torch.searchsorted(joint, torch.arange(batch, device=joint.device) * n)] = True
-    return _plug_in(joint[new], batch, n), _plug_in(joint, batch, n)
+    ordered, order = torch.sort(symbols, dim=1)
+    starts = torch.ones_like(ordered, dtype=torch.bool)
+    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    run = starts.view(-1).cumsum(0) - 1
+    runs = int(run[-1]) + 1
+    masses = columns.new_zeros((runs, columns.shape[1])).index_add_(0, run, columns[order.view(-1)])
+    member = torch.zeros(runs, dtype=torch.int64, device=symbols.device)
+    member[run] = torch.arange(batch, device=symbols.device).repeat_interleave(n)
+    total = columns.sum()
+    summed = columns.new_zeros(batch).index_add_(0, member, torch.xlogy(masses, masses).sum(1))
+    return (torch.log2(total) - summed / (total * np.log(2.0))).clamp(min=0.0)
 
 
-def entropy_of_weights(
-    symbols: Int[Tensor, "batch sample"], weights: Float[Tensor, "sample column"]
-) -> Float[Tensor, " batch"]:
-    """Entropy in bits of the pair (symbol, column), where a sample carries the given probability in each column."""
-    batch, n = symbols.shape
-    if symbols.device.type == "cpu":
-        order = torch.from_numpy(np.argsort(symbols.numpy(), axis=1))
-    else:
-        order = torch.argsort(symbols, dim=1)
-    starts = _runs(symbols.gather(1, order))
-    ends = torch.cat([starts[1:] - 1, starts.new_tensor([batch * n - 1])])
-    carried = weights[order]
-    summed = carried.cumsum(1).view(-1, weights.shape[1])
-    before = summed[starts].sub_(carried.view(-1, weights.shape[1])[starts])
-    masses = summed[ends].sub_(before).clamp_(min=0.0)
-    total = _row_sums(torch.special.entr(masses).sum(1), starts, batch, n)
-    return (total / np.log(2.0)).clamp_(min=0.0)
+def joint_entropies(
+    values: Float[Tensor, "batch unit sample"],
+    edges: Float[Tensor, " edge"],
+    weights: Float[Tensor, " sample"] | None,
+    labels: Int[Tensor, " sample"] | None,
+    rule: Float[Tensor, "sample class"] | None,
+    inputs: Int[Tensor, " sample"] | None,
+) -> Float[Tensor, "batch 3"]:
+    """H(T), H(T, Y), H(T, X) in bits of every batch member; NaN where labels and rule, or inputs, are None.
+
+    `edges` run from −∞ to ∞. Labels and inputs are numbers from 0.
+    """
+    symbols = _cells(values, edges)
+    n = symbols.shape[1]
+    mass = torch.ones(n, dtype=torch.float64, device=values.device) if weights is None else weights
+    results = torch.full((len(values), 3), torch.nan, dtype=torch.float64, device=values.device)
+    results[:, 0] = _entropy(symbols, mass[:, None])
+    if rule is not None:
+        results[:, 1] = _entropy(symbols, mass[:, None] * rule)
+    elif labels is not None:
+        results[:, 1] = _entropy(combine(symbols, labels), mass[:, None])
+    if inputs is not None:
+        results[:, 2] = _entropy(combine(symbols, inputs), mass[:, None])
+    return results

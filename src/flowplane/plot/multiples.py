@@ -36,7 +36,11 @@ def information_planes(planes: Mapping[str, xr.Dataset], title: str = "Informati
         x, y = ordered["i_xt"].values, ordered["i_ty"].values
         times = time_scale(ordered["epoch"].values)
         mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
-        traces = [every_replica(x, y, times, np.isfinite(x) & np.isfinite(y)), *paths(mean_x, mean_y, times), means(ordered, mean_x, mean_y, times)]
+        traces = [
+            every_replica(x, y, times, np.isfinite(x) & np.isfinite(y)),
+            *paths(mean_x, mean_y, times),
+            means(ordered, mean_x, mean_y, times),
+        ]
         for trace in traces:
             figure.add_trace(trace.update(showlegend=False), row=1, col=column)
         for note in layer_names(ordered, mean_x, mean_y):
@@ -47,4 +51,6 @@ def information_planes(planes: Mapping[str, xr.Dataset], title: str = "Informati
     figure.update_yaxes(title="I(T;Y) [bits]", row=1, col=1)
     figure.update_layout(coloraxis=color_axis(last, time_scale(last)))
     subtitle = "faint: one replica at one epoch; strong: mean of the replicas; lines: mean path through the layers"
-    return styled(figure, title, subtitle, width=150 + 420 * len(planes), height=520, margin={"l": 75, "r": 30, "t": 120, "b": 70})
+    return styled(
+        figure, title, subtitle, width=150 + 420 * len(planes), height=520, margin={"l": 75, "r": 30, "t": 120, "b": 70}
+    )

@@ -125,9 +125,15 @@ def means(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray, times: np.n
         x=mean_x.T.ravel(),
         y=mean_y.T.ravel(),
         mode="markers",
-        marker={"color": np.tile(times, layers), "coloraxis": "coloraxis", "size": 8, "line": {"color": "white", "width": 0.6}},
+        marker={
+            "color": np.tile(times, layers),
+            "coloraxis": "coloraxis",
+            "size": 8,
+            "line": {"color": "white", "width": 0.6},
+        },
         customdata=np.stack([np.tile(plane["epoch"].values, layers), np.repeat(names, epochs)], axis=1).tolist(),
-        hovertemplate="%{customdata[1]}, epoch %{customdata[0]}<br>I(X;T) = %{x:.3f} bits<br>I(T;Y) = %{y:.3f} bits<extra></extra>",
+        hovertemplate="%{customdata[1]}, epoch %{customdata[0]}<br>I(X;T) = %{x:.3f} bits<br>I(T;Y) = %{y:.3f} bits"
+        "<extra></extra>",
         name="mean of the replicas",
     )
 
@@ -148,7 +154,11 @@ def layer_names(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray) -> li
     last = int(np.max(depths))
     groups: list[list[int]] = []
     for k in range(len(depths)):
-        near = groups and abs(mean_x[-1, groups[-1][-1]] - mean_x[-1, k]) < 0.45 and abs(mean_y[-1, groups[-1][-1]] - mean_y[-1, k]) < 0.05
+        near = (
+            groups
+            and abs(mean_x[-1, groups[-1][-1]] - mean_x[-1, k]) < 0.45
+            and abs(mean_y[-1, groups[-1][-1]] - mean_y[-1, k]) < 0.05
+        )
         if near:
             groups[-1].append(k)
         else:
@@ -191,13 +201,23 @@ def color_axis(epochs: np.ndarray, times: np.ndarray) -> dict[str, Any]:
     places, texts = epoch_ticks(int(epochs[-1]))
     bar = {"title": {"text": "epoch", "side": "top"}, "tickvals": places, "ticktext": texts, "thickness": 14,
            "len": 0.8, "y": 0, "yanchor": "bottom", "x": 1.02, "outlinewidth": 0}  # fmt: skip
-    return {"colorscale": COLORSCALE, "cmin": float(times[0]), "cmax": float(max(times[-1], times[0] + 1e-9)), "colorbar": bar}
+    return {
+        "colorscale": COLORSCALE,
+        "cmin": float(times[0]),
+        "cmax": float(max(times[-1], times[0] + 1e-9)),
+        "colorbar": bar,
+    }
 
 
 def _slider(figure: go.Figure, epochs: np.ndarray, moving: int) -> None:
     """An epoch slider with a play button; "all" hides the moment again."""
     still = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
-    play = {"mode": "immediate", "fromcurrent": True, "frame": {"duration": 120, "redraw": True}, "transition": {"duration": 0}}
+    play = {
+        "mode": "immediate",
+        "fromcurrent": True,
+        "frame": {"duration": 120, "redraw": True},
+        "transition": {"duration": 0},
+    }
     steps = [{"method": "animate", "label": f"{epoch:,}", "args": [[str(epoch)], still]} for epoch in epochs.tolist()]
     hide = {"visible": False}
     buttons = [
@@ -207,8 +227,8 @@ def _slider(figure: go.Figure, epochs: np.ndarray, moving: int) -> None:
     ]
     figure.update_layout(
         sliders=[{"active": 0, "steps": steps, "x": 0.36, "len": 0.64, "y": -0.11, "pad": {"t": 0, "b": 0},
-                  "currentvalue": {"prefix": "epoch ", "xanchor": "right", "font": {"size": 14, "color": "#222"}}, "font": {"size": 1, "color": "rgba(0,0,0,0)"},
-                  "ticklen": 0, "minorticklen": 0}],
+                  "currentvalue": {"prefix": "epoch ", "xanchor": "right", "font": {"size": 14, "color": "#222"}},
+                  "font": {"size": 1, "color": "rgba(0,0,0,0)"}, "ticklen": 0, "minorticklen": 0}],
         updatemenus=[{"type": "buttons", "direction": "left", "buttons": buttons, "x": 0.0, "y": -0.13, "xanchor": "left",
                       "yanchor": "top", "pad": {"t": 8}, "showactive": False, "font": {"size": 12}}],
     )  # fmt: skip

@@ -48,11 +48,23 @@ def require_units(dataset: xr.Dataset, names: tuple[str, ...], units: str) -> No
 
 def styled(figure: go.Figure, title: str, subtitle: str, **layout: Any) -> go.Figure:
     """The common look."""
-    axis = {"showline": True, "linecolor": "#333", "mirror": True, "ticks": "outside", "gridcolor": "#e6e6e6", "zeroline": False}
+    axis = {
+        "showline": True,
+        "linecolor": "#333",
+        "mirror": True,
+        "ticks": "outside",
+        "gridcolor": "#e6e6e6",
+        "zeroline": False,
+    }
     figure.update_layout(
         template="plotly_white",
         font={"family": FONT, "size": 14, "color": "#222"},
-        title={"text": title, "subtitle": {"text": subtitle, "font": {"size": 12, "color": "#555"}}, "x": 0.02, "xanchor": "left"},
+        title={
+            "text": title,
+            "subtitle": {"text": subtitle, "font": {"size": 12, "color": "#555"}},
+            "x": 0.02,
+            "xanchor": "left",
+        },
         **layout,
     )
     figure.update_xaxes(**axis)

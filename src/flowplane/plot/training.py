@@ -34,7 +34,9 @@ def training_curves(metrics: xr.Dataset, title: str = "Training curves") -> go.F
         'cross-entropy [nats]'
     """
     if "train_loss" not in metrics or set(metrics["train_loss"].dims) != {"replica", "train_epoch"}:
-        raise InputError("metrics", Text(f"{list(metrics.data_vars)} over {list(metrics.dims)}"), "rec.metrics of a Recording")
+        raise InputError(
+            "metrics", Text(f"{list(metrics.data_vars)} over {list(metrics.dims)}"), "rec.metrics of a Recording"
+        )
     epochs = metrics["train_epoch"].values
     times = time_scale(epochs)
     places = np.unique(np.searchsorted(times, np.linspace(times[0], times[-1], POINTS)).clip(0, len(times) - 1))
@@ -53,7 +55,9 @@ def training_curves(metrics: xr.Dataset, title: str = "Training curves") -> go.F
     replicas = metrics.sizes["replica"]
     subtitle = f"{replicas} replica{'s, each faint; their mean strong' if replicas > 1 else ''}"
     legend = {"orientation": "h", "x": 1.0, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
-    return styled(figure, title, subtitle, width=1000, height=460, margin={"l": 75, "r": 30, "t": 95, "b": 65}, legend=legend)
+    return styled(
+        figure, title, subtitle, width=1000, height=460, margin={"l": 75, "r": 30, "t": 95, "b": 65}, legend=legend
+    )
 
 
 def _curves(figure: go.Figure, column: int, times: np.ndarray, values: np.ndarray, epochs: np.ndarray, part: str,

@@ -62,5 +62,5 @@ class NetworkActivations(BackendArray):
         for start in range(0, len(flat), step):
             outputs = self.network.forward(flat[start : start + step], self.inputs, self.depth)[-1].numpy()
             result[start : start + step] = outputs[:, places[2]][:, :, places[3]]
-        result = result.reshape(replicas, epochs, *result.shape[1:])
-        return result[tuple(0 if single else slice(None) for single in scalar)]
+        part = result.reshape(replicas, epochs, *result.shape[1:])
+        return part[tuple(0 if single else slice(None) for single in scalar)]

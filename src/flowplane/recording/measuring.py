@@ -122,7 +122,9 @@ def _assembled(
         dims = ("replica", "epoch", "layer", *variable.dims[1:])
         dataset[name] = xr.Variable(dims, values, variable.attrs)
     for key in template.attrs:
-        by_layer = {layer: part.attrs.get(key) for layer, part in zip(rec.layers, templates, strict=True) if part is not None}
+        by_layer = {
+            layer: part.attrs.get(key) for layer, part in zip(rec.layers, templates, strict=True) if part is not None
+        }
         same = all(value == template.attrs[key] for value in by_layer.values())
         dataset.attrs[key] = template.attrs[key] if same else json.dumps(by_layer)
     dataset.attrs["samples"] = samples

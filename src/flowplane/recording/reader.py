@@ -39,7 +39,7 @@ def open_recording(path: Any) -> Recording:
         >>> open_recording("nowhere.fp")
         Traceback (most recent call last):
         ...
-        flowplane.errors.InputError: path: found 'nowhere.fp', expected a recording, such as fp.train(task, path=…) makes; nothing is there
+        flowplane.errors.InputError: path: found 'nowhere.fp', expected a recording, ...
     """
     repository, name = open_repository(path)
     return Recording(repository, name)

@@ -170,7 +170,7 @@ class Writer:
     def begin(self, configuration: dict[str, Any], task: Task, split: np.ndarray, labels: np.ndarray | None,
               first: Snapshot, layers: int) -> None:  # fmt: skip
         """Lay the recording out and commit it together with its first snapshot."""
-        replicas, slots, parameters = first.state.shape
+        replicas, _, parameters = first.state.shape
         session = self.repository.writable_session(BRANCH)
         root = zarr.create_group(session.store)
         root.attrs.update({"flowplane_format": FORMAT, "configuration": json.dumps(configuration)})
@@ -184,8 +184,8 @@ class Writer:
             shape = (replicas, 0, parameters)
             _growing(root, "weights", shape, (replicas, 1, parameters), "float32", ("replica", "epoch", "parameter"))
         if first.gradients is not None:
-            dims = ("replica", "epoch", "layer", "statistic")
-            _growing(root, "gradients", (replicas, 0, layers, 3), (replicas, 16, layers, 3), "float32", dims)
+            named = ("replica", "epoch", "layer", "statistic")
+            _growing(root, "gradients", (replicas, 0, layers, 3), (replicas, 16, layers, 3), "float32", named)
         metrics = root.create_group("metrics")
         _growing(metrics, "train_epoch", (0,), (65536,), "int64", ("train_epoch",))
         dims = ("replica", "train_epoch", "metric")

@@ -47,8 +47,9 @@ def claims_table(claims: Sequence[Claim]) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("claim", no_wrap=True, style="bold")
-    for name in ("statement", "measured [95 % interval]", "reference ± tolerance"):
-        table.add_column(name, overflow="fold")
+    table.add_column("statement", overflow="fold")
+    for name in ("measured [95 %]", "reference"):
+        table.add_column(name, no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("scale", no_wrap=True)
     for claim in claims:
@@ -59,25 +60,29 @@ def claims_table(claims: Sequence[Claim]) -> Table:
 
 
 def measured_text(claim: Claim) -> str:
-    """Each number with its interval.
+    """Each number with its interval, one a line.
 
     Example:
-        >>> measured_text(Claim("B-1", "", (4.4, 2.8), ((4.0, 4.8), (2.5, 3.1)), None, None, "reproduced", "full", 1.0))
-        '4.40 [4.00, 4.80]; 2.80 [2.50, 3.10]'
+        >>> claim = Claim("B-1", "", (4.4, 2.8), ((4.0, 4.8), (2.5, 3.1)), None, None, "reproduced", "full", 1.0)
+        >>> print(measured_text(claim))
+        4.40 [4.00, 4.80]
+        2.80 [2.50, 3.10]
     """
     if claim.interval is None:
-        return "; ".join(map(_short, claim.measured))
+        return "\n".join(map(_short, claim.measured))
     parts = zip(claim.measured, claim.interval, strict=True)
-    return "; ".join(f"{_short(value)} [{_short(low)}, {_short(high)}]" for value, (low, high) in parts)
+    return "\n".join(f"{_short(value)} [{_short(low)}, {_short(high)}]" for value, (low, high) in parts)
 
 
 def reference_text(claim: Claim) -> str:
-    """Each reference with its tolerance."""
+    """Each reference with its tolerance, one a line."""
     if claim.reference is None:
         return "–"
     if claim.tolerance is None:
-        return "; ".join(map(_short, claim.reference))
-    return "; ".join(f"{_short(value)} ± {_short(reach)}" for value, reach in zip(claim.reference, claim.tolerance, strict=True))
+        return "\n".join(map(_short, claim.reference))
+    return "\n".join(
+        f"{_short(value)} ± {_short(reach)}" for value, reach in zip(claim.reference, claim.tolerance, strict=True)
+    )
 
 
 def _short(value: float) -> str:

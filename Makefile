@@ -1,0 +1,49 @@
+# Two commands: `make demo` and `make test`. PIP_FLAGS reaches pip, for example
+#   make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+VENV ?= .venv
+PYTHON ?= python3
+PIP_FLAGS ?=
+BIN := $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
+
+.PHONY: demo test test-slow check format bench clean
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/flowplane reproduce information-plane
+
+test: check
+	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+
+test-slow: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m "slow or gpu"
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/binned.py
+
+clean:
+	rm -rf $(VENV) results
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "flowplane needs Python 3.11 or newer, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing flowplane and what it needs into $(VENV) (PyTorch is large: minutes) …"
+	$(INSTALL) --editable '.[static]'
+	@touch $@
+
+$(VENV)/dev.stamp: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing flowplane and its development tools into $(VENV) …"
+	$(INSTALL) --editable '.[static,dev]'
+	@touch $@

@@ -1,0 +1,35 @@
+"""Loops compiled by Numba, and the processors to run them on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numba
+
+__all__ = ["cores", "kernel"]
+
+
+def kernel(fastmath: Iterable[str] = ()) -> Callable[[Callable[..., Any]], Any]:
+    """Numba's `njit`, cached on disk where a folder can be written, without the interpreter's lock.
+
+    Numba's cache follows the modification time of a function's own file: kernels that call each other share a file.
+
+    Arguments:
+        fastmath: LLVM's flags for floating point; none by default.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        options: dict[str, Any] = {"fastmath": set(fastmath), "nogil": True, "error_model": "numpy"}
+        try:
+            return numba.njit(function, cache=True, **options)
+        except RuntimeError:  # no folder for the cache is writable
+            return numba.njit(function, **options)
+
+    return decorate
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

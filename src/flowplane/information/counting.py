@@ -1,0 +1,180 @@
+"""Joint entropies of cells by counting in a hash table: the CPU path, one batch member at a time.
+
+Compiled by Numba and cached on disk; a member's result does not depend, to the last bit, on the rest of the batch."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from flowplane.core.compiled import cores, kernel
+
+__all__ = ["joint_entropies"]
+
+
+@kernel()
+def _mix(symbol, more):
+    """One 64-bit symbol for a pair, by hashing: two different pairs among n meet with probability below n²/2⁶⁴."""
+    mixed = np.uint64(symbol) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(32)
+    mixed = (mixed + np.uint64(more)) * np.uint64(0x9E3779B97F4A7C15)
+    return mixed ^ (mixed >> np.uint64(29))
+
+
+@kernel()
+def _cells(layer, edges, low, inverse, equal, exact, symbols):
+    """The cell of every sample: its units' bins in mixed radix, or hashed where the radix would overflow.
+
+    Bin k holds edges[k] ≤ x < edges[k + 1]; the outermost edges are infinite. Equal bins are guessed by a multiplication
+    and set right by comparing with the two edges, the others found by bisection.
+    """
+    units, n = layer.shape
+    bins = len(edges) - 1
+    for s in range(n):
+        symbols[s] = np.uint64(0)
+    for unit in range(units):
+        values = layer[unit]
+        for s in range(n):
+            x = values[s]
+            if equal:
+                k = np.int64((x - low) * inverse)
+                k = min(max(k, 0), bins - 1)
+                k = k + np.int64(x >= edges[k + 1]) - np.int64(x < edges[k])
+            else:
+                k = np.searchsorted(edges, x, side="right") - 1
+            if exact:
+                symbols[s] = symbols[s] * np.uint64(bins) + np.uint64(k)
+            else:
+                symbols[s] = _mix(symbols[s], k)
+
+
+@kernel()
+def _slots(symbols, keys, taken, slots):
+    """A number from 0 on for each different symbol, written to `slots`; how many there are."""
+    mask = len(keys) - 1
+    taken[:] = -1
+    found = 0
+    for s in range(len(symbols)):
+        symbol = symbols[s]
+        place = np.int64((symbol * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20)) & mask
+        while taken[place] >= 0 and keys[place] != symbol:
+            place = (place + 1) & mask
+        if taken[place] < 0:
+            taken[place] = found
+            keys[place] = symbol
+            found += 1
+        slots[s] = taken[place]
+    return found
+
+
+@kernel()
+def _entropy(masses, total):
+    """H in bits of masses that sum to `total`; whole masses of one, the common case, cost no logarithm."""
+    summed = 0.0
+    for mass in masses:
+        if mass > 0.0 and mass != 1.0:
+            summed += mass * np.log2(mass)
+    return max(np.log2(total) - summed / total, 0.0)
+
+
+@kernel()
+def _member(layer, edges, low, inverse, equal, exact, weights, labels, classes, rule, inputs, work, result):
+    """H(T), H(T, Y) and H(T, X) in bits of one batch member. Empty `labels`, `rule` or `inputs` are not counted."""
+    symbols, keys, taken, slots, masses = work
+    n = layer.shape[1]
+    _cells(layer, edges, low, inverse, equal, exact, symbols)
+    found = _slots(symbols, keys, taken, slots)
+    total = 0.0
+    masses[:found] = 0.0
+    for s in range(n):
+        masses[slots[s]] += weights[s]
+        total += weights[s]
+    result[0] = _entropy(masses[:found], total)
+    if len(rule) > 0:
+        columns = rule.shape[1]
+        masses[: found * columns] = 0.0
+        for s in range(n):
+            first = slots[s] * columns
+            for c in range(columns):
+                masses[first + c] += weights[s] * rule[s, c]
+        result[1] = _entropy(masses[: found * columns], total)
+    elif len(labels) > 0:
+        masses[: found * classes] = 0.0
+        for s in range(n):
+            masses[slots[s] * classes + labels[s]] += weights[s]
+        result[1] = _entropy(masses[: found * classes], total)
+    if len(inputs) > 0:
+        for s in range(n):
+            symbols[s] = np.uint64(slots[s]) * np.uint64(n) + np.uint64(inputs[s])
+        found = _slots(symbols, keys, taken, slots)
+        masses[:found] = 0.0
+        for s in range(n):
+            masses[slots[s]] += weights[s]
+        result[2] = _entropy(masses[:found], total)
+
+
+@kernel()
+def _members(values, edges, low, inverse, equal, exact, weights, labels, classes, rule, inputs, results):
+    n = values.shape[2]
+    size = 64
+    while size < 2 * n:
+        size *= 2
+    work = (
+        np.empty(n, np.uint64),
+        np.empty(size, np.uint64),
+        np.empty(size, np.int64),
+        np.empty(n, np.int64),
+        np.empty(n * max(classes, 1)),
+    )
+    for member in range(len(values)):
+        _member(
+            values[member], edges, low, inverse, equal, exact, weights, labels, classes, rule, inputs, work, results[member]
+        )
+
+
+def joint_entropies(
+    values: Float[np.ndarray, "batch unit sample"],
+    edges: Float[np.ndarray, " edge"],
+    weights: Float[np.ndarray, " sample"] | None,
+    labels: Int[np.ndarray, " sample"] | None,
+    rule: Float[np.ndarray, "sample class"] | None,
+    inputs: Int[np.ndarray, " sample"] | None,
+) -> Float[np.ndarray, "batch 3"]:
+    """H(T), H(T, Y), H(T, X) in bits of every batch member; NaN where labels and rule, or inputs, are None.
+
+    `edges` run from −∞ to ∞. Labels and inputs are numbers from 0. Members are shared out over the processors.
+    """
+    inner = edges[1:-1]
+    finite = inner[np.isfinite(inner)]
+    equal = len(finite) > 1 and bool(np.allclose(np.diff(finite), finite[1] - finite[0], rtol=1e-3, atol=0.0))
+    step = (finite[-1] - finite[0]) / (len(finite) - 1) if equal else 1.0
+    # bin 0 ends at the first inner edge
+    low = (finite[0] - step) if equal else 0.0
+    units, n = values.shape[1:]
+    classes = 1 if labels is None else int(labels.max()) + 1
+    arguments = (
+        edges,
+        values.dtype.type(low),
+        values.dtype.type(1.0 / step),
+        equal,
+        (len(edges) - 1) ** units <= 1 << 63,
+        np.ones(n) if weights is None else np.ascontiguousarray(weights, np.float64),
+        np.empty(0, np.int64) if labels is None else np.ascontiguousarray(labels, np.int64),
+        classes if rule is None else rule.shape[1],
+        np.empty((0, 1)) if rule is None else np.ascontiguousarray(rule, np.float64),
+        np.empty(0, np.int64) if inputs is None else np.ascontiguousarray(inputs, np.int64),
+    )
+    results = np.full((len(values), 3), np.nan)
+    workers = min(cores(), len(values))
+    cuts = np.linspace(0, len(values), workers + 1).astype(int)
+    parts = [slice(first, last) for first, last in pairwise(cuts)]
+    if workers == 1:
+        _members(values, *arguments, results)
+        return results
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in pool.map(lambda part: _members(values[part], *arguments, results[part]), parts):
+            pass
+    return results

@@ -1,0 +1,30 @@
+"""Shapes in signatures are checked by beartype while the tests run; shared small recordings."""
+
+from jaxtyping import install_import_hook
+
+install_import_hook(
+    [
+        "flowplane.core.network",
+        "flowplane.information.symbols",
+        "flowplane.information.counting",
+        "flowplane.experiments.phases",
+        "flowplane.experiments.claim",
+    ],
+    "beartype.beartype",
+)
+
+import pytest  # noqa: E402
+
+import flowplane as fp  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def task() -> fp.tasks.Task:
+    """The reference task."""
+    return fp.tasks.spherical_rule()
+
+
+@pytest.fixture(scope="session")
+def rec(task: fp.tasks.Task) -> fp.Recording:
+    """A small recording of the reference task, in memory."""
+    return fp.train(task, replicas=3, epochs=40, snapshots=8)

@@ -1,0 +1,147 @@
+"""Slow, obvious, independent implementations. Nothing here imports flowplane."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+
+import numpy as np
+import torch
+
+
+def entropy(masses) -> float:
+    """Bits."""
+    return -sum(p * math.log2(p) for p in masses if p > 0)
+
+
+def bin_of(value: float, edges) -> int:
+    """Half-open bins, the last closed; values outside go to the end bins."""
+    for k in range(len(edges) - 1, 0, -1):
+        if value >= edges[k]:
+            return min(k, len(edges) - 2)
+    return 0
+
+
+def published_bin(value: float) -> int:
+    """29 bins between 30 edges from −1 to 1, and one of its own for exactly 1."""
+    edges = np.linspace(-1, 1, 30)
+    return 29 if value >= 1 else bin_of(value, edges)
+
+
+def binned_information(layer, labels, *, place, inputs=None, conditional=None, probability=None):
+    """I(X;T), I(T;Y), H(T) in bits from dictionaries of masses, one sample at a time.
+
+    `place(value, unit)` gives the bin of a value.
+    """
+    n = len(layer)
+    p = [1 / n] * n if probability is None else list(probability)
+    p_t, p_x, p_xt, p_ty, p_y = (defaultdict(float) for _ in range(5))
+    for s in range(n):
+        t = tuple(place(float(value)) for value in layer[s])
+        x = s if inputs is None else tuple(float(value) for value in inputs[s])
+        rule = {int(labels[s]): 1.0} if conditional is None else dict(enumerate(conditional[s]))
+        p_t[t] += p[s]
+        p_x[x] += p[s]
+        p_xt[x, t] += p[s]
+        for y, q in rule.items():
+            p_ty[t, y] += p[s] * q
+            p_y[y] += p[s] * q
+    h_t = entropy(p_t.values())
+    i_xt = h_t + entropy(p_x.values()) - entropy(p_xt.values())
+    i_ty = h_t + entropy(p_y.values()) - entropy(p_ty.values())
+    return i_xt, i_ty, h_t
+
+
+def fisher_yates(samples, key: int, epoch: int) -> list[int]:
+    """The batch order of one epoch: Fisher–Yates with splitmix64 in Python integers."""
+    mask = (1 << 64) - 1
+    order = [int(sample) for sample in samples]
+    state = (int(key) + epoch * 0xD1342543DE82EF95) & mask
+    for i in range(len(order) - 1, 0, -1):
+        state = (state + 0x9E3779B97F4A7C15) & mask
+        q = state
+        q = ((q ^ (q >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        q = ((q ^ (q >> 27)) * 0x94D049BB133111EB) & mask
+        q = q ^ (q >> 31)
+        j = ((q >> 32) * (i + 1)) >> 32
+        order[i], order[j] = order[j], order[i]
+    return order
+
+
+FUNCTIONS = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid, "linear": lambda z: z}
+
+
+class PlainNetwork:
+    """One network in float64 with autograd and torch's own optimisers."""
+
+    def __init__(self, packed, sizes, activation):
+        self.activation = activation
+        self.matrices, self.biases = [], []
+        start = 0
+        for inputs, outputs in itertools.pairwise(sizes):
+            block = np.asarray(packed[start : start + inputs * outputs], dtype=float).reshape(outputs, inputs)
+            start += inputs * outputs
+            bias = np.asarray(packed[start : start + outputs], dtype=float)
+            start += outputs
+            self.matrices.append(torch.tensor(block, requires_grad=True))
+            self.biases.append(torch.tensor(bias, requires_grad=True))
+        assert start == len(packed)
+
+    def parameters(self):
+        return [p for pair in zip(self.matrices, self.biases, strict=True) for p in pair]
+
+    def packed(self):
+        return np.concatenate([p.detach().numpy().ravel() for p in self.parameters()])
+
+    def logits(self, inputs):
+        h = torch.as_tensor(inputs, dtype=torch.float64)
+        for depth, (matrix, bias) in enumerate(zip(self.matrices, self.biases, strict=True), start=1):
+            h = h @ matrix.T + bias
+            if depth < len(self.matrices):
+                h = FUNCTIONS[self.activation](h)
+        return h
+
+    def layers(self, inputs):
+        """Every layer's outputs, the softmax last."""
+        outputs = []
+        h = torch.as_tensor(inputs, dtype=torch.float64)
+        for depth, (matrix, bias) in enumerate(zip(self.matrices, self.biases, strict=True), start=1):
+            h = h @ matrix.T + bias
+            h = torch.softmax(h, 1) if depth == len(self.matrices) else FUNCTIONS[self.activation](h)
+            outputs.append(h.detach().numpy())
+        return outputs
+
+    def loss(self, inputs, labels):
+        return torch.nn.functional.cross_entropy(self.logits(inputs), torch.as_tensor(labels))
+
+    def metrics(self, inputs, labels):
+        with torch.no_grad():
+            right = (self.logits(inputs).argmax(1) == torch.as_tensor(labels)).double().mean()
+            return float(self.loss(inputs, labels)), float(right)
+
+
+def train_plainly(
+    packed, sizes, activation, inputs, labels, train, key, *, epochs, batch, drop_last, optimizer, rate, momentum
+):
+    """Weights after training, losses after each epoch, and the mini-batch gradients of the last epoch (list of lists)."""
+    network = PlainNetwork(packed, sizes, activation)
+    if optimizer == "adam":
+        chosen = torch.optim.Adam(network.parameters(), lr=rate)
+    else:
+        chosen = torch.optim.SGD(network.parameters(), lr=rate, momentum=momentum)
+    size = min(batch, len(train))
+    losses, gradients = [], []
+    for epoch in range(1, epochs + 1):
+        order = fisher_yates(train, key, epoch)
+        gradients = []
+        for first in range(0, len(order), size):
+            samples = order[first : first + size]
+            if drop_last and len(samples) < size:
+                break
+            chosen.zero_grad()
+            network.loss(inputs[samples], labels[samples]).backward()
+            gradients.append([p.grad.numpy().copy().ravel() for p in network.parameters()])
+            chosen.step()
+        losses.append(network.metrics(inputs[train], labels[train])[0])
+    return network, losses, gradients
