@@ -6,7 +6,6 @@ install_import_hook(
     [
         "flowplane.core.network",
         "flowplane.information.symbols",
-        "flowplane.information.counting",
         "flowplane.experiments.phases",
         "flowplane.experiments.claim",
     ],

@@ -94,12 +94,14 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
         result = run(name, scale, out, device.value, seed, overwrite)
     except (InputError, MissingRequirement):
         raise
-    except Interrupted as interrupt:
-        recording = interrupt.recording
-        kept = "nothing was kept yet"
+    except KeyboardInterrupt as stop:
+        recording = stop.recording if isinstance(stop, Interrupted) else None
+        kept = "finished recordings are kept"
         if recording is not None:
             kept = f"everything up to epoch {recording.epochs[-1]} is kept in {recording.path}"
-        raise Interrupted(f"stopped: {kept}; run the same command again to go on from there", recording) from interrupt
+        raise typer.Exit(
+            _complaint(f"stopped: {kept}; run the same command again to go on from there", INTERRUPTED)
+        ) from stop
     except Exception:
         traceback.print_exc()
         return False
@@ -180,23 +182,21 @@ def _console() -> Console:
 
 def main() -> None:
     """The `flowplane` command: bad input is one line and exit code 2, Ctrl-C says what is kept and exits 130."""
-    import click
+    from flowplane.errors import InputError, MissingRequirement
 
     try:
         code = app(standalone_mode=False)
-    except click.ClickException as error:
-        print(f"error: {error.format_message()}", file=sys.stderr)  # noqa: T201
-        code = error.exit_code
-    except click.exceptions.Abort:
-        code = INTERRUPTED
-    except KeyboardInterrupt as interrupt:
-        print(f"\n{interrupt}", file=sys.stderr)  # noqa: T201
-        code = INTERRUPTED
+    except InputError as error:
+        code = _complaint(f"error: {error}", 2)
+    except MissingRequirement as error:
+        code = _complaint(f"error: {error}", 1)
     except Exception as error:
-        from flowplane.errors import InputError, MissingRequirement
-
-        if not isinstance(error, InputError | MissingRequirement):
+        if not hasattr(error, "format_message"):  # typer's own complaints about options and arguments have it
             raise
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        code = 2 if isinstance(error, InputError) else 1
+        code = _complaint(f"error: {error.format_message()}", 2)
     sys.exit(code)
+
+
+def _complaint(text: str, code: int) -> int:
+    print(text, file=sys.stderr)  # noqa: T201
+    return code

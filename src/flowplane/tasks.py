@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +53,9 @@ class Task:
             raise InputError("probability", Text(f"shape {probability.shape}"), f"shape ({n},), one entry an input")
         if (probability < 0).any() or not np.isclose(probability.sum(), 1.0):
             raise InputError("probability", Text(f"a sum of {probability.sum():.6g}"), "non-negative entries that sum to 1")
-        object.__setattr__(self, "inputs", _frozen(inputs.astype(np.float32)))
-        object.__setattr__(self, "labels", _frozen(labels))
-        object.__setattr__(self, "probability", _frozen(probability.astype(np.float64)))
+        object.__setattr__(self, "inputs", inputs.astype(np.float32))
+        object.__setattr__(self, "labels", labels.copy())
+        object.__setattr__(self, "probability", probability.astype(np.float64))
         if self.conditional is not None:
             conditional = _numbers("conditional", self.conditional).astype(np.float64)
             if conditional.ndim != 2 or len(conditional) != n or conditional.shape[1] <= labels.max():
@@ -64,7 +63,7 @@ class Task:
                 raise InputError("conditional", Text(f"shape {conditional.shape}"), wanted)
             if (conditional < 0).any() or not np.allclose(conditional.sum(axis=1), 1.0):
                 raise InputError("conditional", Text("rows that are no distributions"), "rows ≥ 0 that sum to 1")
-            object.__setattr__(self, "conditional", _frozen(conditional))
+            object.__setattr__(self, "conditional", conditional)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -95,7 +94,7 @@ class Task:
         """H(X) in bits."""
         return _entropy(self.probability)
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """SHA-256 over all arrays: two tasks are the same task when their digests are equal."""
         digest = hashlib.sha256()
@@ -258,12 +257,6 @@ def _classes(labels: Any, samples: int) -> np.ndarray:
     if present[-1] >= samples:
         raise InputError("labels", Text(f"class number {present[-1]}"), f"classes numbered from 0, below {samples}")
     return classes
-
-
-def _frozen(array: np.ndarray) -> np.ndarray:
-    array = array.copy()
-    array.flags.writeable = False
-    return array
 
 
 def _entropy(p: np.ndarray) -> float:

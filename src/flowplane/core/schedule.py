@@ -14,7 +14,7 @@ def log_spaced(total: int, snapshots: int) -> np.ndarray:
 
     Example:
         >>> log_spaced(8000, 8).tolist()
-        [0, 1, 4, 20, 89, 400, 1789, 8000]
+        [0, 1, 4, 18, 83, 381, 1746, 8000]
         >>> log_spaced(3, 100).tolist()
         [0, 1, 2, 3]
     """

@@ -150,6 +150,14 @@ class Recording:
         return self._selected("split")
 
     @property
+    def training_labels(self) -> xr.DataArray:
+        """The labels that each replica was trained and tested on (replica, sample): the task's, or sampled from its rule."""
+        if "training_labels" in self._root:
+            return self._selected("training_labels")
+        labels = np.broadcast_to(self.task.labels, (len(self.replicas), len(self.task)))
+        return xr.DataArray(labels, dims=("replica", "sample"), coords={"replica": self.replicas})
+
+    @property
     def seconds(self) -> xr.DataArray:
         """Training time up to each snapshot (epoch), in seconds, summed over resumed runs; commits not counted."""
         return self._selected("seconds")

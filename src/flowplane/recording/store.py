@@ -75,7 +75,7 @@ def open_repository(path: Any) -> tuple[icechunk.Repository, str]:
             raise InputError("path", path, "a path or an icechunk Storage")
         name = str(path)
         folder = Path(path)
-        if not folder.exists():
+        if _is_empty(folder):
             raise InputError("path", name, f"{wanted}; nothing is there")
         if not _is_repository(folder):
             if _is_unfinished(folder):
@@ -96,6 +96,10 @@ def _storage(folder: Path) -> icechunk.Storage:
 
 def _is_repository(folder: Path) -> bool:
     return (folder / DATA).is_dir() and icechunk.Repository.exists(_storage(folder))
+
+
+def _is_empty(folder: Path) -> bool:
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
 def _is_unfinished(folder: Path) -> bool:
@@ -144,7 +148,7 @@ class Writer:
         """Lock the folder, then open or make the repository in it."""
         exists = _is_repository(folder)
         ours = exists or _is_unfinished(folder)
-        empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+        empty = _is_empty(folder)
         if not ours and not empty:
             raise InputError("path", str(folder), "a new path: something that is no recording is there")
         if mode == "resume" and empty:

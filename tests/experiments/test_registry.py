@@ -1,0 +1,58 @@
+"""Running experiments at a scale that takes seconds."""
+
+import json
+
+import pytest
+import xarray as xr
+
+import flowplane as fp
+from flowplane.errors import InputError
+from flowplane.experiments import EXPERIMENTS, VERDICTS, fit_then_compress, sample_size
+from flowplane.experiments.claim import Claim
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    for module in (fit_then_compress, sample_size):
+        monkeypatch.setattr(module, "EPOCHS", 40)
+        monkeypatch.setattr(module, "REPLICAS", {"quick": 3, "full": 3})
+        monkeypatch.setattr(module, "CONTROL_REPLICAS", {"quick": 2, "full": 2})
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_leaves_claims_data_and_figure(tiny, tmp_path, name):
+    result = fp.experiments.run(name, out=tmp_path)
+    folder = tmp_path / name
+    claims = [Claim.from_json(row) for row in json.loads((folder / "claims.json").read_text())]
+    assert set(EXPERIMENTS[name].claims) <= {claim.id for claim in claims}
+    assert all(claim.verdict in VERDICTS and claim.scale == "quick" and claim.seconds > 0 for claim in claims)
+    assert (folder / EXPERIMENTS[name].figure).stat().st_size > 1e6
+    for dataset in result.datasets:
+        with xr.open_dataset(folder / f"{dataset}.nc", engine="h5netcdf") as stored:
+            assert stored.sizes == result.datasets[dataset].sizes
+    before = result.training_seconds
+    again = fp.experiments.run(name, out=tmp_path)
+    assert again.training_seconds == before  # finished recordings are used again
+    assert [claim.measured for claim in again.claims] == [claim.measured for claim in result.claims]
+    with pytest.raises(InputError, match="seed: found 1, expected 0, as in the recording to resume"):
+        fp.experiments.run(name, out=tmp_path, seed=1)
+    other = fp.experiments.run(name, out=tmp_path, seed=1, overwrite=True)
+    assert other.claims[1].measured != result.claims[1].measured
+
+
+def test_without_a_folder_nothing_is_written(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fp.experiments.run("information-plane", out=None)
+    assert not any(tmp_path.iterdir())
+
+
+def test_what_is_refused(tmp_path):
+    with pytest.raises(
+        InputError, match=r"experiment: found 'information-plan', expected one of .* \(did you mean 'information-plane'\?\)"
+    ):
+        fp.experiments.run("information-plan")
+    with pytest.raises(InputError, match="scale: found 'huge'"):
+        fp.experiments.run("information-plane", scale="huge")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="out: found"):
+        fp.experiments.run("information-plane", out=tmp_path / "file")
