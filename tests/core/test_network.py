@@ -5,7 +5,6 @@ import pytest
 import torch
 from oracles import PlainNetwork
 
-from flowplane.core import streams
 from flowplane.core.network import ACTIVATIONS, Network
 from flowplane.errors import InputError
 
@@ -37,7 +36,7 @@ def test_forward_has_the_same_bits_in_any_company(activation):
 
 def test_initial_weights():
     network = Network((400, 300, 2), "tanh")
-    weights = network.initial_weights(streams.generator(0, 0, streams.WEIGHTS))
+    weights = network.initial_weights(0, 0)
     (first, bias), (second, _) = network.unpack(torch.tensor(weights))
     assert (bias == 0).all()
     for matrix, fan_in in ((first, 400), (second, 300)):
@@ -46,6 +45,13 @@ def test_initial_weights():
         # a normal truncated at ±2 has standard deviation 0.8796
         assert scaled.std() == pytest.approx(0.8796, abs=4 * 0.8796 / np.sqrt(2 * scaled.size))
         assert scaled.mean() == pytest.approx(0, abs=4 * 0.8796 / np.sqrt(scaled.size))
+
+
+def test_layers_keep_their_weights_in_networks_of_other_depth():
+    deep, shallow = Network((12, 10, 7, 2), "tanh"), Network((12, 10, 7), "tanh")
+    assert np.array_equal(deep.initial_weights(0, 5)[: shallow.parameters], shallow.initial_weights(0, 5))
+    assert not np.array_equal(shallow.initial_weights(0, 5), shallow.initial_weights(0, 6))
+    assert not np.array_equal(shallow.initial_weights(1, 5), shallow.initial_weights(0, 5))
 
 
 def test_names():

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from flowplane.core import streams
 from flowplane.errors import unknown
 
 __all__ = ["ACTIVATIONS", "Network"]
@@ -64,13 +65,17 @@ class Network:
         """The function that a layer ends in: the hidden layers' own, softmax for the last."""
         return "softmax" if self.index(layer) == len(self.layers) - 1 else self.activation
 
-    def initial_weights(self, generator: np.random.Generator) -> Float[np.ndarray, " parameter"]:
-        """Weights from N(0, 1/fan_in) truncated at ±2 standard deviations, biases zero (B2)."""
+    def initial_weights(self, seed: int, replica: int) -> Float[np.ndarray, " parameter"]:
+        """Weights from N(0, 1/fan_in) truncated at ±2 standard deviations, biases zero (B2).
+
+        Each layer has a stream of its own: networks that differ in depth or in one layer's width share the others' draws.
+        """
         from scipy.special import ndtr, ndtri
 
         weights = np.zeros(self.parameters, np.float32)
-        for start, inputs, outputs in zip(self.starts, self.sizes, self.widths, strict=False):
-            uniform = generator.uniform(ndtr(-2.0), ndtr(2.0), inputs * outputs)
+        for layer, (start, inputs, outputs) in enumerate(zip(self.starts, self.sizes, self.widths, strict=False)):
+            stream = streams.generator(seed, replica, streams.WEIGHTS, layer)
+            uniform = stream.uniform(ndtr(-2.0), ndtr(2.0), inputs * outputs)
             weights[start : start + inputs * outputs] = ndtri(uniform) / np.sqrt(inputs)
         return weights
 

@@ -13,8 +13,8 @@ __all__ = ["LABELS", "ORDER", "SPLIT", "WEIGHTS", "generator", "stream_key"]
 WEIGHTS, SPLIT, ORDER, LABELS = range(4)
 
 
-def generator(seed: int, replica: int, purpose: int) -> np.random.Generator:
-    """The generator of one replica for one purpose.
+def generator(seed: int, replica: int, purpose: int, *part: int) -> np.random.Generator:
+    """The generator of one replica for one purpose, and for one part of it where that has parts (a layer's weights).
 
     Example:
         >>> float(generator(0, 3, WEIGHTS).random()) == float(generator(0, 3, WEIGHTS).random())
@@ -22,7 +22,7 @@ def generator(seed: int, replica: int, purpose: int) -> np.random.Generator:
         >>> float(generator(0, 3, WEIGHTS).random()) == float(generator(0, 3, SPLIT).random())
         False
     """
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(replica, purpose))))
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(replica, purpose, *part))))
 
 
 def stream_key(seed: int, replica: int, purpose: int) -> np.uint64:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from flowplane.core import streams
 from flowplane.core.network import Network
 from flowplane.core.progress import progress_bar
 from flowplane.core.schedule import log_spaced
@@ -161,7 +160,7 @@ class _Run:
         configuration, network = self.configuration, self.network
         state = np.zeros((configuration.replicas, 3, network.parameters), np.float32)
         for k in range(configuration.replicas):
-            state[k, 0] = network.initial_weights(streams.generator(configuration.seed, k, streams.WEIGHTS))
+            state[k, 0] = network.initial_weights(configuration.seed, k)
         engine = self._engine(state)
         statistics = np.full((configuration.replicas, len(network.layers), 3), np.nan, np.float32)
         statistics[:, :, 2] = weight_norms(network, state[:, 0])

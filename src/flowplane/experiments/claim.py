@@ -100,7 +100,8 @@ def agreement(
     """Measured means, intervals, tolerances and the verdict against reference values.
 
     The tolerance is `wanted`, or three standard errors of the difference where that is larger. All within tolerance is
-    reproduced, one outside contradicted; where the standard errors are too large to tell, inconclusive.
+    reproduced, one outside contradicted; inconclusive where fewer replicas than the reference had make the standard
+    errors too large to tell.
 
     Example:
         >>> spread = np.linspace(-1, 1, 50)[:, None]
@@ -114,7 +115,7 @@ def agreement(
     difference_error = ours * np.sqrt(1 + len(values) / REFERENCE_REPLICAS)
     tolerance = np.maximum(wanted, 3 * difference_error)
     outside = np.abs(mean - np.array(reference)) > tolerance
-    vague = (tolerance > DECISIVE * wanted).any()
+    vague = len(values) < REFERENCE_REPLICAS and (tolerance > DECISIVE * wanted).any()
     verdict = "contradicted" if outside.any() else "inconclusive" if vague else "reproduced"
     return _floats(mean), _pairs(interval), _floats(tolerance), verdict
 
