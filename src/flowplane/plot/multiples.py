@@ -10,10 +10,13 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError
-from flowplane.plot.plane import color_axis, every_replica, layer_names, means, paths
+from flowplane.plot.plane import channel_text, color_axis, every_replica, layer_names, means, paths
 from flowplane.plot.style import require_units, styled, time_scale
 
 __all__ = ["information_planes"]
+
+#: Panels side by side before a new row begins.
+COLUMNS = 3
 
 
 def information_planes(planes: Mapping[str, xr.Dataset], title: str = "Information planes") -> go.Figure:
@@ -27,30 +30,38 @@ def information_planes(planes: Mapping[str, xr.Dataset], title: str = "Informati
     """
     if not planes:
         raise InputError("planes", dict(planes), "at least one plane")
-    figure = make_subplots(rows=1, cols=len(planes), subplot_titles=list(planes), horizontal_spacing=0.05, shared_yaxes=True)
+    columns = min(len(planes), COLUMNS)
+    rows = -(-len(planes) // columns)
+    figure = make_subplots(
+        rows=rows, cols=columns, subplot_titles=list(planes), horizontal_spacing=0.05, vertical_spacing=0.22 / rows
+    )
     last = max((plane["epoch"].values for plane in planes.values()), key=lambda epochs: int(epochs[-1]))
     right = top = 0.0
-    for column, plane in enumerate(planes.values(), start=1):
+    for panel, plane in enumerate(planes.values()):
+        place = {"row": 1 + panel // columns, "col": 1 + panel % columns}
         require_units(plane, ("i_xt", "i_ty"), "bits")
         ordered = plane.transpose("replica", "epoch", "layer", ...)
         x, y = ordered["i_xt"].values, ordered["i_ty"].values
         times = time_scale(ordered["epoch"].values)
         mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
-        traces = [
-            every_replica(x, y, times, np.isfinite(x) & np.isfinite(y)),
-            *paths(mean_x, mean_y, times),
-            means(ordered, mean_x, mean_y, times),
-        ]
-        for trace in traces:
-            figure.add_trace(trace.update(showlegend=False), row=1, col=column)
+        faint = every_replica(x, y, times, np.isfinite(x) & np.isfinite(y))
+        for trace in (faint, *paths(mean_x, mean_y, times), means(ordered, mean_x, mean_y, times)):
+            figure.add_trace(trace.update(showlegend=False), **place)
         for note in layer_names(ordered, mean_x, mean_y):
-            figure.add_annotation(**note, row=1, col=column)
+            figure.add_annotation(**note, **place)
         right, top = max(right, float(np.nanmax(x))), max(top, float(np.nanmax(y)))
+        figure.update_yaxes(title="I(T;Y) [bits]" if place["col"] == 1 else None, **place)
     figure.update_xaxes(title="I(X;T) [bits]", range=[-0.04 * right, 1.06 * right])
     figure.update_yaxes(range=[-0.03 * top, 1.12 * top])
-    figure.update_yaxes(title="I(T;Y) [bits]", row=1, col=1)
     figure.update_layout(coloraxis=color_axis(last, time_scale(last)))
+    first = next(iter(planes.values()))
+    described = channel_text(first)
     subtitle = "faint: one replica at one epoch; strong: mean of the replicas; lines: mean path through the layers"
     return styled(
-        figure, title, subtitle, width=150 + 420 * len(planes), height=520, margin={"l": 75, "r": 30, "t": 120, "b": 70}
+        figure,
+        title,
+        f"{described} · {subtitle}" if described else subtitle,
+        width=150 + 420 * columns,
+        height=130 + 400 * rows,
+        margin={"l": 75, "r": 30, "t": 120, "b": 70},
     )

@@ -13,7 +13,7 @@ from plotly.colors import sample_colorscale
 from flowplane.errors import InputError, Text
 from flowplane.plot.style import COLORSCALE, epoch_ticks, layer_label, require_units, styled, time_scale
 
-__all__ = ["color_axis", "every_replica", "information_plane", "layer_names", "means", "paths"]
+__all__ = ["channel_text", "color_axis", "every_replica", "information_plane", "layer_names", "means", "paths"]
 
 #: More faint points than this are thinned evenly over the replicas, so that the page stays light.
 FAINT_POINTS = 40_000
@@ -59,7 +59,6 @@ def information_plane(plane: xr.Dataset, title: str = "Information plane") -> go
     moving = len(figure.data)
     for trace in _moment(x[:, 0], y[:, 0], mean_x[0], mean_y[0]):
         figure.add_trace(trace.update(visible=False))
-    layers = len(ordered["layer"])
     annotations = layer_names(ordered, mean_x, mean_y)
     figure.frames = [
         go.Frame(
@@ -79,7 +78,7 @@ def information_plane(plane: xr.Dataset, title: str = "Information plane") -> go
     return styled(
         figure,
         title,
-        _subtitle(plane, replicas, layers),
+        _subtitle(plane, replicas),
         width=900,
         height=680,
         margin={"l": 75, "r": 30, "t": 95, "b": 130},
@@ -234,21 +233,22 @@ def _slider(figure: go.Figure, epochs: np.ndarray, moving: int) -> None:
     )  # fmt: skip
 
 
-def _subtitle(plane: xr.Dataset, replicas: int, layers: int) -> str:
+def _subtitle(plane: xr.Dataset, replicas: int) -> str:
     attrs = plane.attrs
-    channel = str(attrs.get("channel", ""))
-    if channel.startswith("{"):  # the layers' channels differ
-        channel = "; ".join(sorted(set(json.loads(channel).values())))
-    parts = []
-    if "network" in attrs:
-        parts.append(f"{attrs['network']} {attrs.get('activation', '')}".strip())
-    if "task" in attrs:
-        parts.append(str(attrs["task"]))
-    parts.append(f"{replicas} replica{'s' if replicas > 1 else ''}")
-    if channel:
-        parts.append(channel)
-    if attrs.get("labels"):
-        parts.append(str(attrs["labels"]))
-    if attrs.get("kind", "estimate") != "estimate":
-        parts.append(str(attrs["kind"]))
-    return " · ".join(parts)
+    network = f"{attrs['network']} {attrs.get('activation', '')}".strip() if "network" in attrs else ""
+    kind = attrs.get("kind", "estimate")
+    parts = (
+        network,
+        str(attrs.get("task", "")),
+        f"{replicas} replica{'s' if replicas > 1 else ''}",
+        channel_text(plane),
+        str(attrs.get("labels", "")),
+        str(kind) if kind != "estimate" else "",
+    )
+    return " · ".join(filter(None, parts))
+
+
+def channel_text(plane: xr.Dataset) -> str:
+    """What makes the information finite, the layers' channels one after another where they differ."""
+    channel = str(plane.attrs.get("channel", ""))
+    return "; ".join(sorted(set(json.loads(channel).values()))) if channel.startswith("{") else channel
