@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, default=50)
     options = parser.parse_args()
     task = fp.tasks.spherical_rule()
-    rec = fp.train(task, replicas=options.replicas, epochs=200, snapshots=2)
+    rec = fp.train(task, replicas=options.replicas, epochs=200, snapshots=20)
     layers = [rec.activations(layer).isel(epoch=-1).load() for layer in rec.layers]
     x = symbols(task.inputs)
     edges = np.linspace(-1, 1, 30)

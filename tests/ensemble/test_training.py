@@ -1,5 +1,9 @@
 """Training against plain PyTorch with autograd, and the two engines against each other."""
 
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -81,8 +85,10 @@ def test_engines_give_the_same_curves(task, activation):
     )
     for name in ("train_loss", "test_loss"):
         assert fused.metrics[name].values == pytest.approx(eager.metrics[name].values, abs=2e-4)
-    for name in ("gradient_mean", "gradient_std", "weight_norm"):
-        assert fused.gradients[name].values[:, 1:] == pytest.approx(eager.gradients[name].values[:, 1:], rel=0.02, abs=1e-5)
+    # a sample at a ReLU's kink may fall on either side of it: a few samples' share of a small mean gradient
+    for name, relative in (("gradient_mean", 0.1), ("gradient_std", 0.1), ("weight_norm", 1e-3)):
+        expected = eager.gradients[name].values[:, 1:]
+        assert fused.gradients[name].values[:, 1:] == pytest.approx(expected, rel=relative, abs=1e-5)
     assert fused.split.equals(eager.split)
 
 
@@ -191,11 +197,20 @@ def test_digits_are_learned():
     assert float(rec.metrics.test_accuracy[:, -1].min()) > 0.9
 
 
+COMPILED = """
+import numpy as np, flowplane as fp
+task = fp.tasks.spherical_rule()
+compiled, eager = (fp.train(task, replicas=2, epochs=20, snapshots=3, compile=compile) for compile in (True, False))
+assert compiled.attrs["engine"] == "compiled"
+np.testing.assert_allclose(compiled.metrics.train_loss, eager.metrics.train_loss, atol=2e-4)
+"""
+
+
 @pytest.mark.slow
-def test_compiled_engine_agrees(task):
-    compiled, eager = (fp.train(task, replicas=2, epochs=20, snapshots=3, compile=compile) for compile in (True, False))
-    assert compiled.attrs["engine"] == "compiled"
-    assert compiled.metrics.train_loss.values == pytest.approx(eager.metrics.train_loss.values, abs=2e-4)
+@pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler here")
+def test_compiled_engine_agrees():
+    # in a process of its own: torch.compile cannot see through the checks of shapes that these tests switch on
+    subprocess.run([sys.executable, "-c", COMPILED], check=True)
 
 
 @pytest.mark.gpu
@@ -255,3 +270,24 @@ def test_what_is_no_task_is_refused():
 def test_no_gpu(task):
     with pytest.raises(InputError, match="a GPU that is there"):
         fp.train(task, device="cuda")
+
+
+def test_compiling_is_chosen_where_it_pays(monkeypatch):
+    from flowplane.ensemble import batched
+    from flowplane.ensemble.configuration import Configuration, Problem
+
+    task = fp.tasks.digits()
+    given = {
+        "hidden": (256,), "activation": "relu", "replicas": 1, "train_fraction": 0.8, "optimizer": "adam",
+        "learning_rate": None, "momentum": 0.0, "batch_size": 128, "drop_last": True, "labels": "hard", "snapshots": 2,
+        "keep": (), "seed": 0,
+    }  # fmt: skip
+    decisions = []
+    for epochs in (10, 100_000):
+        configuration = Configuration.checked(task, epochs=epochs, **given)
+        work = (configuration.network(task), Problem.draw(task, configuration), configuration)
+        monkeypatch.setattr(batched.shutil, "which", lambda name: "/usr/bin/c++")
+        decisions.append(batched.compiling_pays(*work))
+        monkeypatch.setattr(batched.shutil, "which", lambda name: None)
+        assert not batched.compiling_pays(*work)
+    assert decisions == [False, True]

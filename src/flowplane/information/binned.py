@@ -16,8 +16,8 @@ from torch import Tensor
 from flowplane.core.arrays import as_tensor, batch_dims, require_finite
 from flowplane.errors import InputError, Text, unknown
 from flowplane.information import counting, symbols
+from flowplane.information.arguments import checked_inputs, checked_labelling, checked_weights
 from flowplane.information.schema import estimate_dataset, flag_bit
-from flowplane.information.symbols import row_symbols
 
 __all__ = ["Binned"]
 
@@ -161,9 +161,9 @@ class Binned:
         activation = activations.attrs.get("activation") if isinstance(activations, xr.DataArray) else None
         settled = self.calibrated(activation, lambda: iter([values]))
         batch, (n, units) = values.shape[:-2], values.shape[-2:]
-        weights = _weights(probability, n, values.device)
-        classes, rule = _labelling(labels, conditional, n, values.device)
-        symbols_x = None if inputs is None else _input_symbols(inputs, n, values.device)
+        weights = checked_weights(probability, n, values.device)
+        classes, rule = checked_labelling(labels, conditional, n, values.device)
+        symbols_x = None if inputs is None else checked_inputs(inputs, n, values.device)
         members = int(np.prod(batch))
         flat = values.reshape(members, n, units)
         results = torch.empty((4, members), dtype=torch.float64)
@@ -274,50 +274,6 @@ def _open(edges: np.ndarray, dtype: torch.dtype) -> Float[Tensor, " edge"]:
     opened = torch.where(rounded.double() < exact, up, rounded)
     opened[0], opened[-1] = -torch.inf, torch.inf
     return opened
-
-
-def _weights(probability: Any, n: int, device: torch.device) -> Tensor | None:
-    if probability is None:
-        return None
-    weights = as_tensor("probability", probability).to(device, torch.float64)
-    if weights.shape != (n,):
-        raise InputError("probability", Text(f"shape {tuple(weights.shape)}"), f"shape ({n},), one entry a sample")
-    require_finite("probability", weights)
-    total = float(weights.sum())
-    if float(weights.min()) < 0 or abs(total - 1.0) > 1e-6:
-        raise InputError("probability", Text(f"a sum of {total:.6g}"), "non-negative entries that sum to 1")
-    return weights / total
-
-
-def _labelling(labels: Any, conditional: Any, n: int, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
-    """Class numbers and p(y|x), each None where it is not given."""
-    classes = None
-    if labels is not None:
-        given = as_tensor("labels", labels).to(device)
-        if given.shape != (n,):
-            raise InputError("labels", Text(f"shape {tuple(given.shape)}"), f"shape ({n},), one label a sample")
-        require_finite("labels", given)
-        classes = torch.unique(given, return_inverse=True)[1]
-        if int(classes.max()) == 0:
-            raise InputError("labels", Text(f"one class only ({given[0].item()})"), "two classes or more")
-    if conditional is None:
-        return classes, None
-    rule = as_tensor("conditional", conditional).to(device, torch.float64)
-    if rule.ndim != 2 or len(rule) != n:
-        raise InputError("conditional", Text(f"shape {tuple(rule.shape)}"), f"shape ({n}, classes)")
-    require_finite("conditional", rule)
-    if float(rule.min()) < 0 or not torch.allclose(rule.sum(1), torch.ones_like(rule[:, 0])):
-        raise InputError("conditional", Text("rows that are no distributions"), "rows ≥ 0 that sum to 1")
-    return classes, rule
-
-
-def _input_symbols(inputs: Any, n: int, device: torch.device) -> Tensor:
-    rows = as_tensor("inputs", inputs).to(device)
-    if len(rows) != n:
-        raise InputError("inputs", Text(f"shape {tuple(rows.shape)}"), f"shape ({n}, features), one row a sample")
-    rows = rows.reshape(n, -1)
-    require_finite("inputs", rows)
-    return row_symbols(rows)
 
 
 def _quantile_edges(blocks: Iterator[Tensor], bins: int) -> tuple[float, ...]:

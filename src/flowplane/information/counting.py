@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from flowplane.core.compiled import cores, kernel
 
-__all__ = ["joint_entropies"]
+__all__ = ["joint_entropies", "row_symbols"]
 
 
 @kernel()
@@ -68,6 +68,27 @@ def _slots(symbols, keys, taken, slots):
             found += 1
         slots[s] = taken[place]
     return found
+
+
+@kernel()
+def _rows(bits):
+    n, columns = bits.shape
+    symbols = np.zeros(n, np.uint64)
+    for s in range(n):
+        for column in range(columns):
+            symbols[s] = _mix(symbols[s], bits[s, column])
+    size = 64
+    while size < 2 * n:
+        size *= 2
+    slots = np.empty(n, np.int64)
+    _slots(symbols, np.empty(size, np.uint64), np.empty(size, np.int64), slots)
+    return slots
+
+
+def row_symbols(rows: Float[np.ndarray, "sample feature"]) -> Int[np.ndarray, " sample"]:
+    """Equal rows get equal numbers from 0 on, different rows different ones."""
+    doubles = np.ascontiguousarray(rows, np.float64) + 0.0  # −0 and 0 are the same input
+    return _rows(doubles.view(np.uint64))
 
 
 @kernel()

@@ -24,7 +24,8 @@ __all__ = ["measure_recording"]
 
 def measure_recording(rec: Recording, measure: Measure, samples: str, memory_budget: int) -> xr.Dataset:
     """See `Recording.measure`."""
-    measures = {layer: _calibrated(rec.whole(), layer, measure, memory_budget) for layer in rec.layers}
+    whole = rec.whole()
+    measures = {layer: _calibrated(whole, layer, measure, memory_budget) for layer in rec.layers}
     index = [rec.network.index(layer) for layer in rec.layers]
     task = rec.task
     inputs = torch.tensor(task.inputs)

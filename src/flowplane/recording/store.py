@@ -40,6 +40,9 @@ METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 STATISTICS = ("gradient_mean", "gradient_std", "weight_norm")
 BRANCH = "main"
 LOCK, DATA = "writer.lock", "data"
+NEW_PATH = "a new path; mode='resume' continues the recording there, mode='overwrite' replaces it"
+#: Epochs of metrics in a chunk: a commit writes the last chunk anew.
+METRICS_CHUNK = 128
 
 icechunk.set_logs_filter("error")  # its note that folders know no concurrent commits: the lock below sees to that
 
@@ -146,30 +149,24 @@ class Writer:
 
     def _claim(self, folder: Path, mode: str) -> tuple[icechunk.Repository, bool]:
         """Lock the folder, then open or make the repository in it."""
-        exists = _is_repository(folder)
-        ours = exists or _is_unfinished(folder)
         empty = _is_empty(folder)
-        if not ours and not empty:
+        if not empty and not _is_repository(folder) and not _is_unfinished(folder):
             raise InputError("path", str(folder), "a new path: something that is no recording is there")
         if mode == "resume" and empty:
             raise InputError("path", str(folder), "an existing recording to resume; nothing is there")
-        committed = exists and _format(icechunk.Repository.open(_storage(folder))) is not None
-        if mode == "create" and committed:
-            expected = "a new path; mode='resume' continues the recording there, mode='overwrite' replaces it"
-            raise InputError("path", str(folder), expected)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(folder / LOCK)
-            self._lock.acquire(blocking=False)
-        except Timeout as error:
-            raise InputError("path", str(folder), "a recording that no other process is writing to") from error
-        except OSError as error:
-            raise InputError("path", str(folder), f"a folder that can be written ({error.strerror})") from error
-        if mode == "resume" and committed:
-            return icechunk.Repository.open(_storage(folder)), True
-        if (folder / DATA).exists():  # an overwritten recording, or what an interrupted creation left
-            shutil.rmtree(folder / DATA)
-        return icechunk.Repository.create(_storage(folder)), False
+        self._lock = _locked(folder)
+        try:  # only now can nobody else change what is there
+            committed = _is_repository(folder) and _format(icechunk.Repository.open(_storage(folder))) is not None
+            if mode == "create" and committed:
+                raise InputError("path", str(folder), NEW_PATH)
+            if mode == "resume" and committed:
+                return icechunk.Repository.open(_storage(folder)), True
+            if (folder / DATA).exists():  # an overwritten recording, or what an interrupted creation left
+                shutil.rmtree(folder / DATA)
+            return icechunk.Repository.create(_storage(folder)), False
+        except BaseException:
+            self._lock.release()
+            raise
 
     def begin(self, configuration: dict[str, Any], task: Task, split: np.ndarray, labels: np.ndarray | None,
               first: Snapshot, layers: int) -> None:  # fmt: skip
@@ -193,7 +190,7 @@ class Writer:
         metrics = root.create_group("metrics")
         _growing(metrics, "train_epoch", (0,), (65536,), "int64", ("train_epoch",))
         dims = ("replica", "train_epoch", "metric")
-        _growing(metrics, "values", (replicas, 0, 4), (replicas, 1024, 4), "float32", dims)
+        _growing(metrics, "values", (replicas, 0, 4), (replicas, METRICS_CHUNK, 4), "float32", dims)
         _put(root.create_group("state"), "values", first.state, ("replica", "slot", "parameter"))
         group = root.create_group("task")
         group.attrs["name"] = task.name
@@ -244,13 +241,25 @@ def _open_or_create(storage: icechunk.Storage, mode: str, name: str) -> tuple[ic
     if _format(repository) is None:
         return repository, False
     if mode == "create":
-        expected = "a new path; mode='resume' continues the recording there, mode='overwrite' replaces it"
-        raise InputError("path", Text(name), expected)
+        raise InputError("path", Text(name), NEW_PATH)
     if mode == "overwrite":
         first = list(repository.ancestry(branch=BRANCH))[-1]
         repository.reset_branch(BRANCH, first.id)
         return repository, False
     return repository, True
+
+
+def _locked(folder: Path) -> FileLock:
+    """The writer's lock on a folder, which is made if need be; the system frees it when the process dies."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise InputError("path", str(folder), "a recording that no other process is writing to") from error
+    except OSError as error:
+        raise InputError("path", str(folder), f"a folder that can be written ({error.strerror})") from error
+    return lock
 
 
 def _put(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...]) -> None:

@@ -1,0 +1,69 @@
+"""What every estimator is called with, checked: p(x), labels or their rule, inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from flowplane.core.arrays import as_tensor, require_finite
+from flowplane.errors import InputError, Text
+from flowplane.information import counting, symbols
+
+__all__ = ["checked_inputs", "checked_labelling", "checked_weights"]
+
+
+def checked_weights(probability: Any, n: int, device: torch.device) -> Float[Tensor, " sample"] | None:
+    """p(x) in float64, summing to 1; None for uniform. Raises InputError for another length or no distribution."""
+    if probability is None:
+        return None
+    weights = as_tensor("probability", probability).to(device, torch.float64)
+    if weights.shape != (n,):
+        raise InputError("probability", Text(f"shape {tuple(weights.shape)}"), f"shape ({n},), one entry a sample")
+    require_finite("probability", weights)
+    total = float(weights.sum())
+    if float(weights.min()) < 0 or abs(total - 1.0) > 1e-6:
+        raise InputError("probability", Text(f"a sum of {total:.6g}"), "non-negative entries that sum to 1")
+    return weights / total
+
+
+def checked_labelling(
+    labels: Any, conditional: Any, n: int, device: torch.device
+) -> tuple[Int[Tensor, " sample"] | None, Float[Tensor, "sample class"] | None]:
+    """Classes numbered from 0 and p(y|x), each None where it is not given.
+
+    Raises:
+        InputError: another length, NaN, one class only, rows that are no distributions.
+    """
+    classes = None
+    if labels is not None:
+        given = as_tensor("labels", labels).to(device)
+        if given.shape != (n,):
+            raise InputError("labels", Text(f"shape {tuple(given.shape)}"), f"shape ({n},), one label a sample")
+        require_finite("labels", given)
+        classes = torch.unique(given, return_inverse=True)[1]
+        if int(classes.max()) == 0:
+            raise InputError("labels", Text(f"one class only ({given[0].item()})"), "two classes or more")
+    if conditional is None:
+        return classes, None
+    rule = as_tensor("conditional", conditional).to(device, torch.float64)
+    if rule.ndim != 2 or len(rule) != n:
+        raise InputError("conditional", Text(f"shape {tuple(rule.shape)}"), f"shape ({n}, classes)")
+    require_finite("conditional", rule)
+    if float(rule.min()) < 0 or not torch.allclose(rule.sum(1), torch.ones_like(rule[:, 0])):
+        raise InputError("conditional", Text("rows that are no distributions"), "rows ≥ 0 that sum to 1")
+    return classes, rule
+
+
+def checked_inputs(inputs: Any, n: int, device: torch.device) -> Int[Tensor, " sample"]:
+    """A number from 0 on for each different input. Raises InputError for another length, NaN or infinity."""
+    rows = as_tensor("inputs", inputs).to(device)
+    if len(rows) != n:
+        raise InputError("inputs", Text(f"shape {tuple(rows.shape)}"), f"shape ({n}, features), one row a sample")
+    rows = rows.reshape(n, -1)
+    require_finite("inputs", rows)
+    if device.type == "cpu":
+        return torch.from_numpy(counting.row_symbols(rows.numpy()))
+    return symbols.row_symbols(rows)
