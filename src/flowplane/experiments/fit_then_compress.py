@@ -17,7 +17,7 @@ from flowplane.tasks import spherical_rule
 __all__ = ["run"]
 
 EPOCHS = 8000
-REPLICAS = {"quick": 10, "full": 50}
+REPLICAS = {"quick": 24, "full": 50}
 CONTROL_REPLICAS = {"quick": 4, "full": 10}
 #: Layers that compress; the first three keep nearly all of the 12 bits.
 DEEP = slice(3, 6)

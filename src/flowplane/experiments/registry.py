@@ -42,9 +42,9 @@ EXPERIMENTS = {
     experiment.name: experiment
     for experiment in (
         Experiment("information-plane", "fit first, then compress", ("B-1",), "information-plane.html",
-                   "flowplane.experiments.fit_then_compress", {"quick": 30, "full": 85}),
+                   "flowplane.experiments.fit_then_compress", {"quick": 55, "full": 85}),
         Experiment("training-size", "few samples: over-compression loses I(T;Y)", ("B-2",), "training-size.html",
-                   "flowplane.experiments.sample_size", {"quick": 25, "full": 90}),
+                   "flowplane.experiments.sample_size", {"quick": 30, "full": 95}),
     )
 }  # fmt: skip
 
