@@ -13,7 +13,7 @@ import flowplane as fp
 from flowplane.core import streams
 from flowplane.core.network import ACTIVATIONS
 from flowplane.ensemble.fused import epoch_orders
-from flowplane.errors import InputError
+from flowplane.errors import InputError, MissingRequirement
 from flowplane.tasks import Task
 
 SETTINGS = [
@@ -184,7 +184,7 @@ def test_nothing_held_out(task):
 
 def test_wide_networks_take_the_torch_path():
     digits = fp.tasks.digits()
-    rec = fp.train(digits, hidden=(80,), activation="relu", replicas=1, epochs=3, snapshots=2, learning_rate=0.01)
+    rec = fp.train(digits, hidden=(160,), activation="relu", replicas=1, epochs=3, snapshots=2, learning_rate=0.01)
     assert rec.attrs["engine"] == "eager"
     assert float(rec.metrics.test_accuracy[0, -1]) > 0.5
 
@@ -259,6 +259,14 @@ def test_bad_arguments_are_refused_and_nothing_is_written(task, tmp_path, argume
     with pytest.raises(InputError, match=message):
         fp.train(task, path=path, **({"epochs": 1, "replicas": 1, "snapshots": 2} | arguments))
     assert not any(tmp_path.iterdir())
+
+
+def test_compiling_without_a_compiler(task, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(MissingRequirement, match="needs a C\\+\\+ compiler"):
+        fp.train(task, path=tmp_path / "run.fp", replicas=1, epochs=1, snapshots=2, compile=True, device="cpu")
+    assert not any(tmp_path.iterdir())
+    assert fp.train(task, replicas=1, epochs=1, snapshots=2, device="cpu").attrs["engine"] == "fused"
 
 
 def test_what_is_no_task_is_refused():

@@ -16,16 +16,21 @@ from flowplane.core.network import Network, activate
 from flowplane.ensemble.configuration import Configuration, Problem
 from flowplane.ensemble.engines import Progress, weight_norms
 
-__all__ = ["BatchedEngine", "compiling_pays"]
+__all__ = ["BatchedEngine", "compiler_found", "compiling_pays"]
 
 #: Measured on two cores: torch.compile takes up to this long, and what it fuses saves about a nanosecond for each value
 #: that the elementwise operations of an epoch pass over; the matrix products stay as they are.
 COMPILE_SECONDS, SAVED_SECONDS = 20.0, 1e-9
 
 
+def compiler_found() -> bool:
+    """Whether there is a C++ compiler, which torch.compile needs on a CPU."""
+    return any(map(shutil.which, ("c++", "g++", "clang++", "cl")))
+
+
 def compiling_pays(network: Network, problem: Problem, configuration: Configuration) -> bool:
     """Whether torch.compile saves more than it costs, from the work alone, so that equal calls decide alike."""
-    if not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
+    if not compiler_found():
         return False
     batches = problem.batches(configuration)
     samples = sum(batch.stop - batch.start for batch in batches) + problem.labels.shape[1]

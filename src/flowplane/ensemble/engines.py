@@ -20,7 +20,7 @@ from flowplane.ensemble.configuration import Configuration, Problem
 __all__ = ["FUSED_WIDTH", "Engine", "FusedEngine", "Progress", "weight_norms"]
 
 #: The widest layer, inputs included, for which the fused loop beats a library's matrix products on a CPU.
-FUSED_WIDTH = 64
+FUSED_WIDTH = 128
 
 Progress = Callable[[float], None]
 

@@ -15,7 +15,7 @@ from flowplane.core.progress import progress_bar
 from flowplane.core.schedule import log_spaced
 from flowplane.ensemble.configuration import Configuration, Problem
 from flowplane.ensemble.engines import FUSED_WIDTH, Engine, FusedEngine, weight_norms
-from flowplane.errors import InputError, Interrupted, Text, unknown
+from flowplane.errors import InputError, Interrupted, MissingRequirement, Text, unknown
 from flowplane.recording import Recording, Snapshot, Writer
 from flowplane.tasks import Task
 from flowplane.version import __version__
@@ -66,7 +66,7 @@ def train(
         keep: what a snapshot holds: "weights" (activations are recomputed from them), "gradients" (statistics of the
             mini-batch gradients, B5). Metrics are kept at every epoch in any case.
         device: "cpu", "cuda" (or "cuda:1"), or "auto": the GPU where there is one.
-        compile: "auto": the fused loop for networks no wider than 64 on a CPU, otherwise PyTorch, compiled where that
+        compile: "auto": the fused loop for networks no wider than 128 on a CPU, otherwise PyTorch, compiled where that
             pays, replayed as a CUDA graph on a GPU. True: PyTorch under torch.compile. False: PyTorch, eager.
         seed: of everything random. The same seed gives the same recording on the same machine, device, threads and
             compile mode.
@@ -74,6 +74,7 @@ def train(
 
     Raises:
         InputError: an argument that makes no sense, or a path that does not fit the mode. Nothing is written then.
+        MissingRequirement: compile=True on a CPU without a C++ compiler.
         Interrupted: Ctrl-C. Every committed snapshot stays; the message says how to resume.
 
     Example:
@@ -94,9 +95,9 @@ def train(
     chosen = _device(device)
     if compile not in ("auto", True, False):
         raise InputError("compile", compile, "'auto', True or False")
-    problem = Problem.draw(task, configuration)
+    run = _Run(task, configuration, chosen, compile)  # everything that can be refused is, before anything is written
     with Writer(path, mode) as writer:
-        run = _Run(task, configuration, problem, writer, chosen, compile)
+        run.writer = writer
         try:
             run.to_the_end()
         except KeyboardInterrupt as interrupt:
@@ -107,14 +108,14 @@ def train(
 class _Run:
     """One call of `train`: an engine between snapshots, a writer at them."""
 
-    def __init__(self, task: Task, configuration: Configuration, problem: Problem, writer: Writer,
-                 device: torch.device, compile: bool | str) -> None:  # fmt: skip
+    writer: Writer
+
+    def __init__(self, task: Task, configuration: Configuration, device: torch.device, compile: bool | str) -> None:
         self.task = task
         self.configuration = configuration
-        self.problem = problem
-        self.writer = writer
+        self.problem = Problem.draw(task, configuration)
         self.network = configuration.network(task)
-        self.engine_name = _engine_name(self.network, problem, configuration, device, compile)
+        self.engine_name = _engine_name(self.network, self.problem, configuration, device, compile)
         self.device = device
         self.compile = compile
         self.seconds = 0.0
@@ -236,7 +237,11 @@ def _device(name: str) -> torch.device:
 def _engine_name(network: Network, problem: Problem, configuration: Configuration, device: torch.device,
                  compile: bool | str) -> str:  # fmt: skip
     """ "fused", "eager", "compiled" or "graph": from the arguments alone, so that a resumed run chooses alike."""
+    from flowplane.ensemble.batched import compiler_found, compiling_pays
+
     if compile is True:
+        if device.type == "cpu" and not compiler_found():
+            raise MissingRequirement("compile=True needs a C++ compiler for a CPU, and none was found; 'auto' does without")
         return "compiled"
     if compile is False:
         return "eager"
@@ -244,6 +249,4 @@ def _engine_name(network: Network, problem: Problem, configuration: Configuratio
         return "graph"
     if max(network.sizes) <= FUSED_WIDTH:
         return "fused"
-    from flowplane.ensemble.batched import compiling_pays
-
     return "compiled" if compiling_pays(network, problem, configuration) else "eager"
