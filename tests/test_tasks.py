@@ -1,5 +1,6 @@
 """The tasks against B1's figures, and everything that `Task` and `load` refuse."""
 
+import h5py
 import numpy as np
 import pytest
 from scipy.io import savemat
@@ -128,6 +129,16 @@ def test_load(tmp_path, task):
         assert loaded.digest == task.digest
         assert loaded.name == name.split(".")[0]
     assert fp.tasks.load(tmp_path / "soft.npz").information == pytest.approx(0.9)
+
+
+def test_load_matlab_7_3(tmp_path, task):
+    path = tmp_path / "newer.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["F"] = task.inputs.T.astype(float)
+        file["y"] = task.labels[:, None].astype(float)
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
+    assert fp.tasks.load(path).digest == task.digest
 
 
 def test_load_refuses(tmp_path, task):

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["InputError", "Interrupted", "MissingRequirement", "unknown"]
+__all__ = ["InputError", "Interrupted", "MissingRequirement", "Text", "unknown"]
 
 
 class InputError(ValueError):

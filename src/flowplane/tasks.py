@@ -196,7 +196,7 @@ def load(path: str | Path) -> Task:
         raise InputError("path", str(path), "a file that ends in .npz or .mat")
     try:
         contents = _read_npz(path) if path.suffix == ".npz" else _read_mat(path)
-    except (OSError, ValueError, NotImplementedError) as error:
+    except (OSError, ValueError) as error:
         raise InputError("path", str(path), f"a readable {path.suffix} file of plain arrays ({error})") from error
     keys = ("inputs", "labels") if "inputs" in contents or "labels" in contents else ("F", "y")
     for key in keys:
@@ -219,8 +219,14 @@ def _read_npz(path: Path) -> dict[str, Any]:
 
 def _read_mat(path: Path) -> dict[str, Any]:
     from scipy.io import loadmat
+    from scipy.io.matlab import matfile_version
 
-    return {key: value for key, value in loadmat(path).items() if not key.startswith("__")}
+    if matfile_version(path)[0] < 2:
+        return {key: value for key, value in loadmat(path).items() if not key.startswith("__")}
+    import h5py  # MATLAB 7.3 writes HDF5, axes reversed
+
+    with h5py.File(path) as file:
+        return {key: value[()].T for key, value in file.items() if isinstance(value, h5py.Dataset)}
 
 
 def _one_dimensional(labels: np.ndarray, samples: int) -> np.ndarray:
