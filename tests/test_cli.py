@@ -78,6 +78,7 @@ def test_measure(capsys, monkeypatch, tmp_path, recording):
     code, out, _ = run(capsys, monkeypatch, "measure", recording, *estimator, "-o", target)
     assert code == 0
     assert "layer6" in out
+    assert "I(X;T) [bits]" in out
     assert f"written: {target}" in out
     with xr.open_dataset(target, engine="h5netcdf") as plane:
         expected = fp.information_plane(fp.open(recording), fp.Binned(12, range=(-1, 1)))

@@ -89,7 +89,7 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
 
     experiment = EXPERIMENTS[name]
     console = _console()
-    console.print(f"[bold]{name}[/bold]: {experiment.title} ({scale} scale, about {experiment.seconds[scale]} s)")
+    console.print(f"{name}: {experiment.title} ({scale} scale, about {experiment.seconds[scale]} s)")
     try:
         result = run(name, scale, out, device.value, seed, overwrite)
     except (InputError, MissingRequirement):
@@ -173,11 +173,11 @@ def claims(folder: Annotated[Path, typer.Argument(help="A folder of results.")] 
 
 
 def _console() -> Console:
-    """Standard output; where nobody watches, wide enough for a table."""
+    """Standard output; where nobody watches, wide enough for a table. Brackets are brackets, no markup."""
     from rich.console import Console
 
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=140)
+    console = Console(highlight=False, markup=False)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=140)
 
 
 def main() -> None:
