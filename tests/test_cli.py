@@ -47,6 +47,30 @@ def test_experiments(capsys, monkeypatch):
             assert text in out
 
 
+def test_version_and_help(capsys, monkeypatch):
+    assert run(capsys, monkeypatch, "--version")[:2] == (0, f"flowplane {fp.__version__}\n")
+    code, out, err = run(capsys, monkeypatch)
+    assert (code, err) == (2, "")
+    assert "reproduce" in out
+
+
+def test_all_with_a_name_is_all(capsys, monkeypatch, tmp_path):
+    ran = []
+    monkeypatch.setattr(cli, "_reproduced", lambda name, *rest: ran.append(name) or True)
+    assert run(capsys, monkeypatch, "reproduce", "all", "training-size", "--out", tmp_path)[0] == 0
+    assert ran == list(registry.EXPERIMENTS)
+
+
+def test_measure_leaves_nothing_half_written(capsys, monkeypatch, tmp_path, recording):
+    (tmp_path / "dir.nc").mkdir()
+    code, _, err = run(capsys, monkeypatch, "measure", recording, "-o", tmp_path / "dir.nc")
+    assert (code, "ends in .nc" in err) == (2, True)
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", lambda self, path, **k: path.write_text("half") / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(capsys, monkeypatch, "measure", recording, "-o", tmp_path / "plane.nc")
+    assert [path.name for path in tmp_path.iterdir()] == ["dir.nc"]
+
+
 def test_reproduce_then_claims(capsys, monkeypatch, tmp_path, tiny):
     code, out, _ = run(capsys, monkeypatch, "reproduce", "information-plane", "--out", tmp_path)
     assert code == 0
@@ -106,6 +130,7 @@ def test_measure(capsys, monkeypatch, tmp_path, recording):
         (["measure", "{run}", "--samples", "some"], "samples: found 'some'"),
         (["measure", "{run}", "-o", "{tmp}/plane.csv"], "a file name that ends in .nc"),
         (["measure", "{run}", "-o", "{tmp}/no/plane.nc"], "in a folder that exists"),
+        (["measure", "{run}", "--estimator", "binned:bins=1000000000000"], "bins: found 1000000000000"),
         (["measure", "{tmp}/nowhere.fp"], "nothing is there"),
         (["measure", "{tmp}"], "path: found"),
         (["claims", "{tmp}/nowhere"], "folder: found"),

@@ -77,6 +77,15 @@ def test_joint_and_shuffled(task):
     assert fp.tasks.spherical_rule().digest == task.digest
 
 
+def test_equal_inputs_are_one_x():
+    inputs = np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
+    assert Task(inputs, np.array([0, 1, 0, 1])).information == pytest.approx(0, abs=1e-12)
+    same = Task(inputs, np.array([0, 0, 1, 1]))
+    assert (same.information, same.input_entropy) == (pytest.approx(1), pytest.approx(1))
+    plane = fp.information_plane(fp.train(same, hidden=(3,), replicas=2, epochs=2, snapshots=2, train_fraction=0.5))
+    assert (plane.i_xt <= plane.attrs["input_entropy"] + 1e-12).all()
+
+
 def test_digits():
     digits = fp.tasks.digits()
     assert digits.inputs.shape == (1797, 64)
@@ -104,9 +113,10 @@ def test_arguments_are_copied_and_fields_are_frozen():
         ({"labels": [0, 1, float("nan"), 1]}, "labels: found 1 values that are NaN"),
         ({"labels": ["a", "b", "a", "b"]}, "an array of numbers"),
         ({"inputs": np.full((4, 2), np.nan)}, "inputs: found 8 values that are NaN"),
+        ({"inputs": np.full((4, 2), 1e300)}, "inputs: found 8 values that are NaN or infinite"),
         ({"inputs": np.zeros(4)}, "inputs: found shape"),
         ({"inputs": np.zeros((0, 2))}, "inputs: found shape"),
-        ({"probability": [0.5, 0.5, 0.5, 0.5]}, "probability: found a sum of 2"),
+        ({"probability": [0.5, 0.5, 0.5, 0.5]}, "probability: found 0 negative entries and a sum of 2"),
         ({"probability": [1.0]}, "probability: found shape"),
         ({"conditional": np.ones((4, 2))}, "conditional: found rows"),
         ({"conditional": np.ones((4, 1))}, "conditional: found shape"),
@@ -149,6 +159,13 @@ def test_load_refuses(tmp_path, task):
     (tmp_path / "broken.npz").write_bytes(b"no archive")
     (tmp_path / "broken.mat").write_bytes(b"no matrices either, but long enough to be looked at" * 4)
     (tmp_path / "table.csv").write_text("1,2")
+    (tmp_path / "empty.npz").touch()
+    (tmp_path / "empty.mat").touch()
+    whole = (tmp_path / "short.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    np.savez(tmp_path / "scalars.npz", inputs=3, labels=1)
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
     for name, message in (
         ("keys.npz", r"keys \['patterns'\]"),
         ("half.npz", "the keys inputs and labels"),
@@ -158,6 +175,11 @@ def test_load_refuses(tmp_path, task):
         ("broken.mat", "path: found"),
         ("table.csv", "ends in .npz or .mat"),
         ("missing.npz", "that exists"),
+        ("empty.npz", "a whole .npz file"),
+        ("empty.mat", "a whole .mat file"),
+        ("cut.npz", "a whole .npz file"),
+        ("scalars.npz", "inputs: found shape"),
+        ("one.npz", "a whole .npz file"),
     ):
         with pytest.raises(InputError, match=message):
             fp.tasks.load(tmp_path / name)

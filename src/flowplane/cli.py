@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -24,12 +25,37 @@ app = typer.Typer(
 INTERRUPTED = 130
 
 
+class _Stopped(Exception):
+    """Ctrl-C, with what is to be said about it."""
+
+
 class Device(StrEnum):
     """Where to compute."""
 
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
+
+
+ESTIMATOR_HELP = (
+    "NAME or NAME:argument=value,…: binned (bins=30, or edges -1..0..1; range=activation, data, quantiles or -1..1), "
+    "or binned-published."
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from flowplane.version import __version__
+
+        _console().print(f"flowplane {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
+) -> None:
+    """What each layer of a deep network knows, and how each layer moves its data."""
 
 
 @app.command()
@@ -54,7 +80,7 @@ def experiments() -> None:
 @app.command()
 def reproduce(
     names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Experiments, or 'all'.")],
-    quick: Annotated[bool, typer.Option("--quick", help="Under a minute; may be inconclusive (default).")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="About a minute; may be inconclusive (default).")] = False,
     full: Annotated[bool, typer.Option("--full", help="The paper's scale.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for claims, data, figures and recordings.")] = Path("results"),
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
@@ -69,7 +95,7 @@ def reproduce(
 
     if quick and full:
         raise InputError("scale", "--quick and --full", "one of them")
-    wanted = list(EXPERIMENTS) if names == ["all"] else names
+    wanted = list(EXPERIMENTS) if "all" in names else names
     for name in wanted:
         if name not in EXPERIMENTS:
             raise unknown("experiment", name, [*EXPERIMENTS, "all"])
@@ -94,14 +120,15 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
         result = run(name, scale, out, device.value, seed, overwrite)
     except (InputError, MissingRequirement):
         raise
+    except Interrupted as stop:
+        rec = stop.recording
+        kept = f"recordings in {out / name} are kept"
+        if rec is not None:
+            kept = f"everything up to epoch {rec.epochs[-1]} is kept in {rec.path}"
+        raise _Stopped(f"stopped: {kept}; run the same command again to go on from there") from stop
     except KeyboardInterrupt as stop:
-        recording = stop.recording if isinstance(stop, Interrupted) else None
-        kept = "finished recordings are kept"
-        if recording is not None:
-            kept = f"everything up to epoch {recording.epochs[-1]} is kept in {recording.path}"
-        raise typer.Exit(
-            _complaint(f"stopped: {kept}; run the same command again to go on from there", INTERRUPTED)
-        ) from stop
+        kept = f"recordings in {out / name} are kept"
+        raise _Stopped(f"stopped: {kept}; run the same command again to go on from there") from stop
     except Exception:
         traceback.print_exc()
         return False
@@ -114,9 +141,7 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
 @app.command()
 def measure(
     recording: Annotated[Path, typer.Argument(metavar="RUN", help="A recording, such as fp.train(task, path=…) makes.")],
-    estimator: Annotated[
-        str, typer.Option(help="NAME or NAME:argument=value,… for example binned:bins=30,range=data.")
-    ] = "binned:bins=30",
+    estimator: Annotated[str, typer.Option(help=ESTIMATOR_HELP)] = "binned:bins=30",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A .nc file for the whole plane.")] = None,
     samples: Annotated[str, typer.Option(help="all, train or test.")] = "all",
 ) -> None:
@@ -125,7 +150,7 @@ def measure(
     from flowplane.information.named import parse_estimator
 
     chosen = parse_estimator(estimator)
-    if output is not None and (output.suffix != ".nc" or not output.absolute().parent.is_dir()):
+    if output is not None and (output.suffix != ".nc" or output.is_dir() or not output.absolute().parent.is_dir()):
         raise InputError("output", str(output), "a file name that ends in .nc, in a folder that exists")
     from flowplane.analysis.plane import information_plane
     from flowplane.recording import open_recording
@@ -138,7 +163,10 @@ def measure(
             plane.to_netcdf(partial, engine="h5netcdf")
             partial.replace(output)
         except OSError as error:
-            raise InputError("output", str(output), f"a file that can be written ({error.strerror})") from error
+            raise InputError("output", str(output), "a file that can be written") from error
+        finally:
+            if os.access(output.parent, os.W_OK):
+                partial.unlink(missing_ok=True)
         _console().print(f"written: {output}", soft_wrap=True)
 
 
@@ -184,16 +212,25 @@ def main() -> None:
     """The `flowplane` command: bad input is one line and exit code 2, Ctrl-C says what is kept and exits 130."""
     from flowplane.errors import InputError, MissingRequirement
 
+    said = 0
     try:
         code = app(standalone_mode=False)
+    except _Stopped as stop:
+        code = said = _complaint(str(stop), INTERRUPTED)
     except InputError as error:
         code = _complaint(f"error: {error}", 2)
     except MissingRequirement as error:
         code = _complaint(f"error: {error}", 1)
     except Exception as error:
-        if not hasattr(error, "format_message"):  # typer's own complaints about options and arguments have it
+        if type(error).__module__.startswith("icechunk"):
+            code = _complaint("error: a recording is damaged, or was overwritten while it was read", 1)
+        elif hasattr(error, "format_message"):  # typer's own complaints about options and arguments
+            text = error.format_message()
+            code = _complaint(f"error: {text}", 2) if text else 2
+        else:
             raise
-        code = _complaint(f"error: {error.format_message()}", 2)
+    if code == INTERRUPTED and not said:
+        _complaint("stopped", INTERRUPTED)
     sys.exit(code)
 
 

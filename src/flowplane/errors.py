@@ -49,7 +49,7 @@ class Text(str):
 
 
 def _shown(found: object) -> str:
-    text = str(found) if isinstance(found, Text) else repr(found)
+    text = " ".join((str(found) if isinstance(found, Text) else repr(found)).split())
     return text if len(text) <= 200 else text[:197] + "..."
 
 

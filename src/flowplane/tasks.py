@@ -6,10 +6,13 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from flowplane.core.arrays import as_numbers
+from flowplane.core.paths import as_path
 from flowplane.errors import InputError, Text
 
 __all__ = ["Task", "digits", "load", "spherical_rule"]
@@ -21,7 +24,7 @@ class Task:
 
     Arguments:
         inputs: what the network sees, one row a sample.
-        labels: the class of each sample, 0 … C−1, one or more of each.
+        labels: the class of each sample, a number from 0 to C−1.
         probability: p(x); uniform if None.
         conditional: p(y|x), rows summing to 1, where the labels are drawn from a known rule; None for hard labels.
         name: what figures call the task.
@@ -52,8 +55,10 @@ class Task:
         if probability.shape != (n,):
             raise InputError("probability", Text(f"shape {probability.shape}"), f"shape ({n},), one entry an input")
         if (probability < 0).any() or not np.isclose(probability.sum(), 1.0):
-            raise InputError("probability", Text(f"a sum of {probability.sum():.6g}"), "non-negative entries that sum to 1")
-        object.__setattr__(self, "inputs", inputs.astype(np.float32))
+            found = f"{(probability < 0).sum()} negative entries and a sum of {probability.sum():.6g}"
+            raise InputError("probability", Text(found), "non-negative entries that sum to 1")
+        with np.errstate(over="ignore"):
+            object.__setattr__(self, "inputs", _finite("inputs", inputs.astype(np.float32)))
         object.__setattr__(self, "labels", labels.copy())
         object.__setattr__(self, "probability", probability.astype(np.float64))
         if self.conditional is not None:
@@ -80,19 +85,26 @@ class Task:
 
     @property
     def joint(self) -> Float[np.ndarray, "sample class"]:
-        """p(x, y): rows x, columns y; by the rule where there is one, by the hard labels otherwise."""
+        """p(x, y): rows x, one a sample, columns y; by the rule where there is one, by the hard labels otherwise."""
         rule = np.eye(self.classes)[self.labels] if self.conditional is None else self.conditional
         return self.probability[:, None] * rule
 
     @property
     def information(self) -> float:
-        """I(X;Y) in bits: H(Y) for hard labels. Equal inputs are taken as different x, as in the recordings."""
-        return _mutual_information(self.joint)
+        """I(X;Y) in bits; equal inputs are one x. For hard labels that equal inputs share it is H(Y)."""
+        return _mutual_information(self._merged())
 
     @property
     def input_entropy(self) -> float:
-        """H(X) in bits."""
-        return _entropy(self.probability)
+        """H(X) in bits; equal inputs are one x."""
+        return _entropy(self._merged().sum(axis=1))
+
+    def _merged(self) -> Float[np.ndarray, "x class"]:
+        """The joint distribution with equal inputs merged."""
+        place = np.unique(self.inputs, axis=0, return_inverse=True)[1].ravel()
+        merged = np.zeros((place.max() + 1, self.classes))
+        np.add.at(merged, place, self.joint)
+        return merged
 
     @property
     def digest(self) -> str:
@@ -137,7 +149,8 @@ def spherical_rule(information: float | None = None) -> Task:
     if information is None:
         return Task(patterns, labels, name="spherical rule")
     ceiling = _entropy(np.bincount(labels) / len(labels))
-    if not 0.0 < information < ceiling - 1e-6:
+    number = isinstance(information, int | float | np.number)
+    if not number or not 0.0 < information < ceiling - 1e-6:
         raise InputError("information", information, f"a number of bits strictly between 0 and H(Y) = {ceiling:.5f}")
     from scipy.optimize import brentq
     from scipy.special import expit
@@ -189,15 +202,17 @@ def load(path: str | Path) -> Task:
     Raises:
         InputError: no such file, another kind of file, a missing key, or what `Task` refuses.
     """
-    path = Path(path)
+    path = as_path("path", path)
     if not path.is_file():
         raise InputError("path", str(path), "a .npz or .mat file that exists")
     if path.suffix not in (".npz", ".mat"):
         raise InputError("path", str(path), "a file that ends in .npz or .mat")
+    from scipy.io.matlab import MatReadError
+
     try:
         contents = _read_npz(path) if path.suffix == ".npz" else _read_mat(path)
-    except (OSError, ValueError) as error:
-        raise InputError("path", str(path), f"a readable {path.suffix} file of plain arrays ({error})") from error
+    except (OSError, ValueError, TypeError, EOFError, BadZipFile, MatReadError) as error:
+        raise InputError("path", str(path), f"a whole {path.suffix} file of plain arrays, nothing pickled") from error
     keys = ("inputs", "labels") if "inputs" in contents or "labels" in contents else ("F", "y")
     for key in keys:
         if key not in contents:
@@ -205,7 +220,7 @@ def load(path: str | Path) -> Task:
     probability = contents.get("probability")
     return Task(
         contents[keys[0]],
-        _one_dimensional(contents[keys[1]], len(contents[keys[0]])),
+        _one_dimensional(contents[keys[1]]),
         probability=None if probability is None else np.ravel(probability),  # type: ignore[arg-type]
         conditional=contents.get("conditional"),
         name=path.stem,
@@ -213,7 +228,7 @@ def load(path: str | Path) -> Task:
 
 
 def _read_npz(path: Path) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         return {key: archive[key] for key in archive.files}
 
 
@@ -229,23 +244,24 @@ def _read_mat(path: Path) -> dict[str, Any]:
         return {key: value[()].T for key, value in file.items() if isinstance(value, h5py.Dataset)}
 
 
-def _one_dimensional(labels: np.ndarray, samples: int) -> np.ndarray:
+def _one_dimensional(labels: np.ndarray) -> np.ndarray:
     """MATLAB's row and column vectors, and one-hot rows, as a vector of classes."""
     labels = np.asarray(labels)
     if labels.ndim == 2 and 1 in labels.shape:
         return labels.ravel()
-    if labels.ndim == 2 and len(labels) == samples and np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all():
+    if labels.ndim == 2 and np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all():
         return labels.argmax(axis=1)
     return labels
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
-        raise InputError(name, Text(f"an array of {array.dtype}"), "an array of numbers")
+    return _finite(name, as_numbers(name, values))
+
+
+def _finite(name: str, array: np.ndarray) -> np.ndarray:
     bad = int((~np.isfinite(array)).sum())
     if bad:
-        raise InputError(name, Text(f"{bad} values that are NaN or infinite"), "finite numbers")
+        raise InputError(name, Text(f"{bad} values that are NaN or infinite (float32)"), "finite numbers")
     return array
 
 
@@ -253,7 +269,8 @@ def _classes(labels: Any, samples: int) -> np.ndarray:
     array = _numbers("labels", labels)
     if array.shape != (samples,):
         raise InputError("labels", Text(f"shape {array.shape}"), f"shape ({samples},), one label an input")
-    classes = array.astype(np.int64)
+    with np.errstate(invalid="ignore"):
+        classes = array.astype(np.int64)
     if (classes != array).any() or classes.min() < 0:
         raise InputError("labels", Text(f"values such as {array[classes != array][:3].tolist() or classes.min()}"),
                          "whole class numbers from 0")  # fmt: skip

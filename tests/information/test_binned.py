@@ -235,6 +235,7 @@ def test_schema():
     ("arguments", "message"),
     [
         ({"bins": 0}, "bins: found 0"),
+        ({"bins": 10**12}, "bins: found 1000000000000"),
         ({"bins": 2.5}, "bins: found 2.5"),
         ({"bins": (0.0, 0.0, 1.0)}, "increasing"),
         ({"bins": (0.0,)}, "increasing"),
@@ -265,7 +266,7 @@ def test_bad_bins_are_refused(arguments, message):
         ({"inputs": np.full((4, 2), np.inf)}, "inputs: found 8 values"),
         ({"conditional": np.zeros((4, 2))}, "conditional: found rows"),
         ({"conditional": np.zeros(4)}, "conditional: found shape"),
-        ({"probability": np.ones(4)}, "probability: found a sum of 4"),
+        ({"probability": np.ones(4)}, "probability: found 0 negative entries and a sum of 4"),
         ({"probability": [1.5, -0.5, 0, 0]}, "probability: found"),
     ],
 )
@@ -273,6 +274,20 @@ def test_bad_arrays_are_refused(arguments, message):
     full = {"activations": layer_of(0, n=4), "labels": [0, 1, 0, 1]} | arguments
     with pytest.raises(InputError, match=message):
         fp.Binned(5, range=(-1, 1))(full.pop("activations"), full.pop("labels"), **full)
+
+
+@pytest.mark.parametrize("kind", [">f8", "f2", "i4", "?", "longdouble", "<f4"])
+def test_any_number_will_do(kind):
+    layer = (layer_of(0) * 2).round().astype(kind)
+    labels = np.arange(200) % 2
+    expected = fp.Binned(7, range=(-2, 2))(layer.astype(float), labels)
+    assert float(fp.Binned(7, range=(-2, 2))(layer, labels).i_ty) == pytest.approx(float(expected.i_ty), abs=TOLERANCE)
+    assert float(fp.Binned(7, range=(-2, 2))(layer.tolist(), labels.tolist()).i_ty) == pytest.approx(float(expected.i_ty))
+
+
+def test_ragged_rows_are_refused():
+    with pytest.raises(InputError, match="all rows equally long"):
+        fp.Binned(5)([[1], [2, 3]], [0, 1])
 
 
 def test_nothing_is_changed_in_place():

@@ -62,8 +62,15 @@ def test_what_is_refused(plane, rec):
         fp.plot.information_plane(rec.metrics)
     with pytest.raises(InputError, match="no finite point"):
         fp.plot.information_plane(plane.where(plane.i_xt > 99))
-    with pytest.raises(InputError, match="metrics: found"):
-        fp.plot.training_curves(plane)
+    for wrong in (plane, rec):
+        with pytest.raises(InputError, match="metrics: found"):
+            fp.plot.training_curves(wrong)
+    with pytest.raises(InputError, match="dataset: found Recording"):
+        fp.plot.information_plane(rec)
+    with pytest.raises(InputError, match="planes: found list"):
+        fp.plot.information_planes([plane])
+    with pytest.raises(InputError, match="figure: found NoneType"):
+        fp.plot.save(None, "x.html")
     with pytest.raises(InputError, match="planes: found"):
         fp.plot.information_planes({})
 

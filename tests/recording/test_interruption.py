@@ -170,7 +170,7 @@ def test_modes(task, tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("text")
     for mode in ("create", "overwrite", "resume"):
-        with pytest.raises(InputError, match="something that is no recording is there"):
+        with pytest.raises(InputError, match="this is something else"):
             fp.train(task, path=tmp_path / "thesis", mode=mode, **arguments)
     assert (tmp_path / "thesis" / "chapter1.tex").read_text() == "text"
     (tmp_path / "empty").mkdir()
@@ -195,3 +195,46 @@ def test_one_writer_at_a_time(task, tmp_path):
         process.wait()
         process.stderr.close()
     fp.train(task, path=path, mode="resume", **ARGUMENTS)  # a dead process keeps no lock
+
+
+def test_nobody_elses_files_are_ever_deleted(task, tmp_path):
+    arguments = {"replicas": 1, "epochs": 2, "snapshots": 2}
+    project = tmp_path / "project"
+    (project / "data").mkdir(parents=True)
+    (project / "writer.lock").touch()
+    (project / "data" / "mine.csv").write_text("precious")
+    for mode in ("create", "resume", "overwrite"):
+        with pytest.raises(InputError, match="this is something else"):
+            fp.train(task, path=project, mode=mode, **arguments)
+    assert (project / "data" / "mine.csv").read_text() == "precious"
+
+
+def test_a_damaged_recording_is_refused_and_left_alone(task, tmp_path):
+    arguments = {"replicas": 1, "epochs": 2, "snapshots": 2}
+    path = tmp_path / "run.fp"
+    fp.train(task, path=path, **arguments)
+    for snapshot in (path / "data" / "snapshots").iterdir():
+        snapshot.unlink()
+    left = sorted(path.rglob("*"))
+    for mode in ("create", "resume"):
+        with pytest.raises(InputError, match="a recording that is whole"):
+            fp.train(task, path=path, mode=mode, **arguments)
+    with pytest.raises(InputError, match="a recording that is whole"):
+        fp.open(path)
+    assert sorted(path.rglob("*")) == left
+    assert fp.train(task, path=path, mode="overwrite", **arguments).epochs.tolist() == [0, 2]
+
+
+def test_an_interrupted_creation_is_begun_anew(task, tmp_path, monkeypatch):
+    from flowplane.recording import Writer
+
+    arguments = {"replicas": 1, "epochs": 2, "snapshots": 2}
+    path = tmp_path / "run.fp"
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "begin", lambda *a, **k: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(Interrupted, match="before its first snapshot; nothing was kept"):
+            fp.train(task, path=path, **arguments)
+    with pytest.raises(InputError, match=r"interrupted before its first snapshot|holds no committed snapshot"):
+        fp.open(path)
+    assert fp.train(task, path=path, **arguments).epochs.tolist() == [0, 2]
+    assert not (path / "unfinished").exists()

@@ -30,7 +30,7 @@ def test_on_disk_and_in_memory_are_the_same(task, stored, tmp_path):
         assert rec.task.digest == task.digest
         assert (rec.layers, rec.epochs.tolist()) == (memory.layers, [0, 1, 3, 9])
     assert reopened.path == str(tmp_path / "run.fp")
-    assert "2 replicas, 4 snapshots from epoch 0 to 9 of 9" in repr(reopened)
+    assert "replicas: 2, snapshots: 4, from epoch 0 to 9 of 9" in repr(reopened)
 
 
 def test_icechunk_storage(task, tmp_path):
@@ -102,6 +102,16 @@ def test_sel(stored):
     xr.testing.assert_equal(plane, whole.sel(replica=[1], epoch=[1, 3], layer=["layer6", "layer2"]))
 
 
+def test_sel_takes_labels_of_any_kind(stored):
+    plane = fp.information_plane(stored)
+    for epoch in (plane.epoch[1:3], torch.tensor([1, 3]), np.array([1, 3]), (1, 3), iter([1, 3])):
+        assert stored.sel(epoch=epoch).epochs.tolist() == [1, 3]
+    assert stored.sel(epoch=plane.epoch[-1]).epochs.tolist() == [9]
+    assert stored.sel(layer=plane.layer[:2]).layers == ("layer1", "layer2")
+    backwards = fp.information_plane(stored.sel(epoch=[9, 0]))
+    assert fp.plot.information_plane(backwards).frames[0].name == "0"
+
+
 @pytest.mark.parametrize(
     ("selection", "message"),
     [
@@ -112,6 +122,10 @@ def test_sel(stored):
         ({"replica": "first"}, "replica: found 'first'"),
         ({"layer": "layer7"}, "layer: found 'layer7', expected one of layer1"),
         ({"layer": 3}, "layer: found 3"),
+        ({"replica": True}, "replica: found True"),
+        ({"epoch": [[0, 1]]}, r"epoch: found \[0, 1\]"),
+        ({"epoch": slice(0, 9, 0)}, "a slice within"),
+        ({"epoch": float("nan")}, "a recorded epoch, 0 … 9"),
     ],
 )
 def test_sel_refuses(stored, selection, message):
@@ -156,6 +170,7 @@ def test_blocks_change_nothing(stored):
 def test_measure_refuses(stored, task):
     for measure, samples, message in (
         ("binned", "all", "measure: found 'binned'"),
+        (fp.Binned, "all", "measure: found <class"),
         (fp.Binned(3), "some", "samples: found 'some', expected one of all, train, test"),
     ):
         with pytest.raises(InputError, match=message):
@@ -222,7 +237,7 @@ def test_open_refuses_what_is_no_recording(stored, tmp_path, make):
         (path / "thesis.tex").write_text("text")
     if make == "unfinished":
         path.mkdir()
-        (path / "writer.lock").touch()
+        (path / "unfinished").touch()
     if make == "empty":
         icechunk.Repository.create(icechunk.local_filesystem_storage(str(path / "data")))
     if make == "newer":
@@ -234,6 +249,14 @@ def test_open_refuses_what_is_no_recording(stored, tmp_path, make):
         fp.open(path)
 
 
-def test_open_refuses_what_is_no_path():
-    with pytest.raises(InputError, match="path: found 3"):
-        fp.open(3)
+@pytest.mark.parametrize("path", [3, None, b"run.fp", "a\0b", "a" * 300])
+def test_open_refuses_what_is_no_path(path):
+    with pytest.raises(InputError, match="path: found"):
+        fp.open(path)
+
+
+def test_home_is_expanded(task, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    fp.train(task, path="~/run.fp", replicas=1, epochs=1, snapshots=2)
+    assert (tmp_path / "run.fp").is_dir()
+    assert fp.open("~/run.fp").epochs.tolist() == [0, 1]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flowplane.errors import InputError, Text
 
-__all__ = ["ArrayLike", "as_tensor", "batch_dims", "require_finite"]
+__all__ = ["ArrayLike", "as_numbers", "as_tensor", "batch_dims", "require_finite"]
 
 ArrayLike = np.ndarray | Tensor | xr.DataArray
 
@@ -24,14 +24,27 @@ def as_tensor(name: str, value: Any) -> Tensor:
     """
     if isinstance(value, Tensor):
         return value.detach()
-    array = np.asarray(value.values if isinstance(value, xr.DataArray) else value)
-    if array.dtype.kind not in "biuf":
-        raise InputError(name, Text(f"an array of {array.dtype}"), "an array of numbers")
+    array = as_numbers(name, value)
     if array.dtype in (np.uint16, np.uint32, np.uint64):
         array = array.astype(np.int64)
+    if array.dtype == np.longdouble:
+        array = array.astype(np.float64)
     if not array.flags.writeable or any(stride < 0 for stride in array.strides):
         array = array.copy()
-    return torch.from_numpy(np.ascontiguousarray(array) if array.dtype.byteorder == ">" else array)
+    return torch.from_numpy(array)
+
+
+def as_numbers(name: str, value: Any) -> np.ndarray:
+    """`value` as a NumPy array of numbers in the machine's byte order. Raises InputError for anything else."""
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+    try:
+        array = np.asarray(value.values if isinstance(value, xr.DataArray) else value)
+    except ValueError as error:
+        raise InputError(name, value, "an array of numbers, all rows equally long") from error
+    if array.dtype.kind not in "biuf":
+        raise InputError(name, Text(f"an array of {array.dtype}"), "an array of numbers")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def require_finite(name: str, value: Tensor) -> None:

@@ -51,7 +51,7 @@ class Configuration:
             ("optimizer", tuple(LEARNING_RATES)),
             ("labels", ("hard", "sampled")),
         ):
-            if given[name] not in known:
+            if not isinstance(given[name], str) or given[name] not in known:
                 raise unknown(name, given[name], known)
         for name, least in (("replicas", 1), ("epochs", 1), ("batch_size", 1), ("snapshots", 2), ("seed", 0)):
             given[name] = _whole(name, given[name], least)
@@ -66,7 +66,9 @@ class Configuration:
             raise InputError("train_fraction", fraction, f"at least 1/{len(task)}, so that one sample is trained on")
         given["train_fraction"] = fraction
         given["drop_last"] = bool(given["drop_last"])
-        keep = (given["keep"],) if isinstance(given["keep"], str) else tuple(given["keep"])
+        keep = (given["keep"],) if isinstance(given["keep"], str) else given["keep"]
+        if not isinstance(keep, list | tuple | set):
+            raise InputError("keep", keep, f"some of {', '.join(KEPT)}")
         for name in keep:
             if name not in KEPT:
                 raise unknown("keep", name, KEPT)

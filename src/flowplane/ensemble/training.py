@@ -93,7 +93,7 @@ def train(
         labels=labels, snapshots=snapshots, keep=keep, seed=seed,
     )  # fmt: skip
     chosen = _device(device)
-    if compile not in ("auto", True, False):
+    if compile != "auto" and not isinstance(compile, bool):
         raise InputError("compile", compile, "'auto', True or False")
     run = _Run(task, configuration, chosen, compile)  # everything that can be refused is, before anything is written
     with Writer(path, mode) as writer:

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowplane.core.paths import as_path
 from flowplane.errors import InputError, unknown
 from flowplane.experiments.claim import Claim
 from flowplane.version import __version__
@@ -104,9 +105,12 @@ def run(
         raise unknown("experiment", name, EXPERIMENTS)
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
-    folder = None if out is None else Path(out) / name
-    if folder is not None and Path(out or ".").exists() and not Path(out or ".").is_dir():
-        raise InputError("out", str(out), "a folder, or a path that does not exist yet")
+    folder = None
+    if out is not None:
+        root = as_path("out", out)
+        if root.exists() and not root.is_dir():
+            raise InputError("out", str(out), "a folder, or a path that does not exist yet")
+        folder = root / name
     began = time.perf_counter()
     context = Context(scale, folder, device, seed, overwrite)
     result = import_module(EXPERIMENTS[name].module).run(context)

@@ -25,7 +25,8 @@ def checked_weights(probability: Any, n: int, device: torch.device) -> Float[Ten
     require_finite("probability", weights)
     total = float(weights.sum())
     if float(weights.min()) < 0 or abs(total - 1.0) > 1e-6:
-        raise InputError("probability", Text(f"a sum of {total:.6g}"), "non-negative entries that sum to 1")
+        found = f"{int((weights < 0).sum())} negative entries and a sum of {total:.6g}"
+        raise InputError("probability", Text(found), "non-negative entries that sum to 1")
     return weights / total
 
 

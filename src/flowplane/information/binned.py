@@ -23,6 +23,7 @@ __all__ = ["Binned"]
 
 RANGES = ("activation", "data", "quantiles")
 BOUNDED = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0)}
+MOST_BINS = 10_000_000
 #: `saturated` where I(X;T) exceeds this share of H(X).
 SATURATION = 0.99
 #: Values binned together, so that temporaries stay small.
@@ -66,8 +67,8 @@ class Binned:
         if isinstance(self.bins, bool) or not isinstance(self.bins, int | np.integer | Sequence | np.ndarray):
             raise InputError("bins", self.bins, "a whole number, at least 1, or increasing edges")
         if isinstance(self.bins, int | np.integer):
-            if self.bins < 1:
-                raise InputError("bins", self.bins, "a whole number, at least 1, or increasing edges")
+            if not 1 <= self.bins <= MOST_BINS:
+                raise InputError("bins", self.bins, f"a whole number from 1 to {MOST_BINS}, or increasing edges")
             object.__setattr__(self, "bins", int(self.bins))
         else:
             edges = _increasing("bins", self.bins, "two increasing, finite edges or more")

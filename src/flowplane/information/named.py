@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 from flowplane.core.measure import Measure
@@ -40,7 +41,8 @@ def parse_estimator(text: str) -> Measure:
     try:
         return ESTIMATORS[name](**arguments)
     except TypeError as error:
-        raise InputError("estimator", text, f"arguments that {name} has ({error})") from error
+        known = ", ".join(signature(ESTIMATORS[name]).parameters) or "none"
+        raise InputError("estimator", text, f"arguments that {name} has: {known}") from error
 
 
 def _value(text: str) -> Any:

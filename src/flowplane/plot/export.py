@@ -6,7 +6,8 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from flowplane.errors import InputError, MissingRequirement
+from flowplane.core.paths import as_path
+from flowplane.errors import InputError, MissingRequirement, Text
 
 __all__ = ["save"]
 
@@ -24,17 +25,20 @@ def save(figure: go.Figure, path: str | Path) -> Path:
         InputError: another ending, or a folder that cannot be written.
         MissingRequirement: kaleido or a browser is missing; the message says which.
     """
-    target = Path(path)
-    if target.suffix not in (*PAGES, *STILL):
+    if not isinstance(figure, go.Figure):
+        raise InputError("figure", Text(type(figure).__name__), "a Plotly figure, such as fp.plot.information_plane makes")
+    target = as_path("path", path)
+    ending = target.suffix.lower()
+    if ending not in (*PAGES, *STILL):
         raise InputError("path", str(path), f"a file name that ends in {', '.join((*PAGES, *STILL))}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.suffix == ".html":
+        if ending == ".html":
             figure.write_html(target, include_plotlyjs=True, auto_play=False)
-        elif target.suffix == ".json":
+        elif ending == ".json":
             figure.write_json(target)
         else:
-            target.write_bytes(_still(figure, target.suffix[1:]))
+            target.write_bytes(_still(figure, ending[1:]))
     except OSError as error:
         raise InputError("path", str(path), f"a file that can be written ({error.strerror})") from error
     return target

@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.subplots import make_subplots
 
-from flowplane.errors import InputError
-from flowplane.plot.plane import channel_text, color_axis, every_replica, layer_names, means, paths
-from flowplane.plot.style import require_units, styled, time_scale
+from flowplane.errors import InputError, Text
+from flowplane.plot.plane import channel_text, color_axis, every_replica, in_order, layer_names, means, paths
+from flowplane.plot.style import styled, time_scale
 
 __all__ = ["information_planes"]
 
@@ -28,19 +28,18 @@ def information_planes(planes: Mapping[str, xr.Dataset], title: str = "Informati
     Raises:
         InputError: no plane, another kind of Dataset, other units.
     """
-    if not planes:
-        raise InputError("planes", dict(planes), "at least one plane")
+    if not isinstance(planes, Mapping) or not planes:
+        raise InputError("planes", Text(type(planes).__name__), "panel titles and planes, at least one: {title: plane}")
+    sorted_planes = [in_order(plane) for plane in planes.values()]
     columns = min(len(planes), COLUMNS)
     rows = -(-len(planes) // columns)
     figure = make_subplots(
         rows=rows, cols=columns, subplot_titles=list(planes), horizontal_spacing=0.05, vertical_spacing=0.22 / rows
     )
-    last = max((plane["epoch"].values for plane in planes.values()), key=lambda epochs: int(epochs[-1]))
+    last = max((plane["epoch"].values for plane in sorted_planes), key=lambda epochs: int(epochs[-1]))
     right = top = 0.0
-    for panel, plane in enumerate(planes.values()):
+    for panel, ordered in enumerate(sorted_planes):
         place = {"row": 1 + panel // columns, "col": 1 + panel % columns}
-        require_units(plane, ("i_xt", "i_ty"), "bits")
-        ordered = plane.transpose("replica", "epoch", "layer", ...)
         x, y = ordered["i_xt"].values, ordered["i_ty"].values
         times = time_scale(ordered["epoch"].values)
         mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
@@ -54,8 +53,7 @@ def information_planes(planes: Mapping[str, xr.Dataset], title: str = "Informati
     figure.update_xaxes(title="I(X;T) [bits]", range=[-0.04 * right, 1.06 * right])
     figure.update_yaxes(range=[-0.03 * top, 1.12 * top])
     figure.update_layout(coloraxis=color_axis(last, time_scale(last)))
-    first = next(iter(planes.values()))
-    described = channel_text(first)
+    described = channel_text(sorted_planes[0])
     subtitle = "faint: one replica at one epoch; strong: mean of the replicas; lines: mean path through the layers"
     return styled(
         figure,

@@ -13,7 +13,7 @@ from plotly.colors import sample_colorscale
 from flowplane.errors import InputError, Text
 from flowplane.plot.style import COLORSCALE, epoch_ticks, layer_label, require_units, styled, time_scale
 
-__all__ = ["channel_text", "color_axis", "every_replica", "information_plane", "layer_names", "means", "paths"]
+__all__ = ["channel_text", "color_axis", "every_replica", "in_order", "information_plane", "layer_names", "means", "paths"]
 
 #: More faint points than this are thinned evenly over the replicas, so that the page stays light.
 FAINT_POINTS = 40_000
@@ -39,14 +39,9 @@ def information_plane(plane: xr.Dataset, title: str = "Information plane") -> go
         >>> fp.plot.information_plane(fp.information_plane(rec)).layout.xaxis.title.text
         'I(X;T) [bits]'
     """
-    require_units(plane, ("i_xt", "i_ty"), "bits")
-    if set(plane["i_xt"].dims) != {"replica", "epoch", "layer"}:
-        raise InputError("plane", Text(f"dimensions {plane['i_xt'].dims}"), "(replica, epoch, layer)")
-    ordered = plane.transpose("replica", "epoch", "layer", ...)
+    ordered = in_order(plane)
     x, y = ordered["i_xt"].values, ordered["i_ty"].values
     finite = np.isfinite(x) & np.isfinite(y)
-    if not finite.any():
-        raise InputError("plane", Text("no finite point"), "I(X;T) and I(T;Y) of at least one layer")
     epochs = ordered["epoch"].values
     times = time_scale(epochs)
     mean = ordered[["i_xt", "i_ty"]].mean("replica")
@@ -85,6 +80,20 @@ def information_plane(plane: xr.Dataset, title: str = "Information plane") -> go
         legend={"x": 0.99, "y": 0.02, "xanchor": "right", "yanchor": "bottom", "bgcolor": "rgba(255,255,255,0.8)",
                 "bordercolor": "#ccc", "borderwidth": 1, "font": {"size": 12}},
     )  # fmt: skip
+
+
+def in_order(plane: xr.Dataset) -> xr.Dataset:
+    """A plane over (replica, epoch, layer), epochs increasing.
+
+    Raises:
+        InputError: another kind of Dataset, other units, or nothing finite to draw.
+    """
+    require_units(plane, ("i_xt", "i_ty"), "bits")
+    if set(plane["i_xt"].dims) != {"replica", "epoch", "layer"}:
+        raise InputError("plane", Text(f"dimensions {plane['i_xt'].dims}"), "(replica, epoch, layer)")
+    if not (np.isfinite(plane["i_xt"]) & np.isfinite(plane["i_ty"])).any():
+        raise InputError("plane", Text("no finite point"), "I(X;T) and I(T;Y) of at least one layer")
+    return plane.sortby("epoch").transpose("replica", "epoch", "layer", ...)
 
 
 def every_replica(x: np.ndarray, y: np.ndarray, times: np.ndarray, finite: np.ndarray) -> go.Scattergl:

@@ -38,6 +38,8 @@ def layer_label(depth: int, count: int) -> str:
 
 def require_units(dataset: xr.Dataset, names: tuple[str, ...], units: str) -> None:
     """Raise InputError unless the variables are there and in these units, so that no axis mixes bits and nats."""
+    if not isinstance(dataset, xr.Dataset):
+        raise InputError("dataset", Text(type(dataset).__name__), f"a Dataset with {', '.join(names)}")
     for name in names:
         if name not in dataset:
             raise InputError("dataset", Text(f"variables {sorted(map(str, dataset.data_vars))}"), f"a Dataset with {name}")

@@ -33,6 +33,8 @@ def training_curves(metrics: xr.Dataset, title: str = "Training curves") -> go.F
         >>> fp.plot.training_curves(rec.metrics).layout.yaxis.title.text
         'cross-entropy [nats]'
     """
+    if not isinstance(metrics, xr.Dataset):
+        raise InputError("metrics", Text(type(metrics).__name__), "rec.metrics of a Recording")
     if "train_loss" not in metrics or set(metrics["train_loss"].dims) != {"replica", "train_epoch"}:
         raise InputError(
             "metrics", Text(f"{list(metrics.data_vars)} over {list(metrics.dims)}"), "rec.metrics of a Recording"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 from xarray.core import indexing
 
+from flowplane.core.arrays import as_numbers
 from flowplane.core.measure import Measure
 from flowplane.core.network import Network
 from flowplane.errors import InputError, Text, unknown
@@ -101,8 +102,8 @@ class Recording:
         where = "in memory" if self.path is None else self.path
         return (
             f"<flowplane.Recording {where}: {'-'.join(map(str, attrs['sizes']))} {attrs['activation']}, task "
-            f"{self.task.name!r}; {len(self.replicas)} replicas, {len(self.epochs)} snapshots from epoch "
-            f"{self.epochs[0]} to {self.epochs[-1]} of {attrs['epochs']}>"
+            f"{self.task.name!r}; replicas: {len(self.replicas)}, snapshots: {len(self.epochs)}, from epoch "
+            f"{self.epochs.min()} to {self.epochs.max()} of {attrs['epochs']}>"
         )
 
     # -- what was stored ----------------------------------------------------------------------------------------------
@@ -188,7 +189,7 @@ class Recording:
         """
         if layer not in self.layers:
             raise unknown("layer", layer, self.layers)
-        fed = self.task.inputs if inputs is None else np.asarray(inputs, dtype=np.float32)
+        fed = self.task.inputs if inputs is None else as_numbers("inputs", inputs).astype(np.float32)
         if fed.ndim != 2 or fed.shape[1] != self.network.sizes[0] or len(fed) == 0:
             raise InputError("inputs", Text(f"shape {fed.shape}"), f"shape (samples, {self.network.sizes[0]})")
         if not np.isfinite(fed).all():
@@ -233,7 +234,7 @@ class Recording:
         """
         from flowplane.recording.measuring import measure_recording
 
-        if not callable(measure):
+        if not callable(measure) or isinstance(measure, type):
             raise InputError("measure", measure, "an estimator such as fp.Binned(30)")
         if samples not in SAMPLES:
             raise unknown("samples", samples, SAMPLES)
@@ -265,13 +266,15 @@ def _positions(name: str, wanted: Any, available: Sequence[Any]) -> np.ndarray:
     if isinstance(wanted, slice):
         try:
             places = np.arange(len(available))[pd.Index(available).slice_indexer(wanted.start, wanted.stop, wanted.step)]
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise InputError(name, wanted, f"a slice within {available[0]} … {available[-1]}") from error
     else:
-        labels = [wanted] if isinstance(wanted, str) or np.ndim(wanted) == 0 else list(wanted)
+        plain = wanted.values if isinstance(wanted, xr.DataArray) else wanted
+        plain = plain.tolist() if hasattr(plain, "tolist") else plain
+        labels = list(plain) if isinstance(plain, Iterable) and not isinstance(plain, str) else [plain]
         lookup = {label: place for place, label in enumerate(available)}
         for label in labels:
-            if label not in lookup:
+            if not isinstance(label, Hashable) or isinstance(label, bool) or label not in lookup:
                 raise _not_recorded(name, label, available)
         places = np.array([lookup[label] for label in labels], dtype=np.int64)
     if len(places) == 0:
@@ -282,7 +285,7 @@ def _positions(name: str, wanted: Any, available: Sequence[Any]) -> np.ndarray:
 def _not_recorded(name: str, label: Any, available: Sequence[Any]) -> InputError:
     if name == "layer":
         return unknown(name, label, available)
-    if isinstance(label, int | float | np.number):
+    if isinstance(label, int | float) and not isinstance(label, bool) and np.isfinite(label):
         near = sorted(sorted(available, key=lambda value: abs(value - label))[:2])
         return InputError(name, label, f"a recorded {name}; nearest: {', '.join(map(str, near))}")
     return InputError(name, label, f"a recorded {name}, {available[0]} … {available[-1]}")

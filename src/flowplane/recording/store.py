@@ -1,6 +1,7 @@
 """Icechunk and Zarr behind recordings: one atomic commit a snapshot, one writer at a time.
 
-A recording in a folder is that folder with `writer.lock` and the Icechunk repository `data` in it.
+A recording in a folder is that folder with `writer.lock` and the Icechunk repository `data` in it, and until its first
+snapshot is committed an empty file `unfinished`: only what carries that mark, or is overwritten on demand, is ever deleted.
 Layout of the repository, format 1. Attributes of the root: `flowplane_format`, `configuration` (JSON). Arrays:
 
 | array | dimensions | contents |
@@ -18,7 +19,6 @@ Layout of the repository, format 1. Attributes of the root: `flowplane_format`, 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ import zarr
 from filelock import FileLock, Timeout
 from jaxtyping import Float
 
+from flowplane.core.paths import as_path
 from flowplane.errors import InputError, Text
 from flowplane.tasks import Task
 
@@ -39,7 +40,7 @@ FORMAT = 1
 METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 STATISTICS = ("gradient_mean", "gradient_std", "weight_norm")
 BRANCH = "main"
-LOCK, DATA = "writer.lock", "data"
+LOCK, DATA, UNFINISHED = "writer.lock", "data", "unfinished"
 NEW_PATH = "a new path; mode='resume' continues the recording there, mode='overwrite' replaces it"
 #: Epochs of metrics in a chunk: a commit writes the last chunk anew.
 METRICS_CHUNK = 128
@@ -74,10 +75,8 @@ def open_repository(path: Any) -> tuple[icechunk.Repository, str]:
         except icechunk.IcechunkError as error:
             raise InputError("path", Text(name), wanted) from error
     else:
-        if not isinstance(path, str | os.PathLike):
-            raise InputError("path", path, "a path or an icechunk Storage")
-        name = str(path)
-        folder = Path(path)
+        folder = as_path("path", path)
+        name = str(folder)
         if _is_empty(folder):
             raise InputError("path", name, f"{wanted}; nothing is there")
         if not _is_repository(folder):
@@ -85,7 +84,7 @@ def open_repository(path: Any) -> tuple[icechunk.Repository, str]:
                 raise InputError("path", name, f"{wanted}; this one was interrupted before its first snapshot")
             raise InputError("path", name, f"{wanted}; this is something else")
         repository = icechunk.Repository.open(_storage(folder))
-    written = _format(repository)
+    written = _format(repository, name)
     if written is None:
         raise InputError("path", name, f"{wanted}; this one holds no committed snapshot")
     if written > FORMAT:
@@ -102,21 +101,34 @@ def _is_repository(folder: Path) -> bool:
 
 
 def _is_empty(folder: Path) -> bool:
-    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    """Nothing but a lock, or not even that."""
+    return not folder.exists() or (folder.is_dir() and all(entry.name == LOCK for entry in folder.iterdir()))
 
 
 def _is_unfinished(folder: Path) -> bool:
-    return folder.is_dir() and (folder / LOCK).exists()
+    return folder.is_dir() and (folder / UNFINISHED).exists()
 
 
-def _format(repository: icechunk.Repository) -> int | None:
-    """The format of a recording; None where nothing was committed yet."""
+def _format(repository: icechunk.Repository, name: str) -> int | None:
+    """The format of a recording; None where nothing was committed yet. Raises InputError where something is missing."""
     try:
         root = zarr.open_group(repository.readonly_session(BRANCH).store, mode="r")
-    except FileNotFoundError:
-        return None
+    except FileNotFoundError as error:
+        if _commits(repository) == 0:
+            return None
+        raise InputError("path", name, "a recording that is whole; files are missing from this one") from error
+    except icechunk.IcechunkError as error:
+        raise InputError("path", name, "a recording that is whole; this one cannot be read") from error
     written = root.attrs.get("flowplane_format")
     return written if isinstance(written, int) else None
+
+
+def _commits(repository: icechunk.Repository) -> int:
+    """How many commits were made after the repository's creation; −1 where its history cannot be read."""
+    try:
+        return len(list(repository.ancestry(branch=BRANCH))) - 1
+    except icechunk.IcechunkError:
+        return -1
 
 
 class Writer:
@@ -137,7 +149,7 @@ class Writer:
             storage = icechunk.in_memory_storage() if path is None else path
             self.repository, self.resumed = _open_or_create(storage, mode, str(path))
         else:
-            self.path = Path(path)
+            self.path = as_path("path", path)
             self.repository, self.resumed = self._claim(self.path, mode)
 
     def __enter__(self) -> Writer:
@@ -149,18 +161,22 @@ class Writer:
 
     def _claim(self, folder: Path, mode: str) -> tuple[icechunk.Repository, bool]:
         """Lock the folder, then open or make the repository in it."""
-        empty = _is_empty(folder)
+        empty, name = _is_empty(folder), str(folder)
         if not empty and not _is_repository(folder) and not _is_unfinished(folder):
-            raise InputError("path", str(folder), "a new path: something that is no recording is there")
+            raise InputError("path", name, f"a path where nothing is, or a recording to {mode}; this is something else")
         if mode == "resume" and empty:
-            raise InputError("path", str(folder), "an existing recording to resume; nothing is there")
+            raise InputError("path", name, "an existing recording to resume; nothing is there")
         self._lock = _locked(folder)
         try:  # only now can nobody else change what is there
-            committed = _is_repository(folder) and _format(icechunk.Repository.open(_storage(folder))) is not None
-            if mode == "create" and committed:
-                raise InputError("path", str(folder), NEW_PATH)
-            if mode == "resume" and committed:
-                return icechunk.Repository.open(_storage(folder)), True
+            if _is_repository(folder) and mode != "overwrite":
+                repository = icechunk.Repository.open(_storage(folder))
+                if _format(repository, name) is not None:
+                    if mode == "create":
+                        raise InputError("path", name, NEW_PATH)
+                    return repository, True
+                if not _is_unfinished(folder):
+                    raise InputError("path", name, "a recording that is whole; this one holds no committed snapshot")
+            (folder / UNFINISHED).touch()
             if (folder / DATA).exists():  # an overwritten recording, or what an interrupted creation left
                 shutil.rmtree(folder / DATA)
             return icechunk.Repository.create(_storage(folder)), False
@@ -201,6 +217,8 @@ class Writer:
             _put(group, "conditional", task.conditional, ("sample", "class"))
         self._add(root, first)
         session.commit(f"epoch {first.epoch}")
+        if isinstance(self.path, Path):
+            (self.path / UNFINISHED).unlink(missing_ok=True)
 
     def append(self, snapshot: Snapshot) -> None:
         """Commit one more snapshot: all of it, or nothing."""
@@ -238,7 +256,7 @@ def _open_or_create(storage: icechunk.Storage, mode: str, name: str) -> tuple[ic
             raise InputError("path", Text(name), "an existing recording to resume; nothing is there")
         return icechunk.Repository.create(storage), False
     repository = icechunk.Repository.open(storage)
-    if _format(repository) is None:
+    if _format(repository, name) is None:
         return repository, False
     if mode == "create":
         raise InputError("path", Text(name), NEW_PATH)

@@ -1,0 +1,23 @@
+"""Paths at the public edge."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from flowplane.errors import InputError
+
+__all__ = ["as_path"]
+
+
+def as_path(name: str, value: Any) -> Path:
+    """`value` as a path, `~` expanded. Raises InputError for what can be no path."""
+    if not isinstance(value, str | os.PathLike) or "\0" in str(value):
+        raise InputError(name, value, "a path")
+    path = Path(value).expanduser()
+    try:
+        path.exists()
+    except OSError as error:
+        raise InputError(name, str(value), f"a path ({error.strerror})") from error
+    return path
