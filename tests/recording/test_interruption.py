@@ -225,13 +225,17 @@ def test_a_damaged_recording_is_refused_and_left_alone(task, tmp_path):
     assert fp.train(task, path=path, mode="overwrite", **arguments).epochs.tolist() == [0, 2]
 
 
+def interrupted_creation(*arguments, **named):
+    raise KeyboardInterrupt
+
+
 def test_an_interrupted_creation_is_begun_anew(task, tmp_path, monkeypatch):
     from flowplane.recording import Writer
 
     arguments = {"replicas": 1, "epochs": 2, "snapshots": 2}
     path = tmp_path / "run.fp"
     with monkeypatch.context() as patch:
-        patch.setattr(Writer, "begin", lambda *a, **k: os.kill(os.getpid(), signal.SIGINT))
+        patch.setattr(Writer, "begin", interrupted_creation)
         with pytest.raises(Interrupted, match="before its first snapshot; nothing was kept"):
             fp.train(task, path=path, **arguments)
     with pytest.raises(InputError, match=r"interrupted before its first snapshot|holds no committed snapshot"):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from flowplane.core.interrupts import deferred_interrupts
 from flowplane.core.network import Network
 from flowplane.core.progress import progress_bar
 from flowplane.core.schedule import log_spaced
@@ -99,7 +100,8 @@ def train(
     with Writer(path, mode) as writer:
         run.writer = writer
         try:
-            run.to_the_end()
+            with deferred_interrupts() as check:
+                run.to_the_end(check)
         except KeyboardInterrupt as interrupt:
             raise run.interrupted() from interrupt
         return Recording(writer.repository, None if path is None else str(path))
@@ -121,8 +123,8 @@ class _Run:
         self.seconds = 0.0
         self.committed: int | None = None
 
-    def to_the_end(self) -> None:
-        """Train from the last snapshot, or from the beginning, to the last epoch."""
+    def to_the_end(self, check: Callable[[], None]) -> None:
+        """Train from the last snapshot, or from the beginning, to the last epoch; `check` may raise KeyboardInterrupt."""
         configuration = self.configuration
         schedule = log_spaced(configuration.epochs, configuration.snapshots)
         engine = self._resumed() if self.writer.resumed else self._begun()
@@ -131,7 +133,12 @@ class _Run:
         total = (configuration.epochs - self.committed) * configuration.replicas
         if len(ahead) == 0:
             return
-        with progress_bar("training", total) as progress:
+        with progress_bar("training", total) as bar:
+
+            def progress(amount: float) -> None:
+                check()
+                bar(amount)
+
             for epoch in ahead.tolist():
                 began = time.perf_counter()
                 metrics, gradients = engine.advance(self.committed, epoch - self.committed, progress)
