@@ -76,6 +76,16 @@ def test_every_edge_falls_where_it_belongs():
             check(fp.Binned(bins, range=(-1, 1))(values[:, None], labels), expected)
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_values_far_outside_go_to_the_end_bins(kind):
+    layer = np.array([1e30, 0.99, -1e30, -0.99, 5.0, 3e38, -3e38, 0.0], kind)[:, None]
+    labels = np.array([0, 1, 0, 1, 0, 1, 1, 0])
+    edges = np.linspace(-1, 1, 31)
+    result = fp.Binned(30, range=(-1, 1))(layer, labels)
+    check(result, binned_information(layer, labels, place=lambda v: bin_of(v, edges)))
+    assert flags(result) == {"clipped"}
+
+
 def test_recorded_network_against_the_oracle(rec, task):
     plane = fp.information_plane(rec, fp.Binned.published())
     for layer in ("layer3", "layer6"):

@@ -40,8 +40,8 @@ def _cells(layer, edges, low, inverse, equal, exact, symbols):
         for s in range(n):
             x = values[s]
             if equal:
-                k = np.int64((x - low) * inverse)
-                k = min(max(k, 0), bins - 1)
+                place = (x - low) * inverse  # clamped before it is an integer: a far value would overflow one
+                k = np.int64(min(max(place, 0.0), bins - 1.0))
                 k = k + np.int64(x >= edges[k + 1]) - np.int64(x < edges[k])
             else:
                 k = np.searchsorted(edges, x, side="right") - 1
