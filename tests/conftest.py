@@ -27,3 +27,13 @@ def task() -> fp.tasks.Task:
 def rec(task: fp.tasks.Task) -> fp.Recording:
     """A small recording of the reference task, in memory."""
     return fp.train(task, replicas=3, epochs=40, snapshots=8)
+
+
+def pytest_collection_modifyitems(items):
+    """Tests for a GPU are skipped where there is none, so that `make test-slow` runs anywhere."""
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in items:
+            if "gpu" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="no GPU here"))

@@ -120,14 +120,11 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
         result = run(name, scale, out, device.value, seed, overwrite)
     except (InputError, MissingRequirement):
         raise
-    except Interrupted as stop:
-        rec = stop.recording
+    except KeyboardInterrupt as stop:
+        rec = stop.recording if isinstance(stop, Interrupted) else None
         kept = f"recordings in {out / name} are kept"
         if rec is not None:
             kept = f"everything up to epoch {rec.epochs[-1]} is kept in {rec.path}"
-        raise _Stopped(f"stopped: {kept}; run the same command again to go on from there") from stop
-    except KeyboardInterrupt as stop:
-        kept = f"recordings in {out / name} are kept"
         raise _Stopped(f"stopped: {kept}; run the same command again to go on from there") from stop
     except Exception:
         traceback.print_exc()

@@ -11,9 +11,7 @@ from torch import Tensor
 
 from flowplane.errors import InputError, Text
 
-__all__ = ["ArrayLike", "as_numbers", "as_tensor", "batch_dims", "require_finite"]
-
-ArrayLike = np.ndarray | Tensor | xr.DataArray
+__all__ = ["as_numbers", "as_tensor", "batch_dims", "require_finite"]
 
 
 def as_tensor(name: str, value: Any) -> Tensor:

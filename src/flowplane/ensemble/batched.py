@@ -14,7 +14,7 @@ from torch import Tensor
 
 from flowplane.core.network import Network, activate
 from flowplane.ensemble.configuration import Configuration, Problem
-from flowplane.ensemble.engines import Progress, weight_norms
+from flowplane.ensemble.engines import Progress, gradient_statistics
 
 __all__ = ["BatchedEngine", "compiler_found", "compiling_pays"]
 
@@ -91,7 +91,8 @@ class BatchedEngine:
                 held[e] = self._evaluated() if self._mode != "graph" or e == count - 1 else self._results
                 progress(replicas)
         metrics[:] = held.permute(1, 0, 2).cpu().double().numpy()
-        return metrics, self._statistics()
+        weights, total, square = (part.cpu().numpy() for part in (self._weights, self._total, self._square))
+        return metrics, gradient_statistics(self._network, weights, total, square, len(self._batches))
 
     def state(self) -> np.ndarray:
         return self._state.cpu().numpy().copy()
@@ -196,15 +197,3 @@ class BatchedEngine:
             columns.append((torch.logsumexp(logits, 1) - own).mean(1))
             columns.append((own == logits.amax(1)).float().mean(1))
         return torch.stack(columns, 1)
-
-    def _statistics(self) -> np.ndarray:
-        batches = len(self._batches)
-        total, square = self._total.cpu().numpy(), self._square.cpu().numpy()
-        result = np.empty((len(total), len(self._network.layers), 3), np.float32)
-        mean = total / batches
-        for layer, (start, stop) in enumerate(zip(self._network.starts, self._network.starts[1:], strict=False)):
-            result[:, layer, 0] = np.linalg.norm(mean[:, start:stop], axis=1)
-            scatter = (square - batches * mean**2)[:, start:stop].sum(axis=1).clip(0)
-            result[:, layer, 1] = np.sqrt(scatter / (batches - 1)) if batches > 1 else np.nan
-        result[:, :, 2] = weight_norms(self._network, self._weights.cpu().numpy())
-        return result

@@ -17,7 +17,7 @@ from flowplane.core.compiled import cores
 from flowplane.core.network import Network
 from flowplane.ensemble.configuration import Configuration, Problem
 
-__all__ = ["FUSED_WIDTH", "Engine", "FusedEngine", "Progress", "weight_norms"]
+__all__ = ["FUSED_WIDTH", "Engine", "FusedEngine", "Progress", "gradient_statistics", "weight_norms"]
 
 #: The widest layer, inputs included, for which the fused loop beats a library's matrix products on a CPU.
 FUSED_WIDTH = 128
@@ -63,7 +63,7 @@ class FusedEngine:
         self._kind = fused.ACTIVATION_CODES[network.activation]
 
     def evaluate(self) -> np.ndarray:
-        metrics = np.empty((len(self._state), 4))
+        metrics = np.full((len(self._state), 4), np.nan)
         problem = self._problem
         for k in range(len(self._state)):
             self._fused.evaluate_replica(
@@ -73,12 +73,15 @@ class FusedEngine:
         return metrics
 
     def advance(self, epoch: int, count: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
-        replicas, layers = len(self._state), len(self._network.layers)
-        metrics = np.empty((replicas, count, 4))
-        statistics = np.empty((replicas, layers, 3), np.float32)
+        replicas = len(self._state)
+        metrics = np.full((replicas, count, 4), np.nan)
+        total, square = np.zeros((2, replicas, self._network.parameters))
         stop = threading.Event()
         with ThreadPoolExecutor(min(cores(), replicas)) as pool:
-            jobs = [pool.submit(self._replica, k, epoch, metrics[k], statistics[k], progress, stop) for k in range(replicas)]
+            jobs = [
+                pool.submit(self._replica, k, epoch, metrics[k], total[k], square[k], progress, stop)
+                for k in range(replicas)
+            ]
             try:
                 for job in wait(jobs, return_when=FIRST_EXCEPTION).done:
                     job.result()
@@ -86,14 +89,13 @@ class FusedEngine:
                 stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
-        statistics[:, :, 2] = weight_norms(self._network, self._state[:, 0])
-        return metrics, statistics
+        batches = len(self._problem.batches(self._configuration))
+        return metrics, gradient_statistics(self._network, self._state[:, 0], total, square, batches)
 
-    def _replica(self, k: int, epoch: int, metrics: np.ndarray, statistics: np.ndarray, progress: Progress,
+    def _replica(self, k: int, epoch: int, metrics: np.ndarray, total: np.ndarray, square: np.ndarray, progress: Progress,
                  stop: threading.Event) -> None:  # fmt: skip
         problem, chosen = self._problem, self._configuration
         weights, first, second = self._state[k]
-        drift, diffusion = np.empty(len(statistics)), np.empty(len(statistics))
         step = self._epochs_per_call()
         for done in range(0, len(metrics), step):
             if stop.is_set():
@@ -103,11 +105,9 @@ class FusedEngine:
                 weights, first, second, self._sizes, self._starts, self._kind, chosen.optimizer == "adam",
                 chosen.learning_rate, chosen.momentum, self._inputs, problem.labels[k], problem.train[k], problem.test[k],
                 problem.keys[k], chosen.batch_size, chosen.drop_last, epoch + done, part,
-                done + step >= len(metrics), drift, diffusion,
+                done + step >= len(metrics), total, square,
             )  # fmt: skip
             progress(len(part))
-        statistics[:, 0] = drift
-        statistics[:, 1] = diffusion
 
     def _epochs_per_call(self) -> int:
         """About a fifth of a second, so that Ctrl-C is answered soon."""
@@ -116,6 +116,25 @@ class FusedEngine:
 
     def state(self) -> np.ndarray:
         return self._state.copy()
+
+
+def gradient_statistics(
+    network: Network, weights: np.ndarray, total: np.ndarray, square: np.ndarray, batches: int
+) -> Float[np.ndarray, "replica layer 3"]:
+    """‖E g‖, √(tr Cov g) and ‖w‖ per layer (B5), from sums over an epoch's gradients and their squares.
+
+    Arguments:
+        weights, total, square: (replica, parameter).
+        batches: how many gradients were summed; the covariance is unbiased, so NaN for a single one.
+    """
+    result = np.full((len(weights), len(network.layers), 3), np.nan, np.float32)
+    mean = total / batches
+    result[:, :, 0] = weight_norms(network, mean)
+    if batches > 1:
+        scatter = np.add.reduceat(square - batches * mean**2, network.starts[:-1], axis=1)
+        result[:, :, 1] = np.sqrt(scatter.clip(0) / (batches - 1))
+    result[:, :, 2] = weight_norms(network, weights)
+    return result
 
 
 def weight_norms(network: Network, weights: np.ndarray) -> np.ndarray:

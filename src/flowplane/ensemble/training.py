@@ -104,7 +104,7 @@ def train(
                 run.to_the_end(check)
         except KeyboardInterrupt as interrupt:
             raise run.interrupted() from interrupt
-        return Recording(writer.repository, None if path is None else str(path))
+        return run.recording()
 
 
 class _Run:
@@ -146,12 +146,16 @@ class _Run:
                 self.writer.append(self._snapshot(epoch, engine.state(), metrics, gradients))
                 self.committed = epoch
 
+    def recording(self) -> Recording:
+        """What is committed so far."""
+        path = self.writer.path
+        return Recording(self.writer.repository, None if path is None else str(path))
+
     def interrupted(self) -> Interrupted:
         """What to tell whoever pressed Ctrl-C."""
         if self.committed is None:
             return Interrupted("training was stopped before its first snapshot; nothing was kept")
-        path = self.writer.path
-        recording = Recording(self.writer.repository, None if path is None else str(path))
+        path, recording = self.writer.path, self.recording()
         kept = f"training was stopped; everything up to epoch {recording.epochs[-1]} of {self.configuration.epochs} is kept"
         if path is None:
             return Interrupted(f"{kept} in this exception's `recording` (in memory, it cannot be resumed)", recording)
@@ -179,7 +183,7 @@ class _Run:
         return engine
 
     def _resumed(self) -> Engine:
-        recording = Recording(self.writer.repository, str(self.writer.path))
+        recording = self.recording()
         stored = recording.attrs
         differing = self.configuration.differences(stored)
         if stored["task_digest"] != self.task.digest:

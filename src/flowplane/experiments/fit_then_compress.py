@@ -7,7 +7,7 @@ import xarray as xr
 
 from flowplane.analysis.plane import information_plane
 from flowplane.experiments.claim import Claim, agreement, mean_interval, sign
-from flowplane.experiments.phases import held_out_peaks
+from flowplane.experiments.phases import curves_of, held_out_peaks
 from flowplane.experiments.registry import Context, Result
 from flowplane.information.binned import Binned
 from flowplane.plot import information_plane as draw
@@ -58,8 +58,8 @@ def run(context: Context) -> Result:
 
 def gain_and_loss(plane: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For layers 4–6 of each replica: I(T;Y) gained up to the peak of I(X;T), I(X;T) gained up to it, I(X;T) lost after."""
-    i_xt = plane["i_xt"].transpose("replica", "epoch", "layer").values[:, :, DEEP]
-    i_ty = plane["i_ty"].transpose("replica", "epoch", "layer").values[:, :, DEEP]
+    i_xt = curves_of(plane, "i_xt")[:, :, DEEP]
+    i_ty = curves_of(plane, "i_ty")[:, :, DEEP]
     peaks = held_out_peaks(i_xt)[:, None]
     at_peak = np.take_along_axis(i_xt, peaks, axis=1)[:, 0]
     label = np.take_along_axis(i_ty, peaks, axis=1)[:, 0]
@@ -76,8 +76,8 @@ def _headline(plane: xr.Dataset, scale: str) -> Claim:
 
 
 def _against_reference(plane: xr.Dataset, metrics: xr.Dataset, scale: str) -> list[Claim]:
-    i_xt = plane["i_xt"].transpose("replica", "epoch", "layer").values
-    i_ty = plane["i_ty"].transpose("replica", "epoch", "layer").values
+    i_xt = curves_of(plane, "i_xt")
+    i_ty = curves_of(plane, "i_ty")
     deep = i_xt[:, :, DEEP]
     highest = deep.mean(axis=0).argmax(axis=0)
     peaks = np.stack([deep[:, place, k] for k, place in enumerate(highest)], axis=1)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import xarray as xr
 from jaxtyping import Float, Int
 
-__all__ = ["held_out_peaks"]
+__all__ = ["curves_of", "held_out_peaks"]
+
+
+def curves_of(plane: xr.Dataset, name: str) -> Float[np.ndarray, "replica epoch layer"]:
+    """One variable of a plane, replica by replica, epoch by epoch, layer by layer."""
+    return plane[name].transpose("replica", "epoch", "layer").values
 
 
 def held_out_peaks(curves: Float[np.ndarray, "replica epoch quantity"]) -> Int[np.ndarray, "replica quantity"]:

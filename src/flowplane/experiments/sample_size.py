@@ -7,7 +7,7 @@ import xarray as xr
 
 from flowplane.analysis.plane import information_plane
 from flowplane.experiments.claim import Claim, agreement, sign
-from flowplane.experiments.phases import held_out_peaks
+from flowplane.experiments.phases import curves_of, held_out_peaks
 from flowplane.experiments.registry import Context, Result
 from flowplane.information.binned import Binned
 from flowplane.plot import information_planes
@@ -59,7 +59,7 @@ def run(context: Context) -> Result:
 
 def label_loss(plane: xr.Dataset) -> np.ndarray:
     """I(T;Y) of the last layer that each replica loses between the peak and the end, (replica, 1), in bits."""
-    i_ty = plane["i_ty"].transpose("replica", "epoch", "layer").values[:, :, -1:]
+    i_ty = curves_of(plane, "i_ty")[:, :, -1:]
     peaks = held_out_peaks(i_ty)[:, None]
     return np.asarray(np.take_along_axis(i_ty, peaks, axis=1)[:, 0] - i_ty[:, -1])
 
@@ -74,7 +74,7 @@ def _claims(planes: list[xr.Dataset], accuracy: np.ndarray, control: xr.Dataset,
         Claim("B-2", "few samples lose I(T;Y) of layer 6 from its peak; loss at 5 %, 45 %, 85 %", measured, interval,
               None, None, verdict, scale, 0.0, "bits")
     ]  # fmt: skip
-    curve = few["i_ty"].transpose("replica", "epoch", "layer").values[:, :, -1]
+    curve = curves_of(few, "i_ty")[:, :, -1]
     peak = int(curve.mean(axis=0).argmax())
     rows = (
         ("B-2.peak", "I(T;Y) of layer 6 at its peak, 5 % training", curve[:, [peak]], PEAK, 0.03, "bits"),

@@ -1,6 +1,7 @@
 """Joint entropies of cells by counting in a hash table: the CPU path, one batch member at a time.
 
-Compiled by Numba and cached on disk; a member's result does not depend, to the last bit, on the rest of the batch."""
+Compiled by Numba and cached on disk; a member's result does not depend, to the last bit, on the rest of the batch.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +53,15 @@ def _cells(layer, edges, low, inverse, equal, exact, symbols):
 
 
 @kernel()
+def _table_size(n):
+    """A power of two that leaves at least half of a table of n entries empty."""
+    size = 64
+    while size < 2 * n:
+        size *= 2
+    return size
+
+
+@kernel()
 def _slots(symbols, keys, taken, slots):
     """A number from 0 on for each different symbol, written to `slots`; how many there are."""
     mask = len(keys) - 1
@@ -77,9 +87,7 @@ def _rows(bits):
     for s in range(n):
         for column in range(columns):
             symbols[s] = _mix(symbols[s], bits[s, column])
-    size = 64
-    while size < 2 * n:
-        size *= 2
+    size = _table_size(n)
     slots = np.empty(n, np.int64)
     _slots(symbols, np.empty(size, np.uint64), np.empty(size, np.int64), slots)
     return slots
@@ -140,9 +148,7 @@ def _member(layer, edges, low, inverse, equal, exact, weights, labels, classes, 
 @kernel()
 def _members(values, edges, low, inverse, equal, exact, weights, labels, classes, rule, inputs, results):
     n = values.shape[2]
-    size = 64
-    while size < 2 * n:
-        size *= 2
+    size = _table_size(n)
     work = (
         np.empty(n, np.uint64),
         np.empty(size, np.uint64),
