@@ -13,25 +13,35 @@ from flowplane.version import __version__
 #: Where each public name lives; a name without a colon is a module.
 _PUBLIC = {
     "Binned": "flowplane.information.binned:Binned",
+    "Empirical": "flowplane.transport.densities:Empirical",
+    "GaussianMixture": "flowplane.transport.densities:GaussianMixture",
+    "Normal": "flowplane.transport.densities:Normal",
     "Recording": "flowplane.recording:Recording",
+    "denoising_flow": "flowplane.transport:denoising_flow",
+    "densities": "flowplane.transport.densities",
     "errors": "flowplane.errors",
     "experiments": "flowplane.experiments",
+    "gradient_flow": "flowplane.transport:gradient_flow",
     "information_plane": "flowplane.analysis.plane:information_plane",
     "open": "flowplane.recording:open_recording",
     "plot": "flowplane.plot",
     "tasks": "flowplane.tasks",
     "train": "flowplane.ensemble:train",
+    "transport": "flowplane.transport",
+    "wasserstein": "flowplane.transport:wasserstein",
 }
 
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
 
 if TYPE_CHECKING:
-    from flowplane import errors, experiments, plot, tasks
+    from flowplane import errors, experiments, plot, tasks, transport
     from flowplane.analysis.plane import information_plane
     from flowplane.ensemble import train
     from flowplane.information.binned import Binned
     from flowplane.recording import Recording
     from flowplane.recording import open_recording as open
+    from flowplane.transport import denoising_flow, densities, gradient_flow, wasserstein
+    from flowplane.transport.densities import Empirical, GaussianMixture, Normal
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,152 @@
+"""Points in, points out: the public edge of everything that moves points of R^d."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float
+from torch import Tensor
+
+from flowplane.core.arrays import as_tensor, require_finite
+from flowplane.errors import InputError, Text
+
+__all__ = ["Form", "as_matrix", "as_points", "as_times", "check_count", "check_seed"]
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a caller wrote an array of points: NumPy, torch or DataArray, floating dtype, device, leading shape.
+
+    Example:
+        >>> form = Form.of(np.zeros((4, 2), np.float32))
+        >>> form.values(torch.ones(4, dtype=torch.float64)).dtype
+        dtype('float32')
+    """
+
+    dtype: torch.dtype
+    device: torch.device | None
+    batch: tuple[int, ...]
+    template: xr.DataArray | None = None
+
+    @classmethod
+    def of(cls, value: Any) -> Form:
+        """The form of `value`; numbers that are not floating answer in float64, everything but a tensor in NumPy."""
+        if isinstance(value, Tensor):
+            dtype = value.dtype if value.is_floating_point() else torch.get_default_dtype()
+            return cls(dtype, value.device, tuple(value.shape[:-1]))
+        array = np.asarray(value)
+        known = {np.dtype(np.float32): torch.float32, np.dtype(np.float16): torch.float16}
+        template = value if isinstance(value, xr.DataArray) else None
+        return cls(known.get(array.dtype, torch.float64), None, tuple(array.shape[:-1]), template)
+
+    def points(self, rows: Float[Tensor, "sample feature"]) -> Any:
+        """One row a point, in the caller's shape and kind."""
+        return self._given(rows.reshape(*self.batch, rows.shape[-1]))
+
+    def values(self, numbers: Float[Tensor, " sample"]) -> Any:
+        """One number a point, in the caller's shape and kind."""
+        return self._given(numbers.reshape(self.batch))
+
+    def path(self, positions: Float[Tensor, "time sample feature"], times: np.ndarray) -> Any:
+        """Points at several times, time leading."""
+        return self._given(positions.reshape(len(positions), *self.batch, positions.shape[-1]), times)
+
+    def _given(self, tensor: Tensor, times: np.ndarray | None = None) -> Any:
+        tensor = tensor.to(self.dtype)
+        if self.device is not None:
+            return tensor.to(self.device)
+        array = tensor.cpu().numpy()
+        if self.template is None:
+            return array
+        dims = tuple(map(str, self.template.dims))[: array.ndim - (times is not None)]
+        sizes = dict(zip(dims, array.shape[times is not None :], strict=True))
+        coords: dict[Any, Any] = {
+            name: coord for name, coord in self.template.coords.items()
+            if all(sizes.get(dim) == size for dim, size in coord.sizes.items())
+        }  # fmt: skip
+        if times is not None:
+            dims, coords = ("time", *dims), {"time": times, **coords}
+        return xr.DataArray(array, dims=dims, coords=coords)
+
+
+def as_points(
+    name: str, value: Any, dimension: int | None, dtype: torch.dtype = torch.float64, device: torch.device | None = None
+) -> tuple[Float[Tensor, "sample feature"], Form]:
+    """`value` (*batch, feature) as rows of `dtype` on `device`, and the form in which to answer.
+
+    Raises:
+        InputError: no numbers, an empty batch, NaN or infinity, or another dimension than `dimension`.
+    """
+    tensor = as_tensor(name, value)
+    wanted = "(…, features)" if dimension is None else f"(…, {dimension})"
+    if tensor.ndim == 0 or tensor.shape[-1] == 0 or (dimension is not None and tensor.shape[-1] != dimension):
+        hint = " (in one dimension: x[:, None])" if tensor.ndim <= 1 and dimension in (1, None) else ""
+        raise InputError(name, Text(f"shape {tuple(tensor.shape)}"), f"points of shape {wanted}{hint}")
+    if tensor.numel() == 0:
+        raise InputError(name, Text(f"shape {tuple(tensor.shape)}"), "at least one point")
+    require_finite(name, tensor)
+    form = Form.of(value)
+    return tensor.to(device, dtype).reshape(-1, tensor.shape[-1]), form
+
+
+def as_matrix(name: str, value: Any, dimension: int) -> Float[Tensor, "feature feature"]:
+    """A covariance: a variance in every direction, or a symmetric positive definite matrix, in float64.
+
+    Raises:
+        InputError: another shape, NaN, not symmetric, not positive definite.
+
+    Example:
+        >>> as_matrix("covariance", 2.0, 2).tolist()
+        [[2.0, 0.0], [0.0, 2.0]]
+    """
+    tensor = as_tensor(name, value).to(torch.float64)
+    require_finite(name, tensor)
+    identity = torch.eye(dimension, dtype=torch.float64, device=tensor.device)
+    if tensor.ndim == 0:
+        tensor = tensor * identity
+    if tensor.shape != (dimension, dimension):
+        expected = f"a variance, or a matrix of shape ({dimension}, {dimension})"
+        raise InputError(name, Text(f"shape {tuple(tensor.shape)}"), expected)
+    size = float(tensor.abs().max())
+    if float((tensor - tensor.T).abs().max()) > 1e-6 * size:
+        raise InputError(name, Text("a matrix that is not symmetric"), "a symmetric positive definite matrix")
+    tensor = (tensor + tensor.T) / 2
+    smallest = float(torch.linalg.eigvalsh(tensor)[0])
+    if smallest <= 1e-14 * size:
+        found = Text(f"a matrix whose smallest eigenvalue is {smallest:.3g}")
+        raise InputError(name, found, "a symmetric positive definite matrix")
+    return tensor
+
+
+def as_times(times: Any, last: float) -> np.ndarray:
+    """Increasing times within [0, last] in float64.
+
+    Raises:
+        InputError: no number, NaN, not increasing, or outside.
+    """
+    given = as_tensor("times", times).to("cpu", torch.float64)
+    require_finite("times", given)
+    array = np.atleast_1d(given.numpy())
+    if array.ndim != 1 or len(array) == 0 or (np.diff(array) <= 0).any():
+        raise InputError("times", Text(f"{array.tolist()}"), "times that increase")
+    slack = 1e-12 * max(last, 1.0)
+    if array[0] < -slack or array[-1] > last + slack:
+        raise InputError("times", Text(f"{array[0]:g} … {array[-1]:g}"), f"times from 0 to {last:g}, where the flow ends")
+    return array.clip(0.0, last)
+
+
+def check_count(name: str, value: Any, least: int = 1) -> int:
+    """A whole number that is at least `least`. Raises InputError otherwise."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise InputError(name, value, f"a whole number, {least} or more")
+    return int(value)
+
+
+def check_seed(seed: Any) -> int:
+    """A whole number that seeds a generator. Raises InputError otherwise."""
+    return check_count("seed", seed, 0)

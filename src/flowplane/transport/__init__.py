@@ -1,0 +1,41 @@
+"""The second lens: how a layer moves its data. Arrays and densities in, maps and numbers out."""
+
+from flowplane.transport.composition import Composition
+from flowplane.transport.denoise import DenoisingFlow, denoising_flow
+from flowplane.transport.descent import GradientFlow, gradient_flow
+from flowplane.transport.embedding import embed
+from flowplane.transport.functionals import (
+    Entropy,
+    InternalEnergy,
+    KullbackLeibler,
+    NegativeEntropy,
+    PotentialEnergy,
+    RenyiEntropy,
+    TsallisEntropy,
+)
+from flowplane.transport.maps import TransportMap
+from flowplane.transport.ode import ODEMap
+from flowplane.transport.optimal import optimality, wasserstein
+from flowplane.transport.straight import AffineMap, Denoiser
+
+__all__ = [
+    "AffineMap",
+    "Composition",
+    "Denoiser",
+    "DenoisingFlow",
+    "Entropy",
+    "GradientFlow",
+    "InternalEnergy",
+    "KullbackLeibler",
+    "NegativeEntropy",
+    "ODEMap",
+    "PotentialEnergy",
+    "RenyiEntropy",
+    "TransportMap",
+    "TsallisEntropy",
+    "denoising_flow",
+    "embed",
+    "gradient_flow",
+    "optimality",
+    "wasserstein",
+]

@@ -1,0 +1,115 @@
+"""What every density can do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from flowplane.core.points import Form, as_points, check_count, check_seed
+from flowplane.errors import InputError
+from flowplane.transport.estimate import Estimate
+from flowplane.transport.smoothing import Smoothing
+
+__all__ = ["Density"]
+
+
+class Density(ABC):
+    """A probability density p on R^d: points to draw, log p and its score in closed form, and p * N(0, C).
+
+    `sample` answers in the kind, dtype and device of the parameters; functions of x in those of x. Everything is computed in
+    float64 on the device of the parameters (a float32 `Empirical` in float32).
+    """
+
+    dimension: int
+    #: p * N(0, sI) for every s that it allows.
+    smoothing: Smoothing
+    #: False for bare atoms.
+    has_density: bool = True
+    _form: Form
+
+    @property
+    @abstractmethod
+    def mean(self) -> Any:
+        """E x, shape (d,)."""
+
+    @property
+    @abstractmethod
+    def covariance(self) -> Any:
+        """Cov x, shape (d, d)."""
+
+    @abstractmethod
+    def smoothed(self, covariance: Any) -> Density:
+        """p * N(0, C): the density of x + ε, where ε ~ N(0, C).
+
+        Arguments:
+            covariance: a variance in every direction, or a symmetric positive definite matrix.
+
+        Raises:
+            InputError: not a covariance of this dimension.
+        """
+
+    @abstractmethod
+    def whitened(self, matrix: Float[Tensor, "feature feature"]) -> Self:
+        """The density of Mx, for an invertible matrix M."""
+
+    @abstractmethod
+    def draw(self, n: int, seed: int) -> Float[Tensor, "sample feature"]:
+        """`sample` as a tensor of the smoothing's dtype and device."""
+
+    def sample(self, n: int, seed: int = 0) -> Any:
+        """n independent points, shape (n, d); the same seed draws the same points.
+
+        Raises:
+            InputError: n or seed is no whole number.
+        """
+        return Form(self._form.dtype, self._form.device, (check_count("n", n),)).points(self.draw(n, check_seed(seed)))
+
+    def log_prob(self, x: Any) -> Any:
+        """log p(x) in nats, shape (…) for x of shape (…, d).
+
+        Raises:
+            InputError: x has another dimension, is empty, or holds NaN; the density is bare atoms.
+        """
+        self.require_density()
+        rows, form = self._rows(x)
+        return form.values(self.smoothing.log_prob(0.0, rows))
+
+    def score(self, x: Any) -> Any:
+        """∇log p(x), shape (…, d), in closed form.
+
+        Raises:
+            InputError: x has another dimension, is empty, or holds NaN; the density is bare atoms.
+        """
+        self.require_density()
+        rows, form = self._rows(x)
+        return form.points(self.smoothing.score(0.0, rows))
+
+    def entropy(self, samples: int = 10_000, seed: int = 0) -> Estimate:
+        """Differential entropy −∫p log p in nats: a float that carries its standard error and its method.
+
+        In closed form for a Gaussian, otherwise the mean of −log p over `samples` points of p.
+        """
+        samples = check_count("samples", samples, 2)
+        self.require_density()
+        surprise = -self.smoothing.log_prob(0.0, self.draw(samples, check_seed(seed)))
+        error = float(surprise.std()) / samples**0.5
+        return Estimate(float(surprise.mean()), error, f"Monte Carlo, {samples} points", "nats")
+
+    def require_density(self) -> None:
+        """Raise InputError for bare atoms, which have no log_prob, score or entropy."""
+        if not self.has_density:
+            expected = "a bandwidth, because atoms have no density: Empirical(points, bandwidth=…) or .smoothed(variance)"
+            raise InputError("bandwidth", None, expected)
+
+    def _rows(self, x: Any) -> tuple[Float[Tensor, "sample feature"], Form]:
+        return as_points("x", x, self.dimension, self.smoothing.dtype, self.smoothing.device)
+
+
+def gaussian_noise(n: int, dimension: int, seed: int, like: Tensor) -> Float[Tensor, "sample feature"]:
+    """Standard normal numbers, drawn on the CPU so that every device sees the same."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, dimension, generator=generator, dtype=torch.float64).to(like.device, like.dtype)

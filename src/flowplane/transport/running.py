@@ -1,0 +1,219 @@
+"""The running density of a deep denoiser: what a layer is optimal for after the layers before it moved the data (A4).
+
+After one layer a mixture is no mixture any more. How the density is carried on is a choice:
+
+- a Gaussian stays a Gaussian, bare points stay points: exact;
+- `nodes`, for densities in one or two dimensions: the nodes of a trapezoidal rule over p_0, moved by the layers and smoothed
+  by the next layer's own noise. The rule converges faster than any power of the spacing, which is chosen well below both the
+  width of the density and that of the noise, up to 16,384 nodes. This is the composition of A4 itself, and inherits its
+  instability: it is the explicit Euler method for an ill-posed equation, and multiplies whatever disturbs the density at
+  the scale of the noise by up to 1 + 2/e = 1.74 a layer, be it rounding or the layers' own distance from the continuous flow;
+- `refit`, for mixtures: 16,384 points, moved by the layers; after each layer a mixture of as many components is fitted to them
+  anew by expectation–maximisation, starting from the shares that the components had before. The fit smooths disturbances
+  away, so that any depth is stable and the continuous flow is reached at rate 1/L;
+- `points`, for smoothed clouds in three dimensions and more: 16,384 points, moved by the layers, smoothed by the next
+  layer's noise.
+
+The default is nodes where they can be had, for a mixture up to 8 layers, and refit for mixtures otherwise.
+`DenoisingFlow.representation_error` measures what the choice costs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from flowplane.errors import InputError, unknown
+from flowplane.transport.attention import PointSmoothing
+from flowplane.transport.densities import Density
+from flowplane.transport.smoothing import MixtureSmoothing, Smoothing, in_chunks
+from flowplane.transport.straight import Denoiser
+
+__all__ = ["NODE_LAYERS", "REPRESENTATIONS", "Running", "quadrature_nodes", "running_density"]
+
+REPRESENTATIONS = ("auto", "nodes", "refit", "points")
+
+NODES = 16_384
+#: The grid that is searched for nodes may be this many times as large.
+GRID = 64 * NODES
+#: More layers than this, and a mixture is fitted anew after each.
+NODE_LAYERS = 8
+#: Spacing of the nodes in units of the width that the integrand has; the rule's error is about exp(−2π²/SPACING²).
+SPACING = 0.6
+#: Nodes whose density is below exp(−NEGLIGIBLE) of the largest carry nothing.
+NEGLIGIBLE = 34.0
+#: The grid reaches this many standard deviations beyond the outermost component.
+REACH = 8.5
+ROUNDS = 30
+TOLERANCE = 1e-9
+
+
+class Running(ABC):
+    """A density that layers have moved, in the form in which the next layer can smooth it."""
+
+    #: The choice, in words.
+    description: str
+    smoothing: Smoothing
+
+    @abstractmethod
+    def moved(self, layer: Denoiser) -> Running:
+        """After one more layer."""
+
+
+class _Gaussian(Running):
+    description = "Gaussian, closed form"
+
+    def __init__(self, smoothing: MixtureSmoothing) -> None:
+        self.smoothing: MixtureSmoothing = smoothing
+
+    def moved(self, layer: Denoiser) -> _Gaussian:
+        """Σ ← Σ(I + tΣ⁻¹)⁻²; a covariance that would underflow stays just above zero."""
+        old = self.smoothing
+        values, vectors = torch.linalg.eigh(old.covariances[0])
+        values = (values * (values / (values + layer.variance)).square()).clamp_min(1e-200)
+        return _Gaussian(MixtureSmoothing(old.weights, old.means, ((vectors * values) @ vectors.T).unsqueeze(0)))
+
+
+class _Points(Running):
+    def __init__(self, points: Tensor, log_weights: Tensor | None, description: str, first: Smoothing | None = None) -> None:
+        self.points, self.log_weights, self.description = points, log_weights, description
+        self.smoothing = PointSmoothing(points, log_weights) if first is None else first
+
+    def moved(self, layer: Denoiser) -> _Points:
+        """The layer moves the points."""
+        return _Points(layer.forward(self.points), self.log_weights, self.description)
+
+
+class _Refit(Running):
+    description = f"refit: a mixture fitted to {NODES} points anew after each layer"
+
+    def __init__(self, points: Tensor, smoothing: MixtureSmoothing) -> None:
+        self.points = points
+        self.smoothing: MixtureSmoothing = smoothing
+
+    def moved(self, layer: Denoiser) -> _Refit:
+        """The layer moves the points, then expectation–maximisation."""
+        points = layer.forward(self.points)
+        shares = _component_shares(self.smoothing, self.points)
+        before = -torch.inf
+        for _ in range(ROUNDS):
+            fitted = _maximised(shares, points)
+            likelihood = float(fitted.log_prob(0.0, points).mean())
+            if likelihood - before < TOLERANCE:
+                break
+            before, shares = likelihood, _component_shares(fitted, points)
+        return _Refit(points, fitted)
+
+
+def _component_shares(smoothing: MixtureSmoothing, points: Tensor) -> Float[Tensor, "sample component"]:
+    return in_chunks(lambda rows: smoothing.component_log_probs(0.0, rows).softmax(1), points, smoothing.means.numel())
+
+
+def _maximised(shares: Tensor, points: Tensor) -> MixtureSmoothing:
+    totals = shares.sum(0).clamp_min(1e-12)
+    means = shares.T @ points / totals.unsqueeze(1)
+    covariances = []
+    for k, mean in enumerate(means):
+        apart = points - mean
+        covariances.append((apart * shares[:, k : k + 1]).T @ apart / totals[k])
+    matrices = torch.stack(covariances)
+    floor = 1e-14 * matrices.diagonal(dim1=1, dim2=2).amax() * torch.eye(points.shape[1]).to(points)
+    return MixtureSmoothing(totals / totals.sum(), means, matrices + floor)
+
+
+def running_density(density: Density, noise: float, layers: int, choice: str = "auto", seed: int = 0) -> Running:
+    """The form in which `density` is carried through `layers` layers of noise variance `noise` each.
+
+    Arguments:
+        choice: one of `REPRESENTATIONS`; Gaussians and bare points are exact whatever it is.
+        seed: 0 is the choice itself; another one moves the nodes or draws other points, to measure what the choice costs.
+
+    Raises:
+        InputError: an unknown choice, or one that this density does not allow.
+    """
+    if choice not in REPRESENTATIONS:
+        raise unknown("representation", choice, REPRESENTATIONS)
+    smoothing = density.smoothing
+    if isinstance(smoothing, MixtureSmoothing) and smoothing.terms == 1:
+        return _Gaussian(smoothing)
+    if not density.has_density:
+        assert isinstance(smoothing, PointSmoothing)
+        return _Points(smoothing.points, None, "the points themselves, exact")
+    mixture = isinstance(smoothing, MixtureSmoothing)
+    if choice == "auto":
+        flat = density.dimension <= 2 and (layers <= NODE_LAYERS or not mixture)
+        choice = "nodes" if flat else "refit" if mixture else "points"
+    if choice == "nodes":
+        if density.dimension > 2:
+            raise InputError("representation", choice, "'refit' or 'points' in three dimensions and more")
+        nodes, log_weights = quadrature_nodes(density, noise, seed)
+        return _Points(nodes, log_weights, f"nodes: {len(nodes)} of a trapezoidal rule, moved by the layers", smoothing)
+    if choice == "points":
+        return _Points(density.draw(NODES, seed), None, f"points: {NODES} of the density, moved by the layers", smoothing)
+    if not isinstance(smoothing, MixtureSmoothing):
+        raise InputError("representation", choice, "'nodes' or 'points' for a density that is no mixture")
+    return _Refit(_even_points(smoothing, seed), smoothing)
+
+
+def quadrature_nodes(
+    density: Density, noise: float, seed: int = 0, most: int = NODES, negligible: float = NEGLIGIBLE
+) -> tuple[Float[Tensor, "node feature"], Float[Tensor, " node"]]:
+    """Nodes and log weights of a trapezoidal rule over a density in one or two dimensions, fine enough for functions that
+    vary over the standard deviation of the noise.
+
+    Arguments:
+        noise: the variance of the noise.
+        seed: another one shifts the grid by another part of its spacing.
+        most: nodes; the spacing grows where there would be more.
+        negligible: nodes whose density is below exp(−negligible) of the largest are left out.
+    """
+    d = density.dimension
+    lower, upper = _extent(density)
+    spacing = SPACING * (1 / density.smoothing.least_variance + 1 / noise) ** -0.5
+    sides = upper - lower
+    spacing = max(spacing, float((np.prod(sides) / GRID) ** (1 / d)))
+    shift = np.random.default_rng(seed).random(d) if seed else np.zeros(d)
+    while True:
+        axes = [torch.arange(low + part * spacing, high, spacing, dtype=torch.float64)
+                for low, high, part in zip(lower, upper, shift, strict=True)]  # fmt: skip
+        grid = torch.cartesian_prod(*axes).reshape(-1, d).to(density.smoothing.device, density.smoothing.dtype)
+        logs = density.smoothing.log_prob(0.0, grid)
+        kept = logs > logs.max() - negligible
+        count = int(kept.sum())
+        if count <= most:
+            return grid[kept], logs[kept] - logs[kept].logsumexp(0)
+        spacing *= 1.01 * (count / most) ** (1 / d)
+
+
+def _extent(density: Density) -> tuple[np.ndarray, np.ndarray]:
+    """A box that holds all but a part of about 1e-16 of the density."""
+    smoothing = density.smoothing
+    if isinstance(smoothing, MixtureSmoothing):
+        centres, deviations = smoothing.means, smoothing.covariances.diagonal(dim1=1, dim2=2).sqrt()
+    else:
+        assert isinstance(smoothing, PointSmoothing)
+        centres, deviations = smoothing.points, smoothing.kernel.diagonal().sqrt()
+    lower = (centres - REACH * deviations).amin(0)
+    upper = (centres + REACH * deviations).amax(0)
+    return lower.double().cpu().numpy(), upper.double().cpu().numpy()
+
+
+def _even_points(smoothing: MixtureSmoothing, seed: int) -> Float[Tensor, "sample feature"]:
+    """Points of a mixture, as many of each component as its weight asks for, evenly spread (Sobol)."""
+    from scipy.special import ndtri
+    from scipy.stats import qmc
+
+    shares = smoothing.weights.cpu().numpy()
+    counts = np.maximum(np.round(shares * NODES).astype(int), 1)
+    roots = torch.linalg.cholesky(smoothing.covariances)
+    parts = []
+    for k, count in enumerate(counts):
+        sequence = qmc.Sobol(smoothing.dimension, rng=np.random.default_rng([seed, k]))
+        drawn = sequence.random_base2(int(np.ceil(np.log2(count))))[:count]
+        normal = torch.from_numpy(ndtri(drawn.clip(1e-12, 1 - 1e-12))).to(smoothing.means)
+        parts.append(smoothing.means[k] + normal @ roots[k].T)
+    return torch.cat(parts)

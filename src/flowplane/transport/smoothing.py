@@ -1,0 +1,183 @@
+"""A density and its convolutions with Gaussian noise: the one thing that every denoising flow is made of.
+
+For p a sum of Gaussians, p_s = p * N(0, sI) is known for every s above −(smallest variance), negative ones included:
+positive s is the noise of a denoiser (A3), s = −2t the density at time t of the continuous flow (A5).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["MixtureSmoothing", "Smoothing", "in_chunks"]
+
+LOG_2PI = math.log(2 * math.pi)
+#: Numbers that one temporary may hold: 128 MiB in float64.
+TEMPORARY = 1 << 24
+
+
+@runtime_checkable
+class Smoothing(Protocol):
+    """p_s = p * N(0, sI): its logarithm and the derivatives of that, at points."""
+
+    dimension: int
+    dtype: torch.dtype
+    device: torch.device
+    #: The least variance: s must stay above its negative.
+    least_variance: float
+    #: How many Gaussians it is a sum of.
+    terms: int
+
+    def log_prob(self, s: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, " sample"]:
+        """log p_s(x), in nats."""
+        ...
+
+    def score(self, s: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
+        """∇log p_s(x)."""
+        ...
+
+    def score_and_divergence(
+        self, s: float, x: Float[Tensor, "sample feature"]
+    ) -> tuple[Float[Tensor, "sample feature"], Float[Tensor, " sample"]]:
+        """∇log p_s(x) and Δlog p_s(x)."""
+        ...
+
+    def hessian(self, s: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature"]:
+        """∇²log p_s(x); the denoiser's Jacobian is I + s∇²log p_s, the posterior covariance divided by s."""
+        ...
+
+    def third_derivative(
+        self, s: float, x: Float[Tensor, "sample feature"]
+    ) -> Float[Tensor, "sample feature feature feature"]:
+        """∇³log p_s(x)."""
+        ...
+
+
+class MixtureSmoothing:
+    """Gaussians with any covariances: one eigendecomposition serves every s."""
+
+    def __init__(
+        self,
+        weights: Float[Tensor, " component"],
+        means: Float[Tensor, "component feature"],
+        covariances: Float[Tensor, "component feature feature"],
+    ) -> None:
+        self.weights, self.means, self.covariances = weights, means, covariances
+        self.terms, self.dimension = means.shape
+        self.dtype, self.device = means.dtype, means.device
+        self._centre = weights @ means
+        self._centred = means - self._centre
+        self._log_weights = weights.log()
+        values, vectors = torch.linalg.eigh(covariances)
+        self.eigenvalues = values
+        self.least_variance = float(values.min())
+        spread = (values[:, -1] - values[:, 0]).max()
+        self._isotropic = bool(spread <= 1e-12 * values.max())
+        # rows of `axes` are all eigenvectors, one component after another
+        self._axes = vectors.transpose(1, 2).reshape(-1, self.dimension)
+        self._offsets = torch.einsum("kij,kj->ki", vectors.transpose(1, 2), self._centred)
+
+    def log_prob(self, s: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, " sample"]:
+        """log p_s(x)."""
+        return in_chunks(lambda rows: self.component_log_probs(s, rows).logsumexp(1), x, self._width)
+
+    def component_log_probs(self, s: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample component"]:
+        """log w_k N(x; μ_k, Σ_k + sI)."""
+        return self._terms(s, x)[0]
+
+    def score(self, s: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
+        """Σ r_k(x) (Σ_k + sI)⁻¹ (μ_k − x), r_k the probability of component k given x."""
+        return in_chunks(lambda rows: self._score(s, rows), x, self._width)
+
+    def score_and_divergence(
+        self, s: float, x: Float[Tensor, "sample feature"]
+    ) -> tuple[Float[Tensor, "sample feature"], Float[Tensor, " sample"]]:
+        """∇log p_s and Δlog p_s = Σ r_k (|g_k|² − tr P_k) − |∇log p_s|², g_k the score of component k, P_k its precision."""
+
+        def both(rows: Tensor) -> tuple[Tensor, Tensor]:
+            logs, pulls, precisions = self._terms(s, rows)
+            shares = logs.softmax(1)
+            score = self._pulled(shares, pulls)
+            own = pulls.square().sum(2) - precisions.sum(1)
+            return score, (shares * own).sum(1) - score.square().sum(1)
+
+        return in_chunks(both, x, self._width)
+
+    def hessian(self, s: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature"]:
+        """M − ∇log p_s ∇log p_sᵀ with M = Σ r_k (g_k g_kᵀ − P_k)."""
+
+        def matrix(rows: Tensor) -> Tensor:
+            _, _, score, second = self._moments(s, rows)
+            return second - score.unsqueeze(2) * score.unsqueeze(1)
+
+        return in_chunks(matrix, x, self._width * self.dimension)
+
+    def third_derivative(
+        self, s: float, x: Float[Tensor, "sample feature"]
+    ) -> Float[Tensor, "sample feature feature feature"]:
+        """Σ r_k (g_k⊗g_k⊗g_k − 3P_k⊗g_k) − 3M⊗s + 2s⊗s⊗s, s = ∇log p_s, where 3A⊗b is summed over the three places of b."""
+
+        def tensor(rows: Tensor) -> Tensor:
+            shared, forces, score, second = self._moments(s, rows)
+            third = torch.einsum("nki,nkj,nkl->nijl", shared, forces, forces)
+            bent = torch.einsum("kij,nkl->nijl", self._curvature(s), shared) + second.unsqueeze(3) * score[:, None, None, :]
+            third = third - bent - bent.permute(0, 1, 3, 2) - bent.permute(0, 3, 2, 1)
+            return third + 2 * torch.einsum("ni,nj,nl->nijl", score, score, score)
+
+        return in_chunks(tensor, x, self._width * self.dimension**2)
+
+    @property
+    def _width(self) -> int:
+        return self.means.numel()
+
+    def _terms(self, s: float, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """log w_k N(x; μ_k, Σ_k + sI); (Σ_k + sI)⁻¹(x − μ_k) in the component's own axes; the precisions along those."""
+        precisions = 1.0 / (self.eigenvalues + s)
+        x = x - self._centre
+        if self._isotropic:
+            along = x.unsqueeze(1) - self._centred
+        else:
+            along = (x @ self._axes.T).reshape(len(x), -1, self.dimension) - self._offsets
+        pulls = along * precisions
+        constant = self._log_weights + 0.5 * precisions.log().sum(1) - 0.5 * self.dimension * LOG_2PI
+        return constant - 0.5 * (along * pulls).sum(2), pulls, precisions
+
+    def _moments(self, s: float, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """r_k g_k, g_k, ∇log p_s and M."""
+        logs, pulls, _ = self._terms(s, x)
+        shares = logs.softmax(1)
+        forces = -pulls
+        if not self._isotropic:
+            forces = torch.einsum("nki,kij->nkj", forces, self._axes.reshape(-1, self.dimension, self.dimension))
+        shared = forces * shares.unsqueeze(2)
+        second = shared.transpose(1, 2) @ forces - torch.einsum("nk,kij->nij", shares, self._curvature(s))
+        return shared, forces, shared.sum(1), second
+
+    def _curvature(self, s: float) -> Tensor:
+        """P_k = (Σ_k + sI)⁻¹."""
+        axes = self._axes.reshape(-1, self.dimension, self.dimension)
+        return axes.transpose(1, 2) @ (axes / (self.eigenvalues + s).unsqueeze(2))
+
+    def _score(self, s: float, x: Tensor) -> Tensor:
+        logs, pulls, _ = self._terms(s, x)
+        return self._pulled(logs.softmax(1), pulls)
+
+    def _pulled(self, shares: Tensor, pulls: Tensor) -> Tensor:
+        shared = shares.unsqueeze(2) * pulls
+        return -shared.sum(1) if self._isotropic else -(shared.reshape(len(shares), -1) @ self._axes)
+
+
+def in_chunks(function: Callable[[Tensor], Any], x: Tensor, width: int) -> Any:
+    """`function` of a few rows at a time, so that a temporary of `width` numbers a row stays within 128 MiB."""
+    rows = max(1, TEMPORARY // max(width, 1))
+    if len(x) <= rows:
+        return function(x)
+    parts = [function(chunk) for chunk in x.split(rows)]
+    if isinstance(parts[0], tuple):
+        return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+    return torch.cat(parts)
