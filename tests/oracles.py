@@ -145,3 +145,63 @@ def train_plainly(
             chosen.step()
         losses.append(network.metrics(inputs[train], labels[train])[0])
     return network, losses, gradients
+
+
+def log_normal(x, mean, covariance) -> float:
+    """log N(x; mean, covariance) of one point, by Gaussian elimination."""
+    apart = np.asarray(x, dtype=float) - mean
+    determinant = np.linalg.det(np.asarray(covariance, dtype=float))
+    return -0.5 * (apart @ np.linalg.solve(covariance, apart) + math.log(determinant) + len(apart) * math.log(2 * math.pi))
+
+
+def log_mixture(points, weights, means, covariances) -> np.ndarray:
+    """log Σ_k w_k N(x; μ_k, Σ_k), one point and one component at a time."""
+    answers = []
+    for x in points:
+        logs = [math.log(w) + log_normal(x, m, c) for w, m, c in zip(weights, means, covariances, strict=True)]
+        answers.append(max(logs) + math.log(sum(math.exp(value - max(logs)) for value in logs)))
+    return np.array(answers)
+
+
+def numerical_gradient(function, points, step=1e-3) -> np.ndarray:
+    """∇function at each point, by central differences of fourth order, one coordinate at a time."""
+    points = np.asarray(points, dtype=float)
+    gradient = np.empty_like(points)
+    for i in range(points.shape[1]):
+        e = step * np.eye(points.shape[1])[i]
+        near = function(points + e) - function(points - e)
+        far = function(points + 2 * e) - function(points - 2 * e)
+        gradient[:, i] = (8 * near - far) / (12 * step)
+    return gradient
+
+
+def posterior_moments(query, points, covariance, weights=None):
+    """E[x_j | x̃], Cov[x_j | x̃] and the third central moment, x_j one of `points` and x̃ = x_j + N(0, covariance)."""
+    logs = np.array([log_normal(query, point, covariance) for point in points])
+    shares = np.exp(logs - logs.max()) * (1.0 if weights is None else np.asarray(weights))
+    shares = shares / shares.sum()
+    mean = sum(share * point for share, point in zip(shares, points, strict=True))
+    apart = [point - mean for point in points]
+    spread = sum(share * np.multiply.outer(a, a) for share, a in zip(shares, apart, strict=True))
+    third = sum(share * np.multiply.outer(np.multiply.outer(a, a), a) for share, a in zip(shares, apart, strict=True))
+    return mean, spread, third
+
+
+def best_assignment(x, y) -> float:
+    """min over all permutations of the mean squared distance between x_i and y_π(i)."""
+    n = len(x)
+    return (
+        min(
+            sum(float(np.sum((x[i] - y[j]) ** 2)) for i, j in enumerate(order)) for order in itertools.permutations(range(n))
+        )
+        / n
+    )
+
+
+def gaussian_wasserstein(mean, covariance, other_mean, other_covariance) -> float:
+    """W_2 of two Gaussians from a square root of the product of the covariances, which need not be symmetric."""
+    from scipy.linalg import sqrtm
+
+    cross = np.trace(sqrtm(np.asarray(covariance) @ np.asarray(other_covariance))).real
+    apart = np.sum((np.asarray(mean) - other_mean) ** 2)
+    return math.sqrt(max(0.0, apart + np.trace(covariance) + np.trace(other_covariance) - 2 * cross))

@@ -130,7 +130,8 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
         traceback.print_exc()
         return False
     console.print(claims_table(result.claims))
-    console.print(f"{result.claims[0].seconds:.0f} s, of which training {result.training_seconds:.0f} s")
+    training = f", of which training {result.training_seconds:.0f} s" if result.training_seconds else ""
+    console.print(f"{result.claims[0].seconds:.0f} s{training}")
     console.print(f"figure: {out / name / experiment.figure}", soft_wrap=True)
     return True
 

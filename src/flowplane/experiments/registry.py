@@ -46,6 +46,16 @@ EXPERIMENTS = {
                    "flowplane.experiments.fit_then_compress", {"quick": 55, "full": 85}),
         Experiment("training-size", "few samples: over-compression loses I(T;Y)", ("B-2",), "training-size.html",
                    "flowplane.experiments.sample_size", {"quick": 30, "full": 95}),
+        Experiment("gaussian-dae", "deeper autoencoders transport faster", ("A-1", "A-4"), "gaussian-dae.html",
+                   "flowplane.experiments.gaussian_dae", {"quick": 10, "full": 30}),
+        Experiment("mixture-dae", "mixtures: depth and the continuous limit", ("A-1.limit", "A-3.mixture"),
+                   "mixture-dae.html", "flowplane.experiments.mixture_dae", {"quick": 10, "full": 30}),
+        Experiment("planar-dae", "two moons, a swiss roll and rings flow", ("A-3.planar",), "planar-dae.html",
+                   "flowplane.experiments.planar_dae", {"quick": 10, "full": 30}),
+        Experiment("backward-heat", "the flow solves the backward heat equation", ("A-2", "A-3"), "backward-heat.html",
+                   "flowplane.experiments.backward_heat", {"quick": 10, "full": 30}),
+        Experiment("transport-cost", "each depth's distance from optimal transport", ("A7.shallow",), "transport-cost.html",
+                   "flowplane.experiments.transport_cost", {"quick": 10, "full": 30}),
     )
 }  # fmt: skip
 

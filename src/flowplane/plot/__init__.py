@@ -6,18 +6,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
+    "convergence": "flowplane.plot.orders",
+    "depth_curves": "flowplane.plot.depth",
+    "flow_field": "flowplane.plot.field",
+    "flow_in_time": "flowplane.plot.spacetime",
+    "flow_profiles": "flowplane.plot.profiles",
     "information_plane": "flowplane.plot.plane",
     "information_planes": "flowplane.plot.multiples",
     "save": "flowplane.plot.export",
     "training_curves": "flowplane.plot.training",
 }
 
-__all__ = ["information_plane", "information_planes", "save", "training_curves"]
+__all__ = [
+    "convergence",
+    "depth_curves",
+    "flow_field",
+    "flow_in_time",
+    "flow_profiles",
+    "information_plane",
+    "information_planes",
+    "save",
+    "training_curves",
+]
 
 if TYPE_CHECKING:
+    from flowplane.plot.depth import depth_curves
     from flowplane.plot.export import save
+    from flowplane.plot.field import flow_field
     from flowplane.plot.multiples import information_planes
+    from flowplane.plot.orders import convergence
     from flowplane.plot.plane import information_plane
+    from flowplane.plot.profiles import flow_profiles
+    from flowplane.plot.spacetime import flow_in_time
     from flowplane.plot.training import training_curves
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,29 @@ from plotly.colors import sample_colorscale
 
 from flowplane.errors import InputError, Text
 
-__all__ = ["COLORSCALE", "LAYER_COLORS", "epoch_ticks", "layer_label", "require_units", "styled", "time_scale"]
+__all__ = [
+    "COLORSCALE",
+    "DENSITY_SCALE",
+    "LAYER_COLORS",
+    "epoch_ticks",
+    "faded",
+    "layer_label",
+    "log_density",
+    "log_density_axis",
+    "panels_of",
+    "require_units",
+    "styled",
+    "time_scale",
+]
 
 #: Plasma, perceptually uniform and readable by the colour-blind, without its palest end.
 COLORSCALE = sample_colorscale("Plasma", [0.86 * step / 20 for step in range(21)])
 #: Okabe and Ito's palette, readable by the colour-blind.
 LAYER_COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#8C6D31")
+#: Densities: dark where there is nothing, so that white lines and circles show.
+DENSITY_SCALE = sample_colorscale("Inferno", [0.92 * step / 20 for step in range(21)])
+#: Powers of ten of a density that a colour scale holds.
+DECADES = 4.0
 FONT = "Helvetica, Arial, sans-serif"
 
 
@@ -46,6 +64,47 @@ def require_units(dataset: xr.Dataset, names: tuple[str, ...], units: str) -> No
         found = dataset[name].attrs.get("units")
         if found != units:
             raise InputError(name, Text(f"units {found!r}"), f"{units}: an axis holds one unit only")
+
+
+def panels_of(
+    argument: str, given: xr.Dataset | Mapping[str, xr.Dataset], names: tuple[str, ...], maker: str
+) -> dict[str, xr.Dataset]:
+    """One Dataset, or several by title, each with the variables that a figure needs. Raises InputError otherwise."""
+    panels: dict[Any, Any] = {"": given} if isinstance(given, xr.Dataset) else {}
+    if not panels and isinstance(given, Mapping):
+        panels = dict(given)
+    right = panels and all(isinstance(part, xr.Dataset) and set(names) <= set(part) for part in panels.values())
+    if not right:
+        found = Text(f"{type(given).__name__} of {[type(part).__name__ for part in panels.values()]}")
+        raise InputError(argument, found, f"what {maker} makes, or {{title: such a Dataset}}")
+    return {str(title): part for title, part in panels.items()}
+
+
+def log_density(density: np.ndarray) -> np.ndarray:
+    """log10 of a density, NaN where it is unknown."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log10(density), -300.0)
+
+
+def log_density_axis(logs: list[np.ndarray], scale: list[str]) -> dict[str, Any]:
+    """One colour axis for all panels: four decades below the highest density."""
+    highest = max((float(np.nanmax(log)) for log in logs if np.isfinite(log).any()), default=0.0)
+    lowest = highest - DECADES
+    ticks = np.arange(np.ceil(lowest), np.floor(highest) + 1)
+    bar = {"title": {"text": "density", "side": "top"}, "thickness": 14, "len": 0.85, "outlinewidth": 0, "x": 1.01,
+           "tickvals": ticks.tolist(), "ticktext": [f"10<sup>{int(tick)}</sup>" for tick in ticks]}  # fmt: skip
+    return {"colorscale": scale, "cmin": lowest, "cmax": highest, "colorbar": bar}
+
+
+def faded(color: str, opacity: float) -> str:
+    """A hexadecimal colour as rgba.
+
+    Example:
+        >>> faded("#0072B2", 0.2)
+        'rgba(0,114,178,0.2)'
+    """
+    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity})"
 
 
 def styled(figure: go.Figure, title: str, subtitle: str, **layout: Any) -> go.Figure:

@@ -86,7 +86,9 @@ def reference_text(claim: Claim) -> str:
 
 
 def _short(value: float) -> str:
-    """Three significant digits below ten, so that 0.998 and 12.0 both read well."""
+    """Three significant digits below ten, so that 0.998 and 12.0 both read well; two where nothing else would be left."""
+    if 0 < abs(value) < 0.01:
+        return f"{value:.2g}"
     if abs(value) >= 100:
         return f"{value:.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"

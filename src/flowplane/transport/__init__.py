@@ -1,6 +1,8 @@
 """The second lens: how a layer moves its data. Arrays and densities in, maps and numbers out."""
 
+from flowplane.transport.brenier import brenier_defect
 from flowplane.transport.composition import Composition
+from flowplane.transport.continuity import continuity_residual
 from flowplane.transport.denoise import DenoisingFlow, denoising_flow
 from flowplane.transport.descent import GradientFlow, gradient_flow
 from flowplane.transport.embedding import embed
@@ -13,6 +15,7 @@ from flowplane.transport.functionals import (
     RenyiEntropy,
     TsallisEntropy,
 )
+from flowplane.transport.history import flow_history
 from flowplane.transport.maps import TransportMap
 from flowplane.transport.ode import ODEMap
 from flowplane.transport.optimal import optimality, wasserstein
@@ -33,8 +36,11 @@ __all__ = [
     "RenyiEntropy",
     "TransportMap",
     "TsallisEntropy",
+    "brenier_defect",
+    "continuity_residual",
     "denoising_flow",
     "embed",
+    "flow_history",
     "gradient_flow",
     "optimality",
     "wasserstein",

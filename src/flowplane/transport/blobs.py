@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.transport.densities import Density
-from flowplane.transport.functionals import Functional
+from flowplane.transport.functionals import Functional, KullbackLeibler
 from flowplane.transport.maps import State
 from flowplane.transport.ode import ODEMap, solve
 from flowplane.transport.running import quadrature_nodes
@@ -27,7 +27,7 @@ NEGLIGIBLE = 18.0
 #: Variance of a blob as a part of the least variance of the density, in one and in two dimensions.
 PARTS = {1: 1 / 100, 2: 1 / 11}
 KNOTS = 129
-RTOL, ATOL = 1e-6, 1e-7
+RTOL, ATOL = 1e-5, 1e-6
 
 
 class BlobFlow(ODEMap):
@@ -40,7 +40,7 @@ class BlobFlow(ODEMap):
     def __init__(self, functional: Functional, density: Density, time: float, kernel: float | None) -> None:
         super().__init__(self.field, density.dimension, time, density, rtol=RTOL, atol=ATOL)
         self.functional = functional
-        points, self.weights, self.kernel = _blobs(density, kernel)
+        points, self.weights, self.kernel = _blobs(functional, density, kernel)
         self.description = f"{len(points)} blobs of variance {self.kernel:.3g}"
         self.knots = np.linspace(0.0, time, KNOTS)
         self._paths = solve(lambda _, x: self._velocity(x, x), points, self.knots, RTOL, ATOL)
@@ -90,13 +90,14 @@ class BlobFlow(ODEMap):
 
     def _velocity(self, x: Tensor, blobs: Tensor) -> Tensor:
         weights = self.weights
-        mine = self._sums(blobs, blobs, weights.unsqueeze(1))[:, 0]
+        among = self._kernel(blobs, blobs)
+        mine = among @ weights
         pushed = weights * self.functional.pressure(mine, weights)
         columns = torch.cat([
             weights.unsqueeze(1), weights.unsqueeze(1) * blobs, pushed.unsqueeze(1), pushed.unsqueeze(1) * blobs,
         ], 1)  # fmt: skip
         d = self.dimension
-        sums = in_chunks(lambda rows: self._sums(rows, blobs, columns), x, len(blobs))
+        sums = among @ columns if x is blobs else in_chunks(lambda rows: self._sums(rows, blobs, columns), x, len(blobs))
         density, mean = sums[:, :1].clamp_min(torch.finfo(x.dtype).tiny), sums[:, 1 : d + 1]
         total, shifted = sums[:, d + 1 : d + 2], sums[:, d + 2 :]
         slope = (mean - density * x) / self.kernel
@@ -111,14 +112,19 @@ class BlobFlow(ODEMap):
 
     def _sums(self, x: Tensor, blobs: Tensor, columns: Tensor) -> Tensor:
         """Σ_j K(x − x_j) c_j."""
+        return self._kernel(x, blobs) @ columns
+
+    def _kernel(self, x: Tensor, blobs: Tensor) -> Tensor:
         constant = -0.5 * self.dimension * (LOG_2PI + math.log(self.kernel))
         squares = x.square().sum(1, keepdim=True) + blobs.square().sum(1) - 2 * x @ blobs.T
-        return (constant - squares / (2 * self.kernel)).exp() @ columns
+        return (constant - squares / (2 * self.kernel)).exp()
 
 
-def _blobs(density: Density, kernel: float | None) -> tuple[Tensor, Tensor, float]:
+def _blobs(functional: Functional, density: Density, kernel: float | None) -> tuple[Tensor, Tensor, float]:
     """Blobs, their weights and the variance around each."""
     d, least = density.dimension, density.smoothing.least_variance
+    if isinstance(functional, KullbackLeibler):
+        least = min(least, functional.target.smoothing.least_variance)
     if d in PARTS:
         width = PARTS[d] * least if kernel is None else float(kernel)
         points, log_weights = quadrature_nodes(density, width, most=BLOBS, negligible=NEGLIGIBLE)

@@ -83,8 +83,13 @@ class Composition(TransportMap):
 
     def field(self, t: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
         """That of the map whose turn it is; at a vertex, of the next one."""
-        turn = min(int(np.searchsorted(self._ends, t, side="right")), len(self.maps) - 1)
-        return self.maps[turn].field(float(t - self.vertices[turn]), x)
+        part, local = self._turn(t)
+        return part.field(local, x)
+
+    def current(self, t: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
+        """That of the map whose turn it is."""
+        part, local = self._turn(t)
+        return part.current(local, x)
 
     def kinetic(
         self, x: Float[Tensor, "sample feature"], times: np.ndarray, metric: Float[Tensor, "feature feature"] | None = None
@@ -114,6 +119,11 @@ class Composition(TransportMap):
             states += found[: len(local)]
             start = found[-1] if found else start
         return states
+
+    def _turn(self, t: float) -> tuple[TransportMap, float]:
+        """The map whose turn it is at time t, and the time since it began."""
+        turn = min(int(np.searchsorted(self._ends, t, side="right")), len(self.maps) - 1)
+        return self.maps[turn], float(t - self.vertices[turn])
 
     def _turns(self, times: np.ndarray) -> Iterator[tuple[TransportMap, np.ndarray, bool]]:
         """Each map with the times of its turn, counted from its start, and whether another one follows that matters."""

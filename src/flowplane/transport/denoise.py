@@ -95,13 +95,14 @@ class DenoisingFlow(WrappedMap):
         self.singular_time = singular_time(inner)
         core, self.representation = _core(inner, time, layers, representation, seed)
         super().__init__(core, density, root)
+        self.time = time  # the sum of the layers' times may be off by rounding
 
     def representation_error(self, samples: int = 1000, seed: int = 0) -> Estimate:
         """How far the layers' running density may be off: root mean square distance, at the end, between particles moved by
         this flow and by the same one with other nodes or points; 0 where the representation is exact.
 
-        A refit in one or two dimensions and up to 16 layers is compared with nodes, so that what it costs to fit a mixture to
-        what is none is seen; otherwise only the scatter of the points is.
+        A refit in one or two dimensions and up to 16 layers is compared with nodes, so that what it costs to fit a mixture
+        to what is none is seen; otherwise only the scatter of the points is.
         """
         choice = self.representation.partition(":")[0]
         if choice not in REPRESENTATIONS:
@@ -114,7 +115,8 @@ class DenoisingFlow(WrappedMap):
         squares = (self.forward(x) - other.forward(x)).square().sum(1)
         value = float(squares.mean().sqrt())
         error = float(squares.std()) / math.sqrt(samples) / (2 * value) if value > 0 else 0.0
-        return Estimate(value, error, f"{choice} against other {against}, {samples} particles", "units of x")
+        method = f"{choice} against other {against}, {samples} particles"
+        return Estimate(value, error, method, "units of x")
 
     def variance_change(self, t: float) -> float | None:
         """−2t tr D for the continuous flow, the trace law (A5)."""

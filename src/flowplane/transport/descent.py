@@ -38,8 +38,8 @@ def gradient_flow(functional: Functional, density: Density, time: float, kernel:
             `TsallisEntropy(alpha)`, `RenyiEntropy(alpha)` or `PotentialEnergy(V)` of `fp.transport`.
         density: p_0, not bare points.
         time: how long it flows; for `Entropy` below t*.
-        kernel: the variance of the blobs; None is 1/100 of the least variance of p_0 in one dimension, 1/11 in two,
-            Silverman's rule above.
+        kernel: the variance of the blobs; None is a part of the least variance of p_0 and the target, 1/100 in one
+            dimension and 1/11 in two, and Silverman's rule above.
 
     Returns:
         A flow whose `profile()` also has `energy`, F[p_t], and `dissipation`, ∫|v_t|²p_t.

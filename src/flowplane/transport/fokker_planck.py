@@ -11,7 +11,7 @@ from flowplane.transport.attention import PointSmoothing
 from flowplane.transport.densities import Density, Normal
 from flowplane.transport.maps import State
 from flowplane.transport.ode import ODEMap
-from flowplane.transport.smoothing import MixtureSmoothing, Smoothing
+from flowplane.transport.smoothing import MixtureSmoothing, Smoothing, mixture_smoothing
 
 __all__ = ["FokkerPlanckFlow"]
 
@@ -38,7 +38,7 @@ class FokkerPlanckFlow(ODEMap):
         middle = self.middle.to(self.start.dtype)
         if isinstance(self.start, MixtureSmoothing):
             means = middle + (self.start.means - middle) @ fade
-            return MixtureSmoothing(self.start.weights, means, self._spread(self.start.covariances, fade))
+            return mixture_smoothing(self.start.weights, means, self._spread(self.start.covariances, fade))
         assert isinstance(self.start, PointSmoothing)
         return PointSmoothing(middle + (self.start.points - middle) @ fade, None, self._spread(self.start.kernel, fade))
 

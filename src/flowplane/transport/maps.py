@@ -78,6 +78,10 @@ class TransportMap(ABC):
     def field(self, t: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
         """v_t(x)."""
 
+    def current(self, t: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
+        """The velocity of the particle that is at x at time t; NaN where none can be."""
+        return self.field(t, x)
+
     @abstractmethod
     def until(self, t: float) -> TransportMap:
         """The part of the map up to time t, for 0 < t ≤ time."""

@@ -3,14 +3,15 @@
 After one layer a mixture is no mixture any more. How the density is carried on is a choice:
 
 - a Gaussian stays a Gaussian, bare points stay points: exact;
-- `nodes`, for densities in one or two dimensions: the nodes of a trapezoidal rule over p_0, moved by the layers and smoothed
-  by the next layer's own noise. The rule converges faster than any power of the spacing, which is chosen well below both the
-  width of the density and that of the noise, up to 16,384 nodes. This is the composition of A4 itself, and inherits its
-  instability: it is the explicit Euler method for an ill-posed equation, and multiplies whatever disturbs the density at
-  the scale of the noise by up to 1 + 2/e = 1.74 a layer, be it rounding or the layers' own distance from the continuous flow;
-- `refit`, for mixtures: 16,384 points, moved by the layers; after each layer a mixture of as many components is fitted to them
-  anew by expectation–maximisation, starting from the shares that the components had before. The fit smooths disturbances
-  away, so that any depth is stable and the continuous flow is reached at rate 1/L;
+- `nodes`, for densities in one or two dimensions: the nodes of a trapezoidal rule over p_0, moved by the layers and
+  smoothed by the next layer's own noise. The rule converges faster than any power of the spacing, which is chosen well
+  below both the width of the density and that of the noise, up to 16,384 nodes. This is the composition of A4 itself, and
+  inherits its instability: it is the explicit Euler method for an ill-posed equation, and multiplies whatever disturbs the
+  density at the scale of the noise by up to 1 + 2/e = 1.74 a layer, be it rounding or the layers' own distance from the
+  continuous flow;
+- `refit`, for mixtures: 16,384 points, moved by the layers; after each layer a mixture of as many components is fitted to
+  them anew by expectation–maximisation, starting from the shares that the components had before. The fit smooths
+  disturbances away, so that any depth is stable and the continuous flow is reached at rate 1/L;
 - `points`, for smoothed clouds in three dimensions and more: 16,384 points, moved by the layers, smoothed by the next
   layer's noise.
 
@@ -30,7 +31,7 @@ from torch import Tensor
 from flowplane.errors import InputError, unknown
 from flowplane.transport.attention import PointSmoothing
 from flowplane.transport.densities import Density
-from flowplane.transport.smoothing import MixtureSmoothing, Smoothing, in_chunks
+from flowplane.transport.smoothing import MixtureSmoothing, Smoothing, in_chunks, mixture_smoothing
 from flowplane.transport.straight import Denoiser
 
 __all__ = ["NODE_LAYERS", "REPRESENTATIONS", "Running", "quadrature_nodes", "running_density"]
@@ -75,7 +76,7 @@ class _Gaussian(Running):
         old = self.smoothing
         values, vectors = torch.linalg.eigh(old.covariances[0])
         values = (values * (values / (values + layer.variance)).square()).clamp_min(1e-200)
-        return _Gaussian(MixtureSmoothing(old.weights, old.means, ((vectors * values) @ vectors.T).unsqueeze(0)))
+        return _Gaussian(mixture_smoothing(old.weights, old.means, ((vectors * values) @ vectors.T).unsqueeze(0)))
 
 
 class _Points(Running):
@@ -122,7 +123,7 @@ def _maximised(shares: Tensor, points: Tensor) -> MixtureSmoothing:
         covariances.append((apart * shares[:, k : k + 1]).T @ apart / totals[k])
     matrices = torch.stack(covariances)
     floor = 1e-14 * matrices.diagonal(dim1=1, dim2=2).amax() * torch.eye(points.shape[1]).to(points)
-    return MixtureSmoothing(totals / totals.sum(), means, matrices + floor)
+    return mixture_smoothing(totals / totals.sum(), means, matrices + floor)
 
 
 def running_density(density: Density, noise: float, layers: int, choice: str = "auto", seed: int = 0) -> Running:

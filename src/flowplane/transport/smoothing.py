@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["MixtureSmoothing", "Smoothing", "in_chunks"]
+__all__ = ["MixtureSmoothing", "Smoothing", "in_chunks", "mixture_smoothing"]
 
 LOG_2PI = math.log(2 * math.pi)
 #: Numbers that one temporary may hold: 128 MiB in float64.
@@ -76,8 +76,6 @@ class MixtureSmoothing:
         values, vectors = torch.linalg.eigh(covariances)
         self.eigenvalues = values
         self.least_variance = float(values.min())
-        spread = (values[:, -1] - values[:, 0]).max()
-        self._isotropic = bool(spread <= 1e-12 * values.max())
         # rows of `axes` are all eigenvectors, one component after another
         self._axes = vectors.transpose(1, 2).reshape(-1, self.dimension)
         self._offsets = torch.einsum("kij,kj->ki", vectors.transpose(1, 2), self._centred)
@@ -139,10 +137,7 @@ class MixtureSmoothing:
         """log w_k N(x; μ_k, Σ_k + sI); (Σ_k + sI)⁻¹(x − μ_k) in the component's own axes; the precisions along those."""
         precisions = 1.0 / (self.eigenvalues + s)
         x = x - self._centre
-        if self._isotropic:
-            along = x.unsqueeze(1) - self._centred
-        else:
-            along = (x @ self._axes.T).reshape(len(x), -1, self.dimension) - self._offsets
+        along = (x @ self._axes.T).reshape(len(x), -1, self.dimension) - self._offsets
         pulls = along * precisions
         constant = self._log_weights + 0.5 * precisions.log().sum(1) - 0.5 * self.dimension * LOG_2PI
         return constant - 0.5 * (along * pulls).sum(2), pulls, precisions
@@ -151,9 +146,7 @@ class MixtureSmoothing:
         """r_k g_k, g_k, ∇log p_s and M."""
         logs, pulls, _ = self._terms(s, x)
         shares = logs.softmax(1)
-        forces = -pulls
-        if not self._isotropic:
-            forces = torch.einsum("nki,kij->nkj", forces, self._axes.reshape(-1, self.dimension, self.dimension))
+        forces = -torch.einsum("nki,kij->nkj", pulls, self._axes.reshape(-1, self.dimension, self.dimension))
         shared = forces * shares.unsqueeze(2)
         second = shared.transpose(1, 2) @ forces - torch.einsum("nk,kij->nij", shares, self._curvature(s))
         return shared, forces, shared.sum(1), second
@@ -168,8 +161,69 @@ class MixtureSmoothing:
         return self._pulled(logs.softmax(1), pulls)
 
     def _pulled(self, shares: Tensor, pulls: Tensor) -> Tensor:
-        shared = shares.unsqueeze(2) * pulls
-        return -shared.sum(1) if self._isotropic else -(shared.reshape(len(shares), -1) @ self._axes)
+        return -((shares.unsqueeze(2) * pulls).reshape(len(shares), -1) @ self._axes)
+
+
+class _IsotropicSmoothing(MixtureSmoothing):
+    """Components that are round: everything by matrix products, no number for each coordinate of each component."""
+
+    def component_log_probs(self, s: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample component"]:
+        """log w_k N(x; μ_k, (σ_k² + s)I), linear in x and |x|²."""
+        x = x - self._centre
+        precisions = self._precisions(s)
+        constant = self._log_weights + 0.5 * self.dimension * (precisions.log() - LOG_2PI)
+        constant = constant - 0.5 * precisions * self._centred.square().sum(1)
+        slopes = torch.cat([precisions * self._centred.T, -0.5 * precisions.unsqueeze(0)])
+        return torch.addmm(constant, torch.cat([x, x.square().sum(1, keepdim=True)], 1), slopes)
+
+    def score(self, s: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
+        """Σ r_k(x)(μ_k − x)/(σ_k² + s)."""
+        pulls = self._pulls(self._precisions(s))
+
+        def rows(x: Tensor) -> Tensor:
+            means = self.component_log_probs(s, x).softmax(1) @ pulls
+            return means[:, 1:] - (x - self._centre) * means[:, :1]
+
+        return in_chunks(rows, x, 2 * self.terms)
+
+    def score_and_divergence(
+        self, s: float, x: Float[Tensor, "sample feature"]
+    ) -> tuple[Float[Tensor, "sample feature"], Float[Tensor, " sample"]]:
+        """The same, and Σ r_k(|x − μ_k|²/(σ_k² + s)² − d/(σ_k² + s)) − |∇log p_s|²."""
+        precisions, d = self._precisions(s), self.dimension
+        pulls = self._pulls(precisions)
+        squares = (precisions.unsqueeze(1) * self._centred).square().sum(1)
+        columns = torch.cat([pulls, precisions.unsqueeze(1) * pulls, squares.unsqueeze(1)], 1)
+
+        def both(rows: Tensor) -> tuple[Tensor, Tensor]:
+            means = self.component_log_probs(s, rows).softmax(1) @ columns
+            rows = rows - self._centre
+            score = means[:, 1 : d + 1] - rows * means[:, :1]
+            size = rows.square().sum(1) * means[:, d + 1] - 2 * (rows * means[:, d + 2 : 2 * d + 2]).sum(1) + means[:, -1]
+            return score, size - d * means[:, 0] - score.square().sum(1)
+
+        return in_chunks(both, x, 2 * self.terms)
+
+    def _precisions(self, s: float) -> Tensor:
+        return 1.0 / (self.eigenvalues[:, 0] + s)
+
+    def _pulls(self, precisions: Tensor) -> Tensor:
+        """1 and μ_k, times the precision."""
+        return precisions.unsqueeze(1) * torch.cat([torch.ones_like(self._centred[:, :1]), self._centred], 1)
+
+
+def mixture_smoothing(
+    weights: Float[Tensor, " component"],
+    means: Float[Tensor, "component feature"],
+    covariances: Float[Tensor, "component feature feature"],
+) -> MixtureSmoothing:
+    """The smoothing of Σ w_k N(μ_k, Σ_k), by the shorter way where all Σ_k are multiples of the identity."""
+    variances = covariances.diagonal(dim1=1, dim2=2)
+    identity = torch.eye(means.shape[1]).to(means)
+    round_ones = variances.mean(1)[:, None, None] * identity
+    if float((covariances - round_ones).abs().max()) <= 1e-13 * float(variances.max()):
+        return _IsotropicSmoothing(weights, means, round_ones)
+    return MixtureSmoothing(weights, means, covariances)
 
 
 def in_chunks(function: Callable[[Tensor], Any], x: Tensor, width: int) -> Any:

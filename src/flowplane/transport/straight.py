@@ -63,6 +63,10 @@ class StraightMap(TransportMap):
         """u(x)/Δt, the same at all times: x is read as a point at the start of the line."""
         return self.displacement(x) * (self.fraction / self.time)
 
+    def current(self, t: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
+        """u at the start of the line that passes through x at time t."""
+        return self.field(t, x if t == 0 else self.until(t).backward(x)[0])
+
     def kinetic(
         self, x: Float[Tensor, "sample feature"], times: np.ndarray, metric: Float[Tensor, "feature feature"] | None = None
     ) -> Float[Tensor, "time sample"]:

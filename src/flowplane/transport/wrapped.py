@@ -51,6 +51,10 @@ class WrappedMap(TransportMap):
         """v_t(x)."""
         return self._out(self.core.field(t, self._in(x)))
 
+    def current(self, t: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
+        """The velocity of the particle that is at x."""
+        return self._out(self.core.current(t, self._in(x)))
+
     def until(self, t: float) -> Self:
         """The flow, stopped at time t."""
         part = copy.copy(self)

@@ -15,7 +15,7 @@ from flowplane.core.points import Form, as_matrix, as_points, check_count, check
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities.base import Density, gaussian_noise
 from flowplane.transport.estimate import Estimate
-from flowplane.transport.smoothing import LOG_2PI, MixtureSmoothing
+from flowplane.transport.smoothing import LOG_2PI, MixtureSmoothing, mixture_smoothing
 
 __all__ = ["GaussianMixture", "Normal"]
 
@@ -55,7 +55,7 @@ class GaussianMixture(Density):
         shares = _checked_weights(weights, len(centres)).to(centres.device)
         matrices = _checked_covariances(covariances, *centres.shape).to(centres.device)
         present = shares > 0
-        self.smoothing = MixtureSmoothing(shares[present], centres[present], matrices[present])
+        self.smoothing = mixture_smoothing(shares[present], centres[present], matrices[present])
         self.dimension = centres.shape[1]
 
     @classmethod
@@ -146,7 +146,7 @@ class GaussianMixture(Density):
         made = object.__new__(GaussianMixture if len(weights) > 1 else type(self))
         made._form = self._form
         made.dimension = self.dimension
-        made.smoothing = MixtureSmoothing(weights, means, (covariances + covariances.transpose(1, 2)) / 2)
+        made.smoothing = mixture_smoothing(weights, means, (covariances + covariances.transpose(1, 2)) / 2)
         return made
 
     def _given(self, tensor: Tensor) -> Any:
@@ -186,7 +186,7 @@ class Normal(GaussianMixture):
         self._form = Form.of(tensors[0].reshape(1, -1) if tensors else np.atleast_2d(centre.numpy()))
         centre = centre.to(torch.float64).reshape(-1)
         matrix = as_matrix("covariance", covariance, len(centre)).to(centre.device)
-        self.smoothing = MixtureSmoothing(torch.ones_like(centre[:1]), centre.unsqueeze(0), matrix.unsqueeze(0))
+        self.smoothing = mixture_smoothing(torch.ones_like(centre[:1]), centre.unsqueeze(0), matrix.unsqueeze(0))
         self.dimension = len(centre)
 
     def smoothed(self, covariance: Any) -> Normal:

@@ -1,0 +1,168 @@
+"""Flows in the plane: density, velocity field and moving particles, with a time slider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+from plotly.subplots import make_subplots
+
+from flowplane.errors import InputError, Text
+from flowplane.plot.style import DENSITY_SCALE, log_density, log_density_axis, panels_of, styled
+
+__all__ = ["flow_field"]
+
+#: Length of the longest arrow, in distances between arrows.
+LONGEST = 1.0
+#: Traces that move with the slider: density, arrows, particles.
+MOVING = 3
+PARTICLE = {"color": "#ffffff", "size": 4, "line": {"color": "#222", "width": 0.8}}
+
+
+def flow_field(
+    histories: xr.Dataset | Mapping[str, xr.Dataset], title: str = "A flow in the plane", start: str = "last"
+) -> go.Figure:
+    """Density, velocity field and particles of flows in the plane, a panel a flow; the slider moves through time.
+
+    Arguments:
+        histories: from `fp.transport.flow_history`, one or {panel title: history}, all at the same times.
+        start: the moment that is shown before the slider is touched: "first" or "last".
+
+    Raises:
+        InputError: another kind of Dataset, another dimension, different times.
+
+    Example:
+        >>> import flowplane as fp
+        >>> flow = fp.denoising_flow(fp.Normal([0.0, 0.0], 1.0), 0.4, layers=1)
+        >>> history = fp.transport.flow_history(flow, samples=9, times=[0.0, 0.2, 0.4], points=31)
+        >>> len(fp.plot.flow_field(history).frames)
+        3
+    """
+    panels = panels_of("histories", histories, ("density", "position", "velocity"), "fp.transport.flow_history")
+    first = next(iter(panels.values()))
+    for history in panels.values():
+        if history.sizes["feature"] != 2:
+            raise InputError(
+                "histories", Text(f"{history.sizes['feature']} dimensions"), "two: one is for fp.plot.flow_in_time"
+            )
+        if not np.array_equal(history["time"].values, first["time"].values):
+            raise InputError("histories", Text("histories at different times"), "the same times for every panel")
+    if start not in ("first", "last"):
+        raise InputError("start", start, "'first' or 'last'")
+    figure = make_subplots(
+        rows=1,
+        cols=len(panels),
+        subplot_titles=[name for name in panels if name],
+        shared_yaxes=True,
+        horizontal_spacing=0.03,
+    )
+    logs = [log_density(history["density"].transpose("time", "y", "x").values) for history in panels.values()]
+    shown = 0 if start == "first" else first.sizes["time"] - 1
+    for column, (history, log) in enumerate(zip(panels.values(), logs, strict=True), start=1):
+        begun = history["position"].isel(time=0)
+        origin = go.Scatter(
+            x=begun.isel(feature=0).values.astype(np.float32), y=begun.isel(feature=1).values.astype(np.float32),
+            mode="markers", marker={"color": "rgba(255,255,255,0.35)", "size": 2.5}, hoverinfo="skip", showlegend=False,
+        )  # fmt: skip
+        for trace in (*_moment(history, log, shown), origin):
+            figure.add_trace(trace, row=1, col=column)
+    times = first["time"].values
+    figure.frames = [
+        go.Frame(
+            name=f"{t:.4g}",
+            traces=[(MOVING + 1) * panel + trace for panel in range(len(panels)) for trace in range(MOVING)],
+            data=[part for history, log in zip(panels.values(), logs, strict=True) for part in _moment(history, log, k)],
+        )
+        for k, t in enumerate(times)
+    ]
+    _same_scale(figure, first, len(panels))
+    _slider(figure, times, shown)
+    figure.update_layout(coloraxis=log_density_axis(logs, DENSITY_SCALE))
+    subtitle = f"colour: density; arrows: velocity; circles: particles, at t = {times[shown]:.3g}; faint: where they start"
+    ratio = float(np.ptp(first["y"].values) / np.ptp(first["x"].values))
+    width = 430 if len(panels) > 1 else 560
+    return styled(
+        figure, title, subtitle, width=150 + width * len(panels), height=int(min(max(width * ratio, 220), 700)) + 235,
+        margin={"l": 65, "r": 30, "t": 115 if len(panels) > 1 else 95, "b": 120},
+    )  # fmt: skip
+
+
+def _moment(history: xr.Dataset, log: np.ndarray, k: int) -> list[Any]:
+    """What the slider moves in one panel."""
+    now = history.isel(time=k)
+    heat = go.Heatmap(
+        x=history["x"].values.astype(np.float32), y=history["y"].values.astype(np.float32), z=log[k].astype(np.float32),
+        coloraxis="coloraxis", zsmooth="best", hovertemplate="(%{x:.2f}, %{y:.2f})<br>log₁₀ p = %{z:.2f}<extra></extra>",
+    )  # fmt: skip
+    particles = go.Scatter(
+        x=now["position"].isel(feature=0).values.astype(np.float32),
+        y=now["position"].isel(feature=1).values.astype(np.float32),
+        mode="markers", marker=PARTICLE, hoverinfo="skip", showlegend=False,
+    )  # fmt: skip
+    return [heat, _arrows(history, k), particles]
+
+
+def _arrows(history: xr.Dataset, k: int) -> go.Scatter:
+    """Arrows where there is density to move, as one broken line; lengths go with √|v|, the longest a little over a cell."""
+    velocity = history["velocity"].transpose("time", "feature", "arrow_x", "arrow_y").values
+    places = np.stack(np.meshgrid(history["arrow_x"].values, history["arrow_y"].values, indexing="ij"))
+    known = np.log10(np.maximum(_density_at(history, k, places), 1e-300))
+    # what counts is where there is density: far outside the velocity has no bound
+    speed = np.hypot(*velocity[k])
+    there = (known > known.max() - 3) & np.isfinite(speed) if np.isfinite(known).any() else np.isfinite(speed)
+    longest = LONGEST * float(places[0, 1, 0] - places[0, 0, 0])
+    length = np.sqrt(speed / max(float(speed[there].max(initial=0.0)), 1e-300)) * longest
+    direction = velocity[k] / np.maximum(speed, 1e-300)
+    dx, dy = (direction[i][there] * length[there] for i in range(2))
+    x, y = places[0][there], places[1][there]
+    head_x, head_y = x + dx, y + dy
+    gap = np.full_like(x, np.nan)
+    left = (head_x - 0.3 * dx - 0.18 * dy, head_y - 0.3 * dy + 0.18 * dx)
+    right = (head_x - 0.3 * dx + 0.18 * dy, head_y - 0.3 * dy - 0.18 * dx)
+    return go.Scatter(
+        x=np.stack([x, head_x, left[0], head_x, right[0], gap], 1).ravel().astype(np.float32),
+        y=np.stack([y, head_y, left[1], head_y, right[1], gap], 1).ravel().astype(np.float32),
+        mode="lines", line={"color": "rgba(120,220,255,0.9)", "width": 1.2}, hoverinfo="skip", showlegend=False,
+    )  # fmt: skip
+
+
+def _density_at(history: xr.Dataset, k: int, places: np.ndarray) -> np.ndarray:
+    """The density at the grid points nearest to the arrows."""
+    index = [np.abs(history[dim].values[:, None] - history[f"arrow_{dim}"].values).argmin(0) for dim in ("x", "y")]
+    density = history["density"].transpose("time", "x", "y").values[k][np.ix_(*index)]
+    return np.where(np.isnan(density), 1.0, density).reshape(places.shape[1:])
+
+
+def _same_scale(figure: go.Figure, history: xr.Dataset, panels: int) -> None:
+    x, y = history["x"].values, history["y"].values
+    figure.update_xaxes(title="x₁", range=[float(x[0]), float(x[-1])], showgrid=False, constrain="domain")
+    figure.update_yaxes(range=[float(y[0]), float(y[-1])], showgrid=False, constrain="domain")
+    figure.update_yaxes(title="x₂", col=1)
+    for panel in range(1, panels + 1):
+        figure.update_yaxes(scaleanchor=f"x{panel if panel > 1 else ''}", scaleratio=1, row=1, col=panel)
+
+
+def _slider(figure: go.Figure, times: np.ndarray, shown: int) -> None:
+    still = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
+    play = {
+        "mode": "immediate",
+        "fromcurrent": True,
+        "frame": {"duration": 150, "redraw": True},
+        "transition": {"duration": 0},
+    }
+    names = [f"{t:.4g}" for t in times]
+    steps = [{"method": "animate", "label": name, "args": [[name], still]} for name in names]
+    buttons = [
+        {"label": "▶ play", "method": "animate", "args": [None, play]},
+        {"label": "❚❚ pause", "method": "animate", "args": [[None], still]},
+    ]
+    figure.update_layout(
+        sliders=[{"active": shown, "steps": steps, "x": 0.3, "len": 0.7, "y": -0.13, "pad": {"t": 0, "b": 0},
+                  "currentvalue": {"prefix": "t = ", "xanchor": "right", "font": {"size": 14, "color": "#222"}},
+                  "font": {"size": 1, "color": "rgba(0,0,0,0)"}, "ticklen": 0, "minorticklen": 0}],
+        updatemenus=[{"type": "buttons", "direction": "left", "buttons": buttons, "x": 0.0, "y": -0.15, "xanchor": "left",
+                      "yanchor": "top", "pad": {"t": 8}, "showactive": False, "font": {"size": 12}}],
+    )  # fmt: skip

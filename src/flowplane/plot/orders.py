@@ -1,0 +1,66 @@
+"""Errors against a scale, on logarithmic axes: of what order is a convergence?"""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from flowplane.errors import InputError, Text
+from flowplane.plot.style import LAYER_COLORS, styled
+
+__all__ = ["convergence"]
+
+#: Symbols, so that series that coincide can be told apart without colour.
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
+
+
+def convergence(errors: xr.Dataset, title: str = "Convergence") -> go.Figure:
+    """`error` over (series, scale), both axes logarithmic, with a dotted line of the order that is claimed.
+
+    Arguments:
+        errors: `error` over (series, step) and `scale` of the same shape or over step; attributes `order` (the slope that is
+            claimed; may be negative), `subtitle`, and `long_name` and `units` on both variables.
+
+    Raises:
+        InputError: another kind of Dataset.
+
+    Example:
+        >>> error = (("series", "step"), [[0.01, 0.04]], {"long_name": "error"})
+        >>> scale = ("step", [0.1, 0.2], {"long_name": "t"})
+        >>> errors = xr.Dataset({"error": error, "scale": scale}, {"series": ["shallow"]}, {"order": 2})
+        >>> convergence(errors).data[-1].name
+        'order 2'
+    """
+    if not isinstance(errors, xr.Dataset) or not {"error", "scale"} <= set(errors):
+        found = list(errors.data_vars) if isinstance(errors, xr.Dataset) else type(errors).__name__
+        raise InputError("errors", Text(f"{found}"), "a Dataset with error over (series, step) and scale")
+    scales = errors["scale"].astype(float).broadcast_like(errors["error"]).transpose("series", "step").values
+    values = errors["error"].transpose("series", "step").values
+    figure = go.Figure()
+    for number, name in enumerate(errors["series"].values):
+        kept = np.isfinite(values[number]) & (values[number] > 0)
+        color = LAYER_COLORS[number % len(LAYER_COLORS)]
+        figure.add_trace(go.Scatter(
+            x=scales[number][kept], y=values[number][kept], mode="lines+markers", name=str(name), line={"color": color},
+            marker={"size": 8, "symbol": SYMBOLS[number % len(SYMBOLS)]},
+        ))  # fmt: skip
+    order = errors.attrs.get("order")
+    if order is not None:
+        ends = np.array([np.nanmin(scales), np.nanmax(scales)])
+        positive = np.where(values > 0, values, np.nan)
+        anchor = np.exp(np.nanmean(np.log(positive / scales**order)))
+        figure.add_trace(go.Scatter(
+            x=ends, y=0.5 * anchor * ends**order, mode="lines", name=f"order {order:g}", hoverinfo="skip",
+            line={"color": "#555", "dash": "dot", "width": 1.5},
+        ))  # fmt: skip
+    for axis, name in ((figure.update_xaxes, "scale"), (figure.update_yaxes, "error")):
+        about = errors[name].attrs
+        units = f" [{about['units']}]" if about.get("units") else ""
+        axis(type="log", title=f"{about.get('long_name', name)}{units}", dtick="D2" if name == "scale" else 1)
+    figure.update_yaxes(exponentformat="power")
+    figure.update_xaxes(exponentformat="power")
+    return styled(
+        figure, title, str(errors.attrs.get("subtitle", "")), width=760, height=520,
+        margin={"l": 85, "r": 30, "t": 95, "b": 65}, legend={"x": 1.02, "y": 1.0, "xanchor": "left"},
+    )  # fmt: skip

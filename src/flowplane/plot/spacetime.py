@@ -1,0 +1,74 @@
+"""Space and time of a flow in one dimension: the density as colour, particles as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+from plotly.subplots import make_subplots
+
+from flowplane.errors import InputError, Text
+from flowplane.plot.style import DENSITY_SCALE, log_density, log_density_axis, panels_of, styled
+
+__all__ = ["flow_in_time"]
+
+#: Particles drawn as lines, evenly over where they start.
+LINES = 25
+
+
+def flow_in_time(histories: xr.Dataset | Mapping[str, xr.Dataset], title: str = "A density that flows") -> go.Figure:
+    """The moving density of flows in one dimension, a panel a flow, with the paths of particles.
+
+    Arguments:
+        histories: from `fp.transport.flow_history`, one or {panel title: history}; all on one colour scale.
+
+    Raises:
+        InputError: another kind of Dataset, or two dimensions.
+
+    Example:
+        >>> import flowplane as fp
+        >>> history = fp.transport.flow_history(fp.denoising_flow(fp.Normal(0.0, 1.0), 0.4, layers=None), samples=9)
+        >>> fp.plot.flow_in_time(history).layout.yaxis.title.text
+        'x'
+    """
+    panels = panels_of("histories", histories, ("density", "position", "velocity"), "fp.transport.flow_history")
+    for history in panels.values():
+        if history.sizes["feature"] != 1:
+            raise InputError(
+                "histories", Text(f"{history.sizes['feature']} dimensions"), "one: two are for fp.plot.flow_field"
+            )
+    figure = make_subplots(
+        rows=1, cols=len(panels), subplot_titles=[name for name in panels if name], shared_yaxes=True,
+        horizontal_spacing=0.04 if len(panels) < 4 else 0.025,
+    )  # fmt: skip
+    logs = {name: log_density(history["density"].transpose("x", "time").values) for name, history in panels.items()}
+    for column, (name, history) in enumerate(panels.items(), start=1):
+        times = history["time"].values
+        heat = go.Heatmap(
+            x=times, y=history["x"].values, z=logs[name].astype(np.float32), coloraxis="coloraxis", zsmooth="best",
+            hovertemplate="t = %{x:.3g}<br>x = %{y:.3f}<br>log₁₀ p = %{z:.2f}<extra></extra>",
+        )  # fmt: skip
+        figure.add_trace(heat, row=1, col=column)
+        paths = history["position"].isel(feature=0).transpose("time", "sample").values
+        order = np.argsort(paths[0])
+        chosen = order[np.unique(np.linspace(0, len(order) - 1, min(LINES, len(order))).round().astype(int))]
+        broken = np.full((len(chosen), 1), np.nan)
+        lines = go.Scatter(
+            x=np.hstack([np.tile(times, (len(chosen), 1)), broken]).ravel(),
+            y=np.hstack([paths[:, chosen].T, broken]).ravel(),
+            mode="lines", line={"color": "rgba(255,255,255,0.75)", "width": 1}, hoverinfo="skip", showlegend=False,
+        )  # fmt: skip
+        figure.add_trace(lines, row=1, col=column)
+        figure.update_xaxes(title="time t [variance of noise]", range=[times[0], times[-1]], row=1, col=column)
+    first = next(iter(panels.values()))
+    figure.update_yaxes(range=[float(first["x"][0]), float(first["x"][-1])], showgrid=False)
+    figure.update_yaxes(title="x", col=1)
+    figure.update_xaxes(showgrid=False)
+    figure.update_layout(coloraxis=log_density_axis(list(logs.values()), DENSITY_SCALE))
+    return styled(
+        figure, title, "colour: density at each time; lines: paths of particles",
+        width=190 + 330 * len(panels) if len(panels) > 1 else 640, height=470,
+        margin={"l": 70, "r": 30, "t": 115 if len(panels) > 1 else 95, "b": 70},
+    )  # fmt: skip
