@@ -30,6 +30,7 @@ format: $(VENV)/dev.stamp
 bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/binned.py
+	$(BIN)/python benchmarks/transport.py
 
 clean:
 	rm -rf $(VENV) results

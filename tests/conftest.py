@@ -8,13 +8,23 @@ install_import_hook(
         "flowplane.information.symbols",
         "flowplane.experiments.phases",
         "flowplane.experiments.claim",
+        *(
+            f"flowplane.transport.{name}"
+            for name in ["smoothing", "attention", "running", "straight", "composition", "heat", "wrapped", "blobs", "fokker_planck"]
+        ),
     ],
     "beartype.beartype",
 )
 
+import os  # noqa: E402
+
 import pytest  # noqa: E402
+import torch  # noqa: E402
 
 import flowplane as fp  # noqa: E402
+
+# the workers of pytest-xdist share the cores: threads of each that wait for those of the others cost tenfold
+torch.set_num_threads(max(1, torch.get_num_threads() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +41,6 @@ def rec(task: fp.tasks.Task) -> fp.Recording:
 
 def pytest_collection_modifyitems(items):
     """Tests for a GPU are skipped where there is none, so that `make test-slow` runs anywhere."""
-    import torch
-
     if not torch.cuda.is_available():
         for item in items:
             if "gpu" in item.keywords:

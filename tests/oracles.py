@@ -205,3 +205,83 @@ def gaussian_wasserstein(mean, covariance, other_mean, other_covariance) -> floa
     cross = np.trace(sqrtm(np.asarray(covariance) @ np.asarray(other_covariance))).real
     apart = np.sum((np.asarray(mean) - other_mean) ** 2)
     return math.sqrt(max(0.0, apart + np.trace(covariance) + np.trace(other_covariance) - 2 * cross))
+
+
+def symmetric_root(matrix):
+    """The symmetric square root of a symmetric positive definite matrix."""
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors @ np.diag(np.sqrt(values)) @ vectors.T
+
+
+def gaussian_singular_time(covariance, noise) -> float:
+    """Half the least eigenvalue of D^{−1/2} Σ D^{−1/2}."""
+    root = np.linalg.inv(symmetric_root(noise))
+    return float(np.linalg.eigvalsh(root @ covariance @ root)[0]) / 2
+
+
+def gaussian_denoiser(covariance, noise, time, layers):
+    """The matrix of the denoising flow of N(0, Σ) for noise N(0, tD), from PAPERS.md A6 in the coordinates D^{−1/2}x."""
+    root = symmetric_root(noise)
+    white = np.linalg.inv(root)
+    sigma = white @ covariance @ white
+    identity = np.eye(len(sigma))
+    if layers is None:
+        matrix = symmetric_root(identity - 2 * time * np.linalg.inv(sigma))
+    else:
+        matrix = identity
+        for _ in range(layers):
+            step = np.linalg.inv(identity + time / layers * np.linalg.inv(sigma))
+            matrix, sigma = step @ matrix, step @ sigma @ step
+    return root @ matrix @ white
+
+
+def gaussian_entropy(covariance) -> float:
+    """Nats."""
+    return 0.5 * math.log(np.linalg.det(2 * math.pi * math.e * covariance))
+
+
+def gaussian_log_prob(x, mean, covariance):
+    """Nats, one point at a time."""
+    inverse, constant = np.linalg.inv(covariance), -0.5 * math.log(np.linalg.det(2 * math.pi * covariance))
+    return np.array([constant - 0.5 * (point - mean) @ inverse @ (point - mean) for point in x])
+
+
+def mixture_posterior_mean(x, weights, means, covariances, noise):
+    """E[x | x̃] of a mixture with Gaussian noise: each component's own posterior mean, shared out by Bayes' rule."""
+    answers = []
+    for point in x:
+        logs, own = [], []
+        for w, mean, covariance in zip(weights, means, covariances, strict=True):
+            logs.append(math.log(w) + gaussian_log_prob([point], mean, covariance + noise)[0])
+            own.append(mean + covariance @ np.linalg.inv(covariance + noise) @ (point - mean))
+        shares = np.exp(np.array(logs) - max(logs))
+        answers.append(shares @ np.array(own) / shares.sum())
+    return np.array(answers)
+
+
+def softmax_denoiser(x, points, noise):
+    """Σ softmax_j(−(x − x_j)ᵀ C⁻¹ (x − x_j)/2) x_j, one point at a time."""
+    inverse = np.linalg.inv(noise)
+    answers = []
+    for point in x:
+        logits = np.array([-0.5 * (point - other) @ inverse @ (point - other) for other in points])
+        shares = np.exp(logits - logits.max())
+        answers.append(shares @ points / shares.sum())
+    return np.array(answers)
+
+
+def log_det_by_differences(function, x, step=1e-5):
+    """log |det| of the Jacobian by central differences."""
+    columns = [(function(x + step * unit) - function(x - step * unit)) / (2 * step) for unit in np.eye(x.shape[1])]
+    return np.linalg.slogdet(np.stack(columns, -1))[1]
+
+
+def porous_medium(density, spacing, alpha, time):
+    """∂p = Δp^α in one dimension by explicit finite differences, with zero at the ends."""
+    p, spent = density.copy(), 0.0
+    while spent < time:
+        step = min(0.2 * spacing**2 / (alpha * (p ** (alpha - 1)).max()), time - spent)
+        q = p**alpha
+        p[1:-1] += step * (q[2:] - 2 * q[1:-1] + q[:-2]) / spacing**2
+        spent += step
+    return p

@@ -112,7 +112,7 @@ def test_gaussian_of_a_linear_image_is_exact():
 
 
 def test_large_samples_in_one_dimension_approach_the_closed_form():
-    """|W(p_n, q_n) − W(p, q)| ≤ W(p_n, p) + W(q_n, q), which is 2e-3 for 4e5 points of a standard normal, and twice that."""
+    """|W(p_n, q_n) − W(p, q)| ≤ W(p_n, p) + W(q_n, q), some 3e-3 and 6e-3 for 400,000 points (loglog n/n)."""
     p, q = Normal(0.0, 1.0), Normal(1.0, 4.0)
     exact = math.sqrt(2.0)
     assert wasserstein(p, q, method="gaussian") == pytest.approx(exact, rel=1e-12)
@@ -162,10 +162,12 @@ def test_a_distance(seed, d, n, m):
     z = clouds(seed + 1, n, d)[1]
     for method in METHODS:
         found = wasserstein(x, y, method=method)
-        assert found == pytest.approx(wasserstein(y, x, method=method), rel=1e-7)
+        # two roots in a row leave half of the digits where a covariance is singular
+        digits = 1e-6 if method == "gaussian" else 1e-10
+        assert found == pytest.approx(wasserstein(y, x, method=method), rel=digits)
         assert wasserstein(x, x, method=method) == pytest.approx(0.0, abs=1e-6)
-        assert wasserstein(x, z, method=method) <= found + wasserstein(y, z, method=method) + 1e-7
-        assert wasserstein(x[::-1], y, method=method) == pytest.approx(found, rel=1e-9)
+        assert wasserstein(x, z, method=method) <= found + wasserstein(y, z, method=method) + 1e-6
+        assert wasserstein(x[::-1], y, method=method) == pytest.approx(found, rel=digits)
 
 
 @settings(deadline=None, max_examples=25)
@@ -192,15 +194,13 @@ def test_distances_at_some_way_from_the_origin(far):
         assert wasserstein(x + far, y + far, method=method) == pytest.approx(wasserstein(x, y, method=method), rel=1e-6)
 
 
-@pytest.mark.xfail(strict=True, reason="|x|² + |y|² − 2x·y cancels: the clouds are not centred before their distances")
-@pytest.mark.parametrize("far", [1e4, 1e6, 1e8])
+@pytest.mark.parametrize("far", [1e5, 1e6, 1e8])
 def test_distances_far_from_the_origin(far):
     x = clouds(7, 60, 2)[0]
     y = x + np.array([3e-3, 4e-3])
     assert wasserstein(x + far, y + far) == pytest.approx(5e-3, rel=1e-4)
 
 
-@pytest.mark.xfail(strict=True, reason="POT's simplex compares costs with an absolute tolerance: they are not scaled first")
 @pytest.mark.parametrize("scale", [1e-7, 1e-8])
 def test_small_distances(scale):
     x, y = clouds(8, 60, 2)
@@ -308,8 +308,8 @@ def test_a_misspelt_method_gets_a_suggestion():
     ("wrong", "text"),
     [
         ([[0.0, math.nan]], "NaN"), ([[0.0, math.inf]], "infinite"), (np.zeros((0, 2)), "at least one point"),
-        ("cloud", "numbers"), ([0.0, 1.0], r"\(2,\).*\(n, d\)"), (np.zeros((2, 2, 2)), r"\(2, 2, 2\).*\(n, d\)"), (1.0, r"\(\)"),
-        (None, "numbers"), ([[0.0, 1.0], [2.0]], "equally long"),
+        ("cloud", "numbers"), ([0.0, 1.0], r"\(2,\).*\(n, d\)"), (np.zeros((2, 2, 2)), r"\(2, 2, 2\).*\(n, d\)"),
+        (1.0, r"\(\)"), (None, "numbers"), ([[0.0, 1.0], [2.0]], "equally long"),
     ],
 )  # fmt: skip
 def test_bad_points_are_named(method, wrong, text):
@@ -325,7 +325,7 @@ def test_bad_points_are_named(method, wrong, text):
 
 def test_another_dimension_is_told_of_embed():
     for method in METHODS:
-        with refused("y", r"2 dimensions.*embed\(x, y\)" if method == "" else r"embed\(x, y\)"):
+        with refused("y", r"1 dimensions.*embed\(x, y\)"):
             wasserstein(X, [[0.0]], method=method)
     with refused("y", "embed"):
         wasserstein(Normal([0.0]), X, method="gaussian")

@@ -14,7 +14,7 @@ from torch import Tensor
 from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.errors import InputError, Text
 
-__all__ = ["Form", "as_matrix", "as_points", "as_times", "check_count", "check_seed"]
+__all__ = ["Form", "as_matrix", "as_points", "as_times", "check_count", "check_seed", "small_seed"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Form:
     def of(cls, value: Any) -> Form:
         """The form of `value`; numbers that are not floating answer in float64, everything but a tensor in NumPy."""
         if isinstance(value, Tensor):
-            dtype = value.dtype if value.is_floating_point() else torch.get_default_dtype()
+            dtype = value.dtype if value.is_floating_point() else torch.float64
             return cls(dtype, value.device, tuple(value.shape[:-1]))
         array = np.asarray(value)
         known = {np.dtype(np.float32): torch.float32, np.dtype(np.float16): torch.float16}
@@ -69,7 +69,8 @@ class Form:
             if all(sizes.get(dim) == size for dim, size in coord.sizes.items())
         }  # fmt: skip
         if times is not None:
-            dims, coords = ("time", *dims), {"time": times, **coords}
+            name = "time" if "time" not in dims else "flow_time"
+            dims, coords = (name, *dims), {name: times, **coords}
         return xr.DataArray(array, dims=dims, coords=coords)
 
 
@@ -150,3 +151,8 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
 def check_seed(seed: Any) -> int:
     """A whole number that seeds a generator. Raises InputError otherwise."""
     return check_count("seed", seed, 0)
+
+
+def small_seed(seed: int) -> int:
+    """32 bits made of a seed of any size, for libraries that take no more."""
+    return int(np.random.SeedSequence(seed).generate_state(1)[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Self
 
 import numpy as np
 import torch
@@ -121,7 +120,7 @@ class GaussianHeatFlow(TransportMap):
         """±∇log p_t(x)."""
         return self.sign * self.smoothing.score(-2 * self.sign * t, x)
 
-    def until(self, t: float) -> Self:
+    def until(self, t: float) -> GaussianHeatFlow:
         """The same flow, stopped at time t."""
         part = copy.copy(self)
         part.time = t

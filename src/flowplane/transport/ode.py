@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -147,7 +147,7 @@ class ODEMap(TransportMap):
 
         return self._from_zero(torch.cat([x, torch.zeros_like(x[:, :1])], 1), derivative, times)[:, :, self.dimension]
 
-    def until(self, t: float) -> Self:
+    def until(self, t: float) -> ODEMap:
         """The same flow, stopped at time t."""
         part = copy.copy(self)
         part.time = t

@@ -99,31 +99,41 @@ class _Refit(Running):
     def moved(self, layer: Denoiser) -> _Refit:
         """The layer moves the points, then expectation–maximisation."""
         points = layer.forward(self.points)
-        shares = _component_shares(self.smoothing, self.points)
+        shares, _ = _shares(self.smoothing, self.points)
+        middle = points.mean(0)
+        apart = points - middle
+        products = (apart.unsqueeze(2) * apart.unsqueeze(1)).reshape(len(apart), -1)
+        columns = torch.cat([torch.ones_like(apart[:, :1]), apart, products], 1)
         before = -torch.inf
         for _ in range(ROUNDS):
-            fitted = _maximised(shares, points)
-            likelihood = float(fitted.log_prob(0.0, points).mean())
+            fitted = _maximised(shares.T @ columns, middle)
+            shares, likelihood = _shares(fitted, points)
             if likelihood - before < TOLERANCE:
                 break
-            before, shares = likelihood, _component_shares(fitted, points)
+            before = likelihood
         return _Refit(points, fitted)
 
 
-def _component_shares(smoothing: MixtureSmoothing, points: Tensor) -> Float[Tensor, "sample component"]:
-    return in_chunks(lambda rows: smoothing.component_log_probs(0.0, rows).softmax(1), points, smoothing.means.numel())
+def _shares(smoothing: MixtureSmoothing, points: Tensor) -> tuple[Float[Tensor, "sample component"], float]:
+    """Each component's share of each point, and the mean log likelihood."""
+
+    def rows(points: Tensor) -> tuple[Tensor, Tensor]:
+        logs = smoothing.component_log_probs(0.0, points)
+        total = logs.logsumexp(1, keepdim=True)
+        return (logs - total).exp(), total[:, 0]
+
+    shares, likelihoods = in_chunks(rows, points, smoothing.means.numel())
+    return shares, float(likelihoods.mean())
 
 
-def _maximised(shares: Tensor, points: Tensor) -> MixtureSmoothing:
-    totals = shares.sum(0).clamp_min(1e-12)
-    means = shares.T @ points / totals.unsqueeze(1)
-    covariances = []
-    for k, mean in enumerate(means):
-        apart = points - mean
-        covariances.append((apart * shares[:, k : k + 1]).T @ apart / totals[k])
-    matrices = torch.stack(covariances)
-    floor = 1e-14 * matrices.diagonal(dim1=1, dim2=2).amax() * torch.eye(points.shape[1]).to(points)
-    return mixture_smoothing(totals / totals.sum(), means, matrices + floor)
+def _maximised(sums: Float[Tensor, "component moment"], middle: Float[Tensor, " feature"]) -> MixtureSmoothing:
+    """The mixture with given sums of 1, x − m and (x − m)(x − m)ᵀ over the shares of each component."""
+    d = len(middle)
+    totals = sums[:, 0].clamp_min(1e-12)
+    means, seconds = (sums[:, 1:] / totals.unsqueeze(1)).split([d, d * d], 1)
+    covariances = seconds.reshape(-1, d, d) - means.unsqueeze(2) * means.unsqueeze(1)
+    floor = 1e-13 * seconds.reshape(-1, d, d).diagonal(dim1=1, dim2=2).amax() * torch.eye(d).to(means)
+    return mixture_smoothing(totals / totals.sum(), middle + means, covariances + floor)
 
 
 def running_density(density: Density, noise: float, layers: int, choice: str = "auto", seed: int = 0) -> Running:

@@ -19,6 +19,8 @@ __all__ = ["MixtureSmoothing", "Smoothing", "in_chunks", "mixture_smoothing"]
 LOG_2PI = math.log(2 * math.pi)
 #: Numbers that one temporary may hold: 128 MiB in float64.
 TEMPORARY = 1 << 24
+#: Squared distance between components over the least variance, beyond which squares are not written out: they would cancel.
+SPREAD = 1e5
 
 
 @runtime_checkable
@@ -221,7 +223,8 @@ def mixture_smoothing(
     variances = covariances.diagonal(dim1=1, dim2=2)
     identity = torch.eye(means.shape[1]).to(means)
     round_ones = variances.mean(1)[:, None, None] * identity
-    if float((covariances - round_ones).abs().max()) <= 1e-13 * float(variances.max()):
+    reach = float((means - weights @ means).square().sum(1).max()) / float(variances.min())
+    if reach < SPREAD and float((covariances - round_ones).abs().max()) <= 1e-13 * float(variances.max()):
         return _IsotropicSmoothing(weights, means, round_ones)
     return MixtureSmoothing(weights, means, covariances)
 

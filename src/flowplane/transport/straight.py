@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.errors import InputError, Text
+from flowplane.transport.attention import PointSmoothing
 from flowplane.transport.densities import Density
 from flowplane.transport.maps import State, TransportMap, squared
 from flowplane.transport.smoothing import MixtureSmoothing, Smoothing
 
 __all__ = ["AffineMap", "Denoiser", "StraightMap"]
 
-NEWTON_STEPS = 60
-HALVINGS = 30
+NEWTON_STEPS = 50
+HALVINGS = 10
 #: Up to this dimension third derivatives are computed, and with them the score of what a denoiser makes.
 THIRD_DIMENSION = 16
 
@@ -74,7 +75,7 @@ class StraightMap(TransportMap):
         squares = squared(self.field(0.0, x), metric)
         return torch.stack([float(t) * squares for t in times])
 
-    def until(self, t: float) -> Self:
+    def until(self, t: float) -> StraightMap:
         """As far as time t on the same lines."""
         part = copy.copy(self)
         part.fraction = self.fraction * t / self.time
@@ -86,17 +87,20 @@ class StraightMap(TransportMap):
     ) -> tuple[Float[Tensor, "sample feature"], Float[Tensor, " sample"]]:
         """Newton's method with halved steps; NaN where it does not arrive."""
         x = y.clone()
+        possible = self.reachable(y)
+        x[~possible] = torch.nan
         gap = self.forward(x) - y
         size = gap.norm(dim=1)
         scale = torch.finfo(y.dtype).eps ** 0.75 * (1 + y.norm(dim=1))
         for _ in range(NEWTON_STEPS):
-            active = size > scale
+            active = (size > scale) & possible
             if not active.any():
                 break
             step, info = torch.linalg.solve_ex(self.jacobian(x[active]), gap[active].unsqueeze(2))
             step = torch.where(info.view(-1, 1) == 0, step.squeeze(2), torch.nan)
-            moved = self._shortened(x[active], y[active], step, size[active])
-            x[active], gap[active], size[active] = moved
+            x[active], gap[active], size[active], better = self._shortened(x[active], y[active], step, size[active])
+            # at the limit of precision no step is better, and none will be
+            possible[active] = better
         x[size > 1e3 * scale] = torch.nan
         found = ~torch.isnan(x).any(1)
         log_det = torch.full_like(size, torch.nan)
@@ -104,26 +108,29 @@ class StraightMap(TransportMap):
             log_det[found] = self.log_det(x[found])
         return x, log_det
 
-    def _shortened(self, x: Tensor, y: Tensor, step: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Each point's step, halved until it comes nearer; a point that cannot come nearer stays and becomes NaN."""
-        best, best_gap, best_size = x.clone(), torch.full_like(x, torch.nan), torch.full_like(size, torch.inf)
-        waiting = torch.ones_like(size, dtype=torch.bool)
+    def reachable(self, y: Float[Tensor, "sample feature"]) -> Bool[Tensor, " sample"]:
+        """False where no point can be mapped to y."""
+        return torch.ones_like(y[:, 0], dtype=torch.bool)
+
+    def _shortened(self, x: Tensor, y: Tensor, step: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Each point's step, halved until it comes nearer: the point, its gap, the gap's size, whether it came nearer."""
+        best, best_gap, best_size = x.clone(), torch.zeros_like(x), size.clone()
+        waiting = torch.isfinite(step).all(1).nonzero().squeeze(1)
+        better = torch.zeros_like(size, dtype=torch.bool)
         factor = 1.0
         for _ in range(HALVINGS):
+            if not len(waiting):
+                break
             trial = x[waiting] - factor * step[waiting]
             gap = self.forward(trial) - y[waiting]
             length = gap.norm(dim=1)
-            better = length < size[waiting]
-            index = waiting.nonzero().squeeze(1)[better]
-            best[index], best_gap[index], best_size[index] = trial[better], gap[better], length[better]
-            waiting[index] = False
-            if not waiting.any():
-                break
+            nearer = length < size[waiting]
+            found = waiting[nearer]
+            best[found], best_gap[found], best_size[found] = trial[nearer], gap[nearer], length[nearer]
+            better[found] = True
+            waiting = waiting[~nearer]
             factor /= 2
-        # at the limit of precision no step is better: what is there is kept if it is good enough, see `backward`
-        best_gap[waiting] = self.forward(x[waiting]) - y[waiting] if waiting.any() else best_gap[waiting]
-        best_size[waiting] = size[waiting]
-        return best, best_gap, best_size
+        return best, best_gap, best_size, better
 
     def evolve(self, start: State, times: np.ndarray) -> list[State]:
         """Along the line, J_τ = I + τ∇u: log p falls by log det J_τ, and the score becomes J_τ⁻ᵀ(s − ∇log det J_τ)."""
@@ -236,6 +243,13 @@ class Denoiser(StraightMap):
     def displacement_jacobian(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature"]:
         """Cov[x | x̃]/t − I."""
         return self.variance * self.smoothing.hessian(self.variance, x)
+
+    def reachable(self, y: Float[Tensor, "sample feature"]) -> Bool[Tensor, " sample"]:
+        """Atoms are mixed, never left: outside the box around them no point arrives."""
+        if not isinstance(self.smoothing, PointSmoothing) or self.smoothing.least_variance > 0 or self.fraction < 1:
+            return super().reachable(y)
+        points = self.smoothing.points
+        return ((y >= points.amin(0)) & (y <= points.amax(0))).all(1)
 
     def displacement_hessian(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature feature"]:
         """t∇³log(p * N(0, tI))."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Self
 
 import numpy as np
 import torch
@@ -55,7 +54,7 @@ class WrappedMap(TransportMap):
         """The velocity of the particle that is at x."""
         return self._out(self.core.current(t, self._in(x)))
 
-    def until(self, t: float) -> Self:
+    def until(self, t: float) -> WrappedMap:
         """The flow, stopped at time t."""
         part = copy.copy(self)
         part.time, part.core = t, self.core.at(t)

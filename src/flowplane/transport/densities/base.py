@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -53,7 +54,7 @@ class Density(ABC):
         """
 
     @abstractmethod
-    def whitened(self, matrix: Float[Tensor, "feature feature"]) -> Self:
+    def whitened(self, matrix: Float[Tensor, "feature feature"]) -> Density:
         """The density of Mx, for an invertible matrix M."""
 
     @abstractmethod
@@ -109,7 +110,11 @@ class Density(ABC):
         return as_points("x", x, self.dimension, self.smoothing.dtype, self.smoothing.device)
 
 
+def random_numbers(seed: int, purpose: int) -> np.random.Generator:
+    """One stream for each purpose, so that the numbers of one never are those of another."""
+    return np.random.default_rng([seed, purpose])
+
+
 def gaussian_noise(n: int, dimension: int, seed: int, like: Tensor) -> Float[Tensor, "sample feature"]:
     """Standard normal numbers, drawn on the CPU so that every device sees the same."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, dimension, generator=generator, dtype=torch.float64).to(like.device, like.dtype)
+    return torch.from_numpy(random_numbers(seed, 0).standard_normal((n, dimension))).to(like.device, like.dtype)

@@ -17,6 +17,8 @@ __all__ = ["rings", "swiss_roll", "two_moons"]
 #: Between neighbouring nodes, in standard deviations: the ripple this leaves is exp(−2π²/0.9²) ≈ 3e-11 of the density.
 SPACING = 0.9
 MOST_NODES = 20_000
+#: However wide the noise: a circle of three nodes would not be round.
+LEAST_NODES = 32
 
 
 def two_moons(noise: float = 0.1) -> GaussianMixture:
@@ -108,7 +110,7 @@ def _checked(noise: Any, length: float) -> float:
 
 def _middles(length: float, spacing: float) -> np.ndarray:
     """Middles of equal pieces of a line, no longer than `spacing`."""
-    pieces = max(3, math.ceil(length / spacing))
+    pieces = max(LEAST_NODES, math.ceil(length / spacing))
     return (np.arange(pieces) + 0.5) * length / pieces
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from flowplane.core.points import Form, as_matrix, as_points
 from flowplane.errors import InputError, Text
 from flowplane.transport.attention import PointSmoothing
-from flowplane.transport.densities.base import Density, gaussian_noise
+from flowplane.transport.densities.base import Density, gaussian_noise, random_numbers
 
 __all__ = ["Empirical"]
 
@@ -42,7 +42,7 @@ class Empirical(Density):
             raise InputError("points", found, "points of shape (n, d), two or more, one row a point")
         kernel = None if bandwidth is None else as_matrix("bandwidth", bandwidth, rows.shape[1]).to(rows.device)
         single = form.dtype == torch.float32
-        self._set(rows.to(torch.float32) if single else rows, kernel, Form(form.dtype, form.device, ()))
+        self._set(rows.to(torch.float32 if single else rows.dtype, copy=True), kernel, Form(form.dtype, form.device, ()))
 
     def _set(self, points: Tensor, kernel: Tensor | None, form: Form) -> None:
         self._points, self._kernel, self._form = points, kernel, form
@@ -83,12 +83,12 @@ class Empirical(Density):
 
     def draw(self, n: int, seed: int) -> Float[Tensor, "sample feature"]:
         """Points with replacement, and the kernel's noise."""
-        generator = torch.Generator().manual_seed(seed)
-        chosen = torch.randint(len(self._points), (n,), generator=generator).to(self._points.device)
+        drawn = random_numbers(seed, 1).integers(len(self._points), size=n)
+        chosen = torch.from_numpy(drawn).to(self._points.device)
         picked = self._points[chosen]
         if self._kernel is None:
             return picked
-        noise = gaussian_noise(n, self.dimension, seed + 1, self._kernel)
+        noise = gaussian_noise(n, self.dimension, seed, self._kernel)
         return picked + (noise @ torch.linalg.cholesky(self._kernel).T).to(picked.dtype)
 
     def _like(self, points: Tensor, kernel: Tensor | None) -> Empirical:
@@ -97,7 +97,7 @@ class Empirical(Density):
         return made
 
     def _rows_given(self, rows: Tensor) -> Any:
-        return Form(self._form.dtype, self._form.device, (len(rows),)).points(rows)
+        return Form(self._form.dtype, self._form.device, (len(rows),)).points(rows.clone())
 
     def __repr__(self) -> str:
         kind = "atoms" if self._kernel is None else "points with a Gaussian kernel"

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.core.arrays import as_tensor, require_finite
-from flowplane.core.points import Form, as_matrix, as_points, check_count, check_seed
+from flowplane.core.points import Form, as_matrix, as_points, check_count, check_seed, small_seed
 from flowplane.errors import InputError, Text
-from flowplane.transport.densities.base import Density, gaussian_noise
+from flowplane.transport.densities.base import Density, gaussian_noise, random_numbers
 from flowplane.transport.estimate import Estimate
 from flowplane.transport.smoothing import LOG_2PI, MixtureSmoothing, mixture_smoothing
 
@@ -24,7 +24,8 @@ class GaussianMixture(Density):
     """Σ w_k N(μ_k, Σ_k).
 
     Arguments:
-        weights: (components,), non-negative; they are divided by their sum, which must be 1 to within 1e-6.
+        weights: (components,), non-negative; they are divided by their sum, which must be 1 to within 1e-6. Components of
+            weight 0 are left out.
         means: (components, d).
         covariances: (components, d, d), or a variance for each component (components,), or one for all.
 
@@ -51,7 +52,7 @@ class GaussianMixture(Density):
         self._form = next(
             (Form.of(part) for part in (means, weights, covariances) if isinstance(part, Tensor)), Form.of(means)
         )
-        centres = centres.to(torch.float64)
+        centres = centres.to(torch.float64, copy=True)
         shares = _checked_weights(weights, len(centres)).to(centres.device)
         matrices = _checked_covariances(covariances, *centres.shape).to(centres.device)
         present = shares > 0
@@ -78,11 +79,17 @@ class GaussianMixture(Density):
         if len(form.batch) != 1 or len(rows) < max(2, components):
             expected = f"points of shape (n, d), n at least {max(2, components)}"
             raise InputError("points", Text(f"shape {(*form.batch, rows.shape[1])}"), expected)
-        found = Fitted(components, n_init=3, max_iter=500, random_state=check_seed(seed)).fit(rows.cpu().numpy())
-        parts = (found.weights_, found.means_, found.covariances_)
-        if isinstance(points, Tensor):
-            return cls(*(torch.as_tensor(part, dtype=form.dtype, device=form.device) for part in parts))
-        return cls(*parts)
+        # in units of the points' own spread, so that scikit-learn's floor under the variances is relative
+        middle, spread = rows.mean(0), rows.std(0)
+        if not bool((spread > 0).all()):
+            raise InputError("points", Text("points that are all the same in a coordinate"), "points that differ")
+        fitter = Fitted(components, n_init=3, max_iter=500, random_state=small_seed(check_seed(seed)))
+        found = fitter.fit(((rows - middle) / spread).cpu().numpy())
+        weights, means, covariances = (torch.as_tensor(part).to(rows) for part in
+                                       (found.weights_, found.means_, found.covariances_))  # fmt: skip
+        fitted = cls(weights, middle + means * spread, covariances * torch.outer(spread, spread))
+        fitted._form = Form(form.dtype, form.device, ())
+        return fitted
 
     @property
     def weights(self) -> Any:
@@ -122,8 +129,9 @@ class GaussianMixture(Density):
     def draw(self, n: int, seed: int) -> Float[Tensor, "sample feature"]:
         """Components by their weights, then a point of each."""
         old = self.smoothing
-        rng = np.random.default_rng([seed, 1])
-        chosen = torch.from_numpy(rng.choice(len(old.weights), n, p=_distribution(old.weights))).to(old.device)
+        chosen = torch.from_numpy(random_numbers(seed, 1).choice(len(old.weights), n, p=_distribution(old.weights))).to(
+            old.device
+        )
         noise = gaussian_noise(n, self.dimension, seed, old.means)
         return old.means[chosen] + torch.einsum("nij,nj->ni", torch.linalg.cholesky(old.covariances)[chosen], noise)
 
@@ -150,7 +158,7 @@ class GaussianMixture(Density):
         return made
 
     def _given(self, tensor: Tensor) -> Any:
-        tensor = tensor.to(self._form.dtype)
+        tensor = tensor.to(self._form.dtype, copy=True)
         return tensor.cpu().numpy() if self._form.device is None else tensor.to(self._form.device)
 
     def __repr__(self) -> str:
@@ -184,7 +192,7 @@ class Normal(GaussianMixture):
         require_finite("mean", centre)
         tensors = [part for part in (mean, covariance) if isinstance(part, Tensor)]
         self._form = Form.of(tensors[0].reshape(1, -1) if tensors else np.atleast_2d(centre.numpy()))
-        centre = centre.to(torch.float64).reshape(-1)
+        centre = centre.to(torch.float64, copy=True).reshape(-1)
         matrix = as_matrix("covariance", covariance, len(centre)).to(centre.device)
         self.smoothing = mixture_smoothing(torch.ones_like(centre[:1]), centre.unsqueeze(0), matrix.unsqueeze(0))
         self.dimension = len(centre)
