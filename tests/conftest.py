@@ -10,7 +10,17 @@ install_import_hook(
         "flowplane.experiments.claim",
         *(
             f"flowplane.transport.{name}"
-            for name in ["smoothing", "attention", "running", "straight", "composition", "heat", "wrapped", "blobs", "fokker_planck"]
+            for name in [
+                "smoothing",
+                "attention",
+                "running",
+                "straight",
+                "composition",
+                "heat",
+                "wrapped",
+                "blobs",
+                "fokker_planck",
+            ]
         ),
     ],
     "beartype.beartype",

@@ -18,7 +18,7 @@ def test_every_name_is_the_same_twice(name):
     assert fresh(code) == "True\n"
 
 
-@pytest.mark.parametrize("name", ["information_plane", "information_planes", "save", "training_curves"])
+@pytest.mark.parametrize("name", flowplane.plot.__all__)
 def test_every_figure_is_the_same_twice(name):
     assert fresh(f"import flowplane as fp; a = fp.plot.{name}; print(a is fp.plot.{name} and callable(a))") == "True\n"
 

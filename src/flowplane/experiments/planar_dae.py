@@ -24,6 +24,8 @@ PART = 0.75
 DEPTHS = (1, 2, 4, None)
 SAMPLES = {"quick": 4000, "full": 20_000}
 BALANCE_SAMPLES = {"quick": 4000, "full": 40_000}
+#: Of the pictures' grids, in each dimension.
+POINTS = {"quick": 71, "full": 101}
 MARGIN = 0.7
 
 
@@ -43,7 +45,7 @@ def run(context: Context) -> Result:
             histories[name, depth] = flow_history(
                 by_depth[depth_label(depth)],
                 samples=400,
-                points=81,
+                points=POINTS[context.scale],
                 extent=_extent(densities[name].means),
                 seed=context.seed,
             )

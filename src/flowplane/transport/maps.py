@@ -44,6 +44,8 @@ class TransportMap(ABC):
     `field`, `until`, `evolve` and `kinetic`.
     """
 
+    #: `map @ array` is no composition: NumPy is not to try.
+    __array_ufunc__ = None
     dimension: int
     #: How long the map takes.
     time: float
@@ -65,6 +67,10 @@ class TransportMap(ABC):
         self, y: Float[Tensor, "sample feature"]
     ) -> tuple[Float[Tensor, "sample feature"], Float[Tensor, " sample"]]:
         """Where each point came from, NaN where it came from nowhere, and log |det ∇g| there."""
+
+    def origin(self, y: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
+        """Where each point came from, NaN where it came from nowhere."""
+        return self.backward(y)[0]
 
     @abstractmethod
     def log_det(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, " sample"]:
@@ -114,7 +120,7 @@ class TransportMap(ABC):
             InputError: another dimension, no points, NaN, or points that the map does not reach.
         """
         rows, form = self._rows("y", y)
-        origin, _ = self.backward(rows)
+        origin = self.origin(rows)
         missed = int(torch.isnan(origin).any(1).sum())
         if missed:
             raise InputError("y", Text(f"{missed} points that the map does not reach"), "points in the range of the map")

@@ -14,7 +14,7 @@ from torch import Tensor
 from flowplane.core.points import check_count
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
-from flowplane.transport.densities.base import gaussian_noise
+from flowplane.transport.densities.base import random_numbers
 from flowplane.transport.maps import State, TransportMap, squared
 
 __all__ = ["ODEMap", "solve"]
@@ -71,6 +71,8 @@ class ODEMap(TransportMap):
         self.velocity_of, self.divergence_of = velocity, divergence
         self.time, self.source = float(time), source
         self.rtol, self.atol, self.probes, self.seed = float(rtol), float(atol), check_count("probes", probes), seed
+        self._drawn: Tensor | None = None
+        self._drawn: Tensor | None = None
         if source is not None:
             self.device = source.smoothing.device
 
@@ -101,12 +103,18 @@ class ODEMap(TransportMap):
                     (row,) = torch.autograd.grad(v[:, i].sum(), place, retain_graph=True)
                     total = total + row[:, i]
             else:
-                noise = gaussian_noise(self.probes, x.numel(), self.seed, x).sign().reshape(self.probes, *x.shape)
                 total = torch.zeros_like(x[:, 0])
-                for probe in noise:
+                for probe in self._signs(x):
                     (back,) = torch.autograd.grad((v * probe).sum(), place, retain_graph=True)
                     total = total + (back * probe).sum(1) / self.probes
         return v.detach(), total
+
+    def _signs(self, x: Tensor) -> Float[Tensor, "probe sample feature"]:
+        """The probes, drawn once for as many points."""
+        if self._drawn is None or self._drawn.shape[1:] != x.shape or self._drawn.device != x.device:
+            coins = random_numbers(self.seed, 0).integers(2, size=(self.probes, *x.shape), dtype=np.int8)
+            self._drawn = torch.from_numpy(2 * coins - 1).to(x.device, x.dtype)
+        return self._drawn
 
     # the kernels
 
@@ -126,10 +134,9 @@ class ODEMap(TransportMap):
         end = self._integrate(columns, self._with_divergence, np.array([self.time, 0.0]))[-1]
         return end[:, : self.dimension], -end[:, self.dimension]
 
-    def inverse(self, y: Any) -> Any:
-        """Where points y of shape (…, d) came from, by the flow backward in time."""
-        rows, form = self._rows("y", y)
-        return form.points(self._integrate(rows, self.field, np.array([self.time, 0.0]))[-1])
+    def origin(self, y: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
+        """The flow backward in time, without the divergence."""
+        return self._integrate(y, self.field, np.array([self.time, 0.0]))[-1]
 
     def log_det(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, " sample"]:
         """∫(∇·v_t)(x_t) dt."""

@@ -88,11 +88,16 @@ class MixtureSmoothing:
 
     def component_log_probs(self, s: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample component"]:
         """log w_k N(x; μ_k, Σ_k + sI)."""
-        return self._terms(s, x)[0]
+        return self._logs(s, x).T
 
     def score(self, s: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
         """Σ r_k(x) (Σ_k + sI)⁻¹ (μ_k − x), r_k the probability of component k given x."""
-        return in_chunks(lambda rows: self._score(s, rows), x, self._width)
+
+        def rows(x: Tensor) -> Tensor:
+            logs, pulls, _ = self._terms(s, x)
+            return self._pulled(logs.softmax(0), pulls)
+
+        return in_chunks(rows, x, self._width)
 
     def score_and_divergence(
         self, s: float, x: Float[Tensor, "sample feature"]
@@ -101,10 +106,10 @@ class MixtureSmoothing:
 
         def both(rows: Tensor) -> tuple[Tensor, Tensor]:
             logs, pulls, precisions = self._terms(s, rows)
-            shares = logs.softmax(1)
+            shares = logs.softmax(0)
             score = self._pulled(shares, pulls)
-            own = pulls.square().sum(2) - precisions.sum(1)
-            return score, (shares * own).sum(1) - score.square().sum(1)
+            own = pulls.square().sum(1) - precisions.sum(1)
+            return score, (shares * own).sum(0) - score.square().sum(1)
 
         return in_chunks(both, x, self._width)
 
@@ -135,20 +140,26 @@ class MixtureSmoothing:
     def _width(self) -> int:
         return self.means.numel()
 
+    def _logs(self, s: float, x: Tensor) -> Tensor:
+        """log w_k N(x; μ_k, Σ_k + sI), (component, sample)."""
+        return self._terms(s, x)[0]
+
     def _terms(self, s: float, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """log w_k N(x; μ_k, Σ_k + sI); (Σ_k + sI)⁻¹(x − μ_k) in the component's own axes; the precisions along those."""
-        precisions = 1.0 / (self.eigenvalues + s)
-        x = x - self._centre
-        along = (x @ self._axes.T).reshape(len(x), -1, self.dimension) - self._offsets
+        """log w_k N(x; μ_k, Σ_k + sI); (Σ_k + sI)⁻¹(x − μ_k) in the component's own axes; the precisions along those.
+
+        Samples come last, so that sums over components and coordinates are sums of long rows.
+        """
+        precisions = (1.0 / (self.eigenvalues + s)).unsqueeze(2)
+        along = (self._axes @ (x - self._centre).T).reshape(self.terms, self.dimension, -1) - self._offsets.unsqueeze(2)
         pulls = along * precisions
-        constant = self._log_weights + 0.5 * precisions.log().sum(1) - 0.5 * self.dimension * LOG_2PI
-        return constant - 0.5 * (along * pulls).sum(2), pulls, precisions
+        constant = self._log_weights.unsqueeze(1) + 0.5 * precisions.log().sum(1) - 0.5 * self.dimension * LOG_2PI
+        return constant - 0.5 * (along * pulls).sum(1), pulls, precisions
 
     def _moments(self, s: float, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """r_k g_k, g_k, ∇log p_s and M."""
         logs, pulls, _ = self._terms(s, x)
-        shares = logs.softmax(1)
-        forces = -torch.einsum("nki,kij->nkj", pulls, self._axes.reshape(-1, self.dimension, self.dimension))
+        shares = logs.softmax(0).T
+        forces = -torch.einsum("kin,kij->nkj", pulls, self._axes.reshape(-1, self.dimension, self.dimension))
         shared = forces * shares.unsqueeze(2)
         second = shared.transpose(1, 2) @ forces - torch.einsum("nk,kij->nij", shares, self._curvature(s))
         return shared, forces, shared.sum(1), second
@@ -158,32 +169,19 @@ class MixtureSmoothing:
         axes = self._axes.reshape(-1, self.dimension, self.dimension)
         return axes.transpose(1, 2) @ (axes / (self.eigenvalues + s).unsqueeze(2))
 
-    def _score(self, s: float, x: Tensor) -> Tensor:
-        logs, pulls, _ = self._terms(s, x)
-        return self._pulled(logs.softmax(1), pulls)
-
     def _pulled(self, shares: Tensor, pulls: Tensor) -> Tensor:
-        return -((shares.unsqueeze(2) * pulls).reshape(len(shares), -1) @ self._axes)
+        return -((shares.unsqueeze(1) * pulls).reshape(-1, shares.shape[1]).T @ self._axes)
 
 
 class _IsotropicSmoothing(MixtureSmoothing):
     """Components that are round: everything by matrix products, no number for each coordinate of each component."""
-
-    def component_log_probs(self, s: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample component"]:
-        """log w_k N(x; μ_k, (σ_k² + s)I), linear in x and |x|²."""
-        x = x - self._centre
-        precisions = self._precisions(s)
-        constant = self._log_weights + 0.5 * self.dimension * (precisions.log() - LOG_2PI)
-        constant = constant - 0.5 * precisions * self._centred.square().sum(1)
-        slopes = torch.cat([precisions * self._centred.T, -0.5 * precisions.unsqueeze(0)])
-        return torch.addmm(constant, torch.cat([x, x.square().sum(1, keepdim=True)], 1), slopes)
 
     def score(self, s: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
         """Σ r_k(x)(μ_k − x)/(σ_k² + s)."""
         pulls = self._pulls(self._precisions(s))
 
         def rows(x: Tensor) -> Tensor:
-            means = self.component_log_probs(s, x).softmax(1) @ pulls
+            means = (pulls.T @ self._logs(s, x).softmax(0)).T
             return means[:, 1:] - (x - self._centre) * means[:, :1]
 
         return in_chunks(rows, x, 2 * self.terms)
@@ -198,13 +196,22 @@ class _IsotropicSmoothing(MixtureSmoothing):
         columns = torch.cat([pulls, precisions.unsqueeze(1) * pulls, squares.unsqueeze(1)], 1)
 
         def both(rows: Tensor) -> tuple[Tensor, Tensor]:
-            means = self.component_log_probs(s, rows).softmax(1) @ columns
+            means = (columns.T @ self._logs(s, rows).softmax(0)).T
             rows = rows - self._centre
             score = means[:, 1 : d + 1] - rows * means[:, :1]
             size = rows.square().sum(1) * means[:, d + 1] - 2 * (rows * means[:, d + 2 : 2 * d + 2]).sum(1) + means[:, -1]
             return score, size - d * means[:, 0] - score.square().sum(1)
 
         return in_chunks(both, x, 2 * self.terms)
+
+    def _logs(self, s: float, x: Tensor) -> Tensor:
+        """log w_k N(x; μ_k, (σ_k² + s)I), linear in x and |x|², (component, sample)."""
+        x = x - self._centre
+        precisions = self._precisions(s)
+        constant = self._log_weights + 0.5 * self.dimension * (precisions.log() - LOG_2PI)
+        constant = constant - 0.5 * precisions * self._centred.square().sum(1)
+        slopes = torch.cat([precisions.unsqueeze(1) * self._centred, -0.5 * precisions.unsqueeze(1)], 1)
+        return torch.addmm(constant.unsqueeze(1), slopes, torch.cat([x, x.square().sum(1, keepdim=True)], 1).T)
 
     def _precisions(self, s: float) -> Tensor:
         return 1.0 / (self.eigenvalues[:, 0] + s)

@@ -38,6 +38,10 @@ class WrappedMap(TransportMap):
         origin, log_det = self.core.backward(self._in(y))
         return self._out(origin), log_det
 
+    def origin(self, y: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
+        """The way back, without what the density needs."""
+        return self._out(self.core.origin(self._in(y)))
+
     def log_det(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, " sample"]:
         """The same in all coordinates."""
         return self.core.log_det(self._in(x))
