@@ -9,7 +9,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 .PHONY: demo test test-slow check format bench clean
 
 demo: $(VENV)/demo.stamp
-	$(BIN)/flowplane reproduce information-plane
+	$(BIN)/flowplane reproduce information-plane planar-dae
 
 test: check
 	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"

@@ -345,3 +345,21 @@ def test_beyond_the_singular_time_layers_go_on():
     mixture_flow = fp.denoising_flow(fp.GaussianMixture([0.5, 0.5], [[-1.0], [1.0]], 0.04), 1.0, 4)
     x = mixture_flow.known_source().draw(20_000, 0).numpy()
     assert mixture_flow(x).var() == pytest.approx(0.987, abs=0.01)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("layers", [1, 3, None])
+def test_a_gpu_gives_the_same(layers):
+    """Where the parameters live there the flow is computed, and the answer goes back to where the points are."""
+    p = mixture(2, seed=9)
+    there = fp.GaussianMixture(*(torch.tensor(part, device="cuda") for part in (p.weights, p.means, p.covariances)))
+    points = fp.Empirical(torch.tensor(p.sample(500), dtype=torch.float32, device="cuda"))
+    x = p.sample(100, seed=1)
+    flow, moved = fp.denoising_flow(p, 0.05, layers), fp.denoising_flow(there, 0.05, layers)
+    found = moved(torch.tensor(x, device="cuda"))
+    assert found.device.type == "cuda"
+    np.testing.assert_allclose(found.cpu().numpy(), flow(x), atol=1e-6)
+    np.testing.assert_allclose(moved(x), flow(x), atol=1e-6)
+    if layers is not None:
+        same = fp.denoising_flow(fp.Empirical(points.points.cpu()), 0.05, layers)
+        np.testing.assert_allclose(fp.denoising_flow(points, 0.05, layers)(x), same(x), atol=1e-3)
