@@ -70,7 +70,7 @@ def run(context: Context) -> Result:
                 "Denoising a mixture: the deeper, the sharper",
             ),
             "profiles": flow_profiles(profiles, "A mixture denoised up to 0.9 t*"),
-            "depth": depth_curves(_depths(curves), "Variance lost against depth", "change"),
+            "depth": depth_curves(_depths(curves), "Variance lost against depth", "lost"),
             "limit": convergence(limit, "Compositions and the continuous flow"),
         },
         claims=claims,
@@ -78,17 +78,17 @@ def run(context: Context) -> Result:
 
 
 def _depths(curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> xr.Dataset:
-    """Change of the variance in units of 2t, what the continuous flow takes away."""
+    """Variance lost, in units of what the continuous flow takes away."""
     changes, errors = [], []
     for change, error in curves.values():
-        changes.append(change[:-1] / -change[-1])
+        changes.append(change[:-1] / change[-1])
         errors.append(error[:-1] / -change[-1])
-    about = {"long_name": "change of the variance", "units": "that of the continuous flow"}
+    about = {"long_name": "variance lost", "units": "that of L = ∞"}
     return xr.Dataset(
         {
-            "change": (("density", "layers"), changes, about),
-            "change_error": (("density", "layers"), errors, about),
-            "change_continuous": ("density", [-1.0] * len(curves)),
+            "lost": (("density", "layers"), changes, about),
+            "lost_error": (("density", "layers"), errors, about),
+            "lost_continuous": ("density", [1.0] * len(curves)),
         },
         {"density": list(curves), "layers": list(DEPTHS[:-1])},
     )

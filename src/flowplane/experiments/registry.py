@@ -47,15 +47,15 @@ EXPERIMENTS = {
         Experiment("training-size", "few samples: over-compression loses I(T;Y)", ("B-2",), "training-size.html",
                    "flowplane.experiments.sample_size", {"quick": 30, "full": 95}),
         Experiment("gaussian-dae", "deeper autoencoders transport faster", ("A-1", "A-4"), "gaussian-dae.html",
-                   "flowplane.experiments.gaussian_dae", {"quick": 10, "full": 30}),
+                   "flowplane.experiments.gaussian_dae", {"quick": 7, "full": 20}),
         Experiment("mixture-dae", "mixtures: depth and the continuous limit", ("A-1.limit", "A-3.mixture"),
-                   "mixture-dae.html", "flowplane.experiments.mixture_dae", {"quick": 10, "full": 30}),
+                   "mixture-dae.html", "flowplane.experiments.mixture_dae", {"quick": 9, "full": 15}),
         Experiment("planar-dae", "two moons, a swiss roll and rings flow", ("A-3.planar",), "planar-dae.html",
-                   "flowplane.experiments.planar_dae", {"quick": 10, "full": 30}),
+                   "flowplane.experiments.planar_dae", {"quick": 15, "full": 45}),
         Experiment("backward-heat", "the flow solves the backward heat equation", ("A-2", "A-3"), "backward-heat.html",
-                   "flowplane.experiments.backward_heat", {"quick": 10, "full": 30}),
+                   "flowplane.experiments.backward_heat", {"quick": 7, "full": 30}),
         Experiment("transport-cost", "each depth's distance from optimal transport", ("A7.shallow",), "transport-cost.html",
-                   "flowplane.experiments.transport_cost", {"quick": 10, "full": 30}),
+                   "flowplane.experiments.transport_cost", {"quick": 20, "full": 90}),
     )
 }  # fmt: skip
 

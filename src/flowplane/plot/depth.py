@@ -54,7 +54,8 @@ def depth_curves(depths: xr.Dataset, title: str = "Variance against depth", quan
         type="log", title="layers L", tickvals=layers, ticktext=[str(count) for count in layers],
         range=np.log10([layers.min() / 1.2, layers.max() * 1.2]).tolist(),
     )  # fmt: skip
-    label = f"{about.get('long_name', quantity)} [{about['units']}]" if "units" in about else quantity
+    units = f" [{about['units']}]" if about.get("units", "1") != "1" else ""
+    label = f"{about.get('long_name', quantity)}{units}"
     figure.update_yaxes(title=label)
     subtitle = str(depths.attrs.get("subtitle", "dashed: the continuous flow, L = ∞; bars: two standard errors"))
     return styled(

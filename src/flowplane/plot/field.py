@@ -78,11 +78,13 @@ def flow_field(
         )
         for k, t in enumerate(times)
     ]
-    _same_scale(figure, first, len(panels))
+    box = {dim: (min(float(h[dim][0]) for h in panels.values()), max(float(h[dim][-1]) for h in panels.values()))
+           for dim in ("x", "y")}  # fmt: skip
+    _same_scale(figure, box, len(panels))
     _slider(figure, times, shown)
     figure.update_layout(coloraxis=log_density_axis(logs, DENSITY_SCALE))
     subtitle = f"colour: density; arrows: velocity; circles: particles, at t = {times[shown]:.3g}; faint: where they start"
-    ratio = float(np.ptp(first["y"].values) / np.ptp(first["x"].values))
+    ratio = (box["y"][1] - box["y"][0]) / (box["x"][1] - box["x"][0])
     width = 430 if len(panels) > 1 else 560
     return styled(
         figure, title, subtitle, width=150 + width * len(panels), height=int(min(max(width * ratio, 220), 700)) + 235,
@@ -136,10 +138,11 @@ def _density_at(history: xr.Dataset, k: int, places: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(density), 1.0, density).reshape(places.shape[1:])
 
 
-def _same_scale(figure: go.Figure, history: xr.Dataset, panels: int) -> None:
-    x, y = history["x"].values, history["y"].values
-    figure.update_xaxes(title="x₁", range=[float(x[0]), float(x[-1])], showgrid=False, constrain="domain")
-    figure.update_yaxes(range=[float(y[0]), float(y[-1])], showgrid=False, constrain="domain")
+def _same_scale(figure: go.Figure, box: Mapping[str, tuple[float, float]], panels: int) -> None:
+    """All panels show the box that holds every history; beyond a history's own grid there is nothing."""
+    figure.update_layout(plot_bgcolor=DENSITY_SCALE[0])
+    figure.update_xaxes(title="x₁", range=list(box["x"]), showgrid=False, constrain="domain")
+    figure.update_yaxes(range=list(box["y"]), showgrid=False, constrain="domain")
     figure.update_yaxes(title="x₂", col=1)
     for panel in range(1, panels + 1):
         figure.update_yaxes(scaleanchor=f"x{panel if panel > 1 else ''}", scaleratio=1, row=1, col=panel)

@@ -57,10 +57,18 @@ def convergence(errors: xr.Dataset, title: str = "Convergence") -> go.Figure:
     for axis, name in ((figure.update_xaxes, "scale"), (figure.update_yaxes, "error")):
         about = errors[name].attrs
         units = f" [{about['units']}]" if about.get("units") else ""
-        axis(type="log", title=f"{about.get('long_name', name)}{units}", dtick="D2" if name == "scale" else 1)
-    figure.update_yaxes(exponentformat="power")
-    figure.update_xaxes(exponentformat="power")
+        axis(type="log", title=f"{about.get('long_name', name)}{units}")
+    ticks = _ticks(float(np.nanmin(scales)), float(np.nanmax(scales)))
+    figure.update_xaxes(tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
+    figure.update_yaxes(exponentformat="power", dtick=1)
     return styled(
         figure, title, str(errors.attrs.get("subtitle", "")), width=760, height=520,
         margin={"l": 85, "r": 30, "t": 95, "b": 65}, legend={"x": 1.02, "y": 1.0, "xanchor": "left"},
     )  # fmt: skip
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten between two numbers, or the powers alone where that were too many."""
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    steps = (1, 2, 5) if np.log10(high / low) < 2.5 else (1,)
+    return [step * 10.0**power for power in powers for step in steps if 0.95 * low <= step * 10.0**power <= 1.05 * high]

@@ -72,7 +72,6 @@ class ODEMap(TransportMap):
         self.time, self.source = float(time), source
         self.rtol, self.atol, self.probes, self.seed = float(rtol), float(atol), check_count("probes", probes), seed
         self._drawn: Tensor | None = None
-        self._drawn: Tensor | None = None
         if source is not None:
             self.device = source.smoothing.device
 
