@@ -92,14 +92,14 @@ class ODEMap(TransportMap):
         if self.divergence_of is not None:
             return self.field(t, x), self.divergence_of(t, x)
         with torch.enable_grad():
-            place = x.detach().requires_grad_()
+            place = x.detach().contiguous().requires_grad_()
             v = self.field(t, place)
             if not v.requires_grad:
                 raise InputError("velocity", Text("a result that torch cannot differentiate"), "divergence=… beside it")
             if self.dimension <= EXACT_DIMENSION:
                 total = torch.zeros_like(x[:, 0])
                 for i in range(self.dimension):
-                    (row,) = torch.autograd.grad(v[:, i].sum(), place, retain_graph=True)
+                    (row,) = torch.autograd.grad(v[:, i].sum(), place, retain_graph=i + 1 < self.dimension)
                     total = total + row[:, i]
             else:
                 total = torch.zeros_like(x[:, 0])
