@@ -11,6 +11,7 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
+from flowplane.plot.slider import add_slider
 from flowplane.plot.style import DENSITY_SCALE, log_density, log_density_axis, panels_of, styled
 
 __all__ = ["flow_field"]
@@ -81,7 +82,7 @@ def flow_field(
     box = {dim: (min(float(h[dim][0]) for h in panels.values()), max(float(h[dim][-1]) for h in panels.values()))
            for dim in ("x", "y")}  # fmt: skip
     _same_scale(figure, box, len(panels))
-    _slider(figure, times, shown)
+    add_slider(figure, {frame.name: frame.name for frame in figure.frames}, "t = ", y=-0.13, start=0.3, active=shown)
     figure.update_layout(coloraxis=log_density_axis(logs, DENSITY_SCALE))
     subtitle = f"colour: density; arrows: velocity; circles: particles, at t = {times[shown]:.3g}; faint: where they start"
     ratio = (box["y"][1] - box["y"][0]) / (box["x"][1] - box["x"][0])
@@ -146,26 +147,3 @@ def _same_scale(figure: go.Figure, box: Mapping[str, tuple[float, float]], panel
     figure.update_yaxes(title="x₂", col=1)
     for panel in range(1, panels + 1):
         figure.update_yaxes(scaleanchor=f"x{panel if panel > 1 else ''}", scaleratio=1, row=1, col=panel)
-
-
-def _slider(figure: go.Figure, times: np.ndarray, shown: int) -> None:
-    still = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
-    play = {
-        "mode": "immediate",
-        "fromcurrent": True,
-        "frame": {"duration": 150, "redraw": True},
-        "transition": {"duration": 0},
-    }
-    names = [f"{t:.4g}" for t in times]
-    steps = [{"method": "animate", "label": name, "args": [[name], still]} for name in names]
-    buttons = [
-        {"label": "▶ play", "method": "animate", "args": [None, play]},
-        {"label": "❚❚ pause", "method": "animate", "args": [[None], still]},
-    ]
-    figure.update_layout(
-        sliders=[{"active": shown, "steps": steps, "x": 0.3, "len": 0.7, "y": -0.13, "pad": {"t": 0, "b": 0},
-                  "currentvalue": {"prefix": "t = ", "xanchor": "right", "font": {"size": 14, "color": "#222"}},
-                  "font": {"size": 1, "color": "rgba(0,0,0,0)"}, "ticklen": 0, "minorticklen": 0}],
-        updatemenus=[{"type": "buttons", "direction": "left", "buttons": buttons, "x": 0.0, "y": -0.15, "xanchor": "left",
-                      "yanchor": "top", "pad": {"t": 8}, "showactive": False, "font": {"size": 12}}],
-    )  # fmt: skip

@@ -11,6 +11,7 @@ import xarray as xr
 from plotly.colors import sample_colorscale
 
 from flowplane.errors import InputError, Text
+from flowplane.plot.slider import add_slider
 from flowplane.plot.style import COLORSCALE, epoch_ticks, layer_label, require_units, styled, time_scale
 
 __all__ = ["channel_text", "color_axis", "every_replica", "in_order", "information_plane", "layer_names", "means", "paths"]
@@ -68,7 +69,9 @@ def information_plane(plane: xr.Dataset, title: str = "Information plane") -> go
     figure.update_yaxes(title="I(T;Y) [bits]", range=y_range)
     figure.update_layout(annotations=annotations, coloraxis=color_axis(epochs, times))
     _ceilings(figure, plane, x_range, y_range)
-    _slider(figure, epochs, moving)
+    hide = {"label": "all epochs", "method": "restyle", "args": [{"visible": False}, [moving, moving + 1]]}
+    labels = {str(epoch): f"{epoch:,}" for epoch in epochs.tolist()}
+    add_slider(figure, labels, "epoch ", y=-0.11, start=0.36, more=[hide])
     replicas = len(ordered["replica"])
     return styled(
         figure,
@@ -215,31 +218,6 @@ def color_axis(epochs: np.ndarray, times: np.ndarray) -> dict[str, Any]:
         "cmax": float(max(times[-1], times[0] + 1e-9)),
         "colorbar": bar,
     }
-
-
-def _slider(figure: go.Figure, epochs: np.ndarray, moving: int) -> None:
-    """An epoch slider with a play button; "all" hides the moment again."""
-    still = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
-    play = {
-        "mode": "immediate",
-        "fromcurrent": True,
-        "frame": {"duration": 120, "redraw": True},
-        "transition": {"duration": 0},
-    }
-    steps = [{"method": "animate", "label": f"{epoch:,}", "args": [[str(epoch)], still]} for epoch in epochs.tolist()]
-    hide = {"visible": False}
-    buttons = [
-        {"label": "▶ play", "method": "animate", "args": [None, play]},
-        {"label": "❚❚ pause", "method": "animate", "args": [[None], still]},
-        {"label": "all epochs", "method": "restyle", "args": [hide, [moving, moving + 1]]},
-    ]
-    figure.update_layout(
-        sliders=[{"active": 0, "steps": steps, "x": 0.36, "len": 0.64, "y": -0.11, "pad": {"t": 0, "b": 0},
-                  "currentvalue": {"prefix": "epoch ", "xanchor": "right", "font": {"size": 14, "color": "#222"}},
-                  "font": {"size": 1, "color": "rgba(0,0,0,0)"}, "ticklen": 0, "minorticklen": 0}],
-        updatemenus=[{"type": "buttons", "direction": "left", "buttons": buttons, "x": 0.0, "y": -0.13, "xanchor": "left",
-                      "yanchor": "top", "pad": {"t": 8}, "showactive": False, "font": {"size": 12}}],
-    )  # fmt: skip
 
 
 def _subtitle(plane: xr.Dataset, replicas: int) -> str:

@@ -119,8 +119,27 @@ class KullbackLeibler(_Plain):
         return self.target.smoothing.score(0.0, x)
 
 
+class _Power(_Plain):
+    """±(1/(α−1))∫p^α."""
+
+    alpha: float
+    sign: float
+    units = "1"
+
+    def __post_init__(self) -> None:
+        _check_alpha(self.alpha)
+
+    def integrand(self, x: Tensor, log_prob: Tensor) -> Tensor:
+        """±p^{α−1}/(α−1)."""
+        return self.sign * ((self.alpha - 1) * log_prob).exp() / (self.alpha - 1)
+
+    def pressure(self, density: Tensor, weights: Tensor) -> Tensor:
+        """±p^{α−2}."""
+        return self.sign * density ** (self.alpha - 2)
+
+
 @dataclass(frozen=True)
-class InternalEnergy(_Plain):
+class InternalEnergy(_Power):
     """(1/(α−1))∫p^α; v = −αp^{α−2}∇p, the porous medium equation ∂p = Δp^α.
 
     Raises:
@@ -128,22 +147,11 @@ class InternalEnergy(_Plain):
     """
 
     alpha: float = 2.0
-    units = "1"
-
-    def __post_init__(self) -> None:
-        _check_alpha(self.alpha)
-
-    def integrand(self, x: Tensor, log_prob: Tensor) -> Tensor:
-        """p^{α−1}/(α−1)."""
-        return ((self.alpha - 1) * log_prob).exp() / (self.alpha - 1)
-
-    def pressure(self, density: Tensor, weights: Tensor) -> Tensor:
-        """p^{α−2}."""
-        return density ** (self.alpha - 2)
+    sign = 1.0
 
 
 @dataclass(frozen=True)
-class TsallisEntropy(_Plain):
+class TsallisEntropy(_Power):
     """−(1/(α−1))∫p^α; v = αp^{α−2}∇p, the backward porous medium equation ∂p = −Δp^α.
 
     Raises:
@@ -151,18 +159,7 @@ class TsallisEntropy(_Plain):
     """
 
     alpha: float = 2.0
-    units = "1"
-
-    def __post_init__(self) -> None:
-        _check_alpha(self.alpha)
-
-    def integrand(self, x: Tensor, log_prob: Tensor) -> Tensor:
-        """−p^{α−1}/(α−1)."""
-        return -((self.alpha - 1) * log_prob).exp() / (self.alpha - 1)
-
-    def pressure(self, density: Tensor, weights: Tensor) -> Tensor:
-        """−p^{α−2}."""
-        return -(density ** (self.alpha - 2))
+    sign = -1.0
 
 
 @dataclass(frozen=True)

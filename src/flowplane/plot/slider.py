@@ -1,0 +1,40 @@
+"""A slider through the frames of a figure, with a play button."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+__all__ = ["add_slider"]
+
+
+def add_slider(
+    figure: go.Figure, frames: Mapping[str, str], prefix: str, y: float, start: float, active: int = 0,
+    more: Sequence[dict[str, Any]] = (),
+) -> None:  # fmt: skip
+    """A slider below the axes.
+
+    Arguments:
+        frames: names of the figure's frames and what the slider says at each.
+        prefix: before what it says.
+        y, start: where it stands, in parts of the plot: its height, and where from the left it begins.
+        active: the frame that is shown first.
+        more: buttons beside play and pause.
+    """
+    still = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
+    play = still | {"fromcurrent": True, "frame": {"duration": 130, "redraw": True}}
+    steps = [{"method": "animate", "label": label, "args": [[name], still]} for name, label in frames.items()]
+    buttons = [
+        {"label": "▶ play", "method": "animate", "args": [None, play]},
+        {"label": "❚❚ pause", "method": "animate", "args": [[None], still]},
+        *more,
+    ]
+    figure.update_layout(
+        sliders=[{"active": active, "steps": steps, "x": start, "len": 1 - start, "y": y, "pad": {"t": 0, "b": 0},
+                  "currentvalue": {"prefix": prefix, "xanchor": "right", "font": {"size": 14, "color": "#222"}},
+                  "font": {"size": 1, "color": "rgba(0,0,0,0)"}, "ticklen": 0, "minorticklen": 0}],
+        updatemenus=[{"type": "buttons", "direction": "left", "buttons": buttons, "x": 0.0, "y": y - 0.02, "xanchor": "left",
+                      "yanchor": "top", "pad": {"t": 8}, "showactive": False, "font": {"size": 12}}],
+    )  # fmt: skip
