@@ -60,8 +60,8 @@ def test_field(plane):
     velocity = now.velocity.values[:, place[0], place[1]]
     along = (tips * velocity).sum(0) / (np.hypot(*tips) * np.hypot(*velocity))
     np.testing.assert_allclose(along, 1.0, atol=1e-3)  # arrows point where the velocity points
-    assert "t = 0.1" in figure.layout.title.subtitle.text
-    assert "t = 0;" in fp.plot.flow_field(plane, start="first").layout.title.subtitle.text
+    assert figure.layout.title.subtitle.text.endswith("t = 0.1")
+    assert fp.plot.flow_field(plane, start="first").layout.title.subtitle.text.endswith("t = 0")
 
 
 def test_profiles(profiles):

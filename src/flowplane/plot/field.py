@@ -84,7 +84,8 @@ def flow_field(
     _same_scale(figure, box, len(panels))
     add_slider(figure, {frame.name: frame.name for frame in figure.frames}, "t = ", y=-0.13, start=0.3, active=shown)
     figure.update_layout(coloraxis=log_density_axis(logs, DENSITY_SCALE))
-    subtitle = f"colour: density; arrows: velocity; circles: particles, at t = {times[shown]:.3g}; faint: where they start"
+    shown_at = f"first shown at t = {times[shown]:.3g}"
+    subtitle = f"colour: density; arrows: velocity; circles: particles; faint: where they start; {shown_at}"
     ratio = (box["y"][1] - box["y"][0]) / (box["x"][1] - box["x"][0])
     width = 430 if len(panels) > 1 else 560
     return styled(
