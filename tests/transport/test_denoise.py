@@ -363,3 +363,23 @@ def test_a_gpu_gives_the_same(layers):
     if layers is not None:
         same = fp.denoising_flow(fp.Empirical(points.points.cpu()), 0.05, layers)
         np.testing.assert_allclose(fp.denoising_flow(points, 0.05, layers)(x), same(x), atol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1e6])
+@pytest.mark.parametrize("layers", [1, 3, 12, None])
+def test_units_do_not_matter(scale, layers):
+    """x → cx and t → c²t."""
+    p = fp.GaussianMixture([0.4, 0.6], [[-1.0, 0.0], [1.0, 0.5]], [0.3, 0.4])
+    other = fp.GaussianMixture(p.weights, scale * p.means, scale**2 * p.covariances)
+    x = p.sample(20)
+    expected = fp.denoising_flow(p, 0.1, layers)(x)
+    np.testing.assert_allclose(fp.denoising_flow(other, 0.1 * scale**2, layers)(scale * x) / scale, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("part", [0.99, 0.99999])
+def test_close_to_the_singular_time(part):
+    p = fp.GaussianMixture([0.4, 0.6], [[-1.0, 0.0], [1.0, 0.5]], [0.3, 0.4])
+    flow = fp.denoising_flow(p, part * 0.15, None)
+    x = p.sample(100)
+    np.testing.assert_allclose(flow.inverse(flow(x)), x, atol=1e-5)
+    assert np.isfinite(flow.log_prob(flow(x))).all()

@@ -41,7 +41,7 @@ class BlobFlow(ODEMap):
     """
 
     def __init__(self, functional: Functional, density: Density, time: float, kernel: float | None) -> None:
-        super().__init__(self.field, density.dimension, time, density, rtol=RTOL, atol=ATOL)
+        super().__init__(self.field, density.dimension, time, density, rtol=RTOL, atol=ATOL * density.scale)
         self.functional = functional
         points, self.weights, self.kernel = _blobs(functional, density, kernel)
         self.description = f"{len(points)} blobs of variance {self.kernel:.3g}"
@@ -53,7 +53,7 @@ class BlobFlow(ODEMap):
         """The blobs at the knots. They diffuse at the scale of the kernel, which is stiff: on the line, where only
         neighbours meet, an implicit method with a banded Jacobian takes far fewer steps."""
         if self.dimension > 1:
-            return solve(lambda _, x: self._velocity(x, x), points, self.knots, RTOL, ATOL)
+            return solve(lambda _, x: self._velocity(x, x), points, self.knots, self.rtol, self.atol)
         from scipy.integrate import solve_ivp
 
         def rate(_: float, x: np.ndarray) -> np.ndarray:
@@ -62,8 +62,8 @@ class BlobFlow(ODEMap):
 
         band = min(BAND, len(points) - 1)
         found = solve_ivp(
-            rate, (0.0, self.time), points[:, 0].cpu().numpy(), "LSODA", self.knots, rtol=RTOL, atol=ATOL, lband=band,
-            uband=band,
+            rate, (0.0, self.time), points[:, 0].cpu().numpy(), "LSODA", self.knots, rtol=self.rtol, atol=self.atol,
+            lband=band, uband=band,
         )  # fmt: skip
         if not found.success:
             expected = "a time at which the flow is not over yet"

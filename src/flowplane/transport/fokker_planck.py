@@ -28,7 +28,7 @@ class FokkerPlanckFlow(ODEMap):
         self.limit = target.smoothing.covariances[0].to(self.start.device)
         values, vectors = torch.linalg.eigh(self.limit)
         self._rates, self._axes = 1 / values, vectors
-        super().__init__(self.field, density.dimension, time, density)
+        super().__init__(self.field, density.dimension, time, density, atol=1e-9 * density.scale)
         self.dtype = density.smoothing.dtype
         self.affine = isinstance(self.start, MixtureSmoothing) and self.start.terms == 1
 

@@ -41,14 +41,16 @@ def heat_flow(density: Density, time: float, sign: float) -> TransportMap:
 
 
 class HeatFlow(ODEMap):
-    """`heat_flow` of a sum of Gaussians: an ODE whose density, score and divergence are known at every time."""
+    """`heat_flow` of a sum of Gaussians: an ODE whose density, score and divergence are known at every time.
+
+    `atol` is in units of the source's own scale.
+    """
 
     def __init__(self, density: Density, time: float, sign: float, rtol: float = 1e-8, atol: float = 1e-9) -> None:
         self.smoothing, self.sign = density.smoothing, sign
-        single = self.smoothing.dtype == torch.float32
-        super().__init__(
-            self.field, density.dimension, time, density, rtol=1e-4 if single else rtol, atol=1e-5 if single else atol
-        )
+        if self.smoothing.dtype == torch.float32:
+            rtol, atol = max(rtol, 1e-4), max(atol, 1e-5)
+        super().__init__(self.field, density.dimension, time, density, rtol=rtol, atol=atol * density.scale)
         self.dtype, self.device = self.smoothing.dtype, self.smoothing.device
 
     def field(self, t: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:

@@ -215,18 +215,22 @@ def solve(
     """
     from torchdiffeq import odeint
 
-    last = float(times[0])
+    start, span = float(times[0]), float(times[-1] - times[0])
+    last = start
 
-    def rate(t: Tensor, y: Tensor) -> Tensor:
+    def rate(part: Tensor, y: Tensor) -> Tensor:
         nonlocal last
-        last = float(t)
-        return derivative(last, y)
+        last = start + span * float(part)
+        return span * derivative(last, y)
 
-    instants = torch.as_tensor(times, dtype=torch.float64, device=state.device)
+    # time in parts of the whole: the solver's first steps are absolute. Steps end at the times that are asked for, so that
+    # nothing is evaluated beyond the last one, where the flow may be over
+    parts = torch.as_tensor((times - start) / span, dtype=torch.float64, device=state.device)
+    options = {"norm": _largest, "step_t": parts}
     try:
         with torch.no_grad():
             # the largest error of any particle counts, not the root mean square over all
-            found: Any = odeint(rate, state, instants, rtol=rtol, atol=atol, method="dopri5", options={"norm": _largest})
+            found: Any = odeint(rate, state, parts, rtol=rtol, atol=atol, method="dopri5", options=options)
     except AssertionError as error:
         expected = "a velocity that stays finite: the solver cannot go on from there"
         raise InputError("velocity", Text(f"a singularity near time {last:.6g}"), expected) from error

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from flowplane.core.arrays import as_tensor
 from flowplane.core.points import Form, as_points, check_count, check_seed
 from flowplane.errors import InputError
 from flowplane.transport.estimate import Estimate
@@ -41,6 +42,12 @@ class Density(ABC):
     @abstractmethod
     def covariance(self) -> Any:
         """Cov x, shape (d, d)."""
+
+    @property
+    def scale(self) -> float:
+        """√(tr Cov/d), the standard deviation of a coordinate."""
+        covariance = as_tensor("covariance", self.covariance).double()
+        return float(covariance.diagonal().mean().sqrt())
 
     @abstractmethod
     def smoothed(self, covariance: Any) -> Density:
