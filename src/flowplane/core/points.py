@@ -123,20 +123,20 @@ def as_matrix(name: str, value: Any, dimension: int) -> Float[Tensor, "feature f
     return tensor
 
 
-def as_times(times: Any, last: float) -> np.ndarray:
+def as_times(times: Any, last: float, name: str = "times") -> np.ndarray:
     """Increasing times within [0, last] in float64.
 
     Raises:
         InputError: no number, NaN, not increasing, or outside.
     """
-    given = as_tensor("times", times).to("cpu", torch.float64)
-    require_finite("times", given)
+    given = as_tensor(name, times).to("cpu", torch.float64)
+    require_finite(name, given)
     array = np.atleast_1d(given.numpy())
     if array.ndim != 1 or len(array) == 0 or (np.diff(array) <= 0).any():
-        raise InputError("times", Text(f"{array.tolist()}"), "times that increase")
+        raise InputError(name, Text(f"{array.tolist()}"), "times that increase")
     slack = 1e-12 * max(last, 1.0)
     if array[0] < -slack or array[-1] > last + slack:
-        raise InputError("times", Text(f"{array[0]:g} … {array[-1]:g}"), f"times from 0 to {last:g}, where the flow ends")
+        raise InputError(name, Text(f"{array[0]:g} … {array[-1]:g}"), f"times from 0 to {last:g}, where the flow ends")
     return array.clip(0.0, last)
 
 

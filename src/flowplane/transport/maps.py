@@ -148,7 +148,7 @@ class TransportMap(ABC):
             InputError: t outside [0, time], or bad points.
         """
         rows, form = self._rows("x", x)
-        return form.points(self.field(float(as_times(t, self.time)[0]), rows))
+        return form.points(self.field(float(as_times(t, self.time, "t")[0]), rows))
 
     def log_prob(self, y: Any) -> Any:
         """log of the density that the map carries `source` to, in nats, at y: −∞ where no point arrives.
@@ -179,7 +179,7 @@ class TransportMap(ABC):
         Raises:
             InputError: t is not in (0, time].
         """
-        instant = float(as_times(t, self.time)[0])
+        instant = float(as_times(t, self.time, "t")[0])
         if instant == 0:
             raise InputError("t", t, f"a time in (0, {self.time:g}]; at 0 nothing has moved yet")
         return self if instant == self.time else self.until(instant)

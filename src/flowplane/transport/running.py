@@ -49,7 +49,8 @@ SPACING = 0.6
 NEGLIGIBLE = 34.0
 #: The grid reaches this many standard deviations beyond the outermost component.
 REACH = 8.5
-ROUNDS = 30
+#: Of expectation–maximisation after each layer: it starts close, and more rounds only follow the scatter of the points.
+ROUNDS = 8
 TOLERANCE = 1e-9
 
 
