@@ -383,3 +383,21 @@ def test_close_to_the_singular_time(part):
     x = p.sample(100)
     np.testing.assert_allclose(flow.inverse(flow(x)), x, atol=1e-5)
     assert np.isfinite(flow.log_prob(flow(x))).all()
+
+
+def test_no_time_at_all_moves_nothing():
+    """As t → 0 every depth is the identity, however fine nodes would have to be."""
+    p = fp.densities.two_moons(noise=0.2)
+    x = p.sample(50)
+    for time in (1e-4, 1e-12):
+        shallow = fp.denoising_flow(p, time, 1)(x)
+        np.testing.assert_allclose(fp.denoising_flow(p, time, 3)(x), shallow, atol=1e-4)
+
+
+def test_merged_points_raise_nothing_of_their_own():
+    points = np.random.default_rng(0).normal(size=(100, 3))
+    flow = fp.denoising_flow(fp.Empirical(points), 0.02, 2)
+    profile = flow.profile(samples=50, times=[0.0, 0.02])
+    assert profile.cost.values[1] >= 0
+    assert np.isnan(profile.entropy).all()
+    assert flow.log_det_jacobian(points[:30]).max() < 0

@@ -143,6 +143,12 @@ def test_equilibrium_is_the_target():
     assert fp.wasserstein(end, LINE.sample(4000, seed=2)) < 0.12
 
 
+def test_far_from_all_blobs():
+    flow = fp.gradient_flow(KullbackLeibler(LINE), LINE, 0.05)
+    assert np.isfinite(flow.log_prob([[0.0], [4.0], [9.0]])).all()
+    assert flow.log_prob([[9.0]])[0] < -50
+
+
 def test_blobs_in_the_plane_and_beyond():
     target = fp.GaussianMixture([0.5, 0.5], [[-1.0, 0.0], [1.0, 0.0]], 0.5)
     flow = fp.gradient_flow(KullbackLeibler(target), fp.Normal([0.0, 0.0], 1.0), 0.2, kernel=0.15)

@@ -122,10 +122,11 @@ class BlobFlow(ODEMap):
         ], 1)  # fmt: skip
         d = self.dimension
         sums = among @ columns if x is blobs else in_chunks(lambda rows: self._sums(rows, blobs, columns), x, len(blobs))
-        density, mean = sums[:, :1].clamp_min(torch.finfo(x.dtype).tiny), sums[:, 1 : d + 1]
+        density, mean = sums[:, :1], sums[:, 1 : d + 1]
         total, shifted = sums[:, d + 1 : d + 2], sums[:, d + 2 :]
         slope = (mean - density * x) / self.kernel
-        own = self._own_pressure(density[:, 0], weights, mine).unsqueeze(1) * slope
+        # far from all blobs nothing is left of them, and the drift alone moves what is there
+        own = self._own_pressure(density[:, 0].clamp_min(torch.finfo(x.dtype).tiny), weights, mine).unsqueeze(1) * slope
         return self.functional.drift(x) - own - (shifted - total * x) / self.kernel
 
     def _own_pressure(self, density: Tensor, weights: Tensor, blobs_density: Tensor) -> Tensor:
@@ -151,7 +152,7 @@ def _blobs(functional: Functional, density: Density, kernel: float | None) -> tu
         least = min(least, functional.target.smoothing.least_variance)
     if d in PARTS:
         width = PARTS[d] * least if kernel is None else float(kernel)
-        points, log_weights = quadrature_nodes(density, width, most=BLOBS, negligible=NEGLIGIBLE)
+        points, log_weights, _ = quadrature_nodes(density, width, most=BLOBS, negligible=NEGLIGIBLE)
         return points, log_weights.exp(), width
     points = density.draw(BLOBS, 0)
     silverman = float(points.var(0).mean()) * (4 / ((d + 2) * BLOBS)) ** (2 / (d + 4))

@@ -15,6 +15,9 @@ from flowplane.transport.maps import State, TransportMap
 from flowplane.transport.ode import ODEMap
 from flowplane.transport.smoothing import MixtureSmoothing
 
+#: The part of t* that is left to the singularity at least.
+CLOSEST = 1e-8
+
 __all__ = ["GaussianHeatFlow", "HeatFlow", "heat_flow", "singular_time"]
 
 
@@ -32,7 +35,7 @@ def heat_flow(density: Density, time: float, sign: float) -> TransportMap:
         InputError: a time at which the backward equation is over already.
     """
     last = singular_time(density)
-    if sign > 0 and time >= last:
+    if sign > 0 and time >= last * (1 - CLOSEST):
         raise InputError("time", time, f"a time below t* = {last:.6g}, where the continuous flow of this density ends")
     smoothing = density.smoothing
     if isinstance(smoothing, MixtureSmoothing) and smoothing.terms == 1:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
@@ -75,6 +76,8 @@ def flow_profile(
         >>> profile.variance.values.round(6), profile.fisher_information.values.round(4), profile.entropy.attrs["units"]
         (array([1. , 0.6, 0.2]), array([1.    , 1.6667, 5.    ]), 'nats')
     """
+    from flowplane.transport.straight import THIRD_DIMENSION
+
     samples = check_count("samples", samples, 2)
     source = flow.known_source()
     instants = flow.instants(times)
@@ -110,6 +113,8 @@ def flow_profile(
         "parameters": json.dumps({"samples": samples, "seed": seed}),
         "source": repr(source),
     }
+    if source.has_density and np.isnan(columns["fisher_information"]).any():
+        attrs["missing"] = f"the Fisher information of layers is not computed above {THIRD_DIMENSION} dimensions"
     return xr.Dataset(variables, {"time": ("time", instants, {"long_name": "time", "units": "variance of noise"})}, attrs)
 
 

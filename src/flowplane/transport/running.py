@@ -15,7 +15,7 @@ After one layer a mixture is no mixture any more. How the density is carried on 
 - `points`, for smoothed clouds in three dimensions and more: 16,384 points, moved by the layers, smoothed by the next
   layer's noise.
 
-The default is nodes where they can be had, for a mixture up to 8 layers, and refit for mixtures otherwise.
+The default is nodes where they can be had fine enough, for a mixture up to 8 layers, and refit for mixtures otherwise.
 `DenoisingFlow.representation_error` measures what the choice costs.
 """
 
@@ -47,6 +47,8 @@ NODE_LAYERS = 8
 SPACING = 0.6
 #: Nodes whose density is below exp(−NEGLIGIBLE) of the largest carry nothing.
 NEGLIGIBLE = 34.0
+#: Nodes that are farther apart than this, in standard deviations of the noise, draw the points to themselves.
+COARSEST = 1.25
 #: The grid reaches this many standard deviations beyond the outermost component.
 REACH = 8.5
 #: Of expectation–maximisation after each layer: it starts close, and more rounds only follow the scatter of the points.
@@ -156,13 +158,16 @@ def running_density(density: Density, noise: float, layers: int, choice: str = "
         assert isinstance(smoothing, PointSmoothing)
         return _Points(smoothing.points, None, "the points themselves, exact")
     mixture = isinstance(smoothing, MixtureSmoothing)
-    if choice == "auto":
+    automatic = choice == "auto"
+    if automatic:
         flat = density.dimension <= 2 and (layers <= NODE_LAYERS or not mixture)
         choice = "nodes" if flat else "refit" if mixture else "points"
     if choice == "nodes":
         if density.dimension > 2:
             raise InputError("representation", choice, "'refit' or 'points' in three dimensions and more")
-        nodes, log_weights = quadrature_nodes(density, noise, seed)
+        nodes, log_weights, spacing = quadrature_nodes(density, noise, seed)
+        if automatic and isinstance(smoothing, MixtureSmoothing) and spacing > COARSEST * noise**0.5:
+            return _Refit(_even_points(smoothing, seed), smoothing)
         return _Points(nodes, log_weights, f"nodes: {len(nodes)} of a trapezoidal rule, moved by the layers", smoothing)
     if choice == "points":
         return _Points(density.draw(NODES, seed), None, f"points: {NODES} of the density, moved by the layers", smoothing)
@@ -173,8 +178,8 @@ def running_density(density: Density, noise: float, layers: int, choice: str = "
 
 def quadrature_nodes(
     density: Density, noise: float, seed: int = 0, most: int = NODES, negligible: float = NEGLIGIBLE
-) -> tuple[Float[Tensor, "node feature"], Float[Tensor, " node"]]:
-    """Nodes and log weights of a trapezoidal rule over a density in one or two dimensions, fine enough for functions that
+) -> tuple[Float[Tensor, "node feature"], Float[Tensor, " node"], float]:
+    """Nodes, log weights and spacing of a trapezoidal rule over a density in one or two dimensions, for functions that
     vary over the standard deviation of the noise.
 
     Arguments:
@@ -197,7 +202,7 @@ def quadrature_nodes(
         kept = logs > logs.max() - negligible
         count = int(kept.sum())
         if count <= most:
-            return grid[kept], logs[kept] - logs[kept].logsumexp(0)
+            return grid[kept], logs[kept] - logs[kept].logsumexp(0), spacing
         spacing *= 1.01 * (count / most) ** (1 / d)
 
 

@@ -158,7 +158,8 @@ def inverse_and_log_det(
     """M⁻¹ and log |det M|; written out for one and two dimensions, where a call a matrix would be most of the time."""
     d = matrices.shape[-1]
     if d > 2:
-        return torch.linalg.inv(matrices), torch.linalg.slogdet(matrices)[1]
+        # atoms that a layer has merged leave singular matrices: those rows become infinite, not an exception
+        return torch.linalg.inv_ex(matrices)[0], torch.linalg.slogdet(matrices)[1]
     if d == 1:
         return 1 / matrices, matrices[:, 0, 0].abs().log()
     a, b, c, e = matrices[:, 0, 0], matrices[:, 0, 1], matrices[:, 1, 0], matrices[:, 1, 1]
