@@ -25,6 +25,8 @@ __all__ = ["BlobFlow"]
 BLOBS = 2000
 #: Blobs whose density is below exp(−NEGLIGIBLE) of the largest are left out.
 NEGLIGIBLE = 18.0
+#: Where the density is below exp(−FELT) of the largest among the blobs, their pressure dies away.
+FELT = 60.0
 #: Variance of a blob as a part of the least variance of the density, in one and in two dimensions.
 PARTS = {1: 1 / 100, 2: 1 / 11}
 KNOTS = 129
@@ -126,7 +128,8 @@ class BlobFlow(ODEMap):
         total, shifted = sums[:, d + 1 : d + 2], sums[:, d + 2 :]
         slope = (mean - density * x) / self.kernel
         # far from all blobs nothing is left of them, and the drift alone moves what is there
-        own = self._own_pressure(density[:, 0].clamp_min(torch.finfo(x.dtype).tiny), weights, mine).unsqueeze(1) * slope
+        felt = density[:, 0].clamp_min(float(mine.max()) * math.exp(-FELT))
+        own = self._own_pressure(felt, weights, mine).unsqueeze(1) * slope
         return self.functional.drift(x) - own - (shifted - total * x) / self.kernel
 
     def _own_pressure(self, density: Tensor, weights: Tensor, blobs_density: Tensor) -> Tensor:
