@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import flowplane as fp
 from flowplane.information import counting, symbols
+from flowplane.information.entropies import CORRECTIONS, entropy_table
 
 
 def arguments(seed, units, edges):
@@ -25,20 +26,23 @@ def arguments(seed, units, edges):
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(0, 100_000), st.integers(1, 30), st.integers(1, 40))
-def test_counting_and_sorting_agree(seed, units, edges):
+@given(st.integers(0, 100_000), st.integers(1, 30), st.integers(1, 40), st.sampled_from([None, *CORRECTIONS]))
+def test_counting_and_sorting_agree(seed, units, edges, correction):
     given_arrays = arguments(seed, units, edges)
     tensors = [None if part is None else torch.tensor(part) for part in given_arrays]
-    counted = counting.joint_entropies(*given_arrays)
-    np.testing.assert_allclose(symbols.joint_entropies(*tensors).numpy(), counted, atol=1e-10)
+    table, constant = entropy_table(90, correction)
+    counted = counting.cell_statistics(*given_arrays, table, constant)
+    sorted_ones = symbols.cell_statistics(*tensors, torch.tensor(table), constant)
+    np.testing.assert_allclose(sorted_ones.numpy(), counted, atol=1e-10)
     assert np.isnan(counted[:, 2]).all() == (given_arrays[-1] is None)
 
 
 def test_a_member_does_not_depend_on_its_batch():
     given_arrays = arguments(5, 4, 9)
-    whole = counting.joint_entropies(*given_arrays)
+    table, constant = entropy_table(90, None)
+    whole = counting.cell_statistics(*given_arrays, table, constant)
     for k in range(3):
-        alone = counting.joint_entropies(given_arrays[0][k : k + 1], *given_arrays[1:])
+        alone = counting.cell_statistics(given_arrays[0][k : k + 1], *given_arrays[1:], table, constant)
         assert np.array_equal(alone[0], whole[k], equal_nan=True)
 
 

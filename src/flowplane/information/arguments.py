@@ -12,7 +12,7 @@ from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.errors import InputError, Text
 from flowplane.information import counting, symbols
 
-__all__ = ["checked_inputs", "checked_labelling", "checked_weights"]
+__all__ = ["checked_inputs", "checked_labelling", "checked_weights", "row_numbers"]
 
 
 def checked_weights(probability: Any, n: int, device: torch.device) -> Float[Tensor, " sample"] | None:
@@ -58,13 +58,18 @@ def checked_labelling(
     return classes, rule
 
 
-def checked_inputs(inputs: Any, n: int, device: torch.device) -> Int[Tensor, " sample"]:
-    """A number from 0 on for each different input. Raises InputError for another length, NaN or infinity."""
-    rows = as_tensor("inputs", inputs).to(device)
-    if len(rows) != n:
+def checked_inputs(inputs: Any, n: int, device: torch.device) -> Float[Tensor, "sample feature"]:
+    """One row a sample, in float64. Raises InputError for another length, NaN or infinity."""
+    rows = as_tensor("inputs", inputs).to(device, torch.float64)
+    if rows.ndim == 0 or len(rows) != n:
         raise InputError("inputs", Text(f"shape {tuple(rows.shape)}"), f"shape ({n}, features), one row a sample")
     rows = rows.reshape(n, -1)
     require_finite("inputs", rows)
-    if device.type == "cpu":
+    return rows
+
+
+def row_numbers(rows: Float[Tensor, "sample feature"]) -> Int[Tensor, " sample"]:
+    """A number from 0 on for each different row."""
+    if rows.device.type == "cpu":
         return torch.from_numpy(counting.row_symbols(rows.numpy()))
     return symbols.row_symbols(rows)

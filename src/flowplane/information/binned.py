@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
-import xarray as xr
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from flowplane.core.arrays import as_tensor, batch_dims, require_finite
-from flowplane.errors import InputError, Text, unknown
+from flowplane.core.arrays import require_finite
+from flowplane.errors import InputError, unknown
 from flowplane.information import counting, symbols
-from flowplane.information.arguments import checked_inputs, checked_labelling, checked_weights
-from flowplane.information.schema import estimate_dataset, flag_bit
+from flowplane.information.entropies import CORRECTIONS, entropy_table
+from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, raised
 
 __all__ = ["Binned"]
 
@@ -26,14 +25,14 @@ BOUNDED = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0)}
 MOST_BINS = 10_000_000
 #: `saturated` where I(X;T) exceeds this share of H(X).
 SATURATION = 0.99
-#: Values binned together, so that temporaries stay small.
-BLOCK_VALUES = 1 << 22
+#: `too_few_samples` where (t, y) occupies this many cells more than independent t and y would, for each sample.
+CROWDED = 0.2
 #: Values that settle the quantiles of a layer; more are thinned evenly.
 QUANTILE_VALUES = 1 << 22
 
 
 @dataclass(frozen=True)
-class Binned:
+class Binned(Estimator):
     """Mutual information of a layer whose units are cut into bins: I(X;T) = H(T) − H(T|X), I(T;Y) = H(T) − H(T|Y), plug-in.
 
     The bins are the channel: without them I(X;T) of a deterministic network would be infinite.
@@ -47,10 +46,15 @@ class Binned:
             (low, high): as given. Least, greatest and quantiles are a layer's over the whole recording, on a bare array
             the array's. Ignored when edges are given.
 
-    Values outside go into the end bins and raise the flag `clipped`.
+        correction: of the plug-in's bias: "miller-madow", "jackknife" or "grassberger"; None for none. With weights or
+            a soft rule nothing is counted: what would need it is NaN with the flag `weighted`.
+
+    Values outside go into the end bins and raise the flag `clipped`. Intervals are those of samples drawn from a larger
+    population, by the delta method, widened by Miller's bias of the plug-in; where the samples are all there is, as in the
+    reference task, the value is exact.
 
     Raises:
-        InputError: fewer than one bin, edges or a range that do not increase, an unknown range.
+        InputError: fewer than one bin, edges or a range that do not increase, an unknown range or correction.
 
     Example:
         >>> import numpy as np
@@ -62,6 +66,7 @@ class Binned:
 
     bins: int | tuple[float, ...] = 30
     range: str | tuple[float, float] = "activation"
+    correction: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.bins, bool) or not isinstance(self.bins, int | np.integer | Sequence | np.ndarray):
@@ -78,6 +83,9 @@ class Binned:
                 raise unknown("range", self.range, RANGES)
         else:
             object.__setattr__(self, "range", _increasing("range", self.range, "(low, high), low < high, finite", length=2))
+
+        if self.correction is not None and self.correction not in CORRECTIONS:
+            raise unknown("correction", self.correction, CORRECTIONS)
 
     @classmethod
     def published(cls) -> Binned:
@@ -126,137 +134,113 @@ class Binned:
 
     # -- the estimate -------------------------------------------------------------------------------------------------
 
-    def __call__(
-        self,
-        activations: Any,
-        labels: Any = None,
-        *,
-        inputs: Any = None,
-        conditional: Any = None,
-        probability: Any = None,
-        seed: int = 0,
-    ) -> xr.Dataset:
-        """The estimate for each member of the leading dimensions.
+    def _settled(self, activation: str | None, values: Tensor) -> Binned:
+        return self.calibrated(activation, lambda: iter([values]))
 
-        Arguments:
-            activations: (*batch, sample, unit), a NumPy array, tensor or DataArray.
-            labels: (sample,) class numbers, for I(T;Y) with hard labels.
-            inputs: (sample, feature); equal rows are the same x. Without them every sample is its own x.
-            conditional: (sample, class), p(y|x); where given, I(T;Y) follows this rule and not the labels.
-            probability: (sample,), p(x); uniform if None.
-            seed: unused, nothing here is random.
+    def _about(self, known: Known) -> dict[str, Any]:
+        x = "every sample is its own x" if known.inputs is None else "equal inputs are one x"
+        return {"channel": self._channel(self._edges()), "x": x}
 
-        Returns:
-            Dataset over the leading dimensions: `i_xt`, `i_ty`, `h_t` in bits, and `flags`. The plug-in has no interval.
-
-        Raises:
-            InputError: NaN or infinite activations, no samples, lengths that differ, one class only, no distribution.
-        """
-        values = as_tensor("activations", activations)
-        if values.ndim < 2 or 0 in values.shape:
-            raise InputError(
-                "activations", Text(f"shape {tuple(values.shape)}"), "shape (…, samples, units), none of them 0"
-            )
-        if values.dtype not in (torch.float32, torch.float64):
-            values = values.double()
-        activation = activations.attrs.get("activation") if isinstance(activations, xr.DataArray) else None
-        settled = self.calibrated(activation, lambda: iter([values]))
-        batch, (n, units) = values.shape[:-2], values.shape[-2:]
-        weights = checked_weights(probability, n, values.device)
-        classes, rule = checked_labelling(labels, conditional, n, values.device)
-        symbols_x = None if inputs is None else checked_inputs(inputs, n, values.device)
-        members = int(np.prod(batch))
-        flat = values.reshape(members, n, units)
-        results = torch.empty((4, members), dtype=torch.float64)
-        step = max(1, BLOCK_VALUES // (n * units))
-        edges = settled._edges()
-        for first in _range(0, members, step):
-            block = flat[first : first + step]
-            results[:, first : first + step] = _estimate(block, edges, weights, classes, rule, symbols_x).cpu()
-        h_t, i_xt, i_ty, flags = results.numpy().reshape(4, *batch)
-        dims, coords = batch_dims(activations, len(batch))
-        labelling = "none" if classes is None and rule is None else "soft rule p(y|x)" if rule is not None else "hard labels"
-        return estimate_dataset(
-            dims,
-            coords,
-            {"i_xt": i_xt, "i_ty": i_ty, "h_t": h_t},
-            flags,
-            kind="estimate",
-            channel=settled._channel(edges),
-            estimator="Binned",
-            parameters=self._parameters(),
-            labels=labelling,
-            x="every sample is its own x" if inputs is None else "equal inputs are one x",
-        )
+    def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
+        return _estimate(values, known, self._edges(), self.correction)
 
     def _parameters(self) -> dict[str, Any]:
+        corrected = {"correction": self.correction} if self.correction else {}
         if not isinstance(self.bins, tuple):
-            return {"bins": self.bins, "range": self.range}
-        return {"setting": "published"} if np.isinf(self.bins[-1]) else {"bins": list(self.bins)}
-
-
-_range = range  # the class has a field of that name
+            return {"bins": self.bins, "range": self.range, **corrected}
+        return {"setting": "published"} if np.isinf(self.bins[-1]) else {"bins": list(self.bins), **corrected}
 
 
 def _estimate(
-    values: Float[Tensor, "batch sample unit"],
-    edges: np.ndarray,
-    weights: Float[Tensor, " sample"] | None,
-    classes: Int[Tensor, " sample"] | None,
-    rule: Float[Tensor, "sample class"] | None,
-    inputs: Int[Tensor, " sample"] | None,
-) -> Float[Tensor, "4 batch"]:
-    """H(T), I(X;T), I(T;Y) in bits and the flags of each batch member."""
+    values: Float[Tensor, "batch sample unit"], known: Known, edges: np.ndarray, correction: str | None
+) -> Estimates:
     n = values.shape[1]
     turned = values.transpose(1, 2).contiguous()
-    least, greatest = torch.amin(turned, 2), torch.amax(turned, 2)  # both keep NaN
-    if not bool((torch.isfinite(least) & torch.isfinite(greatest)).all()):
-        require_finite("activations", values)
+    least, greatest = torch.amin(turned, 2), torch.amax(turned, 2)
+    symbols_x = known.symbols
     # distinct inputs leave nothing to average over: H(T|X) = 0 exactly
-    distinct = inputs is None or int(inputs.max()) + 1 == n
-    open_edges = _open(edges, values.dtype)
-    entropies = _joint_entropies(turned, open_edges, weights, classes, rule, None if distinct else inputs)
-    h_t, h_ty, h_tx = entropies.unbind(1)
-    mass = torch.full((n,), 1.0 / n, dtype=torch.float64, device=values.device) if weights is None else weights
-    h_x = _entropy(mass if inputs is None else _summed(mass, inputs))
-    i_xt = h_t if distinct else h_t + h_x - h_tx
-    i_ty = torch.full_like(h_t, torch.nan)
-    if rule is not None:
-        i_ty = h_t + _entropy(mass @ rule) - h_ty
-    elif classes is not None:
-        i_ty = h_t + _entropy(_summed(mass, classes)) - h_ty
-    raised = {
-        "saturated": i_xt >= SATURATION * h_x,
-        "clipped": (least < edges[0]).any(1) | (greatest > _last_closed(edges)).any(1),
-        "constant_units": (least == greatest).any(1),
-    }
-    flags = torch.full_like(h_t, 0 if classes is not None or rule is not None else flag_bit("no_labels"))
-    for name, where in raised.items():
-        flags += where * flag_bit(name)
-    return torch.stack([h_t, i_xt.clamp(min=0.0), i_ty.clamp(min=0.0), flags])
+    distinct = symbols_x is None or int(symbols_x.max()) + 1 == n
+    table, constant = entropy_table(n, correction)
+    counted = correction is None or known.weights is None
+    statistics = _cell_statistics(
+        turned, _open(edges, values.dtype), known, None if distinct else symbols_x, table, constant
+    )
+    h_t, h_ty, h_tx, var_t, var_ty, var_tx, cells_t, cells_ty, cells_tx = statistics.unbind(1)
+    mass_x = known.mass if symbols_x is None else _summed(known.mass, symbols_x)
+    bias = -(cells_t - 1.0)
+    entropy = _quantity(h_t, var_t, bias, known, correction)
+    i_xt = entropy
+    if not distinct:
+        h_x = _entropy(mass_x, n, correction, known)
+        i_xt = _quantity(h_t + h_x - h_tx, var_tx, cells_tx - cells_t - len(mass_x) + 1.0, known, correction)
+    i_ty = Quantity.missing(values)
+    many = torch.zeros_like(h_t, dtype=torch.bool)
+    if known.conditional is not None:
+        prior = known.mass @ known.conditional
+        hard = known.rule is None
+        h_y = _entropy(prior, n, correction, known, whole=hard)
+        excess = cells_ty - cells_t - len(prior) + 1.0 if hard else torch.zeros_like(h_t)
+        i_ty = _quantity(h_t + h_y - h_ty, var_ty, excess, known, correction)
+        many = excess > CROWDED * n
+        counted = counted and (hard or correction is None)
+    ceiling = float(torch.special.entr(mass_x).sum() / np.log(2.0))
+    flags = raised(
+        known,
+        values,
+        saturated=h_t >= SATURATION * ceiling if distinct else i_xt.value >= SATURATION * ceiling,
+        clipped=(least < edges[0]).any(1) | (greatest > _last_closed(edges)).any(1),
+        constant_units=(least == greatest).any(1),
+        too_few_samples=many,
+        weighted=not counted,
+    )
+    if not counted:
+        missing = Quantity.missing(values)
+        soft_only = known.weights is None
+        return Estimates(i_xt if soft_only else missing, missing, entropy if soft_only else missing, flags)
+    return Estimates(i_xt.within(0.0, np.inf), i_ty.within(0.0, np.inf), entropy.within(0.0, np.inf), flags)
 
 
-def _joint_entropies(
+def _quantity(value: Tensor, variance: Tensor, cells: Tensor, known: Known, correction: str | None) -> Quantity:
+    """A value and its interval: the samples' own spread, and beyond it the plug-in's bias of `cells`/2n nats.
+
+    Samples that carry weights are no draws: no interval.
+    """
+    if known.weights is not None:
+        nan = torch.full_like(value, torch.nan)
+        return Quantity(value, nan, nan)
+    bias = cells / (2 * known.samples * np.log(2.0)) if correction is None else torch.zeros_like(value)
+    error = (variance / known.samples).sqrt()
+    return Quantity.around(value, error, below=bias.clamp(min=0.0), above=(-bias).clamp(min=0.0))
+
+
+def _cell_statistics(
     values: Float[Tensor, "batch unit sample"],
     edges: Float[Tensor, " edge"],
-    weights: Tensor | None,
-    classes: Tensor | None,
-    rule: Tensor | None,
+    known: Known,
     inputs: Tensor | None,
-) -> Float[Tensor, "batch 3"]:
-    """H(T), H(T, Y), H(T, X): by counting on a CPU, by sorting elsewhere."""
+    table: np.ndarray,
+    constant: float,
+) -> Float[Tensor, "batch 9"]:
+    """Entropies, variances, occupied cells: by counting on a CPU, by sorting elsewhere."""
+    given = (known.weights, known.classes, known.rule, inputs)
     if values.device.type != "cpu":
-        return symbols.joint_entropies(values, edges.to(values.device), weights, classes, rule, inputs)
-    arrays = [None if part is None else part.numpy() for part in (weights, classes, rule, inputs)]
-    return torch.from_numpy(counting.joint_entropies(values.numpy(), edges.numpy(), *arrays))
+        place = values.device
+        return symbols.cell_statistics(values, edges.to(place), *given, torch.from_numpy(table).to(place), constant)
+    weights, labels, rule, x = (None if part is None else part.numpy() for part in given)
+    found = counting.cell_statistics(values.numpy(), edges.numpy(), weights, labels, rule, x, table, constant)
+    return torch.from_numpy(found)
 
 
 def _summed(mass: Tensor, groups: Tensor) -> Tensor:
     return torch.zeros(int(groups.max()) + 1, dtype=torch.float64, device=mass.device).index_add_(0, groups, mass)
 
 
-def _entropy(masses: Tensor) -> Tensor:
-    return torch.special.entr(masses).sum() / np.log(2.0)
+def _entropy(masses: Tensor, n: int, correction: str | None, known: Known, whole: bool = True) -> float:
+    """H in bits of a distribution; corrected where it was counted."""
+    if correction is None or known.weights is not None or not whole:
+        return float(torch.special.entr(masses).sum() / np.log(2.0))
+    table, constant = entropy_table(n, correction)
+    return float(constant - table[(masses * n).round().long().cpu().numpy()].sum() / n)
 
 
 def _last_closed(edges: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Joint entropies of cells by counting in a hash table: the CPU path, one batch member at a time.
+"""Entropies of cells by counting in a hash table: the CPU path, one batch member at a time.
 
 Compiled by Numba and cached on disk; a member's result does not depend, to the last bit, on the rest of the batch.
 """
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from flowplane.core.compiled import cores, kernel
 
-__all__ = ["joint_entropies", "row_symbols"]
+__all__ = ["cell_statistics", "row_symbols"]
 
 
 @kernel()
@@ -100,9 +100,13 @@ def row_symbols(rows: Float[np.ndarray, "sample feature"]) -> Int[np.ndarray, " 
 
 
 @kernel()
-def _entropy(masses, total):
-    """H in bits of masses that sum to `total`; whole masses of one, the common case, cost no logarithm."""
+def _entropy(masses, total, table, constant):
+    """H in bits of masses that sum to `total`. Whole masses are looked up: H = constant − Σ table[m]/total."""
     summed = 0.0
+    if len(table) > 0:
+        for mass in masses:
+            summed += table[np.int64(mass)]
+        return constant - summed / total
     for mass in masses:
         if mass > 0.0 and mass != 1.0:
             summed += mass * np.log2(mass)
@@ -110,9 +114,19 @@ def _entropy(masses, total):
 
 
 @kernel()
-def _member(layer, edges, low, inverse, equal, exact, weights, labels, classes, rule, inputs, work, result):
-    """H(T), H(T, Y) and H(T, X) in bits of one batch member. Empty `labels`, `rule` or `inputs` are not counted."""
-    symbols, keys, taken, slots, masses = work
+def _occupied(masses):
+    found = 0
+    for mass in masses:
+        found += mass > 0.0
+    return found
+
+
+@kernel()
+def _member(layer, edges, low, inverse, equal, exact, weights, labels, classes, rule, inputs, table, constant, work, result):
+    """H(T), H(T, Y), H(T, X) in bits of one batch member; the variance over the samples of log2 1/p(t), of
+    log2 p(t,y)/p(t)p(y) and of log2 p(t,x)/p(t)p(x); how many t, (t, y) and (t, x) occur. Empty `labels`, `rule` or
+    `inputs` are not counted."""
+    symbols, keys, taken, slots, masses, joint, x_masses = work
     n = layer.shape[1]
     _cells(layer, edges, low, inverse, equal, exact, symbols)
     found = _slots(symbols, keys, taken, slots)
@@ -121,32 +135,71 @@ def _member(layer, edges, low, inverse, equal, exact, weights, labels, classes, 
     for s in range(n):
         masses[slots[s]] += weights[s]
         total += weights[s]
-    result[0] = _entropy(masses[:found], total)
-    if len(rule) > 0:
-        columns = rule.shape[1]
-        masses[: found * columns] = 0.0
+    result[0] = _entropy(masses[:found], total, table, constant)
+    result[6] = _occupied(masses[:found])
+    first, second = 0.0, 0.0
+    for mass in masses[:found]:
+        if mass > 0.0:
+            term = np.log2(total / mass)
+            first += mass * term
+            second += mass * term * term
+    result[3] = max(second / total - (first / total) ** 2, 0.0)
+    columns = rule.shape[1] if len(rule) > 0 else classes
+    if len(rule) > 0 or len(labels) > 0:
+        joint[: found * columns] = 0.0
+        prior = np.zeros(columns)
         for s in range(n):
-            first = slots[s] * columns
+            start = slots[s] * columns
+            if len(rule) > 0:
+                for c in range(columns):
+                    joint[start + c] += weights[s] * rule[s, c]
+                    prior[c] += weights[s] * rule[s, c]
+            else:
+                joint[start + labels[s]] += weights[s]
+                prior[labels[s]] += weights[s]
+        result[1] = _entropy(joint[: found * columns], total, table[: 0 if len(rule) > 0 else len(table)], constant)
+        result[7] = _occupied(joint[: found * columns])
+        first, second = 0.0, 0.0
+        # log2 p(t,y)/p(t)p(y), in the place of the joint masses
+        for t in range(found):
             for c in range(columns):
-                masses[first + c] += weights[s] * rule[s, c]
-        result[1] = _entropy(masses[: found * columns], total)
-    elif len(labels) > 0:
-        masses[: found * classes] = 0.0
-        for s in range(n):
-            masses[slots[s] * classes + labels[s]] += weights[s]
-        result[1] = _entropy(masses[: found * classes], total)
+                mass = joint[t * columns + c]
+                term = np.log2(mass * total / (masses[t] * prior[c])) if mass > 0.0 else 0.0
+                joint[t * columns + c] = term
+                first += mass * term
+                second += mass * term * term
+        if len(rule) > 0:
+            second = 0.0
+            for s in range(n):
+                term = 0.0
+                for c in range(columns):
+                    term += rule[s, c] * joint[slots[s] * columns + c]
+                second += weights[s] * term * term
+        result[4] = max(second / total - (first / total) ** 2, 0.0)
     if len(inputs) > 0:
         for s in range(n):
             symbols[s] = np.uint64(slots[s]) * np.uint64(n) + np.uint64(inputs[s])
+            x_masses[inputs[s]] = 0.0
+        for s in range(n):
+            x_masses[inputs[s]] += weights[s]
+            joint[s] = masses[slots[s]]  # p(t) of each sample, before the slots are those of (t, x)
         found = _slots(symbols, keys, taken, slots)
         masses[:found] = 0.0
         for s in range(n):
             masses[slots[s]] += weights[s]
-        result[2] = _entropy(masses[:found], total)
+        result[2] = _entropy(masses[:found], total, table, constant)
+        result[8] = _occupied(masses[:found])
+        first, second = 0.0, 0.0
+        for s in range(n):
+            if weights[s] > 0.0:
+                term = np.log2(masses[slots[s]] * total / (joint[s] * x_masses[inputs[s]]))
+                first += weights[s] * term
+                second += weights[s] * term * term
+        result[5] = max(second / total - (first / total) ** 2, 0.0)
 
 
 @kernel()
-def _members(values, edges, low, inverse, equal, exact, weights, labels, classes, rule, inputs, results):
+def _members(values, edges, low, inverse, equal, exact, weights, labels, classes, rule, inputs, table, constant, results):
     n = values.shape[2]
     size = _table_size(n)
     work = (
@@ -154,25 +207,32 @@ def _members(values, edges, low, inverse, equal, exact, weights, labels, classes
         np.empty(size, np.uint64),
         np.empty(size, np.int64),
         np.empty(n, np.int64),
+        np.empty(n),
         np.empty(n * max(classes, 1)),
+        np.empty(n),
     )
     for member in range(len(values)):
         _member(
-            values[member], edges, low, inverse, equal, exact, weights, labels, classes, rule, inputs, work, results[member]
-        )
+            values[member], edges, low, inverse, equal, exact, weights, labels, classes, rule, inputs, table, constant, work,
+            results[member],
+        )  # fmt: skip
 
 
-def joint_entropies(
+def cell_statistics(
     values: Float[np.ndarray, "batch unit sample"],
     edges: Float[np.ndarray, " edge"],
     weights: Float[np.ndarray, " sample"] | None,
     labels: Int[np.ndarray, " sample"] | None,
     rule: Float[np.ndarray, "sample class"] | None,
     inputs: Int[np.ndarray, " sample"] | None,
-) -> Float[np.ndarray, "batch 3"]:
-    """H(T), H(T, Y), H(T, X) in bits of every batch member; NaN where labels and rule, or inputs, are None.
+    table: Float[np.ndarray, " count"],
+    constant: float,
+) -> Float[np.ndarray, "batch 9"]:
+    """H(T), H(T, Y), H(T, X) in bits of every batch member, their variances and how many cells are occupied, see `_member`;
+    NaN where labels and rule, or inputs, are None.
 
-    `edges` run from −∞ to ∞. Labels and inputs are numbers from 0. Members are shared out over the processors.
+    `edges` run from −∞ to ∞. Labels and inputs are numbers from 0. `table` and `constant` say what an entropy of whole
+    counts is (`flowplane.information.entropies`); with weights there are none. Members are shared out over the processors.
     """
     inner = edges[1:-1]
     finite = inner[np.isfinite(inner)]
@@ -193,8 +253,10 @@ def joint_entropies(
         classes if rule is None else rule.shape[1],
         np.empty((0, 1)) if rule is None else np.ascontiguousarray(rule, np.float64),
         np.empty(0, np.int64) if inputs is None else np.ascontiguousarray(inputs, np.int64),
+        table if weights is None else np.empty(0),
+        constant,
     )
-    results = np.full((len(values), 3), np.nan)
+    results = np.full((len(values), 9), np.nan)
     workers = min(cores(), len(values))
     cuts = np.linspace(0, len(values), workers + 1).astype(int)
     parts = [slice(first, last) for first, last in pairwise(cuts)]

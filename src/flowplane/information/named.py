@@ -27,7 +27,7 @@ def parse_estimator(text: str) -> Measure:
 
     Example:
         >>> parse_estimator("binned:bins=30,range=-1..1")
-        Binned(bins=30, range=(-1.0, 1.0))
+        Binned(bins=30, range=(-1.0, 1.0), correction=None)
     """
     name, _, rest = text.partition(":")
     if name not in ESTIMATORS:

@@ -24,6 +24,10 @@ FLAGS = {
     "no_inputs": "I(X;T) needs the inputs, which were not given",
     "no_labels": "I(T;Y) needs labels or their conditional, which were not given",
     "deterministic": "I(X;T) of a deterministic network is infinite without bins or noise",
+    "weighted": "p(x) is not uniform, and this estimator takes samples without weights",
+    "not_gaussian": "the samples are not normally distributed, as this estimator assumes",
+    "batch_ceiling": "the value is near log2 of the batch size, which a variational bound of this kind cannot exceed",
+    "not_converged": "the critic did not learn to do better on held-out pairs, or was still learning when it was stopped",
 }
 
 _LONG_NAMES = {"i_xt": "I(X;T)", "i_ty": "I(T;Y)", "h_t": "H(T)"}

@@ -1,4 +1,4 @@
-"""Joint entropies of cells by sorting 64-bit symbols: the path of a GPU, on whatever device the arrays are."""
+"""Entropies of cells by sorting 64-bit symbols: the path of a GPU, on whatever device the arrays are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["joint_entropies", "row_symbols"]
+__all__ = ["cell_statistics", "row_symbols"]
 
 #: An odd multiplier without structure: 2^64 divided by the golden ratio.
 _MIX = -7046029254386353131
@@ -40,8 +40,10 @@ def _cells(values: Float[Tensor, "batch unit sample"], edges: Float[Tensor, " ed
     return symbols
 
 
-def _entropy(symbols: Int[Tensor, "batch sample"], columns: Float[Tensor, "sample column"]) -> Float[Tensor, " batch"]:
-    """Entropy in bits of (symbol, column), where a sample carries the given mass in each column."""
+def _masses(
+    symbols: Int[Tensor, "batch sample"], columns: Float[Tensor, "sample column"]
+) -> tuple[Float[Tensor, "run column"], Int[Tensor, " run"], Int[Tensor, "batch sample"]]:
+    """The mass of each different symbol of each member in each column, whose member it is, and the run of each sample."""
     batch, n = symbols.shape
     ordered, order = torch.sort(symbols, dim=1)
     starts = torch.ones_like(ordered, dtype=torch.bool)
@@ -51,32 +53,57 @@ def _entropy(symbols: Int[Tensor, "batch sample"], columns: Float[Tensor, "sampl
     masses = columns.new_zeros((runs, columns.shape[1])).index_add_(0, run, columns[order.view(-1)])
     member = torch.zeros(runs, dtype=torch.int64, device=symbols.device)
     member[run] = torch.arange(batch, device=symbols.device).repeat_interleave(n)
-    total = columns.sum()
-    summed = columns.new_zeros(batch).index_add_(0, member, torch.xlogy(masses, masses).sum(1))
-    return (torch.log2(total) - summed / (total * np.log(2.0))).clamp(min=0.0)
+    places = torch.empty_like(symbols).scatter_(1, order, run.view(batch, n))
+    return masses, member, places
 
 
-def joint_entropies(
+def _entropy(masses: Tensor, member: Tensor, total: Tensor, batch: int, table: Tensor, constant: float) -> Tensor:
+    """Entropy in bits of each member; whole masses are looked up."""
+    whole = len(table) > 0
+    terms = table[masses.round().long()] if whole else torch.xlogy(masses, masses) / np.log(2.0)
+    summed = masses.new_zeros(batch).index_add_(0, member, terms.sum(1))
+    return constant - summed / total if whole else (torch.log2(total) - summed / total).clamp(min=0.0)
+
+
+def cell_statistics(
     values: Float[Tensor, "batch unit sample"],
     edges: Float[Tensor, " edge"],
     weights: Float[Tensor, " sample"] | None,
     labels: Int[Tensor, " sample"] | None,
     rule: Float[Tensor, "sample class"] | None,
     inputs: Int[Tensor, " sample"] | None,
-) -> Float[Tensor, "batch 3"]:
-    """H(T), H(T, Y), H(T, X) in bits of every batch member; NaN where labels and rule, or inputs, are None.
-
-    `edges` run from −∞ to ∞. Labels and inputs are numbers from 0.
-    """
+    table: Float[Tensor, " count"],
+    constant: float,
+) -> Float[Tensor, "batch 9"]:
+    """As `flowplane.information.counting.cell_statistics`."""
     symbols = _cells(values, edges)
-    n = symbols.shape[1]
+    batch, n = symbols.shape
     mass = torch.ones(n, dtype=torch.float64, device=values.device) if weights is None else weights
-    results = torch.full((len(values), 3), torch.nan, dtype=torch.float64, device=values.device)
-    results[:, 0] = _entropy(symbols, mass[:, None])
-    if rule is not None:
-        results[:, 1] = _entropy(symbols, mass[:, None] * rule)
-    elif labels is not None:
-        results[:, 1] = _entropy(combine(symbols, labels), mass[:, None])
+    total = mass.sum()
+    lookup = table if weights is None else table[:0]
+    results = torch.full((batch, 9), torch.nan, dtype=torch.float64, device=values.device)
+    p_t, member, places = _masses(symbols, mass[:, None])
+
+    def written(column: int, masses: Tensor, owner: Tensor, known: Tensor, terms: Tensor) -> None:
+        """Entropy, variance of the samples' terms and occupied cells into their columns."""
+        results[:, column] = _entropy(masses, owner, total, batch, known, constant)
+        mean = terms @ mass / total
+        results[:, 3 + column] = (terms.square() @ mass / total - mean.square()).clamp(min=0.0)
+        occupied = (masses > 0).sum(1).double()
+        results[:, 6 + column] = occupied.new_zeros(batch).index_add_(0, owner, occupied)
+
+    mass_t = p_t[places, 0]
+    written(0, p_t, member, lookup, torch.log2(total / mass_t))
+    given = rule if labels is None or rule is not None else torch.nn.functional.one_hot(labels).double()
+    if given is not None:
+        columns = mass[:, None] * given
+        p_ty, _, _ = _masses(symbols, columns)
+        ratio = (p_ty * total / (p_t * columns.sum(0))).log2()
+        terms = (torch.where(p_ty > 0, ratio, 0.0)[places] * given).sum(2)
+        written(1, p_ty, member, lookup if rule is None else lookup[:0], terms)
     if inputs is not None:
-        results[:, 2] = _entropy(combine(symbols, inputs), mass[:, None])
+        p_tx, owner, pairs = _masses(combine(symbols, inputs), mass[:, None])
+        mass_x = torch.zeros(int(inputs.max()) + 1, dtype=torch.float64, device=values.device).index_add_(0, inputs, mass)
+        terms = torch.log2(p_tx[pairs, 0] * total / (mass_t * mass_x[inputs]))
+        written(2, p_tx, owner, lookup, torch.where(mass > 0, terms, 0.0))
     return results

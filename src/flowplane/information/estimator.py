@@ -1,0 +1,292 @@
+"""What all estimators share: how they are called, what they are given, how they answer."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from flowplane.core.arrays import as_tensor, batch_dims, require_finite
+from flowplane.core.points import check_seed
+from flowplane.errors import InputError, Text
+from flowplane.information.arguments import checked_inputs, checked_labelling, checked_weights, row_numbers
+from flowplane.information.schema import CONFIDENCE, estimate_dataset, flag_bit
+
+__all__ = ["Continuous", "Estimates", "Estimator", "Known", "Quantity", "Z", "check_noise", "raised"]
+
+#: Standard errors on either side of a value that make an interval at `CONFIDENCE`.
+Z = float(torch.special.ndtri(torch.tensor(0.5 + CONFIDENCE / 2, dtype=torch.float64)))
+
+
+class Quantity(NamedTuple):
+    """One number a batch member and the interval around it, in bits; NaN where there is none."""
+
+    value: Float[Tensor, " batch"]
+    lower: Float[Tensor, " batch"]
+    upper: Float[Tensor, " batch"]
+
+    @classmethod
+    def missing(cls, values: Tensor) -> Quantity:
+        """NaN for each member of `values` (batch, …)."""
+        nan = torch.full((len(values),), torch.nan, dtype=torch.float64, device=values.device)
+        return cls(nan, nan, nan)
+
+    @classmethod
+    def around(cls, value: Tensor, error: Tensor, below: Tensor | float = 0.0, above: Tensor | float = 0.0) -> Quantity:
+        """A value with `Z` standard errors on either side, and a known bias beyond: `below` and `above` are ≥ 0."""
+        return cls(value, value - Z * error - below, value + Z * error + above)
+
+    def within(self, low: float | Tensor, high: float | Tensor) -> Quantity:
+        """The interval cut to what is possible; the value as well."""
+        floor, ceiling = (torch.as_tensor(end, dtype=torch.float64, device=self.value.device) for end in (low, high))
+        return Quantity(*(part.clamp(floor, ceiling) for part in self))
+
+
+class Estimates(NamedTuple):
+    """What an estimator finds for a block of batch members, in bits."""
+
+    i_xt: Quantity
+    i_ty: Quantity
+    h_t: Quantity
+    flags: Int[Tensor, " batch"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the samples besides the activations, checked; the same for the whole batch."""
+
+    samples: int
+    inputs: Float[Tensor, "sample feature"] | None
+    classes: Int[Tensor, " sample"] | None
+    rule: Float[Tensor, "sample class"] | None
+    weights: Float[Tensor, " sample"] | None
+    device: torch.device
+    seed: int = 0
+
+    @property
+    def labelled(self) -> bool:
+        """Whether labels or their rule are known."""
+        return self.classes is not None or self.rule is not None
+
+    @cached_property
+    def mass(self) -> Float[Tensor, " sample"]:
+        """p(x) of each sample."""
+        if self.weights is not None:
+            return self.weights
+        return torch.full((self.samples,), 1.0 / self.samples, dtype=torch.float64, device=self.device)
+
+    @cached_property
+    def symbols(self) -> Int[Tensor, " sample"] | None:
+        """A number from 0 on for each different input."""
+        return None if self.inputs is None else row_numbers(self.inputs)
+
+    @cached_property
+    def labels(self) -> Int[Tensor, " sample"] | None:
+        """Classes numbered from 0: drawn from the rule, by the seed, where there is one."""
+        if self.rule is None:
+            return self.classes
+        uniform = np.random.default_rng(self.seed).random(self.samples)
+        place = (self.rule.cpu().cumsum(1).numpy() < uniform[:, None]).sum(1).clip(max=self.rule.shape[1] - 1)
+        return torch.unique(torch.from_numpy(place), return_inverse=True)[1].to(self.device)
+
+    @cached_property
+    def conditional(self) -> Float[Tensor, "sample class"] | None:
+        """p(y|x): the rule, or hard labels as ones and zeros."""
+        if self.rule is not None or self.classes is None:
+            return self.rule
+        return torch.nn.functional.one_hot(self.classes).double()
+
+    @cached_property
+    def label_entropy(self) -> float:
+        """H(Y) in bits; NaN without labels."""
+        if self.conditional is None:
+            return math.nan
+        return float(torch.special.entr(self.mass @ self.conditional).sum() / math.log(2.0))
+
+    def with_noise(self, values: Tensor, variance: float | None) -> Float[Tensor, "batch sample unit"]:
+        """The values in float64, plus N(0, variance·I) by the seed, the same draw for every batch member."""
+        values = values.double()
+        if variance is None:
+            return values
+        draw = np.random.default_rng([self.seed, 1]).normal(scale=math.sqrt(variance), size=tuple(values.shape[1:]))
+        return values + torch.from_numpy(draw).to(values.device)
+
+
+def raised(known: Known, values: Tensor, **where: Tensor | bool) -> Int[Tensor, " batch"]:
+    """Flags of each batch member: the named ones where they hold, `no_labels` where labels are missing."""
+    flags = torch.zeros(len(values), dtype=torch.int64, device=values.device)
+    for name, holds in {"no_labels": not known.labelled, **where}.items():
+        flags += torch.as_tensor(holds, device=values.device).expand(len(values)) * flag_bit(name)
+    return flags
+
+
+def check_noise(noise: Any) -> float | None:
+    """A variance above 0, or None. Raises InputError otherwise."""
+    if noise is None:
+        return None
+    number = isinstance(noise, int | float | np.number) and not isinstance(noise, bool)
+    if not number or not 0 < noise < math.inf:
+        raise InputError("noise", noise, "the variance of Gaussian noise, above 0, or None")
+    return float(noise)
+
+
+class Estimator(ABC):
+    """Called with activations and what is known of the samples; answers in the schema of `estimate_dataset`."""
+
+    #: Values (samples × units × members) that are worked on together.
+    block_values: ClassVar[int] = 1 << 22
+    #: Whether p(x) may be other than uniform, and p(y|x) soft. Where not, all is NaN, and labels are drawn from the rule.
+    takes_weights: ClassVar[bool] = True
+    takes_rule: ClassVar[bool] = True
+
+    def __call__(
+        self,
+        activations: Any,
+        labels: Any = None,
+        *,
+        inputs: Any = None,
+        conditional: Any = None,
+        probability: Any = None,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """The estimate for each member of the leading dimensions.
+
+        Arguments:
+            activations: (*batch, sample, unit), a NumPy array, tensor or DataArray.
+            labels: (sample,) class numbers, for I(T;Y) with hard labels.
+            inputs: (sample, feature), for I(X;T); equal rows are the same x. Without them Binned and Pairwise, whose channel
+                makes that exact, take every sample as its own x; the others give NaN and the flag `no_inputs`.
+            conditional: (sample, class), p(y|x); where given, I(T;Y) follows this rule and not the labels. Estimators that
+                need labels draw them from it.
+            probability: (sample,), p(x); uniform if None. Estimators of samples without weights give NaN and the flag
+                `weighted` unless it is uniform.
+            seed: of everything random.
+
+        Returns:
+            Dataset over the leading dimensions: `i_xt`, `i_ty`, `h_t` in bits, each with `_lower` and `_upper` at
+            `attrs["confidence"]` (NaN where there is no interval), and `flags`.
+
+        Raises:
+            InputError: NaN or infinite activations, no samples, lengths that differ, one class only, no distribution.
+        """
+        values = _checked_activations(activations)
+        batch, (n, units) = values.shape[:-2], values.shape[-2:]
+        classes, rule = checked_labelling(labels, conditional, n, values.device)
+        weights = checked_weights(probability, n, values.device)
+        known = Known(
+            n,
+            None if inputs is None else checked_inputs(inputs, n, values.device),
+            classes,
+            rule,
+            weights,
+            values.device,
+            check_seed(seed),
+        )
+        activation = activations.attrs.get("activation") if isinstance(activations, xr.DataArray) else None
+        settled = self._settled(activation, values)
+        flat = values.reshape(-1, n, units)
+        step = max(1, self.block_values // (n * units))
+        refused = weights is not None and not self.takes_weights and bool((weights != weights[0]).any())
+        estimate = _refused if refused else settled._estimate
+        parts = [estimate(flat[first : first + step], known) for first in range(0, len(flat), step)]
+        return settled._dataset(activations, batch, known, parts, self._parameters())
+
+    def _dataset(
+        self, activations: Any, batch: torch.Size, known: Known, parts: list[Estimates], parameters: dict[str, Any]
+    ) -> xr.Dataset:
+        dims, coords = batch_dims(activations, len(batch))
+        found: dict[str, np.ndarray] = {}
+        intervals: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        for name in ("i_xt", "i_ty", "h_t"):
+            ends = [torch.cat(column).cpu().double().numpy().reshape(batch)
+                    for column in zip(*(getattr(part, name) for part in parts), strict=True)]  # fmt: skip
+            found[name], intervals[name] = ends[0], (ends[1], ends[2])
+        about = self._about(known)
+        flags = torch.cat([part.flags for part in parts]).cpu().numpy().reshape(batch)
+        return estimate_dataset(
+            dims,
+            coords | about.pop("coords", {}),
+            found,
+            flags,
+            **{"kind": "estimate", "labels": self._labelling(known), **about},
+            estimator=type(self).__name__,
+            parameters=parameters,
+            intervals=intervals,
+        )
+
+    def _labelling(self, known: Known) -> str:
+        if not known.labelled:
+            return "none"
+        if known.rule is None:
+            return "hard labels"
+        return "soft rule p(y|x)" if self.takes_rule else "labels drawn from the soft rule p(y|x)"
+
+    def _parameters(self) -> dict[str, Any]:
+        """The arguments of the constructor, JSON-able; `deterministic` speaks of the samples and is left out."""
+        names = [field.name for field in fields(self) if field.name != "deterministic"]  # type: ignore[arg-type]
+        return {name: _plain(getattr(self, name)) for name in names}
+
+    def _settled(self, activation: str | None, values: Tensor) -> Estimator:
+        """The estimator with whatever depends on the layer settled from a bare array."""
+        return self
+
+    @abstractmethod
+    def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
+        """The estimate for a block of batch members."""
+
+    @abstractmethod
+    def _about(self, known: Known) -> dict[str, Any]:
+        """`channel`, and what else belongs in attrs; scalar coordinates under `coords`."""
+
+
+class Continuous(Estimator):
+    """An estimator of continuous distributions: I(X;T) needs the inputs, and is infinite where T is a function of x.
+
+    `noise` is the variance of Gaussian noise added to every unit, a channel of its own; `deterministic` says that T is known
+    to be a function of x, as it is in a recording of `fp.train`: then I(X;T) is NaN with a flag unless there is noise.
+    """
+
+    noise: float | None
+    deterministic: bool
+
+    def _blocked(self, known: Known) -> dict[str, bool]:
+        """Why I(X;T) cannot be given at all."""
+        infinite = self.deterministic and self.noise is None
+        return {"deterministic": infinite, "no_inputs": not self.deterministic and known.inputs is None}
+
+    def _channel(self) -> str:
+        return "none" if self.noise is None else f"Gaussian noise of variance {self.noise:.6g} added to each unit"
+
+    def _x(self, known: Known) -> str:
+        if self.deterministic:
+            return "T is a function of x"
+        return "not given" if known.inputs is None else "inputs as given"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Estimator):
+        return {"estimator": type(value).__name__, **value._parameters()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _refused(values: Tensor, known: Known) -> Estimates:
+    missing = Quantity.missing(values)
+    return Estimates(missing, missing, missing, raised(known, values, weighted=True))
+
+
+def _checked_activations(activations: Any) -> Tensor:
+    values = as_tensor("activations", activations)
+    if values.ndim < 2 or 0 in values.shape:
+        raise InputError("activations", Text(f"shape {tuple(values.shape)}"), "shape (…, samples, units), none of them 0")
+    if values.dtype not in (torch.float32, torch.float64):
+        values = values.double()
+    require_finite("activations", values)
+    return values
