@@ -14,14 +14,23 @@ from flowplane.version import __version__
 _PUBLIC = {
     "Binned": "flowplane.information.binned:Binned",
     "Empirical": "flowplane.transport.densities:Empirical",
+    "GaussianMI": "flowplane.information.gaussian:GaussianMI",
     "GaussianMixture": "flowplane.transport.densities:GaussianMixture",
+    "KSG": "flowplane.information.ksg:KSG",
+    "MatrixRenyi": "flowplane.information.renyi:MatrixRenyi",
     "Normal": "flowplane.transport.densities:Normal",
+    "Pairwise": "flowplane.information.pairwise:Pairwise",
     "Recording": "flowplane.recording:Recording",
+    "SlicedMI": "flowplane.information.sliced:SlicedMI",
+    "Variational": "flowplane.information.variational:Variational",
+    "compare_estimators": "flowplane.analysis.compare:compare_estimators",
     "denoising_flow": "flowplane.transport:denoising_flow",
     "densities": "flowplane.transport.densities",
     "errors": "flowplane.errors",
     "experiments": "flowplane.experiments",
+    "explain": "flowplane.information.words:explain",
     "gradient_flow": "flowplane.transport:gradient_flow",
+    "information": "flowplane.information",
     "information_plane": "flowplane.analysis.plane:information_plane",
     "open": "flowplane.recording:open_recording",
     "plot": "flowplane.plot",
@@ -34,10 +43,18 @@ _PUBLIC = {
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
 
 if TYPE_CHECKING:
-    from flowplane import errors, experiments, plot, tasks, transport
+    from flowplane import errors, experiments, information, plot, tasks, transport
+    from flowplane.analysis.compare import compare_estimators
     from flowplane.analysis.plane import information_plane
     from flowplane.ensemble import train
     from flowplane.information.binned import Binned
+    from flowplane.information.gaussian import GaussianMI
+    from flowplane.information.ksg import KSG
+    from flowplane.information.pairwise import Pairwise
+    from flowplane.information.renyi import MatrixRenyi
+    from flowplane.information.sliced import SlicedMI
+    from flowplane.information.variational import Variational
+    from flowplane.information.words import explain
     from flowplane.recording import Recording
     from flowplane.recording import open_recording as open
     from flowplane.transport import denoising_flow, densities, gradient_flow, wasserstein

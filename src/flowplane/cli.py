@@ -38,8 +38,11 @@ class Device(StrEnum):
 
 
 ESTIMATOR_HELP = (
-    "NAME or NAME:argument=value,…: binned (bins=30, or edges -1..0..1; range=activation, data, quantiles or -1..1), "
-    "or binned-published."
+    "NAME or NAME:argument=value,…: binned (bins=30, or edges -1..0..1; range=activation, data, quantiles or -1..1; "
+    "correction=miller-madow, jackknife, grassberger), binned-published, pairwise (variance=0.1, bound=upper or lower, "
+    "relative=true), ksg (k=4), gaussian (shrinkage=0.1 or oas), renyi (alpha=2, bandwidth=0.5), sliced (base=ksg, "
+    "slices=64, reduce=mean or max), variational (kind=infonce, smile or classifier). noise=0.01 adds a channel to ksg, "
+    "gaussian, sliced and variational."
 )
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import flowplane as fp
 from flowplane.information import counting, symbols
-from flowplane.information.entropies import CORRECTIONS, entropy_table
+from flowplane.information.entropies import CORRECTIONS, entropy_tables
 
 
 def arguments(seed, units, edges):
@@ -30,20 +30,22 @@ def arguments(seed, units, edges):
 def test_counting_and_sorting_agree(seed, units, edges, correction):
     given_arrays = arguments(seed, units, edges)
     tensors = [None if part is None else torch.tensor(part) for part in given_arrays]
-    table, constant = entropy_table(90, correction)
-    counted = counting.cell_statistics(*given_arrays, table, constant)
-    sorted_ones = symbols.cell_statistics(*tensors, torch.tensor(table), constant)
-    np.testing.assert_allclose(sorted_ones.numpy(), counted, atol=1e-10)
-    assert np.isnan(counted[:, 2]).all() == (given_arrays[-1] is None)
+    tables, constants = entropy_tables(90, correction)
+    counted = counting.cell_statistics(*given_arrays, tables, constants)
+    sorted_ones = symbols.cell_statistics(*tensors, torch.tensor(tables), torch.tensor(constants))
+    for one, other in zip(sorted_ones, counted, strict=True):
+        np.testing.assert_allclose(one.numpy(), other, atol=1e-10)
+    assert np.isnan(counted[0][:, 2]).all() == (given_arrays[-1] is None)
 
 
 def test_a_member_does_not_depend_on_its_batch():
     given_arrays = arguments(5, 4, 9)
-    table, constant = entropy_table(90, None)
-    whole = counting.cell_statistics(*given_arrays, table, constant)
+    tables, constants = entropy_tables(90, None)
+    whole = counting.cell_statistics(*given_arrays, tables, constants)
     for k in range(3):
-        alone = counting.cell_statistics(given_arrays[0][k : k + 1], *given_arrays[1:], table, constant)
-        assert np.array_equal(alone[0], whole[k], equal_nan=True)
+        alone = counting.cell_statistics(given_arrays[0][k : k + 1], *given_arrays[1:], tables, constants)
+        for one, all_of_them in zip(alone, whole, strict=True):
+            assert np.array_equal(one[0], all_of_them[k], equal_nan=True)
 
 
 def test_equal_rows_get_equal_numbers():

@@ -7,18 +7,22 @@ import xarray as xr
 from flowplane.core.measure import Measure
 from flowplane.errors import InputError, Text
 from flowplane.information.binned import Binned
+from flowplane.information.estimator import Continuous
 from flowplane.recording import Recording
 
 __all__ = ["information_plane"]
 
 
-def information_plane(rec: Recording, estimator: Measure | None = None, *, samples: str = "all") -> xr.Dataset:
+def information_plane(
+    rec: Recording, estimator: Measure | None = None, *, samples: str = "all", noise: float | None = None
+) -> xr.Dataset:
     """Where each layer stands in the plane (I(X;T), I(T;Y)), replica by replica, epoch by epoch (B3).
 
     Arguments:
         rec: from `fp.train` or `fp.open`, or a part of it from `rec.sel`.
         estimator: `fp.Binned(30)` if None.
         samples: "all", or each replica's own "train" or "test" part.
+        noise: variance of Gaussian noise added to each unit, the channel of an estimator that has none of its own.
 
     Returns:
         Dataset (replica, epoch, layer): `i_xt`, `i_ty`, `h_t` in bits, each with `_lower` and `_upper`, and `flags`. Its
@@ -39,7 +43,13 @@ def information_plane(rec: Recording, estimator: Measure | None = None, *, sampl
     """
     if not isinstance(rec, Recording):
         raise InputError("rec", Text(type(rec).__name__), "a Recording, from fp.train or fp.open")
-    plane = rec.measure(Binned(30) if estimator is None else estimator, samples)
+    measure = Binned(30) if estimator is None else estimator
+    if noise is not None:
+        if not isinstance(measure, Continuous):
+            found = Text(f"a variance for {type(measure).__name__}")
+            raise InputError("noise", found, "None: this estimator has a channel of its own")
+        measure = measure.with_channel(noise)
+    plane = rec.measure(measure, samples)
     task = rec.task
     plane.attrs |= {
         "task": task.name,

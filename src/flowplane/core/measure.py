@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import xarray as xr
 from torch import Tensor
 
-__all__ = ["Calibrated", "Measure"]
+__all__ = ["Calibrated", "Measure", "NeedsFunction", "TakesDeterminism"]
 
 
 class Measure(Protocol):
@@ -36,3 +36,27 @@ class Calibrated(Protocol):
         `blocks()` yields the layer's values (batch, sample, unit) block by block; it is called only where needed.
         """
         ...
+
+
+@runtime_checkable
+class TakesDeterminism(Protocol):
+    """A measure that is a dataclass with a field `deterministic`: whether T is known to be a function of x.
+
+    A recording knows; `Recording.measure` replaces the field by `Recording.deterministic`. I(X;T) is then infinite under an
+    estimator of continuous distributions, unless that adds noise. A field of the same name in a measure inside the measure
+    is the outer measure's own business.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    deterministic: bool
+
+
+@runtime_checkable
+class NeedsFunction(Protocol):
+    """A measure that may take T for a function of x, so that distinct inputs leave H(T|X) = 0.
+
+    Where `needs_function` is True, `Recording.measure` refuses recordings of networks that have noise of their own: one
+    draw an input would count the noise as information about x.
+    """
+
+    needs_function: ClassVar[bool]

@@ -27,6 +27,16 @@ class Network:
     Layers are numbered from 1, the softmax is the last. The parameters of layer l stand in one packed vector from
     `starts[l - 1]` on: the weights (output, input) row by row, then the biases.
 
+    With `noise` every hidden layer has a noise of its own, T_l = σ(W T_{l−1} + b) + Z_l with Z_l ~ N(0, noise·I), so that
+    I(X;T_l) is finite and well defined (Goldfeld et al., ICML 2019, arXiv 1810.05728). The softmax has none; it is a
+    function of the noisy T_{L−1}.
+
+    Arguments:
+        sizes: of the inputs, of each hidden layer, and the number of classes.
+        activation: of the hidden layers.
+        noise: variance of Z_l, in the square of the layers' units; 0 for none.
+        noise_seed: names the draw of Z that `forward` adds.
+
     Example:
         >>> network = Network((12, 10, 7, 5, 4, 3, 2), "tanh")
         >>> network.parameters, network.layers[-1], network.activation_of("layer6")
@@ -35,6 +45,8 @@ class Network:
 
     sizes: tuple[int, ...]
     activation: str
+    noise: float = 0.0
+    noise_seed: int = 0
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
@@ -90,6 +102,29 @@ class Network:
             views.append((matrix, weights[..., middle : middle + outputs]))
         return views
 
+    def noise_draw(self, samples: int) -> list[Float[Tensor, "unit sample"]]:
+        """The Z_l that `forward` adds, one for each hidden layer; empty for a network without noise.
+
+        Every layer has a stream of its own and every sample a Z of its own, also where inputs are equal. The draw of a
+        sample depends on its place, not on how many follow. All members of a batch, so all replicas and epochs of a
+        recording, share the draw: common random numbers, by which differences between them are not blurred.
+
+        Example:
+            >>> noisy = Network((12, 10, 7, 2), "tanh", noise=0.01)
+            >>> [tuple(z.shape) for z in noisy.noise_draw(5)]
+            [(10, 5), (7, 5)]
+            >>> bool((noisy.noise_draw(5)[0] == noisy.noise_draw(9)[0][:, :5]).all())
+            True
+        """
+        if not self.noise:
+            return []
+        scale = np.float32(np.sqrt(self.noise))
+        draws = []
+        for layer, width in enumerate(self.widths[:-1]):
+            stream = streams.generator(self.noise_seed, 0, streams.DRAWS, layer)
+            draws.append(torch.from_numpy(scale * stream.standard_normal((samples, width), np.float32)).T)
+        return draws
+
     def forward(
         self, weights: Float[Tensor, "batch parameter"], inputs: Float[Tensor, "sample feature"], layers: int | None = None
     ) -> list[Float[Tensor, "batch sample unit"]]:
@@ -97,15 +132,19 @@ class Network:
 
         A batch member's values do not depend, to the last bit, on the other members of the batch: whole vectors of
         samples go through the elementwise functions, whose remainders another code path may round differently.
+        A network with noise answers with the draw of `noise_draw`, the same for every member.
         """
         samples = len(inputs)
         padded = torch.nn.functional.pad(inputs.T, (0, -samples % VECTOR))
         values = padded.expand(weights.shape[0], -1, -1)
+        noise = self.noise_draw(samples)
         outputs = []
         wanted = len(self.layers) if layers is None else layers
         for depth, (matrix, bias) in enumerate(self.unpack(weights)[:wanted], start=1):
             values = torch.baddbmm(bias.unsqueeze(-1), matrix, values)
             values = torch.softmax(values, 1) if depth == len(self.layers) else activate(self.activation, values)
+            if depth <= len(noise):
+                values[:, :, :samples] += noise[depth - 1].to(values.device)
             outputs.append(values[:, :, :samples].transpose(1, 2))
         return outputs
 

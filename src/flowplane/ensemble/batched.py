@@ -6,12 +6,13 @@ Compiled by torch.compile on a CPU where that pays, replayed as a CUDA graph of 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from flowplane.core import streams
 from flowplane.core.network import Network, activate
 from flowplane.ensemble.configuration import Configuration, Problem
 from flowplane.ensemble.engines import Progress, gradient_statistics
@@ -39,7 +40,13 @@ def compiling_pays(network: Network, problem: Problem, configuration: Configurat
 
 
 class BatchedEngine:
-    """See `Engine`. `mode` is "eager", "compiled" or "graph" (CUDA only)."""
+    """See `Engine`. `mode` is "eager", "compiled" or "graph" (CUDA only); networks with noise are trained "eager" only.
+
+    The noise of a training step comes from each replica's own stream at the place of the epoch, drawn on the CPU: it is
+    the same whatever the number of replicas, the device, or the epoch that a resumed run begins with. Metrics are those
+    of the noisy network, with the one draw of `Network.noise_draw` over the task's samples, which is that of
+    `Recording.activations`.
+    """
 
     def __init__(self, network: Network, problem: Problem, configuration: Configuration, state: np.ndarray,
                  device: torch.device, mode: str) -> None:  # fmt: skip
@@ -62,9 +69,8 @@ class BatchedEngine:
         self._step = torch.zeros((), device=device, dtype=torch.float64)
         self._total = torch.zeros_like(self._weights, dtype=torch.float64)
         self._square = torch.zeros_like(self._total)
-        self._one_step: Callable[[Tensor], Tensor] = (
-            torch.compile(self._take_step) if mode == "compiled" else self._take_step
-        )
+        self._evaluation_noise = [draw.to(device) for draw in network.noise_draw(len(problem.inputs))]
+        self._one_step: Callable[..., Tensor] = torch.compile(self._take_step) if mode == "compiled" else self._take_step
         self._graph: torch.cuda.CUDAGraph | None = None
         self._results = torch.zeros((len(state), 4), device=device)
 
@@ -82,12 +88,13 @@ class BatchedEngine:
                 orders = self._problem.train.copy()
                 self._shuffle(orders, self._problem.keys, epoch + e + 1)
                 self._order.copy_(torch.from_numpy(orders))
+                noise = self._noise_streams(epoch + e + 1)
                 if e == count - 1:
-                    self._one_epoch(observe=True)
+                    self._one_epoch(noise, observe=True)
                 elif self._mode == "graph":
                     self._replay()
                 else:
-                    self._one_epoch(observe=False)
+                    self._one_epoch(noise, observe=False)
                 held[e] = self._evaluated() if self._mode != "graph" or e == count - 1 else self._results
                 progress(replicas)
         metrics[:] = held.permute(1, 0, 2).cpu().double().numpy()
@@ -99,12 +106,13 @@ class BatchedEngine:
 
     # -- one epoch ----------------------------------------------------------------------------------------------------
 
-    def _one_epoch(self, *, observe: bool) -> None:
+    def _one_epoch(self, noise: Sequence[np.random.Generator] = (), *, observe: bool) -> None:
         if observe:
             self._total.zero_()
             self._square.zero_()
         for batch in self._batches:
-            gradient = self._one_step(self._order[:, batch])
+            samples = self._order[:, batch]
+            gradient = self._one_step(samples, self._fresh(noise, samples.shape[1])) if noise else self._one_step(samples)
             if observe:
                 wide = gradient.double()
                 self._total += wide
@@ -130,23 +138,35 @@ class BatchedEngine:
             self._step.copy_(step)
         self._graph.replay()
 
+    def _noise_streams(self, epoch: int) -> list[np.random.Generator]:
+        """One stream a replica for the noise of an epoch; none for networks without noise."""
+        return [streams.counter_generator(key, epoch) for key in self._problem.noise_keys] if self._network.noise else []
+
+    def _fresh(self, noise: Sequence[np.random.Generator], samples: int) -> list[Tensor]:
+        """The next Z_l (replica, unit, sample) of each hidden layer."""
+        widths = self._network.widths[:-1]
+        draws = np.stack([stream.standard_normal((sum(widths), samples), np.float32) for stream in noise])
+        draws *= np.float32(np.sqrt(self._network.noise))
+        return list(torch.from_numpy(draws).to(self._device).split(widths, dim=1))
+
     def _gathered(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs (replica, feature, sample) and labels (replica, sample) of each replica's own samples."""
         return self._inputs[:, samples].transpose(0, 1), self._labels.gather(1, samples)
 
-    def _outputs(self, inputs: Tensor) -> list[Tensor]:
-        """The inputs, each hidden layer's values, and the logits."""
-        values = [inputs]
+    def _outputs(self, inputs: Tensor, noise: Sequence[Tensor] = ()) -> tuple[list[Tensor], list[Tensor]]:
+        """The inputs, each hidden layer's values, and the logits; and the same before each layer's own noise."""
+        values, clean = [inputs], [inputs]
         layers = self._network.unpack(self._weights)
         for depth, (matrix, bias) in enumerate(layers, start=1):
             z = torch.baddbmm(bias.unsqueeze(-1), matrix, values[-1])
-            values.append(z if depth == len(layers) else activate(self._network.activation, z))
-        return values
+            clean.append(z if depth == len(layers) else activate(self._network.activation, z))
+            values.append(clean[-1] + noise[depth - 1] if depth <= len(noise) else clean[-1])
+        return values, clean
 
-    def _take_step(self, samples: Tensor) -> Tensor:
+    def _take_step(self, samples: Tensor, noise: Sequence[Tensor] = ()) -> Tensor:
         """Forward, backward and one step of the optimiser on one batch a replica; the gradient (replica, parameter)."""
         inputs, labels = self._gathered(samples)
-        values = self._outputs(inputs)
+        values, clean = self._outputs(inputs, noise)
         delta = torch.softmax(values[-1], 1)
         hot = torch.zeros_like(delta).scatter_(1, labels.unsqueeze(1), 1.0)
         delta = (delta - hot) / samples.shape[1]
@@ -156,7 +176,7 @@ class BatchedEngine:
             below = values[depth]
             parts = [torch.bmm(delta, below.transpose(1, 2)).flatten(1), delta.sum(2), *parts]
             if depth > 0:
-                delta = torch.bmm(layers[depth][0].transpose(1, 2), delta) * self._slope(below)
+                delta = torch.bmm(layers[depth][0].transpose(1, 2), delta) * self._slope(clean[depth])
         gradient = torch.cat(parts, 1)
         self._step += 1
         chosen = self._configuration
@@ -172,7 +192,7 @@ class BatchedEngine:
         return gradient
 
     def _slope(self, values: Tensor) -> Tensor:
-        """σ' in terms of σ."""
+        """σ' in terms of σ, without noise."""
         kind = self._network.activation
         if kind == "tanh":
             return 1 - values * values
@@ -192,7 +212,8 @@ class BatchedEngine:
                 columns += [torch.full_like(columns[0], torch.nan)] * 2
                 continue
             inputs, labels = self._gathered(samples)
-            logits = self._outputs(inputs)[-1]
+            noise = [draw[:, samples].transpose(0, 1) for draw in self._evaluation_noise]
+            logits = self._outputs(inputs, noise)[0][-1]
             own = logits.gather(1, labels.unsqueeze(1)).squeeze(1)
             columns.append((torch.logsumexp(logits, 1) - own).mean(1))
             columns.append((own == logits.amax(1)).float().mean(1))

@@ -17,6 +17,8 @@ __all__ = ["KEPT", "Configuration", "Problem"]
 
 KEPT = ("weights", "gradients")
 LEARNING_RATES = {"adam": 4e-4, "sgd": 0.05}
+#: A lesser variance is lost in the rounding of float32 beside outputs of about 1.
+LEAST_NOISE = 1e-12
 #: A resumed run may change these: more epochs, and with them another schedule.
 FREE = ("epochs", "snapshots")
 
@@ -39,6 +41,7 @@ class Configuration:
     snapshots: int
     keep: tuple[str, ...]
     seed: int
+    noise: float = 0.0
 
     @classmethod
     def checked(cls, task: Task, **given: Any) -> Configuration:
@@ -61,6 +64,12 @@ class Configuration:
         given["momentum"] = _real("momentum", given["momentum"], "a number in [0, 1)", lambda v: 0 <= v < 1)
         if given["momentum"] and given["optimizer"] == "adam":
             raise InputError("momentum", given["momentum"], "0 for adam, which has momenta of its own")
+        expected = f"the variance of Gaussian noise on the hidden layers: 0, or at least {LEAST_NOISE:g}"
+        given["noise"] = _real("noise", given.get("noise", 0.0), expected, lambda v: v == 0 or v >= LEAST_NOISE)
+        if given["noise"] and not given["hidden"]:
+            raise InputError(
+                "noise", given["noise"], "0 for a network without hidden layers, which are what noise is added to"
+            )
         fraction = _real("train_fraction", given["train_fraction"], "a number in (0, 1]", lambda v: 0 < v <= 1)
         if math.floor(fraction * len(task)) < 1:
             raise InputError("train_fraction", fraction, f"at least 1/{len(task)}, so that one sample is trained on")
@@ -80,7 +89,7 @@ class Configuration:
 
     def network(self, task: Task) -> Network:
         """The network for a task."""
-        return Network((task.inputs.shape[1], *self.hidden, task.classes), self.activation)
+        return Network((task.inputs.shape[1], *self.hidden, task.classes), self.activation, self.noise)
 
     def stored(self) -> dict[str, Any]:
         """As JSON takes it."""
@@ -101,10 +110,11 @@ class Problem:
     train: np.ndarray  # (replica, training sample) int64, in increasing order
     test: np.ndarray  # (replica, test sample) int64
     keys: np.ndarray  # (replica,) uint64, the batch orders
+    noise_keys: np.ndarray  # (replica,) uint64, the noise of training
 
     @classmethod
     def draw(cls, task: Task, configuration: Configuration) -> Problem:
-        """Split, labels and batch-order keys of every replica."""
+        """Split, labels and the keys of batch order and noise of every replica."""
         replicas, seed = range(configuration.replicas), configuration.seed
         n = len(task)
         count = math.floor(configuration.train_fraction * n)
@@ -121,6 +131,7 @@ class Problem:
             train=np.sort(orders[:, :count], axis=1),
             test=np.sort(orders[:, count:], axis=1),
             keys=np.array([streams.stream_key(seed, k, streams.ORDER) for k in replicas]),
+            noise_keys=np.array([streams.stream_key(seed, k, streams.NOISE) for k in replicas]),
         )
 
     def split(self) -> np.ndarray:

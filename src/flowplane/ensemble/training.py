@@ -40,6 +40,7 @@ def train(
     batch_size: int = 512,
     drop_last: bool = True,
     labels: str = "hard",
+    noise: float = 0.0,
     snapshots: int = 100,
     keep: Sequence[str] = ("weights", "gradients"),
     device: str = "auto",
@@ -63,12 +64,16 @@ def train(
         batch_size: samples a step, at most the training part.
         drop_last: leave out the last batch of an epoch where it would be smaller.
         labels: "hard", or "sampled" from the task's conditional, once for each replica.
+        noise: variance of the Gaussian noise that each hidden layer adds to its output, fresh at every step:
+            T_l = σ(W T_{l−1} + b) + Z_l, the network where I(X;T) is finite and well defined (Goldfeld et al., ICML 2019,
+            arXiv 1810.05728). Metrics are then those of the noisy network, with one draw for all epochs and replicas.
         snapshots: how many, spread evenly over log(epoch), epoch 0 and the last included.
         keep: what a snapshot holds: "weights" (activations are recomputed from them), "gradients" (statistics of the
             mini-batch gradients, B5). Metrics are kept at every epoch in any case.
         device: "cpu", "cuda" (or "cuda:1"), or "auto": the GPU where there is one.
         compile: "auto": the fused loop for networks no wider than 128 on a CPU, otherwise PyTorch, compiled where that
-            pays, replayed as a CUDA graph on a GPU. True: PyTorch under torch.compile. False: PyTorch, eager.
+            pays, replayed as a CUDA graph on a GPU. True: PyTorch under torch.compile. False: PyTorch, eager. Networks
+            with noise are trained eagerly, and True is refused.
         seed: of everything random. The same seed gives the same recording on the same machine, device, threads and
             compile mode.
         mode: "create" a new recording, "resume" one from its last snapshot (also to more epochs), or "overwrite".
@@ -91,7 +96,7 @@ def train(
     configuration = Configuration.checked(
         task, hidden=hidden, activation=activation, replicas=replicas, epochs=epochs, train_fraction=train_fraction,
         optimizer=optimizer, learning_rate=learning_rate, momentum=momentum, batch_size=batch_size, drop_last=drop_last,
-        labels=labels, snapshots=snapshots, keep=keep, seed=seed,
+        labels=labels, snapshots=snapshots, keep=keep, seed=seed, noise=noise,
     )  # fmt: skip
     chosen = _device(device)
     if compile != "auto" and not isinstance(compile, bool):
@@ -250,6 +255,12 @@ def _engine_name(network: Network, problem: Problem, configuration: Configuratio
     """ "fused", "eager", "compiled" or "graph": from the arguments alone, so that a resumed run chooses alike."""
     from flowplane.ensemble.batched import compiler_found, compiling_pays
 
+    if network.noise:
+        if compile is True:
+            raise InputError(
+                "compile", compile, "'auto' or False for a network with noise of its own, which is trained eagerly"
+            )
+        return "eager"
     if compile is True:
         if device.type == "cpu" and not compiler_found():
             raise MissingRequirement("compile=True needs a C++ compiler for a CPU, and none was found; 'auto' does without")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from flowplane.core.arrays import require_finite
 from flowplane.errors import InputError, unknown
 from flowplane.information import counting, symbols
-from flowplane.information.entropies import CORRECTIONS, entropy_table
+from flowplane.information.entropies import CORRECTIONS, entropy_tables
 from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, raised
 
 __all__ = ["Binned"]
@@ -25,8 +25,11 @@ BOUNDED = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0)}
 MOST_BINS = 10_000_000
 #: `saturated` where I(X;T) exceeds this share of H(X).
 SATURATION = 0.99
-#: `too_few_samples` where (t, y) occupies this many cells more than independent t and y would, for each sample.
-CROWDED = 0.2
+#: `too_few_samples` where more than this share of the samples is alone in its cell, the probability of cells not seen yet.
+#: Up to it intervals cover the population's value (docs/estimators.md).
+ALONE = 0.05
+#: How much larger than the jackknife's estimate the plug-in's bias is, at most, up to that share.
+BIAS = 1.5
 #: Values that settle the quantiles of a layer; more are thinned evenly.
 QUANTILE_VALUES = 1 << 22
 
@@ -45,13 +48,13 @@ class Binned(Estimator):
             the greatest value; "data": the least to the greatest value; "quantiles": bins that hold equally many values;
             (low, high): as given. Least, greatest and quantiles are a layer's over the whole recording, on a bare array
             the array's. Ignored when edges are given.
-
         correction: of the plug-in's bias: "miller-madow", "jackknife" or "grassberger"; None for none. With weights or
             a soft rule nothing is counted: what would need it is NaN with the flag `weighted`.
 
     Values outside go into the end bins and raise the flag `clipped`. Intervals are those of samples drawn from a larger
-    population, by the delta method, widened by Miller's bias of the plug-in; where the samples are all there is, as in the
-    reference task, the value is exact.
+    population, by the delta method, widened by the plug-in's bias as the jackknife has it; where the samples are all there
+    is, as in the reference task, the plug-in is exact. `saturated`: nearly every sample falls alone. `too_few_samples`: so
+    many do that the bias is out of reach.
 
     Raises:
         InputError: fewer than one bin, edges or a range that do not increase, an unknown range or correction.
@@ -63,6 +66,8 @@ class Binned(Estimator):
         >>> float(plane.i_xt), float(plane.i_ty), plane.i_xt.units
         (1.0, 1.0, 'bits')
     """
+
+    needs_function: ClassVar[bool] = True
 
     bins: int | tuple[float, ...] = 30
     range: str | tuple[float, float] = "activation"
@@ -160,87 +165,77 @@ def _estimate(
     symbols_x = known.symbols
     # distinct inputs leave nothing to average over: H(T|X) = 0 exactly
     distinct = symbols_x is None or int(symbols_x.max()) + 1 == n
-    table, constant = entropy_table(n, correction)
-    counted = correction is None or known.weights is None
-    statistics = _cell_statistics(
-        turned, _open(edges, values.dtype), known, None if distinct else symbols_x, table, constant
-    )
-    h_t, h_ty, h_tx, var_t, var_ty, var_tx, cells_t, cells_ty, cells_tx = statistics.unbind(1)
+    entropies, rest = _cell_statistics(turned, _open(edges, values.dtype), known, distinct, correction)
+    h_t, h_ty, h_tx = entropies.unbind(1)
+    var_t, var_ty, var_tx, alone = rest.unbind(1)
     mass_x = known.mass if symbols_x is None else _summed(known.mass, symbols_x)
-    bias = -(cells_t - 1.0)
-    entropy = _quantity(h_t, var_t, bias, known, correction)
-    i_xt = entropy
-    if not distinct:
-        h_x = _entropy(mass_x, n, correction, known)
-        i_xt = _quantity(h_t + h_x - h_tx, var_tx, cells_tx - cells_t - len(mass_x) + 1.0, known, correction)
+    entropy = _quantity(h_t, var_t, known)
+    i_xt = entropy if distinct else _quantity(h_t + _entropies(mass_x, correction, known) - h_tx, var_tx, known)
     i_ty = Quantity.missing(values)
-    many = torch.zeros_like(h_t, dtype=torch.bool)
     if known.conditional is not None:
-        prior = known.mass @ known.conditional
-        hard = known.rule is None
-        h_y = _entropy(prior, n, correction, known, whole=hard)
-        excess = cells_ty - cells_t - len(prior) + 1.0 if hard else torch.zeros_like(h_t)
-        i_ty = _quantity(h_t + h_y - h_ty, var_ty, excess, known, correction)
-        many = excess > CROWDED * n
-        counted = counted and (hard or correction is None)
+        prior = _entropies(known.mass @ known.conditional, correction, known, soft=known.rule is not None)
+        i_ty = _quantity((h_t[:, 1:2] if known.rule is not None else h_t) + prior - h_ty, var_ty, known)
     ceiling = float(torch.special.entr(mass_x).sum() / np.log(2.0))
     flags = raised(
         known,
         values,
-        saturated=h_t >= SATURATION * ceiling if distinct else i_xt.value >= SATURATION * ceiling,
+        saturated=(h_t[:, 1] if distinct else i_xt.value) >= SATURATION * ceiling,
         clipped=(least < edges[0]).any(1) | (greatest > _last_closed(edges)).any(1),
         constant_units=(least == greatest).any(1),
-        too_few_samples=many,
-        weighted=not counted,
+        too_few_samples=(alone > ALONE * n) if known.weights is None else False,
+        weighted=correction is not None and (known.weights is not None or known.rule is not None),
     )
-    if not counted:
-        missing = Quantity.missing(values)
-        soft_only = known.weights is None
-        return Estimates(i_xt if soft_only else missing, missing, entropy if soft_only else missing, flags)
+    missing = Quantity.missing(values)
+    if correction is not None and known.weights is not None:
+        return Estimates(missing, missing, missing, flags)
+    if correction is not None and known.rule is not None:
+        i_ty = missing
     return Estimates(i_xt.within(0.0, np.inf), i_ty.within(0.0, np.inf), entropy.within(0.0, np.inf), flags)
 
 
-def _quantity(value: Tensor, variance: Tensor, cells: Tensor, known: Known, correction: str | None) -> Quantity:
-    """A value and its interval: the samples' own spread, and beyond it the plug-in's bias of `cells`/2n nats.
+def _quantity(values: Float[Tensor, "batch table"], variance: Tensor, known: Known) -> Quantity:
+    """A value and its interval: the samples' own spread, and beyond it what is left of the bias, judged by the jackknife.
 
     Samples that carry weights are no draws: no interval.
     """
+    value, plain, jackknife = values.expand(-1, 3).unbind(1)
     if known.weights is not None:
         nan = torch.full_like(value, torch.nan)
         return Quantity(value, nan, nan)
-    bias = cells / (2 * known.samples * np.log(2.0)) if correction is None else torch.zeros_like(value)
+    left = plain + BIAS * (jackknife - plain) - value
     error = (variance / known.samples).sqrt()
-    return Quantity.around(value, error, below=bias.clamp(min=0.0), above=(-bias).clamp(min=0.0))
+    return Quantity.around(value, error, below=(-left).clamp(min=0.0), above=left.clamp(min=0.0))
 
 
 def _cell_statistics(
     values: Float[Tensor, "batch unit sample"],
     edges: Float[Tensor, " edge"],
     known: Known,
-    inputs: Tensor | None,
-    table: np.ndarray,
-    constant: float,
-) -> Float[Tensor, "batch 9"]:
-    """Entropies, variances, occupied cells: by counting on a CPU, by sorting elsewhere."""
-    given = (known.weights, known.classes, known.rule, inputs)
+    distinct: bool,
+    correction: str | None,
+) -> tuple[Float[Tensor, "batch 3 table"], Float[Tensor, "batch 4"]]:
+    """Entropies by each table, variances, how many cells hold one sample: by counting on a CPU, by sorting elsewhere."""
+    tables, constants = entropy_tables(known.samples, correction)
+    given = (known.weights, known.classes, known.rule, None if distinct else known.symbols)
     if values.device.type != "cpu":
-        place = values.device
-        return symbols.cell_statistics(values, edges.to(place), *given, torch.from_numpy(table).to(place), constant)
+        lookup = [torch.from_numpy(part).to(values.device) for part in (tables, constants)]
+        return symbols.cell_statistics(values, edges.to(values.device), *given, lookup[0], lookup[1])
     weights, labels, rule, x = (None if part is None else part.numpy() for part in given)
-    found = counting.cell_statistics(values.numpy(), edges.numpy(), weights, labels, rule, x, table, constant)
-    return torch.from_numpy(found)
+    found = counting.cell_statistics(values.numpy(), edges.numpy(), weights, labels, rule, x, tables, constants)
+    return torch.from_numpy(found[0]), torch.from_numpy(found[1])
 
 
 def _summed(mass: Tensor, groups: Tensor) -> Tensor:
     return torch.zeros(int(groups.max()) + 1, dtype=torch.float64, device=mass.device).index_add_(0, groups, mass)
 
 
-def _entropy(masses: Tensor, n: int, correction: str | None, known: Known, whole: bool = True) -> float:
-    """H in bits of a distribution; corrected where it was counted."""
-    if correction is None or known.weights is not None or not whole:
-        return float(torch.special.entr(masses).sum() / np.log(2.0))
-    table, constant = entropy_table(n, correction)
-    return float(constant - table[(masses * n).round().long().cpu().numpy()].sum() / n)
+def _entropies(masses: Tensor, correction: str | None, known: Known, soft: bool = False) -> Float[Tensor, " table"]:
+    """H in bits of a distribution by each table; by its definition where it was not counted."""
+    if known.weights is not None or soft:
+        return (torch.special.entr(masses).sum() / np.log(2.0)).unsqueeze(0)
+    tables, constants = entropy_tables(known.samples, correction)
+    counts = (masses * known.samples).round().long().cpu().numpy()
+    return torch.from_numpy(constants - tables[:, counts].sum(1) / known.samples).to(masses.device)
 
 
 def _last_closed(edges: np.ndarray) -> float:

@@ -100,32 +100,53 @@ def row_symbols(rows: Float[np.ndarray, "sample feature"]) -> Int[np.ndarray, " 
 
 
 @kernel()
-def _entropy(masses, total, table, constant):
-    """H in bits of masses that sum to `total`. Whole masses are looked up: H = constant − Σ table[m]/total."""
+def _entropies(masses, total, tables, constants, found):
+    """H in bits of masses that sum to `total`, one for each table: whole masses are looked up, H = constant − Σ
+    table[m]/total. Without tables one, by its definition."""
+    if len(tables) > 0:
+        for k in range(len(tables)):
+            table, summed = tables[k], 0.0
+            for mass in masses:
+                summed += table[np.int64(mass)]
+            found[k] = constants[k] - summed / total
+        return
     summed = 0.0
-    if len(table) > 0:
-        for mass in masses:
-            summed += table[np.int64(mass)]
-        return constant - summed / total
     for mass in masses:
         if mass > 0.0 and mass != 1.0:
             summed += mass * np.log2(mass)
-    return max(np.log2(total) - summed / total, 0.0)
+    found[:] = max(np.log2(total) - summed / total, 0.0)
 
 
 @kernel()
-def _occupied(masses):
+def _alone(masses):
     found = 0
     for mass in masses:
-        found += mass > 0.0
+        found += mass == 1.0
     return found
 
 
 @kernel()
-def _member(layer, edges, low, inverse, equal, exact, weights, labels, classes, rule, inputs, table, constant, work, result):
-    """H(T), H(T, Y), H(T, X) in bits of one batch member; the variance over the samples of log2 1/p(t), of
-    log2 p(t,y)/p(t)p(y) and of log2 p(t,x)/p(t)p(x); how many t, (t, y) and (t, x) occur. Empty `labels`, `rule` or
-    `inputs` are not counted."""
+def _member(
+    layer,
+    edges,
+    low,
+    inverse,
+    equal,
+    exact,
+    weights,
+    labels,
+    classes,
+    rule,
+    inputs,
+    tables,
+    constants,
+    work,
+    entropies,
+    rest,
+):
+    """H(T), H(T, Y), H(T, X) in bits of one batch member, by each table; then the variance over the samples of log2 1/p(t),
+    of log2 p(t,y)/p(t)p(y) and of log2 p(t,x)/p(t)p(x), and how many t occur once, if samples are counted. Empty `labels`,
+    `rule` or `inputs` are left out."""
     symbols, keys, taken, slots, masses, joint, x_masses = work
     n = layer.shape[1]
     _cells(layer, edges, low, inverse, equal, exact, symbols)
@@ -135,15 +156,15 @@ def _member(layer, edges, low, inverse, equal, exact, weights, labels, classes, 
     for s in range(n):
         masses[slots[s]] += weights[s]
         total += weights[s]
-    result[0] = _entropy(masses[:found], total, table, constant)
-    result[6] = _occupied(masses[:found])
+    _entropies(masses[:found], total, tables, constants, entropies[0])
+    rest[3] = _alone(masses[:found]) if len(tables) > 0 else np.nan
     first, second = 0.0, 0.0
     for mass in masses[:found]:
         if mass > 0.0:
             term = np.log2(total / mass)
             first += mass * term
             second += mass * term * term
-    result[3] = max(second / total - (first / total) ** 2, 0.0)
+    rest[0] = max(second / total - (first / total) ** 2, 0.0)
     columns = rule.shape[1] if len(rule) > 0 else classes
     if len(rule) > 0 or len(labels) > 0:
         joint[: found * columns] = 0.0
@@ -157,8 +178,8 @@ def _member(layer, edges, low, inverse, equal, exact, weights, labels, classes, 
             else:
                 joint[start + labels[s]] += weights[s]
                 prior[labels[s]] += weights[s]
-        result[1] = _entropy(joint[: found * columns], total, table[: 0 if len(rule) > 0 else len(table)], constant)
-        result[7] = _occupied(joint[: found * columns])
+        counted = 0 if len(rule) > 0 else len(tables)
+        _entropies(joint[: found * columns], total, tables[:counted], constants, entropies[1])
         first, second = 0.0, 0.0
         # log2 p(t,y)/p(t)p(y), in the place of the joint masses
         for t in range(found):
@@ -175,7 +196,7 @@ def _member(layer, edges, low, inverse, equal, exact, weights, labels, classes, 
                 for c in range(columns):
                     term += rule[s, c] * joint[slots[s] * columns + c]
                 second += weights[s] * term * term
-        result[4] = max(second / total - (first / total) ** 2, 0.0)
+        rest[1] = max(second / total - (first / total) ** 2, 0.0)
     if len(inputs) > 0:
         for s in range(n):
             symbols[s] = np.uint64(slots[s]) * np.uint64(n) + np.uint64(inputs[s])
@@ -187,19 +208,20 @@ def _member(layer, edges, low, inverse, equal, exact, weights, labels, classes, 
         masses[:found] = 0.0
         for s in range(n):
             masses[slots[s]] += weights[s]
-        result[2] = _entropy(masses[:found], total, table, constant)
-        result[8] = _occupied(masses[:found])
+        _entropies(masses[:found], total, tables, constants, entropies[2])
         first, second = 0.0, 0.0
         for s in range(n):
             if weights[s] > 0.0:
                 term = np.log2(masses[slots[s]] * total / (joint[s] * x_masses[inputs[s]]))
                 first += weights[s] * term
                 second += weights[s] * term * term
-        result[5] = max(second / total - (first / total) ** 2, 0.0)
+        rest[2] = max(second / total - (first / total) ** 2, 0.0)
 
 
 @kernel()
-def _members(values, edges, low, inverse, equal, exact, weights, labels, classes, rule, inputs, table, constant, results):
+def _members(
+    values, edges, low, inverse, equal, exact, weights, labels, classes, rule, inputs, tables, constants, entropies, rest
+):
     n = values.shape[2]
     size = _table_size(n)
     work = (
@@ -213,8 +235,8 @@ def _members(values, edges, low, inverse, equal, exact, weights, labels, classes
     )
     for member in range(len(values)):
         _member(
-            values[member], edges, low, inverse, equal, exact, weights, labels, classes, rule, inputs, table, constant, work,
-            results[member],
+            values[member], edges, low, inverse, equal, exact, weights, labels, classes, rule, inputs, tables, constants,
+            work, entropies[member], rest[member],
         )  # fmt: skip
 
 
@@ -225,14 +247,15 @@ def cell_statistics(
     labels: Int[np.ndarray, " sample"] | None,
     rule: Float[np.ndarray, "sample class"] | None,
     inputs: Int[np.ndarray, " sample"] | None,
-    table: Float[np.ndarray, " count"],
-    constant: float,
-) -> Float[np.ndarray, "batch 9"]:
-    """H(T), H(T, Y), H(T, X) in bits of every batch member, their variances and how many cells are occupied, see `_member`;
-    NaN where labels and rule, or inputs, are None.
+    tables: Float[np.ndarray, "table count"],
+    constants: Float[np.ndarray, " table"],
+) -> tuple[Float[np.ndarray, "batch 3 table"], Float[np.ndarray, "batch 4"]]:
+    """H(T), H(T, Y), H(T, X) in bits of every batch member, their variances, how many t stand alone, see `_member`; NaN
+    where labels and rule, or inputs, are None.
 
-    `edges` run from −∞ to ∞. Labels and inputs are numbers from 0. `table` and `constant` say what an entropy of whole
-    counts is (`flowplane.information.entropies`); with weights there are none. Members are shared out over the processors.
+    `edges` run from −∞ to ∞. Labels and inputs are numbers from 0. `tables` and `constants` say what entropies of whole
+    counts are (`flowplane.information.entropies`); with weights they are not used. Members are shared out over the
+    processors.
     """
     inner = edges[1:-1]
     finite = inner[np.isfinite(inner)]
@@ -253,17 +276,18 @@ def cell_statistics(
         classes if rule is None else rule.shape[1],
         np.empty((0, 1)) if rule is None else np.ascontiguousarray(rule, np.float64),
         np.empty(0, np.int64) if inputs is None else np.ascontiguousarray(inputs, np.int64),
-        table if weights is None else np.empty(0),
-        constant,
+        tables if weights is None else tables[:0],
+        constants,
     )
-    results = np.full((len(values), 9), np.nan)
+    entropies = np.full((len(values), 3, len(tables)), np.nan)
+    rest = np.full((len(values), 4), np.nan)
     workers = min(cores(), len(values))
     cuts = np.linspace(0, len(values), workers + 1).astype(int)
     parts = [slice(first, last) for first, last in pairwise(cuts)]
     if workers == 1:
-        _members(values, *arguments, results)
-        return results
+        _members(values, *arguments, entropies, rest)
+        return entropies, rest
     with ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(lambda part: _members(values[part], *arguments, results[part]), parts):
+        for _ in pool.map(lambda part: _members(values[part], *arguments, entropies[part], rest[part]), parts):
             pass
-    return results
+    return entropies, rest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
@@ -48,6 +48,10 @@ class Quantity(NamedTuple):
         """The interval cut to what is possible; the value as well."""
         floor, ceiling = (torch.as_tensor(end, dtype=torch.float64, device=self.value.device) for end in (low, high))
         return Quantity(*(part.clamp(floor, ceiling) for part in self))
+
+    def hull(self, other: Quantity) -> Quantity:
+        """The same value, the interval widened to hold the other's as well."""
+        return Quantity(self.value, torch.fmin(self.lower, other.lower), torch.fmax(self.upper, other.upper))
 
 
 class Estimates(NamedTuple):
@@ -199,6 +203,10 @@ class Estimator(ABC):
         parts = [estimate(flat[first : first + step], known) for first in range(0, len(flat), step)]
         return settled._dataset(activations, batch, known, parts, self._parameters())
 
+    def with_channel(self, noise: float | None) -> Estimator:
+        """The estimator with Gaussian noise of this variance as its channel; as it is where it has one of its own."""
+        return self
+
     def _dataset(
         self, activations: Any, batch: torch.Size, known: Known, parts: list[Estimates], parameters: dict[str, Any]
     ) -> xr.Dataset:
@@ -256,6 +264,10 @@ class Continuous(Estimator):
 
     noise: float | None
     deterministic: bool
+
+    def with_channel(self, noise: float | None) -> Continuous:
+        """The estimator with Gaussian noise of this variance added to each unit."""
+        return self if noise is None else replace(self, noise=check_noise(noise))  # type: ignore[type-var]
 
     def _blocked(self, known: Known) -> dict[str, bool]:
         """Why I(X;T) cannot be given at all."""

@@ -9,6 +9,12 @@ from typing import Any
 from flowplane.core.measure import Measure
 from flowplane.errors import InputError, unknown
 from flowplane.information.binned import Binned
+from flowplane.information.gaussian import GaussianMI
+from flowplane.information.ksg import KSG
+from flowplane.information.pairwise import Pairwise
+from flowplane.information.renyi import MatrixRenyi
+from flowplane.information.sliced import SlicedMI
+from flowplane.information.variational import Variational
 
 __all__ = ["ESTIMATORS", "parse_estimator"]
 
@@ -16,11 +22,18 @@ __all__ = ["ESTIMATORS", "parse_estimator"]
 ESTIMATORS: dict[str, Callable[..., Measure]] = {
     "binned": Binned,
     "binned-published": Binned.published,
+    "gaussian": GaussianMI,
+    "ksg": KSG,
+    "pairwise": Pairwise,
+    "renyi": MatrixRenyi,
+    "sliced": SlicedMI,
+    "variational": Variational,
 }
 
 
 def parse_estimator(text: str) -> Measure:
-    """An estimator from `name` or `name:argument=value,…`; a pair of numbers is written `-1..1`.
+    """An estimator from `name` or `name:argument=value,…`; numbers that belong together are written `-1..1`, the base of a
+    sliced estimator by its name.
 
     Raises:
         InputError: an unknown estimator or argument, or a value it refuses.
@@ -37,7 +50,8 @@ def parse_estimator(text: str) -> Measure:
         key, equals, value = part.partition("=")
         if not equals:
             raise InputError("estimator", text, f"{name}:argument=value,…")
-        arguments[key.strip()] = _value(value.strip())
+        key, value = key.strip(), value.strip()
+        arguments[key] = parse_estimator(value) if key == "base" else _value(value)
     try:
         return ESTIMATORS[name](**arguments)
     except TypeError as error:
@@ -48,6 +62,8 @@ def parse_estimator(text: str) -> Measure:
 def _value(text: str) -> Any:
     if ".." in text:
         return tuple(_value(part) for part in text.split(".."))
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
     for kind in (int, float):
         try:
             return kind(text)

@@ -26,7 +26,7 @@ FLAGS = {
     "deterministic": "I(X;T) of a deterministic network is infinite without bins or noise",
     "weighted": "p(x) is not uniform, and this estimator takes samples without weights",
     "not_gaussian": "the samples are not normally distributed, as this estimator assumes",
-    "batch_ceiling": "the value is near log2 of the batch size, which a variational bound of this kind cannot exceed",
+    "batch_ceiling": "the value is more of log2 of the batch size than a variational estimate from such batches can be sure of",
     "not_converged": "the critic did not learn to do better on held-out pairs, or was still learning when it was stopped",
 }
 

@@ -57,12 +57,16 @@ def _masses(
     return masses, member, places
 
 
-def _entropy(masses: Tensor, member: Tensor, total: Tensor, batch: int, table: Tensor, constant: float) -> Tensor:
-    """Entropy in bits of each member; whole masses are looked up."""
-    whole = len(table) > 0
-    terms = table[masses.round().long()] if whole else torch.xlogy(masses, masses) / np.log(2.0)
-    summed = masses.new_zeros(batch).index_add_(0, member, terms.sum(1))
-    return constant - summed / total if whole else (torch.log2(total) - summed / total).clamp(min=0.0)
+def _entropies(
+    masses: Tensor, member: Tensor, total: Tensor, batch: int, tables: Tensor, constants: Tensor
+) -> Float[Tensor, "batch table"]:
+    """Entropies in bits of each member; whole masses are looked up."""
+    if len(tables) == 0:
+        terms = torch.xlogy(masses, masses).sum(1) / np.log(2.0)
+        summed = masses.new_zeros(batch).index_add_(0, member, terms)
+        return (torch.log2(total) - summed / total).clamp(min=0.0).unsqueeze(1)
+    looked_up = tables[:, masses.round().long()].sum(2)
+    return constants - masses.new_zeros((batch, len(tables))).index_add_(0, member, looked_up.T) / total
 
 
 def cell_statistics(
@@ -72,28 +76,29 @@ def cell_statistics(
     labels: Int[Tensor, " sample"] | None,
     rule: Float[Tensor, "sample class"] | None,
     inputs: Int[Tensor, " sample"] | None,
-    table: Float[Tensor, " count"],
-    constant: float,
-) -> Float[Tensor, "batch 9"]:
+    tables: Float[Tensor, "table count"],
+    constants: Float[Tensor, " table"],
+) -> tuple[Float[Tensor, "batch 3 table"], Float[Tensor, "batch 4"]]:
     """As `flowplane.information.counting.cell_statistics`."""
     symbols = _cells(values, edges)
     batch, n = symbols.shape
     mass = torch.ones(n, dtype=torch.float64, device=values.device) if weights is None else weights
     total = mass.sum()
-    lookup = table if weights is None else table[:0]
-    results = torch.full((batch, 9), torch.nan, dtype=torch.float64, device=values.device)
+    lookup = tables if weights is None else tables[:0]
+    entropies = torch.full((batch, 3, len(tables)), torch.nan, dtype=torch.float64, device=values.device)
+    rest = torch.full((batch, 4), torch.nan, dtype=torch.float64, device=values.device)
     p_t, member, places = _masses(symbols, mass[:, None])
 
     def written(column: int, masses: Tensor, owner: Tensor, known: Tensor, terms: Tensor) -> None:
-        """Entropy, variance of the samples' terms and occupied cells into their columns."""
-        results[:, column] = _entropy(masses, owner, total, batch, known, constant)
+        """Entropies and the variance of the samples' terms into their places."""
+        entropies[:, column] = _entropies(masses, owner, total, batch, known, constants)
         mean = terms @ mass / total
-        results[:, 3 + column] = (terms.square() @ mass / total - mean.square()).clamp(min=0.0)
-        occupied = (masses > 0).sum(1).double()
-        results[:, 6 + column] = occupied.new_zeros(batch).index_add_(0, owner, occupied)
+        rest[:, column] = (terms.square() @ mass / total - mean.square()).clamp(min=0.0)
 
     mass_t = p_t[places, 0]
-    written(0, p_t, member, lookup, torch.log2(total / mass_t))
+    if weights is None:
+        rest[:, 3] = (mass_t == 1.0).sum(1).double()
+    written(0, p_t, member, lookup, torch.where(mass > 0, torch.log2(total / mass_t), 0.0))
     given = rule if labels is None or rule is not None else torch.nn.functional.one_hot(labels).double()
     if given is not None:
         columns = mass[:, None] * given
@@ -106,4 +111,4 @@ def cell_statistics(
         mass_x = torch.zeros(int(inputs.max()) + 1, dtype=torch.float64, device=values.device).index_add_(0, inputs, mass)
         terms = torch.log2(p_tx[pairs, 0] * total / (mass_t * mass_x[inputs]))
         written(2, p_tx, owner, lookup, torch.where(mass > 0, terms, 0.0))
-    return results
+    return entropies, rest

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 _PUBLIC = {
     "convergence": "flowplane.plot.orders",
     "depth_curves": "flowplane.plot.depth",
+    "estimator_convergence": "flowplane.plot.readings",
+    "estimator_curves": "flowplane.plot.readings",
+    "estimators": "flowplane.plot.readings",
     "flow_field": "flowplane.plot.field",
     "flow_in_time": "flowplane.plot.spacetime",
     "flow_profiles": "flowplane.plot.profiles",
@@ -20,6 +23,9 @@ _PUBLIC = {
 __all__ = [
     "convergence",
     "depth_curves",
+    "estimator_convergence",
+    "estimator_curves",
+    "estimators",
     "flow_field",
     "flow_in_time",
     "flow_profiles",
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
     from flowplane.plot.orders import convergence
     from flowplane.plot.plane import information_plane
     from flowplane.plot.profiles import flow_profiles
+    from flowplane.plot.readings import estimator_convergence, estimator_curves, estimators
     from flowplane.plot.spacetime import flow_in_time
     from flowplane.plot.training import training_curves
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from flowplane.core.measure import Calibrated, Measure
+from flowplane.core.measure import Calibrated, Measure, NeedsFunction, TakesDeterminism
 from flowplane.core.progress import progress_bar
 from flowplane.errors import InputError, Text
 from flowplane.recording.activations import snapshots_per_block
@@ -24,6 +25,7 @@ __all__ = ["measure_recording"]
 
 def measure_recording(rec: Recording, measure: Measure, samples: str, memory_budget: int) -> xr.Dataset:
     """See `Recording.measure`."""
+    measure = _informed(rec, measure)
     whole = rec.whole()
     measures = {layer: _calibrated(whole, layer, measure, memory_budget) for layer in rec.layers}
     index = [rec.network.index(layer) for layer in rec.layers]
@@ -49,6 +51,16 @@ def measure_recording(rec: Recording, measure: Measure, samples: str, memory_bud
                     target[rows, columns] = variable.values
             advance(len(weights))
     return _assembled(rec, collected, templates, samples)
+
+
+def _informed(rec: Recording, measure: Measure) -> Measure:
+    """The measure, told whether T is a function of x. Raises InputError for one that needs it to be and where it is not."""
+    if not rec.deterministic and isinstance(measure, NeedsFunction) and measure.needs_function:
+        wanted = "an estimator that takes inputs as they are (KSG, …): the network of this recording has noise of its own"
+        raise InputError("measure", Text(type(measure).__name__), wanted)
+    if isinstance(measure, TakesDeterminism) and any(field.name == "deterministic" for field in dataclasses.fields(measure)):
+        return dataclasses.replace(measure, deterministic=rec.deterministic)  # type: ignore[return-value]
+    return measure
 
 
 def _calibrated(whole: Recording, layer: str, measure: Measure, memory_budget: int) -> Measure:
@@ -122,6 +134,9 @@ def _assembled(
         values = np.stack([layer[str(name)] for layer in collected], axis=2)
         dims = ("replica", "epoch", "layer", *variable.dims[1:])
         dataset[name] = xr.Variable(dims, values, variable.attrs)
+    for coordinate, along_layers in _scalar_coordinates(templates).items():
+        if coordinate not in dataset.coords:
+            dataset.coords[coordinate] = along_layers
     for key in template.attrs:
         by_layer = {
             layer: part.attrs.get(key) for layer, part in zip(rec.layers, templates, strict=True) if part is not None
@@ -130,3 +145,14 @@ def _assembled(
         dataset.attrs[key] = template.attrs[key] if same else json.dumps(by_layer)
     dataset.attrs["samples"] = samples
     return dataset
+
+
+def _scalar_coordinates(templates: list[xr.Dataset | None]) -> dict[str, xr.Variable]:
+    """What each layer's result has as a scalar coordinate, such as `variance`, along `layer`; NaN where one has none."""
+    layers = [{} if part is None else {str(key): c for key, c in part.coords.items() if c.ndim == 0} for part in templates]
+    found: dict[str, xr.Variable] = {}
+    for name in dict.fromkeys(name for layer in layers for name in layer):
+        values = [layer[name].values[()] if name in layer else np.nan for layer in layers]
+        attrs = next(layer[name].attrs for layer in layers if name in layer)
+        found[name] = xr.Variable("layer", np.array(values), attrs)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +17,7 @@ from xarray.core import indexing
 from flowplane.core.arrays import as_numbers
 from flowplane.core.measure import Measure
 from flowplane.core.network import Network
+from flowplane.core.points import check_count
 from flowplane.errors import InputError, Text, unknown
 from flowplane.recording.activations import NetworkActivations
 from flowplane.recording.store import BRANCH, METRICS, STATISTICS, open_repository
@@ -24,6 +26,8 @@ from flowplane.tasks import Task
 __all__ = ["Recording", "open_recording"]
 
 SAMPLES = ("all", "train", "test")
+#: Arguments of `fp.train` that recordings may be older than, and what was done before there was a choice.
+_BEFORE = {"noise": 0.0}
 _UNITS = {"loss": "nats", "accuracy": "fraction"}
 
 
@@ -67,12 +71,17 @@ class Recording:
     @cached_property
     def attrs(self) -> dict[str, Any]:
         """How the ensemble was trained: the arguments of `fp.train`, the engine, versions."""
-        return dict(json.loads(self._root.attrs["configuration"]))
+        return _BEFORE | json.loads(self._root.attrs["configuration"])
 
     @cached_property
     def network(self) -> Network:
-        """The networks' shape."""
-        return Network(tuple(self.attrs["sizes"]), self.attrs["activation"])
+        """The networks' shape, and the variance of their own noise."""
+        return Network(tuple(self.attrs["sizes"]), self.attrs["activation"], self.attrs["noise"])
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether every layer is a function of the inputs: the networks have no noise of their own."""
+        return self.network.noise == 0
 
     @cached_property
     def task(self) -> Task:
@@ -177,15 +186,19 @@ class Recording:
             "width": ("layer", [self.network.widths[k] for k in index]),
         }
 
-    def activations(self, layer: str, inputs: Any = None) -> xr.DataArray:
+    def activations(self, layer: str, inputs: Any = None, *, draw: int = 0) -> xr.DataArray:
         """One layer's outputs (replica, epoch, sample, unit), computed when they are read.
+
+        Of networks with noise they are one draw of T given x, the same noise for all replicas and epochs, independent
+        between layers and samples; its variance is `attrs["noise"]`.
 
         Arguments:
             layer: one of `layers`.
             inputs: what to feed instead of the task's inputs, (sample, feature).
+            draw: number of the draw, for networks with noise. Measures and metrics see draw 0.
 
         Raises:
-            InputError: an unknown layer, inputs of another width, NaN, or a recording without weights.
+            InputError: an unknown layer, inputs of another width, NaN, no number of a draw, or a recording without weights.
         """
         if layer not in self.layers:
             raise unknown("layer", layer, self.layers)
@@ -194,13 +207,14 @@ class Recording:
             raise InputError("inputs", Text(f"shape {fed.shape}"), f"shape (samples, {self.network.sizes[0]})")
         if not np.isfinite(fed).all():
             raise InputError("inputs", Text("NaN or infinite values"), "finite numbers")
-        lazy = indexing.LazilyIndexedArray(NetworkActivations(self.network, layer, self.weights, fed))
+        network = replace(self.network, noise_seed=check_count("draw", draw, 0))
+        lazy = indexing.LazilyIndexedArray(NetworkActivations(network, layer, self.weights, fed))
         array = xr.DataArray(
             xr.Variable(("replica", "epoch", "sample", "unit"), lazy),
             coords={"replica": self.replicas, "epoch": self.epochs, "layer": layer},
             name="activations",
         )
-        array.attrs["activation"] = self.network.activation_of(layer)
+        array.attrs |= {"activation": self.network.activation_of(layer), "noise": self.network.noise}
         return array
 
     # -- views and measures -------------------------------------------------------------------------------------------
@@ -230,7 +244,8 @@ class Recording:
             memory_budget: bytes that the recomputed activations and what is derived from them may take.
 
         Raises:
-            InputError: not a measure, unknown samples, no samples in that part, or what the measure refuses.
+            InputError: not a measure, unknown samples, no samples in that part, a measure that takes T for a function of x
+                where the networks have noise of their own, or what the measure refuses.
         """
         from flowplane.recording.measuring import measure_recording
 

@@ -1,0 +1,172 @@
+"""B-10: is there compression without double saturation? Tanh, ReLU, linear and noisy networks, read by every estimator."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from flowplane.analysis.noisy import noisy_information
+from flowplane.experiments.claim import Claim, sign
+from flowplane.experiments.phases import curves_of, held_out_peaks
+from flowplane.experiments.readings import NOT_SEEN, SEEN, counted, read_by_all, readings
+from flowplane.experiments.registry import Context, Result
+from flowplane.information.binned import Binned
+from flowplane.information.estimator import Estimator
+from flowplane.information.gaussian import GaussianMI
+from flowplane.information.ksg import KSG
+from flowplane.information.monte_carlo import MonteCarlo
+from flowplane.information.pairwise import Pairwise
+from flowplane.information.renyi import MatrixRenyi
+from flowplane.information.sliced import SlicedMI
+from flowplane.information.variational import Variational
+from flowplane.plot import estimator_curves, information_planes
+from flowplane.recording import Recording
+from flowplane.tasks import spherical_rule
+
+__all__ = ["estimators", "few", "run"]
+
+ACTIVATIONS = ("tanh", "relu", "linear")
+EPOCHS = {"quick": 4000, "full": 8000}
+REPLICAS = {"quick": 3, "full": 5}
+SNAPSHOTS = {"quick": 6, "full": 20}
+#: Variance of the noise that is the channel of the estimators without one, and of that of the noisy network.
+CHANNEL, OWN_NOISE = 0.01, 0.05
+NOISY_EPOCHS = {"quick": 600, "full": 3000}
+#: Snapshots, counted from the last one backwards, and replicas that the variational estimator is given.
+VARIATIONAL = {"quick": (3, 1), "full": (8, 2)}
+#: The samples are all the inputs there are: what their number does to the bins' plug-in estimate is no concern here.
+WAIVED = {"Binned": ("too_few_samples",)}
+#: The softmax saturates whatever the units before it do.
+HIDDEN = slice(0, -1)
+
+
+def estimators(scale: str, channel: float = CHANNEL) -> dict[str, Estimator]:
+    """Every estimator of B4; those without a channel of their own get the same Gaussian noise."""
+    slices = 16 if scale == "quick" else 64
+    return {
+        "Monte Carlo": MonteCarlo(channel),
+        "Binned": Binned(30),
+        "Pairwise": Pairwise(channel),
+        "Pairwise, relative": Pairwise(channel, relative=True),
+        "KSG": KSG(noise=channel),
+        "GaussianMI": GaussianMI(noise=channel),
+        "MatrixRenyi": MatrixRenyi(),
+        "SlicedMI": SlicedMI(slices=slices, noise=channel),
+        "Variational": Variational(noise=channel),
+    }
+
+
+def run(context: Context) -> Result:
+    """The reference network with tanh, ReLU and linear units, and one with noise of its own."""
+    task, scale = spherical_rule(), context.scale
+    chosen = estimators(scale)
+    tables, rows, accuracy = {}, {}, {}
+    for activation in ACTIVATIONS:
+        rec = context.train(activation, task, activation=activation, replicas=REPLICAS[scale], epochs=EPOCHS[scale],
+                            snapshots=SNAPSHOTS[scale])  # fmt: skip
+        tables[activation] = read_by_all(rec, chosen, few={"Variational": few(rec, scale)})
+        rows[activation] = readings(tables[activation], WAIVED)
+        accuracy[activation] = float(rec.metrics["test_accuracy"].isel(train_epoch=-1).mean())
+    noisy = context.train("noisy-tanh", task, noise=OWN_NOISE, replicas=REPLICAS[scale], epochs=NOISY_EPOCHS[scale],
+                          snapshots=SNAPSHOTS[scale])  # fmt: skip
+    truth = noisy_information(noisy, seed=context.seed)
+    able = {name: chosen[name] for name in ("MatrixRenyi",)} | {
+        "KSG": KSG(), "GaussianMI": GaussianMI(), "SlicedMI": SlicedMI(slices=16), "Variational": Variational(),
+    }  # fmt: skip
+    noisy_table = read_by_all(noisy, able, few={"Variational": few(noisy, scale)})
+    rows["noisy tanh"] = readings(noisy_table)
+    together = xr.concat(list(tables.values()), xr.Variable("network", list(tables)), combine_attrs="override")
+    networks = xr.Variable("network", list(rows))
+    verdicts = xr.concat(list(rows.values()), networks, join="outer", fill_value={"reading": "not read"})
+    title = "Compression without saturation? The same networks, read by every estimator"
+    return Result(
+        datasets={"planes": together, "readings": verdicts, "noisy": noisy_table, "noisy-reference": truth},
+        figures={
+            "estimators": estimator_curves(together, title),
+            "noisy": estimator_curves(_with_reference(noisy_table, truth), "A network with noise of its own, and the truth"),
+            "planes": information_planes(_planes(tables), "The information plane, bins and noise as the channel"),
+        },
+        claims=_claims(rows, truth, noisy_table, accuracy, scale),
+    )
+
+
+def few(rec: Recording, scale: str) -> Recording:
+    """Some replicas and epochs, spread over training."""
+    epochs, replicas = VARIATIONAL[scale]
+    places = np.unique(np.linspace(0, len(rec.epochs) - 1, min(epochs, len(rec.epochs))).round().astype(int))
+    return rec.sel(replica=rec.replicas[:replicas].tolist(), epoch=rec.epochs[places].tolist())
+
+
+def _planes(tables: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    return {
+        f"{activation}: {name}": table.sel(estimator=name)
+        for name in ("Binned", "Monte Carlo")
+        for activation, table in tables.items()
+    }
+
+
+def _with_reference(table: xr.Dataset, truth: xr.Dataset) -> xr.Dataset:
+    reference = truth[list(table.data_vars)].expand_dims(estimator=["Monte Carlo reference"])
+    return xr.concat([reference, table], "estimator", combine_attrs="override")
+
+
+def _claims(
+    rows: dict[str, xr.Dataset], truth: xr.Dataset, noisy: xr.Dataset, accuracy: dict[str, float], scale: str
+) -> list[Claim]:
+    claims = [_headline(rows, scale)]
+    for network in (*ACTIVATIONS, "noisy tanh"):
+        hidden = rows[network].isel(layer=HIDDEN)
+        found = counted(hidden)
+        learned = f"; test accuracy {accuracy[network]:.3f}" if network in accuracy else ""
+        statement = f"reported: {network}: hidden layers and estimators: {', '.join(found)}{learned}"
+        decided = found[SEEN] + found[NOT_SEEN]
+        verdict = "inconclusive" if not decided else "reproduced" if found[SEEN] > found[NOT_SEEN] else "contradicted"
+        claims.append(Claim(f"B-10.{network.replace(' ', '-')}", statement, tuple(map(float, found.values())), None, None,
+                            None, verdict, scale, 0.0, "rows"))  # fmt: skip
+    return [*claims, _noisy_fall(truth, scale), _held_to_the_truth(truth, noisy, scale)]
+
+
+def _headline(rows: dict[str, xr.Dataset], scale: str) -> Claim:
+    """Judged by the estimators that see compression in some hidden layer of the tanh network: others could not see it."""
+    seen = (rows["tanh"].isel(layer=HIDDEN)["reading"] == SEEN).any("layer").values
+    able = [str(name) for name in rows["tanh"]["estimator"].values[seen]]
+    parts = [rows[name].isel(layer=HIDDEN).sel(estimator=able) for name in ("relu", "linear")]
+    found = {key: sum(counted(part)[key] for part in parts) for key in (SEEN, NOT_SEEN)}
+    if not able or sum(found.values()) == 0:
+        verdict = "inconclusive"
+    elif found[SEEN] == 0:
+        verdict = "reproduced"
+    else:
+        verdict = "contradicted" if found[SEEN] >= found[NOT_SEEN] else "inconclusive"
+    statement = (
+        "no compression without double saturation: hidden layers of ReLU and linear networks in which estimators that see "
+        f"it under tanh ({', '.join(able) or 'none'}) see it, and do not see it"
+    )
+    return Claim("B-10", statement, (float(found[SEEN]), float(found[NOT_SEEN])), None, (0.0, float(sum(found.values()))),
+                 None, verdict, scale, 0.0, "rows")  # fmt: skip
+
+
+def _noisy_fall(truth: xr.Dataset, scale: str) -> Claim:
+    """Where I(X;T) is well defined: the fall of the true value from its peak."""
+    i_xt = np.nan_to_num(curves_of(truth, "i_xt"))[:, :, 2:5]
+    peaks = held_out_peaks(i_xt)[:, None]
+    measured, interval, verdict = sign(np.take_along_axis(i_xt, peaks, axis=1)[:, 0] - i_xt[:, -1])
+    statement = "a tanh network with noise of its own compresses: fall of its true I(X;T) from the peak, layers 3–5"
+    return Claim("B-10.noisy", statement, measured, interval, None, None, verdict, scale, 0.0, "bits")
+
+
+def _held_to_the_truth(truth: xr.Dataset, table: xr.Dataset, scale: str) -> Claim:
+    """Of the unflagged intervals of each estimator of Shannon's information the share that holds the true I(X;T)."""
+    names, shares = [], []
+    for name in ("KSG", "GaussianMI", "Variational"):
+        part = table.sel(estimator=name)
+        usable = np.isfinite(part["i_xt_lower"].values) & (part["flags"].values == 0)
+        reference = truth["i_xt"].transpose(*part["i_xt"].dims).values
+        held = (part["i_xt_lower"].values <= reference) & (reference <= part["i_xt_upper"].values)
+        names.append(f"{name} ({int(usable.sum())} values)")
+        shares.append(float(held[usable].mean()) if usable.any() else np.nan)
+    known = [share for share in shares if np.isfinite(share)]
+    verdict = "inconclusive" if not known else "reproduced" if min(known) >= 0.9 else "contradicted"
+    statement = f"unflagged 95 % intervals hold the true I(X;T) of the noisy network: share, {', '.join(names)}"
+    return Claim("B-10.truth", statement, tuple(shares), None, (0.95,) * len(shares), (0.05,) * len(shares), verdict, scale,
+                 0.0, "share")  # fmt: skip

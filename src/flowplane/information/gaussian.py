@@ -1,0 +1,303 @@
+"""Information of normally distributed samples, from means and covariances (B4)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.special import psi
+from torch import Tensor
+
+from flowplane.errors import InputError
+from flowplane.information.estimator import Continuous, Estimates, Known, Quantity, check_noise, raised
+
+__all__ = ["GaussianMI"]
+
+#: Added to the diagonal of correlation matrices: directions with less of the variance than this count as constant.
+RIDGE = 1e-10
+#: `ill_conditioned` where the least eigenvalue of a correlation matrix, or 1 − ρ² of a pair of canonical variates, is below.
+CONDITION = 1e-7
+#: `not_gaussian` where a third or fourth moment differs from that of a normal by more than chance would let it, this
+#: often if they were normal (Bonferroni). Measured: 1 to 3 % of normal samples are flagged (docs/estimators.md).
+FALSE_ALARMS = 0.01
+#: `too_few_samples` where there are fewer samples (in the smallest class) for each dimension than this.
+SAMPLES_PER_DIMENSION = 5.0
+#: What a sample leaves of its class when it is left out is at least this.
+LEVERAGE = 1e-3
+
+
+@dataclass(frozen=True)
+class GaussianMI(Continuous):
+    """Information of jointly normal (X, T), and of T normal within each class: exact for those, an approximation for others.
+
+    I(X;T) = −½ Σ log2(1 − ρ_i²) over the canonical correlations, its bias −known exactly for normals− taken off.
+    I(T;Y) = H(Y) + E log2 q(y|t), where q is the posterior under a normal density fitted to each class: the mean of its
+    value on the samples that it was fitted to and of its leave-one-out value, which lie on either side of the truth.
+
+    See also: Tipping and Bishop on mixtures of normals; Schäfer and Strimmer (2005) on shrinkage; Chen et al. (2010) on the
+    oracle-approximating intensity, arXiv 0907.4698. PAPERS.md B4.
+
+    Arguments:
+        shrinkage: of every correlation towards 0, from 0 (none) to 1, or "oas": as much as the sample asks for.
+        noise: variance of Gaussian noise added to each unit, as a covariance, not as a draw.
+        deterministic: T is a function of x, as in a recording of `fp.train`: without noise I(X;T) is infinite, with noise it
+            is ½ log2 det(I + Cov(T)/noise), an upper bound unless T is normal.
+
+    The flag `not_gaussian` says that third or fourth moments are not those of a normal, `ill_conditioned` that a covariance
+    is close to singular (I(X;T) is NaN where T is a linear function of x). Constant units carry nothing.
+
+    Raises:
+        InputError: a shrinkage outside [0, 1], a noise that is no variance.
+
+    Example:
+        >>> import numpy as np
+        >>> x, z = np.random.default_rng(0).normal(size=(2, 4000, 1))
+        >>> plane = GaussianMI()(0.6 * x + 0.8 * z, inputs=x)
+        >>> round(float(plane.i_xt), 2), round(-0.5 * np.log2(1 - 0.6**2), 2)
+        (0.32, 0.32)
+    """
+
+    block_values: ClassVar[int] = 1 << 18  # what fits a processor's cache
+
+    shrinkage: float | str = 0.0
+    noise: float | None = None
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.shrinkage, int | float) and not isinstance(self.shrinkage, bool)
+        if self.shrinkage != "oas" and not (number and 0 <= float(self.shrinkage) <= 1):
+            raise InputError("shrinkage", self.shrinkage, "a number from 0 to 1, or 'oas'")
+        object.__setattr__(self, "noise", check_noise(self.noise))
+
+    def _about(self, known: Known) -> dict[str, Any]:
+        kind = "upper bound" if self.deterministic and self.noise is not None else "estimate"
+        return {"channel": self._channel(), "kind": kind, "x": self._x(known)}
+
+    def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
+        values = values.double()
+        n, units = values.shape[1:]
+        spread = _spread(values, known.mass)
+        constant = spread == 0
+        scale = torch.where(constant, 1.0, spread)
+        centred = (values - _mean(values, known.mass)) / scale.unsqueeze(1)
+        # the noise, in units of each unit's own spread
+        noise = torch.zeros_like(scale) if self.noise is None else self.noise / scale.square()
+        covariance = self._shrunk(_covariance(centred, centred, known.mass), n) + torch.diag_embed(noise)
+        least = torch.linalg.eigvalsh(_active(covariance, constant))[:, 0]
+        blocked = self._blocked(known)
+        singular = least < CONDITION
+        odd = torch.zeros_like(singular)
+        i_xt = Quantity.missing(values)
+        if self.deterministic and self.noise is not None:
+            i_xt = _through_noise(covariance, noise, n, known)
+            odd = _odd(_standard(centred), torch.ones_like(centred[0, :, :1]))
+        elif not any(blocked.values()):
+            assert known.inputs is not None
+            i_xt, infinite, odd = self._from_inputs(centred, covariance, known)
+            singular = singular | infinite
+        i_ty, few = Quantity.missing(values), torch.zeros_like(singular)
+        if known.labelled:
+            noisy = known.with_noise(values, self.noise)
+            i_ty, strange, few = self._from_classes((noisy - _mean(values, known.mass)) / scale.unsqueeze(1), known)
+            odd = odd | strange
+        crowded = units * SAMPLES_PER_DIMENSION > n or (
+            known.inputs is not None and not self.deterministic
+            and (units + known.inputs.shape[1]) * SAMPLES_PER_DIMENSION > n
+        )  # fmt: skip
+        flags = raised(
+            known, values, **blocked, ill_conditioned=singular, constant_units=constant.any(1), not_gaussian=odd,
+            too_few_samples=few | crowded,
+        )  # fmt: skip
+        found = Estimates(i_xt, i_ty, self._entropy(covariance, scale, singular | constant.any(1), known), flags)
+        if not self.shrinkage:
+            return found
+        # shrinkage trades spread for bias: the intervals hold what the sample says without it as well
+        plain = replace(self, shrinkage=0.0)._estimate(values, known)
+        return found._replace(
+            i_xt=found.i_xt.hull(plain.i_xt), i_ty=found.i_ty.hull(plain.i_ty), h_t=found.h_t.hull(plain.h_t)
+        )
+
+    def _shrunk(self, correlation: Tensor, n: int) -> Tensor:
+        """(1 − λ)S + λ diag(S); λ by oracle approximating shrinkage where asked for."""
+        amount: Tensor | float = 0.0
+        if self.shrinkage == "oas":
+            p = correlation.shape[-1]
+            square, trace = correlation.square().sum((1, 2)), correlation.diagonal(dim1=1, dim2=2).sum(1)
+            rest = (n + 1 - 2 / p) * (square - trace.square() / p)
+            amount = (((1 - 2 / p) * square + trace.square()) / rest.clamp_min(1e-300)).clamp(0.0, 1.0)[:, None, None]
+        elif self.shrinkage:
+            amount = float(self.shrinkage)
+        diagonal = torch.diag_embed(correlation.diagonal(dim1=1, dim2=2))
+        return correlation + amount * (diagonal - correlation) + RIDGE * torch.eye(correlation.shape[-1]).to(correlation)
+
+    def _from_inputs(self, t: Tensor, covariance: Tensor, known: Known) -> tuple[Quantity, Tensor, Tensor]:
+        """I(X;T), where it is infinite, and where the pair is not normal."""
+        inputs = known.inputs
+        assert inputs is not None
+        n = known.samples
+        spread = _spread(inputs[None], known.mass)[0]
+        x = ((inputs - _mean(inputs[None], known.mass)[0]) / torch.where(spread == 0, 1.0, spread))[:, spread > 0]
+        zero = torch.zeros(len(t), dtype=torch.float64, device=t.device)
+        if x.shape[1] == 0:
+            return Quantity(zero, zero, zero), zero > 1, zero > 1
+        d_x, d_t = x.shape[1], t.shape[2]
+        whole = torch.cat([x.expand(len(t), -1, -1), t], 2)
+        joint = self._shrunk(_covariance(whole, whole, known.mass), n)
+        joint[:, d_x:, d_x:] = covariance
+        white_x, white_t = _root(joint[:, :d_x, :d_x]), _root(covariance)
+        crossed = white_x.transpose(1, 2) @ joint[:, :d_x, d_x:] @ white_t
+        left, rho, right = torch.linalg.svd(crossed, full_matrices=False)
+        infinite = 1 - rho[:, 0].square() < CONDITION
+        nats = -0.5 * torch.log1p(-rho.square().clamp(max=1 - CONDITION)).sum(1)
+        value = nats if self.shrinkage else nats - _bias(n, d_x, d_t)
+        found = Quantity.around(value, (rho.square().sum(1) / n + d_x * d_t / (2 * n**2)).sqrt())
+        bits = Quantity(*(torch.where(infinite, torch.nan, part / math.log(2.0)) for part in found))
+        u = x @ white_x @ left
+        v = t @ white_t @ right.transpose(1, 2)
+        return _with_samples_only(bits.within(0.0, math.inf), known), infinite, _odd_pairs(_standard(u), _standard(v))
+
+    def _from_classes(self, t: Tensor, known: Known) -> tuple[Quantity, Tensor, Tensor]:
+        """I(T;Y), where a class is not normal, and where it has too few samples."""
+        assert known.conditional is not None and known.labels is not None
+        batch, n, d = t.shape
+        share = known.mass.unsqueeze(1) * known.conditional
+        prior = share.sum(0)
+        mass = share / prior
+        classes = len(prior)
+        mean = mass.T @ t
+        weighted = (t.unsqueeze(1) * mass.T.unsqueeze(2)).transpose(2, 3)
+        covariance = weighted @ t.unsqueeze(1) - mean.unsqueeze(3) * mean.unsqueeze(2)
+        n_class = 1 / mass.square().sum(0)
+        root = _root(self._shrunk(covariance.flatten(0, 1), int(n_class.min())))
+        log_det = -2 * root.diagonal(dim1=1, dim2=2).log().sum(1).view(batch, classes)
+        root = root.view(batch, classes, d, d).transpose(1, 2)
+        origin = torch.einsum("bcd,bdce->bce", mean, root)
+        z = (t @ root.reshape(batch, d, classes * d)).view(batch, n, classes, d) - origin.unsqueeze(1)
+        squares = z.square().sum(3)
+        inside = 1 - mass - mass * squares  # a sample makes up the share `mass` of its class
+        few = (n_class.min() < SAMPLES_PER_DIMENSION * d).expand(batch) | (inside < LEVERAGE).flatten(1).any(1)
+        inside = inside.clamp_min(LEVERAGE)
+        log_prior = prior.log()
+        base = log_prior - 0.5 * log_det.unsqueeze(1)
+        without = 0.5 * d * torch.log1p(-mass) - 0.5 * (inside / (1 - mass)).log()
+        terms = []
+        for log_joint in (base - 0.5 * squares, base + without - 0.5 * squares / inside):
+            posterior = log_joint - log_joint.logsumexp(2, keepdim=True) - log_prior
+            terms.append((posterior * known.conditional).sum(2) / math.log(2.0))
+        fitted, held_out = (term @ known.mass for term in terms)
+        both = (terms[0] + terms[1]) / 2
+        variance = (both - (both @ known.mass).unsqueeze(1)).square() @ known.mass
+        gap = (fitted - held_out).abs() / 2
+        found = Quantity.around((fitted + held_out) / 2, (variance / known.samples).sqrt(), below=gap, above=gap)
+        own = z.gather(2, known.labels[None, :, None, None].expand(batch, n, 1, d)).squeeze(2)
+        strange = _odd(own, torch.nn.functional.one_hot(known.labels, classes).double())
+        return _with_samples_only(found.within(0.0, known.label_entropy), known), strange, few
+
+    def _entropy(self, covariance: Tensor, scale: Tensor, degenerate: Tensor, known: Known) -> Quantity:
+        """h(T) of a normal with this covariance, an upper bound for others."""
+        n, d = known.samples, covariance.shape[-1]
+        nats = 0.5 * torch.linalg.slogdet(covariance)[1] + scale.log().sum(1) + 0.5 * d * math.log(2 * math.pi * math.e)
+        corrected = nats if self.shrinkage or self.noise is not None or n <= d + 1 else nats - 0.5 * _log_det_bias(n, d)
+        error = torch.full_like(nats, math.sqrt(d / (2 * n)))
+        found = Quantity.around(corrected, error, above=(nats - corrected).abs())
+        bits = Quantity(*(torch.where(degenerate, torch.nan, part / math.log(2.0)) for part in found))
+        return _with_samples_only(bits, known)
+
+
+def _mean(values: Tensor, mass: Tensor) -> Tensor:
+    return torch.einsum("bnd,n->bd", values, mass).unsqueeze(1)
+
+
+def _spread(values: Tensor, mass: Tensor) -> Tensor:
+    """Standard deviations; exactly 0 for constant units."""
+    deviation = torch.einsum("bnd,n->bd", (values - _mean(values, mass)).square(), mass).sqrt()
+    return torch.where(values.amin(1) == values.amax(1), 0.0, deviation)
+
+
+def _covariance(a: Tensor, b: Tensor, mass: Tensor) -> Tensor:
+    return torch.einsum("bnd,n,bne->bde", a, mass, b)
+
+
+def _root(matrix: Tensor) -> Tensor:
+    """W with WᵀSW = I: from the Cholesky factor."""
+    factor = torch.linalg.cholesky(matrix)
+    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device).expand_as(matrix)
+    return torch.linalg.solve_triangular(factor, identity, upper=False).transpose(1, 2)
+
+
+def _standard(values: Tensor) -> Tensor:
+    """Each direction with mean 0 and variance 1."""
+    centred = values - values.mean(1, keepdim=True)
+    return centred / centred.square().mean(1, keepdim=True).sqrt().clamp_min(1e-300)
+
+
+def _active(covariance: Tensor, constant: Tensor) -> Tensor:
+    """The covariance with 1 in the place of constant units, which have a flag of their own."""
+    return covariance + torch.diag_embed(constant.double())
+
+
+def _log_det_bias(n: int, d: int) -> float:
+    """E ln det S − ln det Σ for the covariance S of n normal samples in d dimensions, divided by n: a sum of digammas."""
+    return float(psi((n - np.arange(1, d + 1)) / 2).sum() - d * math.log(n / 2))
+
+
+def _bias(n: int, d_x: int, d_t: int) -> float:
+    """Of I(X;T) in nats; 0 where there are too few samples to know."""
+    if n <= d_x + d_t + 1:
+        return 0.0
+    return 0.5 * (_log_det_bias(n, d_x) + _log_det_bias(n, d_t) - _log_det_bias(n, d_x + d_t))
+
+
+def _through_noise(covariance: Tensor, noise: Tensor, n: int, known: Known) -> Quantity:
+    """½ log2 det(I + Cov(T)/σ²), with the delta method's bias and error of ln det of a sum with a known part."""
+    nats = 0.5 * (torch.linalg.slogdet(covariance)[1] - noise.log().sum(1))
+    share = torch.linalg.solve(covariance, covariance - torch.diag_embed(noise))
+    square, trace = (share @ share).diagonal(dim1=1, dim2=2).sum(1), share.diagonal(dim1=1, dim2=2).sum(1)
+    found = Quantity.around(nats + (square + trace.square()) / (4 * n), (square / (2 * n)).sqrt())
+    return _with_samples_only(Quantity(*(part / math.log(2.0) for part in found)).within(0.0, math.inf), known)
+
+
+def _with_samples_only(found: Quantity, known: Known) -> Quantity:
+    """Samples that carry weights are no draws: no interval."""
+    if known.weights is None:
+        return found
+    nan = torch.full_like(found.value, torch.nan)
+    return Quantity(found.value, nan, nan)
+
+
+def _odd(z: Tensor, groups: Float[Tensor, "sample group"]) -> Tensor:
+    """Whether whitened samples (batch, sample, direction) have, in any group of them, other third or fourth moments than a
+    normal: of each direction, and of the distance from the mean."""
+    d = z.shape[2]
+    radius = z.square().sum(2, keepdim=True)
+    square = z * z
+    z = torch.cat([square * z, square * square - 3.0, radius * radius - d * (d + 2)], 2)
+    variance = torch.tensor([6.0] * d + [24.0] * d + [8.0 * d * (d + 2)], dtype=z.dtype, device=z.device)
+    return _beyond(z, groups, variance)
+
+
+def _odd_pairs(u: Tensor, v: Tensor) -> Tensor:
+    """Whether canonical variates (batch, sample, pair) are anything but pairs of normals: independent ones, once the second
+    is freed from the first."""
+    rho = (u * v).mean(1, keepdim=True)
+    w = (v - rho * u) / (1 - rho.square()).clamp_min(CONDITION).sqrt()
+    free = torch.cat([u, w], 2)
+    pairs = torch.cat([(u**2 - 1) * w, (u**3 - 3 * u) * w, (u**2 - 1) * (w**2 - 1)], 2)
+    variance = torch.tensor([2.0, 6.0, 4.0], dtype=u.dtype, device=u.device).repeat_interleave(u.shape[2])
+    everyone = torch.ones_like(u[0, :, :1])
+    return _odd(free, everyone) | _beyond(pairs, everyone, variance)
+
+
+def _beyond(terms: Tensor, groups: Tensor, variance: Tensor) -> Tensor:
+    """Whether a mean over a group, or over all samples, is further from 0 than chance allows, given the variance of its
+    terms."""
+    groups = torch.cat([groups, groups.sum(1, keepdim=True)], 1)
+    size = groups.sum(0)
+    means = (groups / size).T @ terms
+    errors = (means.abs() * (size.unsqueeze(1) / variance).sqrt()).flatten(1)
+    limit = -torch.special.ndtri(torch.tensor(FALSE_ALARMS / (2 * errors.shape[1]), dtype=torch.float64))
+    return errors.amax(1) > float(limit)

@@ -1,0 +1,119 @@
+"""The information that passes through Gaussian noise, integrated numerically: what the bounds on it are held to (B4)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from flowplane.core.points import check_count
+from flowplane.errors import InputError
+from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, check_noise, raised
+
+__all__ = ["MonteCarlo"]
+
+#: Bytes of one block of densities.
+BLOCK_BYTES = 1 << 26
+#: `saturated` where I(X;T) exceeds this share of H(X).
+SATURATION = 0.99
+
+
+@dataclass(frozen=True)
+class MonteCarlo(Estimator):
+    """I(X;T+Z) and I(T+Z;Y), Z ~ N(0, σ²I), where T is a function of x and the samples are all the x there are: exact but
+    for the error of a Monte Carlo integral.
+
+    T + Z is then a mixture of normals around the samples, whose log density is averaged over draws from it:
+    I(X;T+Z) = −E log p(t+z) − ½ d log(2πeσ²), and I(T+Z;Y) = H(Y) + E log p(y|t+z).
+
+    See also: Goldfeld et al. (ICML 2019), arXiv 1810.05728. PAPERS.md B3, B4.
+
+    Arguments:
+        variance: σ² of the noise, a coordinate of the result.
+        draws: of the noise, for each sample.
+
+    Intervals hold the error of the integral, not that of samples from a larger population: for these see `Pairwise`.
+
+    Raises:
+        InputError: a variance that is not above 0, fewer than one draw.
+
+    Example:
+        >>> plane = MonteCarlo(0.01)([[-1.0], [1.0]], [0, 1])
+        >>> round(float(plane.i_xt), 6), round(float(plane.i_ty), 6)
+        (1.0, 1.0)
+    """
+
+    block_values: ClassVar[int] = 1 << 18
+    needs_function: ClassVar[bool] = True
+
+    variance: float
+    draws: int = 1
+
+    def __post_init__(self) -> None:
+        if self.variance is None:
+            raise InputError("variance", None, "the variance of Gaussian noise, above 0")
+        object.__setattr__(self, "variance", check_noise(self.variance))
+        object.__setattr__(self, "draws", check_count("draws", self.draws))
+
+    def _about(self, known: Known) -> dict[str, Any]:
+        return {
+            "channel": f"Gaussian noise of variance {self.variance:.6g} added to each unit",
+            "x": "every sample is its own x, and there are no others",
+            "coords": {"variance": self.variance},
+        }
+
+    def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
+        n, units = values.shape[1:]
+        noise = np.random.default_rng([known.seed, 4]).normal(size=(self.draws, n, units))
+        columns = known.mass.unsqueeze(1)
+        if known.conditional is not None:
+            columns = torch.cat([columns, columns * known.conditional], 1)
+        draws = torch.from_numpy(noise).to(values.device)
+        members = [self._member(layer.double(), draws, columns, known) for layer in values]
+        i_xt, i_ty, h_t = (
+            Quantity(*(torch.stack(end) for end in zip(*column, strict=True))) for column in zip(*members, strict=True)
+        )
+        h_x = float(torch.special.entr(known.mass).sum() / math.log(2.0))
+        constant = (values.amin(1) == values.amax(1)).any(1)
+        flags = raised(known, values, saturated=i_xt.value >= SATURATION * h_x, constant_units=constant)
+        return Estimates(i_xt, i_ty, h_t, flags)
+
+    def _member(self, t: Tensor, noise: Tensor, columns: Tensor, known: Known) -> tuple[Quantity, Quantity, Quantity]:
+        n, units = t.shape
+        # distances in units of σ√2
+        centres = (t - t.mean(0)) / math.sqrt(2 * self.variance)
+        squares = centres.square().sum(1)
+        density = torch.empty((self.draws, n, columns.shape[1]), dtype=torch.float64, device=t.device)
+        step = max(1, BLOCK_BYTES // (8 * n))
+        for draw in range(self.draws):
+            points = centres + noise[draw] / math.sqrt(2.0)
+            for first in range(0, n, step):
+                some = points[first : first + step]
+                d = torch.addmm(squares, some, centres.T, alpha=-2.0).add_(some.square().sum(1, keepdim=True))
+                # relative to the density of the noise around the sample's own centre, which is never small
+                d -= (noise[draw, first : first + step].square().sum(1, keepdim=True)) / 2
+                density[draw, first : first + step] = d.neg_().exp_() @ columns
+        logs = density[:, :, 0].log2()
+        i_xt = self._mean(-logs, known)
+        h_z = 0.5 * units * math.log2(2 * math.pi * math.e * self.variance)
+        h_t = Quantity(*(part + h_z for part in i_xt))
+        if known.conditional is None:
+            nan = torch.full_like(i_xt.value, torch.nan)
+            return i_xt, Quantity(nan, nan, nan), h_t
+        posterior = (density[:, :, 1:] / density[:, :, :1]).clamp(0.0, 1.0)
+        left = torch.special.entr(posterior).sum(2) / math.log(2.0)
+        surprise = self._mean(known.label_entropy - left, known)
+        return i_xt, surprise.within(0.0, known.label_entropy), h_t
+
+    def _mean(self, terms: Float[Tensor, "draw sample"], known: Known) -> Quantity:
+        """The mean over all samples and draws: only the noise is random, so the samples' own differences are no error."""
+        value = (terms @ known.mass).mean()
+        # of one draw all differences are taken for the noise's: an upper limit
+        spread = terms.var(0) if self.draws > 1 else terms.var(1, correction=0).expand(terms.shape[1])
+        error = ((spread * known.mass.square()).sum() / self.draws).sqrt()
+        return Quantity.around(value, error)

@@ -1,0 +1,165 @@
+"""Sliced mutual information: information between one-dimensional projections (B4)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from flowplane.core.points import check_count
+from flowplane.errors import InputError, Text, unknown
+from flowplane.information.estimator import Continuous, Estimates, Estimator, Known, Quantity, Z, check_noise, raised
+from flowplane.information.ksg import KSG
+from flowplane.information.schema import FLAGS, flag_bit
+
+__all__ = ["SlicedMI"]
+
+REDUCTIONS = ("mean", "max")
+#: A flag of the base is raised where more than this share of the slices has it.
+FLAGGED = 0.05
+
+
+@dataclass(frozen=True)
+class SlicedMI(Continuous):
+    """The mean, or the largest, of I(θ·X; φ·T) and I(φ·T; Y) over random directions θ and φ.
+
+    One dimension at a time is estimated, so that the error does not grow with the dimension of the layer; in return it
+    is an information of its own: at most Shannon's, zero where that is zero, and able to grow from layer to layer.
+
+    See also: Goldfeld and Greenewald (2021), arXiv 2110.05279; Tsur et al. (2023), arXiv 2309.16200. PAPERS.md B4.
+
+    Arguments:
+        base: the estimator of one-dimensional samples.
+        slices: how many pairs of directions, drawn uniformly by the seed.
+        reduce: "mean", or "max": the slice that is largest in one half of the samples, measured in the other, both ways
+            round.
+        noise: variance of Gaussian noise added to each unit before slicing.
+        deterministic: T is a function of x, as in a recording of `fp.train`: then I(X;T) is NaN without noise, unless the
+            base has a channel of its own, as Binned.
+
+    Intervals hold the base's own, averaged over slices, and for the mean what the choice of slices adds. Flags of the base
+    are raised where more than 5 % of the slices have them.
+
+    Raises:
+        InputError: a base that is no estimator, fewer than two slices, an unknown reduction.
+
+    Example:
+        >>> import numpy as np
+        >>> t = np.random.default_rng(0).normal(size=(300, 3))
+        >>> plane = SlicedMI(slices=8)(t, t[:, 0] > 0)
+        >>> bool(0 < plane.i_ty < 1), plane.attrs["base"]
+        (True, 'KSG')
+    """
+
+    takes_weights: ClassVar[bool] = False
+
+    base: Estimator = field(default_factory=KSG)
+    slices: int = 64
+    reduce: str = "mean"
+    noise: float | None = None
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.base, Estimator):
+            raise InputError("base", Text(type(self.base).__name__), "an estimator such as fp.KSG()")
+        object.__setattr__(self, "slices", check_count("slices", self.slices, 2))
+        if self.reduce not in REDUCTIONS:
+            raise unknown("reduce", self.reduce, REDUCTIONS)
+        object.__setattr__(self, "noise", check_noise(self.noise))
+
+    def _about(self, known: Known) -> dict[str, Any]:
+        own = {} if isinstance(self.base, Continuous) else self.base._about(known)
+        return {
+            "channel": self._channel() if isinstance(self.base, Continuous) else own["channel"],
+            "quantity": f"sliced information, {self.reduce} over {self.slices} pairs of directions",
+            "base": type(self.base).__name__,
+            "x": self._x(known),
+        }
+
+    def _labelling(self, known: Known) -> str:
+        return self.base._labelling(known)
+
+    def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
+        values = known.with_noise(values, self.noise)
+        blocked = self._blocked(known) if isinstance(self.base, Continuous) else {"no_inputs": known.inputs is None}
+        unknown_x = any(blocked.values())
+        rng = np.random.default_rng([known.seed, 2])
+        ahead = _directions(rng, self.slices, values.shape[2]).to(values.device)
+        behind = None
+        if not unknown_x and known.inputs is not None:
+            behind = _directions(rng, self.slices, known.inputs.shape[1]).to(values.device)
+        projected = values @ ahead.T
+        inputs = None if behind is None or known.inputs is None else known.inputs @ behind.T
+        reduced = self._mean if self.reduce == "mean" else self._largest
+        i_xt, i_ty, h_t, flags = reduced(projected, inputs, known)
+        missing = Quantity.missing(values)
+        own = raised(known, values, **blocked, constant_units=(values.amin(1) == values.amax(1)).any(1))
+        # what the base says about missing inputs is said above, with the reason
+        flags &= ~flag_bit("no_inputs") & ~flag_bit("deterministic")
+        return Estimates(missing if unknown_x else i_xt, i_ty, h_t, flags | own)
+
+    def _slices(self, projected: Tensor, inputs: Tensor | None, known: Known) -> list[Estimates]:
+        found = []
+        for k in range(self.slices):
+            layer = projected[:, :, k : k + 1].contiguous()
+            seen = replace(known, inputs=None if inputs is None else inputs[:, k : k + 1])
+            found.append(self.base._settled(None, layer)._estimate(layer, seen))
+        return found
+
+    def _mean(self, projected: Tensor, inputs: Tensor | None, known: Known) -> Estimates:
+        found = self._slices(projected, inputs, known)
+        quantities = []
+        for name in ("i_xt", "i_ty", "h_t"):
+            value, lower, upper = (torch.stack(end) for end in zip(*(getattr(part, name) for part in found), strict=True))
+            chance = Z * value.std(0) / math.sqrt(self.slices)
+            mean = value.mean(0)
+            below, above = ((end - value).abs().mean(0) for end in (lower, upper))
+            quantities.append(Quantity(mean, mean - torch.hypot(below, chance), mean + torch.hypot(above, chance)))
+        return Estimates(quantities[0], quantities[1], quantities[2], _common(found))
+
+    def _largest(self, projected: Tensor, inputs: Tensor | None, known: Known) -> Estimates:
+        """The slice is chosen in one half and measured in the other; the upper end holds the largest over all samples."""
+        whole = self._slices(projected, inputs, known)
+        order = torch.from_numpy(np.random.default_rng([known.seed, 3]).permutation(known.samples)).to(projected.device)
+        halves = [
+            self._slices(projected[:, part], None if inputs is None else inputs[part], _part(known, part))
+            for part in (order[: known.samples // 2], order[known.samples // 2 :])
+        ]
+        quantities = []
+        for name in ("i_xt", "i_ty", "h_t"):
+            crossed = []
+            for choosing, measuring in (halves, halves[::-1]):
+                place = torch.stack([getattr(part, name).value for part in choosing]).nan_to_num(-math.inf).argmax(0)
+                ends = (torch.stack(end) for end in zip(*(getattr(part, name) for part in measuring), strict=True))
+                crossed.append(Quantity(*(end.gather(0, place.unsqueeze(0))[0] for end in ends)))
+            value, lower, upper = (torch.stack(end).mean(0) for end in zip(*crossed, strict=True))
+            highest = torch.stack([getattr(part, name).value for part in whole]).amax(0)
+            quantities.append(Quantity(value, lower, torch.maximum(upper, highest)))
+        return Estimates(quantities[0], quantities[1], quantities[2], _common(whole))
+
+
+def _directions(rng: np.random.Generator, count: int, dimension: int) -> Float[Tensor, "slice feature"]:
+    """Uniform on the unit sphere."""
+    drawn = rng.normal(size=(count, dimension))
+    return torch.from_numpy(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
+
+
+def _part(known: Known, places: Tensor) -> Known:
+    """What is known of some of the samples."""
+    inputs, classes, rule = (None if part is None else part[places] for part in (known.inputs, known.classes, known.rule))
+    return Known(len(places), inputs, classes, rule, None, known.device, known.seed)
+
+
+def _common(found: list[Estimates]) -> Tensor:
+    """The flags that more than a few of the slices raise."""
+    flags = torch.stack([part.flags for part in found])
+    common = torch.zeros_like(flags[0])
+    for name in FLAGS:
+        bit = flag_bit(name)
+        common += ((flags & bit) > 0).double().mean(0).gt(FLAGGED) * bit
+    return common

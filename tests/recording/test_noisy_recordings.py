@@ -1,0 +1,118 @@
+"""Recordings of networks with noise of their own: what they know of it, and what measures are told."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+import icechunk
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+import flowplane as fp
+from flowplane.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def noisy(task):
+    return fp.train(task, hidden=(4, 3), replicas=2, epochs=3, snapshots=3, noise=0.04)
+
+
+def test_noise_is_part_of_the_network(noisy, rec):
+    assert (noisy.deterministic, rec.deterministic) == (False, True)
+    assert (noisy.network.noise, rec.network.noise) == (0.04, 0.0)
+    assert noisy.attrs["noise"] == noisy.activations("layer1").attrs["noise"] == 0.04
+    assert rec.activations("layer1").attrs["noise"] == 0
+
+
+def test_activations_are_draws(noisy):
+    clean = dataclasses.replace(noisy.network, noise=0.0)
+    import torch
+
+    weights = torch.tensor(noisy.weights.values[1])
+    exact = clean.forward(weights, torch.tensor(noisy.task.inputs))[0].numpy()
+    drawn = noisy.activations("layer1").values
+    apart = drawn[1] - exact
+    assert apart.var() == pytest.approx(0.04, rel=4 * np.sqrt(2 / apart[0].size))
+    assert apart[0] == pytest.approx(apart[2], abs=1e-6)  # all snapshots share the draw
+    assert np.array_equal(noisy.sel(epoch=3, replica=1).activations("layer1").values[0, 0], drawn[1, 2])
+    assert float(noisy.activations("layer1")[1, 2, 17, 2]) == drawn[1, 2, 17, 2]
+    other = noisy.activations("layer1", draw=1).values[1] - exact
+    assert abs(np.corrcoef(other[0].ravel(), apart[0].ravel())[0, 1]) < 5 / np.sqrt(apart[0].size)
+    with pytest.raises(InputError, match="draw: found -1"):
+        noisy.activations("layer1", draw=-1)
+
+
+def test_recordings_from_before_there_was_noise(task, tmp_path):
+    path = tmp_path / "old.fp"
+    fp.train(task, path=path, hidden=(3,), replicas=1, epochs=2, snapshots=2)
+    session = icechunk.Repository.open(icechunk.local_filesystem_storage(str(path / "data"))).writable_session("main")
+    attrs = zarr.open_group(session.store, mode="r+").attrs
+    stored = json.loads(attrs["configuration"])
+    del stored["noise"]
+    attrs["configuration"] = json.dumps(stored)
+    session.commit("as it was")
+    old = fp.open(path)
+    assert old.deterministic
+    assert old.attrs["noise"] == 0
+    with pytest.raises(InputError, match=r"noise: found 0.1, expected 0.0, as in the recording"):
+        fp.train(task, path=path, hidden=(3,), replicas=1, epochs=3, snapshots=2, noise=0.1, mode="resume")
+    longer = fp.train(task, path=path, hidden=(3,), replicas=1, epochs=3, snapshots=2, mode="resume")
+    assert longer.epochs.tolist() == [0, 2, 3]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A measure that a recording tells whether T is a function of x, with a scalar coordinate of its own."""
+
+    deterministic: bool = False
+
+    def __call__(self, activations, labels=None, *, inputs=None, conditional=None, probability=None, seed=0):
+        told = np.full(len(activations), float(self.deterministic))
+        width = activations.shape[2]
+        coords = {"variance": ((), width / 100, {"units": "squared"}), "replica": 7, "name": f"width {width}"}
+        if width == 3:
+            coords["only_here"] = 1.5
+        return xr.Dataset({"told": ("batch", told)}, coords)
+
+
+class Property:
+    """`deterministic` that is no field of a dataclass is left alone."""
+
+    deterministic = True
+
+    def __call__(self, activations, labels=None, **known):
+        return xr.Dataset({"told": ("batch", np.full(len(activations), float(self.deterministic)))})
+
+
+class NeedsFunction(Property):
+    needs_function = True
+
+
+def test_measures_are_told_whether_networks_are_deterministic(noisy, rec):
+    for given in (True, False):
+        assert (noisy.measure(Told(given)).told == 0).all()
+        assert (rec.measure(Told(given)).told == 1).all()
+    assert (noisy.measure(Property()).told == 1).all()
+
+
+def test_measures_that_take_t_for_a_function_of_x_are_refused(noisy, rec):
+    for measure in (fp.Binned(30), NeedsFunction()):
+        with pytest.raises(InputError, match=r"measure: found \w+, expected an estimator that takes inputs as they are"):
+            noisy.measure(measure)
+        rec.measure(measure)
+    with pytest.raises(InputError, match="the network of this recording has noise of its own"):
+        fp.information_plane(noisy)
+
+
+def test_scalar_coordinates_stand_along_layers(noisy):
+    result = noisy.measure(Told())
+    assert result.variance.dims == ("layer",)
+    assert result.variance.values.tolist() == [0.04, 0.03, 0.02]
+    assert result.variance.attrs == {"units": "squared"}
+    assert result.name.values.tolist() == ["width 4", "width 3", "width 2"]
+    assert np.isnan(result.only_here.values[[0, 2]]).all()
+    assert result.only_here.values[1] == 1.5
+    assert result.replica.values.tolist() == [0, 1]  # the recording's own coordinates stay
+    assert result.told.sel(layer="layer2").dims == ("replica", "epoch")
