@@ -69,6 +69,16 @@ def of_slices(truth: Truth) -> Pair:
     return Pair(truth.i_xt if one and inputs is not None and inputs.shape[1] == 1 else None, truth.i_ty if one else None)
 
 
+def of_kernel(truth: Truth) -> Pair:
+    """Matrix-based information of order 2, h = 1/2, in the limit of many samples, of pairs of standard normals: E K² over two
+    independent samples is det(I + 2 C/h²)^(−1/2), C the covariance of their difference."""
+    if truth.name not in ("bivariate-normal", "bivariate-normal-strong"):
+        return NOTHING
+    rho, scale = math.sqrt(1 - 2 ** (-2 * truth.i_xt)), 2 / 0.5**2
+    joint = np.linalg.det(np.eye(2) + scale * 2 * np.array([[1, rho], [rho, 1]]))
+    return Pair(-0.5 * math.log2(joint / (1 + 2 * scale) ** 2), None)
+
+
 def binned(correction: str | None, truth: Truth) -> Any:
     """Binned at the fixed edges."""
     return fp.Binned(tuple(np.linspace(*truth.span, BINS + 1)), correction=correction)
@@ -98,8 +108,7 @@ ESTIMATORS = {
     "GaussianMI": Contender(partial(later, "gaussian.GaussianMI", on_channel={"deterministic": True})),
     "Pairwise, upper": Contender(partial(later, "pairwise.Pairwise", noise="variance", bound="upper"), of_channel),
     "Pairwise, lower": Contender(partial(later, "pairwise.Pairwise", noise="variance", bound="lower"), of_channel),
-    # a hook: matrix-based information has a population value of its own, not worked out here
-    "MatrixRenyi": Contender(partial(later, "renyi.MatrixRenyi"), lambda truth: NOTHING),
+    "MatrixRenyi": Contender(partial(later, "renyi.MatrixRenyi"), of_kernel),
     "SlicedMI": Contender(partial(later, "sliced.SlicedMI"), of_slices, most=20),
     "Variational, InfoNCE": Contender(partial(later, "variational.Variational", kind="infonce"), most=20),
     "Variational, SMILE": Contender(partial(later, "variational.Variational", kind="smile"), most=20),

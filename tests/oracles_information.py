@@ -24,7 +24,7 @@ def _rule(labels, conditional, n):
     return [[1.0 if labels[i] == name else 0.0 for name in names] for i in range(n)]
 
 
-# -- pairwise bounds -------------------------------------------------------------------------------------------------------
+# -- pairwise bounds ---------------------------------------------------------------------------------------------------
 
 
 def pairwise_information(t, variance, *, bound, labels=None, conditional=None, probability=None, inputs=None):
@@ -62,7 +62,7 @@ def pairwise_information(t, variance, *, bound, labels=None, conditional=None, p
     return i_xt, i_ty, whole + 0.5 * d * math.log2(2 * math.pi * math.e * variance)
 
 
-# -- matrix-based Rényi ----------------------------------------------------------------------------------------------------
+# -- matrix-based Rényi ------------------------------------------------------------------------------------------------
 
 
 def kernel_matrix(points, bandwidth, probability=None):
@@ -112,7 +112,7 @@ def renyi_information(t, alpha, bandwidth, *, labels=None, conditional=None, pro
     return i_xt, i_ty, entropy(of_t)
 
 
-# -- normals ---------------------------------------------------------------------------------------------------------------
+# -- normals -----------------------------------------------------------------------------------------------------------
 
 
 def determinants_information(x, t) -> float:
@@ -177,7 +177,7 @@ def _summed_entropy(density, step) -> float:
     return float(-(some * np.log2(some)).sum() * step)
 
 
-# -- through noise, on a line ------------------------------------------------------------------------------------------------
+# -- through noise, on a line ------------------------------------------------------------------------------------------
 
 
 def noisy_information(places, variance, labels=None, conditional=None, probability=None):
@@ -202,7 +202,7 @@ def noisy_information(places, variance, labels=None, conditional=None, probabili
     return h - 0.5 * math.log2(2 * math.pi * math.e * variance), i_ty, h
 
 
-# -- entropies of counts -----------------------------------------------------------------------------------------------------
+# -- entropies of counts -----------------------------------------------------------------------------------------------
 
 
 def plug_in(counts) -> float:

@@ -13,7 +13,12 @@ from flowplane.errors import InputError
 from flowplane.information.monte_carlo import MonteCarlo
 from flowplane.information.schema import flag_names
 
-CHEAP = {"bins": fp.Binned(8, range=(-1, 1)), "noise": fp.Pairwise(0.1), "normal": fp.GaussianMI(), "kernel": fp.MatrixRenyi()}
+CHEAP = {
+    "bins": fp.Binned(8, range=(-1, 1)),
+    "noise": fp.Pairwise(0.1),
+    "normal": fp.GaussianMI(),
+    "kernel": fp.MatrixRenyi(),
+}
 
 
 def layer_of(seed, n=120, batch=()):
@@ -54,7 +59,7 @@ def test_attributes_by_estimator():
 
 
 def test_names():
-    x, layer, labels = layer_of(2)
+    _, layer, labels = layer_of(2)
     several = fp.compare_estimators(layer, labels, estimators=[fp.Binned(2), fp.GaussianMI(), fp.Binned(9), fp.Binned(20)])
     assert several.estimator.values.tolist() == ["Binned", "GaussianMI", "Binned 2", "Binned 3"]
     assert len(set(several.h_t.values)) == 4
@@ -82,7 +87,7 @@ def test_noise_is_for_those_without_a_channel():
 
 
 def test_seeds_weights_and_rules_are_passed_on():
-    x, layer, labels = layer_of(5)
+    _, layer, labels = layer_of(5)
     chosen = [fp.SlicedMI(fp.GaussianMI(), slices=3)]
     first, again, other = (
         float(fp.compare_estimators(layer, labels, estimators=chosen, seed=seed).i_ty[0]) for seed in (0, 0, 1)
@@ -108,7 +113,7 @@ def test_kinds_of_array():
         assert np.array_equal(other.i_xt.values, plain.i_xt.values)
 
 
-# -- whatever a user brings --------------------------------------------------------------------------------------------------
+# -- whatever a user brings --------------------------------------------------------------------------------------------
 
 EVERY = usual_estimators() | {
     "MonteCarlo": MonteCarlo(0.1),
@@ -168,14 +173,14 @@ def test_all_the_weight_on_one_sample(name):
 
 @pytest.mark.parametrize("name", [name for name, one in SMALL.items() if name != "corrected"])
 def test_a_class_that_cannot_occur_does_no_harm(name):
-    x, layer, labels = layer_of(10)
+    x, layer, _ = layer_of(10)
     rule = np.random.default_rng(10).dirichlet(np.ones(2), 120)
     wider = np.hstack([rule[:, :1], np.zeros((120, 1)), rule[:, 1:]])
     plain, other = (SMALL[name](layer, inputs=x, conditional=given) for given in (rule, wider))
     assert float(other.i_ty) == pytest.approx(float(plain.i_ty), abs=1e-9, nan_ok=True)
 
 
-# -- of a recording --------------------------------------------------------------------------------------------------------
+# -- of a recording ----------------------------------------------------------------------------------------------------
 
 
 def test_a_recording_is_read_as_a_plane(rec):
@@ -207,15 +212,15 @@ def test_noise_for_a_recording(rec):
     assert np.isfinite(table.i_xt.sel(estimator="normal")).all()
 
 
-# -- refusals --------------------------------------------------------------------------------------------------------------
+# -- refusals ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "wrong", [[], {}, "Binned", 3, fp.Binned(3), [fp.Binned], [fp.Binned(3), "KSG"], {"a": None}, {fp.Binned(3)}, (None,)]
 )
 def test_what_is_no_estimator_is_refused(wrong):
-    x, layer, labels = layer_of(7)
-    with pytest.raises(InputError, match="^estimators: found"):
+    _, layer, labels = layer_of(7)
+    with pytest.raises(InputError, match=r"^estimators: found"):
         fp.compare_estimators(layer, labels, estimators=wrong)
 
 
@@ -233,6 +238,8 @@ def test_arrays_beside_a_recording_are_refused(rec, name):
         ({"activations": None}, "activations: found"),
         ({"activations": np.zeros((0, 2))}, "activations: found shape"),
         ({"activations": xr.Dataset({"a": ("x", [1.0])})}, "activations: found"),
+        ({"activations": torch.ones(4, 2) * 1j}, "activations: found"),
+        ({"conditional": np.ones((4, 0))}, "conditional: found"),
         ({"labels": ["a", "b", "a", "b"]}, "labels: found"),
         ({"labels": [0, 1]}, "labels: found shape"),
         ({"labels": [1, 1, 1, 1]}, "one class only"),

@@ -37,7 +37,7 @@ def binned(count, correction):
     return fp.Binned(count, range=(0, count), correction=correction)
 
 
-# -- by definition ---------------------------------------------------------------------------------------------------------
+# -- by definition -----------------------------------------------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=60)
@@ -75,7 +75,7 @@ def test_information_against_the_oracle(correction, seed, n):
     assert float(result.h_t) == pytest.approx(max(0.0, expected), abs=TOLERANCE)
 
 
-# -- truths ------------------------------------------------------------------------------------------------------------------
+# -- truths ------------------------------------------------------------------------------------------------------------
 
 
 def test_all_agree_on_many_samples():
@@ -131,7 +131,7 @@ def test_invariances(correction):
                 assert float(result[key]) == pytest.approx(float(base[key]), abs=TOLERANCE), (name, key)
 
 
-# -- coverage ----------------------------------------------------------------------------------------------------------------
+# -- coverage ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("n", [150, 600])
@@ -148,7 +148,7 @@ def test_intervals_cover_the_population(correction, n):
         "i_xt": h_t + plain_entropy(p_x) - plain_entropy(p_xt.ravel()),
         "i_ty": h_t + plain_entropy(p_ty.sum(0)) - plain_entropy(p_ty.ravel()),
     }
-    within, kept = {name: 0 for name in truth}, 0
+    within, kept = dict.fromkeys(truth, 0), 0
     for seed in range(200):
         draw = np.random.default_rng([seed, n])
         pair = draw.choice(30, n, p=p_xt.ravel())
@@ -165,7 +165,7 @@ def test_intervals_cover_the_population(correction, n):
         assert count / kept >= 0.9, (name, count, kept)
 
 
-# -- what is refused, what is missing ------------------------------------------------------------------------------------------
+# -- what is refused, what is missing ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("correction", CORRECTIONS)

@@ -1,4 +1,4 @@
-"""Information of normals: against determinants and refitted classes, unbiased, invariant, covering, and flagged otherwise."""
+"""Information of normals: against determinants and refitted classes, unbiased, invariant, covering, else flagged."""
 
 import math
 
@@ -45,7 +45,7 @@ def classes_of(seed, n, means=(-1.0, 1.0), deviations=(1.0, 1.0), units=1):
     return t, labels
 
 
-# -- against the oracle --------------------------------------------------------------------------------------------------
+# -- against the oracle ------------------------------------------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=30)
@@ -59,7 +59,9 @@ def test_information_of_x_by_determinants(seed, d_x, d_t, n):
     result = fp.GaussianMI()(t, inputs=x)
     assert float(result.i_xt) == pytest.approx(expected, abs=RIDGED)
     log_det = np.linalg.slogdet(np.atleast_2d(np.cov(t.T, bias=True)))[1] - wishart_bias(n, d_t)
-    assert float(result.h_t) == pytest.approx(0.5 * (log_det + d_t * math.log(2 * math.pi * math.e)) / math.log(2), abs=RIDGED)
+    assert float(result.h_t) == pytest.approx(
+        0.5 * (log_det + d_t * math.log(2 * math.pi * math.e)) / math.log(2), abs=RIDGED
+    )
 
 
 @settings(deadline=None, max_examples=20)
@@ -76,7 +78,7 @@ def test_information_of_classes_by_refitting(seed, units, classes):
     assert float(result.i_ty_upper) >= np.clip(fitted, 0, entropy) - RIDGED
 
 
-# -- truths ------------------------------------------------------------------------------------------------------------------
+# -- truths ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.3, 0.6, 0.99])
@@ -94,7 +96,7 @@ def test_normal_pairs(correlation, dimension):
 
 
 def test_the_bias_is_taken_off_exactly():
-    """The mean over 600 samples of 20 is the truth (ρ = 0.8, where nothing is cut off at 0), which the plug-in is far from."""
+    """The mean over 600 samples of 20 is the truth (ρ = 0.8, where little is cut off at 0); the plug-in is far from it."""
     found, plain = [], []
     for seed in range(600):
         x, t = normal_pair(seed, 20, 0.8, 2)
@@ -159,7 +161,7 @@ def test_shrinkage():
     assert float(oas.i_xt) == pytest.approx(float(plain.i_xt), abs=0.002)  # the amount falls like 1/n
 
 
-# -- invariances -------------------------------------------------------------------------------------------------------------
+# -- invariances -------------------------------------------------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=15)
@@ -278,7 +280,7 @@ def test_a_rule_whose_rare_class_was_not_drawn(normal):
     assert flags(result) - {"too_few_samples"} == flags(plain)
 
 
-# -- coverage ----------------------------------------------------------------------------------------------------------------
+# -- coverage ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("correlation", "dimension", "n"), [(0.0, 1, 200), (0.6, 1, 200), (0.6, 3, 200), (0.95, 2, 100)])
@@ -324,7 +326,7 @@ def test_intervals_cover_the_channel_and_the_entropy(units):
     assert ((plain.h_t_lower <= entropy) & (entropy <= plain.h_t_upper)).values.mean() >= 0.9
 
 
-# -- flags and mistakes -------------------------------------------------------------------------------------------------------
+# -- flags and mistakes ------------------------------------------------------------------------------------------------
 
 
 def test_flags():
@@ -355,9 +357,7 @@ def test_normal_samples_are_rarely_called_something_else():
     pairs = [normal_pair([seed, 1], 1000, 0.6, 3) for seed in range(200)]
     for known in ("inputs", "labels"):
         given_too = ({known: x if known == "inputs" else np.arange(1000) % 2} for x, _ in pairs)
-        called = [
-            "not_gaussian" in flags(fp.GaussianMI()(t, **too)) for (_, t), too in zip(pairs, given_too, strict=True)
-        ]
+        called = ["not_gaussian" in flags(fp.GaussianMI()(t, **too)) for (_, t), too in zip(pairs, given_too, strict=True)]
         assert np.mean(called) <= 0.02 + 4 * math.sqrt(0.02 / 200), known
 
 
@@ -429,3 +429,20 @@ def test_any_scale(scale):
     for name in ("i_xt", "i_ty"):
         assert float(scaled[name]) == pytest.approx(float(plain[name]), abs=RIDGED)
     assert flags(scaled) == flags(plain)
+
+
+def test_noise_is_a_covariance_for_the_inputs_and_a_draw_for_the_labels():
+    t, labels = classes_of(20, 400)
+    first, other = (fp.GaussianMI(noise=0.5)(t, labels, inputs=t + 1, seed=seed) for seed in (0, 1))
+    assert float(first.i_xt) == float(other.i_xt)
+    assert 0 < abs(float(first.i_ty) - float(other.i_ty)) < float(first.i_ty_upper - first.i_ty_lower)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1e-8, 1e-10])
+def test_through_noise_units_of_any_scale(scale):
+    """A unit far below the noise, once or twice, tells nothing: ½ log2(1 + 1/σ²) of the other is left."""
+    t = np.random.default_rng(21).normal(size=(300, 2)) * [1.0, scale]
+    alone = float(fp.GaussianMI(noise=0.1, deterministic=True)(t[:, :1]).i_xt)
+    for units in ([0, 1], [0, 1, 1]):
+        result = fp.GaussianMI(noise=0.1, deterministic=True)(t[:, units])
+        assert float(result.i_xt) == pytest.approx(alone, abs=1e-3), units

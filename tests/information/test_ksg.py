@@ -189,6 +189,12 @@ def dense_normal(seed, n):
     return KSG()(t, seed=seed), "h_t", 1.5 * math.log2(2 * math.pi * math.e) + 0.5 * math.log2(np.linalg.det(covariance))
 
 
+def one_and_two(seed, _):
+    """Two units, each x and noise of its own: I = ½ log2(1 + 2). Three dimensions ask for a thousand samples."""
+    x, first, second = np.random.default_rng([seed, 3]).normal(size=(3, 1000, 1))
+    return KSG()(np.hstack([x + first, x + second]), inputs=x, seed=seed), "i_xt", 0.5 * math.log2(3)
+
+
 def blobs_case(apart, dimension):
     truth = two_blobs_truth(apart)
 
@@ -203,7 +209,7 @@ CASES = {
     "pair": pair_case(0.6, 1),
     "independent": pair_case(0.0, 1),
     "strong": pair_case(0.95, 1),
-    "three and three": pair_case(0.6, 3),
+    "one and two": one_and_two,
     "dense normal": dense_normal,
     "blobs": blobs_case(1.0, 1),
     "blobs in five": blobs_case(1.0, 5),
@@ -247,8 +253,18 @@ def test_flags():
 
 
 def test_drift_beyond_the_error_is_flagged():
-    x, t = normal_pair(6, 400, 0.9999, 2)
+    x, t = normal_pair(6, 400, 0.99999)
     assert flags(KSG()(t, np.arange(400) % 2, inputs=x)) == {"too_few_samples"}
+
+
+def test_many_dimensions_and_long_tails_are_flagged():
+    rng = np.random.default_rng(9)
+    x, t = rng.normal(size=(2, 2000, 2))
+    assert flags(KSG()(t, inputs=x)) == {"no_labels", "too_few_samples"}
+    assert flags(KSG()(t[:, :1], inputs=x)) == {"no_labels"}
+    student = rng.standard_t(1.5, size=(2000, 1))
+    assert flags(KSG()(student, inputs=x[:, :1])) == {"no_labels", "heavy_tails"}
+    assert flags(KSG()(student, x[:, 0] > 0)) == {"no_inputs"}
 
 
 def test_a_few_repeated_points_are_ties():

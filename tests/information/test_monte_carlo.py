@@ -1,5 +1,6 @@
 """The information through noise, integrated: against a fine sum, between the bounds, in its limits."""
 
+import itertools
 import math
 
 import numpy as np
@@ -79,10 +80,16 @@ def test_limits():
 
 @pytest.mark.parametrize("variance", [1e-10, 1e-14, 1e-20])
 def test_hardly_any_noise(variance):
-    """However far apart in units of σ, each sample is known: the distance to its own centre is the noise, to the last bit."""
+    """However far apart in units of σ, each sample is known: from its own centre it is the noise away, no more."""
     result = MonteCarlo(variance)(np.arange(128)[:, None] + 0.0, np.arange(128) % 4)
     assert float(result.i_xt) == pytest.approx(7.0, abs=1e-3)
     assert float(result.i_ty) == pytest.approx(2.0, abs=1e-3)
+
+
+def test_samples_far_apart():
+    result = MonteCarlo(0.1)(1e9 * np.random.default_rng(10).normal(size=(50, 2)), np.arange(50) % 2)
+    assert float(result.i_xt) == pytest.approx(math.log2(50), abs=1e-6)
+    assert float(result.i_ty) == pytest.approx(1.0, abs=1e-6)
 
 
 def test_two_points_by_the_textbook():
@@ -105,7 +112,7 @@ def test_normals_many_samples():
 def test_less_noise_or_more_units_is_more_information():
     layer, labels = layer_of(3, units=4), np.arange(150) % 2
     by_noise = [MonteCarlo(variance, 20)(layer, labels) for variance in (0.01, 0.1, 1.0, 10.0)]
-    for less, more in zip(by_noise[:-1], by_noise[1:], strict=True):
+    for less, more in itertools.pairwise(by_noise):
         assert float(more.i_xt_lower) <= float(less.i_xt_upper)
         assert float(more.i_xt) < float(less.i_xt)
     fewer = MonteCarlo(0.1, 20)(layer[:, :2], labels)
@@ -195,5 +202,5 @@ def test_bad_parameters_are_refused(arguments, message):
 
 
 def test_the_refusal_names_the_argument():
-    with pytest.raises(InputError, match="^variance: found 0"):
+    with pytest.raises(InputError, match=r"^variance: found 0"):
         MonteCarlo(0)

@@ -35,7 +35,7 @@ def orthogonal(seed, units):
     return np.linalg.qr(np.random.default_rng(seed).normal(size=(units, units)))[0]
 
 
-# -- against the oracle --------------------------------------------------------------------------------------------------
+# -- against the oracle ------------------------------------------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=40)
@@ -93,7 +93,7 @@ def test_bounds_in_order_around_monte_carlo(units, variance):
     assert float(upper.i_ty_lower) <= float(exact.i_ty) <= float(upper.i_ty_upper)
 
 
-# -- limits ----------------------------------------------------------------------------------------------------------------
+# -- limits ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bound", BOUNDS)
@@ -127,7 +127,7 @@ def test_two_points():
             assert float(result.i_ty) == pytest.approx(expected, abs=TOLERANCE)
 
 
-# -- theorems and invariances ------------------------------------------------------------------------------------------------
+# -- theorems and invariances ------------------------------------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=20)
@@ -264,7 +264,7 @@ def test_relative_noise_is_a_share_of_the_mean_variance():
     assert float(flat.i_xt) == pytest.approx(0, abs=TOLERANCE)
 
 
-# -- coverage ----------------------------------------------------------------------------------------------------------------
+# -- coverage ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("units", "variance"), [(1, 0.1), (3, 0.5), (5, 2.0)])
@@ -280,7 +280,7 @@ def test_intervals_cover_the_truth_of_normals(units, variance):
     assert within[kept].mean() >= 0.9
 
 
-# -- flags and mistakes -------------------------------------------------------------------------------------------------------
+# -- flags and mistakes ------------------------------------------------------------------------------------------------
 
 
 def test_flags():

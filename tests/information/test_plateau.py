@@ -29,7 +29,7 @@ def plateaus(curve):
     return json.loads(curve.attrs["plateau"])
 
 
-# -- shapes and subsets --------------------------------------------------------------------------------------------------
+# -- shapes and subsets ------------------------------------------------------------------------------------------------
 
 
 def test_shapes_and_attributes():
@@ -103,7 +103,9 @@ def test_the_parameter_that_matters_most(estimator, name):
 
 def test_a_parameter_by_name():
     layer, labels = layer_of(5, n=64)
-    by_alpha = convergence(fp.MatrixRenyi(), layer, labels, parameter="alpha", values=[0.5, 1.0, 2.0, 3.0], sizes=[64], draws=1)
+    by_alpha = convergence(
+        fp.MatrixRenyi(), layer, labels, parameter="alpha", values=[0.5, 1.0, 2.0, 3.0], sizes=[64], draws=1
+    )
     entropies = by_alpha.h_t.values[:, 0, 0]
     assert (np.diff(entropies) < 0).all()
     by_range = convergence(fp.Binned(4), layer, labels, parameter="range", values=["data", "quantiles"], sizes=[64], draws=1)
@@ -118,7 +120,16 @@ def test_none_is_a_value_like_others():
     layer, labels = layer_of(6, n=2000, units=1)
     values = [None, "miller-madow", "jackknife", "grassberger"]
     curve = convergence(fp.Binned(4), layer, labels, parameter="correction", values=values, sizes=[2000], draws=1)
-    assert plateaus(curve)["i_ty"] == [None, "grassberger"]
+    assert plateaus(curve)["i_ty"] == ["None", "grassberger"]
+
+
+def test_a_parameter_of_several_numbers():
+    layer, labels = layer_of(16, n=64)
+    spans = [(-1, 1), (-2, 2), (-3, 3)]
+    curve = convergence(fp.Binned(4), layer, labels, parameter="range", values=spans, sizes=[64], draws=1)
+    for k, span in enumerate(spans):
+        alone = fp.Binned(4, range=span)(layer, labels)
+        assert float(curve.i_ty.isel(range=k).squeeze()) == float(alone.i_ty)
 
 
 def test_noise_relative_to_the_layer():
@@ -137,7 +148,7 @@ def test_kinds_of_array():
         assert np.array_equal(other.i_ty, plain.i_ty)
 
 
-# -- plateaus ------------------------------------------------------------------------------------------------------------
+# -- plateaus ----------------------------------------------------------------------------------------------------------
 
 
 def test_neighbours_find_the_information_of_classes_whatever_k():
@@ -173,7 +184,7 @@ def test_a_plateau_is_three_values_wide():
     assert plateaus(convergence(estimator, layer, values=[1, 4, 8, 16, 32], **known))["i_xt"] == [4, 32]
 
 
-# -- refusals ------------------------------------------------------------------------------------------------------------
+# -- refusals ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -219,7 +230,9 @@ def test_what_is_refused(changed, message):
 @pytest.mark.parametrize("length", [20, 90])
 def test_other_lengths_are_refused_for_parts_too(name, length):
     layer, _ = layer_of(13, n=60)
-    wrong = {"labels": np.arange(length) % 2, "inputs": np.zeros((length, 2)), "conditional": np.full((length, 2), 0.5)}[name]
+    wrong = {"labels": np.arange(length) % 2, "inputs": np.zeros((length, 2)), "conditional": np.full((length, 2), 0.5)}[
+        name
+    ]
     with pytest.raises(InputError, match=f"{name}: found shape"):
         convergence(fp.Binned(), layer, values=[4], sizes=[30], draws=1, **{name: wrong})
 

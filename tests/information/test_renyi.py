@@ -31,7 +31,7 @@ def pair_of(seed, n=80, units=3):
     return x, np.tanh(x @ rng.normal(size=(2, units)) + 0.3 * rng.normal(size=(n, units)))
 
 
-# -- against the oracle --------------------------------------------------------------------------------------------------
+# -- against the oracle ------------------------------------------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=40)
@@ -58,7 +58,7 @@ def test_against_the_oracle(layer, alpha, bandwidth, kind):
         assert float(result[name]) == pytest.approx(max(value, 0.0), abs=allowed), name
 
 
-# -- truths and limits -------------------------------------------------------------------------------------------------------
+# -- truths and limits -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("alpha", ORDERS)
@@ -85,7 +85,7 @@ def test_limits_of_the_bandwidth(alpha):
     assert float(narrow.i_xt) == pytest.approx(math.log2(80), abs=1e-6)
     assert "saturated" in flags(narrow)
     wide = fp.MatrixRenyi(alpha, 1e6)(t, labels, inputs=x)
-    # 1 − K is of the order of 1e-12; below order 1 the spectrum's rest of 1e-12 counts by its root, for each of a few directions
+    # 1 − K is of the order of 1e-12; below order 1 the rest of the spectrum counts by its root
     assert float(wide.h_t) == pytest.approx(0, abs=1e-9 if alpha >= 1 else 1e-4)
     assert float(wide.i_ty) == pytest.approx(0, abs=1e-9 if alpha >= 1 else 1e-4)
     assert "saturated" not in flags(wide)
@@ -128,7 +128,7 @@ def test_orders_decrease():
     assert found == sorted(found, reverse=True)
 
 
-# -- invariances -------------------------------------------------------------------------------------------------------------
+# -- invariances -------------------------------------------------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=12)
@@ -197,14 +197,14 @@ def test_batches_and_kinds_of_array():
 
 
 def test_hard_rule_equals_hard_labels():
-    x, t = pair_of(5)
+    _, t = pair_of(5)
     labels = np.arange(80) % 3
     for alpha in (1.0, 2.0):
         by_rule, by_labels = fp.MatrixRenyi(alpha)(t, conditional=np.eye(3)[labels]), fp.MatrixRenyi(alpha)(t, labels)
         assert float(by_rule.i_ty) == pytest.approx(float(by_labels.i_ty), abs=TOLERANCE)
 
 
-# -- coverage ----------------------------------------------------------------------------------------------------------------
+# -- coverage ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("correlation", "bandwidth"), [(0.0, 0.5), (0.6, 0.5), (0.9, 0.5), (0.6, 1.0)])
@@ -214,7 +214,7 @@ def test_intervals_cover_normals(correlation, bandwidth):
     own = (1 + 4 / bandwidth**2) ** -0.5
     both = np.linalg.det(np.eye(2) + 4 / bandwidth**2 * np.array([[1, correlation], [correlation, 1]])) ** -0.5
     truth = {"i_xt": max(0.0, -2 * math.log2(own) + math.log2(both)), "h_t": -math.log2(own)}
-    within, kept = {name: 0 for name in truth}, 0
+    within, kept = dict.fromkeys(truth, 0), 0
     for seed in range(200):
         rng = np.random.default_rng([seed, n])
         x = rng.normal(size=(n, 1))
@@ -248,7 +248,7 @@ def test_intervals_cover_classes():
     assert np.mean(within) >= 0.9
 
 
-# -- flags and mistakes -------------------------------------------------------------------------------------------------------
+# -- flags and mistakes ------------------------------------------------------------------------------------------------
 
 
 def test_flags():
@@ -296,7 +296,7 @@ def test_small_and_odd_samples(alpha):
     assert float(flat.i_ty) == pytest.approx(0, abs=1e-6)
     assert "constant_units" in flags(flat)
     for scale in (1e-100, 1e100):
-        x, t = pair_of(7)
+        _, t = pair_of(7)
         assert float(estimator(scale * t).h_t) == pytest.approx(float(estimator(t).h_t), abs=1e-6)
 
 

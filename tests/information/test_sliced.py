@@ -46,7 +46,7 @@ def sliced_blobs(apart):
                for u, share in zip(NODES, SHARES, strict=True))  # fmt: skip
 
 
-# -- truths ------------------------------------------------------------------------------------------------------------------
+# -- truths ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9])
@@ -97,7 +97,7 @@ def test_the_largest_slice_is_at_least_the_mean_and_at_most_shannon():
 def test_independence_gives_nothing():
     """Chosen in one half, measured in the other: the largest of many slices of nothing is nothing, too."""
     found = {"mean": [], "max": []}
-    for seed in range(20):
+    for seed in range(10):
         x, t = normal_pair(seed, 200, 0.0)
         for reduce, values in found.items():
             values.append(float(fp.SlicedMI(fp.GaussianMI(), slices=16, reduce=reduce)(t, inputs=x).i_xt))
@@ -106,7 +106,7 @@ def test_independence_gives_nothing():
         assert np.mean(values) < 0.02, reduce
 
 
-# -- invariances -------------------------------------------------------------------------------------------------------------
+# -- invariances -------------------------------------------------------------------------------------------------------
 
 
 def test_invariances():
@@ -143,17 +143,17 @@ def test_batches_kinds_of_array_and_seeds():
         assert float(estimator(layer[0, 0], labels, seed=1).i_ty) != float(whole.i_ty[0, 0])
 
 
-# -- coverage ----------------------------------------------------------------------------------------------------------------
+# -- coverage ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("correlation", [0.3, 0.8])
+@pytest.mark.parametrize("correlation", [pytest.param(0.3, marks=pytest.mark.slow), 0.8])
 def test_intervals_cover_normals(correlation):
     """The information averaged over all directions: within in at least 90 % of 200 draws, other directions each time."""
     truth = sliced_normals(correlation)
     within = []
     for seed in range(200):
         x, t = normal_pair([seed, 6], 300, correlation)
-        result = fp.SlicedMI(fp.GaussianMI(), slices=16)(t, inputs=x, seed=seed)
+        result = fp.SlicedMI(fp.GaussianMI(), slices=8)(t, inputs=x, seed=seed)
         if flags(result) == {"no_labels"}:
             within.append(float(result.i_xt_lower) <= truth <= float(result.i_xt_upper))
     assert len(within) > 100
@@ -165,7 +165,7 @@ def test_intervals_cover_classes():
     within = []
     for seed in range(200):
         t, labels = two_blobs([seed, 7], 300)
-        result = fp.SlicedMI(fp.GaussianMI(), slices=16)(t, labels, seed=seed)
+        result = fp.SlicedMI(fp.GaussianMI(), slices=8)(t, labels, seed=seed)
         if flags(result) == {"no_inputs"}:
             within.append(float(result.i_ty_lower) <= truth <= float(result.i_ty_upper))
     assert len(within) > 100
@@ -185,7 +185,7 @@ def test_intervals_cover_normals_by_neighbours():
     assert np.mean(within) >= 0.9
 
 
-# -- what is missing ---------------------------------------------------------------------------------------------------------
+# -- what is missing ---------------------------------------------------------------------------------------------------
 
 
 def test_flags():
@@ -221,9 +221,7 @@ def test_a_base_with_a_channel():
 
 def test_noise_is_a_channel_of_a_function():
     x = np.random.default_rng(11).normal(size=(500, 2))
-    found = [
-        float(fp.SlicedMI(slices=8, noise=noise, deterministic=True)(x, inputs=x).i_xt) for noise in (0.05, 0.5, 50.0)
-    ]
+    found = [float(fp.SlicedMI(slices=8, noise=noise, deterministic=True)(x, inputs=x).i_xt) for noise in (0.05, 0.5, 50.0)]
     assert found == sorted(found, reverse=True)
     assert found[0] > 0.1 > abs(found[2])
 
@@ -291,3 +289,23 @@ def test_what_the_answer_says_of_itself():
     assert "sliced information, mean over 3" in result.attrs["quantity"]
     for name in QUANTITIES:
         assert result[name].attrs["units"] == "bits"
+
+
+@pytest.mark.parametrize("base", [fp.Binned(6), fp.Pairwise(0.1, relative=True)])
+def test_bins_and_noise_do_not_depend_on_what_fits_in_memory(base, monkeypatch):
+    """What `Binned(6)` and relative noise settle by the array is the whole array's, however it is cut into blocks."""
+    rng = np.random.default_rng(16)
+    x = rng.normal(size=(80, 2))
+    layer = np.stack([x, 5 * np.tanh(x)])
+    whole = fp.SlicedMI(base, slices=4)(layer, inputs=x)
+    monkeypatch.setattr(fp.SlicedMI, "block_values", 1)
+    parts = fp.SlicedMI(base, slices=4)(layer, inputs=x)
+    assert np.allclose(whole.i_xt, parts.i_xt, atol=TOLERANCE)
+
+
+def test_sliced_by_its_name_on_the_command_line():
+    x, t = normal_pair(17, 60, 0.7)
+    for base in ("binned", "pairwise:variance=0.1", "gaussian", "renyi"):
+        name = base.partition(":")[0]
+        estimator = fp.SlicedMI(fp.information.parse_estimator(base), slices=3)
+        assert np.isfinite(estimator(t, np.arange(60) % 2, inputs=x).i_ty), name

@@ -39,7 +39,7 @@ def axes(figure, letter):
     ]
 
 
-# -- a table ---------------------------------------------------------------------------------------------------------------
+# -- a table -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_table_as_a_figure(table):
@@ -109,15 +109,15 @@ def test_units_are_not_mixed(name, table, curves, curve):
         getattr(fp.plot, name)(given)
 
 
-# -- curves over training ----------------------------------------------------------------------------------------------------
+# -- curves over training ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("quantity", "label"), [("i_xt", "I(X;T)"), ("i_ty", "I(T;Y)"), ("h_t", "H(T)")])
 def test_curves(curves, quantity, label):
     figure = fp.plot.estimator_curves(curves, title="Training", quantity=quantity)
     assert figure.layout.title.text == "Training"
-    assert axes(figure, "x") == ["epoch", "epoch"]
-    assert [axis.title.text for axis in figure.select_yaxes()] == [f"{label} [bits]", None]
+    assert set(axes(figure, "x")) - {None} == {"epoch"}
+    assert {axis.title.text for axis in figure.select_yaxes()} - {None} == {f"{label} [bits]"}
     assert len(figure.data) == 2 * 3 * (2 + 1)  # estimators, layers, replicas and their mean
     named = [trace for trace in figure.data if trace.showlegend is not False]
     assert [trace.name for trace in named] == ["layer 1", "layer 5", "layer 6 (softmax)"]
@@ -137,15 +137,15 @@ def test_networks_are_rows(curves):
     both = xr.concat([curves, curves], xr.Variable("network", ["tanh", "relu"]), combine_attrs="override")
     figure = fp.plot.estimator_curves(both)
     assert len(figure.data) == 2 * 2 * 3 * 3
-    titles = [note.text for note in figure.layout.annotations[:4]]
-    assert titles == ["tanh · bins", "tanh · normal", "relu · bins", "relu · normal"]
+    titles = {note.text for note in figure.layout.annotations}
+    assert titles >= {"tanh · bins", "tanh · normal", "relu · bins", "relu · normal"}
     assert len(axes(figure, "x")) == 4
 
 
 def test_hollow_where_most_replicas_are_flagged(curves):
     flagged = curves.copy(deep=True)
     flagged["flags"][:] = 0
-    flagged["flags"][dict(estimator=0, layer=0, epoch=-1)] = 1
+    flagged["flags"][{"estimator": 0, "layer": 0, "epoch": -1}] = 1
     figure = fp.plot.estimator_curves(flagged)
     first = next(trace for trace in figure.data if trace.mode == "lines+markers")
     assert first.marker.color[-1] == "white"
@@ -163,11 +163,11 @@ def test_what_curves_refuse(curves, table):
         fp.plot.estimator_curves(table)
     with pytest.raises(InputError, match="table: found dimensions"):
         fp.plot.estimator_curves(curves.isel(replica=0))
-    with pytest.raises(InputError, match="quantity|dataset"):
+    with pytest.raises(InputError, match=r"quantity|dataset"):
         fp.plot.estimator_curves(curves, quantity="i_yt")
 
 
-# -- convergence -------------------------------------------------------------------------------------------------------------
+# -- convergence -------------------------------------------------------------------------------------------------------
 
 
 def test_convergence(curve):
@@ -210,9 +210,7 @@ def test_a_plateau_is_shaded():
 
 def test_parameters_that_are_names():
     layer, labels = np.random.default_rng(4).normal(size=(64, 1)), np.arange(64) % 2
-    curve = fp.information.convergence(
-        fp.Binned(4), layer, labels, parameter="range", values=["data", "quantiles"], draws=1
-    )
+    curve = fp.information.convergence(fp.Binned(4), layer, labels, parameter="range", values=["data", "quantiles"], draws=1)
     figure = fp.plot.estimator_convergence(curve)
     assert list(figure.data[2].x) == ["data", "quantiles"]
 

@@ -80,7 +80,7 @@ def compare_estimators(
         }.items():
             if value is not None:
                 raise InputError(name, Text("an array beside a Recording"), "none: the recording's task has its own")
-        parts = {name: information_plane(activations, one, noise=noise) for name, one in chosen.items()}
+        parts = {name: information_plane(activations, one.with_channel(noise)) for name, one in chosen.items()}
     else:
         known = {"inputs": inputs, "conditional": conditional, "probability": probability, "seed": seed}
         parts = {name: one.with_channel(noise)(activations, labels, **known) for name, one in chosen.items()}

@@ -21,6 +21,8 @@ def as_tensor(name: str, value: Any) -> Tensor:
         InputError: `value` is not an array of numbers.
     """
     if isinstance(value, Tensor):
+        if value.is_complex():
+            raise InputError(name, Text(f"an array of {value.dtype}"), "an array of numbers")
         return value.detach()
     array = as_numbers(name, value)
     if array.dtype in (np.uint16, np.uint32, np.uint64):
@@ -38,8 +40,8 @@ def as_numbers(name: str, value: Any) -> np.ndarray:
         value = value.detach().cpu()
     try:
         array = np.asarray(value.values if isinstance(value, xr.DataArray) else value)
-    except ValueError as error:
-        raise InputError(name, value, "an array of numbers, all rows equally long") from error
+    except (ValueError, TypeError) as error:
+        raise InputError(name, Text(type(value).__name__), "an array of numbers, all rows equally long") from error
     if array.dtype.kind not in "biuf":
         raise InputError(name, Text(f"an array of {array.dtype}"), "an array of numbers")
     return array.astype(array.dtype.newbyteorder("="), copy=False)

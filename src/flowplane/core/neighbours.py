@@ -22,8 +22,8 @@ from flowplane.core.compiled import cores, kernel
 __all__ = ["ClassNeighbours", "JointNeighbours", "class_neighbours", "joint_neighbours", "neighbour_distance"]
 
 #: Points from which sorting, and from which the tree is fastest, by the dimension of the points; without an entry never.
-#: A line is sorted. Measured on two busy processors with k = 4, normal points: 10,000 in 2+2 dimensions take 0.13 s sorted, 0.29 s each
-#: against all, 0.65 s by tree; in 3+3 dimensions 0.37, 0.28 and 1.7 s.
+#: A line is sorted. Measured on two busy processors with k = 4, normal points: 10,000 in 2+2 dimensions take 0.13 s sorted,
+#: 0.29 s each against all, 0.65 s by tree; in 3+3 dimensions 0.37, 0.28 and 1.7 s.
 SORTED_FROM = {2: 1_000, 3: 3_000, 4: 4_000, 5: 8_000, 6: 20_000}
 JOINT_TREE_FROM = {2: 10_000, 3: 40_000, 4: 60_000, 5: 60_000, 6: 60_000}
 TREE_FROM = {2: 4_500, 3: 10_000, 4: 17_000, 5: 30_000, 6: 50_000}

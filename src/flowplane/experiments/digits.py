@@ -19,7 +19,7 @@ EPOCHS = {"quick": 400, "full": 2000}
 REPLICAS = {"quick": 3, "full": 5}
 SNAPSHOTS = {"quick": 5, "full": 15}
 LEARNING_RATE = 1e-3
-#: Variance of the noise that is the channel: with less, nearly every one of the 1797 digits stands alone in the wider layers.
+#: Variance of the noise that is the channel: with less, nearly each of the 1797 digits stands alone in the wider layers.
 CHANNEL = 0.25
 
 

@@ -50,7 +50,7 @@ def checked_labelling(
     if conditional is None:
         return classes, None
     rule = as_tensor("conditional", conditional).to(device, torch.float64)
-    if rule.ndim != 2 or len(rule) != n:
+    if rule.ndim != 2 or len(rule) != n or rule.shape[1] == 0:
         raise InputError("conditional", Text(f"shape {tuple(rule.shape)}"), f"shape ({n}, classes)")
     require_finite("conditional", rule)
     if float(rule.min()) < 0 or not torch.allclose(rule.sum(1), torch.ones_like(rule[:, 0])):

@@ -94,12 +94,17 @@ class Known:
 
     @cached_property
     def labels(self) -> Int[Tensor, " sample"] | None:
-        """Classes numbered from 0: drawn from the rule, by the seed, where there is one."""
+        """Classes that occur, numbered from 0: drawn from the rule, by the seed, where there is one."""
+        return None if self.drawn is None else torch.unique(self.drawn, return_inverse=True)[1]
+
+    @cached_property
+    def drawn(self) -> Int[Tensor, " sample"] | None:
+        """As `labels`, numbered as the columns of the rule are."""
         if self.rule is None:
             return self.classes
         uniform = np.random.default_rng(self.seed).random(self.samples)
         place = (self.rule.cpu().cumsum(1).numpy() < uniform[:, None]).sum(1).clip(max=self.rule.shape[1] - 1)
-        return torch.unique(torch.from_numpy(place), return_inverse=True)[1].to(self.device)
+        return torch.from_numpy(place).to(self.device)
 
     @cached_property
     def conditional(self) -> Float[Tensor, "sample class"] | None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from flowplane.core.points import check_count
 from flowplane.errors import InputError
-from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, check_noise, raised
+from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, raised
 
 __all__ = ["MonteCarlo"]
 
@@ -55,9 +55,10 @@ class MonteCarlo(Estimator):
     draws: int = 1
 
     def __post_init__(self) -> None:
-        if self.variance is None:
-            raise InputError("variance", None, "the variance of Gaussian noise, above 0")
-        object.__setattr__(self, "variance", check_noise(self.variance))
+        number = isinstance(self.variance, int | float | np.number) and not isinstance(self.variance, bool)
+        if not number or not 0 < self.variance < math.inf:
+            raise InputError("variance", self.variance, "the variance of Gaussian noise, above 0")
+        object.__setattr__(self, "variance", float(self.variance))
         object.__setattr__(self, "draws", check_count("draws", self.draws))
 
     def _about(self, known: Known) -> dict[str, Any]:
@@ -96,16 +97,18 @@ class MonteCarlo(Estimator):
                 some = points[first : first + step]
                 d = torch.addmm(squares, some, centres.T, alpha=-2.0).add_(some.square().sum(1, keepdim=True))
                 # relative to the density of the noise around the sample's own centre, which is never small
-                d -= (noise[draw, first : first + step].square().sum(1, keepdim=True)) / 2
+                own = noise[draw, first : first + step].square().sum(1, keepdim=True) / 2
+                d = torch.maximum(d - own, -own)
+                d[torch.arange(len(d)), torch.arange(first, first + len(d))] = 0.0
                 density[draw, first : first + step] = d.neg_().exp_() @ columns
-        logs = density[:, :, 0].log2()
+        logs = torch.where(known.mass > 0, density[:, :, 0], 1.0).log2()
         i_xt = self._mean(-logs, known)
         h_z = 0.5 * units * math.log2(2 * math.pi * math.e * self.variance)
         h_t = Quantity(*(part + h_z for part in i_xt))
         if known.conditional is None:
             nan = torch.full_like(i_xt.value, torch.nan)
             return i_xt, Quantity(nan, nan, nan), h_t
-        posterior = (density[:, :, 1:] / density[:, :, :1]).clamp(0.0, 1.0)
+        posterior = (density[:, :, 1:] / density[:, :, :1].clamp_min(1e-300)).clamp(0.0, 1.0)
         left = torch.special.entr(posterior).sum(2) / math.log(2.0)
         surprise = self._mean(known.label_entropy - left, known)
         return i_xt, surprise.within(0.0, known.label_entropy), h_t

@@ -115,6 +115,7 @@ class Pairwise(Estimator):
         rows = _Rows(t, self.variance)
         mass = known.mass
         share = mass[:, None] if known.conditional is None else mass[:, None] * known.conditional
+        share = share[:, share.sum(0) > 0]
         prior = share.sum(0)
         groups = None if known.symbols is None or int(known.symbols.max()) + 1 == known.samples else known.symbols
         density = torch.cat([rows.times(share / prior), rows.times(mass[:, None])], 2)

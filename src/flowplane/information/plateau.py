@@ -90,6 +90,9 @@ def convergence(
     check_count("draws", draws)
     given = {"labels": labels, "inputs": inputs, "conditional": conditional}
     known = {key: as_numbers(key, value) for key, value in given.items() if value is not None}
+    for key, value in known.items():
+        if value.ndim == 0 or len(value) != n:
+            raise InputError(key, Text(f"shape {value.shape}"), f"one row a sample, {n}")
     rows = []
     for value in swept:
         chosen = replace(estimator, **{name: value})  # type: ignore[type-var]
@@ -98,8 +101,8 @@ def convergence(
         ]
         rows.append(xr.concat(by_size, "samples"))
     whole = xr.concat(rows, name, combine_attrs="override", coords="minimal", compat="override")
-    whole = whole.drop_vars([key for key in whole.coords if key not in whole.dims])
-    whole = whole.assign_coords({name: list(swept), "samples": counts})
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in swept)
+    whole = whole.assign_coords({name: list(swept) if numbers else [str(value) for value in swept], "samples": counts})
     found = {quantity: _plateau(whole.isel(samples=-1, draw=0), quantity, name) for quantity in QUANTITIES}
     channel = {"channel": "swept"} if name in ("bins", "variance", "noise", "bandwidth") else {}
     whole.attrs |= {"parameter": name, "plateau": json.dumps(found), "estimator": type(estimator).__name__, **channel}
@@ -112,7 +115,11 @@ def _one(estimator: Any, layer: np.ndarray, known: dict[str, np.ndarray], size: 
     if size < len(layer):
         chosen = np.sort(np.random.default_rng([check_seed(seed), size, draw]).permutation(len(layer))[:size])  # type: ignore[assignment]
     part = {key: value[chosen] for key, value in known.items()}
-    return estimator(layer[chosen], part.pop("labels", None), seed=seed, **part)
+    labels = part.pop("labels", None)
+    if labels is not None and size < len(layer) and (labels == labels[0]).all():
+        labels = None  # of a rare class nothing was drawn: I(T;Y) is NaN there, with the flag `no_labels`
+    found = estimator(layer[chosen], labels, seed=seed, **part)
+    return found.drop_vars(list(found.coords))
 
 
 def _swept(estimator: Estimator, parameter: str | None, values: Sequence[Any] | None) -> tuple[str, tuple[Any, ...]]:
@@ -134,7 +141,7 @@ def _swept(estimator: Estimator, parameter: str | None, values: Sequence[Any] | 
         if parameter != name and values is None:
             raise InputError("values", None, f"values of {parameter} to compare")
         name = parameter
-    chosen = range_ if values is None else tuple(np.asarray(values).tolist())
+    chosen = range_ if values is None else tuple(values.tolist() if isinstance(values, np.ndarray) else values)
     if not chosen:
         raise InputError("values", Text("none"), f"values of {name} to compare")
     return name, chosen

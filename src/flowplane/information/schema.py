@@ -26,7 +26,8 @@ FLAGS = {
     "deterministic": "I(X;T) of a deterministic network is infinite without bins or noise",
     "weighted": "p(x) is not uniform, and this estimator takes samples without weights",
     "not_gaussian": "the samples are not normally distributed, as this estimator assumes",
-    "batch_ceiling": "the value is more of log2 of the batch size than a variational estimate from such batches can be sure of",
+    "batch_ceiling": "the value is so near log2 of the batch size that a variational estimate may have stopped short",
+    "heavy_tails": "a few values lie so far out that their nearest neighbours say little of the density there",
     "not_converged": "the critic did not learn to do better on held-out pairs, or was still learning when it was stopped",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from flowplane.core.measure import Calibrated
 from flowplane.core.points import check_count
 from flowplane.errors import InputError, Text, unknown
 from flowplane.information.estimator import Continuous, Estimates, Estimator, Known, Quantity, Z, check_noise, raised
@@ -22,6 +24,10 @@ __all__ = ["SlicedMI"]
 REDUCTIONS = ("mean", "max")
 #: A flag of the base is raised where more than this share of the slices has it.
 FLAGGED = 0.05
+#: Samples in each half that a slice is chosen or measured in.
+FEWEST = 8
+#: Directions that settle the base's range or scale.
+CALIBRATING = 64
 
 
 @dataclass(frozen=True)
@@ -71,11 +77,32 @@ class SlicedMI(Continuous):
         if self.reduce not in REDUCTIONS:
             raise unknown("reduce", self.reduce, REDUCTIONS)
         object.__setattr__(self, "noise", check_noise(self.noise))
+        object.__setattr__(self, "deterministic", bool(self.deterministic))
+        if isinstance(self.base, Continuous):
+            # noise on every unit is noise of the same variance on every slice; and a slice is no function of another
+            object.__setattr__(self, "noise", self.base.noise if self.noise is None else self.noise)
+            object.__setattr__(self, "deterministic", self.deterministic or self.base.deterministic)
+            object.__setattr__(self, "base", replace(self.base, noise=None, deterministic=False))  # type: ignore[type-var]
+
+    def calibrated(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> SlicedMI:
+        """The estimator with its base settled on slices of the layer; see `flowplane.core.measure.Calibrated`."""
+        if not isinstance(self.base, Calibrated):
+            return self
+
+        def slices() -> Iterator[Tensor]:
+            for values in blocks():
+                ahead = _directions(np.random.default_rng(0), CALIBRATING, values.shape[-1]).to(values.device)
+                yield (values.double() @ ahead.T).transpose(-1, -2).reshape(-1, values.shape[-2], 1)
+
+        return replace(self, base=self.base.calibrated(None, slices))  # type: ignore[arg-type]
+
+    def _settled(self, activation: str | None, values: Tensor) -> SlicedMI:
+        return self.calibrated(activation, lambda: iter([values]))
 
     def _about(self, known: Known) -> dict[str, Any]:
-        own = {} if isinstance(self.base, Continuous) else self.base._about(known)
+        continuous = isinstance(self.base, Continuous)
         return {
-            "channel": self._channel() if isinstance(self.base, Continuous) else own["channel"],
+            "channel": self._channel() if continuous else self.base._about(known)["channel"],
             "quantity": f"sliced information, {self.reduce} over {self.slices} pairs of directions",
             "base": type(self.base).__name__,
             "x": self._x(known),
@@ -86,7 +113,8 @@ class SlicedMI(Continuous):
 
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
         values = known.with_noise(values, self.noise)
-        blocked = self._blocked(known) if isinstance(self.base, Continuous) else {"no_inputs": known.inputs is None}
+        infinite = isinstance(self.base, Continuous) and self.deterministic and self.noise is None
+        blocked = {"deterministic": infinite, "no_inputs": known.inputs is None and not infinite}
         unknown_x = any(blocked.values())
         rng = np.random.default_rng([known.seed, 2])
         ahead = _directions(rng, self.slices, values.shape[2]).to(values.device)
@@ -108,7 +136,7 @@ class SlicedMI(Continuous):
         for k in range(self.slices):
             layer = projected[:, :, k : k + 1].contiguous()
             seen = replace(known, inputs=None if inputs is None else inputs[:, k : k + 1])
-            found.append(self.base._settled(None, layer)._estimate(layer, seen))
+            found.append(self.base._estimate(layer, seen))
         return found
 
     def _mean(self, projected: Tensor, inputs: Tensor | None, known: Known) -> Estimates:
@@ -125,6 +153,11 @@ class SlicedMI(Continuous):
     def _largest(self, projected: Tensor, inputs: Tensor | None, known: Known) -> Estimates:
         """The slice is chosen in one half and measured in the other; the upper end holds the largest over all samples."""
         whole = self._slices(projected, inputs, known)
+        if known.samples < 2 * FEWEST:  # too few to choose in one half and measure in the other
+            nan = Quantity.missing(projected).value
+            i_xt, i_ty, h_t = (Quantity(_highest(whole, name), nan, nan) for name in ("i_xt", "i_ty", "h_t"))
+            few = torch.full_like(whole[0].flags, flag_bit("too_few_samples"))
+            return Estimates(i_xt, i_ty, h_t, _common(whole) | few)
         order = torch.from_numpy(np.random.default_rng([known.seed, 3]).permutation(known.samples)).to(projected.device)
         halves = [
             self._slices(projected[:, part], None if inputs is None else inputs[part], _part(known, part))
@@ -138,9 +171,13 @@ class SlicedMI(Continuous):
                 ends = (torch.stack(end) for end in zip(*(getattr(part, name) for part in measuring), strict=True))
                 crossed.append(Quantity(*(end.gather(0, place.unsqueeze(0))[0] for end in ends)))
             value, lower, upper = (torch.stack(end).mean(0) for end in zip(*crossed, strict=True))
-            highest = torch.stack([getattr(part, name).value for part in whole]).amax(0)
-            quantities.append(Quantity(value, lower, torch.maximum(upper, highest)))
+            quantities.append(Quantity(value, lower, torch.maximum(upper, _highest(whole, name))))
         return Estimates(quantities[0], quantities[1], quantities[2], _common(whole))
+
+
+def _highest(found: list[Estimates], name: str) -> Float[Tensor, " batch"]:
+    """The largest value over the slices."""
+    return torch.stack([getattr(part, name).value for part in found]).amax(0)
 
 
 def _directions(rng: np.random.Generator, count: int, dimension: int) -> Float[Tensor, "slice feature"]:
@@ -151,7 +188,8 @@ def _directions(rng: np.random.Generator, count: int, dimension: int) -> Float[T
 
 def _part(known: Known, places: Tensor) -> Known:
     """What is known of some of the samples."""
-    inputs, classes, rule = (None if part is None else part[places] for part in (known.inputs, known.classes, known.rule))
+    inputs, rule = (None if part is None else part[places] for part in (known.inputs, known.rule))
+    classes = None if known.classes is None else torch.unique(known.classes[places], return_inverse=True)[1]
     return Known(len(places), inputs, classes, rule, None, known.device, known.seed)
 
 

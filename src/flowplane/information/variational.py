@@ -37,8 +37,8 @@ ENOUGH = 200
 #: I = 2, 3, 4 bits (value 3.83, a share of 0.46), one or two of three covered 5 (4.7, 0.56). Five pairs: all covered
 #: I = 1, …, 6 (5.26, 0.63), one covered 7 (5.96, 0.71), none 8 (6.58, 0.79).
 CEILING = 0.5
-#: SMILE has no such ceiling, but its intervals miss from fewer bits on: five pairs of normals, n = 1000, three draws each, all
-#: covered at I = 2, none at 3 and above.
+#: SMILE has no such ceiling, but its intervals miss from fewer bits on: five pairs of normals, n = 1000, three draws each,
+#: all covered at I = 2, none at 3 and above.
 SMILE_CEILING = 0.25
 #: `not_converged` where nothing is found held out and the objective rose by this many bits in training. Independent
 #: normals, 300 samples and 10 units, reached 0.78; 1000 samples of one unit 0.004.

@@ -30,6 +30,7 @@ CONSEQUENCES = {
     "weighted": "Draw samples from p(x), or use Binned, Pairwise, GaussianMI or MatrixRenyi.",
     "not_gaussian": "The value is that of a normal with the same covariance; the truth can lie on either side.",
     "batch_ceiling": "The truth may be much larger: a larger batch_size, or an estimator without this ceiling.",
+    "heavy_tails": "Transform the values (their ranks have the same information), or use Binned(range='quantiles').",
     "not_converged": "The truth may be larger: more epochs or more samples.",
 }
 
@@ -45,11 +46,11 @@ def explain(plane: xr.Dataset) -> str:
 
     Example:
         >>> import flowplane as fp
-        >>> layer = [[0.1], [0.4], [0.7], [0.9]]
-        >>> print(fp.explain(fp.Binned(4, range=(0, 1))(layer, [0, 0, 1, 1])))
-        Binned: an estimate, in bits; channel: 4 equal bins on [0, 1].
-        saturated: nearly every input falls alone: the value is the ceiling log2 n, whatever the layer does. It says how many
-        samples there are, not what the layer knows: wider bins, more noise or more samples.
+        >>> layer = 8 * [[0.1], [0.2], [0.9], [1.5]]
+        >>> print(fp.explain(fp.Binned(2, range=(0, 1))(layer, 16 * [0, 1])))
+        Binned: an estimate, in bits; channel: 2 equal bins on [0, 1].
+        clipped: values fell outside the range of the bins and went into the end bins. Bins that cover all values
+        (range='data') would tell more apart.
     """
     if not isinstance(plane, xr.Dataset) or "flags" not in plane:
         found = Text(type(plane).__name__ if not isinstance(plane, xr.Dataset) else "a Dataset without flags")
@@ -68,7 +69,7 @@ def explain(plane: xr.Dataset) -> str:
 
 def _channels(plane: xr.Dataset) -> Iterable[str]:
     """A sentence for each estimator: what kind of number, through which channel."""
-    names = [str(name) for name in plane["estimator"].values] if "estimator" in plane.dims else [""]
+    names = [str(name) for name in plane["estimator"].values.ravel()] if "estimator" in plane.coords else [""]
     for name in names:
         kind, channel, quantity = (_of(plane.attrs.get(key, ""), name, names) for key in ("kind", "channel", "quantity"))
         about = f"{_article(_said(kind))}, in bits; channel: {_said(channel)}"

@@ -55,7 +55,8 @@ def estimators(table: xr.Dataset, title: str = "One layer, read by several estim
                 go.Scatter(
                     x=value[chosen], y=[names[k] for k in np.flatnonzero(chosen)], mode="markers", name=name,
                     legendgroup=name, showlegend=column == 1,
-                    error_x={"array": reach[0][chosen], "arrayminus": reach[1][chosen], "thickness": 1.5, "width": 4},
+                    error_x={"array": reach[0][chosen], "arrayminus": reach[1][chosen], "thickness": 1.5, "width": 4,
+                             "color": LAYER_COLORS[0] if good else "#999"},
                     marker={"size": 10, "color": LAYER_COLORS[0] if good else "white",
                             "line": {"color": LAYER_COLORS[0] if good else "#999", "width": 2}},
                 ),
@@ -97,33 +98,40 @@ def estimator_curves(table: xr.Dataset, title: str = "I(X;T) while the network l
         table = table.expand_dims(network=[""])
     table = table.sortby("epoch").transpose("network", "estimator", "replica", "epoch", "layer")
     networks, names = ([str(part) for part in table[dim].values] for dim in ("network", "estimator"))
-    titles = [" · ".join(filter(None, (network, name))) for network in networks for name in names]
+    titles = [" · ".join(filter(None, (network, name))) for name in names for network in networks]
+    rows, columns = len(names), len(networks)
+    # gaps in pixels, whatever the number of panels
     figure = make_subplots(
-        rows=len(networks), cols=len(names), subplot_titles=titles, horizontal_spacing=0.22 / len(names),
-        vertical_spacing=0.3 / max(len(networks), 2), shared_xaxes=False,
+        rows=rows, cols=columns, subplot_titles=titles, horizontal_spacing=60 / (60 + 380 * columns),
+        vertical_spacing=65 / (220 * rows),
     )  # fmt: skip
     epochs = table["epoch"].values
     ticks, texts = epoch_ticks(int(epochs[-1]))
-    for row in range(1, len(networks) + 1):
-        for column in range(1, len(names) + 1):
-            part = table.isel(network=row - 1, estimator=column - 1)
+    for row in range(1, rows + 1):
+        for column in range(1, columns + 1):
+            part = table.isel(network=column - 1, estimator=row - 1)
             for trace in _curves(part, quantity, time_scale(epochs), first=row == column == 1):
                 figure.add_trace(trace, row=row, col=column)
-            if not np.isfinite(part[quantity].values).any():
-                place = (row - 1) * len(names) + column
+            values = part[quantity].values[np.isfinite(part[quantity].values)]
+            if not len(values):
+                place = (row - 1) * columns + column
                 axis = "" if place == 1 else str(place)
                 figure.add_annotation(x=0.5, y=0.5, xref=f"x{axis} domain", yref=f"y{axis} domain", showarrow=False,
-                                      text=f"{MISSING}:<br>no channel", font={"color": "#777"})  # fmt: skip
-            figure.update_yaxes(title=f"{_label(quantity)} [bits]" if column == 1 else None, rangemode="tozero", row=row,
-                                col=column)  # fmt: skip
-            figure.update_xaxes(tickvals=ticks[::2], ticktext=texts[::2], range=[0, time_scale(epochs[-1:])[0] * 1.04],
-                                title="epoch" if row == len(networks) else None, row=row, col=column)  # fmt: skip
-    figure.update_annotations(font_size=12)
+                                      text=f"{MISSING}: see fp.explain", font={"color": "#777"})  # fmt: skip
+            # by the values: an interval may reach far beyond them
+            top = max(float(values.max()), 0.01) if len(values) else 1.0
+            low = min(float(values.min()), 0.0) if len(values) else 0.0
+            label = f"{_label(quantity)} [bits]" if column == 1 else None
+            figure.update_yaxes(title=label, range=[low - 0.04 * top, 1.2 * top], row=row, col=column)
+            figure.update_xaxes(tickvals=ticks, ticktext=texts, range=[-0.06, time_scale(epochs[-1:])[0] * 1.04],
+                                title="epoch" if row == rows else None, row=row, col=column)  # fmt: skip
+    figure.update_annotations(font_size=13)
+    height = 190 + 220 * rows
     return styled(
         figure, title, "strong: mean of the replicas; faint: each replica; bars: the estimator's own 95 % interval; hollow: "
-        "flagged · every panel has its own scale", width=110 + 235 * len(names), height=170 + 225 * len(networks),
-        margin={"l": 75, "r": 25, "t": 115, "b": 95},
-        legend={"orientation": "h", "y": -0.22 / len(networks), "yanchor": "top"},
+        "flagged<br>every panel has its own scale", width=120 + 380 * columns, height=height,
+        margin={"l": 75, "r": 25, "t": 150, "b": 60},
+        legend={"orientation": "h", "x": 0, "y": 1 + 42 / (height - 210), "yanchor": "bottom"},
     )  # fmt: skip
 
 
@@ -155,7 +163,7 @@ def _curves(part: xr.Dataset, quantity: str, times: np.ndarray, first: bool) -> 
         flagged = (layer["flags"].values != 0).mean(0) > 0.5
         traces.append(
             go.Scatter(
-                x=times, y=mean, mode="lines+markers", name=name, legendgroup=name, showlegend=first,
+                x=times, y=mean, mode="lines+markers", connectgaps=True, name=name, legendgroup=name, showlegend=first,
                 line={"color": color, "width": 2},
                 marker={"size": 6, "color": np.where(flagged, "white", color), "line": {"color": color, "width": 1.3}},
                 error_y={"array": reach[0], "arrayminus": reach[1], "thickness": 1.5, "width": 3, "color": color},

@@ -1,0 +1,55 @@
+"""Whether samples are normally distributed, judged by their third and fourth moments."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+__all__ = ["not_normal", "not_normal_pairs", "standard"]
+
+#: How often normal samples would be taken for others (Bonferroni over all moments). Moments have longer tails than that
+#: takes them to have: measured 2.5 to 4 % at n from 300 to 1000.
+FALSE_ALARMS = 0.01
+#: Groups of fewer samples are not judged on their own.
+SMALLEST = 8
+
+
+def standard(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "batch sample direction"]:
+    """Each direction with mean 0 and variance 1."""
+    centred = values - values.mean(1, keepdim=True)
+    return centred / centred.square().mean(1, keepdim=True).sqrt().clamp_min(1e-300)
+
+
+def not_normal(z: Tensor, groups: Float[Tensor, "sample group"]) -> Bool[Tensor, " batch"]:
+    """Whether whitened samples (batch, sample, direction) have, in any group of them, other third or fourth moments than a
+    normal: of each direction, and of the distance from the mean."""
+    d = z.shape[2]
+    radius = z.square().sum(2, keepdim=True)
+    square = z * z
+    z = torch.cat([square * z, square * square - 3.0, radius * radius - d * (d + 2)], 2)
+    variance = torch.tensor([6.0] * d + [24.0] * d + [8.0 * d * (d + 2)], dtype=z.dtype, device=z.device)
+    return _beyond(z, groups, variance)
+
+
+def not_normal_pairs(u: Tensor, v: Tensor) -> Bool[Tensor, " batch"]:
+    """Whether canonical variates (batch, sample, pair) are anything but pairs of normals: independent ones, once the second
+    is freed from the first."""
+    rho = (u * v).mean(1, keepdim=True)
+    w = (v - rho * u) / (1 - rho.square()).clamp_min(1e-12).sqrt()
+    free = torch.cat([u, w], 2)
+    pairs = torch.cat([(u**2 - 1) * w, (u**3 - 3 * u) * w, (u**2 - 1) * (w**2 - 1)], 2)
+    variance = torch.tensor([2.0, 6.0, 4.0], dtype=u.dtype, device=u.device).repeat_interleave(u.shape[2])
+    everyone = torch.ones_like(u[0, :, :1])
+    return not_normal(free, everyone) | _beyond(pairs, everyone, variance)
+
+
+def _beyond(terms: Tensor, groups: Tensor, variance: Tensor) -> Bool[Tensor, " batch"]:
+    """Whether a mean over a group, or over all samples, is further from 0 than chance allows, given the variance of its
+    terms."""
+    groups = torch.cat([groups[:, groups.sum(0) >= SMALLEST], groups.sum(1, keepdim=True)], 1)
+    size = groups.sum(0)
+    means = (groups / size).T @ terms
+    errors = (means.abs() * (size.unsqueeze(1) / variance).sqrt()).flatten(1)
+    limit = -torch.special.ndtri(torch.tensor(FALSE_ALARMS / (2 * errors.shape[1]), dtype=torch.float64))
+    return errors.amax(1) > float(limit)
