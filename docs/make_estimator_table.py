@@ -70,8 +70,8 @@ def of_slices(truth: Truth) -> Pair:
 
 
 def of_kernel(truth: Truth) -> Pair:
-    """Matrix-based information of order 2, h = 1/2, in the limit of many samples, of pairs of standard normals: E K² over two
-    independent samples is det(I + 2 C/h²)^(−1/2), C the covariance of their difference."""
+    """Matrix-based information of order 2, h = 1/2, in the limit of many samples, of pairs of standard normals: E K² over
+    two independent samples is det(I + 2 C/h²)^(−1/2), C the covariance of their difference."""
     if truth.name not in ("bivariate-normal", "bivariate-normal-strong"):
         return NOTHING
     rho, scale = math.sqrt(1 - 2 ** (-2 * truth.i_xt)), 2 / 0.5**2

@@ -55,6 +55,8 @@ class Claim:
         if missing:
             raise InputError("claim", sorted(row), f"the fields {', '.join(sorted(missing))} as well")
         numbers = {key: _tuple(row[key]) for key in ("measured", "reference", "tolerance")}
+        if numbers["measured"] is None:  # one number that is not known
+            numbers["measured"] = (float("nan"),)
         pairs = row["interval"]
         if pairs is not None:
             pairs = (pairs,) if not pairs or not isinstance(pairs[0], list) else pairs

@@ -16,7 +16,7 @@ __all__ = ["run"]
 ACTIVATIONS = ("tanh", "relu")
 HIDDEN = (32, 16, 8)
 EPOCHS = {"quick": 400, "full": 2000}
-REPLICAS = {"quick": 3, "full": 5}
+REPLICAS = {"quick": 2, "full": 5}
 SNAPSHOTS = {"quick": 5, "full": 15}
 LEARNING_RATE = 1e-3
 #: Variance of the noise that is the channel: with less, nearly each of the 1797 digits stands alone in the wider layers.

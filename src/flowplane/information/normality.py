@@ -13,6 +13,8 @@ __all__ = ["not_normal", "not_normal_pairs", "standard"]
 FALSE_ALARMS = 0.01
 #: Groups of fewer samples are not judged on their own.
 SMALLEST = 8
+#: Up to so many directions they are also taken in pairs, which cost their square.
+PAIRED = 4
 
 
 def standard(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "batch sample direction"]:
@@ -23,12 +25,19 @@ def standard(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "
 
 def not_normal(z: Tensor, groups: Float[Tensor, "sample group"]) -> Bool[Tensor, " batch"]:
     """Whether whitened samples (batch, sample, direction) have, in any group of them, other third or fourth moments than a
-    normal: of each direction, and of the distance from the mean."""
+    normal: of each direction, of few directions in pairs, and of the distance from the mean."""
     d = z.shape[2]
     radius = z.square().sum(2, keepdim=True)
     square = z * z
-    z = torch.cat([square * z, square * square - 3.0, radius * radius - d * (d + 2)], 2)
-    variance = torch.tensor([6.0] * d + [24.0] * d + [8.0 * d * (d + 2)], dtype=z.dtype, device=z.device)
+    terms = [square * z, square * square - 3.0, radius * radius - d * (d + 2)]
+    variances = [6.0] * d + [24.0] * d + [8.0 * d * (d + 2)]
+    if d <= PAIRED:
+        for shift in range(1, d):
+            other, other_square = z.roll(shift, 2), square.roll(shift, 2)
+            terms += [(square - 1.0) * other, (square - 1.0) * (other_square - 1.0)]
+            variances += [2.0] * d + [4.0] * d
+    z = torch.cat(terms, 2)
+    variance = torch.tensor(variances, dtype=z.dtype, device=z.device)
     return _beyond(z, groups, variance)
 
 

@@ -14,7 +14,17 @@ from flowplane.errors import InputError, Text
 from flowplane.plot.slider import add_slider
 from flowplane.plot.style import COLORSCALE, epoch_ticks, layer_label, require_units, styled, time_scale
 
-__all__ = ["channel_text", "color_axis", "every_replica", "in_order", "information_plane", "layer_names", "means", "paths"]
+__all__ = [
+    "channel_text",
+    "color_axis",
+    "every_replica",
+    "in_order",
+    "information_plane",
+    "intervals",
+    "layer_names",
+    "means",
+    "paths",
+]
 
 #: More faint points than this are thinned evenly over the replicas, so that the page stays light.
 FAINT_POINTS = 40_000
@@ -25,6 +35,7 @@ PATHS = 9
 def information_plane(plane: xr.Dataset, title: str = "Information plane") -> go.Figure:
     """I(X;T) against I(T;Y), in bits: a colour an epoch, all replicas faint, their mean strong, lines through the layers.
 
+    Bars at the last epoch are the estimator's own intervals; what the replicas spread over is their points.
     The slider shows one epoch: every replica's points and the mean path through the layers; the button plays it.
 
     Arguments:
@@ -51,6 +62,9 @@ def information_plane(plane: xr.Dataset, title: str = "Information plane") -> go
     figure.add_trace(every_replica(x, y, times, finite))
     for trace in paths(mean_x, mean_y, times):
         figure.add_trace(trace)
+    bars = intervals(ordered, mean_x, mean_y)
+    if bars is not None:
+        figure.add_trace(bars)
     figure.add_trace(means(ordered, mean_x, mean_y, times))
     moving = len(figure.data)
     for trace in _moment(x[:, 0], y[:, 0], mean_x[0], mean_y[0]):
@@ -147,6 +161,25 @@ def means(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray, times: np.n
         "<extra></extra>",
         name="mean of the replicas",
     )
+
+
+def intervals(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray) -> go.Scatter | None:
+    """The estimator's own intervals at the last epoch, averaged over the replicas without a flag; None without any."""
+    last = plane.isel(epoch=-1)
+    bars = {}
+    for axis, name in (("error_x", "i_xt"), ("error_y", "i_ty")):
+        ends = [f"{name}{end}" for end in ("_upper", "_lower")]
+        if not set(ends) <= set(plane):
+            return None
+        sure = last["flags"] == 0 if "flags" in last else xr.ones_like(last[name], bool)
+        away = [abs(last[end] - last[name]).where(sure).mean("replica").values for end in ends]
+        if not np.isfinite(away).any():
+            return None
+        bars[axis] = {"array": np.nan_to_num(away[0]), "arrayminus": np.nan_to_num(away[1]), "thickness": 1.2, "width": 3,
+                      "color": "#555"}  # fmt: skip
+    name = f"{100 * float(plane.attrs.get('confidence', 0.95)):.0f} % interval of the estimate, last epoch"
+    return go.Scatter(x=mean_x[-1], y=mean_y[-1], mode="markers", marker={"size": 1, "color": "#555"}, name=name,
+                      hoverinfo="skip", **bars)  # fmt: skip
 
 
 def _moment(x: np.ndarray, y: np.ndarray, mean_x: np.ndarray, mean_y: np.ndarray) -> list[go.Scatter]:
