@@ -31,6 +31,8 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/binned.py
 	$(BIN)/python benchmarks/transport.py
+	$(BIN)/python benchmarks/estimators.py --whole
+	-$(BIN)/python benchmarks/neighbours.py
 
 clean:
 	rm -rf $(VENV) results

@@ -17,10 +17,14 @@ import os
 import time
 from collections.abc import Callable
 
-import infomeasure
 import numpy as np
 import torch
-from ennemi._entropy_estimators import _estimate_single_mi
+
+try:
+    import infomeasure
+    from ennemi._entropy_estimators import _estimate_single_mi
+except ModuleNotFoundError as missing:
+    raise SystemExit("the peers of this benchmark are no dependencies: pip install infomeasure ennemi") from missing
 
 from flowplane.information.ksg import KSG, joint_terms
 

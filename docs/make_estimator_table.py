@@ -109,7 +109,7 @@ ESTIMATORS = {
     "Pairwise, upper": Contender(partial(later, "pairwise.Pairwise", noise="variance", bound="upper"), of_channel),
     "Pairwise, lower": Contender(partial(later, "pairwise.Pairwise", noise="variance", bound="lower"), of_channel),
     "MatrixRenyi": Contender(partial(later, "renyi.MatrixRenyi"), of_kernel),
-    "SlicedMI": Contender(partial(later, "sliced.SlicedMI"), of_slices, most=20),
+    "SlicedMI": Contender(partial(later, "sliced.SlicedMI", slices=16), of_slices, most=20),
     "Variational, InfoNCE": Contender(partial(later, "variational.Variational", kind="infonce"), most=20),
     "Variational, SMILE": Contender(partial(later, "variational.Variational", kind="smile"), most=20),
 }

@@ -130,8 +130,8 @@ def estimator_curves(table: xr.Dataset, title: str = "I(X;T) while the network l
     return styled(
         figure, title, "strong: mean of the replicas; faint: each replica; bars: the estimator's own 95 % interval; hollow: "
         "flagged<br>every panel has its own scale", width=120 + 380 * columns, height=height,
-        margin={"l": 75, "r": 25, "t": 150, "b": 60},
-        legend={"orientation": "h", "x": 0, "y": 1 + 42 / (height - 210), "yanchor": "bottom"},
+        margin={"l": 75, "r": 25, "t": 125, "b": 105},
+        legend={"orientation": "h", "x": 0, "y": -55 / (height - 230), "yanchor": "top"},
     )  # fmt: skip
 
 
