@@ -62,8 +62,8 @@ def test_every_experiment_leaves_claims_data_and_figure(tiny, tmp_path, name):
     for dataset in result.datasets:
         with xr.open_dataset(folder / f"{dataset}.nc", engine="h5netcdf") as stored:
             assert stored.sizes == result.datasets[dataset].sizes
-    if not result.training_seconds:
-        return  # nothing is trained: nothing is kept for the next run
+    if name not in ("information-plane", "digits"):
+        return  # one experiment stands for all that recordings are used again, and one for several networks
     before = result.training_seconds
     again = fp.experiments.run(name, out=tmp_path)
     assert again.training_seconds == before  # finished recordings are used again

@@ -100,7 +100,7 @@ def _sum(signs: dict[str, int], found: dict[str, _Entropy], known: Known) -> Qua
     assert isinstance(value, Tensor) and isinstance(limit, Tensor) and isinstance(terms, Tensor)
     if known.weights is not None:
         nan = torch.full_like(value, torch.nan)
-        return Quantity(value, nan, nan)
+        return Quantity(value.clamp(min=0.0), nan, nan)
     error = terms.std(1, correction=0) / math.sqrt(known.samples)
     drift = limit - value
     return Quantity.around(value, error, below=(-drift).clamp(min=0.0), above=drift.clamp(min=0.0)).within(0.0, math.inf)
