@@ -14,7 +14,17 @@ from torch import Tensor
 from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.errors import InputError, Text
 
-__all__ = ["Form", "as_matrix", "as_points", "as_times", "check_count", "check_seed", "small_seed"]
+__all__ = [
+    "Form",
+    "as_matrix",
+    "as_points",
+    "as_times",
+    "check_count",
+    "check_positive",
+    "check_seed",
+    "small_seed",
+    "squared_distances",
+]
 
 
 @dataclass(frozen=True)
@@ -146,6 +156,23 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
     if not whole or value < least:
         raise InputError(name, value, f"a whole number, {least} or more")
     return int(value)
+
+
+def squared_distances(
+    points: Float[Tensor, "sample feature"], squares: Float[Tensor, " sample"], rows: slice
+) -> Float[Tensor, "row sample"]:
+    """|x_i − x_j|² for some rows i and all j, given |x_j|²; exactly 0 from a point to itself, never below."""
+    d = torch.addmm(squares, points[rows], points.T, alpha=-2.0).add_(squares[rows, None]).clamp_(min=0.0)
+    d[torch.arange(len(d)), torch.arange(rows.start, rows.start + len(d))] = 0.0
+    return d
+
+
+def check_positive(name: str, value: Any, expected: str = "a number above 0") -> float:
+    """A finite number above 0. Raises InputError otherwise."""
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not 0 < value < np.inf:
+        raise InputError(name, value, expected)
+    return float(value)
 
 
 def check_seed(seed: Any) -> int:

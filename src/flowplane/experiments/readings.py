@@ -14,7 +14,7 @@ from flowplane.information.estimator import Estimator
 from flowplane.information.schema import flag_bit
 from flowplane.recording import Recording
 
-__all__ = ["INVALID", "NOT_SEEN", "SEEN", "UNDECIDED", "counted", "read_by_all", "readings", "readings_text"]
+__all__ = ["INVALID", "NOT_SEEN", "SEEN", "UNDECIDED", "counted", "read_by_all", "readings"]
 
 SEEN, NOT_SEEN, UNDECIDED, INVALID = "compression seen", "not seen", "undecided", "estimator invalid"
 #: A fall of I(X;T) from its peak by less is no compression, in bits.
@@ -116,16 +116,3 @@ def counted(rows: xr.Dataset) -> dict[str, int]:
     """How many of the rows have each reading."""
     found = rows["reading"].values.ravel().tolist()
     return {reading: found.count(reading) for reading in (SEEN, NOT_SEEN, UNDECIDED, INVALID)}
-
-
-def readings_text(rows: xr.Dataset) -> str:
-    """A line for each estimator: its reading of each layer."""
-    lines = []
-    for name in rows["estimator"].values:
-        part = rows.sel(estimator=name)
-        falls = [
-            f"layer {int(depth)} {reading}" + (f" ({fall:+.2f})" if np.isfinite(fall) else "")
-            for depth, reading, fall in zip(part["depth"].values, part["reading"].values, part["fall"].values, strict=True)
-        ]
-        lines.append(f"{name}: {', '.join(falls)}")
-    return "\n".join(lines)

@@ -194,19 +194,14 @@ def _estimate(
 
 
 def _quantity(values: Float[Tensor, "batch table"], variance: Tensor, known: Known) -> Quantity:
-    """A value and its interval: the samples' own spread, and beyond it what is left of the bias, judged by the jackknife.
-
-    Samples that carry weights are no draws: no interval.
-    """
+    """A value and its interval: the samples' own spread, and beyond it what is left of the bias, judged by the jackknife."""
     value, plain, jackknife = values.expand(-1, 3).unbind(1)
-    if known.weights is not None:
-        nan = torch.full_like(value, torch.nan)
-        return Quantity(value, nan, nan)
     left = plain + BIAS * (jackknife - plain) - value
     # where all cells weigh the same the first order of the error vanishes; the second is known from the bias, (K − 1)/2n
     second = (jackknife - plain).abs() / (known.samples * np.log(2.0))
     error = (variance / known.samples + second).sqrt()
-    return Quantity.around(value, error, below=(-left).clamp(min=0.0), above=left.clamp(min=0.0))
+    around = Quantity.around(value, error, below=(-left).clamp(min=0.0), above=left.clamp(min=0.0))
+    return around.of_draws(known)
 
 
 def _cell_statistics(

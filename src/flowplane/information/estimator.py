@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
@@ -11,16 +12,16 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from flowplane.core.arrays import as_tensor, batch_dims, require_finite
-from flowplane.core.points import check_seed
+from flowplane.core.points import check_positive, check_seed
 from flowplane.errors import InputError, Text
 from flowplane.information.arguments import checked_inputs, checked_labelling, checked_weights, row_numbers
 from flowplane.information.schema import CONFIDENCE, estimate_dataset, flag_bit
 
-__all__ = ["Continuous", "Estimates", "Estimator", "Known", "Quantity", "Z", "check_noise", "raised"]
+__all__ = ["Continuous", "Estimates", "Estimator", "Known", "Quantity", "Z", "check_noise", "constant_units", "raised"]
 
 #: Standard errors on either side of a value that make an interval at `CONFIDENCE`.
 Z = float(torch.special.ndtri(torch.tensor(0.5 + CONFIDENCE / 2, dtype=torch.float64)))
@@ -40,6 +41,11 @@ class Quantity(NamedTuple):
         return cls(nan, nan, nan)
 
     @classmethod
+    def stacked(cls, members: Sequence[Quantity]) -> Quantity:
+        """One along a new first dimension for several."""
+        return cls(*(torch.stack(end) for end in zip(*members, strict=True)))
+
+    @classmethod
     def around(cls, value: Tensor, error: Tensor, below: Tensor | float = 0.0, above: Tensor | float = 0.0) -> Quantity:
         """A value with `Z` standard errors on either side, and a known bias beyond: `below` and `above` are ≥ 0."""
         return cls(value, value - Z * error - below, value + Z * error + above)
@@ -48,6 +54,13 @@ class Quantity(NamedTuple):
         """The interval cut to what is possible; the value as well."""
         floor, ceiling = (torch.as_tensor(end, dtype=torch.float64, device=self.value.device) for end in (low, high))
         return Quantity(*(part.clamp(floor, ceiling) for part in self))
+
+    def of_draws(self, known: Known) -> Quantity:
+        """Samples that carry weights are no draws from a population: no interval."""
+        if known.weights is None:
+            return self
+        nan = torch.full_like(self.value, torch.nan)
+        return Quantity(self.value, nan, nan)
 
     def hull(self, other: Quantity) -> Quantity:
         """The same value, the interval widened to hold the other's as well."""
@@ -137,14 +150,14 @@ def raised(known: Known, values: Tensor, **where: Tensor | bool) -> Int[Tensor, 
     return flags
 
 
+def constant_units(values: Float[Tensor, "batch sample unit"]) -> Bool[Tensor, "batch unit"]:
+    """Which units do not vary over the samples."""
+    return values.amin(1) == values.amax(1)
+
+
 def check_noise(noise: Any) -> float | None:
     """A variance above 0, or None. Raises InputError otherwise."""
-    if noise is None:
-        return None
-    number = isinstance(noise, int | float | np.number) and not isinstance(noise, bool)
-    if not number or not 0 < noise < math.inf:
-        raise InputError("noise", noise, "the variance of Gaussian noise, above 0, or None")
-    return float(noise)
+    return None if noise is None else check_positive("noise", noise, "the variance of Gaussian noise, above 0, or None")
 
 
 class Estimator(ABC):

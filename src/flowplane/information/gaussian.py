@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -161,7 +162,7 @@ class GaussianMI(Continuous):
         bits = Quantity(*(torch.where(infinite, torch.nan, part / math.log(2.0)) for part in found))
         u = x @ white_x @ left
         v = t @ white_t @ right.transpose(1, 2)
-        return _with_samples_only(bits.within(0.0, math.inf), known), infinite, not_normal_pairs(standard(u), standard(v))
+        return bits.within(0.0, math.inf).of_draws(known), infinite, not_normal_pairs(standard(u), standard(v))
 
     def _from_classes(self, t: Tensor, varying: Tensor, known: Known) -> tuple[Quantity, Tensor, Tensor]:
         """I(T;Y), where a class is not normal, and where it has too few samples."""
@@ -203,7 +204,7 @@ class GaussianMI(Continuous):
         groups = torch.nn.functional.one_hot(known.drawn, len(possible))[:, possible]
         own = z.gather(2, groups.argmax(1)[None, :, None, None].expand(batch, n, 1, d)).squeeze(2)
         strange = not_normal(own, groups.double())
-        return _with_samples_only(found.within(0.0, known.label_entropy), known), strange, few
+        return found.within(0.0, known.label_entropy).of_draws(known), strange, few
 
     def _entropy(self, covariance: Tensor, scale: Tensor, degenerate: Tensor, known: Known) -> Quantity:
         """h(T) of a normal with this covariance, an upper bound for others."""
@@ -213,7 +214,7 @@ class GaussianMI(Continuous):
         error = torch.full_like(nats, math.sqrt(d / (2 * n)))
         found = Quantity.around(corrected, error, above=(nats - corrected).abs())
         bits = Quantity(*(torch.where(degenerate, torch.nan, part / math.log(2.0)) for part in found))
-        return _with_samples_only(bits, known)
+        return bits.of_draws(known)
 
 
 def _mean(values: Tensor, mass: Tensor) -> Tensor:
@@ -249,6 +250,7 @@ def _log_det_bias(n: int, d: int) -> float:
     return float(psi((n - np.arange(1, d + 1)) / 2).sum() - d * math.log(n / 2))
 
 
+@lru_cache(maxsize=256)
 def _bias(n: int, d_x: int, d_t: int) -> float:
     """Of I(X;T) in nats; 0 where there are too few samples to know."""
     if n <= d_x + d_t + 1:
@@ -262,12 +264,4 @@ def _through_noise(covariance: Tensor, noise: Tensor, n: int, known: Known) -> Q
     share = torch.linalg.solve(covariance, covariance - torch.diag_embed(noise))
     square, trace = (share @ share).diagonal(dim1=1, dim2=2).sum(1), share.diagonal(dim1=1, dim2=2).sum(1)
     found = Quantity.around(nats + (square + trace.square()) / (4 * n), (square / (2 * n)).sqrt())
-    return _with_samples_only(Quantity(*(part / math.log(2.0) for part in found)).within(0.0, math.inf), known)
-
-
-def _with_samples_only(found: Quantity, known: Known) -> Quantity:
-    """Samples that carry weights are no draws: no interval."""
-    if known.weights is None:
-        return found
-    nan = torch.full_like(found.value, torch.nan)
-    return Quantity(found.value, nan, nan)
+    return Quantity(*(part / math.log(2.0) for part in found)).within(0.0, math.inf).of_draws(known)

@@ -11,9 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from flowplane.core.points import check_count
-from flowplane.errors import InputError
-from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, raised
+from flowplane.core.points import check_count, check_positive
+from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, constant_units, raised
 
 __all__ = ["MonteCarlo"]
 
@@ -55,10 +54,8 @@ class MonteCarlo(Estimator):
     draws: int = 1
 
     def __post_init__(self) -> None:
-        number = isinstance(self.variance, int | float | np.number) and not isinstance(self.variance, bool)
-        if not number or not 0 < self.variance < math.inf:
-            raise InputError("variance", self.variance, "the variance of Gaussian noise, above 0")
-        object.__setattr__(self, "variance", float(self.variance))
+        variance = check_positive("variance", self.variance, "the variance of Gaussian noise, above 0")
+        object.__setattr__(self, "variance", variance)
         object.__setattr__(self, "draws", check_count("draws", self.draws))
 
     def _about(self, known: Known) -> dict[str, Any]:
@@ -76,11 +73,9 @@ class MonteCarlo(Estimator):
             columns = torch.cat([columns, columns * known.conditional], 1)
         draws = torch.from_numpy(noise).to(values.device)
         members = [self._member(layer.double(), draws, columns, known) for layer in values]
-        i_xt, i_ty, h_t = (
-            Quantity(*(torch.stack(end) for end in zip(*column, strict=True))) for column in zip(*members, strict=True)
-        )
+        i_xt, i_ty, h_t = (Quantity.stacked(column) for column in zip(*members, strict=True))
         h_x = float(torch.special.entr(known.mass).sum() / math.log(2.0))
-        constant = (values.amin(1) == values.amax(1)).any(1)
+        constant = constant_units(values).any(1)
         flags = raised(known, values, saturated=i_xt.value >= SATURATION * h_x, constant_units=constant)
         return Estimates(i_xt, i_ty, h_t, flags)
 

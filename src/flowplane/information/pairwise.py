@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from flowplane.errors import InputError, unknown
-from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, Z, raised
+from flowplane.core.points import check_positive, squared_distances
+from flowplane.errors import unknown
+from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, Z, constant_units, raised
 
 __all__ = ["Pairwise"]
 
@@ -65,12 +65,10 @@ class Pairwise(Estimator):
     relative: bool = False
 
     def __post_init__(self) -> None:
-        number = isinstance(self.variance, int | float | np.number) and not isinstance(self.variance, bool)
-        if not number or not 0 < self.variance < math.inf:
-            raise InputError("variance", self.variance, "the variance of Gaussian noise, above 0")
+        variance = check_positive("variance", self.variance, "the variance of Gaussian noise, above 0")
         if self.bound not in BOUNDS:
             raise unknown("bound", self.bound, BOUNDS)
-        object.__setattr__(self, "variance", float(self.variance))
+        object.__setattr__(self, "variance", variance)
         object.__setattr__(self, "relative", bool(self.relative))
 
     def calibrated(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Pairwise:
@@ -97,16 +95,14 @@ class Pairwise(Estimator):
 
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
         members = [self._member(layer.double(), known) for layer in values]
-        i_xt, i_ty, h_t = (
-            Quantity(*(torch.stack(end) for end in zip(*column, strict=True))) for column in zip(*members, strict=True)
-        )
+        i_xt, i_ty, h_t = (Quantity.stacked(column) for column in zip(*members, strict=True))
         symbols = known.symbols
         mass_x = known.mass if symbols is None else known.mass.new_zeros(known.samples).index_add_(0, symbols, known.mass)
         h_x = float(torch.special.entr(mass_x).sum() / math.log(2.0))
         top = i_xt.value if self.bound == "upper" else i_xt.upper
         flags = raised(
             known, values, saturated=top >= SATURATION * h_x,
-            constant_units=(values.amin(1) == values.amax(1)).any(1),
+            constant_units=constant_units(values).any(1),
         )  # fmt: skip
         return Estimates(i_xt, i_ty, h_t, flags)
 
@@ -118,7 +114,7 @@ class Pairwise(Estimator):
         share = share[:, share.sum(0) > 0]
         prior = share.sum(0)
         groups = None if known.symbols is None or int(known.symbols.max()) + 1 == known.samples else known.symbols
-        density = torch.cat([rows.times(share / prior), rows.times(mass[:, None])], 2)
+        density = torch.cat([rows.times((share / prior)[None]), rows.times(mass[None, :, None])], 2)
         whole = _entropies(rows, density[:, :, -1:], mass[:, None], known)
         inside = _repeated(rows, mass, groups)
         h_z = 0.5 * t.shape[1] * math.log2(2 * math.pi * math.e * self.variance)
@@ -169,25 +165,15 @@ class _Rows:
             if self.kept is not None and first in self.kept:
                 yield rows, self.kept[first]
                 continue
-            d = torch.addmm(self.squares, self.t[rows], self.t.T, alpha=-2.0).add_(self.squares[rows, None])
-            d.clamp_(min=0.0)
-            d[torch.arange(len(d)), torch.arange(first, first + len(d))] = 0.0
-            kernel = d.neg_().exp_()
+            kernel = squared_distances(self.t, self.squares, rows).neg_().exp_()
             if self.kept is not None:
                 self.kept[first] = kernel
             yield rows, kernel
 
-    def times(self, columns: Float[Tensor, "sample column"]) -> Float[Tensor, "2 sample column"]:
-        """Σ_j K_ij c_j for the upper bound's kernel and the lower bound's."""
-        found = columns.new_empty((2, *columns.shape))
-        for rows, kernel in self.blocks():
-            found[1, rows] = kernel @ columns
-            found[0, rows] = kernel.square().square_() @ columns
-        return found
-
-    def each_times(self, columns: Float[Tensor, "2 sample column"]) -> Float[Tensor, "2 sample column"]:
-        """The same with other columns for each bound."""
-        found = torch.empty_like(columns)
+    def times(self, columns: Float[Tensor, "#2 sample column"]) -> Float[Tensor, "2 sample column"]:
+        """Σ_j K_ij c_j for the upper bound's kernel and the lower bound's, each with columns of its own."""
+        columns = columns.expand(2, -1, -1)
+        found = columns.new_empty(columns.shape)
         for rows, kernel in self.blocks():
             found[1, rows] = kernel @ columns[1]
             found[0, rows] = kernel.square().square_() @ columns[0]
@@ -199,7 +185,7 @@ def _entropies(rows: _Rows, density: Tensor, share: Float[Tensor, "sample class"
     logs = density.clamp_min(1e-300).log2()
     value = -(share * logs).sum((1, 2))
     conditional = share / known.mass.clamp_min(1e-300)[:, None]
-    pulled = rows.each_times(share / share.sum(0) / density.clamp_min(1e-300))
+    pulled = rows.times(share / share.sum(0) / density.clamp_min(1e-300))
     terms = -(conditional * (logs + pulled / math.log(2.0))).sum(2)
     return _Bounds(value, _error(terms, known), terms)
 

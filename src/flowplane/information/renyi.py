@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from flowplane.errors import InputError
-from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, raised
+from flowplane.core.points import check_positive, squared_distances
+from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, constant_units, raised
 
 __all__ = ["MatrixRenyi"]
 
@@ -58,11 +57,7 @@ class MatrixRenyi(Estimator):
 
     def __post_init__(self) -> None:
         for name in ("alpha", "bandwidth"):
-            value = getattr(self, name)
-            number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-            if not number or not 0 < value < math.inf:
-                raise InputError(name, value, "a number above 0")
-            object.__setattr__(self, name, float(value))
+            object.__setattr__(self, name, check_positive(name, getattr(self, name)))
 
     def _about(self, known: Known) -> dict[str, Any]:
         return {
@@ -74,14 +69,13 @@ class MatrixRenyi(Estimator):
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
         spectrum = _Squares if self.alpha == 2.0 else _Spectra
         kernels = spectrum(values.double(), known, self.bandwidth, self.alpha)
-        kinds = ["t", *(["x", "xt"] if known.inputs is not None else []), *(["y", "ty"] if known.labelled else [])]
-        found = {kind: kernels.entropy(kind) for kind in kinds}
+        found = {kind: kernels.entropy(kind) for kind in kernels.kinds}
         missing = Quantity.missing(values)
         ceiling = SATURATION * math.log2(known.samples)
         joint = [found[kind][0] for kind in ("t", "xt", "ty") if kind in found]
         flags = raised(
             known, values, no_inputs=known.inputs is None, saturated=(torch.stack(joint) > ceiling).any(0),
-            constant_units=(values.amin(1) == values.amax(1)).any(1),
+            constant_units=constant_units(values).any(1),
         )  # fmt: skip
         return Estimates(
             _sum({"x": 1, "t": 1, "xt": -1}, found, known) if "xt" in found else missing,
@@ -98,12 +92,10 @@ _Entropy = tuple[Float[Tensor, " batch"], Float[Tensor, " batch"], Float[Tensor,
 def _sum(signs: dict[str, int], found: dict[str, _Entropy], known: Known) -> Quantity:
     value, limit, terms = (sum(sign * found[kind][k] for kind, sign in signs.items()) for k in range(3))
     assert isinstance(value, Tensor) and isinstance(limit, Tensor) and isinstance(terms, Tensor)
-    if known.weights is not None:
-        nan = torch.full_like(value, torch.nan)
-        return Quantity(value.clamp(min=0.0), nan, nan)
     error = terms.std(1, correction=0) / math.sqrt(known.samples)
     drift = limit - value
-    return Quantity.around(value, error, below=(-drift).clamp(min=0.0), above=drift.clamp(min=0.0)).within(0.0, math.inf)
+    around = Quantity.around(value, error, below=(-drift).clamp(min=0.0), above=drift.clamp(min=0.0))
+    return around.within(0.0, math.inf).of_draws(known)
 
 
 class _Kernels:
@@ -114,15 +106,13 @@ class _Kernels:
         self.alpha = alpha
         self.t = [_scaled(layer, known.mass, bandwidth) for layer in values]
         self.x = None if known.inputs is None else _scaled(known.inputs, known.mass, bandwidth)
+        self.kinds = ["t", *(["x", "xt"] if self.x is not None else []), *(["y", "ty"] if known.labelled else [])]
 
     def rows_of(self, kind: str, rows: slice, member: int) -> Tensor:
         """Rows of −log K for points, of K itself for labels."""
         points = self.x if kind == "x" else self.t[member]
         assert points is not None
-        squares = points.square().sum(1)
-        d = torch.addmm(squares, points[rows], points.T, alpha=-2.0).add_(squares[rows, None]).clamp_(min=0.0)
-        d[torch.arange(len(d)), torch.arange(rows.start, rows.start + len(d))] = 0.0
-        return d
+        return squared_distances(points, points.square().sum(1), rows)
 
     def labels(self, rows: slice) -> Tensor:
         """How likely two samples have the same label: 1 for a sample and itself."""
@@ -148,8 +138,8 @@ class _Squares(_Kernels):
     def _all(self, values: Tensor) -> dict[str, Float[Tensor, "batch sample"]]:
         """Σ_j p_j K_ij² of each kind of kernel."""
         known, mass = self.known, self.known.mass
-        kinds = ["t", *(["x", "xt"] if self.x is not None else []), *(["y", "ty"] if known.labelled else [])]
-        means = {kind: torch.empty(len(values), known.samples, dtype=mass.dtype, device=mass.device) for kind in kinds}
+        shape = len(values), known.samples
+        means = {kind: torch.empty(shape, dtype=mass.dtype, device=mass.device) for kind in self.kinds}
         for rows in self._blocks():
             x = None if self.x is None else self.rows_of("x", rows, 0).mul_(-2.0).exp_()
             y = self.labels(rows).square_() if known.labelled else None

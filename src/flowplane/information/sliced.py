@@ -15,7 +15,17 @@ from torch import Tensor
 from flowplane.core.measure import Calibrated
 from flowplane.core.points import check_count
 from flowplane.errors import InputError, Text, unknown
-from flowplane.information.estimator import Continuous, Estimates, Estimator, Known, Quantity, Z, check_noise, raised
+from flowplane.information.estimator import (
+    Continuous,
+    Estimates,
+    Estimator,
+    Known,
+    Quantity,
+    Z,
+    check_noise,
+    constant_units,
+    raised,
+)
 from flowplane.information.ksg import KSG
 from flowplane.information.schema import FLAGS, flag_bit
 
@@ -126,7 +136,7 @@ class SlicedMI(Continuous):
         reduced = self._mean if self.reduce == "mean" else self._largest
         i_xt, i_ty, h_t, flags = reduced(projected, inputs, known)
         missing = Quantity.missing(values)
-        own = raised(known, values, **blocked, constant_units=(values.amin(1) == values.amax(1)).any(1))
+        own = raised(known, values, **blocked, constant_units=constant_units(values).any(1))
         # what the base says about missing inputs is said above, with the reason
         flags &= ~flag_bit("no_inputs") & ~flag_bit("deterministic")
         return Estimates(missing if unknown_x else i_xt, i_ty, h_t, flags | own)

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from flowplane.core.points import check_count
-from flowplane.errors import InputError, unknown
+from flowplane.core.points import check_count, check_positive
+from flowplane.errors import unknown
 from flowplane.information.critics import EVALUATION_BATCH, Classifier, InfoNCE, Objective, Schedule, Smile, evaluate, train
 from flowplane.information.estimator import Continuous, Estimates, Known, Quantity, Z, check_noise, raised
 
@@ -96,9 +96,9 @@ class Variational(Continuous):
     to the value on the training samples, where this is greater, and farther by the bias of InfoNCE's finite batch.
 
     SMILE's interval holds for little information only: of five pairs of normals, 1000 samples, it lay below the truth from
-    3 bits on (value 2.42), without a flag up to 5.
+    3 bits on (value 2.42); `batch_ceiling` is raised from a quarter of log2 K on.
 
-    See also: Estimators without training: `KSG`, `Gaussian`. PAPERS.md B.
+    See also: Estimators without training: `KSG`, `GaussianMI`. PAPERS.md B4.
 
     References:
         InfoNCE: van den Oord, Li, Vinyals (2018), arXiv 1807.03748; as a bound: Poole et al. (2019), arXiv 1905.06922.
@@ -150,7 +150,7 @@ class Variational(Continuous):
         for name in ("batch_size", "epochs", "patience"):
             object.__setattr__(self, name, check_count(name, getattr(self, name)))
         for name in ("learning_rate", "clip"):
-            object.__setattr__(self, name, _positive(name, getattr(self, name)))
+            object.__setattr__(self, name, check_positive(name, getattr(self, name)))
         object.__setattr__(self, "noise", check_noise(self.noise))
 
     # -- the estimate -------------------------------------------------------------------------------------------------
@@ -291,10 +291,3 @@ def _normal_cross_entropy(
     # log det of a sample's covariance is low by d(d+3)/2n in the mean (Wishart, first order), and half of it is here
     low = units * (units + 3) / (4 * n)
     return Quantity.around(value * BITS, error * BITS, above=low * BITS), constant, singular
-
-
-def _positive(name: str, value: Any) -> float:
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not number or not 0 < value < math.inf:
-        raise InputError(name, value, "a number above 0")
-    return float(value)
