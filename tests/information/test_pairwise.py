@@ -330,13 +330,12 @@ def test_small_and_odd_samples():
 
 
 def test_large_samples_are_worked_on_by_blocks(monkeypatch):
-    import flowplane.information.pairwise as module
-
     layer, labels = layer_of(12), np.arange(150) % 3
     inputs = np.arange(150)[:, None] // 3
     whole = fp.Pairwise(0.1)(layer, labels, inputs=inputs)
-    monkeypatch.setattr(module, "BLOCK_BYTES", 8 * 150 * 7)
-    monkeypatch.setattr(module, "KEPT_BYTES", 0)
+    monkeypatch.setattr("flowplane.core.points.CACHED_BYTES", 8 * 150 * 7)
+    monkeypatch.setattr("flowplane.core.points.FEWEST_ROWS", 1)
+    monkeypatch.setattr("flowplane.information.pairwise.KEPT_BYTES", 0)
     parts = fp.Pairwise(0.1)(layer, labels, inputs=inputs)
     for name in whole.data_vars:
         assert float(parts[name]) == pytest.approx(float(whole[name]), abs=TOLERANCE)

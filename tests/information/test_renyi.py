@@ -301,12 +301,11 @@ def test_small_and_odd_samples(alpha):
 
 
 def test_large_samples_are_worked_on_by_blocks(monkeypatch):
-    import flowplane.information.renyi as module
-
     x, t = pair_of(8)
     labels = np.arange(80) % 3
     whole = fp.MatrixRenyi()(t, labels, inputs=x)
-    monkeypatch.setattr(module, "BLOCK_BYTES", 8 * 80 * 7)
+    monkeypatch.setattr("flowplane.core.points.CACHED_BYTES", 8 * 80 * 7)
+    monkeypatch.setattr("flowplane.core.points.FEWEST_ROWS", 1)
     parts = fp.MatrixRenyi()(t, labels, inputs=x)
     for name in whole.data_vars:
         assert float(parts[name]) == pytest.approx(float(whole[name]), abs=TOLERANCE)

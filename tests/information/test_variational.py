@@ -64,19 +64,19 @@ def covered(case, seeds):
         estimator, name, (first, second, truth) = CASES[case](seed)
         result = estimator(second, inputs=first) if name == "i_xt" else estimator(first, second)
         assert flags(result) <= {"no_labels"}
-        assert float(result[name]) <= truth + 3 * error(result, name) + 1e-9
+        assert 0.75 * truth <= float(result[name]) <= truth + 3 * error(result, name) + 1e-9
         found += covers(result, name, truth)
     return found
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_intervals_cover_the_truth(case):
+def test_the_lower_end_is_one(case):
     assert covered(case, range(50, 54)) >= 3  # of four; fewer with probability 1.4 % at 95 %
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_intervals_cover_the_truth_in_18_draws_of_20(case):
+def test_the_lower_end_is_one_in_18_draws_of_20(case):
     assert covered(case, range(100, 120)) >= 18
 
 
@@ -86,8 +86,8 @@ def test_the_normal_cross_entropy_is_the_entropy_of_normal_activations():
     truth = math.log2(2 * math.pi * math.e) + math.log2(abs(np.linalg.det(mixing)))
     estimator = Variational("classifier")
     draws = estimator(rng.normal(size=(40, 500, 2)) @ mixing.T)
-    inside = (draws.h_t_lower <= truth) & (truth <= draws.h_t_upper)
-    assert int(inside.sum()) >= 35
+    assert int((truth <= draws.h_t_upper).sum()) >= 35
+    assert np.isneginf(draws.h_t_lower).all()
     assert float(draws.h_t.mean()) == pytest.approx(truth, abs=0.05)
     uniform = estimator(rng.uniform(size=(2000, 2)))
     assert float(uniform.h_t) > 0.3  # H is 0: the bound lies above by 2 · 0.254 bits
@@ -110,7 +110,7 @@ def test_classes_are_known_no_better_than_their_entropy():
     entropy = -sum(p * math.log2(p) for p in np.bincount(labels) / 600)
     result = Variational("classifier")(layer, labels)
     assert 0.8 * entropy < float(result.i_ty) <= entropy + 1e-12
-    assert float(result.i_ty_upper) <= 1.0
+    assert entropy < float(result.i_ty_upper) <= 1.0
     assert np.isnan(float(result.i_xt))
     assert result.attrs["missing"].startswith("i_xt")
 
@@ -190,7 +190,7 @@ def test_noise_makes_a_function_finite():
     result = Variational(deterministic=True, noise=0.5)(x, inputs=x)
     truth = 0.5 * math.log2(1 + 1 / 0.5)
     assert flags(result) == {"no_labels"}
-    assert covers(result, "i_xt", truth)
+    assert float(result.i_xt_lower) < truth < float(result.i_xt) + 0.15
     assert result.attrs["channel"] == "Gaussian noise of variance 0.5 added to each unit"
 
 

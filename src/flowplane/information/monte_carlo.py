@@ -11,13 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from flowplane.core.points import check_count, check_positive
+from flowplane.core.points import check_count, check_positive, row_blocks
 from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, constant_units, raised
 
 __all__ = ["MonteCarlo"]
 
-#: Bytes of one block of densities.
-BLOCK_BYTES = 1 << 26
 #: `saturated` where I(X;T) exceeds this share of H(X).
 SATURATION = 0.99
 
@@ -85,17 +83,16 @@ class MonteCarlo(Estimator):
         centres = (t - t.mean(0)) / math.sqrt(2 * self.variance)
         squares = centres.square().sum(1)
         density = torch.empty((self.draws, n, columns.shape[1]), dtype=torch.float64, device=t.device)
-        step = max(1, BLOCK_BYTES // (8 * n))
         for draw in range(self.draws):
             points = centres + noise[draw] / math.sqrt(2.0)
-            for first in range(0, n, step):
-                some = points[first : first + step]
+            for rows in row_blocks(n, t.device):
+                some = points[rows]
                 d = torch.addmm(squares, some, centres.T, alpha=-2.0).add_(some.square().sum(1, keepdim=True))
                 # relative to the density of the noise around the sample's own centre, which is never small
-                own = noise[draw, first : first + step].square().sum(1, keepdim=True) / 2
+                own = noise[draw, rows].square().sum(1, keepdim=True) / 2
                 d = torch.maximum(d - own, -own)
-                d[torch.arange(len(d)), torch.arange(first, first + len(d))] = 0.0
-                density[draw, first : first + step] = d.neg_().exp_() @ columns
+                d[torch.arange(len(d)), torch.arange(rows.start, rows.stop)] = 0.0
+                density[draw, rows] = d.neg_().exp_() @ columns
         logs = torch.where(known.mass > 0, density[:, :, 0], 1.0).log2()
         i_xt = self._mean(-logs, known)
         h_z = 0.5 * units * math.log2(2 * math.pi * math.e * self.variance)

@@ -11,15 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from flowplane.core.points import check_positive, squared_distances
+from flowplane.core.points import check_positive, row_blocks, squared_distances
 from flowplane.errors import unknown
 from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, Z, constant_units, raised
 
 __all__ = ["Pairwise"]
 
 BOUNDS = ("upper", "lower")
-#: Bytes of one block of the kernel matrix.
-BLOCK_BYTES = 1 << 27
 #: Kernel matrices up to this size are kept between the two passes over them.
 KEPT_BYTES = 1 << 28
 #: `saturated` where the upper bound on I(X;T) exceeds this share of H(X). For normals in 1 to 20 dimensions, n from 200 to
@@ -155,19 +153,17 @@ class _Rows:
         self.t = (t - t.mean(0)) / math.sqrt(8 * variance)
         self.squares = self.t.square().sum(1)
         n = len(t)
-        self.step = max(1, BLOCK_BYTES // (8 * n))
         self.kept: dict[int, Tensor] | None = {} if 8 * n * n <= KEPT_BYTES else None
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """exp(−d/8σ²) of each block of rows."""
-        for first in range(0, len(self.t), self.step):
-            rows = slice(first, first + self.step)
-            if self.kept is not None and first in self.kept:
-                yield rows, self.kept[first]
+        for rows in row_blocks(len(self.t), self.t.device):
+            if self.kept is not None and rows.start in self.kept:
+                yield rows, self.kept[rows.start]
                 continue
             kernel = squared_distances(self.t, self.squares, rows).neg_().exp_()
             if self.kept is not None:
-                self.kept[first] = kernel
+                self.kept[rows.start] = kernel
             yield rows, kernel
 
     def times(self, columns: Float[Tensor, "#2 sample column"]) -> Float[Tensor, "2 sample column"]:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from flowplane.core.points import check_positive, squared_distances
+from flowplane.core.points import check_positive, row_blocks, squared_distances
 from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, constant_units, raised
 
 __all__ = ["MatrixRenyi"]
 
-#: Bytes of one block of a kernel matrix.
-BLOCK_BYTES = 1 << 27
 #: `saturated` where the joint entropy exceeds this share of log2 n: kernels are so narrow that few samples have neighbours.
 SATURATION = 0.8
 
@@ -106,13 +103,13 @@ class _Kernels:
         self.alpha = alpha
         self.t = [_scaled(layer, known.mass, bandwidth) for layer in values]
         self.x = None if known.inputs is None else _scaled(known.inputs, known.mass, bandwidth)
-        self.kinds = ["t", *(["x", "xt"] if self.x is not None else []), *(["y", "ty"] if known.labelled else [])]
+        self.kinds = ["t", *(["x", "xt"] if known.inputs is not None else []), *(["y", "ty"] if known.labelled else [])]
 
     def rows_of(self, kind: str, rows: slice, member: int) -> Tensor:
         """Rows of −log K for points, of K itself for labels."""
-        points = self.x if kind == "x" else self.t[member]
-        assert points is not None
-        return squared_distances(points, points.square().sum(1), rows)
+        scaled = self.x if kind == "x" else self.t[member]
+        assert scaled is not None
+        return squared_distances(*scaled, rows)
 
     def labels(self, rows: slice) -> Tensor:
         """How likely two samples have the same label: 1 for a sample and itself."""
@@ -130,18 +127,13 @@ class _Squares(_Kernels):
         super().__init__(values, known, bandwidth, alpha)
         self.means = self._all(values)
 
-    def _blocks(self) -> Iterator[slice]:
-        n = self.known.samples
-        step = max(1, BLOCK_BYTES // (8 * n))
-        return (slice(first, min(first + step, n)) for first in range(0, n, step))
-
     def _all(self, values: Tensor) -> dict[str, Float[Tensor, "batch sample"]]:
         """Σ_j p_j K_ij² of each kind of kernel."""
         known, mass = self.known, self.known.mass
         shape = len(values), known.samples
         means = {kind: torch.empty(shape, dtype=mass.dtype, device=mass.device) for kind in self.kinds}
-        for rows in self._blocks():
-            x = None if self.x is None else self.rows_of("x", rows, 0).mul_(-2.0).exp_()
+        for rows in row_blocks(known.samples, mass.device):
+            x = None if known.inputs is None else self.rows_of("x", rows, 0).mul_(-2.0).exp_()
             y = self.labels(rows).square_() if known.labelled else None
             if x is not None:
                 means["x"][:, rows] = x @ mass
@@ -193,8 +185,16 @@ class _Spectra(_Kernels):
         return value, vectors.square() @ slope / mass.clamp_min(1e-300)
 
 
-def _scaled(points: Float[Tensor, "sample feature"], mass: Tensor, bandwidth: float) -> Tensor:
-    """Points whose squared distance is −log K: divided by √2 h s, s² half the mean squared distance."""
+class _Scaled(NamedTuple):
+    """Points whose squared distance is −log K, and their squared lengths."""
+
+    points: Float[Tensor, "sample feature"]
+    squares: Float[Tensor, " sample"]
+
+
+def _scaled(points: Float[Tensor, "sample feature"], mass: Tensor, bandwidth: float) -> _Scaled:
+    """Divided by √2 h s, s² half the mean squared distance."""
     centred = points - (mass @ points)
     spread = (mass @ centred.square()).sum().sqrt()
-    return centred / (math.sqrt(2.0) * bandwidth * float(spread)) if float(spread) > 0 else torch.zeros_like(points)
+    centred /= math.sqrt(2.0) * bandwidth * float(spread) if float(spread) > 0 else math.inf
+    return _Scaled(centred, centred.square().sum(1))

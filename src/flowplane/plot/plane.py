@@ -172,7 +172,8 @@ def intervals(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray) -> go.S
         if not set(ends) <= set(plane):
             return None
         sure = last["flags"] == 0 if "flags" in last else xr.ones_like(last[name], bool)
-        away = [abs(last[end] - last[name]).where(sure).mean("replica").values for end in ends]
+        reach = [abs(last[end] - last[name]).where(sure) for end in ends]
+        away = [part.where(np.isfinite(part)).mean("replica").values for part in reach]
         if not np.isfinite(away).any():
             return None
         bars[axis] = {"array": np.nan_to_num(away[0]), "arrayminus": np.nan_to_num(away[1]), "thickness": 1.2, "width": 3,

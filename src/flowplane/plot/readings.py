@@ -12,7 +12,17 @@ from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
-from flowplane.plot.style import COLORSCALE, LAYER_COLORS, epoch_ticks, faded, layer_label, require_units, styled, time_scale
+from flowplane.plot.style import (
+    COLORSCALE,
+    LAYER_COLORS,
+    bar_length,
+    epoch_ticks,
+    faded,
+    layer_label,
+    require_units,
+    styled,
+    time_scale,
+)
 
 __all__ = ["estimator_convergence", "estimator_curves", "estimators"]
 
@@ -50,7 +60,7 @@ def estimators(table: xr.Dataset, title: str = "One layer, read by several estim
         value, lower, upper = (table[f"{quantity}{end}"].values for end in ("", "_lower", "_upper"))
         for good, name in ((True, "no flag"), (False, "flagged: see fp.explain")):
             chosen = np.isfinite(value) & (valid == good)
-            reach = [np.nan_to_num(np.maximum(end, 0.0)) for end in (upper - value, value - lower)]
+            reach = [bar_length(end, value) for end in (upper, lower)]
             figure.add_trace(
                 go.Scatter(
                     x=value[chosen], y=[names[k] for k in np.flatnonzero(chosen)], mode="markers", name=name,
@@ -66,10 +76,14 @@ def estimators(table: xr.Dataset, title: str = "One layer, read by several estim
         for k in np.flatnonzero(~np.isfinite(value)):
             figure.add_annotation(x=0.02, xref=domain, y=names[k], yref="y", text=MISSING, showarrow=False, xanchor="left",
                                   font={"size": 12, "color": "#777"})  # fmt: skip
+        for k in np.flatnonzero(np.isfinite(value) & np.isposinf(upper)):
+            figure.add_annotation(x=value[k], y=names[k], text="⟶", showarrow=False, xanchor="left", xshift=5, yshift=1,
+                                  font={"size": 16, "color": LAYER_COLORS[0] if valid[k] else "#999"},
+                                  row=1, col=column)  # fmt: skip
         figure.update_xaxes(title=f"{label} [bits]", rangemode="tozero", row=1, col=column)
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1])
     return styled(
-        figure, title, "bars: 95 % interval · each estimator has its own channel: the values of I(X;T) need not agree",
+        figure, title, "bars: 95 % interval, → without upper end · each has a channel of its own: I(X;T) need not agree",
         width=950, height=170 + 42 * len(names), margin={"l": 120, "r": 30, "t": 90, "b": 90},
         legend={"orientation": "h", "x": 1.0, "xanchor": "right", "y": -0.28, "yanchor": "top"},
     )  # fmt: skip
@@ -158,8 +172,9 @@ def _curves(part: xr.Dataset, quantity: str, times: np.ndarray, first: bool) -> 
             mean = np.where(finite.any(0), np.nansum(values, axis=0) / np.maximum(finite.sum(0), 1), np.nan)
         reach = [np.zeros(len(times)), np.zeros(len(times))]
         for side, end in enumerate(("_upper", "_lower")):
-            away = np.abs(layer[f"{quantity}{end}"].values[:, -1] - values[:, -1])
-            reach[side][-1] = np.mean(away[np.isfinite(away)]) if np.isfinite(away).any() else 0.0
+            last = finite[:, -1]
+            away = bar_length(layer[f"{quantity}{end}"].values[last, -1], values[last, -1])
+            reach[side][-1] = away.mean() if last.any() else 0.0
         flagged = (layer["flags"].values != 0).mean(0) > 0.5
         traces.append(
             go.Scatter(
@@ -211,7 +226,7 @@ def estimator_convergence(curve: xr.Dataset, title: str = "Does the estimate set
         flagged = last["flags"].values != 0
         x: Any = values if numeric else [str(part) for part in values]
         fill = ["white" if bad else color for bad, color in zip(flagged, colors, strict=True)]
-        reach = {"array": np.nan_to_num(upper - value), "arrayminus": np.nan_to_num(value - lower), "width": 4}
+        reach = {"array": bar_length(upper, value), "arrayminus": bar_length(lower, value), "width": 4}
         figure.add_trace(
             go.Scatter(x=x, y=value, mode="lines+markers", showlegend=False, line={"color": "#555"},
                        marker={"size": 9, "color": fill, "line": {"color": colors, "width": 2}}, error_y=reach),

@@ -16,6 +16,7 @@ __all__ = [
     "COLORSCALE",
     "DENSITY_SCALE",
     "LAYER_COLORS",
+    "bar_length",
     "epoch_ticks",
     "faded",
     "layer_label",
@@ -105,6 +106,13 @@ def faded(color: str, opacity: float) -> str:
     """
     red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"
+
+
+def bar_length(end: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """From a value to one end of its interval; 0 where there is none, or an infinite one, as above a lower bound."""
+    with np.errstate(invalid="ignore"):
+        away = np.abs(end - value)
+    return np.where(np.isfinite(away), away, 0.0)
 
 
 def styled(figure: go.Figure, title: str, subtitle: str, **layout: Any) -> go.Figure:
