@@ -63,7 +63,7 @@ def pairwise_memory() -> None:
 
 
 def peak() -> float:
-    """The most memory of this process so far, in MiB; what the operating system counts for a child begins at its parent's."""
+    """The most memory of this process so far, in MiB; getrusage's begins at what the parent held."""
     return int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]) / 2**10  # type: ignore[index]
 
 

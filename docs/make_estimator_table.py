@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
-from importlib import import_module
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
@@ -84,12 +83,11 @@ def binned(correction: str | None, truth: Truth) -> Any:
     return fp.Binned(tuple(np.linspace(*truth.span, BINS + 1)), correction=correction)
 
 
-def later(place: str, truth: Truth, noise: str = "noise", on_channel: Any = None, **given: Any) -> Any:
-    """An estimator from a module of its own; on a channel with the channel's noise."""
-    module, name = place.split(".")
+def noisy(kind: Callable[..., Any], truth: Truth, on_channel: Any = None, **given: Any) -> Any:
+    """An estimator; on a channel with the channel's noise."""
     if truth.channel_variance is not None:
-        given |= {noise: truth.channel_variance, **(on_channel or {})}
-    return getattr(import_module(f"flowplane.information.{module}"), name)(**given)
+        given |= {"variance" if kind is fp.Pairwise else "noise": truth.channel_variance, **(on_channel or {})}
+    return kind(**given)
 
 
 class Contender(NamedTuple):
@@ -104,14 +102,14 @@ class Contender(NamedTuple):
 ESTIMATORS = {
     "Binned": Contender(partial(binned, None), of_bins),
     **{f"Binned, {name}": Contender(partial(binned, name), of_bins) for name in CORRECTIONS},
-    "KSG": Contender(partial(later, "ksg.KSG", on_channel={"deterministic": True}, k=4)),
-    "GaussianMI": Contender(partial(later, "gaussian.GaussianMI", on_channel={"deterministic": True})),
-    "Pairwise, upper": Contender(partial(later, "pairwise.Pairwise", noise="variance", bound="upper"), of_channel),
-    "Pairwise, lower": Contender(partial(later, "pairwise.Pairwise", noise="variance", bound="lower"), of_channel),
-    "MatrixRenyi": Contender(partial(later, "renyi.MatrixRenyi"), of_kernel),
-    "SlicedMI": Contender(partial(later, "sliced.SlicedMI", slices=16), of_slices, most=20),
-    "Variational, InfoNCE": Contender(partial(later, "variational.Variational", kind="infonce"), most=20),
-    "Variational, SMILE": Contender(partial(later, "variational.Variational", kind="smile"), most=20),
+    "KSG": Contender(partial(noisy, fp.KSG, on_channel={"deterministic": True})),
+    "GaussianMI": Contender(partial(noisy, fp.GaussianMI, on_channel={"deterministic": True})),
+    "Pairwise, upper": Contender(partial(noisy, fp.Pairwise, bound="upper"), of_channel),
+    "Pairwise, lower": Contender(partial(noisy, fp.Pairwise, bound="lower"), of_channel),
+    "MatrixRenyi": Contender(lambda truth: fp.MatrixRenyi(), of_kernel),
+    "SlicedMI": Contender(partial(noisy, fp.SlicedMI, slices=16), of_slices, most=20),
+    "Variational, InfoNCE": Contender(partial(noisy, fp.Variational, kind="infonce"), most=20),
+    "Variational, SMILE": Contender(partial(noisy, fp.Variational, kind="smile"), most=20),
 }
 
 
@@ -154,13 +152,9 @@ def summary(truth: float, rows: list[tuple[float, float, float, tuple[str, ...]]
     }
 
 
-def present(contender: str, truth: Truth) -> bool:
-    """Whether the estimator exists and has something to estimate."""
-    make, target, _ = ESTIMATORS[contender]
-    try:
-        return any(value is not None for value in target(truth)) and make(truth) is not None
-    except (ImportError, AttributeError):
-        return False
+def applies(contender: str, distribution: str) -> bool:
+    """Whether the estimator has something to estimate there."""
+    return any(value is not None for value in ESTIMATORS[contender].target(TRUTHS[distribution]))
 
 
 def cell(result: dict[str, Any], quantity: str, own: bool) -> str:
@@ -239,7 +233,7 @@ def main() -> None:
         waiting = {}
         for contender, name in product(options.estimators, options.distributions):
             key = f"{contender}|{name}|{options.samples}"
-            if (options.again or "draws" not in results.get(key, {})) and present(contender, TRUTHS[name]):
+            if (options.again or "draws" not in results.get(key, {})) and applies(contender, name):
                 draws = min(options.draws, ESTIMATORS[contender].most or options.draws)
                 waiting[pool.submit(judge, contender, name, draws, options.samples)] = key
         for count, future in enumerate(as_completed(waiting), 1):

@@ -35,8 +35,9 @@ def tiny(monkeypatch):
         monkeypatch.setattr(module, "REPLICAS", {"quick": 2})
         monkeypatch.setattr(module, "SNAPSHOTS", {"quick": 3})
     few = {"Monte Carlo": MonteCarlo(0.1), "Binned": fp.Binned(30), "GaussianMI": fp.GaussianMI(noise=0.1)}
-    monkeypatch.setattr(compression, "estimators", lambda scale, channel=0.1: few)
-    monkeypatch.setattr(compression, "without_channel", lambda scale: {"GaussianMI": fp.GaussianMI()})
+    for module in (compression, digits):
+        monkeypatch.setattr(module, "every_reader", lambda scale, channel: few)
+    monkeypatch.setattr(compression, "readers_without_channel", lambda scale: {"GaussianMI": fp.GaussianMI()})
     monkeypatch.setattr(compression, "NOISY_EPOCHS", {"quick": 5})
     monkeypatch.setattr(compression, "DRAWS", {"quick": 64})
     for module in (gaussian_dae, mixture_dae, planar_dae, backward_heat, transport_cost):

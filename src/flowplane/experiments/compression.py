@@ -8,22 +8,13 @@ import xarray as xr
 from flowplane.analysis.noisy import noisy_information
 from flowplane.experiments.claim import Claim, sign
 from flowplane.experiments.phases import curves_of, held_out_peaks
+from flowplane.experiments.readers import every_reader, for_training, readers_without_channel
 from flowplane.experiments.readings import NOT_SEEN, SEEN, counted, read_by_all, readings
 from flowplane.experiments.registry import Context, Result
-from flowplane.information.binned import Binned
-from flowplane.information.estimator import Estimator
-from flowplane.information.gaussian import GaussianMI
-from flowplane.information.ksg import KSG
-from flowplane.information.monte_carlo import MonteCarlo
-from flowplane.information.pairwise import Pairwise
-from flowplane.information.renyi import MatrixRenyi
-from flowplane.information.sliced import SlicedMI
-from flowplane.information.variational import Variational
 from flowplane.plot import estimator_curves, information_planes
-from flowplane.recording import Recording
 from flowplane.tasks import spherical_rule
 
-__all__ = ["estimators", "few", "run", "without_channel"]
+__all__ = ["run"]
 
 ACTIVATIONS = ("tanh", "relu", "linear")
 EPOCHS = {"quick": 8000, "full": 8000}
@@ -38,57 +29,30 @@ CHANNEL, OWN_NOISE = 0.01, 0.05
 NOISY_EPOCHS = {"quick": 600, "full": 3000}
 #: Outputs from which the information of the noisy network is integrated.
 DRAWS = {"quick": 1024, "full": 4096}
-#: Slices of SlicedMI; epochs, spread over training, and replicas that the variational estimator is given.
-SLICES = {"quick": 8, "full": 32}
-VARIATIONAL = {"quick": (3, 1), "full": (6, 2)}
 #: The samples are all the inputs there are: what their number does to the bins' plug-in estimate is no concern here.
 WAIVED = {"Binned": ("too_few_samples",)}
+#: Read and shown, but not Shannon's information, which the claim is about.
+OTHER_QUANTITIES = ("MatrixRenyi", "SlicedMI")
 #: The softmax saturates whatever the units before it do.
 HIDDEN = slice(0, -1)
-
-
-def estimators(scale: str, channel: float = CHANNEL) -> dict[str, Estimator]:
-    """Every estimator of B4; those without a channel of their own get the same Gaussian noise."""
-    return {
-        "Monte Carlo": MonteCarlo(channel),
-        "Binned": Binned(30),
-        "Pairwise": Pairwise(channel),
-        "Pairwise, relative": Pairwise(channel, relative=True),
-        "KSG": KSG(noise=channel),
-        "GaussianMI": GaussianMI(noise=channel),
-        "MatrixRenyi": MatrixRenyi(),
-        "SlicedMI": SlicedMI(slices=SLICES[scale], noise=channel),
-        "Variational": Variational(noise=channel),
-    }
-
-
-def without_channel(scale: str) -> dict[str, Estimator]:
-    """Those that a network with noise of its own can be read by: they take the inputs and need no channel."""
-    return {
-        "KSG": KSG(),
-        "GaussianMI": GaussianMI(),
-        "MatrixRenyi": MatrixRenyi(),
-        "SlicedMI": SlicedMI(slices=SLICES[scale]),
-        "Variational": Variational(),
-    }
 
 
 def run(context: Context) -> Result:
     """The reference network with tanh, ReLU and linear units, and one with noise of its own."""
     task, scale = spherical_rule(), context.scale
-    chosen = estimators(scale)
+    chosen = every_reader(scale, CHANNEL)
     tables, rows, accuracy = {}, {}, {}
     for activation in ACTIVATIONS:
         rec = context.train(activation, task, activation=activation, replicas=REPLICAS[scale], epochs=EPOCHS[scale],
                             snapshots=SNAPSHOTS[scale])  # fmt: skip
         rec = rec.sel(layer=LAYERS[scale])
-        tables[activation] = read_by_all(rec, chosen, few={"Variational": few(rec, scale)})
+        tables[activation] = read_by_all(rec, chosen, few={"Variational": for_training(rec, scale)})
         rows[activation] = readings(tables[activation], WAIVED)
         accuracy[activation] = float(rec.metrics["test_accuracy"].isel(train_epoch=-1).mean())
     noisy = context.train("noisy-tanh", task, noise=OWN_NOISE, replicas=REPLICAS[scale], epochs=NOISY_EPOCHS[scale],
                           snapshots=SNAPSHOTS[scale]).sel(layer=LAYERS[scale])  # fmt: skip
     truth = noisy_information(noisy, draws=DRAWS[scale], seed=context.seed)
-    noisy_table = read_by_all(noisy, without_channel(scale), few={"Variational": few(noisy, scale)})
+    noisy_table = read_by_all(noisy, readers_without_channel(scale), few={"Variational": for_training(noisy, scale)})
     rows["noisy tanh"] = readings(noisy_table)
     together = xr.concat(list(tables.values()), xr.Variable("network", list(tables)), combine_attrs="override")
     networks = xr.Variable("network", list(rows))
@@ -103,14 +67,6 @@ def run(context: Context) -> Result:
         },
         claims=_claims(rows, truth, noisy_table, accuracy, scale),
     )
-
-
-def few(rec: Recording, scale: str) -> Recording:
-    """Some replicas and epochs, spread over training."""
-    epochs, replicas = VARIATIONAL[scale]
-    # the first epoch has nothing to lose yet
-    places = np.unique(np.linspace(1, len(rec.epochs) - 1, min(epochs, len(rec.epochs))).round().astype(int))
-    return rec.sel(replica=rec.replicas[:replicas].tolist(), epoch=rec.epochs[places].tolist())
 
 
 def _planes(tables: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
@@ -145,9 +101,10 @@ def _claims(
 
 
 def _headline(rows: dict[str, xr.Dataset], scale: str) -> Claim:
-    """Judged by the estimators that see compression in some hidden layer of the tanh network: others could not see it."""
+    """Judged by the estimators of Shannon's information that see compression in some hidden layer of the tanh network:
+    others could not see it."""
     seen = (rows["tanh"].isel(layer=HIDDEN)["reading"] == SEEN).any("layer").values
-    able = [str(name) for name in rows["tanh"]["estimator"].values[seen]]
+    able = [str(name) for name in rows["tanh"]["estimator"].values[seen] if name not in OTHER_QUANTITIES]
     parts = [rows[name].isel(layer=HIDDEN).sel(estimator=able) for name in ("relu", "linear")]
     found = {key: sum(counted(part)[key] for part in parts) for key in (SEEN, NOT_SEEN)}
     if len(able) < ENOUGH_ESTIMATORS or sum(found.values()) < ENOUGH_ROWS:

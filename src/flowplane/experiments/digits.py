@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import xarray as xr
 
-from flowplane.experiments import compression
 from flowplane.experiments.claim import Claim
+from flowplane.experiments.readers import every_reader, for_training
 from flowplane.experiments.readings import NOT_SEEN, SEEN, counted, read_by_all, readings
 from flowplane.experiments.registry import Context, Result
 from flowplane.plot import estimator_curves, training_curves
@@ -26,13 +26,13 @@ CHANNEL = 0.25
 def run(context: Context) -> Result:
     """64-32-16-8-10 networks, all 1797 digits as the probe."""
     task, scale = digits(), context.scale
-    chosen = compression.estimators(scale, CHANNEL)
+    chosen = every_reader(scale, CHANNEL)
     tables, rows, metrics = {}, {}, {}
     for activation in ACTIVATIONS:
         rec = context.train(activation, task, hidden=HIDDEN, activation=activation, replicas=REPLICAS[scale],
                             epochs=EPOCHS[scale], snapshots=SNAPSHOTS[scale], batch_size=128,
                             learning_rate=LEARNING_RATE)  # fmt: skip
-        tables[activation] = read_by_all(rec, chosen, few={"Variational": compression.few(rec, scale)})
+        tables[activation] = read_by_all(rec, chosen, few={"Variational": for_training(rec, scale)})
         rows[activation] = readings(tables[activation])
         metrics[activation] = rec.metrics.load()
     together = xr.concat(list(tables.values()), xr.Variable("network", list(tables)), combine_attrs="override")
