@@ -102,7 +102,8 @@ def _fall(part: xr.Dataset, ignored: int) -> tuple[float, float, float] | None:
     low, high = kept["i_xt_lower"].values[0], kept["i_xt_upper"].values[0]
     top = peaks[0]
     if top == len(low) - 1:
-        return 0.0, 0.0, 0.0
+        # of a lower bound alone nobody knows what lay above it before
+        return 0.0, 0.0, 0.0 if np.isfinite(high[np.isfinite(low)]).all() else np.inf
     return float(falls[0]), float(low[top] - high[-1]), float(high[top] - low[-1])
 
 
