@@ -17,7 +17,9 @@ from oracles_information import (
 
 import flowplane as fp
 from flowplane.errors import InputError
+from flowplane.information.normality import _waves
 from flowplane.information.schema import flag_names
+from flowplane.information.truths import TRUTHS
 
 TOLERANCE = 1e-9
 #: The ridge of 1e-10 on correlations, magnified by the condition of small samples.
@@ -359,6 +361,25 @@ def test_normal_samples_are_rarely_called_something_else():
         given_too = ({known: x if known == "inputs" else np.arange(1000) % 2} for x, _ in pairs)
         called = ["not_gaussian" in flags(fp.GaussianMI()(t, **too)) for (_, t), too in zip(pairs, given_too, strict=True)]
         assert np.mean(called) <= 0.02 + 4 * math.sqrt(0.02 / 200), known
+
+
+def test_half_planes_wound_up_are_not_normal():
+    """T is normal, T given Y has nearly a normal's moments in some draws: its waves tell."""
+    truth = TRUTHS["spiral"]
+    for seed in (14, 16, 18, 21):
+        _, t, labels = truth.sample(1000, seed)
+        assert "not_gaussian" in flags(fp.GaussianMI()(t, labels))
+
+
+def test_waves_of_normals_vary_as_theory_says():
+    """Over 4000 draws a variance is known to √(2/4000) = 2.2 %: five of these."""
+    z = torch.randn(4000, 400, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    z = z - z.mean(1, keepdim=True)
+    z = z @ torch.linalg.inv(torch.linalg.cholesky(z.mT @ z / 400)).mT
+    waves, variances = _waves(z)
+    assert waves.shape[2] == len(variances) == 2 * 3 * 8
+    found = waves.mean(1).var(0) * 400 / torch.tensor(variances)
+    assert float((found - 1).abs().max()) < 5 * 0.0224
 
 
 def test_correlated_normals_are_normal():

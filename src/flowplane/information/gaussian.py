@@ -46,8 +46,9 @@ class GaussianMI(Continuous):
         deterministic: T is a function of x, as in a recording of `fp.train`: without noise I(X;T) is infinite, with noise it
             is ½ log2 det(I + Cov(T)/noise), an upper bound unless T is normal.
 
-    The flag `not_gaussian` says that third or fourth moments are not those of a normal, `ill_conditioned` that a covariance
-    is close to singular (I(X;T) is NaN where T is a linear function of x). Constant units carry nothing.
+    The flag `not_gaussian` says that third or fourth moments, or in few dimensions waves, are not those of a normal,
+    `ill_conditioned` that a covariance is close to singular (I(X;T) is NaN where T is a linear function of x). Constant
+    units carry nothing.
 
     Raises:
         InputError: a shrinkage outside [0, 1], a noise that is no variance.

@@ -1,6 +1,9 @@
-"""Whether samples are normally distributed, judged by their third and fourth moments."""
+"""Whether samples are normally distributed, judged by their third and fourth moments and, in few dimensions, by waves."""
 
 from __future__ import annotations
+
+import math
+from itertools import combinations
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,6 +18,9 @@ FALSE_ALARMS = 0.01
 SMALLEST = 8
 #: Up to so many directions they are also taken in pairs, which cost their square.
 PAIRED = 4
+#: Waves along so many angles in the plane of each pair, of these frequencies. Half planes wound up into a spiral, 500
+#: samples each, have a normal's moments in a fifth of all draws; their waves tell them apart in all.
+ANGLES, FREQUENCIES = 8, (1.0, 2.0, 3.0)
 
 
 def standard(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "batch sample direction"]:
@@ -25,7 +31,7 @@ def standard(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "
 
 def not_normal(z: Tensor, groups: Float[Tensor, "sample group"]) -> Bool[Tensor, " batch"]:
     """Whether whitened samples (batch, sample, direction) have, in any group of them, other third or fourth moments than a
-    normal: of each direction, of few directions in pairs, and of the distance from the mean."""
+    normal: of each direction, of few directions in pairs, and of the distance from the mean; or other waves."""
     d = z.shape[2]
     radius = z.square().sum(2, keepdim=True)
     square = z * z
@@ -36,9 +42,35 @@ def not_normal(z: Tensor, groups: Float[Tensor, "sample group"]) -> Bool[Tensor,
             other, other_square = z.roll(shift, 2), square.roll(shift, 2)
             terms += [(square - 1.0) * other, (square - 1.0) * (other_square - 1.0)]
             variances += [2.0] * d + [4.0] * d
+        waves, of_waves = _waves(z)
+        terms.append(waves)
+        variances += of_waves
     z = torch.cat(terms, 2)
     variance = torch.tensor(variances, dtype=z.dtype, device=z.device)
     return _beyond(z, groups, variance)
+
+
+def _waves(z: Float[Tensor, "batch sample direction"]) -> tuple[Float[Tensor, "batch sample wave"], list[float]]:
+    """cos ωp − e^(−ω²/2) and sin ωp of whitened samples along many directions p, and how much their means vary (times n),
+    the samples having been whitened by themselves (Epps and Pulley, 1983)."""
+    d = z.shape[2]
+    turned = [torch.eye(d, dtype=z.dtype, device=z.device)]
+    for first, second in combinations(range(d), 2):
+        angles = torch.arange(1, ANGLES) * (math.pi / ANGLES)
+        angles = angles[(angles - math.pi / 2).abs() > 1e-6].to(turned[0])
+        along = torch.zeros(len(angles), d, dtype=z.dtype, device=z.device)
+        along[:, first], along[:, second] = angles.cos(), angles.sin()
+        turned.append(along)
+    projected = z @ torch.cat(turned).T
+    terms, variances = [], []
+    for frequency in FREQUENCIES:
+        square = frequency**2
+        damped = math.exp(-square)
+        terms += [(frequency * projected).cos() - math.sqrt(damped), (frequency * projected).sin()]
+        even = (1 + damped**2) / 2 - damped - square**2 * damped / 2
+        odd = (1 - damped**2) / 2 - square * damped
+        variances += [even] * projected.shape[2] + [odd] * projected.shape[2]
+    return torch.cat(terms, 2), variances
 
 
 def not_normal_pairs(u: Tensor, v: Tensor) -> Bool[Tensor, " batch"]:
