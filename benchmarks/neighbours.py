@@ -67,7 +67,7 @@ def main() -> None:
             tensors = torch.tensor(x, device=device), torch.tensor(t, device=device)
 
             def value(x: torch.Tensor = tensors[0], t: torch.Tensor = tensors[1]) -> float:
-                return float(joint_terms(x, t[None], K).mean())
+                return float(joint_terms(x[None], t[None, None], K).mean())
 
             def everything(x: torch.Tensor = tensors[0], t: torch.Tensor = tensors[1]) -> float:
                 return float(KSG(K)(t, inputs=x).i_xt)

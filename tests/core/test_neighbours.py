@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from oracles_neighbours import distances, joint, others, within_class
 
-from flowplane.core import neighbours
+from flowplane.core import all_pairs, cells, neighbours, threads
 from flowplane.core.neighbours import class_neighbours, joint_neighbours, neighbour_distance
 
 #: Few different values, so that ties and repeated points are common.
@@ -17,72 +17,99 @@ POINTS = st.tuples(st.integers(6, 24), st.integers(2, 9)).flatmap(lambda shape: 
 
 
 def as_lists(found):
-    return [part[0].tolist() for part in found]
+    return [part[0, 0].tolist() for part in found]
 
 
-@settings(deadline=None, max_examples=60)
-@given(POINTS, st.integers(1, 5), st.data())
-def test_against_the_oracle(points, k, data):
-    cut = data.draw(st.integers(1, points.shape[1] - 1))
-    x, t = points[:, :cut], points[:, cut:]
-    expected = [list(column) for column in zip(*joint(x, t, k), strict=True)]
-    assert as_lists(joint_neighbours(torch.from_numpy(x), torch.from_numpy(t)[None], k)) == expected
-    alone = [np.sort(others(row, i))[k - 1] for i, row in enumerate(distances(t))]
-    assert neighbour_distance(torch.from_numpy(t)[None], k)[0].tolist() == alone
-    y = np.arange(len(t)) % 3
-    expected = [list(column) for column in zip(*within_class(t, y, k), strict=True)]
-    assert as_lists(class_neighbours(torch.from_numpy(t)[None], torch.from_numpy(y), k)) == expected
+def equal(found, expected):
+    return all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("by_cells", [False, True])
+def test_against_the_oracle(by_cells, monkeypatch):
+    for table in ("CELLS_FROM", "JOINT_CELLS_FROM"):
+        monkeypatch.setattr(neighbours, table, dict.fromkeys(range(10), 0) if by_cells else {})
+
+    @settings(deadline=None, max_examples=60)
+    @given(POINTS, st.integers(1, 5), st.data())
+    def check(points, k, data):
+        cut = data.draw(st.integers(1, points.shape[1] - 1))
+        x, t = points[:, :cut], points[:, cut:]
+        groups = torch.from_numpy(x)[None], torch.from_numpy(t)[None, None]
+        expected = [list(column) for column in zip(*joint(x, t, k), strict=True)]
+        assert as_lists(joint_neighbours(*groups, k)) == expected
+        alone = [np.sort(others(row, i))[k - 1] for i, row in enumerate(distances(t))]
+        assert neighbour_distance(torch.from_numpy(t), k).tolist() == alone
+        y = np.arange(len(t)) % 3
+        expected = [list(column) for column in zip(*within_class(t, y, k), strict=True)]
+        assert as_lists(class_neighbours(groups[1], torch.from_numpy(y)[None], k)) == expected
+
+    check()
 
 
 @pytest.mark.parametrize("repeated", [False, True])
 @pytest.mark.parametrize(("features", "units"), [(1, 1), (2, 1), (1, 3), (3, 3), (5, 4)])
 def test_all_ways_agree(features, units, repeated, monkeypatch):
+    """Three groups of two members, whose classes differ; on a GPU's way in blocks of rows, and of groups."""
     rng = np.random.default_rng(features)
-    x, t = rng.normal(size=(700, features)), rng.normal(size=(2, 700, units))
+    x, t, y = rng.normal(size=(3, 700, features)), rng.normal(size=(3, 2, 700, units)), rng.integers(0, 3, (3, 700))
     if repeated:
         x, t = x.round(1), t.round(1)
-    y = np.sort(rng.integers(0, 3, 700))
-    segments = [tuple(np.searchsorted(y, [c, c + 1]).tolist()) for c in range(3)]
-    monkeypatch.setattr(neighbours, "CHUNK", 700 * 37)
     tensors = torch.from_numpy(x), torch.from_numpy(t)
-    brute = neighbours._joint_brute(x, t, 4)
-    for other in (neighbours._joint_sorted(x, t, 4), neighbours._joint_tree(x, t, 4), neighbours._joint_torch(*tensors, 4)):
-        assert all(np.array_equal(a, b) for a, b in zip(brute, other, strict=True))
-    brute = neighbours._classes_brute(t, segments, 4)
-    for other in (neighbours._classes_tree(t, segments, 4), neighbours._classes_torch(tensors[1], segments, 4)):
-        assert all(np.array_equal(a, b) for a, b in zip(brute, other, strict=True))
+    together = all_pairs.all_pairs_joint(x, t, 4)
+    in_classes = all_pairs.all_pairs_classes(t, y, 4)
+    assert equal(neighbours._joint_by_parts(x, t, 4), together)
+    assert equal(neighbours._classes_by_parts(t, y, 4), in_classes)
+    if units == 1:
+        assert equal(neighbours._classes_on_lines(t, y, 4), in_classes)
+    for chunk in (700 * 37, 2 * 700**2):
+        monkeypatch.setattr(all_pairs, "CHUNK", chunk)
+        assert equal(all_pairs.gpu_joint(*tensors, 4), together)
+        assert equal(all_pairs.gpu_classes(tensors[1], torch.from_numpy(y), 4), in_classes)
 
 
-def test_many_points_go_by_the_tree(monkeypatch):
-    points = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 5000, 1)))
-    monkeypatch.setattr(neighbours, "JOINT_TREE_FROM", {2: 5000})
-    by_tree = neighbour_distance(points, 3), joint_neighbours(points[0], points.flip(1), 3)
-    for table in ("TREE_FROM", "JOINT_TREE_FROM", "SORTED_FROM"):
-        monkeypatch.setattr(neighbours, table, {})
-    by_brute = neighbour_distance(points, 3), joint_neighbours(points[0], points.flip(1), 3)
-    assert torch.equal(by_tree[0], by_brute[0])
-    assert all(torch.equal(a, b) for a, b in zip(by_tree[1], by_brute[1], strict=True))
+@pytest.mark.parametrize("kind", ["on a line", "heavy tails", "equal in one coordinate", "two values", "all equal"])
+def test_cells_suit_any_points(kind):
+    rng = np.random.default_rng(3)
+    points = {
+        "on a line": rng.normal(size=(400, 1)) * np.ones(3),
+        "heavy tails": rng.standard_cauchy((400, 3)) ** 3,
+        "equal in one coordinate": rng.normal(size=(400, 3)) * [0, 1, 1],
+        "two values": rng.integers(0, 2, (400, 3)) + np.array([0, 0, 1e-9]) * rng.normal(size=(400, 1)),
+        "all equal": np.ones((400, 3)),
+    }[kind]
+    apart = distances(points) + np.diag(np.full(400, np.inf))
+    bounds = np.sort(apart, 1)[:, 3]
+    assert np.array_equal(cells.cell_distance(points[None], 4)[0], bounds)
+    several = np.stack([bounds, 2 * bounds, np.zeros(400)])
+    assert np.array_equal(cells.cell_nearer(points[None], several[None])[0], (apart < several[:, :, None]).sum(2))
 
 
-def test_threads_change_nothing(monkeypatch):
+def test_a_group_does_not_depend_on_the_others():
+    rng = np.random.default_rng(4)
+    x, t = torch.from_numpy(rng.normal(size=(5, 300, 1))), torch.from_numpy(rng.normal(size=(5, 2, 300, 1)))
+    whole = joint_neighbours(x, t, 3)
+    for group in range(5):
+        alone = joint_neighbours(x[group : group + 1], t[group : group + 1, 1:], 3)
+        assert equal([part[0, 0] for part in alone], [part[group, 1] for part in whole])
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 9])
+def test_threads_change_nothing(dimension, monkeypatch):
     rng = np.random.default_rng(1)
-    x, t = rng.normal(size=(600, 3)), rng.normal(size=(1, 600, 2))
-    shared = neighbours._joint_brute(x, t, 4)
-    monkeypatch.setattr(neighbours, "cores", lambda: 1)
-    for a, b in zip(shared, neighbours._joint_brute(x, t, 4), strict=True):
-        assert np.array_equal(a, b)
+    x, t = torch.from_numpy(rng.normal(size=(2, 3000, 1))), torch.from_numpy(rng.normal(size=(2, 2, 3000, dimension)))
+    found = []
+    for count in (1, 2, 5):
+        monkeypatch.setattr(threads, "cores", lambda count=count: count)
+        found.append((*joint_neighbours(x, t, 4), neighbour_distance(t, 4)))
+    assert equal(found[1], found[0])
+    assert equal(found[2], found[0])
 
 
 @pytest.mark.gpu
 def test_gpu_equals_cpu():
     rng = np.random.default_rng(2)
-    x, t, y = (
-        torch.from_numpy(rng.normal(size=(500, 3))),
-        torch.from_numpy(rng.normal(size=(2, 500, 4))),
-        torch.arange(500) % 3,
-    )
-    for a, b in zip(joint_neighbours(x, t, 4), joint_neighbours(x.cuda(), t.cuda(), 4), strict=True):
-        assert torch.equal(a, b.cpu())
-    for a, b in zip(class_neighbours(t, y, 4), class_neighbours(t.cuda(), y.cuda(), 4), strict=True):
-        assert torch.equal(a, b.cpu())
+    x, t = torch.from_numpy(rng.normal(size=(3, 500, 3))), torch.from_numpy(rng.normal(size=(3, 2, 500, 4)))
+    y = torch.from_numpy(rng.integers(0, 3, (3, 500)))
+    assert equal([part.cpu() for part in joint_neighbours(x.cuda(), t.cuda(), 4)], joint_neighbours(x, t, 4))
+    assert equal([part.cpu() for part in class_neighbours(t.cuda(), y.cuda(), 4)], class_neighbours(t, y, 4))
     assert torch.equal(neighbour_distance(t, 4), neighbour_distance(t.cuda(), 4).cpu())

@@ -10,6 +10,7 @@ from oracles_information import mixture_of_classes
 
 import flowplane as fp
 from flowplane.errors import InputError
+from flowplane.information import sliced
 from flowplane.information.schema import flag_names
 
 TOLERANCE = 1e-9
@@ -301,6 +302,24 @@ def test_bins_and_noise_do_not_depend_on_what_fits_in_memory(base, monkeypatch):
     monkeypatch.setattr(fp.SlicedMI, "block_values", 1)
     parts = fp.SlicedMI(base, slices=4)(layer, inputs=x)
     assert np.allclose(whole.i_xt, parts.i_xt, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("reduce", ["mean", "max"])
+@pytest.mark.parametrize(
+    "known", [{}, {"labels": np.arange(90) % 2}, {"inputs": np.random.default_rng(20).normal(size=(90, 2))}]
+)
+def test_slices_are_a_batch_to_a_base_that_takes_their_inputs(reduce, known, monkeypatch):
+    layer = np.random.default_rng(21).normal(size=(3, 90, 2)).round(2)
+    layer[1, :, 1] = 0.0
+    estimator = fp.SlicedMI(slices=7, reduce=reduce)
+    together = estimator(layer, **known)
+    monkeypatch.setattr(sliced, "BLOCK", 90 * 3 * 2)  # two slices at once
+    in_blocks = estimator(layer, **known)
+    monkeypatch.setattr(fp.KSG, "takes_batched_inputs", False)
+    one_by_one = estimator(layer, **known)
+    for name in together.data_vars:
+        assert np.allclose(together[name], one_by_one[name], rtol=0, atol=1e-12, equal_nan=True), name
+        assert np.allclose(together[name], in_blocks[name], rtol=0, atol=1e-12, equal_nan=True), name
 
 
 def test_sliced_by_its_name_on_the_command_line():

@@ -19,7 +19,7 @@ __all__ = ["run"]
 ACTIVATIONS = ("tanh", "relu", "linear")
 EPOCHS = {"quick": 8000, "full": 8000}
 REPLICAS = {"quick": 4, "full": 5}
-SNAPSHOTS = {"quick": 4, "full": 20}
+SNAPSHOTS = {"quick": 4, "full": 12}
 #: Layers that are read: those that compress in the reference (B-1), and the softmax.
 LAYERS = {"quick": ("layer4", "layer5", "layer6"), "full": None}
 #: A verdict rests on so many estimators and rows at least.

@@ -17,7 +17,7 @@ ACTIVATIONS = ("tanh", "relu")
 HIDDEN = (32, 16, 8)
 EPOCHS = {"quick": 400, "full": 2000}
 REPLICAS = {"quick": 2, "full": 5}
-SNAPSHOTS = {"quick": 5, "full": 15}
+SNAPSHOTS = {"quick": 5, "full": 10}
 LEARNING_RATE = 1e-3
 #: Variance of the noise that is the channel: with less, nearly each of the 1797 digits stands alone in the wider layers.
 CHANNEL = 0.25

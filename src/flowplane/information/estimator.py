@@ -168,6 +168,8 @@ class Estimator(ABC):
     #: Whether p(x) may be other than uniform, and p(y|x) soft. Where not, all is NaN, and labels are drawn from the rule.
     takes_weights: ClassVar[bool] = True
     takes_rule: ClassVar[bool] = True
+    #: Whether `Known.inputs` may be (batch, sample, feature): inputs of each batch member's own.
+    takes_batched_inputs: ClassVar[bool] = False
 
     def __call__(
         self,

@@ -43,7 +43,10 @@ MOST_TIES = 0.05
 #: in 82 %, with 2 degrees (64) in 71 %, with 5 degrees in 95 %, for z^1.5 of normal z (6) in 97 %.
 MOST_KURTOSIS = 12.0
 
-Terms = Callable[[Int[Tensor, " chosen"]], Float[Tensor, "batch term"]]
+#: Samples in equal parts of the whole, and several sets of equally large parts that make up one division of it.
+Parts = Int[Tensor, "part chosen"]
+Division = list[Parts]
+Terms = Callable[[Parts], Float[Tensor, "part batch term"]]
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class KSG(Continuous):
 
     takes_weights: ClassVar[bool] = False
     takes_rule: ClassVar[bool] = False
+    takes_batched_inputs: ClassVar[bool] = True
 
     k: int = 4
     noise: float | None = None
@@ -115,8 +119,10 @@ class KSG(Continuous):
         tied = heavy = torch.zeros_like(few)
         if n >= k + 2:
             t, x, y = known.with_noise(values, self.noise), known.inputs, known.labels
-            parts = _splits(n, k, known)
-            h_t, unsure = _quantity(lambda chosen: entropy_terms(t[:, chosen], k), parts, units, turns=True)
+            divisions = _divisions(n, k, known)
+            h_t, unsure = _quantity(
+                lambda parts: entropy_terms(_chosen(t, 1, parts).transpose(0, 1), k), divisions, units, turns=True
+            )
             still = ~h_t.value.isfinite()
             tied = still | _repeated(t)
             # the drift of h(T), whose interval is widened on both sides, counts where nothing else is asked for
@@ -127,17 +133,20 @@ class KSG(Continuous):
             if self.deterministic and self.noise is not None:
                 i_xt = Quantity(*(end - units / 2 * math.log2(2 * math.pi * math.e * self.noise) for end in h_t))
             elif x is not None and not any(blocked.values()):
-                mine = x
-                i_xt, unsure = _quantity(
-                    lambda chosen: joint_terms(mine[chosen], t[:, chosen], k), parts, x.shape[1] + units
-                )
-                varying = (x != x[:1]).any(0).sum() + (t != t[:, :1]).any(1).sum(1)
+                features = x.shape[-1]
+                inputs, layers = (x[None], t[None]) if x.ndim == 2 else (x, t[:, None])
+                i_xt, unsure = _quantity(lambda parts: _joint_of(inputs, layers, parts, k), divisions, features + units)
+                varying = (inputs != inputs[:, :1]).any(1).sum(1) + (t != t[:, :1]).any(1).sum(1)
                 crowded = n < torch.pow(float(SAMPLES_PER_DIMENSION), varying)
-                few, tied = few | unsure | crowded, tied | _repeated(x[None])
-                heavy = _heavy_tailed(t) | _heavy_tailed(x[None])
+                few, tied = few | unsure | crowded, tied | _repeated(inputs)
+                heavy = _heavy_tailed(t) | _heavy_tailed(inputs)
             if y is not None:
                 classes = y
-                i_ty, unsure = _quantity(lambda chosen: class_terms(t[:, chosen], classes[chosen], k), parts, units)
+                i_ty, unsure = _quantity(
+                    lambda parts: class_terms(_chosen(t, 1, parts).transpose(0, 1), _chosen(classes, 0, parts), k),
+                    [_without_singles(division, classes) for division in divisions],
+                    units,
+                )
                 few = few | unsure | bool((torch.bincount(y) <= k).any()) | (units > MOST_UNITS)
             if self.noise is None:  # T is one point: nothing is known by it
                 i_ty = _where(constant.all(1) & (y is not None), 0.0, i_ty)
@@ -147,20 +156,43 @@ class KSG(Continuous):
         return Estimates(i_xt, i_ty, h_t, flags)
 
 
-def _splits(n: int, k: int, known: Known) -> list[list[Int[Tensor, "part chosen"]]]:
+def _divisions(n: int, k: int, known: Known) -> list[list[Division]]:
     """All samples as one part; for each m of `PARTS`, m/2 times, m equal parts by the seed, each large enough for k."""
     rng = np.random.default_rng([known.seed, 2])
     whole = torch.arange(n, device=known.device)
-    found = [[whole[None]]]
+    found = [[[whole[None]]]]
     for m in PARTS:
         if n // m >= k + 2:
             orders = [rng.permutation(n)[: n // m * m].reshape(m, -1) for _ in range(m // 2)]
-            found.append([torch.from_numpy(order).to(known.device) for order in orders])
+            found.append([[torch.from_numpy(order).to(known.device)] for order in orders])
     return found
 
 
+def _without_singles(divisions: list[Division], y: Int[Tensor, " sample"]) -> list[Division]:
+    """The divisions less the samples that are alone of their class in their part."""
+    found = []
+    for (parts,) in divisions:
+        kept = _class_sizes(_chosen(y, 0, parts)) > 1
+        counts = kept.sum(1)
+        alike = [(count, counts == count) for count in counts.unique().tolist()]
+        found.append([parts.masked_select(kept & same[:, None]).reshape(int(same.sum()), count) for count, same in alike])
+    return found
+
+
+def _class_sizes(y: Int[Tensor, "part sample"]) -> Int[Tensor, "part sample"]:
+    """How many samples of a part are of a sample's class."""
+    classes = int(y.max()) + 1
+    cells = y + classes * torch.arange(len(y), device=y.device)[:, None]
+    return _chosen(torch.bincount(cells.flatten()), 0, cells)
+
+
+def _chosen(values: Tensor, dimension: int, places: Int[Tensor, "*chosen"]) -> Tensor:
+    """The values at these places of a dimension: as by an index, whose threads on a busy machine wait for each other."""
+    return values.index_select(dimension, places.flatten()).unflatten(dimension, places.shape)
+
+
 def _quantity(
-    terms: Terms, splits: list[list[Tensor]], dimension: int, turns: bool = False
+    terms: Terms, divisions: list[list[Division]], dimension: int, turns: bool = False
 ) -> tuple[Quantity, Bool[Tensor, " batch"]]:
     """The mean of the terms, its interval, and whether that is widened beyond what can be trusted.
 
@@ -168,13 +200,13 @@ def _quantity(
     n^(−1/d), like the distance of neighbours: where the mean over m parts lies D below the value, that is still
     D/(m^(1/d) − 1) below the truth. Where the drift may turn, as that of an entropy, both sides are widened.
     """
-    whole = terms(splits[0][0][0])
+    whole = terms(divisions[0][0][0])[0]
     value = whole.mean(1)
     error = (whole.var(1, correction=0) / whole.shape[1]).sqrt()
     above, below = torch.zeros_like(value), torch.zeros_like(value)
-    for orders in splits[1:]:
-        m = len(orders[0])
-        means = torch.stack([torch.stack([terms(chosen).mean(1) for chosen in order]) for order in orders])
+    for same in divisions[1:]:
+        means = torch.stack([torch.cat([terms(parts).mean(2) for parts in division]) for division in same])
+        m = means.shape[1]
         error = torch.fmax(error, (means.var(1).mean(0) / m).sqrt())
         drift = (value - means.mean((0, 1))) / (m ** (1 / dimension) - 1)
         above, below = torch.fmax(above, drift), torch.fmax(below, -drift)
@@ -202,30 +234,50 @@ def _heavy_tailed(points: Float[Tensor, "batch sample feature"]) -> Bool[Tensor,
     return (squares.square().mean(1) > MOST_KURTOSIS * squares.mean(1).square()).any(1)
 
 
+def _joint_of(
+    x: Float[Tensor, "group sample feature"], t: Float[Tensor, "group member sample unit"], parts: Parts, k: int
+) -> Float[Tensor, "part batch term"]:
+    """`joint_terms` of some of the samples; either the groups are the batch or the members."""
+    groups, many = len(t), len(parts)
+    chosen = _chosen(t, 2, parts).transpose(1, 2).flatten(0, 1)
+    terms = joint_terms(_chosen(x, 1, parts).flatten(0, 1), chosen, k)
+    return terms.unflatten(0, (groups, many)).transpose(0, 1).flatten(1, 2)
+
+
 def joint_terms(
-    x: Float[Tensor, "sample feature"], t: Float[Tensor, "batch sample unit"], k: int
-) -> Float[Tensor, "batch sample"]:
+    x: Float[Tensor, "group sample feature"], t: Float[Tensor, "group member sample unit"], k: int
+) -> Float[Tensor, "group member sample"]:
     """ψ(k) + ψ(n) − ψ(n_x + 1) − ψ(n_t + 1) of each sample, in bits: I(X;T) is their mean."""
+    n = x.shape[1]
     _, near_x, near_t = joint_neighbours(x, t, k)
-    return (_psi(k) + _psi(len(x)) - _psi(near_x + 1) - _psi(near_t + 1)) / math.log(2.0)
+    psi = _psi(n, x.device)
+    return (psi[k - 1] + psi[n - 1] - _chosen(psi, 0, near_x) - _chosen(psi, 0, near_t)) / math.log(2.0)
 
 
-def class_terms(t: Float[Tensor, "batch sample unit"], y: Int[Tensor, " sample"], k: int) -> Float[Tensor, "batch term"]:
-    """ψ(n) + ψ(k_i) − ψ(n_y) − ψ(m_i) of each sample, in bits: I(T;Y) is their mean. Classes of one sample are left out."""
-    size = torch.bincount(y)[y]
-    more = size > 1
-    if not more.any():
-        return torch.full((len(t), 1), torch.nan, dtype=torch.float64, device=t.device)
-    size = size[more]
-    near = class_neighbours(t[:, more], y[more], k).near
-    return (_psi(len(size)) + _psi((size - 1).clamp(max=k)) - _psi(size) - _psi(near + 1)) / math.log(2.0)
+def class_terms(
+    t: Float[Tensor, "group member sample unit"], y: Int[Tensor, "group sample"], k: int
+) -> Float[Tensor, "group member term"]:
+    """ψ(n) + ψ(k_i) − ψ(n_y) − ψ(m_i) of each sample, in bits: I(T;Y) is their mean.
+
+    No class is of one sample; NaN where there are none at all.
+    """
+    n = y.shape[1]
+    if n == 0:
+        return torch.full((*t.shape[:2], 1), torch.nan, dtype=torch.float64, device=t.device)
+    size = _class_sizes(y)[:, None]
+    psi = _psi(n, t.device)
+    near = class_neighbours(t, y, k).near
+    ranks, sizes, nearer = (_chosen(psi, 0, place) for place in ((size - 1).clamp(max=k) - 1, size - 1, near))
+    return (psi[n - 1] + ranks - sizes - nearer) / math.log(2.0)
 
 
-def entropy_terms(t: Float[Tensor, "batch sample unit"], k: int) -> Float[Tensor, "batch sample"]:
+def entropy_terms(t: Float[Tensor, "*batch sample unit"], k: int) -> Float[Tensor, "*batch sample"]:
     """ψ(n) − ψ(k) + d log 2ε of each sample, ε the distance to its k-th neighbour, in bits: h(T) is their mean."""
-    volume = t.shape[2] * (2.0 * neighbour_distance(t, k)).log()
-    return (_psi(t.shape[1]) - _psi(k) + volume) / math.log(2.0)
+    n, units = t.shape[-2:]
+    psi = _psi(n, t.device)
+    return (psi[n - 1] - psi[k - 1] + torch.xlogy(units, 2.0 * neighbour_distance(t, k))) / math.log(2.0)
 
 
-def _psi(whole: int | Tensor) -> Float[Tensor, "..."]:
-    return torch.digamma(torch.as_tensor(whole).double())
+def _psi(n: int, device: torch.device) -> Float[Tensor, " n"]:
+    """ψ(1) … ψ(n)."""
+    return torch.digamma(torch.arange(1, n + 1, dtype=torch.float64, device=device))

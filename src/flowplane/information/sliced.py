@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from flowplane.core.measure import Calibrated
@@ -38,6 +38,8 @@ FLAGGED = 0.05
 FEWEST = 8
 #: Directions that settle the base's range or scale.
 CALIBRATING = 64
+#: Values of slices that the base works on together.
+BLOCK = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class SlicedMI(Continuous):
         (True, 'KSG')
     """
 
+    block_values: ClassVar[int] = 1 << 20  # of which each is held in as many slices as there are
     takes_weights: ClassVar[bool] = False
 
     base: Estimator = field(default_factory=KSG)
@@ -141,53 +144,61 @@ class SlicedMI(Continuous):
         flags &= ~flag_bit("no_inputs") & ~flag_bit("deterministic")
         return Estimates(missing if unknown_x else i_xt, i_ty, h_t, flags | own)
 
-    def _slices(self, projected: Tensor, inputs: Tensor | None, known: Known) -> list[Estimates]:
+    def _slices(self, projected: Tensor, inputs: Tensor | None, known: Known) -> Estimates:
+        """What the base finds, (slice, batch) in place of (batch): slices are more of a batch where it can take them so."""
+        batch, n, slices = projected.shape
+        many = max(1, BLOCK // (n * batch)) if self.base.takes_batched_inputs else 1
         found = []
-        for k in range(self.slices):
-            layer = projected[:, :, k : k + 1].contiguous()
-            seen = replace(known, inputs=None if inputs is None else inputs[:, k : k + 1])
-            found.append(self.base._estimate(layer, seen))
-        return found
+        for first in range(0, slices, many):
+            layers = projected[:, :, first : first + many].permute(2, 0, 1).reshape(-1, n, 1)
+            own = None
+            if inputs is not None:
+                own = inputs[:, first : first + many]
+                if self.base.takes_batched_inputs:
+                    own = own.T.repeat_interleave(batch, 0).unsqueeze(2)
+            found.append(self.base._estimate(layers, replace(known, inputs=own)))
+        return _joined(found, batch)
 
     def _mean(self, projected: Tensor, inputs: Tensor | None, known: Known) -> Estimates:
         found = self._slices(projected, inputs, known)
         quantities = []
-        for name in ("i_xt", "i_ty", "h_t"):
-            value, lower, upper = (torch.stack(end) for end in zip(*(getattr(part, name) for part in found), strict=True))
+        for value, lower, upper in found[:3]:
             chance = Z * value.std(0) / math.sqrt(self.slices)
             mean = value.mean(0)
             below, above = ((end - value).abs().mean(0) for end in (lower, upper))
             quantities.append(Quantity(mean, mean - torch.hypot(below, chance), mean + torch.hypot(above, chance)))
-        return Estimates(quantities[0], quantities[1], quantities[2], _common(found))
+        return Estimates(quantities[0], quantities[1], quantities[2], _common(found.flags))
 
     def _largest(self, projected: Tensor, inputs: Tensor | None, known: Known) -> Estimates:
         """The slice is chosen in one half and measured in the other; the upper end holds the largest over all samples."""
         whole = self._slices(projected, inputs, known)
         if known.samples < 2 * FEWEST:  # too few to choose in one half and measure in the other
             nan = Quantity.missing(projected).value
-            i_xt, i_ty, h_t = (Quantity(_highest(whole, name), nan, nan) for name in ("i_xt", "i_ty", "h_t"))
-            few = torch.full_like(whole[0].flags, flag_bit("too_few_samples"))
-            return Estimates(i_xt, i_ty, h_t, _common(whole) | few)
+            i_xt, i_ty, h_t = (Quantity(quantity.value.amax(0), nan, nan) for quantity in whole[:3])
+            return Estimates(i_xt, i_ty, h_t, _common(whole.flags) | flag_bit("too_few_samples"))
         order = torch.from_numpy(np.random.default_rng([known.seed, 3]).permutation(known.samples)).to(projected.device)
         halves = [
             self._slices(projected[:, part], None if inputs is None else inputs[part], _part(known, part))
             for part in (order[: known.samples // 2], order[known.samples // 2 :])
         ]
         quantities = []
-        for name in ("i_xt", "i_ty", "h_t"):
+        for all_samples, *in_halves in zip(whole[:3], halves[0][:3], halves[1][:3], strict=True):
             crossed = []
-            for choosing, measuring in (halves, halves[::-1]):
-                place = torch.stack([getattr(part, name).value for part in choosing]).nan_to_num(-math.inf).argmax(0)
-                ends = (torch.stack(end) for end in zip(*(getattr(part, name) for part in measuring), strict=True))
-                crossed.append(Quantity(*(end.gather(0, place.unsqueeze(0))[0] for end in ends)))
-            value, lower, upper = (torch.stack(end).mean(0) for end in zip(*crossed, strict=True))
-            quantities.append(Quantity(value, lower, torch.maximum(upper, _highest(whole, name))))
-        return Estimates(quantities[0], quantities[1], quantities[2], _common(whole))
+            for choosing, measuring in (in_halves, in_halves[::-1]):
+                place = choosing.value.nan_to_num(-math.inf).argmax(0, keepdim=True)
+                crossed.append(Quantity(*(end.gather(0, place)[0] for end in measuring)))
+            value, lower, upper = (end.mean(0) for end in Quantity.stacked(crossed))
+            quantities.append(Quantity(value, lower, torch.maximum(upper, all_samples.value.amax(0))))
+        return Estimates(quantities[0], quantities[1], quantities[2], _common(whole.flags))
 
 
-def _highest(found: list[Estimates], name: str) -> Float[Tensor, " batch"]:
-    """The largest value over the slices."""
-    return torch.stack([getattr(part, name).value for part in found]).amax(0)
+def _joined(found: list[Estimates], batch: int) -> Estimates:
+    """Several (slice · batch) as one (slice, batch)."""
+    i_xt, i_ty, h_t = (
+        Quantity(*(torch.cat(ends).unflatten(0, (-1, batch)) for ends in zip(*(part[place] for part in found), strict=True)))
+        for place in range(3)
+    )
+    return Estimates(i_xt, i_ty, h_t, torch.cat([part.flags for part in found]).unflatten(0, (-1, batch)))
 
 
 def _directions(rng: np.random.Generator, count: int, dimension: int) -> Float[Tensor, "slice feature"]:
@@ -203,9 +214,8 @@ def _part(known: Known, places: Tensor) -> Known:
     return Known(len(places), inputs, classes, rule, None, known.device, known.seed)
 
 
-def _common(found: list[Estimates]) -> Tensor:
+def _common(flags: Int[Tensor, "slice batch"]) -> Int[Tensor, " batch"]:
     """The flags that more than a few of the slices raise."""
-    flags = torch.stack([part.flags for part in found])
     common = torch.zeros_like(flags[0])
     for name in FLAGS:
         bit = flag_bit(name)

@@ -1,0 +1,64 @@
+"""Work shared out over the processors."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+from flowplane.core.compiled import cores
+
+__all__ = ["shared"]
+
+#: Nanoseconds of work that are worth a second thread.
+WORTH = 300_000
+
+
+@cache
+def _helpers(count: int) -> ThreadPoolExecutor:
+    """Kept, as a thread's start waits for a processor: on a busy machine milliseconds."""
+    return ThreadPoolExecutor(count, thread_name_prefix="flowplane")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_helpers.cache_clear)  # threads do not live on in a fork
+
+
+def shared(work: Callable[[int, int], None], count: int, nanoseconds: float) -> None:
+    """Calls `work` with the first and last + 1 of runs of `count` items, whose work takes about so long altogether.
+
+    The calling thread takes part, and waits for no helper that has not begun.
+
+    Example:
+        >>> seen = [0] * 5000
+        >>> def fill(first, last):
+        ...     seen[first:last] = [n + 1 for n in seen[first:last]]
+        >>> shared(fill, 5000, 1e9)
+        >>> set(seen)
+        {1}
+    """
+    workers = min(cores(), count)
+    if workers <= 1 or nanoseconds < WORTH:
+        work(0, count)
+        return
+    runs = min(8 * workers, count)
+    left = deque((count * run // runs, count * (run + 1) // runs) for run in range(runs))
+
+    def take() -> None:
+        while left:
+            try:
+                run = left.popleft()
+            except IndexError:  # another thread was faster
+                return
+            work(*run)
+
+    helpers = [_helpers(workers - 1).submit(take) for _ in range(workers - 1)]
+    try:
+        take()
+    finally:
+        left.clear()
+        begun = [helper for helper in helpers if not helper.cancel()]
+        for helper in begun:
+            helper.result()
