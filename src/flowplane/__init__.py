@@ -23,15 +23,20 @@ _PUBLIC = {
     "Recording": "flowplane.recording:Recording",
     "SlicedMI": "flowplane.information.sliced:SlicedMI",
     "Variational": "flowplane.information.variational:Variational",
+    "bottleneck": "flowplane.bottleneck",
     "compare_estimators": "flowplane.analysis.compare:compare_estimators",
+    "critical_betas": "flowplane.bottleneck.bifurcation:critical_betas",
     "denoising_flow": "flowplane.transport:denoising_flow",
     "densities": "flowplane.transport.densities",
     "errors": "flowplane.errors",
     "experiments": "flowplane.experiments",
     "explain": "flowplane.information.words:explain",
+    "gaussian_ib": "flowplane.bottleneck.gaussian:gaussian_ib",
     "gradient_flow": "flowplane.transport:gradient_flow",
+    "ib_curve": "flowplane.bottleneck.curve:ib_curve",
     "information": "flowplane.information",
     "information_plane": "flowplane.analysis.plane:information_plane",
+    "layer_betas": "flowplane.analysis.betas:layer_betas",
     "open": "flowplane.recording:open_recording",
     "plot": "flowplane.plot",
     "tasks": "flowplane.tasks",
@@ -43,9 +48,13 @@ _PUBLIC = {
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
 
 if TYPE_CHECKING:
-    from flowplane import errors, experiments, information, plot, tasks, transport
+    from flowplane import bottleneck, errors, experiments, information, plot, tasks, transport
+    from flowplane.analysis.betas import layer_betas
     from flowplane.analysis.compare import compare_estimators
     from flowplane.analysis.plane import information_plane
+    from flowplane.bottleneck.bifurcation import critical_betas
+    from flowplane.bottleneck.curve import ib_curve
+    from flowplane.bottleneck.gaussian import gaussian_ib
     from flowplane.ensemble import train
     from flowplane.information.binned import Binned
     from flowplane.information.gaussian import GaussianMI

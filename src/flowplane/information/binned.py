@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+import xarray as xr
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from flowplane.core.arrays import require_finite
-from flowplane.errors import InputError, unknown
+from flowplane.core.arrays import as_tensor, require_finite
+from flowplane.errors import InputError, Text, unknown
 from flowplane.information import counting, symbols
+from flowplane.information.arguments import row_numbers
 from flowplane.information.entropies import CORRECTIONS, entropy_tables
 from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, raised
 
@@ -136,6 +138,32 @@ class Binned(Estimator):
             return f"{len(edges) - 2} bins on [{edges[0]:g}, {edges[-2]:g}) and one for {edges[-2]:g}"
         equal = isinstance(self.bins, int)
         return f"{len(edges) - 1} {'equal ' if equal else ''}bins on [{edges[0]:.6g}, {edges[-1]:.6g}]"
+
+    def cells(self, activations: Any) -> Int[Tensor, "*batch sample"]:
+        """T itself: a number from 0 on for each different cell of a member of the leading dimensions, sample by sample.
+
+        Arguments:
+            activations: (*batch, sample, unit), as for the estimate.
+
+        Raises:
+            InputError: no array of finite numbers of that shape.
+
+        Example:
+            >>> Binned(2, range=(-1, 1)).cells([[-0.9, 0.0], [0.1, 0.9], [-0.8, 0.5]]).tolist()
+            [0, 1, 0]
+        """
+        values = as_tensor("activations", activations)
+        if values.ndim < 2 or 0 in values.shape:
+            raise InputError(
+                "activations", Text(f"shape {tuple(values.shape)}"), "shape (…, samples, units), none of them 0"
+            )
+        values = values if values.dtype in (torch.float32, torch.float64) else values.double()
+        require_finite("activations", values)
+        activation = activations.attrs.get("activation") if isinstance(activations, xr.DataArray) else None
+        inner = _open(self._settled(activation, values)._edges(), values.dtype)[1:-1].to(values.device)
+        bins = torch.bucketize(values, inner.contiguous(), right=True)
+        flat = bins.reshape(-1, *bins.shape[-2:])
+        return torch.stack([row_numbers(member) for member in flat]).reshape(values.shape[:-1])
 
     # -- the estimate -------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,10 @@ _PUBLIC = {
     "flow_profiles": "flowplane.plot.profiles",
     "information_plane": "flowplane.plot.plane",
     "information_planes": "flowplane.plot.multiples",
+    "layer_beta_curves": "flowplane.plot.bound",
+    "layers_and_bound": "flowplane.plot.bound",
     "save": "flowplane.plot.export",
+    "slowing_down_curve": "flowplane.plot.bound",
     "training_curves": "flowplane.plot.training",
 }
 
@@ -31,11 +34,15 @@ __all__ = [
     "flow_profiles",
     "information_plane",
     "information_planes",
+    "layer_beta_curves",
+    "layers_and_bound",
     "save",
+    "slowing_down_curve",
     "training_curves",
 ]
 
 if TYPE_CHECKING:
+    from flowplane.plot.bound import layer_beta_curves, layers_and_bound, slowing_down_curve
     from flowplane.plot.depth import depth_curves
     from flowplane.plot.export import save
     from flowplane.plot.field import flow_field

@@ -1,0 +1,316 @@
+"""Where the bottleneck's solution gains clusters as β grows: its critical points, and the slowness that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from flowplane.bottleneck.blahut_arimoto import LOWEST, step
+from flowplane.bottleneck.codebook import Codebook, Problem, as_logits
+from flowplane.bottleneck.joint import Merged, check_betas, checked_joint, information, merged
+from flowplane.bottleneck.polish import polished
+from flowplane.bottleneck.stability import highest, instability, split_words
+from flowplane.bottleneck.weights import best_weights
+from flowplane.core.points import check_count, check_positive
+from flowplane.errors import InputError, Text
+
+__all__ = ["critical_betas", "slowing_down"]
+
+#: Values of β where the caller names none, from a little below 1, where nothing is worth keeping, to 100/λ_2.
+BETAS, BEFORE, BEYOND = 60, 0.99, 100.0
+#: log c(q) above which a codeword q is missing; weights below DUST are none; logits nearer than NEAR are one codeword.
+MISSING, DUST, NEAR = 1e-10, 1e-12, 1e-6
+#: Values of β tried together, and how far, relative to itself, a critical one is pinned down.
+TRIALS, PRECISION = 16, 1e-10
+#: How far behind a critical β the new solution is first looked for.
+BEHIND = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+#: How far apart, in logits, the codewords of a cluster are set that splits.
+SPLIT = 0.05
+#: Rounds of adding codewords.
+TURNS = 30
+LOST, CHANGED = "stability lost", "clusters change"
+
+
+def critical_betas(joint: Any, betas: Any = None) -> xr.Dataset:
+    """The critical points of the bottleneck's curve: where a cluster loses stability, and where the optimum changes (B6).
+
+    The optimum moves continuously with β and is followed from the least β on, by Newton's method, under the certificate
+
+        c(q) = Σ_x p(x) exp(−β KL(p(y|x) ‖ q)) / Z(x) ≤ 1 for each codeword q    (`flowplane.bottleneck.codebook`).
+
+    "clusters change": a codeword with c(q) = 1 enters with weight 0, or a weight falls to 0. "stability lost": on the
+    solution without that change, which annealing would keep to, cluster t splits, since β·λ_2(M_t) = 1 for
+    M_t(y, y') = Σ_x p(x|t) p(y|x) p(y'|x)/p(y'|t). The optimum leaves first, by as much as the cluster's third moment makes
+    of it, 1e-4 of β in the reference task; in symmetric joints both are one and have one entry, "stability lost". The first
+    is 1/λ_2, λ_2 the square of the second singular value of p(x, y)/√(p(x)p(y)).
+
+    Arguments:
+        joint: p(x, y), rows x; or a Task. 53 different p(y|x) and two classes take ten seconds, 40 and four two minutes.
+        betas: the β to go through, in any order: critical points are looked for between the least and the greatest. If
+            None 60 from 0.99 (below 1 nothing is worth keeping) to 100/λ_2.
+
+    Returns:
+        Dataset (critical) in the order of β: `beta`, `kind`, `clusters_before` and `clusters_after`, `cluster`: the number
+        of the one that splits (by kind "clusters change" the nearest to what enters), clusters in the order of p(y=0|t);
+        `p_y_given_t` (critical, y): of the cluster that splits, enters or leaves; `i_xt` and `i_ty` there in bits.
+
+    Raises:
+        InputError: no joint distribution, X and Y independent, β that are not above 0.
+
+    Example:
+        >>> found = critical_betas([[0.4, 0.1], [0.1, 0.4]])
+        >>> found.kind.values.tolist(), found.beta.values.round(6).tolist()
+        (['stability lost'], [2.777778])
+    """
+    law = merged(checked_joint(joint))
+    first = _first(law)
+    path = np.geomspace(BEFORE, BEYOND * first, BETAS) if betas is None else np.unique(check_betas(betas))
+    found = sorted(_events(law, path.tolist()), key=lambda event: event.beta)
+    words = np.array([event.word for event in found]).reshape(len(found), law.conditional.shape[1])
+    columns: dict[str, Any] = {
+        "kind": ("critical", np.array([event.kind for event in found], dtype=str)),
+        "cluster": ("critical", np.array([event.cluster for event in found], np.int64)),
+        "clusters_before": ("critical", np.array([event.before for event in found], np.int64)),
+        "clusters_after": ("critical", np.array([event.after for event in found], np.int64)),
+        "p_y_given_t": (("critical", "y"), words),
+        "i_xt": ("critical", np.array([event.i_xt for event in found], np.float64), {"units": "bits"}),
+        "i_ty": ("critical", np.array([event.i_ty for event in found], np.float64), {"units": "bits"}),
+    }
+    beta = ("critical", np.array([event.beta for event in found], np.float64), {"long_name": "critical β"})
+    return xr.Dataset(columns, {"beta": beta}, {"betas": [float(path[0]), float(path[-1])], "first": first, "units": "bits"})
+
+
+def slowing_down(joint: Any, betas: Any, *, tolerance: float = 1e-12, most: int = 20_000) -> xr.Dataset:
+    """How many plain Blahut-Arimoto steps each β takes: critical slowing down, a peak at each critical β (B6, B-9).
+
+    Every β starts from nearly T = X on the distinct p(y|x), half its own symbol and half what all share, and is at rest when
+    a step lowers I(X;T) − βI(T;Y) by less than `tolerance`.
+
+    Arguments:
+        joint: p(x, y), rows x; or a Task.
+        betas: the order is kept.
+        tolerance: nats.
+        most: steps after which a β is given up.
+
+    Returns:
+        Dataset (beta): `steps`, and `capped` where they were not enough.
+
+    Raises:
+        InputError: no joint distribution, β or a tolerance that is not above 0, fewer than one step.
+
+    Example:
+        >>> found = slowing_down([[0.4, 0.1], [0.1, 0.4]], [1.5, 1 / 0.36, 6.0])
+        >>> int(found.steps.values.argmax()), bool(found.capped.any())
+        (1, False)
+    """
+    law = merged(checked_joint(joint))
+    given = check_betas(betas)
+    tolerance, most = check_positive("tolerance", tolerance), check_count("most", most)
+    n = len(law.mass)
+    start = (0.5 * torch.eye(n, dtype=torch.float64) + 0.5 * law.mass).log()
+    encoder = start.expand(len(given), -1, -1).clone()
+    beta = torch.from_numpy(given)
+    steps = torch.full((len(given),), most)
+    running = torch.arange(len(given))
+    before = _lagrangian(law, encoder, beta)
+    for count in range(1, most + 1):
+        encoder = step(law.mass, law.conditional, encoder, beta[running])
+        now = _lagrangian(law, encoder, beta[running])
+        still = before - now >= tolerance
+        steps[running[~still]] = count
+        if not bool(still.all()):
+            encoder, now, running = encoder[still], now[still], running[still]
+        before = now
+        if len(running) == 0:
+            break
+    capped = torch.zeros(len(given), dtype=torch.bool).index_fill_(0, running, True)
+    return xr.Dataset(
+        {"steps": ("beta", steps.numpy()), "capped": ("beta", capped.numpy())},
+        {"beta": given},
+        {"tolerance": tolerance, "most": most},
+    )
+
+
+def _lagrangian(law: Merged, encoder: Float[Tensor, "beta state cluster"], betas: Tensor) -> Float[Tensor, " beta"]:
+    """I(X;T) − βI(T;Y) + βI(X;Y) in nats, of log p(t|x)."""
+    together = law.mass[:, None] * encoder.exp()
+    joint = together.mT @ law.conditional
+    p_t = together.sum(1)
+    entropy = torch.special.entr
+    i_xt = entropy(p_t).sum(1) - entropy(encoder.exp()).sum(2) @ law.mass
+    lost = entropy(joint).sum((1, 2)) - entropy(p_t).sum(1) - entropy(law.conditional).sum(1) @ law.mass  # H(Y|T) − H(Y|X)
+    return i_xt + betas * lost
+
+
+def _first(law: Merged) -> float:
+    """1/λ_2 of the trivial solution."""
+    marginal = law.mass @ law.conditional
+    correlated = law.mass[:, None].sqrt() * law.conditional[:, marginal > 0] / marginal[marginal > 0].sqrt()
+    second = torch.linalg.svdvals(correlated)[1:2].square()
+    if len(second) == 0 or float(second) < 1e-14:
+        raise InputError("joint", Text("independent X and Y"), "a joint distribution in which X tells something of Y")
+    return 1.0 / float(second)
+
+
+# -- events along the path of the optimum ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Event:
+    """A critical point: `word` is the codeword that splits, enters or leaves, `clusters` how many there are behind it."""
+
+    beta: float
+    kind: str
+    cluster: int
+    before: int
+    after: int
+    word: Float[np.ndarray, " y"]
+    i_xt: float
+    i_ty: float
+
+
+class _Search(NamedTuple):
+    """A solution followed up to `beta`; `broken` and `beyond` just behind, where it is no more what it was, if it ends."""
+
+    beta: float
+    book: Codebook
+    broken: float | None
+    beyond: Codebook | None
+
+
+def _events(law: Merged, path: list[float]) -> Iterator[_Event]:
+    """All critical points between the ends of the path."""
+    marginal = (law.mass @ law.conditional).log().clamp(min=LOWEST)
+    states = law.conditional.log().clamp(min=LOWEST)
+    beta, book = path[0], _optimum(_problem(law, path[:1]), torch.cat([states, marginal[None]])[None])[0]
+    for target in path[1:]:
+        while beta < target:
+            search = _followed(law, book, beta, target, MISSING)
+            if search.broken is None or search.beyond is None:
+                beta, book = search.beta, search.book
+                continue
+            anew, certain = _optimum(problem := _problem(law, [search.broken]), search.book.words)
+            if certain and anew.weight.shape == search.book.weight.shape and bool(_holds(problem, anew, MISSING / 2)):
+                beta, book = search.broken, anew  # following it had only lost precision
+                continue
+            change, words = _change(law, search.broken, search.beyond, search.book)
+            beta, book = _behind(law, search.broken, search.book, words)
+            if book.weight.shape[1] != change.before:
+                yield replace(change, after=book.weight.shape[1])
+            if change.kind == CHANGED:
+                yield from _lost(law, search, path)
+
+
+def _lost(law: Merged, search: _Search, path: list[float]) -> Iterator[_Event]:
+    """Where a solution that is no more the optimum loses stability, if it does before the path ends."""
+    beta, book = search.beta, search.book
+    for target in path:
+        if target > beta:
+            further = _followed(law, book, beta, target, None)
+            if further.broken is not None and further.beyond is not None:
+                change, _ = _change(law, further.broken, further.beyond, further.book)
+                if change.kind == LOST:
+                    yield replace(change, after=change.before + 1)
+                return
+            beta, book = further.beta, further.book
+
+
+def _problem(law: Merged, betas: Sequence[float]) -> Problem:
+    return Problem(law.mass, law.conditional, torch.tensor(betas, dtype=torch.float64))
+
+
+def _alike(book: Codebook, count: int) -> Codebook:
+    return Codebook(book.weight.expand(count, -1), book.words.expand(count, -1, -1))
+
+
+def _followed(law: Merged, book: Codebook, low: float, high: float, missing: float | None) -> _Search:
+    """A solution at `low` continued to `high`, or to where it ceases to hold."""
+    trials = [high]
+    while True:
+        problem = _problem(law, trials)
+        books, _ = polished(problem, _alike(book, len(trials)), steps=60)
+        broken = ~_holds(problem, books, missing)
+        if not bool(broken.any()):
+            return _Search(trials[-1], books.take(torch.tensor([-1])), None, None)
+        first = int(broken.to(torch.int8).argmax())
+        if first > 0:
+            low, book = trials[first - 1], books.take(torch.tensor([first - 1]))
+        high, beyond = trials[first], books.take(torch.tensor([first]))
+        if high / low - 1.0 < PRECISION:
+            return _Search(low, book, high, beyond)
+        trials = np.geomspace(low, high, TRIALS + 1)[1:].tolist()
+
+
+def _holds(problem: Problem, books: Codebook, missing: float | None) -> Bool[Tensor, " beta"]:
+    """Whether no cluster is gone, all are stable, and no codeword has log c(q) > `missing`; None: whatever there is."""
+    stable = (instability(problem, books)[0] * problem.betas[:, None] <= 1.0).all(1)
+    return _alive(books) & stable & (missing is None or highest(problem, books)[0] <= missing)
+
+
+def _alive(books: Codebook) -> Bool[Tensor, " beta"]:
+    """Whether each codeword still has weight and none has met another."""
+    logits = as_logits(books.words)
+    apart = (logits[:, :, None] - logits[:, None]).abs().amax(3)
+    apart.diagonal(dim1=1, dim2=2).fill_(torch.inf)
+    return (books.weight > DUST).all(1) & (apart > NEAR).flatten(1).all(1)
+
+
+def _change(law: Merged, beta: float, beyond: Codebook, before: Codebook) -> tuple[_Event, Float[Tensor, "1 word y"]]:
+    """What happens at β to a solution, `before` it does and `beyond`; and the codewords from which to go on."""
+    problem = _problem(law, [beta])
+    values, centroids, directions = instability(problem, beyond)
+    words, kind = before.words, CHANGED
+    if not bool(_alive(beyond)):
+        which = int(beyond.weight[0].argmin())
+        word = words[0, which].exp()
+        words = torch.cat([words[:, :which], words[:, which + 1 :]], 1)
+    elif float(values.max()) * beta > 1.0:
+        which, kind = int(values[0].argmax()), LOST
+        word = centroids[0, which]
+        words = split_words(before, which, directions[0, which], SPLIT)
+    else:
+        entering = highest(problem, beyond)[1]
+        word = entering[0].exp()
+        which = int((word * (entering[0] - words[0])).sum(1).argmin())
+        words = torch.cat([words, entering[None]], 1)
+    number = int((before.words[0, :, 0] < before.words[0, which, 0]).sum())
+    count = before.weight.shape[1]
+    return _Event(beta, kind, number, count, count, word.numpy(), *_point(problem, before)), words
+
+
+def _point(problem: Problem, book: Codebook) -> tuple[float, float]:
+    """I(X;T), I(T;Y) in bits of one solution."""
+    encoder = book.log_joint(problem).softmax(2)[0]
+    p_t = problem.mass @ encoder
+    centroid = (problem.mass[:, None] * encoder).T @ problem.conditional / p_t[:, None]
+    return information(problem.mass, encoder), information(p_t, centroid)
+
+
+def _optimum(problem: Problem, words: Float[Tensor, "1 word y"]) -> tuple[Codebook, bool]:
+    """The best codebook, from these words and what the certificate finds missing; whether it holds in the end."""
+    for _ in range(TURNS):
+        book, _ = best_weights(problem, words, DUST)
+        book, _ = polished(problem, book.packed(DUST), steps=100)
+        book = book.packed(DUST).without_twins(problem, DUST).packed()
+        height, entering = highest(problem, book)
+        if float(height) <= MISSING:
+            return book, True
+        words = torch.cat([book.words, entering[None]], 1)
+    return book, False
+
+
+def _behind(law: Merged, beta: float, before: Codebook, words: Float[Tensor, "1 word y"]) -> tuple[float, Codebook]:
+    """The optimum as near behind a critical β as its clusters can be told apart."""
+    for relative in BEHIND:
+        problem = _problem(law, [beta * (1.0 + relative)])
+        book, certain = _optimum(problem, words)
+        if certain and book.weight.shape[1] != before.weight.shape[1]:
+            break
+    return float(problem.betas), book

@@ -1,0 +1,137 @@
+"""The information bottleneck curve: the most that can be known of y for what is kept of x."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from flowplane.bottleneck.codebook import Problem
+from flowplane.bottleneck.grid import default_betas
+from flowplane.bottleneck.joint import States, check_betas, checked_joint, information
+from flowplane.bottleneck.solve import MANY, Solution, corner, solve_in_company
+from flowplane.bottleneck.threads import one_thread
+from flowplane.core.points import check_count, check_positive, check_seed
+from flowplane.errors import InputError
+
+__all__ = ["ib_curve"]
+
+#: What is said where labels are a function of x.
+DETERMINISTIC = (
+    "y is a function of x, so the curve is the straight line from the origin to (H(Y), H(Y)) and level from there on. No "
+    "beta traces it: below 1 the origin is optimal, above 1 the corner, at 1 each point of the line (Kolchinsky, Tracey and "
+    "Van Kuyk 2019, arXiv:1808.07593). For points in between use deterministic_ib and concave_hull, or a rule p(y|x) that "
+    "is not deterministic."
+)
+CERTIFIED = "upper bound: log2 of the maximum over all q of c(q), found on a fine grid and by Newton's method from there"
+HEURISTIC = (
+    "upper bound if the maximum over q of c(q) was found: it is looked for by climbing from each p(y|x), from p(y), from "
+    "the codewords and from random mixtures of p(y|x)"
+)
+
+
+def ib_curve(
+    joint: Any,
+    betas: Any = None,
+    *,
+    starts: int = 32,
+    seed: int = 0,
+    tolerance: float = 1e-9,
+    merge: bool = True,
+    encoders: bool = False,
+) -> xr.Dataset:
+    """The optimum of min I(X;T) − β I(T;Y) over all encoders p(t|x), for each β (B6).
+
+    Solved as a convex problem in the distribution over codewords p(y|t), so that the distance to the global optimum is
+    known; see `flowplane.bottleneck.codebook`. Both ends, one cluster and T = X, are tried for each β.
+
+    Arguments:
+        joint: p(x, y), rows x, columns y: a NumPy array, tensor or DataArray; or a Task.
+        betas: values of β in any order; None for 100 that show the whole curve of this joint (30
+            with more than 200 states).
+        starts: random mixtures of p(y|x) from which better codewords are looked for, besides all p(y|x); not needed, and
+            not used, with two classes.
+        seed: of those mixtures.
+        tolerance: bits that the Lagrangian may be above the optimum. With more than 200 states and three or more classes
+            few rounds are made, and `gap` may remain larger.
+        merge: whether x with equal p(y|x) become one state first, which is exact.
+        encoders: whether to return the optimal p(t|x), on the original x, and p(y|t).
+
+    Returns:
+        Dataset over `beta`, in the order given: `i_xt`, `i_ty`, `lagrangian` = i_xt − β i_ty and `gap`, how far the
+        Lagrangian is above the optimum at most, in bits; `clusters` and `iterations` (steps of all kinds). `encoders` adds
+        `p_t_given_x` (beta, x, cluster) and `p_y_given_t` (beta, cluster, y), both 0 for clusters that a β does not have.
+        In attrs: `i_xy` = I(X;Y) and `h_x` = H(X) in bits, `states` after merging, `gap_kind`, `deterministic_labels` (1 or
+        0: netCDF has no booleans) and, where y is a function of x and no β traces the curve, a `note`.
+
+    Raises:
+        InputError: a joint that is none (NaN, negative, not summing to 1, a row of zeros, one class), β that is not above 0.
+
+    Example:
+        >>> curve = ib_curve([[0.4, 0.1], [0.1, 0.4]], [1.5, 5.0])  # the first β is below 1/λ_2 = 2.78
+        >>> curve.i_xt.values.round(4), curve.i_ty.values.round(4)
+        (array([0.    , 0.8649]), array([0.   , 0.256]))
+    """
+    given = checked_joint(joint)
+    starts, seed = check_count("starts", starts, 0), check_seed(seed)
+    tolerance = check_positive("tolerance", tolerance, "a number of bits above 0")
+    if not isinstance(merge, bool):
+        raise InputError("merge", merge, "True or False")
+    states = States.of(given, merge)
+    (mass, conditional, _), i_xy = states.merged, information(states.merged.mass, states.merged.conditional)
+    weights = np.random.default_rng(seed).dirichlet(np.ones(len(mass)), 0 if conditional.shape[1] == 2 else starts)
+    mixtures = torch.from_numpy(weights) @ conditional
+    with one_thread(len(mass) <= MANY):
+        chosen = default_betas(mass, conditional, mixtures) if betas is None else check_betas(betas)
+        distinct, place = np.unique(chosen, return_inverse=True)
+        problem = Problem(mass, conditional, torch.from_numpy(distinct))
+        solution = (
+            corner(problem) if states.deterministic else solve_in_company(problem, tolerance * math.log(2.0), mixtures)
+        )
+        variables = _plane(problem, solution)
+    if encoders:
+        variables |= _encoders(problem, solution, states, given.shape[1])
+    attrs = {
+        "units": "bits",
+        "i_xy": i_xy,
+        "h_x": float(torch.special.entr(given.sum(1)).sum()) / math.log(2.0),
+        "states": len(mass),
+        "deterministic_labels": int(states.deterministic),
+        "gap_kind": CERTIFIED if problem.binary or states.deterministic else HEURISTIC,
+        "parameters": json.dumps({"starts": starts, "seed": seed, "tolerance": tolerance, "merge": merge}),
+    }
+    if states.deterministic:
+        attrs["note"] = DETERMINISTIC
+    return xr.Dataset(variables, {"beta": distinct}, attrs).isel(beta=place)
+
+
+def _plane(problem: Problem, solution: Solution) -> dict[str, Any]:
+    i_xt, i_ty = (value / math.log(2.0) for value in solution.book.plane(problem))
+    gap = (solution.value - solution.bound).clamp(min=0.0) / math.log(2.0)
+    clusters = (solution.book.weight > 0).sum(1)
+    found = {
+        "i_xt": (i_xt, "I(X;T)", "bits"),
+        "i_ty": (i_ty, "I(T;Y)", "bits"),
+        "lagrangian": (i_xt - problem.betas * i_ty, "I(X;T) − β I(T;Y)", "bits"),
+        "gap": (gap, "Lagrangian above the optimum, at most", "bits"),
+        "clusters": (clusters, "clusters", "1"),
+        "iterations": (solution.steps, "iterations", "1"),
+    }
+    return {name: ("beta", values.numpy(), {"units": units, "long_name": long_name})
+            for name, (values, long_name, units) in found.items()}  # fmt: skip
+
+
+def _encoders(problem: Problem, solution: Solution, states: States, classes: int) -> dict[str, Any]:
+    book = solution.book
+    encoder = book.encoder(problem)[:, states.merged.state]
+    decoder = torch.zeros(*book.weight.shape, classes, dtype=torch.float64)
+    decoder[..., states.columns] = book.words.exp() * (book.weight > 0)[..., None]
+    about = {"units": "1"}
+    return {
+        "p_t_given_x": (("beta", "x", "cluster"), encoder.numpy(), about | {"long_name": "p(t|x)"}),
+        "p_y_given_t": (("beta", "cluster", "y"), decoder.numpy(), about | {"long_name": "p(y|t)"}),
+    }
