@@ -33,6 +33,8 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/transport.py
 	$(BIN)/python benchmarks/estimators.py --whole
 	-$(BIN)/python benchmarks/neighbours.py
+	$(BIN)/python benchmarks/information_bottleneck.py
+	$(BIN)/python benchmarks/betas.py
 
 clean:
 	rm -rf $(VENV) results

@@ -150,7 +150,7 @@ class SlicedMI(Continuous):
         many = max(1, BLOCK // (n * batch)) if self.base.takes_batched_inputs else 1
         found = []
         for first in range(0, slices, many):
-            layers = projected[:, :, first : first + many].permute(2, 0, 1).reshape(-1, n, 1)
+            layers = projected[:, :, first : first + many].permute(2, 0, 1).contiguous().view(-1, n, 1)
             own = None
             if inputs is not None:
                 own = inputs[:, first : first + many]
