@@ -9,6 +9,21 @@ install_import_hook(
         "flowplane.experiments.phases",
         "flowplane.experiments.claim",
         *(
+            f"flowplane.bottleneck.{name}"
+            for name in [
+                "accelerate",
+                "blahut_arimoto",
+                "codebook",
+                "deterministic",
+                "grid",
+                "joint",
+                "peaks",
+                "polish",
+                "solve",
+                "weights",
+            ]
+        ),
+        *(
             f"flowplane.transport.{name}"
             for name in [
                 "smoothing",
