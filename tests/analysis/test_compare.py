@@ -264,3 +264,18 @@ def test_what_is_missing_is_nan_with_a_reason():
         assert np.isnan(row.i_ty)
         assert "no_labels" in flags(row)
         assert np.isfinite(row.i_xt) != ("no_inputs" in flags(row))
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"noise": -1}, "noise"),
+        ({"labels": np.linspace(0, 1, 60)}, "labels"),
+        ({"activations": np.ma.masked_greater(np.linspace(0, 2, 60)[:, None], 1)}, "activations"),
+    ],
+)
+def test_beginners_mistakes_are_named(given, name):
+    rng = np.random.default_rng(0)
+    call = {"activations": rng.normal(size=(60, 1)), "labels": np.arange(60) % 2, "estimators": [fp.Binned(8)], **given}
+    with pytest.raises(InputError, match=name):
+        fp.compare_estimators(**call)

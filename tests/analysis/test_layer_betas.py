@@ -159,3 +159,38 @@ def test_bad_input_is_named(rec, soft, curve):
     ):
         with pytest.raises(InputError, match=text):
             call()
+
+
+def test_curves_of_another_joint_are_refused():
+    task = fp.tasks.spherical_rule(information=0.99)
+    rec = fp.train(task, hidden=(4,), replicas=2, epochs=2, snapshots=2)
+    curve, other = fp.ib_curve(task, [1.1, 2.0, 10.0]), fp.ib_curve([[0.4, 0.1], [0.1, 0.4]], [1.0, 3.0, 5.0])
+    with pytest.raises(InputError, match="curve"):
+        fp.layer_betas(rec, curve=other)
+    betas = fp.layer_betas(rec, curve=curve)
+    for wrong in (other, betas, np.ones(3)):
+        with pytest.raises(InputError):
+            fp.plot.layers_and_bound(betas, wrong)
+    for wrong in (curve, betas, {}, np.ones(3)):
+        with pytest.raises(InputError, match="critical"):
+            fp.plot.layers_and_bound(betas, curve, wrong)
+        with pytest.raises(InputError, match="critical"):
+            fp.plot.layer_beta_curves(betas, wrong)
+    with pytest.raises(InputError, match="slowness"):
+        fp.plot.slowing_down_curve(curve)
+
+
+def test_layers_are_drawn_below_their_bound():
+    task = fp.tasks.spherical_rule(information=0.99)
+    rec = fp.train(task, hidden=(4, 3), replicas=2, epochs=3, snapshots=3)
+    curve = fp.ib_curve(task, [1.1, 2.0, 10.0])
+    betas = fp.layer_betas(rec, curve=curve)
+    critical = fp.critical_betas([[0.4, 0.1], [0.1, 0.4]])
+    figure = fp.plot.layers_and_bound(betas, curve, critical)
+    bound = next(trace for trace in figure.data if trace.name == "the bound")
+    assert bound.y[-1] == pytest.approx(0.99)
+    ties = next(trace for trace in figure.data if trace.name == "β* on the curve")
+    assert len(ties.x) == 3 * len(rec.layers)
+    lines = fp.plot.layer_beta_curves(betas, critical)
+    assert [trace.name for trace in lines.data if trace.name] == ["layer 1", "layer 2", "layer 3 (softmax)"]
+    assert lines.layout.shapes[0].y0 == pytest.approx(1 / 0.36)

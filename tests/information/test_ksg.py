@@ -16,6 +16,7 @@ from sklearn.feature_selection import mutual_info_classif
 from flowplane.errors import InputError
 from flowplane.information.ksg import KSG
 from flowplane.information.schema import flag_names
+from flowplane.information.sliced import SlicedMI
 
 TOLERANCE = 1e-9
 QUANTITIES = ("i_xt", "i_ty", "h_t")
@@ -347,3 +348,16 @@ def test_nothing_is_changed_in_place():
     KSG(noise=0.1)(t, inputs=x)
     assert np.array_equal(x, copies[0])
     assert np.array_equal(t, copies[1])
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_unequal_scales_are_flagged(scale):
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(300, 1))
+    t = scale * (x + 0.3 * rng.normal(size=(300, 1)))
+    labels, unequal = (x[:, 0] > 0) * 1, scale != 1.0
+    assert ("unequal_scales" in flags(KSG()(t, labels, inputs=x))) == unequal
+    assert "unequal_scales" not in flags(KSG()(t, labels))
+    both = np.hstack([t, rng.normal(size=(300, 1)), np.ones((300, 1))])
+    assert ("unequal_scales" in flags(KSG()(both, labels))) == unequal
+    assert ("unequal_scales" in flags(SlicedMI(slices=4)(t, labels, inputs=x))) == unequal

@@ -339,3 +339,16 @@ def test_large_samples_are_worked_on_by_blocks(monkeypatch):
     parts = fp.Pairwise(0.1)(layer, labels, inputs=inputs)
     for name in whole.data_vars:
         assert float(parts[name]) == pytest.approx(float(whole[name]), abs=TOLERANCE)
+
+
+def test_small_classes_stand_alone():
+    """Labels that T knows nothing of: with few samples a class and little noise the bounds on I(T;Y) are above 0."""
+    rng = np.random.default_rng(0)
+    layer = rng.normal(size=(500, 2))
+    few, some, many = (rng.integers(0, classes, 500) for classes in (2, 20, 100))
+    assert flags(fp.Pairwise(0.1)(layer, few)) == set()
+    for labels, variance, expected in ((some, 0.01, "saturated"), (many, 0.1, "too_few_samples")):
+        found = fp.Pairwise(variance)(layer, labels)
+        assert float(found.i_ty_lower) > 0.2
+        assert expected in flags(found)
+    assert flags(fp.Pairwise(0.1)(layer)) == {"no_labels"}

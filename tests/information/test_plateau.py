@@ -251,3 +251,10 @@ def test_nothing_is_changed_in_place():
     convergence(fp.Binned(), layer, labels, values=[4], draws=1)
     assert np.array_equal(layer, copies[0])
     assert np.array_equal(labels, copies[1])
+
+
+@pytest.mark.parametrize("given", [{"values": 8}, {"sizes": 50}])
+def test_one_number_is_no_list(given):
+    layer = np.random.default_rng(0).normal(size=(64, 1))
+    with pytest.raises(InputError, match=next(iter(given))):
+        convergence(fp.Binned(), layer, layer[:, 0] > 0, **given)

@@ -11,7 +11,7 @@ import xarray as xr
 from flowplane.analysis.plane import information_plane
 from flowplane.errors import InputError, Text
 from flowplane.information.binned import Binned
-from flowplane.information.estimator import Estimator
+from flowplane.information.estimator import Estimator, check_noise
 from flowplane.information.gaussian import GaussianMI
 from flowplane.information.ksg import KSG
 from flowplane.information.pairwise import Pairwise
@@ -70,7 +70,7 @@ def compare_estimators(
         >>> table.estimator.values.tolist(), table.i_ty.dims
         (['Binned', 'GaussianMI'], ('estimator',))
     """
-    chosen = _named(estimators)
+    chosen, noise = _named(estimators), check_noise(noise)
     if isinstance(activations, Recording):
         for name, value in {
             "labels": labels,

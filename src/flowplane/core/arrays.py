@@ -38,6 +38,8 @@ def as_numbers(name: str, value: Any) -> np.ndarray:
     """`value` as a NumPy array of numbers in the machine's byte order. Raises InputError for anything else."""
     if isinstance(value, Tensor):
         value = value.detach().cpu()
+    if np.ma.is_masked(value):
+        raise InputError(name, Text("a masked array"), "an array without missing values: drop those samples first")
     try:
         array = np.asarray(value.values if isinstance(value, xr.DataArray) else value)
     except (ValueError, TypeError) as error:

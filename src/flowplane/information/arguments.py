@@ -44,6 +44,9 @@ def checked_labelling(
         if given.shape != (n,):
             raise InputError("labels", Text(f"shape {tuple(given.shape)}"), f"shape ({n},), one label a sample")
         require_finite("labels", given)
+        if given.is_floating_point() and bool((given != given.round()).any()):
+            found = f"numbers such as {given[given != given.round()][0].item():.6g}"
+            raise InputError("labels", Text(found), "class numbers; cut a continuous y into classes first")
         classes = torch.unique(given, return_inverse=True)[1]
         if int(classes.max()) == 0:
             raise InputError("labels", Text(f"one class only ({given[0].item()})"), "two classes or more")

@@ -43,6 +43,11 @@ MOST_TIES = 0.05
 #: in 82 %, with 2 degrees (64) in 71 %, with 5 degrees in 95 %, for z^1.5 of normal z (6) in 97 %.
 MOST_KURTOSIS = 12.0
 
+#: `unequal_scales` where the standard deviations of two coordinates have more than this ratio. Measured on normals, 30
+#: draws, those without another flag: x and t with 1.16 bits, 500 samples, are covered in all up to a ratio of 20, in none at
+#: 255; one unit of signal beside one of noise in 93 % at 20, in 23 % at 100.
+MOST_SCALES = 20.0
+
 #: Samples in equal parts of the whole, and several sets of equally large parts that make up one division of it.
 Parts = Int[Tensor, "part chosen"]
 Division = list[Parts]
@@ -81,7 +86,8 @@ class KSG(Continuous):
     Flags: `ties` where values are equal: a k-th neighbour at distance 0, which leaves h(T) NaN, or 5 % of a coordinate's
     values; `constant_units`; `too_few_samples` below 8(k + 2) samples (all NaN below k + 2), in classes of k samples or
     fewer, below 10^d samples for x and t of d dimensions together, of more than 15 units for I(T;Y), and where the bias is
-    more than 10 errors; `heavy_tails` where a few values of x or t lie far out; `no_inputs`, `no_labels`, `deterministic`,
+    more than 10 errors; `heavy_tails` where a few values of x or t lie far out; `unequal_scales` where standard deviations
+    differ by more than a factor of 20; `no_inputs`, `no_labels`, `deterministic`,
     `weighted`. h(T) of a layer with a constant unit is −∞: NaN.
 
     Raises:
@@ -117,6 +123,7 @@ class KSG(Continuous):
         i_xt = i_ty = h_t = Quantity.missing(values)
         few = torch.full((len(values),), n < (k + 2) * PARTS[-1], device=values.device)
         tied = heavy = torch.zeros_like(few)
+        uneven = _unequal(values.double())
         if n >= k + 2:
             t, x, y = known.with_noise(values, self.noise), known.inputs, known.labels
             divisions = _divisions(n, k, known)
@@ -140,6 +147,7 @@ class KSG(Continuous):
                 crowded = n < torch.pow(float(SAMPLES_PER_DIMENSION), varying)
                 few, tied = few | unsure | crowded, tied | _repeated(inputs)
                 heavy = _heavy_tailed(t) | _heavy_tailed(inputs)
+                uneven = _unequal(torch.cat([inputs.expand(len(t), -1, -1), t], 2))
             if y is not None:
                 classes = y
                 i_ty, unsure = _quantity(
@@ -151,7 +159,14 @@ class KSG(Continuous):
             if self.noise is None:  # T is one point: nothing is known by it
                 i_ty = _where(constant.all(1) & (y is not None), 0.0, i_ty)
         flags = raised(
-            known, values, constant_units=constant.any(1), ties=tied, too_few_samples=few, heavy_tails=heavy, **blocked
+            known,
+            values,
+            constant_units=constant.any(1),
+            ties=tied,
+            too_few_samples=few,
+            heavy_tails=heavy,
+            unequal_scales=uneven,
+            **blocked,
         )
         return Estimates(i_xt, i_ty, h_t, flags)
 
@@ -232,6 +247,13 @@ def _heavy_tailed(points: Float[Tensor, "batch sample feature"]) -> Bool[Tensor,
     """Whether the fourth moment of a coordinate is too large a multiple of its squared variance."""
     squares = (points - points.mean(1, keepdim=True)).square()
     return (squares.square().mean(1) > MOST_KURTOSIS * squares.mean(1).square()).any(1)
+
+
+def _unequal(points: Float[Tensor, "batch sample feature"]) -> Bool[Tensor, " batch"]:
+    """Whether the standard deviations of coordinates, other than constant ones, have too great a ratio."""
+    spread = points.std(1, correction=0)
+    least = torch.where((points == points[:, :1]).all(1), torch.inf, spread).amin(1)
+    return spread.amax(1) > MOST_SCALES * least
 
 
 def _joint_of(

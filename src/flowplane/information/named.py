@@ -55,7 +55,11 @@ def parse_estimator(text: str) -> Measure:
     try:
         return ESTIMATORS[name](**arguments)
     except TypeError as error:
-        known = ", ".join(signature(ESTIMATORS[name]).parameters) or "none"
+        parameters = signature(ESTIMATORS[name]).parameters.values()
+        missing = [one.name for one in parameters if one.default is one.empty and one.name not in arguments]
+        if missing:
+            raise InputError("estimator", text, f"{name}:{missing[0]}=…") from error
+        known = ", ".join(one.name for one in parameters) or "none"
         raise InputError("estimator", text, f"arguments that {name} has: {known}") from error
 
 

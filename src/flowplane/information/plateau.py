@@ -141,6 +141,8 @@ def _swept(estimator: Estimator, parameter: str | None, values: Sequence[Any] | 
         if parameter != name and values is None:
             raise InputError("values", None, f"values of {parameter} to compare")
         name = parameter
+    if values is not None and not isinstance(values, list | tuple | range | np.ndarray):
+        raise InputError("values", values, f"a list of values of {name}")
     chosen = range_ if values is None else tuple(values.tolist() if isinstance(values, np.ndarray) else values)
     if not chosen:
         raise InputError("values", Text("none"), f"values of {name} to compare")
@@ -151,6 +153,8 @@ def _sizes(sizes: Sequence[int] | None, n: int) -> list[int]:
     if sizes is None:
         halved = [n // 2**power for power in range(SIZES)]
         return sorted({size for size in halved if size >= FEWEST} | {n})
+    if not isinstance(sizes, list | tuple | range | np.ndarray):
+        raise InputError("sizes", sizes, "a list of numbers of samples")
     counts = sorted({check_count("sizes", size, 2) for size in sizes})
     if not counts or counts[-1] > n:
         raise InputError("sizes", list(sizes), f"numbers of samples up to {n}")

@@ -29,6 +29,7 @@ FLAGS = {
     "batch_ceiling": "the value is so near log2 of the batch size that a variational estimate may have stopped short",
     "heavy_tails": "a few values lie so far out that their nearest neighbours say little of the density there",
     "not_converged": "the critic did not learn to do better on held-out pairs, or was still learning when it was stopped",
+    "unequal_scales": "some coordinates vary so much less than others that distances hardly see them",
 }
 
 _LONG_NAMES = {"i_xt": "I(X;T)", "i_ty": "I(T;Y)", "h_t": "H(T)"}

@@ -32,6 +32,7 @@ CONSEQUENCES = {
     "batch_ceiling": "The truth may be much larger: a larger batch_size, or an estimator without this ceiling.",
     "heavy_tails": "Transform the values (their ranks have the same information), or use Binned(range='quantiles').",
     "not_converged": "The truth may be larger: more epochs or more samples.",
+    "unequal_scales": "What the smaller ones know is lost: give all the same scale, which changes no information.",
 }
 
 

@@ -43,7 +43,8 @@ def layers_and_bound(
         'I(T;Y) [bits]'
     """
     _require_betas(betas)
-    require_units(curve, ("i_xt", "i_ty"), "bits")
+    _require_curve(curve, betas)
+    _require_critical(critical)
     ordered = in_order(betas)
     x, y = ordered["i_xt"].values, ordered["i_ty"].values
     times = time_scale(ordered["epoch"].values)
@@ -95,6 +96,7 @@ def layer_beta_curves(
         'β*'
     """
     _require_betas(betas)
+    _require_critical(critical)
     ordered = in_order(betas)
     epochs = ordered["epoch"].values
     times = time_scale(epochs)
@@ -155,6 +157,7 @@ def slowing_down_curve(
     if not isinstance(slowness, xr.Dataset) or not {"steps", "capped"} <= set(slowness):
         found = sorted(map(str, slowness)) if isinstance(slowness, xr.Dataset) else type(slowness).__name__
         raise InputError("slowness", Text(f"{found}"), "what fp.bottleneck.slowing_down makes")
+    _require_critical(critical)
     ordered = slowness.sortby("beta")
     betas, capped = ordered["beta"].values, ordered["capped"].values
     color = LAYER_COLORS[0]
@@ -178,6 +181,27 @@ def _require_betas(betas: Any) -> None:
     require_units(betas, ("i_xt", "i_ty", "residual"), "bits")
     if not {"beta_star", "edge"} <= set(betas):
         raise InputError("betas", Text(f"variables {sorted(map(str, betas.data_vars))}"), "what fp.layer_betas makes")
+
+
+def _require_curve(curve: Any, betas: xr.Dataset) -> None:
+    require_units(curve, ("i_xt", "i_ty"), "bits")
+    if curve["i_xt"].dims != ("beta",) or curve.sizes["beta"] == 0:
+        raise InputError("curve", Text(f"dimensions {curve['i_xt'].dims}"), "what fp.ib_curve makes")
+    ours, theirs = betas.attrs.get("information"), curve.attrs.get("i_xy")
+    if ours is not None and theirs is not None and abs(ours - theirs) > 1e-6:
+        raise InputError("curve", Text(f"one with I(X;Y) = {theirs:.6g} bits"), f"that of the task, {ours:.6g} bits")
+
+
+def _require_critical(critical: Any) -> None:
+    if critical is None:
+        return
+    if (
+        not isinstance(critical, xr.Dataset)
+        or not {"kind", "i_xt", "i_ty"} <= set(critical)
+        or "beta" not in critical.coords
+    ):
+        found = sorted(map(str, critical)) if isinstance(critical, xr.Dataset) else type(critical).__name__
+        raise InputError("critical", Text(f"{found}"), "what fp.critical_betas makes")
 
 
 def _bound(curve: xr.Dataset, right: float) -> tuple[np.ndarray, np.ndarray]:
