@@ -6,7 +6,7 @@ import xarray as xr
 
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.readers import every_reader, for_training
-from flowplane.experiments.readings import NOT_SEEN, SEEN, counted, read_by_all, readings
+from flowplane.experiments.readings import ENOUGH_ROWS, NOT_SEEN, SEEN, counted, of_shannon, read_by_all, readings
 from flowplane.experiments.registry import Context, Result
 from flowplane.plot import estimator_curves, training_curves
 from flowplane.tasks import digits
@@ -50,10 +50,10 @@ def run(context: Context) -> Result:
 
 def _claim(activation: str, rows: xr.Dataset, metrics: xr.Dataset, scale: str) -> Claim:
     """Whether the estimators that can be believed agree that hidden layers compress, or that they do not."""
-    found = counted(rows.isel(layer=slice(0, -1)))
+    found = counted(of_shannon(rows.isel(layer=slice(0, -1))))
     decided = found[SEEN] + found[NOT_SEEN]
     verdict = "inconclusive"
-    if decided:
+    if decided >= ENOUGH_ROWS:
         share = found[SEEN] / decided
         verdict = "reproduced" if share >= 0.8 else "contradicted" if share <= 0.2 else "inconclusive"
     accuracy = float(metrics["test_accuracy"].isel(train_epoch=-1).mean())

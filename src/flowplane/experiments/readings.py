@@ -14,9 +14,23 @@ from flowplane.information.estimator import Estimator
 from flowplane.information.schema import flag_bit
 from flowplane.recording import Recording
 
-__all__ = ["INVALID", "NOT_SEEN", "SEEN", "UNDECIDED", "counted", "read_by_all", "readings"]
+__all__ = [
+    "ENOUGH_ROWS",
+    "INVALID",
+    "NOT_SEEN",
+    "SEEN",
+    "UNDECIDED",
+    "counted",
+    "of_shannon",
+    "read_by_all",
+    "readings",
+]
 
 SEEN, NOT_SEEN, UNDECIDED, INVALID = "compression seen", "not seen", "undecided", "estimator invalid"
+#: Read and shown, but not Shannon's information, which the claims are about.
+OTHER_QUANTITIES = ("MatrixRenyi", "SlicedMI")
+#: A verdict rests on so many decided rows at least.
+ENOUGH_ROWS = 6
 #: A fall of I(X;T) from its peak by less is no compression, in bits.
 LEAST_FALL = 0.1
 #: The estimate is not to be believed where more of its values at the peak and at the end are flagged or missing.
@@ -111,6 +125,11 @@ def _reading(fall: float, lower: float, upper: float) -> str:
     if fall > LEAST_FALL and lower > 0:
         return SEEN
     return NOT_SEEN if upper < LEAST_FALL else UNDECIDED
+
+
+def of_shannon(rows: xr.Dataset) -> xr.Dataset:
+    """The rows of estimators of Shannon's information."""
+    return rows.sel(estimator=[name for name in rows["estimator"].values.tolist() if name not in OTHER_QUANTITIES])
 
 
 def counted(rows: xr.Dataset) -> dict[str, int]:
