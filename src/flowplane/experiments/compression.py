@@ -31,6 +31,8 @@ NOISY_EPOCHS = {"quick": 600, "full": 3000}
 DRAWS = {"quick": 1024, "full": 4096}
 #: The samples are all the inputs there are: what their number does to the bins' plug-in estimate is no concern here.
 WAIVED = {"Binned": ("too_few_samples",)}
+#: The share of intervals that must hold the truth, and of how many at least.
+COVERED, ENOUGH_VALUES = 0.9, 20
 #: The softmax saturates whatever the units before it do.
 HIDDEN = slice(0, -1)
 
@@ -130,7 +132,7 @@ def _noisy_fall(truth: xr.Dataset, scale: str) -> Claim:
 
 def _held_to_the_truth(truth: xr.Dataset, table: xr.Dataset, scale: str) -> Claim:
     """Of the unflagged intervals of each estimator of Shannon's information the share that holds the true I(X;T)."""
-    names, shares = [], []
+    names, shares, verdicts = [], [], []
     for name in (name for name in ("KSG", "GaussianMI", "Variational") if name in table["estimator"]):
         part = table.sel(estimator=name)
         usable = np.isfinite(part["i_xt_lower"].values) & (part["flags"].values == 0)
@@ -138,8 +140,24 @@ def _held_to_the_truth(truth: xr.Dataset, table: xr.Dataset, scale: str) -> Clai
         held = (part["i_xt_lower"].values <= reference) & (reference <= part["i_xt_upper"].values)
         names.append(f"{name} ({int(usable.sum())} values)")
         shares.append(float(held[usable].mean()) if usable.any() else np.nan)
-    known = [share for share in shares if np.isfinite(share)]
-    verdict = "inconclusive" if not known else "reproduced" if min(known) >= 0.9 else "contradicted"
+        verdicts.append(coverage_verdict(int(held[usable].sum()), int(usable.sum())))
+    verdict = "contradicted" if "contradicted" in verdicts else "inconclusive"
+    if set(verdicts) == {"reproduced"}:
+        verdict = "reproduced"
     statement = f"unflagged 95 % intervals hold the true I(X;T) of the noisy network: share, {', '.join(names)}"
     return Claim("B-10.truth", statement, tuple(shares), None, (0.95,) * len(shares), (0.05,) * len(shares), verdict, scale,
                  0.0, "share")  # fmt: skip
+
+
+def coverage_verdict(held: int, values: int) -> str:
+    """Whether so many intervals of these hold the truth as 90 % and more do; few values decide nothing.
+
+    Example:
+        >>> coverage_verdict(5, 6), coverage_verdict(30, 60), coverage_verdict(57, 60)
+        ('inconclusive', 'contradicted', 'reproduced')
+    """
+    from scipy.stats import binom
+
+    if values and binom.cdf(held, values, COVERED) < 0.05:
+        return "contradicted"
+    return "reproduced" if values >= ENOUGH_VALUES and held >= COVERED * values else "inconclusive"
