@@ -145,6 +145,13 @@ def test_bad_input_is_named(call, argument):
 # -- critical slowing down -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("tiny", [1e-12, 1e-4])
+def test_what_drowns_in_rounding_is_refused(tiny):
+    nearly = {1e-12: [[0.5, 0.5 - tiny], [tiny, 0.0]], 1e-4: [[0.25 + tiny, 0.25 - tiny], [0.25 - tiny, 0.25 + tiny]]}
+    with pytest.raises(InputError, match="joint"):
+        critical_betas(nearly[tiny])
+
+
 def test_steps_peak_at_the_critical_beta():
     critical = 1 / (1 - 2 * 0.2) ** 2
     betas = critical * np.array([0.5, 0.8, 0.95, 1.0, 1.05, 1.3, 2.0])

@@ -35,6 +35,8 @@ BEHIND = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 SPLIT = 0.05
 #: Rounds of adding codewords.
 TURNS = 30
+#: The least λ_2: below, critical points drown in rounding. And the most changes followed, for each state and besides.
+INDEPENDENT, CHANGES, BESIDES = 1e-6, 4, 50
 LOST, CHANGED = "stability lost", "clusters change"
 
 
@@ -62,7 +64,8 @@ def critical_betas(joint: Any, betas: Any = None) -> xr.Dataset:
         `p_y_given_t` (critical, y): of the cluster that splits, enters or leaves; `i_xt` and `i_ty` there in bits.
 
     Raises:
-        InputError: no joint distribution, X and Y independent, β that are not above 0.
+        InputError: no joint distribution, X and Y all but independent, changes without end where rounding makes them, β that
+            are not above 0.
 
     Example:
         >>> found = critical_betas([[0.4, 0.1], [0.1, 0.4]])
@@ -154,8 +157,9 @@ def _first(law: Merged) -> float:
     marginal = law.mass @ law.conditional
     correlated = law.mass[:, None].sqrt() * law.conditional[:, marginal > 0] / marginal[marginal > 0].sqrt()
     second = torch.linalg.svdvals(correlated)[1:2].square()
-    if len(second) == 0 or float(second) < 1e-14:
-        raise InputError("joint", Text("independent X and Y"), "a joint distribution in which X tells something of Y")
+    if len(second) == 0 or float(second) < INDEPENDENT:
+        found = Text(f"X and Y that are independent, or all but: λ_2 = {float(second) if len(second) else 0.0:.3g}")
+        raise InputError("joint", found, f"a joint in which X tells something of Y: λ_2 of at least {INDEPENDENT:g}")
     return 1.0 / float(second)
 
 
@@ -189,6 +193,7 @@ def _events(law: Merged, path: list[float]) -> Iterator[_Event]:
     """All critical points between the ends of the path."""
     marginal = (law.mass @ law.conditional).log().clamp(min=LOWEST)
     states = law.conditional.log().clamp(min=LOWEST)
+    left = CHANGES * len(law.mass) + BESIDES
     beta, book = path[0], _optimum(_problem(law, path[:1]), torch.cat([states, marginal[None]])[None])[0]
     for target in path[1:]:
         while beta < target:
@@ -200,6 +205,10 @@ def _events(law: Merged, path: list[float]) -> Iterator[_Event]:
             if certain and anew.weight.shape == search.book.weight.shape and bool(_holds(problem, anew, MISSING / 2)):
                 beta, book = search.broken, anew  # following it had only lost precision
                 continue
+            left -= 1
+            if left < 0:
+                found = Text(f"changes without end near β = {search.beta:.6g}, as of rounding")
+                raise InputError("joint", found, "a joint whose p(y|x) are farther from 0 and 1, or betas= below that")
             change, words = _change(law, search.broken, search.beyond, search.book)
             beta, book = _behind(law, search.broken, search.book, words)
             if book.weight.shape[1] != change.before:
