@@ -12,7 +12,7 @@ import xarray as xr
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from flowplane.bottleneck.blahut_arimoto import LOWEST, step
+from flowplane.bottleneck.blahut_arimoto import log_probability, step
 from flowplane.bottleneck.codebook import Codebook, Problem, as_logits
 from flowplane.bottleneck.joint import Merged, check_betas, checked_joint, information, merged
 from flowplane.bottleneck.polish import polished
@@ -191,8 +191,7 @@ class _Search(NamedTuple):
 
 def _events(law: Merged, path: list[float]) -> Iterator[_Event]:
     """All critical points between the ends of the path."""
-    marginal = (law.mass @ law.conditional).log().clamp(min=LOWEST)
-    states = law.conditional.log().clamp(min=LOWEST)
+    marginal, states = log_probability(law.mass @ law.conditional), log_probability(law.conditional)
     left = CHANGES * len(law.mass) + BESIDES
     beta, book = path[0], _optimum(_problem(law, path[:1]), torch.cat([states, marginal[None]])[None])[0]
     for target in path[1:]:
@@ -296,7 +295,7 @@ def _change(law: Merged, beta: float, beyond: Codebook, before: Codebook) -> tup
 
 def _point(problem: Problem, book: Codebook) -> tuple[float, float]:
     """I(X;T), I(T;Y) in bits of one solution."""
-    encoder = book.log_joint(problem).softmax(2)[0]
+    encoder = book.encoder(problem)[0]
     p_t = problem.mass @ encoder
     centroid = (problem.mass[:, None] * encoder).T @ problem.conditional / p_t[:, None]
     return information(problem.mass, encoder), information(p_t, centroid)

@@ -14,8 +14,8 @@ from flowplane.bottleneck.codebook import Problem
 from flowplane.bottleneck.grid import default_betas
 from flowplane.bottleneck.joint import States, check_betas, checked_joint, information
 from flowplane.bottleneck.solve import MANY, Solution, corner, solve_in_company
-from flowplane.bottleneck.threads import one_thread
 from flowplane.core.points import check_count, check_positive, check_seed
+from flowplane.core.threads import one_thread
 from flowplane.errors import InputError
 
 __all__ = ["ib_curve"]

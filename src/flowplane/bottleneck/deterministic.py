@@ -13,9 +13,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from flowplane.bottleneck.joint import Merged, States, check_betas, checked_joint
-from flowplane.bottleneck.threads import one_thread
 from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.core.points import check_count, check_seed
+from flowplane.core.threads import one_thread
 from flowplane.errors import InputError, Text
 
 __all__ = ["concave_hull", "deterministic_ib"]

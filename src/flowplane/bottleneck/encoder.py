@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,13 +14,15 @@ from torch import Tensor
 from flowplane.bottleneck.joint import Merged, check_betas, checked_joint, information, merged
 from flowplane.bottleneck.matching import match_encoders, match_symbols
 from flowplane.core.arrays import as_tensor, batch_dims, require_finite
-from flowplane.core.compiled import cores
+from flowplane.core.threads import shared
 from flowplane.errors import InputError, Text
 
 __all__ = ["encoder_beta", "symbol_beta"]
 
 #: Where β* is looked for if the caller does not say.
 LEAST, GREATEST = 0.01, 1e4
+#: Nanoseconds that one encoder takes.
+MEMBER = 4.5e6
 
 
 def encoder_beta(p_t_given_x: Any, joint: Any, betas: Any = None) -> xr.Dataset:
@@ -93,8 +93,8 @@ def symbol_beta(symbols: Any, joint: Any, betas: Any = None) -> xr.Dataset:
     flat = numbers.reshape(-1, len(p)).contiguous()
     found = np.empty((len(flat), 6))
     low, high = _ends(betas)
-    shared = (p.sum(1).numpy(), law.state.numpy(), law.conditional.numpy(), low, high)
-    _shared_out(match_symbols, (flat.numpy(),), shared, found)
+    common = (p.sum(1).numpy(), law.state.numpy(), law.conditional.numpy(), low, high)
+    _shared_out(match_symbols, (flat.numpy(),), common, found)
     dims, coords = batch_dims(symbols, len(batch))
     return _dataset(found.reshape(*batch, 6), dims, coords, law, (low, high))
 
@@ -158,10 +158,10 @@ def _checked_symbols(symbols: Any, x: int) -> Int[Tensor, "*batch x"]:
     return given.long()
 
 
-def _shared_out(work: Any, members: tuple[np.ndarray, ...], shared: tuple[Any, ...], found: np.ndarray) -> None:
+def _shared_out(work: Any, members: tuple[np.ndarray, ...], common: tuple[Any, ...], found: np.ndarray) -> None:
     """`work` over the members, each processor a part of them."""
-    cuts = np.linspace(0, len(found), min(cores(), len(found)) + 1).astype(int)
-    parts = [slice(first, last) for first, last in pairwise(cuts)]
-    with ThreadPoolExecutor(len(parts)) as pool:
-        for _ in pool.map(lambda part: work(*(array[part] for array in members), *shared, found[part]), parts):
-            pass
+
+    def part(first: int, last: int) -> None:
+        work(*(array[first:last] for array in members), *common, found[first:last])
+
+    shared(part, len(found), MEMBER * len(found))

@@ -1,16 +1,19 @@
-"""Work shared out over the processors."""
+"""Work shared out over the processors, and work that is better kept on one."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
+
+import torch
 
 from flowplane.core.compiled import cores
 
-__all__ = ["shared"]
+__all__ = ["one_thread", "shared"]
 
 #: Nanoseconds of work that are worth a second thread.
 WORTH = 300_000
@@ -62,3 +65,24 @@ def shared(work: Callable[[int, int], None], count: int, nanoseconds: float) -> 
         begun = [helper for helper in helpers if not helper.cancel()]
         for helper in begun:
             helper.result()
+
+
+@contextmanager
+def one_thread(only: bool = True) -> Iterator[None]:
+    """Torch on one thread inside, if `only`.
+
+    On operations of microseconds more threads gain nothing; where other processes are busy they wait for one another, and
+    the curve of the reference task then takes 20 times as long.
+
+    Example:
+        >>> with one_thread():
+        ...     torch.get_num_threads()
+        1
+    """
+    before = torch.get_num_threads()
+    if only:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from flowplane.core.neighbours import class_neighbours, joint_neighbours, neighbour_distance
 from flowplane.core.points import check_count
-from flowplane.information.estimator import Continuous, Estimates, Known, Quantity, check_noise, raised
+from flowplane.information.estimator import Continuous, Estimates, Known, Quantity, check_noise, constant_units, raised
 
 __all__ = ["KSG"]
 
@@ -118,7 +118,7 @@ class KSG(Continuous):
 
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
         k, n, units = self.k, values.shape[1], values.shape[2]
-        constant = (values == values[:, :1]).all(1)
+        constant = constant_units(values)
         blocked = self._blocked(known)
         i_xt = i_ty = h_t = Quantity.missing(values)
         few = torch.full((len(values),), n < (k + 2) * PARTS[-1], device=values.device)
@@ -252,7 +252,7 @@ def _heavy_tailed(points: Float[Tensor, "batch sample feature"]) -> Bool[Tensor,
 def _unequal(points: Float[Tensor, "batch sample feature"]) -> Bool[Tensor, " batch"]:
     """Whether the standard deviations of coordinates, other than constant ones, have too great a ratio."""
     spread = points.std(1, correction=0)
-    least = torch.where((points == points[:, :1]).all(1), torch.inf, spread).amin(1)
+    least = torch.where(constant_units(points), torch.inf, spread).amin(1)
     return spread.amax(1) > MOST_SCALES * least
 
 
