@@ -8,7 +8,7 @@ import xarray as xr
 from flowplane.analysis.betas import layer_betas
 from flowplane.bottleneck.bifurcation import critical_betas
 from flowplane.bottleneck.curve import ib_curve
-from flowplane.experiments.claim import Claim, mean_interval, sign
+from flowplane.experiments.claim import Claim, at_most, sign
 from flowplane.experiments.registry import Context, Result
 from flowplane.plot import layer_beta_curves, layers_and_bound
 from flowplane.tasks import spherical_rule
@@ -76,14 +76,9 @@ def claims_of(betas: xr.Dataset, scale: str) -> list[Claim]:
 
 
 def _at_most(name: str, statement: str, values: np.ndarray, most: float, scale: str, units: str) -> Claim:
-    """Reproduced where every mean is within its interval below `most`, contradicted where one is above."""
-    mean, interval, _ = mean_interval(values)
-    verdict = "reproduced" if (interval[:, 1] <= most).all() else "inconclusive"
-    if (interval[:, 0] > most).any():
-        verdict = "contradicted"
-    count = len(mean)
-    return Claim(name, statement, tuple(map(float, mean)), tuple((float(low), float(high)) for low, high in interval),
-                 (0.0,) * count, (most,) * count, verdict, scale, 0.0, units)  # fmt: skip
+    measured, interval, verdict = at_most(values, most)
+    count = len(measured)
+    return Claim(name, statement, measured, interval, (0.0,) * count, (most,) * count, verdict, scale, 0.0, units)
 
 
 def _reported(name: str, statement: str, values: np.ndarray, scale: str) -> Claim:

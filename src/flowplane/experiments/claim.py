@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from flowplane.errors import InputError
 
-__all__ = ["VERDICTS", "Claim", "agreement", "mean_interval", "sign"]
+__all__ = ["VERDICTS", "Claim", "agreement", "at_most", "mean_interval", "sign"]
 
 VERDICTS = ("reproduced", "contradicted", "inconclusive", "not run")
 #: Size of the reference run of PAPERS.md, whose spread over replicas is taken to be that of ours.
@@ -135,6 +135,23 @@ def sign(values: Float[np.ndarray, "replica quantity"]) -> tuple[Numbers, tuple[
         verdict = "reproduced"
     else:
         verdict = "contradicted" if (interval[:, 1] < 0).any() else "inconclusive"
+    return _floats(mean), _pairs(interval), verdict
+
+
+def at_most(
+    values: Float[np.ndarray, "replica quantity"], limit: float
+) -> tuple[Numbers, tuple[tuple[float, float], ...], str]:
+    """Measured means, intervals and the verdict on the claim that no quantity is above a limit.
+
+    Example:
+        >>> spread = np.linspace(-1, 1, 50)[:, None]
+        >>> at_most(1 + spread, 2.0)[-1], at_most(3 + spread, 2.0)[-1], at_most(1.9 + spread, 2.0)[-1]
+        ('reproduced', 'contradicted', 'inconclusive')
+    """
+    mean, interval, _ = mean_interval(values)
+    verdict = "reproduced" if (interval[:, 1] <= limit).all() else "inconclusive"
+    if (interval[:, 0] > limit).any():
+        verdict = "contradicted"
     return _floats(mean), _pairs(interval), verdict
 
 
