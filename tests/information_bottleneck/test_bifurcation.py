@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from oracles_encoder import decoder, instability, kl, lagrangian, solution, steps_to_rest
+from oracles_encoder import decoder, instability, kl, lagrangian, solution
 from scipy.special import expit
 
 import flowplane as fp
-from flowplane.bottleneck.bifurcation import critical_betas, slowing_down
+from flowplane.bottleneck.bifurcation import critical_betas
 from flowplane.bottleneck.curve import ib_curve
 from flowplane.errors import InputError
 
@@ -125,15 +125,20 @@ def test_a_rule_that_is_a_function():
     assert len(critical_betas(symmetric(0.1), [1.0, 1.2]).critical) == 0
 
 
+def test_a_class_that_never_occurs_changes_nothing(found):
+    wider = critical_betas(np.insert(skewed(), 1, 0.0, axis=1), np.geomspace(1.0, 7.0, 25))
+    assert (wider.p_y_given_t[:, 1] == 0).all()
+    for name in ("i_xt", "i_ty", "beta"):
+        np.testing.assert_allclose(wider[name], found[name], rtol=1e-9)
+    np.testing.assert_allclose(wider.p_y_given_t[:, [0, 2, 3]], found.p_y_given_t, rtol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("call", "argument"),
     [
         (lambda: critical_betas(np.full((3, 2), 1 / 6)), "joint"),
         (lambda: critical_betas(symmetric(0.1) * 2), "joint"),
         (lambda: critical_betas(symmetric(0.1), [-1.0]), "betas"),
-        (lambda: slowing_down(symmetric(0.1), [0.0]), "betas"),
-        (lambda: slowing_down(symmetric(0.1), [2.0], tolerance=0.0), "tolerance"),
-        (lambda: slowing_down(symmetric(0.1), [2.0], most=0), "most"),
     ],
 )
 def test_bad_input_is_named(call, argument):
@@ -142,41 +147,8 @@ def test_bad_input_is_named(call, argument):
     assert raised.value.argument == argument
 
 
-# -- critical slowing down -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("tiny", [1e-12, 1e-4])
 def test_what_drowns_in_rounding_is_refused(tiny):
     nearly = {1e-12: [[0.5, 0.5 - tiny], [tiny, 0.0]], 1e-4: [[0.25 + tiny, 0.25 - tiny], [0.25 - tiny, 0.25 + tiny]]}
     with pytest.raises(InputError, match="joint"):
         critical_betas(nearly[tiny])
-
-
-def test_steps_peak_at_the_critical_beta():
-    critical = 1 / (1 - 2 * 0.2) ** 2
-    betas = critical * np.array([0.5, 0.8, 0.95, 1.0, 1.05, 1.3, 2.0])
-    steps = slowing_down(symmetric(0.2), betas).steps.values
-    assert steps.argmax() == 3 and (np.diff(steps[:4]) > 0).all() and (np.diff(steps[3:]) < 0).all()
-    assert steps[3] > 20 * steps[0]
-
-
-def test_steps_are_those_of_the_plain_iteration():
-    joint = skewed()
-    start = 0.5 * np.eye(8) + 0.5 * joint.sum(1)
-    found = slowing_down(joint, [9.0, 2.0, 4.0], tolerance=1e-8)
-    # merging puts the states in another order, which changes nothing
-    assert found.steps.values.tolist() == [steps_to_rest(joint, beta, start, 1e-8, 500) for beta in (9.0, 2.0, 4.0)]
-
-
-def test_what_does_not_come_to_rest_is_marked():
-    found = slowing_down(symmetric(0.2), [1 / 0.36, 1.5], most=40)
-    assert found.capped.values.tolist() == [True, False] and int(found.steps[0]) == 40
-
-
-def test_the_reference_task_slows_down_at_its_first_critical_beta():
-    betas = 1.0959 * np.linspace(0.9, 1.1, 9)
-    distance = fp.tasks.spherical_strength((np.arange(4096)[:, None] >> np.arange(12)) & 1)
-    distance = distance - distance.mean()
-    joint = np.stack([expit(-10 * distance), expit(10 * distance)], 1) / 4096
-    steps = slowing_down(joint, betas, tolerance=1e-10).steps.values
-    assert steps.argmax() == 4

@@ -15,7 +15,6 @@ from torch import Tensor
 from flowplane.bottleneck.curve import ib_curve
 from flowplane.bottleneck.distance import CurveLine, curve_line
 from flowplane.bottleneck.encoder import symbol_beta
-from flowplane.bottleneck.joint import checked_joint, information, merged
 from flowplane.core.points import check_count
 from flowplane.errors import InputError, Text
 from flowplane.information.arguments import checked_labelling
@@ -85,7 +84,7 @@ def layer_betas(
         raise InputError("estimator", binned, "fp.Binned without a correction: its bins make the encoder p(t|x)")
     possible, joint = _law(rec.task, rule)
     shown = rec.sel(epoch=_chosen(rec.epochs, epochs))
-    line = curve_line(ib_curve(joint) if curve is None else _of_this(curve, joint), joint)
+    line = curve_line(ib_curve(joint) if curve is None else curve, joint)
     found = shown.measure(_LayerBeta(binned, possible, joint, line, betas))
     found.attrs |= {"task": rec.task.name, "rule": "the task's" if rule is None else "given"}
     return found
@@ -138,15 +137,6 @@ def _law(task: Task, rule: Any) -> tuple[Bool[np.ndarray, " sample"], Float[np.n
     if ((shared == 0) | (shared == 1)).all():
         raise InputError("rule", Text("a hard rule: each p(y|x) is 0 or 1"), _SOFT)
     return possible, task.probability[possible, None] * shared
-
-
-def _of_this(curve: Any, joint: Float[np.ndarray, "x class"]) -> xr.Dataset:
-    law = merged(checked_joint(joint))
-    ours = information(law.mass, law.conditional)
-    theirs = curve.attrs.get("i_xy") if isinstance(curve, xr.Dataset) else None
-    if theirs is not None and abs(theirs - ours) > 1e-6:
-        raise InputError("curve", Text(f"one with I(X;Y) = {theirs:.6g} bits"), f"that of the task, {ours:.6g} bits")
-    return curve
 
 
 def _chosen(recorded: np.ndarray, epochs: int | Sequence[int]) -> Sequence[int]:

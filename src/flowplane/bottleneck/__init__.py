@@ -13,7 +13,7 @@ _PUBLIC = {
     "encoder_beta": "flowplane.bottleneck.encoder",
     "gaussian_ib": "flowplane.bottleneck.gaussian",
     "ib_curve": "flowplane.bottleneck.curve",
-    "slowing_down": "flowplane.bottleneck.bifurcation",
+    "slowing_down": "flowplane.bottleneck.slowness",
     "symbol_beta": "flowplane.bottleneck.encoder",
 }
 
@@ -30,12 +30,13 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from flowplane.bottleneck.bifurcation import critical_betas, slowing_down
+    from flowplane.bottleneck.bifurcation import critical_betas
     from flowplane.bottleneck.curve import ib_curve
     from flowplane.bottleneck.deterministic import concave_hull, deterministic_ib
     from flowplane.bottleneck.distance import curve_distance
     from flowplane.bottleneck.encoder import encoder_beta, symbol_beta
     from flowplane.bottleneck.gaussian import gaussian_ib
+    from flowplane.bottleneck.slowness import slowing_down
 
 
 def __getattr__(name: str) -> Any:

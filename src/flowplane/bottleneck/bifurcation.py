@@ -1,7 +1,8 @@
-"""Where the bottleneck's solution gains clusters as β grows: its critical points, and the slowness that shows them."""
+"""Where the bottleneck's solution gains clusters as β grows: its critical points."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -12,16 +13,16 @@ import xarray as xr
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from flowplane.bottleneck.blahut_arimoto import log_probability, step
+from flowplane.bottleneck.blahut_arimoto import log_probability
 from flowplane.bottleneck.codebook import Codebook, Problem, as_logits
-from flowplane.bottleneck.joint import Merged, check_betas, checked_joint, information, merged
+from flowplane.bottleneck.joint import Merged, States, check_betas, checked_joint
 from flowplane.bottleneck.polish import polished
 from flowplane.bottleneck.stability import highest, instability, split_words
 from flowplane.bottleneck.weights import best_weights
-from flowplane.core.points import check_count, check_positive
+from flowplane.core.threads import one_thread
 from flowplane.errors import InputError, Text
 
-__all__ = ["critical_betas", "slowing_down"]
+__all__ = ["critical_betas"]
 
 #: Values of β where the caller names none, from a little below 1, where nothing is worth keeping, to 100/λ_2.
 BETAS, BEFORE, BEYOND = 60, 0.99, 100.0
@@ -72,12 +73,15 @@ def critical_betas(joint: Any, betas: Any = None) -> xr.Dataset:
         >>> found.kind.values.tolist(), found.beta.values.round(6).tolist()
         (['stability lost'], [2.777778])
     """
-    law = merged(checked_joint(joint))
+    given = checked_joint(joint)
+    law, columns, _ = States.of(given)
     first = _first(law)
     path = np.geomspace(BEFORE, BEYOND * first, BETAS) if betas is None else np.unique(check_betas(betas))
-    found = sorted(_events(law, path.tolist()), key=lambda event: event.beta)
-    words = np.array([event.word for event in found]).reshape(len(found), law.conditional.shape[1])
-    columns: dict[str, Any] = {
+    with one_thread():
+        found = sorted(_events(law, path.tolist()), key=lambda event: event.beta)
+    words = np.zeros((len(found), given.shape[1]))
+    words[:, columns.numpy()] = np.array([event.word for event in found]).reshape(len(found), len(columns))
+    variables: dict[str, Any] = {
         "kind": ("critical", np.array([event.kind for event in found], dtype=str)),
         "cluster": ("critical", np.array([event.cluster for event in found], np.int64)),
         "clusters_before": ("critical", np.array([event.before for event in found], np.int64)),
@@ -87,75 +91,14 @@ def critical_betas(joint: Any, betas: Any = None) -> xr.Dataset:
         "i_ty": ("critical", np.array([event.i_ty for event in found], np.float64), {"units": "bits"}),
     }
     beta = ("critical", np.array([event.beta for event in found], np.float64), {"long_name": "critical β"})
-    return xr.Dataset(columns, {"beta": beta}, {"betas": [float(path[0]), float(path[-1])], "first": first, "units": "bits"})
-
-
-def slowing_down(joint: Any, betas: Any, *, tolerance: float = 1e-12, most: int = 20_000) -> xr.Dataset:
-    """How many plain Blahut-Arimoto steps each β takes: critical slowing down, a peak at each critical β (B6, B-9).
-
-    Every β starts from nearly T = X on the distinct p(y|x), half its own symbol and half what all share, and is at rest when
-    a step lowers I(X;T) − βI(T;Y) by less than `tolerance`.
-
-    Arguments:
-        joint: p(x, y), rows x; or a Task.
-        betas: the order is kept.
-        tolerance: nats.
-        most: steps after which a β is given up.
-
-    Returns:
-        Dataset (beta): `steps`, and `capped` where they were not enough.
-
-    Raises:
-        InputError: no joint distribution, β or a tolerance that is not above 0, fewer than one step.
-
-    Example:
-        >>> found = slowing_down([[0.4, 0.1], [0.1, 0.4]], [1.5, 1 / 0.36, 6.0])
-        >>> int(found.steps.values.argmax()), bool(found.capped.any())
-        (1, False)
-    """
-    law = merged(checked_joint(joint))
-    given = check_betas(betas)
-    tolerance, most = check_positive("tolerance", tolerance), check_count("most", most)
-    n = len(law.mass)
-    start = (0.5 * torch.eye(n, dtype=torch.float64) + 0.5 * law.mass).log()
-    encoder = start.expand(len(given), -1, -1).clone()
-    beta = torch.from_numpy(given)
-    steps = torch.full((len(given),), most)
-    running = torch.arange(len(given))
-    before = _lagrangian(law, encoder, beta)
-    for count in range(1, most + 1):
-        encoder = step(law.mass, law.conditional, encoder, beta[running])
-        now = _lagrangian(law, encoder, beta[running])
-        still = before - now >= tolerance
-        steps[running[~still]] = count
-        if not bool(still.all()):
-            encoder, now, running = encoder[still], now[still], running[still]
-        before = now
-        if len(running) == 0:
-            break
-    capped = torch.zeros(len(given), dtype=torch.bool).index_fill_(0, running, True)
-    return xr.Dataset(
-        {"steps": ("beta", steps.numpy()), "capped": ("beta", capped.numpy())},
-        {"beta": given},
-        {"tolerance": tolerance, "most": most},
-    )
-
-
-def _lagrangian(law: Merged, encoder: Float[Tensor, "beta state cluster"], betas: Tensor) -> Float[Tensor, " beta"]:
-    """I(X;T) − βI(T;Y) + βI(X;Y) in nats, of log p(t|x)."""
-    together = law.mass[:, None] * encoder.exp()
-    joint = together.mT @ law.conditional
-    p_t = together.sum(1)
-    entropy = torch.special.entr
-    i_xt = entropy(p_t).sum(1) - entropy(encoder.exp()).sum(2) @ law.mass
-    lost = entropy(joint).sum((1, 2)) - entropy(p_t).sum(1) - entropy(law.conditional).sum(1) @ law.mass  # H(Y|T) − H(Y|X)
-    return i_xt + betas * lost
+    searched = [float(path[0]), float(path[-1])]
+    return xr.Dataset(variables, {"beta": beta}, {"betas": searched, "first": first, "units": "bits"})
 
 
 def _first(law: Merged) -> float:
     """1/λ_2 of the trivial solution."""
     marginal = law.mass @ law.conditional
-    correlated = law.mass[:, None].sqrt() * law.conditional[:, marginal > 0] / marginal[marginal > 0].sqrt()
+    correlated = law.mass[:, None].sqrt() * law.conditional / marginal.sqrt()
     second = torch.linalg.svdvals(correlated)[1:2].square()
     if len(second) == 0 or float(second) < INDEPENDENT:
         found = Text(f"X and Y that are independent, or all but: λ_2 = {float(second) if len(second) else 0.0:.3g}")
@@ -290,15 +233,8 @@ def _change(law: Merged, beta: float, beyond: Codebook, before: Codebook) -> tup
         words = torch.cat([words, entering[None]], 1)
     number = int((before.words[0, :, 0] < before.words[0, which, 0]).sum())
     count = before.weight.shape[1]
-    return _Event(beta, kind, number, count, count, word.numpy(), *_point(problem, before)), words
-
-
-def _point(problem: Problem, book: Codebook) -> tuple[float, float]:
-    """I(X;T), I(T;Y) in bits of one solution."""
-    encoder = book.encoder(problem)[0]
-    p_t = problem.mass @ encoder
-    centroid = (problem.mass[:, None] * encoder).T @ problem.conditional / p_t[:, None]
-    return information(problem.mass, encoder), information(p_t, centroid)
+    i_xt, i_ty = (float(nats) / math.log(2.0) for nats in before.plane(problem))
+    return _Event(beta, kind, number, count, count, word.numpy(), i_xt, i_ty), words
 
 
 def _optimum(problem: Problem, words: Float[Tensor, "1 word y"]) -> tuple[Codebook, bool]:

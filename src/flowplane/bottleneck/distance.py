@@ -15,7 +15,7 @@ from flowplane.bottleneck.joint import check_betas, checked_joint, information, 
 from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.errors import InputError, Text
 
-__all__ = ["CurveLine", "curve_distance", "curve_line"]
+__all__ = ["CurveLine", "curve_distance", "curve_line", "require_curve_of"]
 
 #: Bits by which rounding may move a point of the curve.
 ROUNDING = 1e-12
@@ -80,7 +80,7 @@ def curve_line(curve: xr.Dataset, joint: Any) -> CurveLine:
         joint: the p(x, y) that it belongs to; or a Task.
 
     Raises:
-        InputError: no such variables, values that are no numbers, or no joint distribution.
+        InputError: no such variables, values that are no numbers, no joint distribution, or the curve of another one.
 
     Example:
         >>> curve = xr.Dataset({"i_xt": ("beta", [0.6]), "i_ty": ("beta", [0.2])}, {"beta": [4.0]})
@@ -94,7 +94,9 @@ def curve_line(curve: xr.Dataset, joint: Any) -> CurveLine:
     betas = check_betas(curve["beta"])
     law = merged(checked_joint(joint))
     entropy = float(torch.special.entr(law.mass).sum()) / math.log(2.0)
-    points = [(0.0, 0.0, 1.0), (entropy, information(law.mass, law.conditional), 0.0)]
+    i_xy = information(law.mass, law.conditional)
+    require_curve_of(curve, i_xy)
+    points = [(0.0, 0.0, 1.0), (entropy, i_xy, 0.0)]
     x, y = (as_tensor(f"curve.{name}", curve[name]).double().numpy() for name in ("i_xt", "i_ty"))
     for name, values in (("i_xt", x), ("i_ty", y)):
         require_finite(f"curve.{name}", torch.from_numpy(values))
@@ -125,6 +127,13 @@ def curve_distance(i_xt: Any, i_ty: Any, curve: xr.Dataset, joint: Any) -> tuple
     line = curve_line(curve, joint)
     x, y = (as_tensor(name, value).double().cpu().numpy() for name, value in (("i_xt", i_xt), ("i_ty", i_ty)))
     return line.information(x) - y, x - line.compression(y)
+
+
+def require_curve_of(curve: xr.Dataset, i_xy: float | None) -> None:
+    """Raises InputError where a curve says that it is of a joint with another I(X;Y), in bits."""
+    theirs = curve.attrs.get("i_xy")
+    if i_xy is not None and theirs is not None and abs(theirs - i_xy) > 1e-6:
+        raise InputError("curve", Text(f"one with I(X;Y) = {theirs:.6g} bits"), f"that of the task, {i_xy:.6g} bits")
 
 
 def _concave(points: list[tuple[float, float, float]]) -> CurveLine:

@@ -10,8 +10,9 @@ from jaxtyping import Float
 from scipy.special import expit
 
 from flowplane.analysis.betas import layer_betas
-from flowplane.bottleneck.bifurcation import critical_betas, slowing_down
+from flowplane.bottleneck.bifurcation import critical_betas
 from flowplane.bottleneck.curve import ib_curve
+from flowplane.bottleneck.slowness import slowing_down
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
 from flowplane.plot import layer_beta_curves, layers_and_bound, slowing_down_curve

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from flowplane.bottleneck.distance import require_curve_of
 from flowplane.errors import InputError, Text
 from flowplane.plot.plane import color_axis, every_replica, in_order, layer_names, means
 from flowplane.plot.style import LAYER_COLORS, epoch_ticks, faded, layer_label, require_units, styled, time_scale
@@ -187,9 +188,7 @@ def _require_curve(curve: Any, betas: xr.Dataset) -> None:
     require_units(curve, ("i_xt", "i_ty"), "bits")
     if curve["i_xt"].dims != ("beta",) or curve.sizes["beta"] == 0:
         raise InputError("curve", Text(f"dimensions {curve['i_xt'].dims}"), "what fp.ib_curve makes")
-    ours, theirs = betas.attrs.get("information"), curve.attrs.get("i_xy")
-    if ours is not None and theirs is not None and abs(ours - theirs) > 1e-6:
-        raise InputError("curve", Text(f"one with I(X;Y) = {theirs:.6g} bits"), f"that of the task, {ours:.6g} bits")
+    require_curve_of(curve, betas.attrs.get("information"))
 
 
 def _require_critical(critical: Any) -> None:
