@@ -122,14 +122,12 @@ def instability(encoder, joint, cluster) -> float:
 
 
 def steps_to_rest(joint, beta, start, tolerance, most) -> int:
-    """Plain steps until the Lagrangian falls by less than `tolerance` nats in one; `most` if it never does."""
-    encoder, before = start, lagrangian(start, joint, beta)
+    """Plain steps until one moves each p(t|x) by less than `tolerance` in total variation; `most` if none does."""
+    encoder = start
     for count in range(1, most + 1):
-        encoder = one_step(encoder, joint, beta)
-        now = lagrangian(encoder, joint, beta)
-        if abs(before - now) < tolerance:
+        before, encoder = encoder, one_step(encoder, joint, beta)
+        if max(abs(encoder - before).sum(1)) / 2 < tolerance:
             return count
-        before = now
     return most
 
 

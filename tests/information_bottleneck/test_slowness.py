@@ -28,7 +28,7 @@ def test_steps_are_those_of_the_plain_iteration():
     start = 0.5 * np.eye(8) + 0.5 * joint.sum(1)
     found = slowing_down(joint, [9.0, 2.0, 4.0], tolerance=1e-8)
     # merging puts the states in another order, which changes nothing
-    assert found.steps.values.tolist() == [steps_to_rest(joint, beta, start, 1e-8, 500) for beta in (9.0, 2.0, 4.0)]
+    assert found.steps.values.tolist() == [steps_to_rest(joint, beta, start, 1e-8, 5000) for beta in (9.0, 2.0, 4.0)]
 
 
 def test_what_does_not_come_to_rest_is_marked():
@@ -43,6 +43,12 @@ def test_the_reference_task_slows_down_at_its_first_critical_beta():
     joint = np.stack([expit(-10 * distance), expit(10 * distance)], 1) / 4096
     steps = slowing_down(joint, betas, tolerance=1e-10).steps.values
     assert steps.argmax() == 4
+
+
+def test_a_cluster_that_enters_is_slow_to_grow():
+    """At the β where the optimum of the sharp rule gains its third cluster each step is minute, but none rests there."""
+    found = slowing_down(fp.tasks.spherical_rule(information=0.99), [15.9, 16.304731108, 17.4], most=3000)
+    assert found.capped.values.tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize(

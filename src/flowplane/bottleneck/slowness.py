@@ -6,11 +6,9 @@ from typing import Any
 
 import torch
 import xarray as xr
-from jaxtyping import Float
-from torch import Tensor
 
 from flowplane.bottleneck.blahut_arimoto import step
-from flowplane.bottleneck.joint import Merged, check_betas, checked_joint, merged
+from flowplane.bottleneck.joint import check_betas, checked_joint, merged
 from flowplane.core.points import check_count, check_positive
 from flowplane.core.threads import one_thread
 
@@ -18,16 +16,17 @@ __all__ = ["slowing_down"]
 
 
 @one_thread()
-def slowing_down(joint: Any, betas: Any, *, tolerance: float = 1e-12, most: int = 20_000) -> xr.Dataset:
+def slowing_down(joint: Any, betas: Any, *, tolerance: float = 1e-10, most: int = 20_000) -> xr.Dataset:
     """How many plain Blahut-Arimoto steps each β takes: critical slowing down, a peak at each critical β (B6, B-9).
 
     Every β starts from nearly T = X on the distinct p(y|x), half its own symbol and half what all share, and is at rest when
-    a step lowers I(X;T) − βI(T;Y) by less than `tolerance`.
+    a step moves no p(t|x) by `tolerance` in total variation. That must be small: where a cluster enters, a step moves it by
+    1e-7 in the reference task, and lowers the Lagrangian by the square of that, while it still has far to go.
 
     Arguments:
         joint: p(x, y), rows x; or a Task.
         betas: the order is kept.
-        tolerance: nats.
+        tolerance: of the total variation, a probability.
         most: steps after which a β is given up.
 
     Returns:
@@ -38,8 +37,8 @@ def slowing_down(joint: Any, betas: Any, *, tolerance: float = 1e-12, most: int 
 
     Example:
         >>> found = slowing_down([[0.4, 0.1], [0.1, 0.4]], [1.5, 1 / 0.36, 6.0])
-        >>> int(found.steps.values.argmax()), bool(found.capped.any())
-        (1, False)
+        >>> int(found.steps.values.argmax()), found.capped.values.tolist()
+        (1, [False, True, False])
     """
     law = merged(checked_joint(joint))
     given = check_betas(betas)
@@ -50,15 +49,11 @@ def slowing_down(joint: Any, betas: Any, *, tolerance: float = 1e-12, most: int 
     beta = torch.from_numpy(given)
     steps = torch.full((len(given),), most)
     running = torch.arange(len(given))
-    before = _lagrangian(law, encoder, beta)
     for count in range(1, most + 1):
-        encoder = step(law.mass, law.conditional, encoder, beta[running])
-        now = _lagrangian(law, encoder, beta[running])
-        still = before - now >= tolerance
+        following = step(law.mass, law.conditional, encoder, beta[running])
+        still = (following.exp() - encoder.exp()).abs().sum(2).amax(1) / 2 >= tolerance
         steps[running[~still]] = count
-        if not bool(still.all()):
-            encoder, now, running = encoder[still], now[still], running[still]
-        before = now
+        encoder, running = following[still], running[still]
         if len(running) == 0:
             break
     capped = torch.zeros(len(given), dtype=torch.bool).index_fill_(0, running, True)
@@ -67,14 +62,3 @@ def slowing_down(joint: Any, betas: Any, *, tolerance: float = 1e-12, most: int 
         {"beta": given},
         {"tolerance": tolerance, "most": most},
     )
-
-
-def _lagrangian(law: Merged, encoder: Float[Tensor, "beta state cluster"], betas: Tensor) -> Float[Tensor, " beta"]:
-    """I(X;T) − βI(T;Y) + βI(X;Y) in nats, of log p(t|x)."""
-    together = law.mass[:, None] * encoder.exp()
-    joint = together.mT @ law.conditional
-    p_t = together.sum(1)
-    entropy = torch.special.entr
-    i_xt = entropy(p_t).sum(1) - entropy(encoder.exp()).sum(2) @ law.mass
-    lost = entropy(joint).sum((1, 2)) - entropy(p_t).sum(1) - entropy(law.conditional).sum(1) @ law.mass  # H(Y|T) − H(Y|X)
-    return i_xt + betas * lost

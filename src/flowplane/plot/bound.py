@@ -16,6 +16,8 @@ from flowplane.plot.style import LAYER_COLORS, epoch_ticks, faded, layer_label, 
 __all__ = ["layer_beta_curves", "layers_and_bound", "slowing_down_curve"]
 
 CURVE, CRITICAL = "#000", "#D55E00"
+#: Critical values of β nearer to the last labelled one than this ratio have no label of their own.
+APART = 1.03
 MARKS = {"stability lost": ("diamond", "a cluster loses stability"), "clusters change": ("x-thin", "the optimum changes")}
 
 
@@ -120,10 +122,13 @@ def layer_beta_curves(
                 hovertemplate=name + ", epoch %{customdata}<br>β* = %{y:.4g}<extra></extra>",
             )
         )  # fmt: skip
+    labelled = 0.0
     for beta in _stability_lost(critical):
         figure.add_hline(y=beta, line={"color": CRITICAL, "width": 1.2, "dash": "dash"})
-        figure.add_annotation(x=1.0, xref="paper", xanchor="left", y=np.log10(beta), text=f"{beta:.4g}", showarrow=False,
-                              xshift=3, font={"size": 11, "color": CRITICAL})  # fmt: skip
+        if beta > APART * labelled:
+            labelled = beta
+            figure.add_annotation(x=1.0, xref="paper", xanchor="left", y=np.log10(beta), text=f"{beta:.4g}", showarrow=False,
+                                  xshift=3, font={"size": 11, "color": CRITICAL})  # fmt: skip
     low, high = np.log10([values.min(), values.max()])
     reach = max(high - low, 0.1)
     ticks, texts = epoch_ticks(int(epochs.max()))
