@@ -151,8 +151,10 @@ def measure(
     from flowplane.information.named import parse_estimator
 
     chosen = parse_estimator(estimator)
-    if output is not None and (output.suffix != ".nc" or output.is_dir() or not output.absolute().parent.is_dir()):
-        raise InputError("output", str(output), "a file name that ends in .nc, in a folder that exists")
+    if output is not None:
+        folder = output.absolute().parent
+        if output.suffix != ".nc" or output.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise InputError("output", str(output), "a file name that ends in .nc, in a folder that can be written to")
     from flowplane.analysis.plane import information_plane
     from flowplane.recording import open_recording
 

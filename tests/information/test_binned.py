@@ -148,7 +148,7 @@ def test_invariances(seed):
 def test_uniform_weights_change_nothing_and_repeated_samples_are_weights():
     layer, labels = layer_of(3), np.arange(200) % 2
     estimator = fp.Binned(8, range=(-1, 1))
-    uniform = estimator(layer, labels, probability=np.full(200, 1 / 200))
+    uniform = estimator(layer, labels, probability=(1 + 1e-13 * labels) / 200)  # all but uniform
     assert float(uniform.i_ty) == pytest.approx(float(estimator(layer, labels).i_ty), abs=TOLERANCE)
     doubled = estimator(np.vstack([layer, layer[:50]]), np.append(labels, labels[:50]))
     weights = np.where(np.arange(200) < 50, 2, 1) / 250
@@ -309,3 +309,12 @@ def test_nothing_is_changed_in_place():
     fp.Binned(5)(layer, labels, probability=weights, inputs=layer)
     for array, copy in zip((layer, labels, weights), copies, strict=True):
         assert np.array_equal(array, copy)
+
+
+def test_a_uniform_probability_is_none_at_all():
+    """Samples that weigh the same are draws like any others: their intervals stay."""
+    layer, labels = np.random.default_rng(0).normal(size=(200, 2)), np.arange(200) % 2
+    for estimator in (fp.Binned(4), fp.GaussianMI(), fp.Pairwise(0.1)):
+        plain = estimator(layer, labels)
+        weighed = estimator(layer, labels, probability=np.full(200, 1 / 200))
+        assert plain.equals(weighed) and np.isfinite(weighed.i_ty_lower)

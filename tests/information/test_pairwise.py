@@ -201,7 +201,7 @@ def test_repeated_inputs_are_one_x():
 def test_uniform_weights_change_nothing_and_repeated_samples_are_weights():
     layer, labels = layer_of(5), np.arange(150) % 2
     estimator = fp.Pairwise(0.1)
-    uniform, plain = estimator(layer, labels, probability=np.full(150, 1 / 150)), estimator(layer, labels)
+    uniform, plain = estimator(layer, labels, probability=(1 + 1e-13 * labels) / 150), estimator(layer, labels)
     doubled = estimator(np.vstack([layer, layer[:50]]), np.append(labels, labels[:50]))
     weighted = estimator(layer, labels, probability=np.where(np.arange(150) < 50, 2, 1) / 200)
     for name in QUANTITIES:

@@ -27,7 +27,7 @@ def checked_weights(probability: Any, n: int, device: torch.device) -> Float[Ten
     if float(weights.min()) < 0 or abs(total - 1.0) > 1e-6:
         found = f"{int((weights < 0).sum())} negative entries and a sum of {total:.6g}"
         raise InputError("probability", Text(found), "non-negative entries that sum to 1")
-    return weights / total
+    return None if bool((weights == weights[0]).all()) else weights / total
 
 
 def checked_labelling(

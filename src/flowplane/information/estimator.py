@@ -84,7 +84,7 @@ class Known:
     inputs: Float[Tensor, "sample feature"] | None
     classes: Int[Tensor, " sample"] | None
     rule: Float[Tensor, "sample class"] | None
-    weights: Float[Tensor, " sample"] | None
+    weights: Float[Tensor, " sample"] | None  # None where uniform
     device: torch.device
     seed: int = 0
 
@@ -218,7 +218,7 @@ class Estimator(ABC):
         settled = self._settled(activation, values)
         flat = values.reshape(-1, n, units)
         step = max(1, self.block_values // (n * units))
-        refused = weights is not None and not self.takes_weights and bool((weights != weights[0]).any())
+        refused = weights is not None and not self.takes_weights
         estimate = _refused if refused else settled._estimate
         parts = [estimate(flat[first : first + step], known) for first in range(0, len(flat), step)]
         return settled._dataset(activations, batch, known, parts, self._parameters())
