@@ -47,7 +47,7 @@ EXPERIMENTS = {
         Experiment("training-size", "few samples: over-compression loses I(T;Y)", ("B-2",), "training-size.html",
                    "flowplane.experiments.sample_size", {"quick": 30, "full": 95}),
         Experiment("estimators", "compression without saturation? read by every estimator", ("B-10",), "estimators.html",
-                   "flowplane.experiments.compression", {"quick": 320, "full": 4500}),
+                   "flowplane.experiments.compression", {"quick": 320, "full": 2800}),
         Experiment("digits", "do ReLU and tanh classifiers of digits compress?",
                    ("B-10.digits-tanh", "B-10.digits-relu"), "digits.html",
                    "flowplane.experiments.digits", {"quick": 120, "full": 400}),

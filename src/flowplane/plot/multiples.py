@@ -17,6 +17,8 @@ __all__ = ["information_planes"]
 
 #: Panels side by side before a new row begins.
 COLUMNS = 3
+#: Pixels across a panel.
+PANEL = 340
 
 
 def information_planes(planes: Mapping[str, xr.Dataset], title: str = "Information planes") -> go.Figure:
@@ -46,7 +48,7 @@ def information_planes(planes: Mapping[str, xr.Dataset], title: str = "Informati
         faint = every_replica(x, y, times, np.isfinite(x) & np.isfinite(y))
         for trace in (faint, *paths(mean_x, mean_y, times), means(ordered, mean_x, mean_y, times)):
             figure.add_trace(trace.update(showlegend=False), **place)
-        for note in layer_names(ordered, mean_x, mean_y):
+        for note in layer_names(ordered, mean_x, mean_y, PANEL):
             figure.add_annotation(**note, **place)
         right, top = max(right, float(np.nanmax(x))), max(top, float(np.nanmax(y)))
         figure.update_yaxes(title="I(T;Y) [bits]" if place["col"] == 1 else None, **place)
@@ -59,7 +61,7 @@ def information_planes(planes: Mapping[str, xr.Dataset], title: str = "Informati
         figure,
         title,
         f"{described} · {subtitle}" if described else subtitle,
-        width=150 + 420 * columns,
+        width=150 + (PANEL + 80) * columns,
         height=130 + 400 * rows,
         margin={"l": 75, "r": 30, "t": 120, "b": 70},
     )

@@ -28,6 +28,8 @@ __all__ = [
 
 #: More faint points than this are thinned evenly over the replicas, so that the page stays light.
 FAINT_POINTS = 40_000
+#: Pixels that half a letter of a layer's name takes, with some air.
+LETTER = 5.0
 #: Layers' paths drawn through the mean, evenly over log(epoch).
 PATHS = 9
 
@@ -193,15 +195,19 @@ def _moment(x: np.ndarray, y: np.ndarray, mean_x: np.ndarray, mean_y: np.ndarray
     ]  # fmt: skip
 
 
-def layer_names(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray) -> list[dict[str, Any]]:
-    """Each layer's number above its last mean point; neighbours that would overlap share one text."""
+def layer_names(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray, width: int = 720) -> list[dict[str, Any]]:
+    """Each layer's number above its last mean point; neighbours that would overlap, in a panel of so many pixels, share one
+    text."""
     depths = plane["depth"].values if "depth" in plane.coords else np.arange(1, mean_x.shape[1] + 1)
     last = int(np.max(depths))
+    texts = [layer_label(int(depth), last) for depth in depths]
+    pixels = width / max(float(np.nanmax(mean_x)), 1e-9)
     groups: list[list[int]] = []
     for k in range(len(depths)):
         near = (
             groups
-            and abs(mean_x[-1, groups[-1][-1]] - mean_x[-1, k]) < 0.45
+            and abs(mean_x[-1, groups[-1][-1]] - mean_x[-1, k]) * pixels
+            < LETTER * (len(texts[groups[-1][-1]]) + len(texts[k]))
             and abs(mean_y[-1, groups[-1][-1]] - mean_y[-1, k]) < 0.05
         )
         if near:
@@ -210,7 +216,7 @@ def layer_names(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray) -> li
             groups.append([k])
     notes = []
     for group in groups:
-        text = ", ".join(layer_label(int(depths[k]), last) for k in group)
+        text = ", ".join(texts[k] for k in group)
         notes.append({
             "x": float(np.mean(mean_x[-1, group])), "y": float(np.max(mean_y[-1, group])), "text": f"<b>{text}</b>",
             "showarrow": False, "yshift": 17, "font": {"size": 13, "color": "#222"}, "bgcolor": "rgba(255,255,255,0.75)",

@@ -143,7 +143,7 @@ def estimator_curves(table: xr.Dataset, title: str = "I(X;T) while the network l
     height = 190 + 220 * rows
     return styled(
         figure, title, "strong: mean of the replicas; faint: each replica; bars: the estimator's own 95 % interval; hollow: "
-        "flagged<br>every panel has its own scale", width=120 + 380 * columns, height=height,
+        "flagged<br>every panel has its own scale", width=max(120 + 380 * columns, 760), height=height,
         margin={"l": 75, "r": 25, "t": 125, "b": 105},
         legend={"orientation": "h", "x": 0, "y": -55 / (height - 230), "yanchor": "top"},
     )  # fmt: skip
