@@ -37,6 +37,7 @@ install_import_hook(
                 "fokker_planck",
             ]
         ),
+        *(f"flowplane.dynamics.{name}" for name in ["alignment", "laws", "relaxation"]),
     ],
     "beartype.beartype",
 )

@@ -39,6 +39,8 @@ _PUBLIC = {
     "layer_betas": "flowplane.analysis.betas:layer_betas",
     "open": "flowplane.recording:open_recording",
     "plot": "flowplane.plot",
+    "relaxation_times": "flowplane.analysis.relaxing:relaxation_times",
+    "replica_spread": "flowplane.analysis.replicas:replica_spread",
     "tasks": "flowplane.tasks",
     "train": "flowplane.ensemble:train",
     "transport": "flowplane.transport",
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from flowplane.analysis.betas import layer_betas
     from flowplane.analysis.compare import compare_estimators
     from flowplane.analysis.plane import information_plane
+    from flowplane.analysis.relaxing import relaxation_times
+    from flowplane.analysis.replicas import replica_spread
     from flowplane.bottleneck.bifurcation import critical_betas
     from flowplane.bottleneck.curve import ib_curve
     from flowplane.bottleneck.gaussian import gaussian_ib

@@ -18,8 +18,10 @@ _PUBLIC = {
     "information_planes": "flowplane.plot.multiples",
     "layer_beta_curves": "flowplane.plot.bound",
     "layers_and_bound": "flowplane.plot.bound",
+    "relaxation_points": "flowplane.plot.relaxation",
     "save": "flowplane.plot.export",
     "slowing_down_curve": "flowplane.plot.bound",
+    "spread_comparison": "flowplane.plot.spread",
     "training_curves": "flowplane.plot.training",
 }
 
@@ -36,8 +38,10 @@ __all__ = [
     "information_planes",
     "layer_beta_curves",
     "layers_and_bound",
+    "relaxation_points",
     "save",
     "slowing_down_curve",
+    "spread_comparison",
     "training_curves",
 ]
 
@@ -51,7 +55,9 @@ if TYPE_CHECKING:
     from flowplane.plot.plane import information_plane
     from flowplane.plot.profiles import flow_profiles
     from flowplane.plot.readings import estimator_convergence, estimator_curves, estimators
+    from flowplane.plot.relaxation import relaxation_points
     from flowplane.plot.spacetime import flow_in_time
+    from flowplane.plot.spread import spread_comparison
     from flowplane.plot.training import training_curves
 
 
