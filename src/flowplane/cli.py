@@ -88,6 +88,9 @@ def reproduce(
     out: Annotated[Path, typer.Option(help="Folder for claims, data, figures and recordings.")] = Path("results"),
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    cluster: Annotated[
+        str | None, typer.Option(help="Where sweeps run: a Dask scheduler, tcp://host:port; a worker a core here if none.")
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Train anew instead of using recordings in the folder.")
     ] = False,
@@ -103,12 +106,12 @@ def reproduce(
         if name not in EXPERIMENTS:
             raise unknown("experiment", name, [*EXPERIMENTS, "all"])
     scale = "full" if full else "quick"
-    failed = [name for name in dict.fromkeys(wanted) if not _reproduced(name, scale, out, device, seed, overwrite)]
+    failed = [name for name in dict.fromkeys(wanted) if not _reproduced(name, scale, out, device, seed, overwrite, cluster)]
     if failed:
         raise typer.Exit(1)
 
 
-def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, overwrite: bool) -> bool:
+def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, overwrite: bool, cluster: str | None) -> bool:
     """Run one experiment and print its ledger; False where it failed."""
     import traceback
 
@@ -120,7 +123,7 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
     console = _console()
     console.print(f"{name}: {experiment.title} ({scale} scale, about {experiment.seconds[scale]} s)")
     try:
-        result = run(name, scale, out, device.value, seed, overwrite)
+        result = run(name, scale, out, device.value, seed, overwrite, cluster)
     except (InputError, MissingRequirement):
         raise
     except KeyboardInterrupt as stop:

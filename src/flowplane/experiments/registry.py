@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -55,6 +59,18 @@ EXPERIMENTS = {
                    "flowplane.experiments.bound", {"quick": 30, "full": 370}),
         Experiment("critical-points", "do layers settle near the bound's critical points?", ("B-9",),
                    "critical-points-sharp.html", "flowplane.experiments.critical", {"quick": 175, "full": 830}),
+        Experiment("gradient-phases", "gradients pass from drift to diffusion when compression starts", ("B-3",),
+                   "gradient-phases-sgd.html", "flowplane.experiments.drift", {"quick": 60, "full": 180}),
+        Experiment("diffusion", "do the weights diffuse like a Wiener process?", ("B-7",), "diffusion-sgd.html",
+                   "flowplane.experiments.wiener", {"quick": 30, "full": 60}),
+        Experiment("relaxation", "does the time to compress grow exponentially with the compression?", ("B-6",),
+                   "relaxation-sgd.html", "flowplane.experiments.slowing", {"quick": 30, "full": 60}),
+        Experiment("replicas", "do very different networks reach the same optimum?", ("B-8",), "spread-sgd.html",
+                   "flowplane.experiments.optimum", {"quick": 30, "full": 60}),
+        Experiment("depth", "more hidden layers: fewer epochs to the same generalisation", ("B-5",),
+                   "epochs_to_accuracy.html", "flowplane.experiments.depth", {"quick": 60, "full": 600}),
+        Experiment("activations", "which activations compress, by bins?", ("B-10.binned",), "activations-sgd.html",
+                   "flowplane.experiments.activations", {"quick": 60, "full": 600}),
         Experiment("gaussian-dae", "deeper autoencoders transport faster", ("A-1", "A-4"), "gaussian-dae.html",
                    "flowplane.experiments.gaussian_dae", {"quick": 7, "full": 20}),
         Experiment("mixture-dae", "mixtures: depth and the continuous limit", ("A-1.limit", "A-3.mixture"),
@@ -89,13 +105,21 @@ class Context:
     device: str = "auto"
     seed: int = 0
     overwrite: bool = False
+    cluster: Any = None
     training_seconds: float = field(default=0.0, init=False)
 
     def train(self, name: str, task: Task, **arguments: Any) -> Recording:
         """`fp.train` into this experiment's folder; a recording there already is resumed, a finished one used again."""
+        return self._train(self.out, name, task, arguments)
+
+    def train_shared(self, name: str, task: Task, **arguments: Any) -> Recording:
+        """As `train`, into a folder that other experiments of the same results look into as well."""
+        return self._train(None if self.out is None else self.out.parent, name, task, arguments)
+
+    def _train(self, folder: Path | None, name: str, task: Task, arguments: dict[str, Any]) -> Recording:
         from flowplane.ensemble import train
 
-        path = None if self.out is None else self.out / "recordings" / f"{name}-{self.scale}.fp"
+        path = None if folder is None else folder / "recordings" / f"{name}-{self.scale}.fp"
         mode = "create"
         if path is not None and path.exists():
             mode = "overwrite" if self.overwrite else "resume"
@@ -103,10 +127,23 @@ class Context:
         self.training_seconds += float(rec.seconds[-1])
         return rec
 
+    def sweep(self, name: str, function: Callable[..., Any], grid: dict[str, list[Any]]) -> xr.Dataset:
+        """`fp.sweep` into this experiment's folder; what is finished there already is used again."""
+        from flowplane.cluster import sweep
+
+        with ExitStack() as stack:
+            if self.out is None:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flowplane-")))
+            else:
+                folder = self.out / "sweeps" / f"{name}-{self.scale}"
+                if self.overwrite and folder.exists():
+                    shutil.rmtree(folder)
+            return sweep(function, grid, folder, self.cluster)
+
 
 def run(
     name: str, scale: str = "quick", out: str | Path | None = "results", device: str = "auto", seed: int = 0,
-    overwrite: bool = False,
+    overwrite: bool = False, cluster: Any = None,
 ) -> Result:  # fmt: skip
     """Run one experiment and write what it found to `out`/`name`: claims.json, Datasets, figures, recordings.
 
@@ -116,6 +153,7 @@ def run(
         out: folder of all results; None writes nothing.
         device, seed: as in `fp.train`.
         overwrite: train anew even where a recording of the same experiment and scale is there.
+        cluster: where sweeps run, as in `fp.sweep`; None for a worker a core on this machine.
 
     Raises:
         InputError: an unknown experiment or scale, or recordings in `out` that other arguments made.
@@ -131,7 +169,7 @@ def run(
             raise InputError("out", str(out), "a folder, or a path that does not exist yet")
         folder = root / name
     began = time.perf_counter()
-    context = Context(scale, folder, device, seed, overwrite)
+    context = Context(scale, folder, device, seed, overwrite, cluster)
     result = import_module(EXPERIMENTS[name].module).run(context)
     seconds = time.perf_counter() - began
     claims = [replace(claim, seconds=round(seconds, 1)) for claim in result.claims]

@@ -22,6 +22,7 @@ _PUBLIC = {
     "save": "flowplane.plot.export",
     "slowing_down_curve": "flowplane.plot.bound",
     "spread_comparison": "flowplane.plot.spread",
+    "swept_curves": "flowplane.plot.swept",
     "training_curves": "flowplane.plot.training",
 }
 
@@ -42,6 +43,7 @@ __all__ = [
     "save",
     "slowing_down_curve",
     "spread_comparison",
+    "swept_curves",
     "training_curves",
 ]
 
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from flowplane.plot.relaxation import relaxation_points
     from flowplane.plot.spacetime import flow_in_time
     from flowplane.plot.spread import spread_comparison
+    from flowplane.plot.swept import swept_curves
     from flowplane.plot.training import training_curves
 
 

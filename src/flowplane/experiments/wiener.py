@@ -1,0 +1,94 @@
+"""B-7: after the transition the weights diffuse like a Wiener process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from flowplane.analysis.diffusion import weight_diffusion
+from flowplane.experiments.claim import Claim
+from flowplane.experiments.optimizers import OPTIMIZERS, verdict_of_all
+from flowplane.experiments.reference import reference
+from flowplane.experiments.registry import Context, Result
+from flowplane.plot import displacement_curves
+from flowplane.recording import Recording
+
+__all__ = ["run"]
+
+#: A Wiener process has the exponent 1; so near it counts as one.
+WITHIN = 0.1
+#: The drift phase, which is no diffusion: the first epochs.
+DRIFT = 20
+#: Simulated ensembles.
+DRAWS = {"quick": 200, "full": 1000}
+
+
+def run(context: Context) -> Result:
+    """The reference network trained with Adam and with SGD, after each layer's crossing; the first epochs as a control."""
+    scale = context.scale
+    datasets: dict[str, xr.Dataset] = {}
+    figures: dict[str, Any] = {}
+    claims: list[Claim] = []
+    for optimizer in OPTIMIZERS:
+        rec = reference(context, optimizer)
+        found = weight_diffusion(rec, draws=DRAWS[scale], seed=context.seed)
+        datasets[f"diffusion-{optimizer}"] = found
+        figures[f"diffusion-{optimizer}"] = displacement_curves(found, f"How far weights move ({optimizer})")
+        claims += [_exponent(found, optimizer, scale), _independent(found, optimizer, scale),
+                   _control(rec, optimizer, scale)]  # fmt: skip
+    deciding = [claim for claim in claims if claim.id.startswith("B-7.exponent")]
+    measured = tuple(float(np.nanmean(claim.measured)) for claim in deciding)
+    statement = (
+        "after the transition the weights diffuse like a Wiener process, with Adam and with SGD: exponent of the mean "
+        "squared displacement, mean of the layers"
+    )
+    whole = Claim("B-7", statement, measured, None, (1.0,) * len(measured), (WITHIN,) * len(measured),
+                  verdict_of_all([claim.verdict for claim in deciding]), scale, 0.0, "1")  # fmt: skip
+    return Result(datasets=datasets, figures=figures, claims=[whole, *claims])
+
+
+def _exponent(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
+    low, high = found["exponent_lower"].values, found["exponent_upper"].values
+    verdict = "inconclusive"
+    if (low >= 1 - WITHIN).all() and (high <= 1 + WITHIN).all():
+        verdict = "reproduced"
+    elif ((low > 1 + WITHIN) | (high < 1 - WITHIN)).any():
+        verdict = "contradicted"
+    origins = ", ".join(f"{origin:.0f}" for origin in found["origin"].values)
+    expected = ", ".join(
+        f"{a:.2f}–{b:.2f}" for a, b in zip(found["wiener_lower"].values, found["wiener_upper"].values, strict=True)
+    )
+    statement = (
+        f"exponent of the mean squared displacement by layer, from epochs {origins} on ({optimizer}); a Wiener process of "
+        f"the updates' covariance, read at the same epochs, has {expected}"
+    )
+    layers = found.sizes["layer"]
+    return Claim(f"B-7.exponent.{optimizer}", statement, tuple(found["exponent_mean"].values.tolist()),
+                 tuple(zip(low.tolist(), high.tolist(), strict=True)), (1.0,) * layers, (WITHIN,) * layers, verdict, scale,
+                 0.0, "1")  # fmt: skip
+
+
+def _independent(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
+    low, high = found["autocorrelation_lower"].values, found["autocorrelation_upper"].values
+    verdict = "inconclusive"
+    if (abs(low) <= WITHIN).all() and (abs(high) <= WITHIN).all():
+        verdict = "reproduced"
+    elif ((low > WITHIN) | (high < -WITHIN)).any():
+        verdict = "contradicted"
+    statement = f"reported: successive moves are independent ({optimizer}): their correlation, by layer"
+    layers = found.sizes["layer"]
+    return Claim(f"B-7.memory.{optimizer}", statement, tuple(found["autocorrelation"].values.tolist()),
+                 tuple(zip(low.tolist(), high.tolist(), strict=True)), (0.0,) * layers, (WITHIN,) * layers, verdict, scale,
+                 0.0, "1")  # fmt: skip
+
+
+def _control(rec: Recording, optimizer: str, scale: str) -> Claim:
+    """Drift is told from diffusion: its exponent is near 2."""
+    early = weight_diffusion(rec.sel(epoch=slice(0, DRIFT)), since=0, draws=50)
+    low, high = early["exponent_lower"].values, early["exponent_upper"].values
+    verdict = "reproduced" if (low > 1 + WITHIN).all() else "contradicted" if (high < 1 + WITHIN).any() else "inconclusive"
+    statement = f"control: the first {DRIFT} epochs are drift, no diffusion ({optimizer}): exponent by layer, above 1"
+    return Claim(f"B-7.drift.{optimizer}", statement, tuple(early["exponent_mean"].values.tolist()),
+                 tuple(zip(low.tolist(), high.tolist(), strict=True)), None, None, verdict, scale, 0.0, "1")  # fmt: skip
