@@ -37,7 +37,19 @@ install_import_hook(
                 "fokker_planck",
             ]
         ),
-        *(f"flowplane.dynamics.{name}" for name in ["alignment", "laws", "relaxation"]),
+        *(
+            f"flowplane.dynamics.{name}"
+            for name in [
+                "alignment",
+                "comparison",
+                "crossing",
+                "diffusion",
+                "laws",
+                "processes",
+                "relaxation",
+                "timing",
+            ]
+        ),
     ],
     "beartype.beartype",
 )

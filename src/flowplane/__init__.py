@@ -28,11 +28,13 @@ _PUBLIC = {
     "critical_betas": "flowplane.bottleneck.bifurcation:critical_betas",
     "denoising_flow": "flowplane.transport:denoising_flow",
     "densities": "flowplane.transport.densities",
+    "dynamics": "flowplane.dynamics",
     "errors": "flowplane.errors",
     "experiments": "flowplane.experiments",
     "explain": "flowplane.information.words:explain",
     "gaussian_ib": "flowplane.bottleneck.gaussian:gaussian_ib",
     "gradient_flow": "flowplane.transport:gradient_flow",
+    "gradient_phases": "flowplane.analysis.phases:gradient_phases",
     "ib_curve": "flowplane.bottleneck.curve:ib_curve",
     "information": "flowplane.information",
     "information_plane": "flowplane.analysis.plane:information_plane",
@@ -45,14 +47,17 @@ _PUBLIC = {
     "train": "flowplane.ensemble:train",
     "transport": "flowplane.transport",
     "wasserstein": "flowplane.transport:wasserstein",
+    "weight_diffusion": "flowplane.analysis.diffusion:weight_diffusion",
 }
 
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
 
 if TYPE_CHECKING:
-    from flowplane import bottleneck, errors, experiments, information, plot, tasks, transport
+    from flowplane import bottleneck, dynamics, errors, experiments, information, plot, tasks, transport
     from flowplane.analysis.betas import layer_betas
     from flowplane.analysis.compare import compare_estimators
+    from flowplane.analysis.diffusion import weight_diffusion
+    from flowplane.analysis.phases import gradient_phases
     from flowplane.analysis.plane import information_plane
     from flowplane.analysis.relaxing import relaxation_times
     from flowplane.analysis.replicas import replica_spread

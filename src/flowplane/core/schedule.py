@@ -1,10 +1,10 @@
-"""When snapshots are taken."""
+"""When snapshots are taken, and what the mini-batches of an epoch are."""
 
 from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["log_spaced"]
+__all__ = ["epoch_batches", "log_spaced"]
 
 
 def log_spaced(total: int, snapshots: int) -> np.ndarray:
@@ -29,3 +29,15 @@ def log_spaced(total: int, snapshots: int) -> np.ndarray:
     if total > 0:
         epochs.append(total)
     return np.array(epochs, dtype=np.int64)
+
+
+def epoch_batches(samples: int, batch_size: int, drop_last: bool) -> list[slice]:
+    """The mini-batches of an epoch as slices of its order (B2: batches of min(batch_size, samples)).
+
+    Example:
+        >>> epoch_batches(10, 4, True), len(epoch_batches(10, 4, False)), len(epoch_batches(10, 512, True))
+        ([slice(0, 4, None), slice(4, 8, None)], 3, 1)
+    """
+    size = min(batch_size, samples)
+    stop = samples - samples % size if drop_last else samples
+    return [slice(first, min(first + size, stop)) for first in range(0, stop, size)]

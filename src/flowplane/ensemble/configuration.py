@@ -10,6 +10,7 @@ import numpy as np
 
 from flowplane.core import streams
 from flowplane.core.network import ACTIVATIONS, Network
+from flowplane.core.schedule import epoch_batches
 from flowplane.errors import InputError, Text, unknown
 from flowplane.tasks import Task
 
@@ -141,11 +142,8 @@ class Problem:
         return mask
 
     def batches(self, configuration: Configuration) -> list[slice]:
-        """The mini-batches of an epoch as slices of its order (B2: batches of min(batch_size, n))."""
-        n = self.train.shape[1]
-        size = min(configuration.batch_size, n)
-        stop = n - n % size if configuration.drop_last else n
-        return [slice(first, min(first + size, stop)) for first in range(0, stop, size)]
+        """The mini-batches of an epoch as slices of its order."""
+        return epoch_batches(self.train.shape[1], configuration.batch_size, configuration.drop_last)
 
 
 def _whole(name: str, value: Any, least: int) -> int:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 _PUBLIC = {
     "convergence": "flowplane.plot.orders",
     "depth_curves": "flowplane.plot.depth",
+    "displacement_curves": "flowplane.plot.displacement",
     "estimator_convergence": "flowplane.plot.readings",
     "estimator_curves": "flowplane.plot.readings",
     "estimators": "flowplane.plot.readings",
     "flow_field": "flowplane.plot.field",
     "flow_in_time": "flowplane.plot.spacetime",
     "flow_profiles": "flowplane.plot.profiles",
+    "gradient_phase_curves": "flowplane.plot.gradients",
     "information_plane": "flowplane.plot.plane",
     "information_planes": "flowplane.plot.multiples",
     "layer_beta_curves": "flowplane.plot.bound",
@@ -29,12 +31,14 @@ _PUBLIC = {
 __all__ = [
     "convergence",
     "depth_curves",
+    "displacement_curves",
     "estimator_convergence",
     "estimator_curves",
     "estimators",
     "flow_field",
     "flow_in_time",
     "flow_profiles",
+    "gradient_phase_curves",
     "information_plane",
     "information_planes",
     "layer_beta_curves",
@@ -50,8 +54,10 @@ __all__ = [
 if TYPE_CHECKING:
     from flowplane.plot.bound import layer_beta_curves, layers_and_bound, slowing_down_curve
     from flowplane.plot.depth import depth_curves
+    from flowplane.plot.displacement import displacement_curves
     from flowplane.plot.export import save
     from flowplane.plot.field import flow_field
+    from flowplane.plot.gradients import gradient_phase_curves
     from flowplane.plot.multiples import information_planes
     from flowplane.plot.orders import convergence
     from flowplane.plot.plane import information_plane

@@ -1,0 +1,137 @@
+"""The drift and the diffusion of a recording's gradients, and whether diffusion begins when compression does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from flowplane.core.points import check_seed
+from flowplane.core.schedule import epoch_batches
+from flowplane.dynamics.crossing import CONFIDENCE, CROSSED, UNDEFINED, median_crossing, phase_crossing
+from flowplane.dynamics.gradients import drift_norm, per_weight
+from flowplane.dynamics.timing import coincidence, compression_start
+from flowplane.errors import InputError, Text
+from flowplane.recording import Recording
+
+__all__ = ["gradient_phases"]
+
+#: A layer that loses no more of I(X;T) than this from its peak does not compress, bits.
+THRESHOLD = 0.1
+DIMS = ("replica", "epoch", "layer")
+_RELATIVE = "nats per squared unit of weight"
+
+
+def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: int = 0) -> xr.Dataset:
+    """When each layer's gradients pass from drift, ‖E g‖ > √(tr Cov g), to diffusion, and how near that is to the start of
+    compression (B5, B-3).
+
+    ‖E g‖ is freed of the noise that the mean over one epoch's batches holds (`flowplane.dynamics.drift_norm`); those batches
+    are drawn without replacement and hold nearly all of the training set, which leaves little. The crossing is the change
+    point of `flowplane.dynamics.phase_crossing`. The start of compression is the epoch at which I(X;T) is greatest.
+
+    See also: Shwartz-Ziv and Tishby (2017), arXiv 1703.00810, figure 4.
+
+    Arguments:
+        rec: from `fp.train`, with gradients kept.
+        plane: from `fp.information_plane` of the same recording, same part of it; None for the crossing alone.
+        seed: of bootstrap and permutations.
+
+    Returns:
+        Dataset, intervals of 95 %. Over (replica, epoch, layer): `gradient_mean` = ‖E g‖/‖w‖, `gradient_std` =
+        √(tr Cov g)/‖w‖, `ratio` of the two. Over (replica, layer): `crossing` in epochs, NaN unless `state` is "crossed",
+        else "diffusion from the start", "never" or "undefined" (one batch an epoch); `misplaced`, the share of log epochs
+        on the wrong side of it. Over (layer): `crossing_median` of the replicas' median curve, its state `median_state`,
+        `crossing_lower`, `crossing_upper`, and `crossed`, the share of the defined replicas that did. With a plane also
+        `compression_start` (replica, layer) in epochs, NaN for layers that lose at most 0.1 bits; and over (layer)
+        Spearman's `correlation` of the two epochs with `correlation_lower`, `correlation_upper` and `p_value`, `lag` = the
+        median log2 of compression_start/crossing with `lag_lower`, `lag_upper`, and the `pairs` of epochs known.
+        Attributes: `batches` an epoch, `covered`, the share of the training set that they hold.
+
+    Raises:
+        InputError: not a Recording, one without gradients, fewer than two epochs after epoch 0, a plane that is none or of
+            other replicas, epochs or layers, no seed.
+
+    Example:
+        >>> import flowplane as fp
+        >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), replicas=2, epochs=4, snapshots=4)
+        >>> found = fp.gradient_phases(rec, fp.information_plane(rec))
+        >>> dict(found.ratio.sizes), found.state.dims, found.attrs["batches"]
+        ({'replica': 2, 'epoch': 4, 'layer': 2}, ('replica', 'layer'), 6)
+    """
+    if not isinstance(rec, Recording):
+        raise InputError("rec", Text(type(rec).__name__), "a Recording, from fp.train or fp.open")
+    seed = check_seed(seed)
+    gradients = rec.gradients.sortby("epoch").transpose(*DIMS)
+    matching = None if plane is None else _matching(plane, gradients, rec)
+    epochs = gradients["epoch"].values
+    batches, covered = _batches(rec)
+    mean, std, norm = (gradients[name].values for name in ("gradient_mean", "gradient_std", "weight_norm"))
+    drift, noise = per_weight(drift_norm(mean, std, batches, covered), norm), per_weight(std, norm)
+    ratio = np.divide(drift, noise, out=np.full_like(drift, np.nan), where=noise > 0)
+    ratio[(noise == 0) & (drift > 0)] = np.finfo(float).max
+    own = phase_crossing(ratio, epochs)
+    median = median_crossing(ratio, epochs, seed=seed)
+    defined = (own.state != UNDEFINED).sum(0)
+    share = np.divide((own.state == CROSSED).sum(0), defined, out=np.full(len(defined), np.nan), where=defined > 0)
+    found = xr.Dataset(
+        {
+            "gradient_mean": (DIMS, drift, {"units": _RELATIVE, "long_name": "‖E g‖/‖w‖"}),
+            "gradient_std": (DIMS, noise, {"units": _RELATIVE, "long_name": "√(tr Cov g)/‖w‖"}),
+            "ratio": (DIMS, ratio, {"units": "1", "long_name": "‖E g‖/√(tr Cov g)"}),
+            "crossing": (("replica", "layer"), own.epoch, _EPOCHS),
+            "state": (("replica", "layer"), own.state),
+            "misplaced": (("replica", "layer"), own.misplaced, {"units": "share of log epochs"}),
+            "crossing_median": ("layer", median.epoch, _EPOCHS),
+            "crossing_lower": ("layer", median.lower, _EPOCHS),
+            "crossing_upper": ("layer", median.upper, _EPOCHS),
+            "median_state": ("layer", median.state),
+            "crossed": ("layer", share, {"units": "fraction"}),
+        },
+        {name: gradients.coords[name] for name in (*DIMS, "depth", "width")},
+        {
+            "confidence": CONFIDENCE, "batches": batches, "covered": covered, "seed": seed, "task": rec.task.name,
+            "network": "-".join(map(str, rec.network.sizes)), "activation": rec.network.activation,
+        },
+    )  # fmt: skip
+    if matching is not None:
+        _add_compression(found, matching, seed)
+    return found
+
+
+_EPOCHS = {"units": "epochs"}
+
+
+def _batches(rec: Recording) -> tuple[int, float]:
+    """Mini-batches an epoch, and the share of the training set that they hold together."""
+    samples = int(rec.split.isel(replica=0).sum())
+    batches = epoch_batches(samples, rec.attrs["batch_size"], rec.attrs["drop_last"])
+    return len(batches), sum(batch.stop - batch.start for batch in batches) / samples
+
+
+def _matching(plane: Any, gradients: xr.Dataset, rec: Recording) -> xr.DataArray:
+    """I(X;T) of the plane, in the order of the gradients."""
+    expected = "what fp.information_plane makes of this recording"
+    if not isinstance(plane, xr.Dataset) or "i_xt" not in plane or set(plane["i_xt"].dims) != set(DIMS):
+        found = sorted(map(str, plane.data_vars)) if isinstance(plane, xr.Dataset) else type(plane).__name__
+        raise InputError("plane", Text(f"{found}"), expected)
+    if plane["i_xt"].attrs.get("units") != "bits":
+        raise InputError("plane", Text(f"I(X;T) in {plane['i_xt'].attrs.get('units')!r}"), "bits")
+    for dim in DIMS:
+        if sorted(plane[dim].values.tolist()) != sorted(gradients[dim].values.tolist()):
+            there, here = plane.sizes[dim], gradients.sizes[dim]
+            raise InputError("plane", Text(f"other {dim}s ({there}) than the recording's ({here})"), expected)
+    for name, own in (("task", rec.task.name), ("network", "-".join(map(str, rec.network.sizes)))):
+        if plane.attrs.get(name, own) != own:
+            raise InputError("plane", Text(f"{name} {plane.attrs[name]!r}"), f"{own!r}, {expected}")
+    return plane["i_xt"].sel({dim: gradients[dim].values for dim in DIMS}).transpose(*DIMS)
+
+
+def _add_compression(found: xr.Dataset, i_xt: xr.DataArray, seed: int) -> None:
+    start = compression_start(i_xt.values, found["epoch"].values, THRESHOLD)
+    both = coincidence(found["crossing"].values, start, seed=seed)
+    found["compression_start"] = (("replica", "layer"), start, {**_EPOCHS, "threshold_bits": THRESHOLD})
+    units = {"lag": "log2 epochs", "lag_lower": "log2 epochs", "lag_upper": "log2 epochs", "pairs": "replicas"}
+    for name, values in both._asdict().items():
+        found[name] = ("layer", values, {"units": units.get(name, "1")})
