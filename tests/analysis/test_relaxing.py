@@ -99,7 +99,7 @@ def test_what_recordings_are_refused(rec):
 def test_what_planes_are_refused(rec):
     plane = fp.information_plane(rec, fp.Binned.published())
     for dim in ("replica", "epoch", "layer"):
-        with pytest.raises(InputError, match=rf"^plane: found {dim}s .* without"):
+        with pytest.raises(InputError, match=rf"^plane: found {dim}s without"):
             fp.relaxation_times(rec, plane.isel({dim: slice(1, None)}))
     with pytest.raises(InputError, match=r"^plane: found i_xt over"):
         fp.relaxation_times(rec, plane.mean("replica", keep_attrs=True))

@@ -19,7 +19,7 @@ from flowplane.core.points import check_count
 from flowplane.errors import InputError, Text
 from flowplane.information.arguments import checked_labelling
 from flowplane.information.binned import Binned
-from flowplane.recording import Recording
+from flowplane.recording import Recording, require_recording
 from flowplane.tasks import Task
 
 __all__ = ["layer_betas"]
@@ -77,8 +77,7 @@ def layer_betas(
         >>> dict(found.beta_star.sizes), found.residual.units, bool((found.residual <= found.i_xt).all())
         ({'replica': 2, 'epoch': 2, 'layer': 2}, 'bits', True)
     """
-    if not isinstance(rec, Recording):
-        raise InputError("rec", Text(type(rec).__name__), "a Recording, from fp.train or fp.open")
+    rec = require_recording(rec)
     binned = Binned(30) if estimator is None else estimator
     if not isinstance(binned, Binned) or binned.correction is not None:
         raise InputError("estimator", binned, "fp.Binned without a correction: its bins make the encoder p(t|x)")

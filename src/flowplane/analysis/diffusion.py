@@ -23,7 +23,7 @@ from flowplane.dynamics.diffusion import (
     velocity_autocorrelation,
 )
 from flowplane.errors import InputError, Text
-from flowplane.recording import Recording
+from flowplane.recording import Recording, require_recording
 
 __all__ = ["weight_diffusion"]
 
@@ -74,8 +74,7 @@ def weight_diffusion(
         >>> dict(found.msd.sizes), found.exponent.dims
         ({'replica': 2, 'lag_epoch': 6, 'layer': 2}, ('replica', 'layer'))
     """
-    if not isinstance(rec, Recording):
-        raise InputError("rec", Text(type(rec).__name__), "a Recording, from fp.train or fp.open")
+    rec = require_recording(rec)
     draws, seed = check_count("draws", draws), check_seed(seed)
     weights = rec.weights.sortby("epoch").transpose("replica", "epoch", "parameter")
     epochs = weights["epoch"].values

@@ -1,4 +1,4 @@
-"""A recording and the plane of it that an analysis was given, or the published one where it was given none."""
+"""The plane of a recording that an analysis was given, or the published one where it was given none."""
 
 from __future__ import annotations
 
@@ -12,18 +12,12 @@ from flowplane.errors import InputError, Text
 from flowplane.information.binned import Binned
 from flowplane.recording import Recording
 
-__all__ = ["own_plane", "require_recording"]
+__all__ = ["DIMS", "own_plane"]
 
+#: Of a plane, and of what is made of it.
 DIMS = ("replica", "epoch", "layer")
 #: Attributes of a plane that also hold of what is made of it.
 ABOUT = ("task", "network", "activation", "channel", "estimator", "parameters", "samples")
-
-
-def require_recording(rec: Any) -> Recording:
-    """Raise InputError for anything else."""
-    if not isinstance(rec, Recording):
-        raise InputError("rec", Text(type(rec).__name__), "a Recording, from fp.train or fp.open")
-    return rec
 
 
 def own_plane(rec: Recording, plane: Any, names: tuple[str, ...]) -> xr.Dataset:
@@ -57,8 +51,9 @@ def own_plane(rec: Recording, plane: Any, names: tuple[str, ...]) -> xr.Dataset:
         places = {label: place for place, label in enumerate(theirs)}
         missing = [label for label in mine if label not in places]
         if missing:
-            found = Text(f"{dim}s {theirs}, without {missing[0]}")
-            raise InputError("plane", found, f"a plane of this recording, whose {dim}s are {mine}")
+            raise InputError(
+                "plane", Text(f"{dim}s without {missing[0]}"), f"a plane of this recording, with all {dim}s of it"
+            )
         chosen[dim] = np.array([places[label] for label in mine])
     picked = plane[list(names)].transpose(*DIMS).isel(chosen)
     picked.attrs = {key: plane.attrs[key] for key in ABOUT if key in plane.attrs}

@@ -20,7 +20,7 @@ from flowplane.core.progress import progress_bar
 from flowplane.errors import InputError, Text
 from flowplane.information.estimator import Z
 from flowplane.information.schema import estimate_dataset, flag_bit
-from flowplane.recording import Recording
+from flowplane.recording import Recording, require_recording
 from flowplane.tasks import Task
 
 __all__ = ["noisy_information"]
@@ -80,8 +80,7 @@ def noisy_information(rec: Recording, *, draws: int = 4096, paths: int = 256, se
         >>> bool(0.5 < plane.i_xt.sel(layer="layer1") < 12), plane.i_xt.units
         (True, 'bits')
     """
-    if not isinstance(rec, Recording):
-        raise InputError("rec", Text(type(rec).__name__), "a Recording, from fp.train or fp.open")
+    rec = require_recording(rec)
     if rec.deterministic:
         raise InputError(
             "rec", Text("networks without noise"), "networks with noise of their own, from fp.train(…, noise=…)"

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 
+from flowplane.analysis.given import DIMS, own_plane
 from flowplane.core.points import check_seed
 from flowplane.core.schedule import epoch_batches
 from flowplane.dynamics.crossing import CONFIDENCE, CROSSED, UNDEFINED, median_crossing, phase_crossing
 from flowplane.dynamics.gradients import drift_norm, per_weight
 from flowplane.dynamics.timing import coincidence, compression_start
-from flowplane.errors import InputError, Text
-from flowplane.recording import Recording
+from flowplane.recording import Recording, require_recording
 
 __all__ = ["gradient_phases"]
 
 #: A layer that loses no more of I(X;T) than this from its peak does not compress, bits.
 THRESHOLD = 0.1
-DIMS = ("replica", "epoch", "layer")
 _RELATIVE = "nats per squared unit of weight"
 
 
@@ -35,7 +32,7 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
 
     Arguments:
         rec: from `fp.train`, with gradients kept.
-        plane: from `fp.information_plane` of the same recording, same part of it; None for the crossing alone.
+        plane: from `fp.information_plane` of the same recording, or of more of it; None for the crossing alone.
         seed: of bootstrap and permutations.
 
     Returns:
@@ -50,8 +47,8 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
         Attributes: `batches` an epoch, `covered`, the share of the training set that they hold.
 
     Raises:
-        InputError: not a Recording, one without gradients, fewer than two epochs after epoch 0, a plane that is none or of
-            other replicas, epochs or layers, no seed.
+        InputError: not a Recording, one without gradients, fewer than two epochs after epoch 0, a plane that is none or
+            lacks replicas, epochs or layers of it, no seed.
 
     Example:
         >>> import flowplane as fp
@@ -60,11 +57,10 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
         >>> dict(found.ratio.sizes), found.state.dims, found.attrs["batches"]
         ({'replica': 2, 'epoch': 4, 'layer': 2}, ('replica', 'layer'), 6)
     """
-    if not isinstance(rec, Recording):
-        raise InputError("rec", Text(type(rec).__name__), "a Recording, from fp.train or fp.open")
-    seed = check_seed(seed)
-    gradients = rec.gradients.sortby("epoch").transpose(*DIMS)
-    matching = None if plane is None else _matching(plane, gradients, rec)
+    rec, seed = require_recording(rec), check_seed(seed)
+    rec = rec.sel(epoch=sorted(rec.epochs.tolist()))
+    gradients = rec.gradients.transpose(*DIMS)
+    matching = None if plane is None else own_plane(rec, plane, ("i_xt",))["i_xt"]
     epochs = gradients["epoch"].values
     batches, covered = _batches(rec)
     mean, std, norm = (gradients[name].values for name in ("gradient_mean", "gradient_std", "weight_norm"))
@@ -108,24 +104,6 @@ def _batches(rec: Recording) -> tuple[int, float]:
     samples = int(rec.split.isel(replica=0).sum())
     batches = epoch_batches(samples, rec.attrs["batch_size"], rec.attrs["drop_last"])
     return len(batches), sum(batch.stop - batch.start for batch in batches) / samples
-
-
-def _matching(plane: Any, gradients: xr.Dataset, rec: Recording) -> xr.DataArray:
-    """I(X;T) of the plane, in the order of the gradients."""
-    expected = "what fp.information_plane makes of this recording"
-    if not isinstance(plane, xr.Dataset) or "i_xt" not in plane or set(plane["i_xt"].dims) != set(DIMS):
-        found = sorted(map(str, plane.data_vars)) if isinstance(plane, xr.Dataset) else type(plane).__name__
-        raise InputError("plane", Text(f"{found}"), expected)
-    if plane["i_xt"].attrs.get("units") != "bits":
-        raise InputError("plane", Text(f"I(X;T) in {plane['i_xt'].attrs.get('units')!r}"), "bits")
-    for dim in DIMS:
-        if sorted(plane[dim].values.tolist()) != sorted(gradients[dim].values.tolist()):
-            there, here = plane.sizes[dim], gradients.sizes[dim]
-            raise InputError("plane", Text(f"other {dim}s ({there}) than the recording's ({here})"), expected)
-    for name, own in (("task", rec.task.name), ("network", "-".join(map(str, rec.network.sizes)))):
-        if plane.attrs.get(name, own) != own:
-            raise InputError("plane", Text(f"{name} {plane.attrs[name]!r}"), f"{own!r}, {expected}")
-    return plane["i_xt"].sel({dim: gradients[dim].values for dim in DIMS}).transpose(*DIMS)
 
 
 def _add_compression(found: xr.Dataset, i_xt: xr.DataArray, seed: int) -> None:

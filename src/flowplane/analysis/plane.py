@@ -8,7 +8,7 @@ from flowplane.core.measure import Measure
 from flowplane.errors import InputError, Text
 from flowplane.information.binned import Binned
 from flowplane.information.estimator import Continuous
-from flowplane.recording import Recording
+from flowplane.recording import Recording, require_recording
 
 __all__ = ["information_plane"]
 
@@ -41,8 +41,7 @@ def information_plane(
         >>> plane.channel
         '{"layer1": "30 equal bins on [-1, 1]", "layer2": "30 equal bins on [0, 1]"}'
     """
-    if not isinstance(rec, Recording):
-        raise InputError("rec", Text(type(rec).__name__), "a Recording, from fp.train or fp.open")
+    rec = require_recording(rec)
     measure = Binned(30) if estimator is None else estimator
     if noise is not None:
         if not isinstance(measure, Continuous):

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowplane.analysis.given import own_plane, require_recording
+from flowplane.analysis.given import own_plane
 from flowplane.core.points import check_seed
 from flowplane.dynamics.laws import fit_laws, slope_interval
 from flowplane.dynamics.relaxation import compression_costs, layer_compression, relaxation_delays
 from flowplane.errors import InputError, Text
-from flowplane.recording import Recording
+from flowplane.recording import Recording, require_recording
 
 __all__ = ["relaxation_times"]
 

@@ -10,14 +10,14 @@ import torch
 import xarray as xr
 from jaxtyping import Float, Int
 
-from flowplane.analysis.given import own_plane, require_recording
+from flowplane.analysis.given import own_plane
 from flowplane.core import streams
 from flowplane.core.network import Network
 from flowplane.core.points import check_count, check_seed
 from flowplane.core.progress import progress_bar
 from flowplane.dynamics.alignment import align, centred, weight_distance
 from flowplane.errors import InputError, Text
-from flowplane.recording import Recording
+from flowplane.recording import Recording, require_recording
 
 __all__ = ["replica_spread"]
 

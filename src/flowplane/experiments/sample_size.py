@@ -59,7 +59,9 @@ def run(context: Context) -> Result:
     )
 
 
-def trained_on(path: Path, optimizer: str, train_fraction: float, *, replicas: int, device: str, seed: int) -> xr.Dataset:
+def trained_on(
+    path: Path, optimizer: str, train_fraction: float, *, replicas: int, epochs: int, device: str, seed: int
+) -> xr.Dataset:
     """The information plane of an ensemble, and each network's test accuracy at the end."""
     rec = train_or_resume(spherical_rule(), path, optimizer=optimizer, train_fraction=train_fraction, replicas=replicas,
                           epochs=epochs, keep=("weights",), device=device, seed=seed)  # fmt: skip

@@ -23,7 +23,7 @@ from flowplane.recording.activations import NetworkActivations
 from flowplane.recording.store import BRANCH, METRICS, STATISTICS, open_repository
 from flowplane.tasks import Task
 
-__all__ = ["Recording", "open_recording"]
+__all__ = ["Recording", "open_recording", "require_recording"]
 
 SAMPLES = ("all", "train", "test")
 #: Arguments of `fp.train` that recordings may be older than, and what was done before there was a choice.
@@ -48,6 +48,13 @@ def open_recording(path: Any) -> Recording:
     """
     repository, name = open_repository(path)
     return Recording(repository, name)
+
+
+def require_recording(rec: Any) -> Recording:
+    """The recording. Raises InputError for anything else."""
+    if not isinstance(rec, Recording):
+        raise InputError("rec", Text(type(rec).__name__), "a Recording, from fp.train or fp.open")
+    return rec
 
 
 class Recording:
