@@ -46,6 +46,11 @@ class Quantity(NamedTuple):
         return cls(*(torch.stack(end) for end in zip(*members, strict=True)))
 
     @classmethod
+    def joined(cls, members: Sequence[Quantity]) -> Quantity:
+        """One batch from its parts."""
+        return cls(*(torch.cat(end) for end in zip(*members, strict=True)))
+
+    @classmethod
     def around(cls, value: Tensor, error: Tensor, below: Tensor | float = 0.0, above: Tensor | float = 0.0) -> Quantity:
         """A value with `Z` standard errors on either side, and a known bias beyond: `below` and `above` are ≥ 0."""
         return cls(value, value - Z * error - below, value + Z * error + above)
@@ -74,6 +79,12 @@ class Estimates(NamedTuple):
     i_ty: Quantity
     h_t: Quantity
     flags: Int[Tensor, " batch"]
+
+    @classmethod
+    def together(cls, parts: Sequence[Estimates]) -> Estimates:
+        """Those of one batch, from those of its parts."""
+        i_xt, i_ty, h_t = (Quantity.joined(quantity) for quantity in zip(*(part[:3] for part in parts), strict=True))
+        return cls(i_xt, i_ty, h_t, torch.cat([part.flags for part in parts]))
 
 
 @dataclass(frozen=True)
@@ -221,24 +232,23 @@ class Estimator(ABC):
         refused = weights is not None and not self.takes_weights
         estimate = _refused if refused else settled._estimate
         parts = [estimate(flat[first : first + step], known) for first in range(0, len(flat), step)]
-        return settled._dataset(activations, batch, known, parts, self._parameters())
+        return settled._dataset(activations, batch, known, Estimates.together(parts), self._parameters())
 
     def with_channel(self, noise: float | None) -> Estimator:
         """The estimator with Gaussian noise of this variance as its channel; as it is where it has one of its own."""
         return self
 
     def _dataset(
-        self, activations: Any, batch: torch.Size, known: Known, parts: list[Estimates], parameters: dict[str, Any]
+        self, activations: Any, batch: torch.Size, known: Known, estimates: Estimates, parameters: dict[str, Any]
     ) -> xr.Dataset:
         dims, coords = batch_dims(activations, len(batch))
         found: dict[str, np.ndarray] = {}
         intervals: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for name in ("i_xt", "i_ty", "h_t"):
-            ends = [torch.cat(column).cpu().double().numpy().reshape(batch)
-                    for column in zip(*(getattr(part, name) for part in parts), strict=True)]  # fmt: skip
+            ends = [end.cpu().double().numpy().reshape(batch) for end in getattr(estimates, name)]
             found[name], intervals[name] = ends[0], (ends[1], ends[2])
         about = self._about(known)
-        flags = torch.cat([part.flags for part in parts]).cpu().numpy().reshape(batch)
+        flags = estimates.flags.cpu().numpy().reshape(batch)
         return estimate_dataset(
             dims,
             coords | about.pop("coords", {}),
