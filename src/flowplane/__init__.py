@@ -24,6 +24,7 @@ _PUBLIC = {
     "SlicedMI": "flowplane.information.sliced:SlicedMI",
     "Variational": "flowplane.information.variational:Variational",
     "bottleneck": "flowplane.bottleneck",
+    "cluster": "flowplane.cluster",
     "compare_estimators": "flowplane.analysis.compare:compare_estimators",
     "critical_betas": "flowplane.bottleneck.bifurcation:critical_betas",
     "denoising_flow": "flowplane.transport:denoising_flow",
@@ -43,6 +44,7 @@ _PUBLIC = {
     "plot": "flowplane.plot",
     "relaxation_times": "flowplane.analysis.relaxing:relaxation_times",
     "replica_spread": "flowplane.analysis.replicas:replica_spread",
+    "sweep": "flowplane.cluster.sweeping:sweep",
     "tasks": "flowplane.tasks",
     "train": "flowplane.ensemble:train",
     "transport": "flowplane.transport",
@@ -53,7 +55,7 @@ _PUBLIC = {
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
 
 if TYPE_CHECKING:
-    from flowplane import bottleneck, dynamics, errors, experiments, information, plot, tasks, transport
+    from flowplane import bottleneck, cluster, dynamics, errors, experiments, information, plot, tasks, transport
     from flowplane.analysis.betas import layer_betas
     from flowplane.analysis.compare import compare_estimators
     from flowplane.analysis.diffusion import weight_diffusion
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from flowplane.bottleneck.bifurcation import critical_betas
     from flowplane.bottleneck.curve import ib_curve
     from flowplane.bottleneck.gaussian import gaussian_ib
+    from flowplane.cluster.sweeping import sweep
     from flowplane.ensemble import train
     from flowplane.information.binned import Binned
     from flowplane.information.gaussian import GaussianMI

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["InputError", "Interrupted", "MissingRequirement", "Text", "unknown"]
+__all__ = ["InputError", "Interrupted", "MissingRequirement", "SweepFailed", "Text", "unknown"]
 
 
 class InputError(ValueError):
@@ -34,14 +34,27 @@ class MissingRequirement(RuntimeError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was stopped by Ctrl-C; the message says what is kept, where, and how to resume.
+    """Training or a sweep was stopped by Ctrl-C; the message says what is kept, where, and how to resume.
 
-    `recording` is the Recording up to its last committed snapshot.
+    `recording` is the Recording up to its last committed snapshot; None for a sweep.
     """
 
     def __init__(self, message: str, recording: Any = None) -> None:
         super().__init__(message)
         self.recording = recording
+
+
+class SweepFailed(RuntimeError):
+    """Tasks of a sweep failed, or its scheduler was lost; the message names the tasks by their parameters.
+
+    `failures` are pairs of a task's parameters and its traceback, `dataset` is what all other tasks found (None where the
+    scheduler was lost).
+    """
+
+    def __init__(self, message: str, failures: Iterable[tuple[dict[str, Any], str]] = (), dataset: Any = None) -> None:
+        super().__init__(message)
+        self.failures = list(failures)
+        self.dataset = dataset
 
 
 class Text(str):

@@ -31,5 +31,6 @@ def kernel(fastmath: Iterable[str] = ()) -> Callable[[Callable[..., Any]], Any]:
 
 
 def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processors that this process may use, no more than Numba's own limit (NUMBA_NUM_THREADS)."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(there, int(numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
