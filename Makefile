@@ -35,6 +35,8 @@ bench: $(VENV)/dev.stamp
 	-$(BIN)/python benchmarks/neighbours.py
 	$(BIN)/python benchmarks/information_bottleneck.py
 	$(BIN)/python benchmarks/betas.py
+	$(BIN)/python benchmarks/gradients.py
+	$(BIN)/python benchmarks/sweep.py
 
 clean:
 	rm -rf $(VENV) results
@@ -45,7 +47,7 @@ $(BIN)/python:
 
 $(VENV)/demo.stamp: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing flowplane and what it needs into $(VENV) (PyTorch is large: minutes) …"
-	$(INSTALL) --editable '.[static]'
+	$(INSTALL) --editable '.[static,cluster]'
 	@touch $@
 
 $(VENV)/dev.stamp: $(BIN)/python pyproject.toml constraints.txt

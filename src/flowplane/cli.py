@@ -115,7 +115,7 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
     """Run one experiment and print its ledger; False where it failed."""
     import traceback
 
-    from flowplane.errors import InputError, Interrupted, MissingRequirement
+    from flowplane.errors import InputError, Interrupted, MissingRequirement, SweepFailed
     from flowplane.experiments.registry import EXPERIMENTS, run
     from flowplane.reporting.ledger import claims_table
 
@@ -132,6 +132,9 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
         if rec is not None:
             kept = f"everything up to epoch {rec.epochs[-1]} is kept in {rec.path}"
         raise _Stopped(f"stopped: {kept}; run the same command again to go on from there") from stop
+    except SweepFailed as failure:
+        _complaint(f"error: {failure}", 1)
+        return False
     except Exception:
         traceback.print_exc()
         return False

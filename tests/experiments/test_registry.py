@@ -10,22 +10,49 @@ from flowplane.errors import InputError
 from flowplane.experiments import (
     EXPERIMENTS,
     VERDICTS,
+    activations,
     backward_heat,
     compression,
+    depth,
     digits,
+    drift,
     fit_then_compress,
     gaussian_dae,
     mixture_dae,
     planar_dae,
+    reference,
     sample_size,
     transport_cost,
+    wiener,
 )
 from flowplane.experiments.claim import Claim
 from flowplane.information.monte_carlo import MonteCarlo
 
+#: Those that run sweeps.
+SWEEPING = ("training-size", "depth", "activations")
+
+
+@pytest.fixture(scope="module")
+def worker():
+    """One worker process for all sweeps."""
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        yield cluster
+
 
 @pytest.fixture
 def tiny(monkeypatch):
+    for module in (reference, depth, activations):
+        monkeypatch.setattr(module, "EPOCHS", {"quick": 40})
+        monkeypatch.setattr(module, "REPLICAS", {"quick": 3})
+    monkeypatch.setattr(drift, "CONTROL_REPLICAS", {"quick": 2})
+    monkeypatch.setattr(drift, "CONTROL_EPOCHS", {"quick": 20})
+    monkeypatch.setattr(wiener, "DRAWS", {"quick": 20})
+    monkeypatch.setattr(depth, "DEPTHS", {"quick": (1, 2)})
+    monkeypatch.setattr(activations, "ACTIVATIONS", {"quick": ("tanh", "relu")})
+    monkeypatch.setattr(activations, "SNAPSHOTS", {"quick": 4})
+    monkeypatch.setattr(sample_size, "FRACTIONS", {"quick": (0.05, 0.45, 0.85)})
     for module in (fit_then_compress, sample_size):
         monkeypatch.setattr(module, "EPOCHS", 40)
         monkeypatch.setattr(module, "REPLICAS", {"quick": 3, "full": 3})
@@ -53,8 +80,9 @@ def tiny(monkeypatch):
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_leaves_claims_data_and_figure(tiny, tmp_path, name):
-    result = fp.experiments.run(name, out=tmp_path)
+def test_every_experiment_leaves_claims_data_and_figure(tiny, tmp_path, name, request):
+    cluster = request.getfixturevalue("worker") if name in SWEEPING else None
+    result = fp.experiments.run(name, out=tmp_path, cluster=cluster)
     folder = tmp_path / name
     claims = [Claim.from_json(row) for row in json.loads((folder / "claims.json").read_text())]
     assert set(EXPERIMENTS[name].claims) <= {claim.id for claim in claims}
@@ -63,15 +91,16 @@ def test_every_experiment_leaves_claims_data_and_figure(tiny, tmp_path, name):
     for dataset in result.datasets:
         with xr.open_dataset(folder / f"{dataset}.nc", engine="h5netcdf") as stored:
             assert stored.sizes == result.datasets[dataset].sizes
-    if name not in ("information-plane", "digits"):
-        return  # one experiment stands for all that recordings are used again, and one for several networks
+    if name not in ("information-plane", "digits", "depth"):
+        return  # one experiment stands for all that recordings are used again, one for several networks, one for sweeps
     before = result.training_seconds
-    again = fp.experiments.run(name, out=tmp_path)
+    again = fp.experiments.run(name, out=tmp_path, cluster=cluster)
     assert again.training_seconds == before  # finished recordings are used again
     assert [claim.measured for claim in again.claims] == [claim.measured for claim in result.claims]
-    with pytest.raises(InputError, match="seed: found 1, expected 0, as in the recording to resume"):
-        fp.experiments.run(name, out=tmp_path, seed=1)
-    other = fp.experiments.run(name, out=tmp_path, seed=1, overwrite=True)
+    refused = "function: found .*seed=1" if cluster else "seed: found 1, expected 0, as in the recording to resume"
+    with pytest.raises(InputError, match=refused):
+        fp.experiments.run(name, out=tmp_path, seed=1, cluster=cluster)
+    other = fp.experiments.run(name, out=tmp_path, seed=1, overwrite=True, cluster=cluster)
     assert not all(other.datasets[name].equals(part) for name, part in result.datasets.items())
 
 

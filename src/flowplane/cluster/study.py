@@ -17,6 +17,7 @@ from flowplane.tasks import Task
 
 __all__ = ["Study", "described", "train_or_resume"]
 
+_PLAIN = (str, bool, int, float, tuple, type(None))
 _OWN = ("task", "path", "mode")
 
 
@@ -100,9 +101,17 @@ class Study:
 
 
 def described(function: Callable[..., Any]) -> str:
-    """What tells a study from others: its `description`, the name of a function, the repr of an estimator."""
+    """What tells a study from others: its `description`, the name of a function, the repr of an estimator; of a
+    `functools.partial` also the plain ones among its arguments.
+
+    Example:
+        >>> described(functools.partial(train, replicas=2))
+        'train(replicas=2)'
+    """
     if isinstance(function, functools.partial):
-        return described(function.func)
+        given = [repr(value) for value in function.args if isinstance(value, _PLAIN)]
+        given += [f"{name}={value!r}" for name, value in sorted(function.keywords.items()) if isinstance(value, _PLAIN)]
+        return f"{described(function.func)}({', '.join(given)})"
     if hasattr(function, "description"):
         return str(function.description)
     return getattr(function, "__qualname__", None) or repr(function)

@@ -1,0 +1,174 @@
+"""What the experiments on training make of findings that were made to be judged."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from flowplane.experiments import depth, drift, optimum, sample_size, slowing, wiener
+from flowplane.experiments.optimizers import verdict_of_all
+
+
+def by_layer(**columns):
+    return {name: ("layer", np.asarray(values, float)) for name, values in columns.items()}
+
+
+def phases(crossed=(1.0, 1.0, 1.0), lag=(np.nan, 0.3, -0.2), reach=0.2, pairs=(0, 10, 10), correlation=0.6):
+    lag = np.asarray(lag)
+    return xr.Dataset(
+        {
+            **by_layer(crossed=crossed, crossing_median=[40, 50, 60], crossing_lower=[38, 47, 55], pairs=pairs),
+            **by_layer(
+                crossing_upper=[44, 55, 64], lag=lag, lag_lower=lag - reach, lag_upper=lag + reach, p_value=[0.01] * 3
+            ),
+            **by_layer(correlation=[correlation] * 3, correlation_lower=[correlation - 0.3] * 3),
+            **by_layer(correlation_upper=[correlation + 0.3] * 3),
+        },
+        {"layer": ["layer1", "layer2", "layer3"], "depth": ("layer", [1, 2, 3]), "replica": range(10)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("judge", "changes", "verdict"),
+    [
+        (drift._crossing, {}, "reproduced"),
+        (drift._crossing, {"crossed": (1.0, 0.8, 1.0)}, "inconclusive"),
+        (drift._crossing, {"crossed": (1.0, 0.3, 1.0)}, "contradicted"),
+        (drift._near, {}, "reproduced"),
+        (drift._near, {"reach": 0.9}, "inconclusive"),
+        (drift._near, {"lag": (np.nan, 0.3, -1.5)}, "contradicted"),
+        (drift._near, {"lag": (5.0, 0.3, -0.2), "pairs": (2, 10, 10)}, "reproduced"),  # too few compress there
+        (drift._near, {"pairs": (0, 0, 0)}, "inconclusive"),
+        (drift._together, {}, "reproduced"),
+        (drift._together, {"correlation": 0.1}, "inconclusive"),
+        (drift._together, {"correlation": -0.6}, "contradicted"),
+    ],
+)
+def test_drift_and_diffusion(judge, changes, verdict):
+    assert judge(phases(**changes), "adam", "quick").verdict == verdict
+
+
+def test_layers_that_compress_when_diffusion_begins():
+    assert drift._share(phases(lag=(9.0, 0.3, -1.5))) == 0.5
+    assert np.isnan(drift._share(phases(pairs=(0, 0, 0))))
+
+
+def moves(exponent=1.0, reach=0.03, memory=0.02):
+    exponent, memory = np.full(3, exponent), np.full(3, memory)
+    return xr.Dataset({
+        **by_layer(exponent_mean=exponent, exponent_lower=exponent - reach, exponent_upper=exponent + reach),
+        **by_layer(autocorrelation=memory, autocorrelation_lower=memory - reach, autocorrelation_upper=memory + reach),
+        **by_layer(origin=[40, 50, 60], wiener_lower=[0.9] * 3, wiener_upper=[1.1] * 3),
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("judge", "changes", "verdict"),
+    [
+        (wiener._exponent, {}, "reproduced"),
+        (wiener._exponent, {"reach": 0.3}, "inconclusive"),
+        (wiener._exponent, {"exponent": 1.4}, "contradicted"),
+        (wiener._exponent, {"exponent": 0.6}, "contradicted"),
+        (wiener._independent, {}, "reproduced"),
+        (wiener._independent, {"reach": 0.3}, "inconclusive"),
+        (wiener._independent, {"memory": 0.95}, "contradicted"),
+    ],
+)
+def test_diffusion(judge, changes, verdict):
+    assert judge(moves(**changes), "sgd", "quick").verdict == verdict
+
+
+def relaxed(slope=1.0, reach=0.2, weights=(0.97, 0.01, 0.01, 0.01), points=40):
+    fitted = (("replica", "layer"), np.arange(60).reshape(20, 3) < points)
+    return xr.Dataset(
+        {"slope": slope, "slope_lower": slope - reach, "slope_upper": slope + reach, "weight": ("law", list(weights)),
+         "fitted": fitted, "cost_by_layer": ("replica", np.linspace(4, 5, 20)),
+         "cost_at_once": ("replica", np.linspace(9, 10, 20))},
+        {"law": ["exponential", "linear", "power", "constant"]},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("judge", "changes", "verdict"),
+    [
+        (slowing._law, {}, "reproduced"),
+        (slowing._law, {"weights": (0.5, 0.5, 0.0, 0.0)}, "inconclusive"),
+        (slowing._law, {"weights": (0.05, 0.95, 0.0, 0.0)}, "contradicted"),
+        (slowing._law, {"slope": -1.0}, "contradicted"),
+        (slowing._law, {"points": 10}, "inconclusive"),
+        (slowing._rate, {}, "reproduced"),
+        (slowing._rate, {"slope": 0.3}, "contradicted"),
+        (slowing._rate, {"slope": 0.5, "reach": 1.0}, "inconclusive"),
+        (slowing._costs, {}, "reproduced"),
+    ],
+)
+def test_relaxation(judge, changes, verdict):
+    assert judge(relaxed(**changes), "adam", "quick").verdict == verdict
+
+
+def spread(distance=0.8, random=0.9, last=0.03, replicas=12):
+    pairs = np.array([(i, j) for i in range(replicas) for j in range(i)])
+    wobble = 1 + 0.01 * np.sin(np.arange(len(pairs)))
+    relative = (("epoch", "layer"), np.array([[0.2] * 3, [last] * 3]))
+    return xr.Dataset(
+        {"distance": ("pair", distance * wobble), "distance_random": ("pair", random * wobble[::-1]),
+         "agreement": ("pair", 0.97 * np.ones(len(pairs))), "relative_xt": relative, "relative_ty": relative},
+        {"first": ("pair", pairs[:, 1]), "second": ("pair", pairs[:, 0])},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("distance", "verdict"), [(0.8, "reproduced"), (0.55, "inconclusive"), (0.3, "contradicted")])
+def test_weights_that_differ(distance, verdict):
+    assert optimum._different(spread(distance), 12, "adam", "quick").verdict == verdict
+
+
+@pytest.mark.parametrize(("last", "verdict"), [(0.02, "reproduced"), (0.05, "inconclusive"), (0.12, "contradicted")])
+def test_places_that_are_the_same(last, verdict):
+    assert optimum._same(spread(last=last), "ty", 12, "adam", "quick").verdict == verdict
+
+
+def speeds(slope=-0.5, missing=0.0, replicas=20):
+    rng = np.random.default_rng(0)
+    depths = np.array([1, 3, 5])
+    times = 2.0 ** (10 + slope * depths[None, :, None] + 0.1 * rng.normal(size=(2, 3, replicas)))
+    times[:, 0, : int(missing * replicas)] = np.nan
+    variable = (("optimizer", "hidden", "replica"), times)
+    return xr.Dataset(
+        {"epochs_to_accuracy": variable, "epochs_to_information": variable},
+        {"optimizer": ["adam", "sgd"], "hidden": depths},
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [({}, "reproduced"), ({"slope": 0.5}, "contradicted"), ({"missing": 0.5}, "inconclusive"),
+     ({"missing": 1.0}, "inconclusive")],
+)  # fmt: skip
+def test_depth(changes, verdict):
+    wide = speeds().isel(hidden=[0])
+    claims = {claim.id: claim for claim in depth._claims(speeds(**changes), wide, "quick")}
+    assert claims["B-5"].verdict == verdict
+    if changes == {}:
+        assert claims["B-5.accuracy.adam"].measured[0] == pytest.approx(-0.5, abs=5 * 0.1 / np.sqrt(8 * 20))
+
+
+def test_the_slowest_of_all_depths_counts_only_where_it_arrives():
+    times = np.array([[80.0, 80.0], [40.0, np.nan], [20.0, 5.0]])
+    np.testing.assert_allclose(depth.slopes(times, np.array([1, 2, 3])), [-1.0])
+
+
+def test_loss_falls_with_size():
+    losses = np.linspace(0.2, 0.0, 5)[None, :] + np.random.default_rng(0).normal(scale=0.01, size=(10, 5))
+    found = xr.Dataset({"label_loss": (("replica", "train_fraction"), losses)}, {"train_fraction": np.linspace(0.1, 0.9, 5)})
+    assert sample_size._falls_with_size(found, "adam", "quick").verdict == "reproduced"
+    assert (
+        sample_size._falls_with_size(found.assign(label_loss=-found.label_loss), "adam", "quick").verdict == "contradicted"
+    )
+    assert (
+        sample_size._falls_with_size(found.assign(label_loss=0 * found.label_loss), "adam", "quick").verdict != "reproduced"
+    )
+
+
+def test_a_claim_holds_with_all_its_parts():
+    assert verdict_of_all(["reproduced"] * 3) == "reproduced"
+    assert verdict_of_all(["reproduced", "inconclusive", "contradicted"]) == "contradicted"
+    assert verdict_of_all([]) == "inconclusive"
