@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
 from flowplane.analysis.plane import information_plane
 from flowplane.cluster import train_or_resume
-from flowplane.experiments.claim import Claim
+from flowplane.experiments.claim import Claim, with_ends
 from flowplane.experiments.optimizers import OPTIMIZERS, verdict_of_all
 from flowplane.experiments.readings import INVALID, NOT_SEEN, SEEN, readings
 from flowplane.experiments.registry import Context, Result
@@ -79,7 +78,7 @@ def _claims(rows: xr.Dataset, found: xr.Dataset, scale: str) -> list[Claim]:
     return [whole, *parts]
 
 
-def _of_last_hidden(rows: xr.Dataset, found: xr.Dataset, optimizer: str, activation: str, scale: str) -> Claim:
+def _of_last_hidden(rows: xr.Dataset, planes: xr.Dataset, optimizer: str, activation: str, scale: str) -> Claim:
     """Whether the last hidden layer compresses where it should, or not where it should not, whatever the bins."""
     part = rows.sel(optimizer=optimizer, activation=activation).isel(layer=-2)
     expected, other = (SEEN, NOT_SEEN) if activation in SATURATING else (NOT_SEEN, SEEN)
@@ -89,13 +88,11 @@ def _of_last_hidden(rows: xr.Dataset, found: xr.Dataset, optimizer: str, activat
         verdict = "reproduced"
     elif other in read and expected not in read:
         verdict = "contradicted"
-    accuracy = float(found["test_accuracy"].sel(optimizer=optimizer, activation=activation).mean())
+    accuracy = float(planes["test_accuracy"].sel(optimizer=optimizer, activation=activation).mean())
     will = "compresses" if activation in SATURATING else "does not compress"
     statement = (
         f"the last hidden layer of {activation} networks ({optimizer}) {will}: fall of I(X;T), {' and '.join(BINS)} bins "
         f"({', '.join(map(str, part['reading'].values))}); test accuracy {accuracy:.3f}"
     )
-    ends = np.stack([part["fall_lower"].values, part["fall_upper"].values], 1)
-    pairs = tuple((float(low), float(high)) for low, high in ends)
-    return Claim(f"B-10.binned.{activation}.{optimizer}", statement, tuple(map(float, part["fall"].values)), pairs, None,
-                 None, verdict, scale, 0.0, "bits")  # fmt: skip
+    found = with_ends(*(part[name].values for name in ("fall", "fall_lower", "fall_upper")))
+    return Claim(f"B-10.binned.{activation}.{optimizer}", statement, *found, None, None, verdict, scale, 0.0, "bits")

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from flowplane.errors import InputError
 
-__all__ = ["VERDICTS", "Claim", "agreement", "at_most", "mean_interval", "sign"]
+__all__ = ["VERDICTS", "Claim", "agreement", "at_most", "mean_interval", "sign", "with_ends"]
 
 VERDICTS = ("reproduced", "contradicted", "inconclusive", "not run")
 #: Size of the reference run of PAPERS.md, whose spread over replicas is taken to be that of ours.
@@ -153,6 +153,20 @@ def at_most(
     if (interval[:, 0] > limit).any():
         verdict = "contradicted"
     return _floats(mean), _pairs(interval), verdict
+
+
+def with_ends(
+    values: np.ndarray, lower: np.ndarray, upper: np.ndarray
+) -> tuple[Numbers, tuple[tuple[float, float], ...] | None]:
+    """Numbers and intervals as a claim holds them; NaN and none where there are no numbers.
+
+    Example:
+        >>> with_ends(np.array([1.0]), np.array([0.5]), np.array([2.0])), with_ends(*np.empty((3, 0)))
+        (((1.0,), ((0.5, 2.0),)), ((nan,), None))
+    """
+    if len(values) == 0:
+        return (float("nan"),), None
+    return _floats(values), _pairs(np.stack([lower, upper], axis=1))
 
 
 def _floats(values: np.ndarray) -> Numbers:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from flowplane.analysis.phases import gradient_phases
 from flowplane.analysis.plane import information_plane
-from flowplane.experiments.claim import Claim
+from flowplane.experiments.claim import Claim, with_ends
 from flowplane.experiments.optimizers import OPTIMIZERS, verdict_of_all
 from flowplane.experiments.reference import reference
 from flowplane.experiments.registry import Context, Result
@@ -68,9 +68,8 @@ def _crossing(phases: xr.Dataset, optimizer: str, scale: str, name: str = "", pr
         verdict = "contradicted"
     shares = ", ".join(f"{share:.0%}" for share in crossed)
     statement = f"{prefix}gradients pass from drift to diffusion ({optimizer}): epoch by layer; replicas that do: {shares}"
-    pairs = zip(phases["crossing_lower"].values.tolist(), phases["crossing_upper"].values.tolist(), strict=True)
-    return Claim(name or f"B-3.crossing.{optimizer}", statement, tuple(phases["crossing_median"].values.tolist()),
-                 tuple(pairs), None, None, verdict, scale, 0.0, "epochs")  # fmt: skip
+    found = with_ends(*(phases[f"crossing_{end}"].values for end in ("median", "lower", "upper")))
+    return Claim(name or f"B-3.crossing.{optimizer}", statement, *found, None, None, verdict, scale, 0.0, "epochs")
 
 
 def _compressing(phases: xr.Dataset) -> xr.Dataset:
@@ -97,8 +96,9 @@ def _near(phases: xr.Dataset, optimizer: str, scale: str) -> Claim:
         f"compression starts when diffusion does ({optimizer}): log2 of start over crossing, layers {layers or '–'}, the "
         "others do not compress"
     )
-    return Claim(f"B-3.start.{optimizer}", statement, tuple(part["lag"].values.tolist()),
-                 tuple(zip(low.tolist(), high.tolist(), strict=True)), (0.0,) * len(low), (NEAR,) * len(low), verdict, scale,
+    found = with_ends(part["lag"].values, low, high)
+    count = len(found[0])
+    return Claim(f"B-3.start.{optimizer}", statement, *found, (0.0,) * count, (NEAR,) * count, verdict, scale,
                  0.0, "log2 epochs")  # fmt: skip
 
 
@@ -116,5 +116,5 @@ def _together(phases: xr.Dataset, optimizer: str, scale: str) -> Claim:
         f"reported: replicas that pass to diffusion later compress later ({optimizer}): rank correlation, layers "
         f"{layers or '–'}; p by permutation: {p_values or '–'}"
     )
-    return Claim(f"B-3.correlation.{optimizer}", statement, tuple(part["correlation"].values.tolist()),
-                 tuple(zip(low.tolist(), high.tolist(), strict=True)), None, None, verdict, scale, 0.0, "1")  # fmt: skip
+    found = with_ends(part["correlation"].values, low, high)
+    return Claim(f"B-3.correlation.{optimizer}", statement, *found, None, None, verdict, scale, 0.0, "1")

@@ -9,7 +9,7 @@ import xarray as xr
 from scipy.stats import chi2
 
 from flowplane.analysis.replicas import replica_spread
-from flowplane.experiments.claim import Claim
+from flowplane.experiments.claim import Claim, with_ends
 from flowplane.experiments.optimizers import OPTIMIZERS, verdict_of_all
 from flowplane.experiments.reference import reference
 from flowplane.experiments.registry import Context, Result
@@ -85,6 +85,5 @@ def _same(found: xr.Dataset, name: str, replicas: int, optimizer: str, scale: st
         f"they reach the same {label} ({optimizer}): standard deviation over the networks as a share of {whole}, by layer; "
         f"before training {before}"
     )
-    return Claim(f"B-8.{name}.{optimizer}", statement, tuple(last.tolist()),
-                 tuple(zip(low.tolist(), high.tolist(), strict=True)), (0.0,) * len(last), (SAME[name],) * len(last),
-                 verdict, scale, 0.0, "share")  # fmt: skip
+    return Claim(f"B-8.{name}.{optimizer}", statement, *with_ends(last, low, high), (0.0,) * len(last),
+                 (SAME[name],) * len(last), verdict, scale, 0.0, "share")  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from flowplane.analysis.diffusion import weight_diffusion
-from flowplane.experiments.claim import Claim
+from flowplane.experiments.claim import Claim, with_ends
 from flowplane.experiments.optimizers import OPTIMIZERS, verdict_of_all
 from flowplane.experiments.reference import reference
 from flowplane.experiments.registry import Context, Result
@@ -65,9 +65,9 @@ def _exponent(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
         f"the updates' covariance, read at the same epochs, has {expected}"
     )
     layers = found.sizes["layer"]
-    return Claim(f"B-7.exponent.{optimizer}", statement, tuple(found["exponent_mean"].values.tolist()),
-                 tuple(zip(low.tolist(), high.tolist(), strict=True)), (1.0,) * layers, (WITHIN,) * layers, verdict, scale,
-                 0.0, "1")  # fmt: skip
+    numbers = with_ends(found["exponent_mean"].values, low, high)
+    return Claim(f"B-7.exponent.{optimizer}", statement, *numbers, (1.0,) * layers, (WITHIN,) * layers, verdict, scale, 0.0,
+                 "1")  # fmt: skip
 
 
 def _independent(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
@@ -79,9 +79,9 @@ def _independent(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
         verdict = "contradicted"
     statement = f"successive moves are independent ({optimizer}): their correlation, by layer"
     layers = found.sizes["layer"]
-    return Claim(f"B-7.memory.{optimizer}", statement, tuple(found["autocorrelation"].values.tolist()),
-                 tuple(zip(low.tolist(), high.tolist(), strict=True)), (0.0,) * layers, (WITHIN,) * layers, verdict, scale,
-                 0.0, "1")  # fmt: skip
+    numbers = with_ends(found["autocorrelation"].values, low, high)
+    return Claim(f"B-7.memory.{optimizer}", statement, *numbers, (0.0,) * layers, (WITHIN,) * layers, verdict, scale, 0.0,
+                 "1")  # fmt: skip
 
 
 def _control(rec: Recording, optimizer: str, scale: str) -> Claim:
@@ -90,5 +90,5 @@ def _control(rec: Recording, optimizer: str, scale: str) -> Claim:
     low, high = early["exponent_lower"].values, early["exponent_upper"].values
     verdict = "reproduced" if (low > 1 + WITHIN).all() else "contradicted" if (high < 1 + WITHIN).any() else "inconclusive"
     statement = f"control: the first {DRIFT} epochs are drift, no diffusion ({optimizer}): exponent by layer, above 1"
-    return Claim(f"B-7.drift.{optimizer}", statement, tuple(early["exponent_mean"].values.tolist()),
-                 tuple(zip(low.tolist(), high.tolist(), strict=True)), None, None, verdict, scale, 0.0, "1")  # fmt: skip
+    numbers = with_ends(early["exponent_mean"].values, low, high)
+    return Claim(f"B-7.drift.{optimizer}", statement, *numbers, None, None, verdict, scale, 0.0, "1")
