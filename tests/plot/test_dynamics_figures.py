@@ -77,8 +77,12 @@ def test_what_is_censored_is_said(phases):
 def test_one_batch_an_epoch_has_nothing_but_a_mean(task):
     rec = fp.train(task, hidden=(3,), replicas=2, epochs=8, snapshots=6, train_fraction=0.05)
     phases = fp.gradient_phases(rec)
+    figure = fp.plot.gradient_phase_curves(phases)
+    drawn = [trace.name for trace in figure.data if trace.x is not None and trace.x[0] is not None and trace.name]
+    assert any("E g" in name for name in drawn) and not any("Cov" in name for name in drawn)
+    assert [note.text for note in figure.layout.annotations] == ["layer 1: undefined", "layer 2 (softmax): undefined"]
     with pytest.raises(InputError, match="no finite gradient"):
-        fp.plot.gradient_phase_curves(phases)
+        fp.plot.gradient_phase_curves(phases.assign(gradient_mean=phases.gradient_std))
 
 
 def test_displacements(moved):

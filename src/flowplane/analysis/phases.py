@@ -24,9 +24,10 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
     """When each layer's gradients pass from drift, ‖E g‖ > √(tr Cov g), to diffusion, and how near that is to the start of
     compression (B5, B-3).
 
-    ‖E g‖ is freed of the noise that the mean over one epoch's batches holds (`flowplane.dynamics.drift_norm`); those batches
-    are drawn without replacement and hold nearly all of the training set, which leaves little. The crossing is the change
-    point of `flowplane.dynamics.phase_crossing`. The start of compression is the epoch at which I(X;T) is greatest.
+    E and Cov are those of one epoch's batches, as in the paper. Their mean holds some of their noise; the batches are drawn
+    without replacement and hold nearly all of the training set, which leaves little: `drift` is ‖E g‖ freed of it
+    (`flowplane.dynamics.drift_norm`). The crossing is the change point of `flowplane.dynamics.phase_crossing`. The start of
+    compression is the epoch at which I(X;T) is greatest.
 
     See also: Shwartz-Ziv and Tishby (2017), arXiv 1703.00810, figure 4.
 
@@ -36,15 +37,15 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
         seed: of bootstrap and permutations.
 
     Returns:
-        Dataset, intervals of 95 %. Over (replica, epoch, layer): `gradient_mean` = ‖E g‖/‖w‖, `gradient_std` =
-        √(tr Cov g)/‖w‖, `ratio` of the two. Over (replica, layer): `crossing` in epochs, NaN unless `state` is "crossed",
-        else "diffusion from the start", "never" or "undefined" (one batch an epoch); `misplaced`, the share of log epochs
-        on the wrong side of it. Over (layer): `crossing_median` of the replicas' median curve, its state `median_state`,
+        Dataset, intervals of 95 %. Over (replica, epoch, layer): `gradient_mean` = ‖E g‖/‖w‖, `gradient_std` = √(tr Cov
+        g)/‖w‖, `ratio` of the two, `drift`. Over (replica, layer): `crossing` in epochs, NaN unless `state` is "crossed",
+        else "diffusion from the start", "never" or "undefined" (one batch an epoch); `misplaced`, the share of log epochs on
+        the wrong side of it. Over (layer): `crossing_median` of the replicas' median curve, its state `median_state`,
         `crossing_lower`, `crossing_upper`, and `crossed`, the share of the defined replicas that did. With a plane also
         `compression_start` (replica, layer) in epochs, NaN for layers that lose at most 0.1 bits; and over (layer)
         Spearman's `correlation` of the two epochs with `correlation_lower`, `correlation_upper` and `p_value`, `lag` = the
-        median log2 of compression_start/crossing with `lag_lower`, `lag_upper`, and the `pairs` of epochs known.
-        Attributes: `batches` an epoch, `covered`, the share of the training set that they hold.
+        median log2 of compression_start/crossing with `lag_lower`, `lag_upper`, and the `pairs` of epochs known. Attributes:
+        `batches` an epoch, `covered`, the share of the training set that they hold.
 
     Raises:
         InputError: not a Recording, one without gradients, fewer than two epochs after epoch 0, a plane that is none or
@@ -63,18 +64,19 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
     matching = None if plane is None else own_plane(rec, plane, ("i_xt",))["i_xt"]
     epochs = gradients["epoch"].values
     batches, covered = _batches(rec)
-    mean, std, norm = (gradients[name].values for name in ("gradient_mean", "gradient_std", "weight_norm"))
-    drift, noise = per_weight(drift_norm(mean, std, batches, covered), norm), per_weight(std, norm)
-    ratio = np.divide(drift, noise, out=np.full_like(drift, np.nan), where=noise > 0)
-    ratio[(noise == 0) & (drift > 0)] = np.finfo(float).max
+    mean, std, norm = (gradients[name].values.astype(float) for name in ("gradient_mean", "gradient_std", "weight_norm"))
+    ratio = np.divide(mean, std, out=np.full_like(mean, np.nan), where=std > 0)
+    ratio[(std == 0) & (mean > 0)] = np.finfo(float).max
     own = phase_crossing(ratio, epochs)
     median = median_crossing(ratio, epochs, seed=seed)
     defined = (own.state != UNDEFINED).sum(0)
     share = np.divide((own.state == CROSSED).sum(0), defined, out=np.full(len(defined), np.nan), where=defined > 0)
     found = xr.Dataset(
         {
-            "gradient_mean": (DIMS, drift, {"units": _RELATIVE, "long_name": "‖E g‖/‖w‖"}),
-            "gradient_std": (DIMS, noise, {"units": _RELATIVE, "long_name": "√(tr Cov g)/‖w‖"}),
+            "gradient_mean": (DIMS, per_weight(mean, norm), {"units": _RELATIVE, "long_name": "‖E g‖/‖w‖"}),
+            "gradient_std": (DIMS, per_weight(std, norm), {"units": _RELATIVE, "long_name": "√(tr Cov g)/‖w‖"}),
+            "drift": (DIMS, per_weight(drift_norm(mean, std, batches, covered), norm),
+                      {"units": _RELATIVE, "long_name": "‖E g‖/‖w‖, freed of noise"}),
             "ratio": (DIMS, ratio, {"units": "1", "long_name": "‖E g‖/√(tr Cov g)"}),
             "crossing": (("replica", "layer"), own.epoch, _EPOCHS),
             "state": (("replica", "layer"), own.state),

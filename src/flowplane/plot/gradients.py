@@ -83,8 +83,7 @@ def gradient_phase_curves(found: xr.Dataset, title: str = "Drift and diffusion o
     figure.update_yaxes(type="log", dtick=1, exponentformat="power", range=y_range)
     height = 190 + 270 * rows
     return styled(
-        figure, title, f"{about(found)} · lines: medians of the replicas, bands: their middle 80 %; where a line "
-        "breaks, drift is lost in noise",
+        figure, title, f"{about(found)} · lines: medians of the replicas, bands: their middle 80 %",
         width=max(110 + 330 * columns, NARROWEST), height=height, margin={"l": 85, "r": 25, "t": 105, "b": 115},
         legend={"orientation": "h", "x": 0, "y": -62 / (height - 220), "yanchor": "top"},
     )  # fmt: skip
