@@ -299,3 +299,13 @@ def test_compiling_is_chosen_where_it_pays(monkeypatch):
         monkeypatch.setattr(batched.shutil, "which", lambda name: None)
         assert not batched.compiling_pays(*work)
     assert decisions == [False, True]
+
+
+def test_moments_of_units_that_died_fade_to_0(small):
+    """Numbers below the least normal one, at which they would stay, cost a processor a hundred times as much."""
+    rec = fp.train(
+        small, hidden=(8,), activation="relu", replicas=4, epochs=800, batch_size=64, learning_rate=0.3, snapshots=2
+    )
+    moments = np.abs(rec.state()[:, 1])
+    assert (moments == 0).any() and (moments[moments > 0] >= np.finfo(np.float32).tiny).all()
+    assert torch.tensor(np.finfo(np.float32).tiny).mul(0.5) > 0  # the caller's own arithmetic is left alone
