@@ -206,8 +206,8 @@ def layer_names(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray, width
     for k in range(len(depths)):
         near = (
             groups
-            and abs(mean_x[-1, groups[-1][-1]] - mean_x[-1, k]) * pixels
-            < LETTER * (len(texts[groups[-1][-1]]) + len(texts[k]))
+            and abs(np.mean(mean_x[-1, groups[-1]]) - mean_x[-1, k]) * pixels
+            < LETTER * (len(", ".join(texts[other] for other in groups[-1])) + len(texts[k]))
             and abs(mean_y[-1, groups[-1][-1]] - mean_y[-1, k]) < 0.05
         )
         if near:
