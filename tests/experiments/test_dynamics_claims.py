@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flowplane.experiments import depth, drift, optimum, sample_size, slowing, wiener
+from flowplane.experiments import activations, depth, drift, optimum, sample_size, slowing, wiener
 from flowplane.experiments.optimizers import verdict_of_all
 
 
@@ -166,6 +166,30 @@ def test_loss_falls_with_size():
     assert (
         sample_size._falls_with_size(found.assign(label_loss=0 * found.label_loss), "adam", "quick").verdict != "reproduced"
     )
+
+
+@pytest.mark.parametrize(
+    ("activation", "read", "accuracy", "verdict"),
+    [
+        ("tanh", ("compression seen", "compression seen"), 0.97, "reproduced"),
+        ("tanh", ("not seen", "undecided"), 0.97, "contradicted"),
+        ("tanh", ("not seen", "not seen"), 0.52, "inconclusive"),  # it did not learn
+        ("relu", ("not seen", "estimator invalid"), 0.95, "reproduced"),
+        ("relu", ("not seen", "compression seen"), 0.95, "inconclusive"),
+        ("relu", ("estimator invalid", "estimator invalid"), 0.95, "inconclusive"),
+        ("linear", ("undecided", "compression seen"), 0.87, "contradicted"),
+    ],
+)
+def test_activations(activation, read, accuracy, verdict):
+    dims = ("optimizer", "activation", "estimator", "layer")
+    labels = {"optimizer": ["adam"], "activation": [activation], "estimator": ["equal", "quantiles"]}
+    reading = np.full((1, 1, 2, 2), "not seen", dtype="U20")
+    reading[0, 0, :, 0] = read
+    fall = (dims, np.zeros((1, 1, 2, 2)))
+    rows = xr.Dataset({"reading": (dims, reading), "fall": fall, "fall_lower": fall, "fall_upper": fall}, labels)
+    right = (("optimizer", "activation", "replica"), np.full((1, 1, 3), accuracy))
+    planes = xr.Dataset({"test_accuracy": right}, {name: labels[name] for name in ("optimizer", "activation")})
+    assert activations._of_last_hidden(rows, planes, "adam", activation, "quick").verdict == verdict
 
 
 def test_a_claim_holds_with_all_its_parts():
