@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from flowplane.errors import InputError
 
-__all__ = ["VERDICTS", "Claim", "agreement", "at_most", "mean_interval", "sign", "with_ends"]
+__all__ = ["VERDICTS", "Claim", "agreement", "at_most", "mean_interval", "near", "sign", "with_ends"]
 
 VERDICTS = ("reproduced", "contradicted", "inconclusive", "not run")
 #: Size of the reference run of PAPERS.md, whose spread over replicas is taken to be that of ours.
@@ -153,6 +153,19 @@ def at_most(
     if (interval[:, 0] > limit).any():
         verdict = "contradicted"
     return _floats(mean), _pairs(interval), verdict
+
+
+def near(lower: np.ndarray, upper: np.ndarray, target: float, reach: float) -> str:
+    """The verdict on the claim that all numbers with these intervals are within `reach` of a target; none decide nothing.
+
+    Example:
+        >>> near(np.array([0.95]), np.array([1.05]), 1.0, 0.1), near(np.array([1.2]), np.array([1.3]), 1.0, 0.1)
+        ('reproduced', 'contradicted')
+    """
+    low, high = target - reach, target + reach
+    if len(lower) and (lower >= low).all() and (upper <= high).all():
+        return "reproduced"
+    return "contradicted" if ((lower > high) | (upper < low)).any() else "inconclusive"
 
 
 def with_ends(

@@ -9,7 +9,7 @@ import xarray as xr
 
 from flowplane.analysis.phases import gradient_phases
 from flowplane.analysis.plane import information_plane
-from flowplane.experiments.claim import Claim, with_ends
+from flowplane.experiments.claim import Claim, near, with_ends
 from flowplane.experiments.optimizers import OPTIMIZERS, verdict_of_all
 from flowplane.experiments.reference import reference
 from flowplane.experiments.registry import Context, Result
@@ -86,11 +86,6 @@ def _share(phases: xr.Dataset) -> float:
 def _near(phases: xr.Dataset, optimizer: str, scale: str) -> Claim:
     part = _compressing(phases)
     low, high = part["lag_lower"].values, part["lag_upper"].values
-    verdict = "inconclusive"
-    if len(low) and (low >= -NEAR).all() and (high <= NEAR).all():
-        verdict = "reproduced"
-    elif ((low > NEAR) | (high < -NEAR)).any():
-        verdict = "contradicted"
     layers = ", ".join(str(depth) for depth in part["depth"].values)
     statement = (
         f"compression starts when diffusion does ({optimizer}): log2 of start over crossing, layers {layers or '–'}, the "
@@ -98,8 +93,8 @@ def _near(phases: xr.Dataset, optimizer: str, scale: str) -> Claim:
     )
     found = with_ends(part["lag"].values, low, high)
     count = len(found[0])
-    return Claim(f"B-3.start.{optimizer}", statement, *found, (0.0,) * count, (NEAR,) * count, verdict, scale,
-                 0.0, "log2 epochs")  # fmt: skip
+    return Claim(f"B-3.start.{optimizer}", statement, *found, (0.0,) * count, (NEAR,) * count,
+                 near(low, high, 0.0, NEAR), scale, 0.0, "log2 epochs")  # fmt: skip
 
 
 def _together(phases: xr.Dataset, optimizer: str, scale: str) -> Claim:

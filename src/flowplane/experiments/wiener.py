@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from flowplane.analysis.diffusion import weight_diffusion
-from flowplane.experiments.claim import Claim, with_ends
+from flowplane.experiments.claim import Claim, near, with_ends
 from flowplane.experiments.optimizers import OPTIMIZERS, verdict_of_all
 from flowplane.experiments.reference import reference
 from flowplane.experiments.registry import Context, Result
@@ -51,11 +51,7 @@ def run(context: Context) -> Result:
 
 def _exponent(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
     low, high = found["exponent_lower"].values, found["exponent_upper"].values
-    verdict = "inconclusive"
-    if (low >= 1 - WITHIN).all() and (high <= 1 + WITHIN).all():
-        verdict = "reproduced"
-    elif ((low > 1 + WITHIN) | (high < 1 - WITHIN)).any():
-        verdict = "contradicted"
+    verdict = near(low, high, 1.0, WITHIN)
     origins = ", ".join(f"{origin:.0f}" for origin in found["origin"].values)
     expected = ", ".join(
         f"{a:.2f}–{b:.2f}" for a, b in zip(found["wiener_lower"].values, found["wiener_upper"].values, strict=True)
@@ -72,11 +68,7 @@ def _exponent(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
 
 def _independent(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
     low, high = found["autocorrelation_lower"].values, found["autocorrelation_upper"].values
-    verdict = "inconclusive"
-    if (abs(low) <= WITHIN).all() and (abs(high) <= WITHIN).all():
-        verdict = "reproduced"
-    elif ((low > WITHIN) | (high < -WITHIN)).any():
-        verdict = "contradicted"
+    verdict = near(low, high, 0.0, WITHIN)
     statement = f"successive moves are independent ({optimizer}): their correlation, by layer"
     layers = found.sizes["layer"]
     numbers = with_ends(found["autocorrelation"].values, low, high)
