@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
-from scipy.stats import t as student
 
+from flowplane.dynamics.diffusion import mean_interval
 from flowplane.errors import InputError, Text
-from flowplane.plot.style import LAYER_COLORS, faded, styled
+from flowplane.plot.style import LAYER_COLORS, bar_length, faded, styled
 
 __all__ = ["swept_curves"]
 
@@ -72,17 +71,14 @@ def _curve(figure: go.Figure, places: np.ndarray, values: np.ndarray, color: str
         x=np.repeat(places, values.shape[1]), y=values.ravel(), mode="markers", showlegend=False, hoverinfo="skip",
         legendgroup=name, marker={"size": 4, "color": faded(color, 0.25)},
     ))  # fmt: skip
-    rows = [row[np.isfinite(row)] for row in scaled]
-    mean = np.array([row.mean() if len(row) else math.nan for row in rows])
-    reach = np.array([student.ppf(0.975, len(row) - 1) * row.std(ddof=1) / math.sqrt(len(row)) if len(row) > 1 else 0.0
-                      for row in rows])  # fmt: skip
-    middle, above, below = mean, mean + reach, mean - reach
+    middle, below, above = mean_interval(scaled.T)
     if log:
-        middle, above, below = np.exp(mean), np.exp(above), np.exp(below)
-    counts = [f"{len(row)} of {values.shape[1]} replicas" for row in rows]
+        middle, below, above = np.exp(middle), np.exp(below), np.exp(above)
+    counts = [f"{count} of {values.shape[1]} replicas" for count in np.isfinite(scaled).sum(1)]
     figure.add_trace(go.Scatter(
         x=places, y=middle, mode="lines+markers", name=name, legendgroup=name, line={"color": color, "width": 2.2},
         marker={"size": 8, "color": color}, customdata=counts,
-        error_y={"type": "data", "array": above - middle, "arrayminus": middle - below, "thickness": 1.5, "width": 5},
+        error_y={"type": "data", "array": bar_length(above, middle), "arrayminus": bar_length(below, middle),
+                 "thickness": 1.5, "width": 5},
         hovertemplate=f"{name} %{{y:.4g}}<br>%{{customdata}}<extra></extra>",
     ))  # fmt: skip
