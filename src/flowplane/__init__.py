@@ -44,6 +44,7 @@ _PUBLIC = {
     "plot": "flowplane.plot",
     "relaxation_times": "flowplane.analysis.relaxing:relaxation_times",
     "replica_spread": "flowplane.analysis.replicas:replica_spread",
+    "ridgelet": "flowplane.ridgelet",
     "sweep": "flowplane.cluster.sweeping:sweep",
     "tasks": "flowplane.tasks",
     "train": "flowplane.ensemble:train",
@@ -55,7 +56,7 @@ _PUBLIC = {
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
 
 if TYPE_CHECKING:
-    from flowplane import bottleneck, cluster, dynamics, errors, experiments, information, plot, tasks, transport
+    from flowplane import bottleneck, cluster, dynamics, errors, experiments, information, plot, ridgelet, tasks, transport
     from flowplane.analysis.betas import layer_betas
     from flowplane.analysis.compare import compare_estimators
     from flowplane.analysis.diffusion import weight_diffusion
