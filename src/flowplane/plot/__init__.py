@@ -21,6 +21,7 @@ _PUBLIC = {
     "layer_beta_curves": "flowplane.plot.bound",
     "layers_and_bound": "flowplane.plot.bound",
     "relaxation_points": "flowplane.plot.relaxation",
+    "ridgelet_spectrum": "flowplane.plot.ridges",
     "save": "flowplane.plot.export",
     "slowing_down_curve": "flowplane.plot.bound",
     "spread_comparison": "flowplane.plot.spread",
@@ -44,6 +45,7 @@ __all__ = [
     "layer_beta_curves",
     "layers_and_bound",
     "relaxation_points",
+    "ridgelet_spectrum",
     "save",
     "slowing_down_curve",
     "spread_comparison",
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from flowplane.plot.profiles import flow_profiles
     from flowplane.plot.readings import estimator_convergence, estimator_curves, estimators
     from flowplane.plot.relaxation import relaxation_points
+    from flowplane.plot.ridges import ridgelet_spectrum
     from flowplane.plot.spacetime import flow_in_time
     from flowplane.plot.spread import spread_comparison
     from flowplane.plot.swept import swept_curves

@@ -1,7 +1,21 @@
 """Width: a network with infinitely many units as an integral, and back (A10). Functions in, units out."""
 
+from flowplane.ridgelet.finite import ShallowNetwork, Units, finite_network, least_squares_network, units_of
 from flowplane.ridgelet.integral import monte_carlo_transform, transform
 from flowplane.ridgelet.pairs import Pair
 from flowplane.ridgelet.spectrum import Spectrum
+from flowplane.ridgelet.truncation import activation_transform, missed_share
 
-__all__ = ["Pair", "Spectrum", "monte_carlo_transform", "transform"]
+__all__ = [
+    "Pair",
+    "ShallowNetwork",
+    "Spectrum",
+    "Units",
+    "activation_transform",
+    "finite_network",
+    "least_squares_network",
+    "missed_share",
+    "monte_carlo_transform",
+    "transform",
+    "units_of",
+]

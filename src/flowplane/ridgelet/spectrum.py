@@ -114,7 +114,8 @@ class Spectrum:
             `offset` b, `direction_vector` u and `direction_weight`; a = r u. Of drawn nodes over (node, channel) with
             coordinates `hidden` a and `node_offset` b.
         """
-        about = {"units": "units of f · x^m", "long_name": "R[f;ρ](a, b)"}
+        power = {1: "x", 2: "x²", 3: "x³"}.get(self.dimension, f"x^{self.dimension}")
+        about = {"units": f"f·{power}", "long_name": "R[f;ρ](a, b)"}
         facts = {
             "activation": self.pair.activation, "order": self.pair.k, "dimension": self.dimension,
             "constant": self.constant, "extent": list(self.extent),
