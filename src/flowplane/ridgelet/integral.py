@@ -26,6 +26,8 @@ REACH = 10.0
 NEGLIGIBLE = 1e-3
 #: Directions beyond A·max|x|, for functions that hardly turn.
 SPARE = 16
+#: a·x further out than this wants too fine a grid.
+WIDEST = 1e5
 #: Values of ρ that stand in memory at a time.
 KERNEL = 1 << 24
 
@@ -82,6 +84,9 @@ def transform(
     measured = v * _weights(weights, x).unsqueeze(1)
     a_count, b_count = _grid(grid)
     largest, height = _default_extent(measured, x, pair) if extent is None else _extent(extent)
+    if largest * float(x.norm(dim=1).max()) > WIDEST:
+        found = Text(f"A = {largest:.3g} and points as far out as {float(x.norm(dim=1).max()):.3g}")
+        raise InputError("extent", found, f"A·max|x| below {WIDEST:g}: centre the points, or take a smaller A")
     count = _directions(directions, m, largest * _radius(measured, x))
     u, shares = half_sphere(m, count, x.device)
     radii, radial = signed_radii(m, largest, a_count, x.device)

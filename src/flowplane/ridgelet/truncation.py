@@ -75,7 +75,7 @@ def missed_share(pair: Pair, frequency: Any, largest: float) -> np.ndarray:
         return (s > 1).astype(np.float64)
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     ends = np.minimum(s, END)[..., None]
-    places = np.maximum((nodes + 1) * ends / 2, 1e-300)
+    places = np.maximum((nodes + 1) * ends / 2, 1e-150)  # whose square is not 0
     # conj((iω)^k) σ̂: for even k (−1)^{k/2} ω^k σ̂; for odd k σ̂ = i σ', (−i)^k i = (−1)^{(k−1)/2}
     density = places**pair.k * np.exp(-(places**2) / 2) * activation_transform(pair.activation, places)
     return (-1) ** (pair.k // 2) * (density @ weights) * ends[..., 0] / (2 * np.pi * pair.integral)
