@@ -81,6 +81,8 @@ EXPERIMENTS = {
                    "flowplane.experiments.backward_heat", {"quick": 7, "full": 30}),
         Experiment("transport-cost", "each depth's distance from optimal transport", ("A7.shallow",), "transport-cost.html",
                    "flowplane.experiments.transport_cost", {"quick": 20, "full": 90}),
+        Experiment("ridgelet", "a network as an integral over its hidden units", ("A-8", "A-8.truncation", "A-8.width"),
+                   "spectrum.html", "flowplane.experiments.ridgelet_width", {"quick": 45, "full": 400}),
     )
 }  # fmt: skip
 
