@@ -38,6 +38,15 @@ install_import_hook(
             ]
         ),
         *(
+            f"flowplane.ridgelet.{name}"
+            for name in [
+                "derivatives",
+                "quadrature",
+                "spectrum",
+                "spreading",
+            ]
+        ),
+        *(
             f"flowplane.dynamics.{name}"
             for name in [
                 "alignment",

@@ -22,6 +22,8 @@ from flowplane.experiments import (
     mixture_dae,
     planar_dae,
     reference,
+    ridgelet_trained,
+    ridgelet_width,
     sample_size,
     transport_cost,
     wiener,
@@ -69,6 +71,13 @@ def tiny(monkeypatch):
     for module in (gaussian_dae, mixture_dae, planar_dae, backward_heat, transport_cost):
         monkeypatch.setattr(module, "SAMPLES", {"quick": 200})
     monkeypatch.setattr(gaussian_dae, "GAUSSIANS", {"quick": 2})
+    monkeypatch.setattr(ridgelet_width, "PAIRS", {1: ("tanh",), 2: ("gaussian",)})
+    monkeypatch.setattr(ridgelet_width, "NODES", {"quick": {1: (24, 36), 2: (16,)}})
+    monkeypatch.setattr(ridgelet_width, "ORDERS", (("tanh", 3), ("gaussian", 0)))
+    monkeypatch.setattr(ridgelet_width, "EXTENTS", {"quick": (2.0, 4.0)})
+    monkeypatch.setattr(ridgelet_width, "DRAWN", (("tanh", 1),))
+    monkeypatch.setattr(ridgelet_width, "DRAWS", {"quick": 3})
+    monkeypatch.setattr(ridgelet_trained, "STEPS", {"quick": 5})
     monkeypatch.setattr(planar_dae, "BALANCE_SAMPLES", {"quick": 200})
     monkeypatch.setattr(planar_dae, "POINTS", {"quick": 21})
     monkeypatch.setattr(backward_heat, "GRIDS", {"quick": (21, 41)})

@@ -82,9 +82,9 @@ def test_an_inadmissible_pair_forced_by_hand_reconstructs_nothing():
 @pytest.mark.parametrize("activation, order", [("tanh", 3), ("relu", 4)])
 def test_coefficients_are_the_sums_they_stand_for(dimension, activation, order):
     rng = np.random.default_rng(dimension)
-    x, f = rng.normal(size=(60, dimension)), rng.normal(size=60)
-    w = rng.uniform(0.5, 2, size=60)
-    spectrum = transform(f, x, Pair(activation), weights=w, extent=(6.0, 20.0), grid=(8, 9), directions=4)
+    x, f = rng.normal(size=(25, dimension)), rng.normal(size=25)
+    w = rng.uniform(0.5, 2, size=25)
+    spectrum = transform(f, x, Pair(activation), weights=w, extent=(6.0, 20.0), grid=(6, 9), directions=4)
     a = spectrum.hidden.repeat_interleave(9, 0).numpy()
     expected = oracles.coefficients(f, w, x, order, a, spectrum.offsets.flatten().numpy())
     size = np.abs(oracles.ridgelet_function(order, dimension, np.linspace(-9, 9, 301))).max() * (w * np.abs(f)).sum()
@@ -161,14 +161,14 @@ def test_channels_are_transformed_side_by_side():
 def test_drawn_nodes_agree_within_their_standard_error():
     x = np.array([0.0, 0.7, 2.0])
     grid = transform(bell(LINE), LINE, extent=(4.0, 40.0), grid=(100, 300)).reconstruct(x)
-    drawn = [monte_carlo_transform(bell(LINE), LINE, 4000, extent=(4.0, 40.0), seed=seed) for seed in range(20)]
+    drawn = [monte_carlo_transform(bell(LINE), LINE, 2000, extent=(4.0, 40.0), seed=seed) for seed in range(16)]
     found = np.stack([spectrum.reconstruct(x) for spectrum in drawn])
-    error = found.std(0, ddof=1) / np.sqrt(20)
+    error = found.std(0, ddof=1) / np.sqrt(16)
     assert (np.abs(found.mean(0) - grid) < 4 * error).all()
-    # and the error itself is that of 4000 independent terms
+    # and the error itself is that of 2000 independent terms
     terms = (drawn[0].coefficients[:, 0, 0] * drawn[0].weights[:, 0]
              * torch.tanh(-drawn[0].offsets[:, 0])).numpy() / Pair().constant(1)  # fmt: skip
-    assert found[:, 0].std(ddof=1) == pytest.approx(terms.std() * np.sqrt(4000), rel=0.5)
+    assert found[:, 0].std(ddof=1) == pytest.approx(terms.std() * np.sqrt(2000), rel=0.5)
 
 
 def test_points_drawn_from_a_density_need_only_its_weights():

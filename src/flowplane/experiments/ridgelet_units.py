@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,8 +58,11 @@ def trained_units(x: Tensor, f: Tensor, extent: tuple[float, float], steps: int,
             part.uniform_(-reach, reach, generator=rng)
         last.bias.zero_()
     before = Units(*(part.clone() for part in units_of(network)))
-    hidden, output = {"params": first.parameters()}, {"params": last.parameters(), "weight_decay": decay}
-    optimizer = torch.optim.Adam([hidden, output], lr=RATE)
+    groups: list[dict[str, Any]] = [
+        {"params": list(first.parameters())},
+        {"params": list(last.parameters()), "weight_decay": decay},
+    ]
+    optimizer = torch.optim.Adam(groups, lr=RATE)
     loss = f.new_zeros(())
     for _ in range(steps):
         optimizer.zero_grad()

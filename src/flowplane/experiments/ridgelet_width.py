@@ -23,19 +23,19 @@ from flowplane.experiments.ridgelet_trained import trained_claims
 from flowplane.plot import convergence
 from flowplane.ridgelet import Pair, finite_network, least_squares_network, transform
 
-__all__ = ["Forced", "falls", "power", "run", "width_claims", "within"]
+__all__ = ["Forced", "falls", "power", "run", "truncation_verdict", "width_claims", "within"]
 
 #: Pairs by dimension, and nodes along a; offsets are twice as many, more for ReLU with its kink.
 PAIRS = {1: ("tanh", "sigmoid", "relu", "softplus", "gelu", "silu", "gaussian", "sin"), 2: ("tanh", "relu", "gaussian"),
          3: ("tanh", "gaussian")}  # fmt: skip
 NODES: dict[str, dict[int, tuple[int, ...]]] = {
     "quick": {1: (24, 36, 48, 96), 2: (24, 36, 48), 3: ()},
-    "full": {1: (24, 36, 48, 96, 192), 2: (24, 36, 48, 96), 3: (24, 36, 48)},
+    "full": {1: (24, 36, 48, 96, 192), 2: (24, 36, 48, 96), 3: (24, 36)},
 }
 LARGEST = {1: 8.0, 2: 6.0, 3: 4.0}
-DIRECTIONS = {1: 1, 2: 40, 3: 324}
+DIRECTIONS = {1: 1, 2: 40, 3: 196}
 KINKED_OFFSETS = {1: 2400, 2: 1000}
-EXTENTS = {"quick": (4, 8), "full": (5, 10, 20)}
+EXTENTS = {"quick": (4.0, 8.0), "full": (5.0, 10.0, 20.0)}
 ORDERS = (("tanh", 3), ("relu", 4), ("gaussian", 2), ("tanh", 1), ("relu", 2), ("gaussian", 0))
 WIDTHS = (30, 100, 300, 1000, 3000)
 DRAWS = {"quick": 60, "full": 300}
@@ -45,6 +45,8 @@ DRAWN = (("tanh", 1), ("relu", 1), ("gaussian", 1), ("tanh", 2))
 FITTED = 300
 #: What quadrature may leave besides truncation, as a share of f.
 LEFT = 2e-3
+#: What quadrature may change of the error by truncation, as a share of it, where powers of A are read off.
+RESOLVED = 0.03
 #: What an inadmissible pair may give back, as a share of f.
 NOTHING = 0.02
 
@@ -60,7 +62,7 @@ def run(context: Context) -> Result:
     """Error against quadrature, truncation and width, an inadmissible pair, and where trained units stand."""
     quadrature, quadrature_claims = _quadrature(context.scale)
     truncation, truncation_claim = _truncation(context.scale)
-    width, width_claims = _width(context.scale, context.seed)
+    width, width_found = _width(context.scale, context.seed)
     trained, figures, unit_claims = trained_claims(context)
     return Result(
         datasets={"quadrature": quadrature, "truncation": truncation, "width": width, "trained": trained},
@@ -76,7 +78,7 @@ def run(context: Context) -> Result:
             "truncation": convergence(truncation, "What |a| < A misses, in the plane"),
             "width": convergence(width, "A finite number of units"),
         },
-        claims=[*quadrature_claims, truncation_claim, *width_claims, _inadmissible(context.scale), *unit_claims],
+        claims=[*quadrature_claims, truncation_claim, *width_found, _inadmissible(context.scale), *unit_claims],
     )
 
 
@@ -109,9 +111,9 @@ def _quadrature(scale: str) -> tuple[xr.Dataset, list[Claim]]:
     listed = ", ".join(names)
     claims = [
         Claim(
-            "A-8", f"S[R] = K f: relative error of the reconstruction is that of truncation to |a| < A alone, {listed}",
-            tuple(whole.tolist()), None, tuple(truncated.tolist()), (LEFT,) * len(series), within(finest, LEFT, scale), scale,
-            0.0, "1",
+            "A-8", f"S[R] = K f: relative error of the reconstruction is that of truncation to |a| < A: {listed}",
+            tuple(whole.tolist()), None, tuple(truncated.tolist()), (LEFT,) * len(series), within(finest, LEFT, scale),
+            scale, 0.0, "1",
         ),
         Claim(
             "A-8.quadrature", f"the finer the nodes, the smaller what is left besides truncation; on the finest: {listed}",
@@ -125,27 +127,33 @@ def _quadrature(scale: str) -> tuple[xr.Dataset, list[Claim]]:
 def _truncation(scale: str) -> tuple[xr.Dataset, Claim]:
     """The error at the origin against A, and its power."""
     extents = EXTENTS[scale]
-    errors = np.array([[origin_error(Pair(*pair), a, 12 * a) for a in extents] for pair in ORDERS])
+    errors = np.array([[origin_error(Pair(*pair), a, 12 * round(a)) for a in extents] for pair in ORDERS])
     names = [f"{name}, k = {k}" for name, k in ORDERS]
     powers = np.log(np.abs(errors[:, -1] / errors[:, -2])) / np.log(extents[-1] / extents[-2])
     reference = tuple(-3.0 if k == Pair(name).order else -1.0 for name, k in ORDERS)
-    exact = [[1 - float(kept(Pair(*pair), np.zeros((1, 2)), a)[0]) for a in extents] for pair in ORDERS]
+    exact = np.array([[1 - float(kept(Pair(*pair), np.zeros((1, 2)), a)[0]) for a in extents] for pair in ORDERS])
     dataset = xr.Dataset(
         {
             "error": (("series", "step"), errors, {"long_name": "1 − S[R](0)/(K f(0))"}),
-            "scale": ("step", list(map(float, extents)), {"long_name": "A", "units": "1/x"}),
+            "scale": ("step", list(extents), {"long_name": "A", "units": "1/x"}),
             "exact": (("series", "step"), exact, {"long_name": "by the transform of σ", "units": "1"}),
         },
         {"series": names},
         {"subtitle": "f a unit Gaussian in the plane · two derivatives more in ρ₀: order −3 and not −1", "order": -3},
     )
-    reach = 0.2 if scale == "full" else 0.3  # the power is that of large A, by A = 8 not all there
-    verdict = "reproduced" if np.abs(powers - reference).max() <= reach else within(np.array([np.inf]), 0.0, scale)
+    # the power is that of large A, by A = 8 not all there
+    reach = 0.1 if scale == "full" else 0.3
+    verdict = truncation_verdict(powers, np.array(reference), reach, np.abs(errors / exact - 1).max(), scale)
     claim = Claim(
         "A-8.truncation", f"truncation costs A^−3 with the orders taken by default, A^−1 with the least: {', '.join(names)}",
         tuple(powers.tolist()), None, reference, (reach,) * len(names), verdict, scale, 0.0, "1",
     )  # fmt: skip
     return dataset, claim
+
+
+def truncation_verdict(powers: np.ndarray, reference: np.ndarray, reach: float, off: float, scale: str) -> str:
+    """Powers against those that are claimed; quadrature that is off by more than a share of the error decides nothing."""
+    return "inconclusive" if off > RESOLVED else within(powers - reference, reach, scale)
 
 
 def _width(scale: str, seed: int) -> tuple[xr.Dataset, list[Claim]]:

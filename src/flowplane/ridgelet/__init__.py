@@ -1,7 +1,8 @@
 """Width: a network with infinitely many units as an integral, and back (A10). Functions in, units out."""
 
+from flowplane.ridgelet.drawn import monte_carlo_transform
 from flowplane.ridgelet.finite import ShallowNetwork, Units, finite_network, least_squares_network, units_of
-from flowplane.ridgelet.integral import monte_carlo_transform, transform
+from flowplane.ridgelet.integral import transform
 from flowplane.ridgelet.pairs import Pair
 from flowplane.ridgelet.spectrum import Spectrum
 from flowplane.ridgelet.truncation import activation_transform, missed_share
