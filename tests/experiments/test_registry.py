@@ -16,6 +16,7 @@ from flowplane.experiments import (
     compression,
     depth,
     digits,
+    double_limit,
     drift,
     fit_then_compress,
     gaussian_dae,
@@ -84,6 +85,8 @@ def tiny(monkeypatch):
     monkeypatch.setattr(transport_cost, "DEPTHS", (1, 2, None))
     monkeypatch.setattr(mixture_dae, "DEPTHS", (1, 2, None))
     monkeypatch.setattr(mixture_dae, "BEYOND", {1: 0.561, 2: 0.790})
+    for name, value in {"DEPTHS": (2, 4, 8), "WIDTHS": (64, 256), "DRAWS": 2, "SAMPLES": 30}.items():
+        monkeypatch.setattr(double_limit, name, {"quick": value})
     monkeypatch.setattr(mixture_dae, "LIMIT_DEPTHS", {"nodes": (2, 4, 8), "refit": (2, 4, 8)})
 
 

@@ -9,6 +9,7 @@ _PUBLIC = {
     "convergence": "flowplane.plot.orders",
     "depth_curves": "flowplane.plot.depth",
     "displacement_curves": "flowplane.plot.displacement",
+    "error_surface": "flowplane.plot.surface",
     "estimator_convergence": "flowplane.plot.readings",
     "estimator_curves": "flowplane.plot.readings",
     "estimators": "flowplane.plot.readings",
@@ -33,6 +34,7 @@ __all__ = [
     "convergence",
     "depth_curves",
     "displacement_curves",
+    "error_surface",
     "estimator_convergence",
     "estimator_curves",
     "estimators",
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from flowplane.plot.ridges import ridgelet_spectrum
     from flowplane.plot.spacetime import flow_in_time
     from flowplane.plot.spread import spread_comparison
+    from flowplane.plot.surface import error_surface
     from flowplane.plot.swept import swept_curves
     from flowplane.plot.training import training_curves
 

@@ -6,7 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from flowplane.core.arrays import as_tensor, require_finite
@@ -15,7 +15,7 @@ from flowplane.errors import InputError, Text
 from flowplane.ridgelet.pairs import Pair
 from flowplane.ridgelet.spectrum import Spectrum, column
 
-__all__ = ["ShallowNetwork", "Units", "finite_network", "least_squares_network", "units_of"]
+__all__ = ["ShallowNetwork", "Units", "drawn_nodes", "finite_network", "least_squares_network", "units_of"]
 
 
 class Units(NamedTuple):
@@ -96,18 +96,30 @@ def finite_network(spectrum: Spectrum, units: int, seed: int = 0) -> ShallowNetw
     count = check_count("units", units)
     rng = torch.Generator().manual_seed(check_seed(seed))
     mass = (spectrum.coefficients.norm(dim=2) * spectrum.weights.abs()).flatten()
-    running = mass.cumsum(0)
-    total = float(running[-1])
-    if total == 0:
+    if not bool(mass.any()):
         raise InputError("spectrum", Text("coefficients that are 0 everywhere"), "a transform of a function that is not 0")
-    places = (torch.rand(count, generator=rng, dtype=torch.float64) * total).to(running.device)
-    # rounding may put the last place at the very end, past nodes without mass
-    drawn = torch.searchsorted(running, places, right=True).clamp(max=int(mass.nonzero().max()))
-    row, offset = drawn // spectrum.offsets.shape[1], drawn % spectrum.offsets.shape[1]
-    density = (mass[drawn] / total).unsqueeze(1)
+    nodes, density = drawn_nodes(mass, count, rng)
+    row, offset = nodes // spectrum.offsets.shape[1], nodes % spectrum.offsets.shape[1]
     weighted = spectrum.coefficients[row, offset] * spectrum.weights[row, offset].unsqueeze(1)
-    output = weighted / (spectrum.constant * count * density)
+    output = weighted / (spectrum.constant * count * density.unsqueeze(1))
     return ShallowNetwork(spectrum.pair, spectrum.hidden[row], spectrum.offsets[row, offset], output, spectrum.scalar)
+
+
+def drawn_nodes(
+    mass: Float[Tensor, " node"], count: int, rng: torch.Generator
+) -> tuple[Int[Tensor, " unit"], Float[Tensor, " unit"]]:
+    """Nodes drawn with replacement with probability ∝ their mass, which is somewhere above 0, and that probability.
+
+    Example:
+        >>> nodes, shares = drawn_nodes(torch.tensor([1.0, 0.0, 3.0]), 100, torch.Generator().manual_seed(0))
+        >>> sorted(set(nodes.tolist())), shares.unique().tolist()
+        ([0, 2], [0.25, 0.75])
+    """
+    running = mass.cumsum(0)
+    places = (torch.rand(count, generator=rng, dtype=torch.float64) * float(running[-1])).to(running)
+    # rounding may put the last place at the very end, past nodes without mass
+    nodes = torch.searchsorted(running, places, right=True).clamp(max=int(mass.nonzero().max()))
+    return nodes, mass[nodes] / running[-1]
 
 
 def least_squares_network(
