@@ -9,6 +9,7 @@ _PUBLIC = {
     "convergence": "flowplane.plot.orders",
     "depth_curves": "flowplane.plot.depth",
     "displacement_curves": "flowplane.plot.displacement",
+    "embedding_comparison": "flowplane.plot.embeddings",
     "estimator_convergence": "flowplane.plot.readings",
     "estimator_curves": "flowplane.plot.readings",
     "estimators": "flowplane.plot.readings",
@@ -32,6 +33,7 @@ __all__ = [
     "convergence",
     "depth_curves",
     "displacement_curves",
+    "embedding_comparison",
     "estimator_convergence",
     "estimator_curves",
     "estimators",
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from flowplane.plot.bound import layer_beta_curves, layers_and_bound, slowing_down_curve
     from flowplane.plot.depth import depth_curves
     from flowplane.plot.displacement import displacement_curves
+    from flowplane.plot.embeddings import embedding_comparison
     from flowplane.plot.export import save
     from flowplane.plot.field import flow_field
     from flowplane.plot.gradients import gradient_phase_curves
