@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
+    "class_particles": "flowplane.plot.separation",
     "convergence": "flowplane.plot.orders",
     "depth_curves": "flowplane.plot.depth",
     "displacement_curves": "flowplane.plot.displacement",
@@ -23,6 +24,7 @@ _PUBLIC = {
     "layers_and_bound": "flowplane.plot.bound",
     "relaxation_points": "flowplane.plot.relaxation",
     "save": "flowplane.plot.export",
+    "separation_curves": "flowplane.plot.separation",
     "slowing_down_curve": "flowplane.plot.bound",
     "spread_comparison": "flowplane.plot.spread",
     "swept_curves": "flowplane.plot.swept",
@@ -30,6 +32,7 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "class_particles",
     "convergence",
     "depth_curves",
     "displacement_curves",
@@ -47,6 +50,7 @@ __all__ = [
     "layers_and_bound",
     "relaxation_points",
     "save",
+    "separation_curves",
     "slowing_down_curve",
     "spread_comparison",
     "swept_curves",
@@ -67,6 +71,7 @@ if TYPE_CHECKING:
     from flowplane.plot.profiles import flow_profiles
     from flowplane.plot.readings import estimator_convergence, estimator_curves, estimators
     from flowplane.plot.relaxation import relaxation_points
+    from flowplane.plot.separation import class_particles, separation_curves
     from flowplane.plot.spacetime import flow_in_time
     from flowplane.plot.spread import spread_comparison
     from flowplane.plot.swept import swept_curves
