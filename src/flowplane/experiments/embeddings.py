@@ -18,7 +18,7 @@ HIDDEN = (32, 16, 8)
 EPOCHS = {"quick": 400, "full": 1000}
 REPLICAS = {"quick": 4, "full": 10}
 SAMPLES = {"quick": 400, "full": 1000}
-DRAWS = {"quick": 3, "full": 10}
+DRAWS = {"quick": 3, "full": 5}
 LEARNING_RATE = 1e-3
 #: Kendall's τ below which the layers stand in another order, and above which they stand in the same.
 SAME = 0.99

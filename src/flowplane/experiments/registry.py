@@ -80,9 +80,9 @@ EXPERIMENTS = {
         Experiment("backward-heat", "the flow solves the backward heat equation", ("A-2", "A-3"), "backward-heat.html",
                    "flowplane.experiments.backward_heat", {"quick": 7, "full": 30}),
         Experiment("deep-features", "do deeper autoencoders separate classes better?", ("A-5", "A-5.digits", "A-5.moons"),
-                   "deep-features.html", "flowplane.experiments.deep_features", {"quick": 60, "full": 600}),
+                   "deep-features.html", "flowplane.experiments.deep_features", {"quick": 50, "full": 370}),
         Experiment("embeddings", "layers of different width as transport: does the common space matter?", ("A8.embedding",),
-                   "embeddings.html", "flowplane.experiments.embeddings", {"quick": 30, "full": 100}),
+                   "embeddings.html", "flowplane.experiments.embeddings", {"quick": 10, "full": 180}),
         Experiment("transport-cost", "each depth's distance from optimal transport", ("A7.shallow",), "transport-cost.html",
                    "flowplane.experiments.transport_cost", {"quick": 20, "full": 90}),
     )
