@@ -23,7 +23,7 @@ def made(gain=0.01, noise=0.001, splits=6, truth=np.nan, bits=0.0, valid=1.0, ba
     rise[:, 2] = 0.1  # shuffled: at chance
     half = rng.normal(size=(1, 3, splits // 2, 5))
     spread = noise * np.concatenate([half, -half], 2)  # nothing in the mean
-    values = dict.fromkeys(MEASURES, rise + spread)
+    values = {name: np.add(rise, spread) for name in MEASURES}
     for name in values:
         values[name][:, 1] = values[name][:, 0, :, :1]
     values["information"] = (0.0 if np.isnan(truth) else truth) + bits + spread

@@ -22,7 +22,7 @@ NOISES = (0.2, 0.4)
 PART = 0.9
 POINT_DEPTHS: dict[str, tuple[int | None, ...]] = {"quick": (1, 2, 4, 16, None), "full": (1, 2, 4, 8, 16, 32, None)}
 KERNEL_DEPTHS: tuple[int | None, ...] = (1, None)
-MOON_DEPTHS: dict[str, tuple[int | None, ...]] = {"quick": (1, 2, 4, None), "full": (1, 2, 4, 8, 16, None)}
+MOON_DEPTHS: dict[str, tuple[int | None, ...]] = {"quick": (1, 4, None), "full": (1, 2, 4, 8, 16, None)}
 SPLITS = {"quick": 4, "full": 12}
 SIZES = {"quick": (500, 1000), "full": (1000, 2000)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -235,6 +235,6 @@ def _neighbours(seed: int) -> Callable[[Array, Array], tuple[float, bool]]:
     return estimate
 
 
-def _unflagged(found: Mapping[str, Any], beside: str) -> bool:
+def _unflagged(found: xr.Dataset, beside: str) -> bool:
     """No flag, but for one that speaks of another quantity."""
     return int(found["flags"]) & ~flag_bit(beside) == 0

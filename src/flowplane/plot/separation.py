@@ -42,8 +42,8 @@ def separation_curves(found: xr.Dataset, title: str = "Classes by depth, at equa
         >>> figure.layout.xaxis.ticktext
         ('1', '2', '∞')
     """
-    for _, units, names in PANELS:
-        require_units(found, tuple(names), units)
+    for _, units, quantities in PANELS:
+        require_units(found, tuple(quantities), units)
     if set(found["probe"].dims) != {"data", "split", "depth"}:
         raise InputError("found", Text(f"probe over {found['probe'].dims}"), "probe over data, split and depth")
     names = [str(name) for name in found["data"].values]
@@ -92,11 +92,10 @@ def _curve(
     count = len(values)
     mean = values.mean(0)
     depths = part["depth"].values
-    apart = values - values[:, depths == 1] if (depths == 1).any() else values
+    apart = values - values[:, depths == 1.0] if 1.0 in depths else values
     reach = t.ppf(0.975, count - 1) * apart.std(0, ddof=1) / count**0.5 if count > 1 else np.zeros_like(mean)
-    valid = np.ones_like(shown)
-    if quantity == "information" and "information_valid" in part:
-        valid = part["information_valid"].values.astype(bool).all(0)
+    flagged = quantity == "information" and "information_valid" in part
+    valid = (part["information_valid"].values != 0).all(axis=0) if flagged else np.ones(len(places), bool)
     known = shown & np.isfinite(mean)
     traces = [
         go.Scatter(
