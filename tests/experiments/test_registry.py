@@ -14,10 +14,12 @@ from flowplane.experiments import (
     activations,
     backward_heat,
     compression,
+    deep_features,
     depth,
     digits,
     double_limit,
     drift,
+    embeddings,
     fit_then_compress,
     gaussian_dae,
     mixture_dae,
@@ -82,6 +84,14 @@ def tiny(monkeypatch):
     monkeypatch.setattr(planar_dae, "BALANCE_SAMPLES", {"quick": 200})
     monkeypatch.setattr(planar_dae, "POINTS", {"quick": 21})
     monkeypatch.setattr(backward_heat, "GRIDS", {"quick": (21, 41)})
+    monkeypatch.setattr(deep_features, "SPLITS", {"quick": 2})
+    monkeypatch.setattr(deep_features, "SIZES", {"quick": (60, 100)})
+    monkeypatch.setattr(deep_features, "POINT_DEPTHS", {"quick": (1, 2, None)})
+    monkeypatch.setattr(deep_features, "MOON_DEPTHS", {"quick": (1, None)})
+    monkeypatch.setattr(deep_features, "PART", 0.3)
+    monkeypatch.setattr(embeddings, "EPOCHS", {"quick": 20})
+    monkeypatch.setattr(embeddings, "REPLICAS", {"quick": 2})
+    monkeypatch.setattr(embeddings, "SAMPLES", {"quick": 50})
     monkeypatch.setattr(transport_cost, "DEPTHS", (1, 2, None))
     monkeypatch.setattr(mixture_dae, "DEPTHS", (1, 2, None))
     monkeypatch.setattr(mixture_dae, "BEYOND", {1: 0.561, 2: 0.790})

@@ -6,9 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
+    "class_particles": "flowplane.plot.separation",
     "convergence": "flowplane.plot.orders",
     "depth_curves": "flowplane.plot.depth",
     "displacement_curves": "flowplane.plot.displacement",
+    "embedding_comparison": "flowplane.plot.embeddings",
     "error_surface": "flowplane.plot.surface",
     "estimator_convergence": "flowplane.plot.readings",
     "estimator_curves": "flowplane.plot.readings",
@@ -24,6 +26,7 @@ _PUBLIC = {
     "relaxation_points": "flowplane.plot.relaxation",
     "ridgelet_spectrum": "flowplane.plot.ridges",
     "save": "flowplane.plot.export",
+    "separation_curves": "flowplane.plot.separation",
     "slowing_down_curve": "flowplane.plot.bound",
     "spread_comparison": "flowplane.plot.spread",
     "swept_curves": "flowplane.plot.swept",
@@ -31,9 +34,11 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "class_particles",
     "convergence",
     "depth_curves",
     "displacement_curves",
+    "embedding_comparison",
     "error_surface",
     "estimator_convergence",
     "estimator_curves",
@@ -49,6 +54,7 @@ __all__ = [
     "relaxation_points",
     "ridgelet_spectrum",
     "save",
+    "separation_curves",
     "slowing_down_curve",
     "spread_comparison",
     "swept_curves",
@@ -59,6 +65,7 @@ if TYPE_CHECKING:
     from flowplane.plot.bound import layer_beta_curves, layers_and_bound, slowing_down_curve
     from flowplane.plot.depth import depth_curves
     from flowplane.plot.displacement import displacement_curves
+    from flowplane.plot.embeddings import embedding_comparison
     from flowplane.plot.export import save
     from flowplane.plot.field import flow_field
     from flowplane.plot.gradients import gradient_phase_curves
@@ -69,6 +76,7 @@ if TYPE_CHECKING:
     from flowplane.plot.readings import estimator_convergence, estimator_curves, estimators
     from flowplane.plot.relaxation import relaxation_points
     from flowplane.plot.ridges import ridgelet_spectrum
+    from flowplane.plot.separation import class_particles, separation_curves
     from flowplane.plot.spacetime import flow_in_time
     from flowplane.plot.spread import spread_comparison
     from flowplane.plot.surface import error_surface

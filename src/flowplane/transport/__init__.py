@@ -16,10 +16,14 @@ from flowplane.transport.functionals import (
     TsallisEntropy,
 )
 from flowplane.transport.history import flow_history
+from flowplane.transport.layered import embedding_influence, path_measures
 from flowplane.transport.maps import TransportMap
 from flowplane.transport.ode import ODEMap
 from flowplane.transport.optimal import optimality, wasserstein
+from flowplane.transport.probes import linear_probe, neighbour_accuracy
+from flowplane.transport.separation import class_distances, fisher_ratio
 from flowplane.transport.straight import AffineMap, Denoiser
+from flowplane.transport.widths import layer_path
 
 __all__ = [
     "AffineMap",
@@ -37,11 +41,18 @@ __all__ = [
     "TransportMap",
     "TsallisEntropy",
     "brenier_defect",
+    "class_distances",
     "continuity_residual",
     "denoising_flow",
     "embed",
+    "embedding_influence",
+    "fisher_ratio",
     "flow_history",
     "gradient_flow",
+    "layer_path",
+    "linear_probe",
+    "neighbour_accuracy",
     "optimality",
+    "path_measures",
     "wasserstein",
 ]
