@@ -16,6 +16,15 @@ from flowplane.transport.functionals import (
     TsallisEntropy,
 )
 from flowplane.transport.history import flow_history
+from flowplane.transport.learned import (
+    Autoencoder,
+    DenoisingNetwork,
+    LearnedDenoiser,
+    denoising_loss,
+    load_denoiser,
+    optimal_loss,
+    train_denoiser,
+)
 from flowplane.transport.maps import TransportMap
 from flowplane.transport.ode import ODEMap
 from flowplane.transport.optimal import optimality, wasserstein
@@ -23,13 +32,16 @@ from flowplane.transport.straight import AffineMap, Denoiser
 
 __all__ = [
     "AffineMap",
+    "Autoencoder",
     "Composition",
     "Denoiser",
     "DenoisingFlow",
+    "DenoisingNetwork",
     "Entropy",
     "GradientFlow",
     "InternalEnergy",
     "KullbackLeibler",
+    "LearnedDenoiser",
     "NegativeEntropy",
     "ODEMap",
     "PotentialEnergy",
@@ -39,9 +51,13 @@ __all__ = [
     "brenier_defect",
     "continuity_residual",
     "denoising_flow",
+    "denoising_loss",
     "embed",
     "flow_history",
     "gradient_flow",
+    "load_denoiser",
+    "optimal_loss",
     "optimality",
+    "train_denoiser",
     "wasserstein",
 ]
