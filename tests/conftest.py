@@ -36,7 +36,7 @@ install_import_hook(
                 "blobs",
                 "fokker_planck",
                 "learned.networks",
-                "learned.training",
+                "learned.conditioned",
             ]
         ),
         *(

@@ -20,10 +20,14 @@ from flowplane.transport.learned import (
     Autoencoder,
     DenoisingNetwork,
     LearnedDenoiser,
+    LearnedScore,
+    ScoreNetwork,
     denoising_loss,
     load_denoiser,
+    load_score,
     optimal_loss,
     train_denoiser,
+    train_score,
 )
 from flowplane.transport.maps import TransportMap
 from flowplane.transport.ode import ODEMap
@@ -42,10 +46,12 @@ __all__ = [
     "InternalEnergy",
     "KullbackLeibler",
     "LearnedDenoiser",
+    "LearnedScore",
     "NegativeEntropy",
     "ODEMap",
     "PotentialEnergy",
     "RenyiEntropy",
+    "ScoreNetwork",
     "TransportMap",
     "TsallisEntropy",
     "brenier_defect",
@@ -56,8 +62,10 @@ __all__ = [
     "flow_history",
     "gradient_flow",
     "load_denoiser",
+    "load_score",
     "optimal_loss",
     "optimality",
     "train_denoiser",
+    "train_score",
     "wasserstein",
 ]

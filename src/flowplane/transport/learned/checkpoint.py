@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError, Text
+from flowplane.transport.learned.conditioned import ScoreNetwork
 from flowplane.transport.learned.networks import Autoencoder, DenoisingNetwork
 from flowplane.version import __version__
 
@@ -20,7 +21,17 @@ if TYPE_CHECKING:
     from flowplane.transport.densities import Density
     from flowplane.transport.learned.denoiser import LearnedDenoiser
 
-__all__ = ["build_network", "filled", "last_numbers", "load_denoiser", "read", "save_denoiser", "write"]
+__all__ = [
+    "build_network",
+    "described",
+    "filled",
+    "history_of",
+    "last_numbers",
+    "load_denoiser",
+    "read",
+    "save_denoiser",
+    "write",
+]
 
 #: Of the layout of a file; a newer one is refused.
 VERSION = 1
@@ -35,7 +46,7 @@ def save_denoiser(denoiser: LearnedDenoiser, path: Any) -> Path:
         "covariance": denoiser.noise_covariance.tolist(),
         "time": denoiser.time,
         "fraction": denoiser.fraction,
-        "network": _described(denoiser.network),
+        "network": described(denoiser.network),
         "history": last_numbers(denoiser.history),
     }
     return write(path, "denoiser", denoiser, about)
@@ -70,7 +81,7 @@ def load_denoiser(path: Any, network: nn.Module | None = None, source: Density |
     made = LearnedDenoiser(built, tensors["noise_covariance"], about["dimension"], source)
     filled(made, tensors)
     made.time, made.fraction = about["time"], about["fraction"]
-    made.history = _history(about["history"])
+    made.history = history_of(about["history"])
     return made.eval()
 
 
@@ -133,7 +144,7 @@ def build_network(about: dict[str, Any], given: nn.Module | None) -> nn.Module:
         expected = f"network=…, a {arguments['name']} built like the one that was trained"
         raise InputError("network", None, expected)
     standardised = arguments.pop("standardised")
-    made = {"perceptron": DenoisingNetwork, "autoencoder": Autoencoder}[kind](**arguments)
+    made: Any = {"perceptron": DenoisingNetwork, "autoencoder": Autoencoder, "score": ScoreNetwork}[kind](**arguments)
     made.standardised = standardised
     return made
 
@@ -156,14 +167,16 @@ def last_numbers(history: xr.Dataset | None) -> dict[str, Any] | None:
     return {"step": int(last["step"]), "values": values, "units": units, "attrs": history.attrs}
 
 
-def _history(row: dict[str, Any] | None) -> xr.Dataset | None:
+def history_of(row: dict[str, Any] | None) -> xr.Dataset | None:
+    """The inverse of `last_numbers`: a history of one step."""
     if row is None:
         return None
     variables = {name: ("step", [value], row["units"][name]) for name, value in row["values"].items()}
     return xr.Dataset(variables, {"step": ("step", [row["step"]], {"units": "1"})}, row["attrs"])
 
 
-def _described(network: nn.Module) -> dict[str, Any]:
-    if isinstance(network, DenoisingNetwork | Autoencoder):
+def described(network: nn.Module) -> dict[str, Any]:
+    """What `build_network` needs."""
+    if isinstance(network, DenoisingNetwork | Autoencoder | ScoreNetwork):
         return network.configuration() | {"standardised": network.standardised}
     return {"kind": "module", "name": type(network).__name__}

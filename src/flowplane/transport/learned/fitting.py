@@ -142,7 +142,7 @@ class Data:
 
 def fit(
     network: nn.Module, loss: Callable[[], Tensor], held_out: Callable[[], Tensor], plan: Plan, device: torch.device,
-    unit: float, description: str,
+    unit: float, description: str, units: str = "squared units of x",
 ) -> xr.Dataset:  # fmt: skip
     """Train a network in place, and leave it with the weights that were best on what is held out.
 
@@ -151,6 +151,8 @@ def fit(
         loss: of the next batch.
         held_out: of the points that judge.
         unit: what a loss is divided by for Adam, so that it is of size 1.
+        description: what the progress bar says.
+        units: of the losses.
 
     Returns:
         Over `step`: `training_loss` (its mean since the look before), `held_out_loss`, `learning_rate`.
@@ -188,7 +190,7 @@ def fit(
             elif step - best_step >= plan.patience:
                 break
     network.load_state_dict(kept)
-    return _history(rows, best_step, plan)
+    return _history(rows, best_step, plan, units)
 
 
 def chosen_device(name: Any) -> torch.device:
@@ -220,9 +222,9 @@ def _weights(network: nn.Module) -> dict[str, Tensor]:
     return {name: part.detach().clone() for name, part in network.state_dict().items()}
 
 
-def _history(rows: list[tuple[int, float, float, float]], best_step: int, plan: Plan) -> xr.Dataset:
+def _history(rows: list[tuple[int, float, float, float]], best_step: int, plan: Plan, units: str) -> xr.Dataset:
     steps, training, held, rates = map(list, zip(*rows, strict=True))
-    loss = {"units": "squared units of x"}
+    loss = {"units": units}
     return xr.Dataset(
         {
             "training_loss": ("step", training, loss | {"long_name": "mean loss since the step before"}),

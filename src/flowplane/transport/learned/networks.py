@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from flowplane.core.points import check_count, check_seed, small_seed
 from flowplane.errors import InputError, unknown
 
-__all__ = ["ACTIVATIONS", "Autoencoder", "DenoisingNetwork", "Perceptron", "as_sizes"]
+__all__ = ["ACTIVATIONS", "Autoencoder", "DenoisingNetwork", "Perceptron", "as_sizes", "known_activation"]
 
 #: Smooth ones first: a map of ReLUs has a Jacobian that jumps, and no third derivative.
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -83,7 +83,7 @@ class DenoisingNetwork(nn.Module):
     def __init__(self, dimension: int, hidden: Any = (64, 64), activation: str = "gelu", seed: int = 0) -> None:
         super().__init__()
         self.dimension, self.hidden = check_count("dimension", dimension), as_sizes("hidden", hidden)
-        self.activation = _known(activation)
+        self.activation = known_activation(activation)
         #: Whether it knows the size of its inputs.
         self.standardised = False
         self.affine = not self.hidden
@@ -184,7 +184,7 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.dimension, self.features = check_count("dimension", dimension), check_count("features", features)
         self.hidden, self.decoder_hidden = as_sizes("hidden", hidden), as_sizes("decoder_hidden", decoder_hidden)
-        self.activation = _known(activation)
+        self.activation = known_activation(activation)
         self.standardised = False
         self.affine = not self.hidden and not self.decoder_hidden
         generator = torch.Generator().manual_seed(small_seed(check_seed(seed)))
@@ -225,7 +225,8 @@ def as_sizes(name: str, given: Any) -> tuple[int, ...]:
     return tuple(check_count(name, width) for width in widths)
 
 
-def _known(activation: str) -> str:
+def known_activation(activation: str) -> str:
+    """A name in `ACTIVATIONS`. Raises InputError for any other."""
     if activation not in ACTIVATIONS:
         raise unknown("activation", activation, ACTIVATIONS)
     return activation
