@@ -31,6 +31,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/binned.py
 	$(BIN)/python benchmarks/transport.py
+	$(BIN)/python benchmarks/learned.py
 	$(BIN)/python benchmarks/estimators.py --whole
 	-$(BIN)/python benchmarks/neighbours.py
 	$(BIN)/python benchmarks/information_bottleneck.py
