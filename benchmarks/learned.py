@@ -1,9 +1,9 @@
 """How long does a denoiser take to learn, against a plain PyTorch loop?
 
-50,000 points of two moons, noise of variance 0.05: seconds until the loss on fresh pairs is within 2 % and 0.5 % of the best
-one, which is known. Ours is called with 250, 500, 1000 … steps until it is there, each call from the beginning; the time is that of the
-call that arrives. The peer is the loop that one would write: a network of the same widths on the points as they are, Adam at
-its default rate, batches of 128; it is stopped as soon as it is there, and looking does not count.
+50,000 points of two moons, noise of variance 0.05: seconds until the loss on fresh pairs is within 2 % and 0.5 % of the
+best one, which is known. Ours is called with 250, 500, 1000 … steps until it is there, each call from the beginning; the
+time is that of the call that arrives. The peer is the loop that one would write: a network of the same widths on the points
+as they are, Adam at its default rate, batches of 128; it is stopped as soon as it is there, and looking does not count.
 
     python benchmarks/learned.py [--points 50000] [--seeds 3] [--patience 120] [--threads 2]
 """

@@ -27,7 +27,7 @@ def relative_error(learned, density, s):
 
 
 def test_the_learned_score_is_near_the_exact_one_at_every_variance(learned):
-    """Within 2 % of E|score|² at the ends and between; no score is off by all of it, another scale's by more than a tenth."""
+    """Within 2 % of E|score|² at the ends and between; another scale's is off by more than a tenth."""
     errors = [relative_error(learned, MIXTURE, s) for s in (LOW, 0.1, 0.2, 0.4, HIGH)]
     assert max(errors) < 0.02
     smoothed = MIXTURE.smoothed(0.1)

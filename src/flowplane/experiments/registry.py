@@ -81,6 +81,8 @@ EXPERIMENTS = {
                    "flowplane.experiments.backward_heat", {"quick": 7, "full": 30}),
         Experiment("transport-cost", "each depth's distance from optimal transport", ("A7.shallow",), "transport-cost.html",
                    "flowplane.experiments.transport_cost", {"quick": 20, "full": 90}),
+        Experiment("learned-dae", "trained autoencoders and the optimal map", ("A-7",), "learned-dae.html",
+                   "flowplane.experiments.learned_dae", {"quick": 60, "full": 900}),
     )
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
     "convergence": "flowplane.plot.orders",
+    "denoiser_fields": "flowplane.plot.denoisers",
     "depth_curves": "flowplane.plot.depth",
     "displacement_curves": "flowplane.plot.displacement",
     "estimator_convergence": "flowplane.plot.readings",
@@ -30,6 +31,7 @@ _PUBLIC = {
 
 __all__ = [
     "convergence",
+    "denoiser_fields",
     "depth_curves",
     "displacement_curves",
     "estimator_convergence",
@@ -53,6 +55,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from flowplane.plot.bound import layer_beta_curves, layers_and_bound, slowing_down_curve
+    from flowplane.plot.denoisers import denoiser_fields
     from flowplane.plot.depth import depth_curves
     from flowplane.plot.displacement import displacement_curves
     from flowplane.plot.export import save
