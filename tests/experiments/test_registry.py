@@ -19,10 +19,12 @@ from flowplane.experiments import (
     drift,
     fit_then_compress,
     gaussian_dae,
+    learned_dae,
     mixture_dae,
     planar_dae,
     reference,
     sample_size,
+    score_flow,
     transport_cost,
     wiener,
 )
@@ -75,6 +77,18 @@ def tiny(monkeypatch):
     monkeypatch.setattr(transport_cost, "DEPTHS", (1, 2, None))
     monkeypatch.setattr(mixture_dae, "DEPTHS", (1, 2, None))
     monkeypatch.setattr(mixture_dae, "BEYOND", {1: 0.561, 2: 0.790})
+    for module in (learned_dae, score_flow):
+        monkeypatch.setattr(module, "STEPS", {"quick": 20})
+        monkeypatch.setattr(module, "SEEDS", {"quick": 2})
+        monkeypatch.setattr(module, "HIDDEN", (8,))
+    monkeypatch.setattr(learned_dae, "SAMPLES", {"quick": (100, 200)})
+    monkeypatch.setattr(learned_dae, "WIDTHS", {"quick": (2, 4)})
+    monkeypatch.setattr(learned_dae, "JUDGES", {"quick": 100})
+    monkeypatch.setattr(score_flow, "POINTS", {"quick": 100})
+    monkeypatch.setattr(score_flow, "PARTICLES", {"quick": 50})
+    monkeypatch.setattr(score_flow, "GRID", {"quick": 11})
+    monkeypatch.setattr(score_flow, "TIMES", 2)
+    monkeypatch.setattr(score_flow, "PROFILED", 3)
     monkeypatch.setattr(mixture_dae, "LIMIT_DEPTHS", {"nodes": (2, 4, 8), "refit": (2, 4, 8)})
 
 

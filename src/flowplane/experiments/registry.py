@@ -83,6 +83,8 @@ EXPERIMENTS = {
                    "flowplane.experiments.transport_cost", {"quick": 20, "full": 90}),
         Experiment("learned-dae", "trained autoencoders and the optimal map", ("A-7",), "learned-dae.html",
                    "flowplane.experiments.learned_dae", {"quick": 60, "full": 900}),
+        Experiment("score-flow", "a learned score makes the continuous flow", ("A5.learned",), "score-flow.html",
+                   "flowplane.experiments.score_flow", {"quick": 60, "full": 600}),
     )
 }  # fmt: skip
 

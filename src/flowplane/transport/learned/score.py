@@ -95,16 +95,17 @@ class LearnedScore(nn.Module):
         made = LearnedDenoiser(AtVariance(self.network, value, self.dimension), value, self.dimension)
         return made.train(self.training)
 
-    def flow(self, time: float | None = None) -> ODEMap:
+    def flow(self, time: float | None = None, rtol: float = 1e-6, atol: float = 1e-7) -> ODEMap:
         """dx/dt = ∇log p_t(x) as learned: the continuous denoiser of p_0 = p * N(0, high·I) (A5).
 
         The network gives the score of p_t = p * N(0, (high − 2t)I). It is copied: training on does not change a flow.
 
         Arguments:
             time: at most (high − low)/2, which None means.
+            rtol, atol: of the solver; finer than what training leaves to err.
 
         Raises:
-            InputError: a time out of range.
+            InputError: a time or tolerance out of range.
         """
         low, high = self.variances
         last = (high - low) / 2
@@ -119,11 +120,11 @@ class LearnedScore(nn.Module):
             rows = x.to(part.device, part.dtype)
             return ((network(rows, torch.full_like(rows[:, 0], s)) - rows) / s).to(x)
 
-        made = ODEMap(velocity, self.dimension, min(end, last), self.source)
+        made = ODEMap(velocity, self.dimension, min(end, last), self.source, rtol=rtol, atol=atol)
         if self.source is None:
             made.device = part.device
         if part.dtype == torch.float32:
-            made.rtol, made.atol = 1e-4, 1e-5
+            made.rtol, made.atol = max(made.rtol, 1e-4), max(made.atol, 1e-5)
         return made
 
     @property
