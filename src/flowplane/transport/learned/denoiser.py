@@ -65,7 +65,8 @@ class LearnedDenoiser(nn.Module, StraightMap):
             raise InputError("source", source, f"a density in {self.dimension} dimensions")
         matrix = as_matrix("covariance", covariance, self.dimension)
         self.network, self.source = network, source
-        self.register_buffer("noise_covariance", matrix)
+        place = next((part.device for part in network.parameters()), matrix.device)
+        self.register_buffer("noise_covariance", matrix.to(place))
         self.time = float(torch.trace(matrix)) / self.dimension
         self.affine = bool(getattr(network, "affine", False))
         #: Over `step`: training loss, held-out loss, learning rate. None before training.

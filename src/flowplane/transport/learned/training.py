@@ -108,7 +108,7 @@ def _learner(network: Any, points: Data, matrix: Tensor, activation: str, seed: 
     else:
         learner = DenoisingNetwork(points.dimension, _widths(network), activation, seed)
     # shape and type are refused before a step is taken
-    LearnedDenoiser(learner, matrix.cpu(), points.dimension)
+    LearnedDenoiser(learner, matrix, points.dimension)
     if isinstance(learner, DenoisingNetwork | Autoencoder) and not learner.standardised:
         learner.standardise(points.mean, points.variance, matrix.diagonal())
     return learner.train()
