@@ -32,6 +32,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/binned.py
 	$(BIN)/python benchmarks/transport.py
 	$(BIN)/python benchmarks/ridgelet.py
+	$(BIN)/python benchmarks/learned.py
 	$(BIN)/python benchmarks/estimators.py --whole
 	-$(BIN)/python benchmarks/neighbours.py
 	$(BIN)/python benchmarks/information_bottleneck.py

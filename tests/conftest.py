@@ -35,6 +35,8 @@ install_import_hook(
                 "wrapped",
                 "blobs",
                 "fokker_planck",
+                "learned.networks",
+                "learned.conditioned",
             ]
         ),
         *(

@@ -22,12 +22,14 @@ from flowplane.experiments import (
     embeddings,
     fit_then_compress,
     gaussian_dae,
+    learned_dae,
     mixture_dae,
     planar_dae,
     reference,
     ridgelet_trained,
     ridgelet_width,
     sample_size,
+    score_flow,
     transport_cost,
     wiener,
 )
@@ -97,6 +99,18 @@ def tiny(monkeypatch):
     monkeypatch.setattr(mixture_dae, "BEYOND", {1: 0.561, 2: 0.790})
     for name, value in {"DEPTHS": (2, 4, 8), "WIDTHS": (64, 256), "DRAWS": 2, "SAMPLES": 30}.items():
         monkeypatch.setattr(double_limit, name, {"quick": value})
+    for module in (learned_dae, score_flow):
+        monkeypatch.setattr(module, "STEPS", {"quick": 20})
+        monkeypatch.setattr(module, "SEEDS", {"quick": 2})
+        monkeypatch.setattr(module, "HIDDEN", (8,))
+    monkeypatch.setattr(learned_dae, "SAMPLES", {"quick": (100, 200)})
+    monkeypatch.setattr(learned_dae, "WIDTHS", {"quick": (2, 4)})
+    monkeypatch.setattr(learned_dae, "JUDGES", {"quick": 100})
+    monkeypatch.setattr(score_flow, "POINTS", {"quick": 100})
+    monkeypatch.setattr(score_flow, "PARTICLES", {"quick": 50})
+    monkeypatch.setattr(score_flow, "GRID", {"quick": 11})
+    monkeypatch.setattr(score_flow, "TIMES", 2)
+    monkeypatch.setattr(score_flow, "PROFILED", 3)
     monkeypatch.setattr(mixture_dae, "LIMIT_DEPTHS", {"nodes": (2, 4, 8), "refit": (2, 4, 8)})
 
 

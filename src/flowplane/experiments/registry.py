@@ -89,6 +89,10 @@ EXPERIMENTS = {
                    "spectrum.html", "flowplane.experiments.ridgelet_width", {"quick": 45, "full": 400}),
         Experiment("double-limit", "residual networks built without training converge to the flow", ("A-9",),
                    "double-limit.html", "flowplane.experiments.double_limit", {"quick": 60, "full": 600}),
+        Experiment("learned-dae", "trained autoencoders and the optimal map", ("A-7",), "learned-dae.html",
+                   "flowplane.experiments.learned_dae", {"quick": 60, "full": 900}),
+        Experiment("score-flow", "a learned score makes the continuous flow", ("A5.learned",), "score-flow.html",
+                   "flowplane.experiments.score_flow", {"quick": 60, "full": 600}),
     )
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 _PUBLIC = {
     "class_particles": "flowplane.plot.separation",
     "convergence": "flowplane.plot.orders",
+    "denoiser_fields": "flowplane.plot.denoisers",
     "depth_curves": "flowplane.plot.depth",
     "displacement_curves": "flowplane.plot.displacement",
     "embedding_comparison": "flowplane.plot.embeddings",
@@ -36,6 +37,7 @@ _PUBLIC = {
 __all__ = [
     "class_particles",
     "convergence",
+    "denoiser_fields",
     "depth_curves",
     "displacement_curves",
     "embedding_comparison",
@@ -63,6 +65,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from flowplane.plot.bound import layer_beta_curves, layers_and_bound, slowing_down_curve
+    from flowplane.plot.denoisers import denoiser_fields
     from flowplane.plot.depth import depth_curves
     from flowplane.plot.displacement import displacement_curves
     from flowplane.plot.embeddings import embedding_comparison

@@ -17,6 +17,19 @@ from flowplane.transport.functionals import (
 )
 from flowplane.transport.history import flow_history
 from flowplane.transport.layered import embedding_influence, path_measures
+from flowplane.transport.learned import (
+    Autoencoder,
+    DenoisingNetwork,
+    LearnedDenoiser,
+    LearnedScore,
+    ScoreNetwork,
+    denoising_loss,
+    load_denoiser,
+    load_score,
+    optimal_loss,
+    train_denoiser,
+    train_score,
+)
 from flowplane.transport.maps import TransportMap
 from flowplane.transport.ode import ODEMap
 from flowplane.transport.optimal import optimality, wasserstein
@@ -27,23 +40,29 @@ from flowplane.transport.widths import layer_path
 
 __all__ = [
     "AffineMap",
+    "Autoencoder",
     "Composition",
     "Denoiser",
     "DenoisingFlow",
+    "DenoisingNetwork",
     "Entropy",
     "GradientFlow",
     "InternalEnergy",
     "KullbackLeibler",
+    "LearnedDenoiser",
+    "LearnedScore",
     "NegativeEntropy",
     "ODEMap",
     "PotentialEnergy",
     "RenyiEntropy",
+    "ScoreNetwork",
     "TransportMap",
     "TsallisEntropy",
     "brenier_defect",
     "class_distances",
     "continuity_residual",
     "denoising_flow",
+    "denoising_loss",
     "embed",
     "embedding_influence",
     "fisher_ratio",
@@ -51,8 +70,13 @@ __all__ = [
     "gradient_flow",
     "layer_path",
     "linear_probe",
+    "load_denoiser",
+    "load_score",
     "neighbour_accuracy",
+    "optimal_loss",
     "optimality",
     "path_measures",
+    "train_denoiser",
+    "train_score",
     "wasserstein",
 ]

@@ -1,0 +1,182 @@
+"""Trained maps on disk: one .safetensors file, the configuration as JSON in its header."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+from torch import Tensor, nn
+
+from flowplane.core.paths import as_path
+from flowplane.errors import InputError, Text
+from flowplane.transport.learned.conditioned import ScoreNetwork
+from flowplane.transport.learned.networks import Autoencoder, DenoisingNetwork
+from flowplane.version import __version__
+
+if TYPE_CHECKING:
+    from flowplane.transport.densities import Density
+    from flowplane.transport.learned.denoiser import LearnedDenoiser
+
+__all__ = [
+    "build_network",
+    "described",
+    "filled",
+    "history_of",
+    "last_numbers",
+    "load_denoiser",
+    "read",
+    "save_denoiser",
+    "write",
+]
+
+#: Of the layout of a file; a newer one is refused.
+VERSION = 1
+KEY = "flowplane"
+ENDING = ".safetensors"
+
+
+def save_denoiser(denoiser: LearnedDenoiser, path: Any) -> Path:
+    """Write a denoiser to `path`; the source density is not kept. See `LearnedDenoiser.save`."""
+    about = {
+        "dimension": denoiser.dimension,
+        "covariance": denoiser.noise_covariance.tolist(),
+        "time": denoiser.time,
+        "fraction": denoiser.fraction,
+        "network": described(denoiser.network),
+        "history": last_numbers(denoiser.history),
+    }
+    return write(path, "denoiser", denoiser, about)
+
+
+def load_denoiser(path: Any, network: nn.Module | None = None, source: Density | None = None) -> LearnedDenoiser:
+    """A denoiser as `LearnedDenoiser.save` wrote it: the same numbers, on the CPU.
+
+    Arguments:
+        path: the file.
+        network: a module built like the one that was trained, where that was neither given by widths nor an Autoencoder;
+            it is copied, not changed.
+        source: the density that the map is to move; files hold none.
+
+    Raises:
+        InputError: no file, no checkpoint of flowplane, one that is cut off or of a newer version, a module that is missing
+            or built differently.
+
+    Example:
+        >>> import tempfile
+        >>> from flowplane.transport import DenoisingNetwork, LearnedDenoiser
+        >>> g = LearnedDenoiser(DenoisingNetwork(1, (4,)), 0.1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     same = load_denoiser(g.save(f"{folder}/g.safetensors"))
+        >>> bool((same([[1.0]]) == g([[1.0]])).all())
+        True
+    """
+    from flowplane.transport.learned.denoiser import LearnedDenoiser
+
+    about, tensors = read(path, "denoiser")
+    built = build_network(about["network"], network)
+    made = LearnedDenoiser(built, tensors["noise_covariance"], about["dimension"], source)
+    filled(made, tensors)
+    made.time, made.fraction = about["time"], about["fraction"]
+    made.history = history_of(about["history"])
+    return made.eval()
+
+
+def write(path: Any, kind: str, module: nn.Module, about: dict[str, Any]) -> Path:
+    """A module's numbers and what is said about it, whole or not at all."""
+    from safetensors.torch import save_file
+
+    place = as_path("path", path)
+    place = place if place.suffix == ENDING else place.with_name(place.name + ENDING)
+    if place.is_dir() or not place.parent.is_dir():
+        found = Text(f"{place}, {'a folder' if place.is_dir() else 'in a folder that is not there'}")
+        raise InputError("path", found, "a file in a folder that is there")
+    header = {"kind": kind, "version": VERSION, "library": __version__, **about}
+    # safetensors takes no two tensors that share memory
+    tensors = {name: part.detach().cpu().contiguous().clone() for name, part in module.state_dict().items()}
+    half = place.with_name(f".{place.name}.{os.getpid()}")
+    try:
+        save_file(tensors, half, metadata={KEY: json.dumps(header)})
+        os.replace(half, place)
+    finally:
+        half.unlink(missing_ok=True)
+    return place
+
+
+def read(path: Any, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What `write` wrote. Raises InputError for any other file."""
+    from safetensors import SafetensorError, safe_open
+
+    place = as_path("path", path)
+    if not place.is_file():
+        raise InputError("path", str(place), "a file that is there")
+    wanted = f"a {kind} that flowplane saved"
+    try:
+        with safe_open(place, framework="pt") as file:  # type: ignore[no-untyped-call]
+            header = (file.metadata() or {}).get(KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        found = Text(f"{place}, no safetensors file or one that is cut off ({error})")
+        raise InputError("path", found, wanted) from error
+    if header is None:
+        raise InputError("path", Text(f"{place}, a safetensors file of something else"), wanted)
+    about = json.loads(header)
+    if about["version"] > VERSION:
+        found = Text(f"{place} of format {about['version']}, by flowplane {about['library']}")
+        raise InputError("path", found, f"format {VERSION} or older: a newer flowplane reads it")
+    if about["kind"] != kind:
+        raise InputError("path", Text(f"{place}, a {about['kind']}"), wanted)
+    return about, tensors
+
+
+def build_network(about: dict[str, Any], given: nn.Module | None) -> nn.Module:
+    """A network as it is described, its numbers still to come."""
+    if given is not None:
+        if not isinstance(given, nn.Module):
+            raise InputError("network", Text(type(given).__name__), "a torch.nn.Module")
+        return copy.deepcopy(given)
+    arguments = dict(about)
+    kind = arguments.pop("kind")
+    if kind == "module":
+        expected = f"network=…, a {arguments['name']} built like the one that was trained"
+        raise InputError("network", None, expected)
+    standardised = arguments.pop("standardised")
+    made: Any = {"perceptron": DenoisingNetwork, "autoencoder": Autoencoder, "score": ScoreNetwork}[kind](**arguments)
+    made.standardised = standardised
+    return made
+
+
+def filled(module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Put numbers into a module, in their own dtype. Raises InputError where they do not fit."""
+    try:
+        module.load_state_dict(tensors, assign=True)
+    except RuntimeError as error:
+        raise InputError("network", Text(f"{error}"), "a module built like the one that was trained") from error
+
+
+def last_numbers(history: xr.Dataset | None) -> dict[str, Any] | None:
+    """The last row of a history, and its attributes."""
+    if history is None:
+        return None
+    last = history.isel(step=-1)
+    values = {str(name): float(part) for name, part in last.data_vars.items()}
+    units = {str(name): part.attrs for name, part in history.data_vars.items()}
+    return {"step": int(last["step"]), "values": values, "units": units, "attrs": history.attrs}
+
+
+def history_of(row: dict[str, Any] | None) -> xr.Dataset | None:
+    """The inverse of `last_numbers`: a history of one step."""
+    if row is None:
+        return None
+    variables = {name: ("step", [value], row["units"][name]) for name, value in row["values"].items()}
+    return xr.Dataset(variables, {"step": ("step", [row["step"]], {"units": "1"})}, row["attrs"])
+
+
+def described(network: nn.Module) -> dict[str, Any]:
+    """What `build_network` needs."""
+    if isinstance(network, DenoisingNetwork | Autoencoder | ScoreNetwork):
+        return network.configuration() | {"standardised": network.standardised}
+    return {"kind": "module", "name": type(network).__name__}
