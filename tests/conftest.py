@@ -36,6 +36,9 @@ install_import_hook(
                 "blobs",
                 "fokker_planck",
                 "learned.networks",
+                "learned.decoding",
+                "learned.anisotropic",
+                "learned.composing",
                 "learned.training",
             ]
         ),

@@ -20,9 +20,12 @@ from flowplane.transport.learned import (
     Autoencoder,
     DenoisingNetwork,
     LearnedDenoiser,
+    Stack,
     denoising_loss,
     load_denoiser,
+    load_stack,
     optimal_loss,
+    stack,
     train_denoiser,
 )
 from flowplane.transport.maps import TransportMap
@@ -46,6 +49,7 @@ __all__ = [
     "ODEMap",
     "PotentialEnergy",
     "RenyiEntropy",
+    "Stack",
     "TransportMap",
     "TsallisEntropy",
     "brenier_defect",
@@ -56,8 +60,10 @@ __all__ = [
     "flow_history",
     "gradient_flow",
     "load_denoiser",
+    "load_stack",
     "optimal_loss",
     "optimality",
+    "stack",
     "train_denoiser",
     "wasserstein",
 ]

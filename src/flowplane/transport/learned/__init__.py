@@ -4,14 +4,19 @@ from flowplane.transport.learned.checkpoint import load_denoiser
 from flowplane.transport.learned.denoiser import LearnedDenoiser
 from flowplane.transport.learned.losses import denoising_loss, optimal_loss
 from flowplane.transport.learned.networks import Autoencoder, DenoisingNetwork
+from flowplane.transport.learned.stacked import Stack
+from flowplane.transport.learned.stacking import load_stack, stack
 from flowplane.transport.learned.training import train_denoiser
 
 __all__ = [
     "Autoencoder",
     "DenoisingNetwork",
     "LearnedDenoiser",
+    "Stack",
     "denoising_loss",
     "load_denoiser",
+    "load_stack",
     "optimal_loss",
+    "stack",
     "train_denoiser",
 ]
