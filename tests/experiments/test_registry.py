@@ -23,6 +23,7 @@ from flowplane.experiments import (
     planar_dae,
     reference,
     sample_size,
+    stacked_dae,
     transport_cost,
     wiener,
 )
@@ -73,6 +74,10 @@ def tiny(monkeypatch):
     monkeypatch.setattr(planar_dae, "POINTS", {"quick": 21})
     monkeypatch.setattr(backward_heat, "GRIDS", {"quick": (21, 41)})
     monkeypatch.setattr(transport_cost, "DEPTHS", (1, 2, None))
+    for name, value in {"STEPS": 60, "SAMPLES": 30, "DRAWS": 2, "SEEDS": 1, "LOCAL": 10}.items():
+        monkeypatch.setattr(stacked_dae, name, {"quick": value})
+    monkeypatch.setattr(stacked_dae, "DEPTH", 2)
+    monkeypatch.setattr("flowplane.transport.learned.composing.LOCAL_NODES", 400)
     monkeypatch.setattr(mixture_dae, "DEPTHS", (1, 2, None))
     monkeypatch.setattr(mixture_dae, "BEYOND", {1: 0.561, 2: 0.790})
     monkeypatch.setattr(mixture_dae, "LIMIT_DEPTHS", {"nodes": (2, 4, 8), "refit": (2, 4, 8)})

@@ -399,5 +399,9 @@ def test_what_a_stack_refuses():
     flat.layers[0].network.decoder.perceptron.skip.weight.data[1] = 0.0
     with pytest.raises(InputError, match="layers: found decoders of rank 1, expected injective decoders before layer 2"):
         flat.composition(points)
+    bounded = Stack([LearnedDenoiser(Autoencoder(2, 2, (4,), "tanh", (4,), seed=1), 0.1) for _ in range(3)])
+    bounded.layers[0].network.decoder.perceptron.skip.weight.data.zero_()  # its range is bounded
+    with pytest.raises(InputError, match=r"layers: found decoders that do not reach .* % of the density"):
+        bounded.composition(100 * points)
     with pytest.raises(InputError, match=r"source: .*a density in 2 dimensions"):
         Stack(list(made.layers), source=fp.Normal(0.0, 1.0))

@@ -81,6 +81,9 @@ EXPERIMENTS = {
                    "flowplane.experiments.backward_heat", {"quick": 7, "full": 30}),
         Experiment("transport-cost", "each depth's distance from optimal transport", ("A7.shallow",), "transport-cost.html",
                    "flowplane.experiments.transport_cost", {"quick": 20, "full": 90}),
+        Experiment("stacked-dae", "is a stack of autoencoders a composition of them?",
+                   ("A-6", "A-6.affine", "A-6.curved", "A-6.linear", "A-6.local"), "stacked-dae.html",
+                   "flowplane.experiments.stacked_dae", {"quick": 60, "full": 900}),
     )
 }  # fmt: skip
 

@@ -9,6 +9,8 @@ _PUBLIC = {
     "convergence": "flowplane.plot.orders",
     "depth_curves": "flowplane.plot.depth",
     "displacement_curves": "flowplane.plot.displacement",
+    "displacement_fields": "flowplane.plot.stacked",
+    "equivalence_errors": "flowplane.plot.stacked",
     "estimator_convergence": "flowplane.plot.readings",
     "estimator_curves": "flowplane.plot.readings",
     "estimators": "flowplane.plot.readings",
@@ -32,6 +34,8 @@ __all__ = [
     "convergence",
     "depth_curves",
     "displacement_curves",
+    "displacement_fields",
+    "equivalence_errors",
     "estimator_convergence",
     "estimator_curves",
     "estimators",
@@ -66,6 +70,7 @@ if TYPE_CHECKING:
     from flowplane.plot.relaxation import relaxation_points
     from flowplane.plot.spacetime import flow_in_time
     from flowplane.plot.spread import spread_comparison
+    from flowplane.plot.stacked import displacement_fields, equivalence_errors
     from flowplane.plot.swept import swept_curves
     from flowplane.plot.training import training_curves
 

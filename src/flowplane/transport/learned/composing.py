@@ -37,6 +37,8 @@ __all__ = ["decoded_noise", "denoisers_of"]
 LOCAL_NODES = 4096
 #: Eigenvalues of D below this share of the largest are 0.
 RANK = 1e-12
+#: Share of a density that curved decoders may fail to reach.
+LOST = 1e-3
 #: Points at which D(x) is looked at to space the nodes.
 LOOKS = 256
 
@@ -81,7 +83,20 @@ class _Carried:
             self.mean, self.covariance = layer.forward(self.mean), slope @ self.covariance @ slope.T
         else:
             assert self.points is not None
-            self.points = layer.forward(self.points)
+            self._keep(layer.forward(self.points))
+
+    def _keep(self, points: Tensor) -> None:
+        """Points that the decoders reach; far out in the tails there may be others."""
+        found = ~points.isnan().any(1)
+        if not found.all():
+            weights = torch.ones_like(points[:, 0]) if self.log_weights is None else self.log_weights.exp()
+            lost = 1 - float(weights[found].sum() / weights.sum())
+            if lost > LOST:
+                shown = Text(f"decoders that do not reach {100 * lost:.2g} % of the density")
+                raise InputError("layers", shown, "decoders that are injective, and reach where the layers before lead")
+            if self.log_weights is not None:
+                self.log_weights = self.log_weights[found].log_softmax(0)
+        self.points = points[found]
 
 
 def denoisers_of(layers: Sequence[LearnedDenoiser], given: Any, noise: Any = None) -> Composition:
