@@ -83,7 +83,7 @@ EXPERIMENTS = {
                    "flowplane.experiments.transport_cost", {"quick": 20, "full": 90}),
         Experiment("stacked-dae", "is a stack of autoencoders a composition of them?",
                    ("A-6", "A-6.affine", "A-6.curved", "A-6.linear", "A-6.local"), "stacked-dae.html",
-                   "flowplane.experiments.stacked_dae", {"quick": 60, "full": 900}),
+                   "flowplane.experiments.stacked_dae", {"quick": 55, "full": 300}),
     )
 }  # fmt: skip
 

@@ -1,4 +1,9 @@
-"""Stacks in closed form: affine layers of a Gaussian, and decoders whose curvature is known (A-6; PAPERS.md A9)."""
+"""Stacks in closed form: affine layers of a Gaussian, and decoders whose curvature is known (A-6; PAPERS.md A9).
+
+Both are about limits, so both have settings where the limit is seen: decoders of moderate condition (with normal entries in
+five dimensions rounding alone grows to 3e-9), and noise that is small beside the curvature (from t = 0.16 to 0.02 the order
+is 0.72 and still rising).
+"""
 
 from __future__ import annotations
 
