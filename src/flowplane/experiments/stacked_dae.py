@@ -1,14 +1,14 @@
 """Is a stack of denoising autoencoders a composition of them? (A-6; PAPERS.md A9)
 
 Trained stacks of three layers are decoded into the ground space and laid beside the anisotropic composition, whose D comes
-from the decoders. The rule, fixed before the settings: of layers 2 and 3, each by each density, the relative error
-(rms difference of the displacements over the rms of the composition's) is below `LIMIT` and below `SHARE` of that of each
+from the decoders. The rule, fixed before the settings: of layers 2 and 3, each by each density, the relative error (rms
+difference of the displacements over the rms of the composition's) is below `LIMIT` and below `SHARE` of that of each
 control, by the 95 % intervals of their means over seeds: reproduced. Not better than a control: contradicted. Else
 inconclusive. Controls: the isotropic composition with noise of the same trace, an untrained stack in place of the trained
 one, and the composition at other points (shuffled pairing).
 
-Densities, noise and steps were chosen after trial runs, so that networks of this size learn them: with two moons as narrow as
-their noise (t = 0.05, 1000 steps) the first layer alone is 40 % off its own optimum, and nothing can be said of the others.
+Densities, noise and steps were chosen after trial runs, so that networks of this size learn them: with narrower two moons
+(0.2, t = 0.05, 1000 steps) the first layer alone is 40 % off its own optimum, and nothing can be said of the others.
 """
 
 from __future__ import annotations
