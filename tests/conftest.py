@@ -37,6 +37,10 @@ install_import_hook(
                 "fokker_planck",
                 "learned.networks",
                 "learned.conditioned",
+                "learned.decoding",
+                "learned.anisotropic",
+                "learned.composing",
+                "learned.training",
             ]
         ),
         *(
@@ -46,6 +50,7 @@ install_import_hook(
                 "quadrature",
                 "spectrum",
                 "spreading",
+                "cutoff",
             ]
         ),
         *(

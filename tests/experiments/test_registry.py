@@ -30,6 +30,7 @@ from flowplane.experiments import (
     ridgelet_width,
     sample_size,
     score_flow,
+    stacked_dae,
     transport_cost,
     wiener,
 )
@@ -95,6 +96,10 @@ def tiny(monkeypatch):
     monkeypatch.setattr(embeddings, "REPLICAS", {"quick": 2})
     monkeypatch.setattr(embeddings, "SAMPLES", {"quick": 50})
     monkeypatch.setattr(transport_cost, "DEPTHS", (1, 2, None))
+    for name, value in {"STEPS": 60, "SAMPLES": 30, "DRAWS": 2, "SEEDS": 1, "LOCAL": 10}.items():
+        monkeypatch.setattr(stacked_dae, name, {"quick": value})
+    monkeypatch.setattr(stacked_dae, "DEPTH", 2)
+    monkeypatch.setattr("flowplane.transport.learned.composing.LOCAL_NODES", 400)
     monkeypatch.setattr(mixture_dae, "DEPTHS", (1, 2, None))
     monkeypatch.setattr(mixture_dae, "BEYOND", {1: 0.561, 2: 0.790})
     for name, value in {"DEPTHS": (2, 4, 8), "WIDTHS": (64, 256), "DRAWS": 2, "SAMPLES": 30}.items():

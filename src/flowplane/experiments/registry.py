@@ -93,6 +93,9 @@ EXPERIMENTS = {
                    "flowplane.experiments.learned_dae", {"quick": 60, "full": 900}),
         Experiment("score-flow", "a learned score makes the continuous flow", ("A5.learned",), "score-flow.html",
                    "flowplane.experiments.score_flow", {"quick": 60, "full": 600}),
+        Experiment("stacked-dae", "is a stack of autoencoders a composition of them?",
+                   ("A-6", "A-6.affine", "A-6.curved", "A-6.linear", "A-6.local"), "stacked-dae.html",
+                   "flowplane.experiments.stacked_dae", {"quick": 55, "full": 300}),
     )
 }  # fmt: skip
 

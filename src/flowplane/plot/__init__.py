@@ -11,7 +11,9 @@ _PUBLIC = {
     "denoiser_fields": "flowplane.plot.denoisers",
     "depth_curves": "flowplane.plot.depth",
     "displacement_curves": "flowplane.plot.displacement",
+    "displacement_fields": "flowplane.plot.stacked",
     "embedding_comparison": "flowplane.plot.embeddings",
+    "equivalence_errors": "flowplane.plot.stacked",
     "error_surface": "flowplane.plot.surface",
     "estimator_convergence": "flowplane.plot.readings",
     "estimator_curves": "flowplane.plot.readings",
@@ -40,7 +42,9 @@ __all__ = [
     "denoiser_fields",
     "depth_curves",
     "displacement_curves",
+    "displacement_fields",
     "embedding_comparison",
+    "equivalence_errors",
     "error_surface",
     "estimator_convergence",
     "estimator_curves",
@@ -82,6 +86,7 @@ if TYPE_CHECKING:
     from flowplane.plot.separation import class_particles, separation_curves
     from flowplane.plot.spacetime import flow_in_time
     from flowplane.plot.spread import spread_comparison
+    from flowplane.plot.stacked import displacement_fields, equivalence_errors
     from flowplane.plot.surface import error_surface
     from flowplane.plot.swept import swept_curves
     from flowplane.plot.training import training_curves

@@ -56,7 +56,7 @@ def convergence(errors: xr.Dataset, title: str = "Convergence") -> go.Figure:
         ))  # fmt: skip
     for axis, name in ((figure.update_xaxes, "scale"), (figure.update_yaxes, "error")):
         about = errors[name].attrs
-        units = f" [{about['units']}]" if about.get("units") else ""
+        units = f" [{about['units']}]" if about.get("units", "1") != "1" else ""
         axis(type="log", title=f"{about.get('long_name', name)}{units}")
     ticks = _ticks(float(np.nanmin(scales)), float(np.nanmax(scales)))
     figure.update_xaxes(tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])

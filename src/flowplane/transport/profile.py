@@ -88,7 +88,9 @@ def flow_profile(
     variance = _variance_of(flow, particles)
     columns: dict[str, list[float]] = {name: [] for name in VARIABLES}
     errors: dict[str, list[float]] = {}
-    metric = getattr(flow, "noise", None)
+    noise = getattr(flow, "noise", None)
+    # that of a stack is another one at each layer and place: no metric for all
+    metric = noise if isinstance(noise, Tensor) else None
     for t, state, spent in zip(instants, states, energy, strict=True):
         row = _measured(state, particles, metric) | {"variance": variance(state.position, flow.variance_change(float(t)))}
         row |= _transport(paired, state.position[: len(paired)], float(t), spent, particles)

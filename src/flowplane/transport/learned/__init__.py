@@ -7,6 +7,8 @@ from flowplane.transport.learned.losses import denoising_loss, optimal_loss
 from flowplane.transport.learned.networks import Autoencoder, DenoisingNetwork
 from flowplane.transport.learned.score import LearnedScore, load_score
 from flowplane.transport.learned.score_training import train_score
+from flowplane.transport.learned.stacked import Stack
+from flowplane.transport.learned.stacking import load_stack, stack
 from flowplane.transport.learned.training import train_denoiser
 
 __all__ = [
@@ -15,10 +17,13 @@ __all__ = [
     "LearnedDenoiser",
     "LearnedScore",
     "ScoreNetwork",
+    "Stack",
     "denoising_loss",
     "load_denoiser",
     "load_score",
+    "load_stack",
     "optimal_loss",
+    "stack",
     "train_denoiser",
     "train_score",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import xarray as xr
@@ -17,6 +17,9 @@ from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
 from flowplane.transport.smoothing import in_chunks
 from flowplane.transport.straight import THIRD_DIMENSION, StraightMap
+
+if TYPE_CHECKING:
+    from flowplane.transport.learned.stacked import Stack
 
 __all__ = ["LearnedDenoiser"]
 
@@ -171,6 +174,25 @@ class LearnedDenoiser(nn.Module, StraightMap):
         from flowplane.transport.learned.checkpoint import save_denoiser
 
         return save_denoiser(self, path)
+
+    def stack(
+        self, data: Any, depth: int, *, network: Any = None, covariance: Any = None, seed: int = 0, **training: Any
+    ) -> Stack:
+        """A stack of `depth` layers whose first one is this autoencoder, as it is; the others are trained (A9).
+
+        Arguments:
+            data: points (n, d) or a density, as in `fp.transport.stack`.
+            depth: layers, this one included.
+            network: widths of the hidden layers of the others, or a list of Autoencoders; None: as this one's.
+            covariance: of their noise, as in `fp.transport.stack`; None: this one's time t, N(0, tI).
+            seed, training: as in `fp.transport.stack`.
+
+        Raises:
+            InputError: a network without features, or one with more of them than d; as `fp.transport.stack`.
+        """
+        from flowplane.transport.learned.stacking import continued
+
+        return continued([self], data, depth, network, covariance, seed, training)
 
     # inside
 
