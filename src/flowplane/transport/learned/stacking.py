@@ -14,10 +14,10 @@ from flowplane.core.points import as_matrix, as_points, check_count, check_seed
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
 from flowplane.transport.learned.checkpoint import (
-    _described,
-    _history,
     build_network,
+    described,
     filled,
+    history_of,
     last_numbers,
     read,
     write,
@@ -146,7 +146,7 @@ def save_stack(made: Stack, path: Any) -> Any:
             "dimension": layer.dimension,
             "covariance": layer.noise_covariance.tolist(),
             "time": layer.time,
-            "network": _described(layer.network),
+            "network": described(layer.network),
             "history": last_numbers(layer.history),
         }
         for layer in made._parts
@@ -184,7 +184,7 @@ def load_stack(path: Any, networks: Sequence[nn.Module] | None = None, source: D
     for k, (row, network) in enumerate(zip(rows, given, strict=True)):
         built = build_network(row["network"], network)
         layer = LearnedDenoiser(built, tensors[f"layers.{k}.noise_covariance"], row["dimension"])
-        layer.time, layer.history = row["time"], _history(row["history"])
+        layer.time, layer.history = row["time"], history_of(row["history"])
         layers.append(layer)
     made = Stack(layers, source)
     filled(made, tensors)
