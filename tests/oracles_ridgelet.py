@@ -2,11 +2,12 @@
 
 import numpy as np
 
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(500)
+
 
 def ridgelet_function(order, dimension, z):
     """ρ(z) = (1/2π) ∫ |ω|^m (iω)^k e^{−ω²/2} e^{iωz} dω, by Gauss–Legendre on ω > 0 (exact to rounding for |z| < 60)."""
-    nodes, weights = np.polynomial.legendre.leggauss(500)
-    w, weights = 6 * (nodes + 1), 6 * weights
+    w, weights = 6 * (NODES + 1), 6 * WEIGHTS
     hat = w**dimension * (1j * w) ** order * np.exp(-(w**2) / 2)
     return (np.exp(1j * np.multiply.outer(z, w)) @ (weights * hat)).real / np.pi
 

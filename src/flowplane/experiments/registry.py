@@ -86,7 +86,7 @@ EXPERIMENTS = {
         Experiment("transport-cost", "each depth's distance from optimal transport", ("A7.shallow",), "transport-cost.html",
                    "flowplane.experiments.transport_cost", {"quick": 20, "full": 90}),
         Experiment("ridgelet", "a network as an integral over its hidden units", ("A-8", "A-8.truncation", "A-8.width"),
-                   "spectrum.html", "flowplane.experiments.ridgelet_width", {"quick": 45, "full": 400}),
+                   "spectrum.html", "flowplane.experiments.ridgelet_width", {"quick": 40, "full": 225}),
         Experiment("double-limit", "residual networks built without training converge to the flow", ("A-9",),
                    "double-limit.html", "flowplane.experiments.double_limit", {"quick": 60, "full": 600}),
         Experiment("learned-dae", "trained autoencoders and the optimal map", ("A-7",), "learned-dae.html",
