@@ -92,7 +92,9 @@ def test_memorising_few_points_is_attention_over_them():
     y = fp.Empirical(points, bandwidth=0.1).sample(5000, 2)
     near, far = (((g(y) - best(y)) ** 2).sum(1).mean() for best in (attention, ideal))
     assert near < 0.1 * far
-    assert g.history.attrs["held_out"] == "the training points"
+    assert g.history.attrs["kept"] == "the last weights"
+    assert g.history.attrs["best_step"] == 1500
+    assert g.held_out_loss == float(g.history.held_out_loss[-1])
 
 
 def test_early_stopping_keeps_the_best_weights():

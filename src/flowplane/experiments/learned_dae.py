@@ -26,6 +26,8 @@ WIDTHS = {"quick": (2, 8, 32), "full": (2, 4, 8, 16, 32, 64)}
 JUDGES = {"quick": 4000, "full": 10_000}
 DENSITIES = {"quick": ("N(0, Σ)", "mixture", "two moons"), "full": ("N(0, Σ)", "mixture", "two moons", "rings")}
 HIDDEN = (64, 64)
+#: A batch of the affine network: what Adam averages over at the end, a tenth of all pairs, has to be far above n.
+LARGE = 4096
 #: Points that are to be remembered, and steps of a network that does so.
 FEW = 10
 #: The other noise of the control, times the noise that is to be taken away.
@@ -119,7 +121,7 @@ def _by_samples(cases: dict[str, Case], context: Context) -> xr.Dataset:
                 learned[i, j, k] = case.error(_train(HIDDEN, case, points, context, k))
                 attention[i, j, k] = case.error(denoising_flow(Empirical(points), case.variance, 1))
                 if name.startswith("N("):
-                    affine[i, j, k] = case.error(_train((), case, points, context, k, validation=0.0))
+                    affine[i, j, k] = case.error(_train((), case, points, context, k, validation=0.0, batch_size=LARGE))
         excess[i] = learned[i] * case.moved / case.least_loss
     dims = ("density", "samples", "seed")
     return xr.Dataset(

@@ -79,6 +79,13 @@ EXPERIMENTS = {
                    "flowplane.experiments.planar_dae", {"quick": 15, "full": 45}),
         Experiment("backward-heat", "the flow solves the backward heat equation", ("A-2", "A-3"), "backward-heat.html",
                    "flowplane.experiments.backward_heat", {"quick": 7, "full": 30}),
+        Experiment("learned-dae", "trained autoencoders and the optimal map", ("A-7",), "learned-dae.html",
+                   "flowplane.experiments.learned_dae", {"quick": 45, "full": 800}),
+        Experiment("score-flow", "a learned score makes the continuous flow", ("A5.learned",), "score-flow.html",
+                   "flowplane.experiments.score_flow", {"quick": 50, "full": 300}),
+        Experiment("stacked-dae", "is a stack of autoencoders a composition of them?",
+                   ("A-6", "A-6.affine", "A-6.curved", "A-6.linear", "A-6.local"), "stacked-dae.html",
+                   "flowplane.experiments.stacked_dae", {"quick": 55, "full": 300}),
         Experiment("deep-features", "do deeper autoencoders separate classes better?", ("A-5", "A-5.digits", "A-5.moons"),
                    "deep-features.html", "flowplane.experiments.deep_features", {"quick": 50, "full": 370}),
         Experiment("embeddings", "layers of different width as transport: does the common space matter?", ("A8.embedding",),
@@ -89,13 +96,6 @@ EXPERIMENTS = {
                    "spectrum.html", "flowplane.experiments.ridgelet_width", {"quick": 40, "full": 225}),
         Experiment("double-limit", "residual networks built without training converge to the flow", ("A-9",),
                    "double-limit.html", "flowplane.experiments.double_limit", {"quick": 60, "full": 600}),
-        Experiment("learned-dae", "trained autoencoders and the optimal map", ("A-7",), "learned-dae.html",
-                   "flowplane.experiments.learned_dae", {"quick": 60, "full": 900}),
-        Experiment("score-flow", "a learned score makes the continuous flow", ("A5.learned",), "score-flow.html",
-                   "flowplane.experiments.score_flow", {"quick": 60, "full": 600}),
-        Experiment("stacked-dae", "is a stack of autoencoders a composition of them?",
-                   ("A-6", "A-6.affine", "A-6.curved", "A-6.linear", "A-6.local"), "stacked-dae.html",
-                   "flowplane.experiments.stacked_dae", {"quick": 55, "full": 300}),
     )
 }  # fmt: skip
 

@@ -144,7 +144,8 @@ def fit(
     network: nn.Module, loss: Callable[[], Tensor], held_out: Callable[[], Tensor], plan: Plan, device: torch.device,
     unit: float, description: str, units: str = "squared units of x",
 ) -> xr.Dataset:  # fmt: skip
-    """Train a network in place, and leave it with the weights that were best on what is held out.
+    """Train a network in place, and leave it with the weights that were best on what is held out: the last ones where
+    nothing is, as there the best were chosen by chance.
 
     Arguments:
         network: in float32 on `device`.
@@ -185,7 +186,7 @@ def fit(
             if not all(map(math.isfinite, rows[-1][1:3])):
                 expected = f"a smaller one: the loss was no number any more by step {step}"
                 raise InputError("learning_rate", plan.learning_rate, expected)
-            if rows[-1][2] < best:
+            if rows[-1][2] < best or plan.validation == 0:
                 best, best_step, kept = rows[-1][2], step, _weights(network)
             elif step - best_step >= plan.patience:
                 break
@@ -234,8 +235,8 @@ def _history(rows: list[tuple[int, float, float, float]], best_step: int, plan: 
         {"step": ("step", steps, {"units": "1"})},
         {
             "best_step": best_step,
-            "held_out_loss": min(held),
-            "held_out": "the training points" if plan.validation == 0 else "other points",
+            "held_out_loss": held[steps.index(best_step)],
+            "kept": "the last weights" if plan.validation == 0 else "the best weights",
         },
     )
 
