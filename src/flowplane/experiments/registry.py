@@ -82,9 +82,9 @@ EXPERIMENTS = {
         Experiment("transport-cost", "each depth's distance from optimal transport", ("A7.shallow",), "transport-cost.html",
                    "flowplane.experiments.transport_cost", {"quick": 20, "full": 90}),
         Experiment("learned-dae", "trained autoencoders and the optimal map", ("A-7",), "learned-dae.html",
-                   "flowplane.experiments.learned_dae", {"quick": 45, "full": 800}),
+                   "flowplane.experiments.learned_dae", {"quick": 50, "full": 800}),
         Experiment("score-flow", "a learned score makes the continuous flow", ("A5.learned",), "score-flow.html",
-                   "flowplane.experiments.score_flow", {"quick": 50, "full": 300}),
+                   "flowplane.experiments.score_flow", {"quick": 50, "full": 340}),
     )
 }  # fmt: skip
 
