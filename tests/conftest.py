@@ -40,7 +40,6 @@ install_import_hook(
                 "learned.decoding",
                 "learned.anisotropic",
                 "learned.composing",
-                "learned.training",
             ]
         ),
         *(

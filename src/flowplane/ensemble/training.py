@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from flowplane.core.devices import chosen_device
 from flowplane.core.interrupts import deferred_interrupts
 from flowplane.core.network import Network
 from flowplane.core.progress import progress_bar
@@ -98,7 +99,7 @@ def train(
         optimizer=optimizer, learning_rate=learning_rate, momentum=momentum, batch_size=batch_size, drop_last=drop_last,
         labels=labels, snapshots=snapshots, keep=keep, seed=seed, noise=noise,
     )  # fmt: skip
-    chosen = _device(device)
+    chosen = chosen_device(device)
     if compile != "auto" and not isinstance(compile, bool):
         raise InputError("compile", compile, "'auto', True or False")
     run = _Run(task, configuration, chosen, compile)  # everything that can be refused is, before anything is written
@@ -234,20 +235,6 @@ class _Run:
             weights=state[:, 0].copy() if "weights" in keep else None,
             gradients=statistics if "gradients" in keep else None,
         )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError) as error:
-        raise InputError("device", name, "'auto', 'cpu' or 'cuda'") from error
-    if device.type not in ("cpu", "cuda"):
-        raise InputError("device", name, "'auto', 'cpu' or 'cuda'")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError("device", name, f"a GPU that is there; PyTorch sees {torch.cuda.device_count()}")
-    return device
 
 
 def _engine_name(network: Network, problem: Problem, configuration: Configuration, device: torch.device,

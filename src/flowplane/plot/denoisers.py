@@ -10,6 +10,7 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
+from flowplane.plot.arrows import arrow_line
 from flowplane.plot.style import DENSITY_SCALE, LAYER_COLORS, log_density, log_density_axis, panels_of, styled
 
 __all__ = ["denoiser_fields"]
@@ -68,9 +69,7 @@ def denoiser_fields(
             row=row, col=1,
         )  # fmt: skip
         for name, color, width in (("optimal", OPTIMAL, 3.5), ("learned", LEARNED, 1.4)):
-            arrows = _arrows(field, name, color, width)
-            arrows.update(name=name, legendgroup=name, showlegend=row == 1)
-            figure.add_trace(arrows, row=row, col=1)
+            figure.add_trace(_arrows(field, name, color, width, legend=row == 1), row=row, col=1)
         hover = "(%{x:.2f}, %{y:.2f})<br>%{z:.3f}<extra></extra>"
         figure.add_trace(
             go.Heatmap(x=x, y=y, z=gap.T.astype(np.float32), coloraxis="coloraxis2", hovertemplate=hover), row=row, col=2
@@ -116,7 +115,7 @@ def _gap(field: xr.Dataset) -> np.ndarray:
     return np.where(density >= LEAST * density.max(), distance, np.nan)
 
 
-def _arrows(field: xr.Dataset, name: str, color: str, width: float) -> go.Scatter:
+def _arrows(field: xr.Dataset, name: str, color: str, width: float, legend: bool) -> go.Scatter:
     """Arrows on every few points of the grid, both kinds at one scale, as one broken line."""
     step = max(1, field.sizes["x"] // 24)
     coarse = field.isel(x=slice(step // 2, None, step), y=slice(step // 2, None, step))
@@ -125,14 +124,7 @@ def _arrows(field: xr.Dataset, name: str, color: str, width: float) -> go.Scatte
     optimal = coarse["optimal"].transpose("x", "y", "feature").values
     longest = np.linalg.norm(optimal, axis=2)[there].max(initial=1e-30)
     apart = float(coarse["x"][1] - coarse["x"][0])
-    dx, dy = (coarse[name].transpose("x", "y", "feature").values[there] * (LONGEST * apart / longest)).T
-    x, y = (part[there] for part in np.meshgrid(coarse["x"].values, coarse["y"].values, indexing="ij"))
-    gap = np.full_like(x, np.nan)
-    head_x, head_y = x + dx, y + dy
-    left = (head_x - 0.3 * dx - 0.18 * dy, head_y - 0.3 * dy + 0.18 * dx)
-    right = (head_x - 0.3 * dx + 0.18 * dy, head_y - 0.3 * dy - 0.18 * dx)
-    return go.Scatter(
-        x=np.stack([x, head_x, left[0], head_x, right[0], gap], 1).ravel().astype(np.float32),
-        y=np.stack([y, head_y, left[1], head_y, right[1], gap], 1).ravel().astype(np.float32),
-        mode="lines", line={"color": color, "width": width}, hoverinfo="skip",
-    )  # fmt: skip
+    move = coarse[name].transpose("x", "y", "feature").values[there] * (LONGEST * apart / longest)
+    places = np.meshgrid(coarse["x"].values, coarse["y"].values, indexing="ij")
+    start = np.stack([part[there] for part in places], 1)
+    return arrow_line(start, move, color, width, name=name, legendgroup=name, showlegend=legend)

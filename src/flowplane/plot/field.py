@@ -11,6 +11,7 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
+from flowplane.plot.arrows import arrow_line
 from flowplane.plot.slider import add_slider
 from flowplane.plot.style import DENSITY_SCALE, log_density, log_density_axis, panels_of, styled
 
@@ -120,17 +121,8 @@ def _arrows(history: xr.Dataset, k: int) -> go.Scatter:
     longest = LONGEST * float(places[0, 1, 0] - places[0, 0, 0])
     length = np.sqrt(speed / max(float(speed[there].max(initial=0.0)), 1e-300)) * longest
     direction = velocity[k] / np.maximum(speed, 1e-300)
-    dx, dy = (direction[i][there] * length[there] for i in range(2))
-    x, y = places[0][there], places[1][there]
-    head_x, head_y = x + dx, y + dy
-    gap = np.full_like(x, np.nan)
-    left = (head_x - 0.3 * dx - 0.18 * dy, head_y - 0.3 * dy + 0.18 * dx)
-    right = (head_x - 0.3 * dx + 0.18 * dy, head_y - 0.3 * dy - 0.18 * dx)
-    return go.Scatter(
-        x=np.stack([x, head_x, left[0], head_x, right[0], gap], 1).ravel().astype(np.float32),
-        y=np.stack([y, head_y, left[1], head_y, right[1], gap], 1).ravel().astype(np.float32),
-        mode="lines", line={"color": "rgba(120,220,255,0.9)", "width": 1.2}, hoverinfo="skip", showlegend=False,
-    )  # fmt: skip
+    start, move = (np.stack([part[there] for part in pair], 1) for pair in (places, direction * length))
+    return arrow_line(start, move, "rgba(120,220,255,0.9)", 1.2, showlegend=False)
 
 
 def _density_at(history: xr.Dataset, k: int, places: np.ndarray) -> np.ndarray:

@@ -9,14 +9,13 @@ from plotly.subplots import make_subplots
 
 from flowplane.dynamics.diffusion import mean_interval
 from flowplane.errors import InputError, Text
+from flowplane.plot.arrows import arrow_line
 from flowplane.plot.style import LAYER_COLORS, bar_length, faded, styled
 
 __all__ = ["displacement_fields", "equivalence_errors"]
 
 #: Pixels of a panel of arrows.
 PANEL = 330
-#: Length and half width of an arrow's head, as shares of its own length, and its least length in shares of the panel.
-HEAD, WIDTH = 0.28, 0.15
 
 
 def displacement_fields(fields: xr.Dataset, title: str = "What layers do") -> go.Figure:
@@ -53,7 +52,12 @@ def displacement_fields(fields: xr.Dataset, title: str = "What layers do") -> go
     )  # fmt: skip
     for row, start in enumerate(places):
         for column in range(len(panels)):
-            for trace in _arrows(start, moves[column, row], LAYER_COLORS[column % len(LAYER_COLORS)]):
+            arrows = arrow_line(start, moves[column, row], LAYER_COLORS[column % len(LAYER_COLORS)], 1.3, showlegend=False)
+            points = go.Scatter(
+                x=start[:, 0], y=start[:, 1], mode="markers", marker={"size": 3.5, "color": "#444"}, hoverinfo="skip",
+                showlegend=False,
+            )  # fmt: skip
+            for trace in (arrows, points):
                 figure.add_trace(trace, row=row + 1, col=column + 1)
     everything = np.concatenate([places.reshape(-1, 2), (places + moves).reshape(-1, 2)])
     low, high = everything.min(0), everything.max(0)
@@ -69,21 +73,6 @@ def displacement_fields(fields: xr.Dataset, title: str = "What layers do") -> go
         width=150 + PANEL * len(panels), height=170 + round(PANEL * shape) * len(layers),
         margin={"l": 80, "r": 50, "t": 110, "b": 65},
     )  # fmt: skip
-
-
-def _arrows(start: np.ndarray, move: np.ndarray, color: str) -> list[go.Scatter]:
-    """All arrows as one broken line, and the points they begin in."""
-    tip = start + move
-    across = np.stack([-move[:, 1], move[:, 0]], 1)
-    left, right = tip - HEAD * move + WIDTH * across, tip - HEAD * move - WIDTH * across
-    gap = np.full_like(tip, np.nan)
-    line = np.stack([start, tip, left, tip, right, gap], 1).reshape(-1, 2)
-    return [
-        go.Scatter(x=line[:, 0], y=line[:, 1], mode="lines", line={"color": color, "width": 1.3}, hoverinfo="skip",
-                   showlegend=False),
-        go.Scatter(x=start[:, 0], y=start[:, 1], mode="markers", marker={"size": 3.5, "color": "#444"}, hoverinfo="skip",
-                   showlegend=False),
-    ]  # fmt: skip
 
 
 def equivalence_errors(found: xr.Dataset, title: str = "Stack against composition") -> go.Figure:

@@ -15,6 +15,7 @@ from flowplane.core.arrays import as_tensor
 from flowplane.core.points import as_matrix, as_points, check_count
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
+from flowplane.transport.learned.called import ModuleMap
 from flowplane.transport.smoothing import in_chunks
 from flowplane.transport.straight import THIRD_DIMENSION, StraightMap
 
@@ -27,7 +28,7 @@ __all__ = ["LearnedDenoiser"]
 ROW_WIDTH = 512
 
 
-class LearnedDenoiser(nn.Module, StraightMap):
+class LearnedDenoiser(ModuleMap, StraightMap):
     """g(x̃) ≈ E[x | x + ε = x̃], ε ~ N(0, C), by a network (A3); what `train_denoiser` makes.
 
     It is a transport map from x̃ at time 0 to g(x̃) at time tr C/d, the variance of the noise where that is the same in
@@ -77,15 +78,6 @@ class LearnedDenoiser(nn.Module, StraightMap):
         self._require_square()
 
     # the module
-
-    def __call__(self, x: Any) -> Any:
-        """g(x) for x of shape (…, d)."""
-        if isinstance(x, Tensor) and x.is_floating_point():
-            if x.ndim == 0 or x.shape[-1] != self.dimension:
-                raise InputError("x", Text(f"shape {tuple(x.shape)}"), f"points of shape (…, {self.dimension})")
-            return nn.Module.__call__(self, x, differentiable=True)
-        rows, form = self._rows("x", x)
-        return form.points(nn.Module.__call__(self, rows))
 
     def forward(
         self, x: Float[Tensor, "*batch feature"], *, differentiable: bool = False

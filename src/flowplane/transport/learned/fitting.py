@@ -19,7 +19,7 @@ from flowplane.core.progress import progress_bar
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
 
-__all__ = ["Data", "Plan", "chosen_device", "fit"]
+__all__ = ["Data", "Plan", "fit"]
 
 #: Share of the steps in which the rate rises, and the part of it that is left at the end.
 WARM_UP, LEFT = 0.02, 0.01
@@ -192,23 +192,6 @@ def fit(
                 break
     network.load_state_dict(kept)
     return _history(rows, best_step, plan, units)
-
-
-def chosen_device(name: Any) -> torch.device:
-    """The device of a name; "auto" is the GPU where there is one. Raises InputError for one that is not there."""
-    if isinstance(name, torch.device):
-        name = str(name)
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError) as error:
-        raise InputError("device", name, "'auto', 'cpu' or 'cuda'") from error
-    if device.type not in ("cpu", "cuda"):
-        raise InputError("device", name, "'auto', 'cpu' or 'cuda'")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError("device", name, f"a GPU that is there; PyTorch sees {torch.cuda.device_count()}")
-    return device
 
 
 def _judged(network: nn.Module, held_out: Callable[[], Tensor]) -> float:

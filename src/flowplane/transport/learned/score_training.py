@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from flowplane.core.devices import chosen_device
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Empirical
 from flowplane.transport.learned.conditioned import ScoreNetwork, as_variances
-from flowplane.transport.learned.fitting import Data, Plan, chosen_device, fit
+from flowplane.transport.learned.fitting import Data, Plan, fit
 from flowplane.transport.learned.networks import as_sizes
 from flowplane.transport.learned.score import LearnedScore
 

@@ -16,6 +16,7 @@ from flowplane.core.points import as_points, check_count
 from flowplane.errors import InputError, Text
 from flowplane.transport.composition import Composition
 from flowplane.transport.densities import Density
+from flowplane.transport.learned.called import ModuleMap
 from flowplane.transport.learned.composing import decoded_noise, denoisers_of
 from flowplane.transport.learned.decoding import DecodedLayer, Decoders, own_rows, width_of
 from flowplane.transport.learned.denoiser import LearnedDenoiser
@@ -23,7 +24,7 @@ from flowplane.transport.learned.denoiser import LearnedDenoiser
 __all__ = ["Stack"]
 
 
-class Stack(nn.Module, Composition):
+class Stack(ModuleMap, Composition):
     """A stack of denoising autoencoders g_k = d_k∘h_k, each for the features z_{k−1} = h_{k−1}∘…∘h_1(x) (A9).
 
     Read in the ground space it is a polygon: a point goes from x over x_k = d_1∘…∘d_k(z_k), its decoded features, to x_L,
@@ -69,15 +70,6 @@ class Stack(nn.Module, Composition):
         self.time = float(self._ends[-1])
 
     # the module
-
-    def __call__(self, x: Any) -> Any:
-        """x_L for x of shape (…, d)."""
-        if isinstance(x, Tensor) and x.is_floating_point():
-            if x.ndim == 0 or x.shape[-1] != self.dimension:
-                raise InputError("x", Text(f"shape {tuple(x.shape)}"), f"points of shape (…, {self.dimension})")
-            return nn.Module.__call__(self, x, differentiable=True)
-        rows, form = self._rows("x", x)
-        return form.points(nn.Module.__call__(self, rows))
 
     def forward(
         self, x: Float[Tensor, "*batch feature"], *, differentiable: bool = False

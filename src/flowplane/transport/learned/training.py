@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from flowplane.core.devices import chosen_device
 from flowplane.core.points import as_matrix
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
 from flowplane.transport.learned.denoiser import LearnedDenoiser
-from flowplane.transport.learned.fitting import Data, Plan, chosen_device, fit
+from flowplane.transport.learned.fitting import Data, Plan, fit
 from flowplane.transport.learned.networks import Autoencoder, DenoisingNetwork
 
 __all__ = ["train_denoiser"]
