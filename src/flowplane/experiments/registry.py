@@ -95,7 +95,7 @@ EXPERIMENTS = {
         Experiment("ridgelet", "a network as an integral over its hidden units", ("A-8", "A-8.truncation", "A-8.width"),
                    "spectrum.html", "flowplane.experiments.ridgelet_width", {"quick": 40, "full": 225}),
         Experiment("double-limit", "residual networks built without training converge to the flow", ("A-9",),
-                   "double-limit.html", "flowplane.experiments.double_limit", {"quick": 60, "full": 600}),
+                   "double-limit.html", "flowplane.experiments.double_limit", {"quick": 45, "full": 1100}),
     )
 }  # fmt: skip
 
