@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -114,3 +115,20 @@ def test_a_module_of_ones_own_has_to_be_given(tmp_path):
     with pytest.raises(InputError, match="network: "):
         load_denoiser(place, network=given)
     assert torch.equal(given.perceptron.skip.weight, before)
+
+
+def test_a_name_without_ending_is_found_and_damage_is_named(tmp_path):
+    made = LearnedDenoiser(DenoisingNetwork(1, (4,)), 0.1)
+    made.save(tmp_path / "moons")
+    assert load_denoiser(tmp_path / "moons")([[1.0]]) == made([[1.0]])
+    with pytest.raises(InputError, match="a folder"):
+        made.save(tmp_path)
+    with safe_open(tmp_path / "moons.safetensors", framework="pt") as file:
+        header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(tensors, tmp_path / "no-json.safetensors", metadata={"flowplane": "{"})
+    save_file(tensors, tmp_path / "no-kind.safetensors", metadata={"flowplane": "{}"})
+    first = next(name for name, part in tensors.items() if part.is_floating_point())
+    save_file(tensors | {first: tensors[first] * float("nan")}, tmp_path / "nan.safetensors", metadata=header)
+    for name, said in (("no-json", "no JSON"), ("no-kind", "neither kind nor version"), ("nan", "holds NaN")):
+        with pytest.raises(InputError, match=said):
+            load_denoiser(tmp_path / f"{name}.safetensors")

@@ -193,3 +193,9 @@ def test_on_a_gpu():
     same = train_denoiser((32, 32), points, 0.2, steps=500)
     assert torch.equal(g(points), same(points))
     assert isinstance(g.cpu()(CLUSTERS.sample(3, 0)), np.ndarray)
+
+
+def test_data_that_float32_would_lose_are_refused():
+    far = np.random.default_rng(0).normal(size=(50, 1)) + 1e7
+    with pytest.raises(InputError, match=r"data: found points .* times as far from the origin"):
+        train_denoiser((), far, 0.5, steps=2, device="cpu")

@@ -171,3 +171,17 @@ def test_what_is_refused(clouds):
         linear_probe(x, labels, x, labels, strength=0)
     with pytest.raises(InputError, match="samples: found 0"):
         class_distances(x, labels, samples=0)
+
+
+def test_the_fisher_ratio_holds_at_any_scale():
+    rng = np.random.default_rng(3)
+    x, labels = rng.normal(size=(60, 2)), np.arange(60) % 2
+    expected = fisher_ratio(x, labels)
+    for scale in (1e200, 1e-200):
+        assert fisher_ratio(x * scale, labels) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("labels", [np.full(4, np.nan), [0.5, 1.5, 0.5, 1.5]])
+def test_labels_to_be_found_are_whole_numbers(labels):
+    with pytest.raises(InputError, match="test_labels: found labels that are no whole numbers"):
+        linear_probe([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1], [[0.0], [1.0], [2.0], [3.0]], labels)

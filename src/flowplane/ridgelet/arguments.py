@@ -15,7 +15,7 @@ from flowplane.ridgelet.pairs import Pair
 from flowplane.ridgelet.quadrature import cell_volumes
 from flowplane.ridgelet.spectrum import column
 
-__all__ = ["default_extent", "radius_of", "read_extent", "read_function", "read_weights"]
+__all__ = ["default_extent", "radius_of", "read_extent", "read_function", "read_pair", "read_weights"]
 
 #: |a| reaches this many times the inverse of f's scale, where f has no frequencies left to miss.
 REACH = 10.0
@@ -38,6 +38,16 @@ def read_function(values: Any, points: Any) -> tuple[Tensor, Tensor, bool]:
     scalar = v.ndim == 1
     v = v.to(x.device, torch.float64)
     return v.unsqueeze(1) if scalar else v, x, scalar
+
+
+def read_pair(pair: Any) -> Pair:
+    """The pair; None is Pair("tanh"). Raises InputError for anything else, a name included."""
+    if pair is None:
+        return Pair()
+    if not isinstance(pair, Pair):
+        hint = f"fp.ridgelet.Pair({pair!r})" if isinstance(pair, str) else "a pair, such as fp.ridgelet.Pair('tanh')"
+        raise InputError("pair", pair, hint)
+    return pair
 
 
 def read_weights(weights: Any, x: Tensor) -> Tensor:

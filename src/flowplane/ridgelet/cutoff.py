@@ -41,7 +41,11 @@ class Field:
         Raises:
             InputError: another shape than that of x, NaN.
         """
-        v = as_tensor("field", self.velocity(t, x)).to(x)
+        try:
+            answer = self.velocity(t, x.clone())
+        except TypeError as error:
+            raise InputError("field", Text(f"a function that fails: {error}"), "v(t, x) of a float and a tensor") from error
+        v = as_tensor("field", answer).to(x)
         if v.shape != x.shape:
             raise InputError(
                 "field", Text(f"velocities of shape {tuple(v.shape)}"), f"shape {tuple(x.shape)}, as the points"
@@ -108,7 +112,7 @@ def as_field(field: Any, points: Any, time: Any, seed: int) -> Field:
         InputError: neither of the two; points or time missing; points of another dimension than 1, 2 or 3.
     """
     flow = hasattr(field, "velocity") and hasattr(field, "time")
-    if not flow and not callable(field):
+    if not callable(field.velocity if flow else field):
         raise InputError("field", Text(type(field).__name__), "a flow, or a function v(t, x) of a float and a tensor (n, d)")
     if points is None:
         source = getattr(field, "source", None)
@@ -126,7 +130,7 @@ def as_field(field: Any, points: Any, time: Any, seed: int) -> Field:
         raise InputError("time", last, f"at most {field.time:g}, as long as the flow goes")
     velocity = field.velocity if flow else field
     bare = Field(velocity, last, rows, rows)
-    if flow:
+    if flow and hasattr(field, "trajectory"):
         visited = torch.as_tensor(as_numbers("field", field.trajectory(rows, np.linspace(0.0, last, 21)))).to(rows)
         visited = visited.reshape(-1, rows.shape[1])
     else:

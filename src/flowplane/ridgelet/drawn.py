@@ -12,7 +12,7 @@ from torch import Tensor
 from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.core.points import as_points, check_count, check_seed
 from flowplane.errors import InputError, Text
-from flowplane.ridgelet.arguments import default_extent, read_extent, read_function, read_weights
+from flowplane.ridgelet.arguments import default_extent, read_extent, read_function, read_pair, read_weights
 from flowplane.ridgelet.pairs import Pair
 from flowplane.ridgelet.spectrum import BLOCK, Spectrum, column
 
@@ -48,7 +48,7 @@ def monte_carlo_transform(
         >>> abs(float(spectrum.reconstruct([0.0])[0]) - 1) < 0.5
         True
     """
-    pair = Pair() if pair is None else pair
+    pair = read_pair(pair)
     v, x, scalar = read_function(values, points)
     measured = v * read_weights(weights, x).unsqueeze(1)
     if isinstance(units, tuple):

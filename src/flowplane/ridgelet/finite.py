@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from flowplane.core.arrays import as_tensor, require_finite
-from flowplane.core.points import as_points, check_count, check_seed
+from flowplane.core.points import as_points, check_count, check_positive, check_seed
 from flowplane.errors import InputError, Text
 from flowplane.ridgelet.pairs import Pair
 from flowplane.ridgelet.spectrum import Spectrum, column
@@ -54,10 +54,19 @@ class ShallowNetwork(nn.Module):
         self.pair, self.scalar = pair, scalar and c.shape[1] == 1
         self.hidden, self.offsets, self.output = (nn.Parameter(part.clone()) for part in (a, b, c))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The outputs at x (…, m): (…, channel), or (…,)."""
-        values = self.features(x) @ self.output
-        return values.squeeze(-1) if self.scalar else values
+    def forward(self, x: Any) -> Any:
+        """The outputs at x (…, m): (…, channel), or (…,); in the kind of x, of a tensor differentiable.
+
+        Raises:
+            InputError: another dimension, no points, NaN.
+        """
+        rows, form = as_points("x", x, self.hidden.shape[1], self.hidden.dtype, self.hidden.device)
+        if isinstance(x, Tensor):
+            values = self.features(x) @ self.output
+            return values.squeeze(-1) if self.scalar else values
+        with torch.no_grad():
+            values = self.features(rows) @ self.output
+        return form.values(values[:, 0]) if self.scalar else form.points(values)
 
     def features(self, x: Tensor) -> Tensor:
         """σ(a_i·x − b_i), (…, N)."""
@@ -93,6 +102,8 @@ def finite_network(spectrum: Spectrum, units: int, seed: int = 0) -> ShallowNetw
         >>> abs(network(torch.zeros(1, 1)).item() - 1) < 0.1
         True
     """
+    if not isinstance(spectrum, Spectrum):
+        raise InputError("spectrum", Text(type(spectrum).__name__), "what fp.ridgelet.transform makes")
     count = check_count("units", units)
     rng = torch.Generator().manual_seed(check_seed(seed))
     mass = (spectrum.coefficients.norm(dim=2) * spectrum.weights.abs()).flatten()
@@ -143,8 +154,7 @@ def least_squares_network(
         >>> float((network(x[:, None]) - f).detach().abs().max()) < 0.02
         True
     """
-    if not isinstance(ridge, int | float) or not 0 < ridge < math.inf:
-        raise InputError("ridge", ridge, "a number above 0")
+    ridge = check_positive("ridge", ridge)
     network = finite_network(spectrum, units, seed)
     device = spectrum.hidden.device
     x, _ = as_points("points", column(points, spectrum.dimension), spectrum.dimension, device=device)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from flowplane.core.points import check_count
 from flowplane.errors import InputError, Text
-from flowplane.ridgelet.arguments import default_extent, radius_of, read_extent, read_function, read_weights
+from flowplane.ridgelet.arguments import default_extent, radius_of, read_extent, read_function, read_pair, read_weights
 from flowplane.ridgelet.pairs import Pair
 from flowplane.ridgelet.quadrature import even_offsets, half_sphere, signed_radii
 from flowplane.ridgelet.spectrum import Layout, Spectrum
@@ -26,6 +28,11 @@ SPARE = 16
 WIDEST = 1e5
 #: Values of ρ that stand in memory at a time.
 KERNEL = 1 << 24
+#: Relative error of the reconstruction that asks for no other extent, how often another is tried, and coefficients beyond
+#: which no larger one is.
+GOOD, TRIES, LARGE = 0.01, 4, 4_000_000
+#: Values of σ that looking at the error may take.
+CHECKED = 20_000_000
 
 
 def transform(
@@ -52,14 +59,16 @@ def transform(
         weights: of ∫dx ≈ Σ_i weight_i, (n,), in units of x^m. None: the trapezoid rule for sorted points on a line, cell
             volumes of a full grid in the plane or in space. For points drawn from a density p: 1/(n p(x_i)).
         extent: (A, B), |a| < A and |b| < B. None: A = 10/scale, scale the standard deviation a coordinate of x weighed by
-            |f|; B = A·max |x| over where f is not negligible, and further by the tail of ρ, which is long for odd m.
+            |f|; B = A·max |x| over where f is not negligible, and further by the tail of ρ, which is long for odd m. Where f
+            does not come back to 1 % with that, A is doubled, or halved, as long as it comes back better.
         grid: nodes along a line of a through the origin, from −A to A (even), and offsets b. A smooth σ wants offsets less
             than 0.8 apart; ReLU, with its kink, leaves an error of about the square of half their distance.
         directions: how many u for m > 1. None: A·max |x| + 16 in the plane, (A·max |x|/2 + 8)² in space, where at x of
             that size all frequencies of σ(a·x − b) that matter are resolved. In space rounded up to (an even number)².
 
     Returns:
-        Spectrum, with `reconstruct(points)`, `to_dataset()`.
+        Spectrum, with `reconstruct(points)`, `to_dataset()` and `error`, how far f comes back at the points: functions that
+        oscillate many times want an extent and a grid of their own.
 
     Raises:
         InputError: shapes that do not fit, NaN, m > 3, points that need weights, or an f that is 0 everywhere where
@@ -72,14 +81,66 @@ def transform(
         >>> float((spectrum.reconstruct(x) - f).abs().max()) < 0.002
         True
     """
-    pair = Pair() if pair is None else pair
+    pair = read_pair(pair)
     v, x, scalar = read_function(values, points)
     m = x.shape[1]
     if m > LARGEST_DIMENSION:
         raise InputError("points", Text(f"{m} dimensions"), "1 to 3: a grid of nodes in more is too large")
     measured = v * read_weights(weights, x).unsqueeze(1)
-    a_count, b_count = _grid(grid)
-    largest, height = default_extent(measured, x, pair) if extent is None else read_extent(extent)
+    counts = _grid(grid)
+
+    def made(extent: tuple[float, float]) -> Spectrum:
+        found = _spectrum(measured, x, pair, extent, counts, directions, scalar)
+        return replace(found, error=_error(found, v, x))
+
+    if extent is not None:
+        return made(read_extent(extent))
+    return _best(made, default_extent(measured, x, pair), pair.tail(m), float(x.norm(dim=1).max()))
+
+
+def _best(
+    made: Callable[[tuple[float, float]], Spectrum], extent: tuple[float, float], tail: float, radius: float
+) -> Spectrum:
+    """The spectrum of an extent, or of twice or half of it, and so on, as long as f comes back better."""
+    found = made(extent)
+    for factor in (2.0, 0.5):
+        best = found
+        for _ in range(TRIES):
+            if best.error <= GOOD:
+                return best
+            largest = best.extent[0] * factor
+            if largest * radius > WIDEST or (factor > 1 and best.coefficients.numel() > LARGE):
+                break
+            other = made((largest, (best.extent[1] - tail) * factor + tail))
+            if not other.error < best.error:
+                break
+            best = other
+        if best is not found:
+            return best
+    return found
+
+
+def _error(found: Spectrum, v: Tensor, x: Tensor) -> float:
+    """Of the reconstruction, relative, at some of the points."""
+    count = min(len(x), max(8, min(64, CHECKED // found.weights.expand(found.offsets.shape).numel())))
+    chosen = torch.linspace(0, len(x) - 1, count, device=x.device).round().long()
+    given = found.reconstruct(x[chosen])
+    exact = v[chosen, 0] if found.scalar else v[chosen]
+    size = float(exact.square().mean().sqrt())
+    return float((given - exact).square().mean().sqrt()) / size if size > 0 else math.nan
+
+
+def _spectrum(
+    measured: Float[Tensor, "sample channel"],
+    x: Float[Tensor, "sample feature"],
+    pair: Pair,
+    extent: tuple[float, float],
+    grid: tuple[int, int],
+    directions: int | None,
+    scalar: bool,
+) -> Spectrum:
+    """The coefficients on the grid of an extent."""
+    m, (a_count, b_count), (largest, height) = x.shape[1], grid, extent
     if largest * float(x.norm(dim=1).max()) > WIDEST:
         found = Text(f"A = {largest:.3g} and points as far out as {float(x.norm(dim=1).max()):.3g}")
         raise InputError("extent", found, f"A·max|x| below {WIDEST:g}: centre the points, or take a smaller A")

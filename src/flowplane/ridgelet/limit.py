@@ -14,6 +14,7 @@ from torch import Tensor
 
 from flowplane.core.points import check_count, check_positive, check_seed
 from flowplane.errors import InputError, Text
+from flowplane.ridgelet.arguments import read_pair
 from flowplane.ridgelet.cutoff import Region, as_field
 from flowplane.ridgelet.finite import drawn_nodes
 from flowplane.ridgelet.integral import transform
@@ -68,7 +69,7 @@ class WideLimit:
         margin: float | None = None, extent: tuple[float, float] | float | None = None,
         grid: tuple[int, int] | None = None, seed: int = 0,
     ) -> None:  # fmt: skip
-        self.pair = Pair("tanh") if pair is None else pair
+        self.pair = read_pair(pair)
         self.field = as_field(field, points, time, check_seed(seed))
         self._region = Region.around(self.field.visited, margin)
         visited = self.field.visited
@@ -78,7 +79,7 @@ class WideLimit:
             return
         largest = SHARPNESS / float(self._region.margin.min())
         self._lay_out(self._reaching(largest), grid)
-        while self.field_error > GOOD and len(self._weights) * 2 ** (self.dimension + 1) < MOST_NODES:
+        while grid is None and self.field_error > GOOD and len(self._weights) * 2 ** (self.dimension + 1) < MOST_NODES:
             largest *= 2
             self._lay_out(self._reaching(largest), grid)
 

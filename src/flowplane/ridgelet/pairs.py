@@ -21,6 +21,8 @@ __all__ = ["ACTIVATIONS", "Pair"]
 
 #: Nodes of each half line in ∫ρ_0σ db, and where g is below rounding.
 NODES, END = 256, 14.0
+#: Of the orders; reconstructions get worse from some eight above the least on.
+HIGHEST = 12
 #: Where derivatives of g up to the tenth are 1e-8 of their maximum.
 SHORT = 9.0
 
@@ -79,12 +81,14 @@ class Pair:
     order: int | None = None
 
     def __post_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
+        if not isinstance(self.activation, str) or self.activation not in ACTIVATIONS:
             raise unknown("activation", self.activation, ACTIVATIONS)
         if self.order is None:
             object.__setattr__(self, "order", ACTIVATIONS[self.activation].order)
         else:
             object.__setattr__(self, "order", check_count("order", self.order, 0))
+            if self.k > HIGHEST:
+                raise InputError("order", self.order, f"{HIGHEST} at most: beyond, ρ oscillates too much for any quadrature")
             self._check()
 
     def _check(self) -> None:

@@ -109,6 +109,8 @@ def _accuracy(train: Any, train_labels: Any, test: Any, test_labels: Any, reader
         raise InputError("test", Text(f"shape {tuple(new.shape)}"), expected)
     classes, names = as_classes("train_labels", train_labels, known.shape[-2])
     truth = as_numbers("test_labels", test_labels)
+    if truth.dtype.kind == "f" and not (np.isfinite(truth) & (truth == np.round(truth))).all():
+        raise InputError("test_labels", Text("labels that are no whole numbers"), "classes, whole numbers, as train_labels")
     if truth.shape != (new.shape[-2],):
         raise InputError("test_labels", Text(f"shape {truth.shape}"), f"shape ({new.shape[-2]},), one label a sample")
     members = zip(*(part.reshape(-1, *part.shape[-2:]).cpu().numpy() for part in (known, new)), strict=True)

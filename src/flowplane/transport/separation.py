@@ -45,7 +45,10 @@ def fisher_ratio(x: Any, labels: Any) -> Any:
     """
     values, form = as_features("x", x)
     classes, _ = as_classes("labels", labels, values.shape[-2])
-    between, within = _scatters(values, classes.to(values.device))
+    # squares of very large or small numbers are beyond what float64 holds; by a power of two nothing is rounded
+    power = torch.frexp(values.abs().amax((-2, -1), keepdim=True)).exponent.double()
+    scaled = values * 2.0 ** (-power)
+    between, within = _scatters(scaled, classes.to(values.device))
     return given_back(between / within, form)
 
 

@@ -65,6 +65,8 @@ def layer_path(layers: Sequence[Any], embedding: str = "pad", seed: int = 0) -> 
     read = [as_points(f"layers[{k}]", layer, None) for k, layer in enumerate(layers)]
     form = read[0][1]
     for k, (_, other) in enumerate(read):
+        if len(form.batch) != 1:
+            raise InputError("layers[0]", Text(f"shape {(*form.batch, read[0][0].shape[1])}"), "(sample, width)")
         if len(other.batch) != 1 or other.batch != form.batch:
             raise InputError(f"layers[{k}]", Text(f"points {other.batch}"), f"{form.batch[0]} samples, as layers[0] has")
     rows = [points.to(read[0][0].device) for points, _ in read]

@@ -87,9 +87,12 @@ def load_denoiser(path: Any, network: nn.Module | None = None, source: Density |
 
 def write(path: Any, kind: str, module: nn.Module, about: dict[str, Any]) -> Path:
     """A module's numbers and what is said about it, whole or not at all."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     place = as_path("path", path)
+    if place.is_dir():
+        raise InputError("path", Text(f"{place}, a folder"), "a file in a folder that is there")
     place = place if place.suffix == ENDING else place.with_name(place.name + ENDING)
     if place.is_dir() or not place.parent.is_dir():
         found = Text(f"{place}, {'a folder' if place.is_dir() else 'in a folder that is not there'}")
@@ -101,6 +104,8 @@ def write(path: Any, kind: str, module: nn.Module, about: dict[str, Any]) -> Pat
     try:
         save_file(tensors, half, metadata={KEY: json.dumps(header)})
         os.replace(half, place)
+    except (SafetensorError, OSError) as error:
+        raise InputError("path", Text(f"{place}, where nothing can be written ({error})"), "a folder to write to") from error
     finally:
         half.unlink(missing_ok=True)
     return place
@@ -111,6 +116,8 @@ def read(path: Any, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     from safetensors import SafetensorError, safe_open
 
     place = as_path("path", path)
+    if not place.is_file() and place.with_name(place.name + ENDING).is_file():
+        place = place.with_name(place.name + ENDING)
     if not place.is_file():
         raise InputError("path", str(place), "a file that is there")
     wanted = f"a {kind} that flowplane saved"
@@ -123,12 +130,20 @@ def read(path: Any, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise InputError("path", found, wanted) from error
     if header is None:
         raise InputError("path", Text(f"{place}, a safetensors file of something else"), wanted)
-    about = json.loads(header)
+    try:
+        about = json.loads(header)
+    except json.JSONDecodeError as error:
+        raise InputError("path", Text(f"{place}, with a header that is no JSON"), wanted) from error
+    if not isinstance(about, dict) or not {"kind", "version", "library"} <= set(about):
+        raise InputError("path", Text(f"{place}, with a header that says neither kind nor version"), wanted)
     if about["version"] > VERSION:
         found = Text(f"{place} of format {about['version']}, by flowplane {about['library']}")
         raise InputError("path", found, f"format {VERSION} or older: a newer flowplane reads it")
     if about["kind"] != kind:
         raise InputError("path", Text(f"{place}, a {about['kind']}"), wanted)
+    for name, part in tensors.items():
+        if part.is_floating_point() and not bool(part.isfinite().all()):
+            raise InputError("path", Text(f"{place}, in which {name} holds NaN or infinity"), wanted)
     return about, tensors
 
 

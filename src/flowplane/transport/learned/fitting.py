@@ -23,6 +23,8 @@ __all__ = ["Data", "Plan", "fit"]
 
 #: Share of the steps in which the rate rises, and the part of it that is left at the end.
 WARM_UP, LEFT = 0.02, 0.01
+#: Distance of the data's mean from the origin over their spread, beyond which float32 loses them.
+FARTHEST = 1e5
 #: How often the held-out loss is taken.
 CHECKS = 60
 #: Points that are drawn from a density at a time, and draws that the held-out loss is a mean over, at least.
@@ -96,6 +98,10 @@ class Data:
             self.training = first.float()
             self.held_out = held.float().repeat(math.ceil(HELD_OUT / len(held)), 1)
         self.mean, self.variance = first.mean(0), first.var(0, correction=0)
+        away = float(self.mean.norm() / self.variance.sum().sqrt().clamp_min(1e-300))
+        if away > FARTHEST:
+            found = Text(f"points {away:.2g} times as far from the origin as they are spread")
+            raise InputError("data", found, "their mean taken away first: training is in float32")
 
     def batch(self) -> Float[Tensor, "sample feature"]:
         """The points of the next step."""
