@@ -407,7 +407,8 @@ def test_a_task_that_kills_every_worker_is_given_up(tmp_path):
 
 def started(tmp_path):
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
+    # a job that a shell put into the background ignores Ctrl-C, and so would its children
+    script.write_text(f"import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{SCRIPT}")
     command = [sys.executable, str(script), str(tmp_path)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
