@@ -123,7 +123,7 @@ def test_the_autoencoder_is_decoder_after_encoder():
     matrix = given.decoder.perceptron.skip.weight.detach().numpy()
     gram = matrix @ matrix.T
     assert abs(gram[0, 1]) > 1e-3 or abs(gram[0, 0] / gram[1, 1] - 1) > 1e-3
-    with pytest.raises(InputError, match="network: found DenoisingNetwork, expected a network with an encoder"):
+    with pytest.raises(InputError, match="network: found DenoisingNetwork, expected a network with its encoder"):
         LearnedDenoiser(DenoisingNetwork(2, 3), 0.1).encoder(x)
 
 

@@ -163,3 +163,8 @@ def test_what_is_refused():
         train_score((8,), points, (0.1, 1.0), steps=0)
     with pytest.raises(InputError, match=r"source: .*a density in 2 dimensions"):
         LearnedScore(ScoreNetwork(2, (0.1, 1.0), (8,)), (0.1, 1.0), source=fp.Normal(0.0, 1.0))
+
+
+def test_a_module_that_takes_no_variance_is_named():
+    with pytest.raises(InputError, match=r"network: found AtVariance: Linear\.forward"):
+        train_score(torch.nn.Linear(2, 2), fp.Normal([0.0, 0.0], 1.0), (0.1, 1.0), steps=2, device="cpu")

@@ -192,3 +192,9 @@ def test_what_is_refused(layers):
         embedding_influence(layers, ["pad", "pad"])
     with pytest.raises(InputError, match="draws: found 0"):
         embedding_influence(layers, draws=0)
+
+
+@pytest.mark.parametrize("embeddings", [None, "pad"])
+def test_embeddings_are_a_list(embeddings):
+    with pytest.raises(InputError, match=r"embeddings: found .*, expected a list"):
+        embedding_influence([np.zeros((3, 1)), np.zeros((3, 2))], embeddings)

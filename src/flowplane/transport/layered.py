@@ -121,6 +121,8 @@ def embedding_influence(
         >>> found["cost"].sel(layer=1).round(2).values  # the second layer is the first, turned and twice as large
         array([11.7 ,  3.1 ,  3.11, 21.09])
     """
+    if isinstance(embeddings, str) or not isinstance(embeddings, Sequence):
+        raise InputError("embeddings", embeddings, f"a list, some of {', '.join(EMBEDDINGS)}")
     names = list(embeddings)
     for name in names:
         if name not in EMBEDDINGS:

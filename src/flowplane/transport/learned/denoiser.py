@@ -213,7 +213,7 @@ class LearnedDenoiser(ModuleMap, StraightMap):
     def _through(self, name: str, values: Any, size: int | None) -> Any:
         part = getattr(self.network, name, None)
         if not isinstance(part, nn.Module):
-            raise InputError("network", Text(type(self.network).__name__), f"a network with an {name}, such as Autoencoder")
+            raise InputError("network", Text(type(self.network).__name__), f"a network with its {name}, such as Autoencoder")
         if isinstance(values, Tensor) and values.is_floating_point():
             rows = values.reshape(-1, values.shape[-1]).to(self.noise_covariance.device, self._precision)
             return part(rows).to(values).reshape(*values.shape[:-1], -1)
@@ -231,7 +231,7 @@ class LearnedDenoiser(ModuleMap, StraightMap):
         try:
             with torch.no_grad():
                 self._denoised(torch.zeros(2, self.dimension, dtype=torch.float64))
-        except RuntimeError as error:
+        except (RuntimeError, TypeError) as error:
             raise InputError("network", Text(f"{type(self.network).__name__}: {error}"),
                              f"a module that takes rows of shape (n, {self.dimension})") from error  # fmt: skip
         finally:
