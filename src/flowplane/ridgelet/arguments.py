@@ -51,6 +51,7 @@ def read_pair(pair: Any) -> Pair:
 
 
 def read_weights(weights: Any, x: Tensor) -> Tensor:
+    """Weights of ∫dx at points, (sample,); None is `cell_volumes`. Raises InputError for another shape, NaN."""
     if weights is None:
         return cell_volumes(x)
     w = as_tensor("weights", weights)
@@ -61,6 +62,7 @@ def read_weights(weights: Any, x: Tensor) -> Tensor:
 
 
 def read_extent(extent: Any) -> tuple[float, float]:
+    """(A, B), both positive. Raises InputError for anything else."""
     if not isinstance(extent, tuple | list) or len(extent) != 2:
         raise InputError("extent", extent, "(A, B): |a| < A, |b| < B")
     return check_positive("extent", extent[0]), check_positive("extent", extent[1])

@@ -19,7 +19,7 @@ from flowplane.ridgelet.quadrature import even_offsets, half_sphere, signed_radi
 from flowplane.ridgelet.spectrum import Layout, Spectrum
 from flowplane.ridgelet.spreading import STEP, regular, spread
 
-__all__ = ["transform"]
+__all__ = ["read_grid", "spectrum_on_grid", "transform"]
 
 LARGEST_DIMENSION = 3
 #: Directions beyond A·max|x|, for functions that hardly turn.
@@ -87,10 +87,10 @@ def transform(
     if m > LARGEST_DIMENSION:
         raise InputError("points", Text(f"{m} dimensions"), "1 to 3: a grid of nodes in more is too large")
     measured = v * read_weights(weights, x).unsqueeze(1)
-    counts = _grid(grid)
+    counts = read_grid(grid)
 
     def made(extent: tuple[float, float]) -> Spectrum:
-        found = _spectrum(measured, x, pair, extent, counts, directions, scalar)
+        found = spectrum_on_grid(measured, x, pair, extent, counts, directions, scalar)
         return replace(found, error=_error(found, v, x))
 
     if extent is not None:
@@ -130,16 +130,16 @@ def _error(found: Spectrum, v: Tensor, x: Tensor) -> float:
     return float((given - exact).square().mean().sqrt()) / size if size > 0 else math.nan
 
 
-def _spectrum(
+def spectrum_on_grid(
     measured: Float[Tensor, "sample channel"],
     x: Float[Tensor, "sample feature"],
     pair: Pair,
     extent: tuple[float, float],
     grid: tuple[int, int],
-    directions: int | None,
-    scalar: bool,
+    directions: int | None = None,
+    scalar: bool = False,
 ) -> Spectrum:
-    """The coefficients on the grid of an extent."""
+    """`transform` of what has its weights already, (f(x_i)·weight_i), without a look at how far f comes back."""
     m, (a_count, b_count), (largest, height) = x.shape[1], grid, extent
     if largest * float(x.norm(dim=1).max()) > WIDEST:
         found = Text(f"A = {largest:.3g} and points as far out as {float(x.norm(dim=1).max()):.3g}")
@@ -186,7 +186,8 @@ def _on_grid(
     return both.unflatten(0, (len(u), channels)).permute(0, 2, 3, 1).contiguous()
 
 
-def _grid(grid: Any) -> tuple[int, int]:
+def read_grid(grid: Any) -> tuple[int, int]:
+    """Nodes along a, an even number, and offsets. Raises InputError for anything else."""
     if not isinstance(grid, tuple | list) or len(grid) != 2:
         raise InputError("grid", grid, "two counts: nodes along a from −A to A, and offsets b")
     a_count, b_count = check_count("grid", grid[0], 2), check_count("grid", grid[1], 2)

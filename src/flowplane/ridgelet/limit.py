@@ -17,7 +17,7 @@ from flowplane.errors import InputError, Text
 from flowplane.ridgelet.arguments import read_pair
 from flowplane.ridgelet.cutoff import Region, as_field
 from flowplane.ridgelet.finite import drawn_nodes
-from flowplane.ridgelet.integral import transform
+from flowplane.ridgelet.integral import read_grid, spectrum_on_grid
 from flowplane.ridgelet.pairs import Pair
 from flowplane.ridgelet.residual import ResidualNetwork
 from flowplane.ridgelet.spectrum import Spectrum
@@ -155,7 +155,7 @@ class WideLimit:
         # e^{irx} with x up to the size of the region, on both sides of the origin; offsets for ω up to BAND and σ
         step = KINK_STEP if self.pair.activation == "relu" else STEP
         fine = 2 * math.ceil(extent[0] * self._region.radius) + 20, math.ceil(2 * extent[1] / step)
-        self.grid = fine if grid is None else grid
+        self.grid = fine if grid is None else read_grid(grid)
         middle = self._spectrum([self.field.time / 2])
         self._hidden, self._offsets = middle.hidden, middle.offsets
         self._weights = middle.weights.expand(middle.offsets.shape).reshape(-1)
@@ -168,7 +168,8 @@ class WideLimit:
     def _spectrum(self, times: list[float]) -> Spectrum:
         """R[χ v_t; ρ] at several times, d channels a time."""
         values = torch.cat([self._chi.unsqueeze(1) * self.field.at(t, self._x) for t in times], 1)
-        return transform(values, self._x, self.pair, weights=self._cells, extent=self.extent, grid=self.grid)
+        measured = values * self._cells.unsqueeze(1)
+        return spectrum_on_grid(measured, self._x, self.pair, self.extent, self.grid)
 
     def _coefficients(self, times: list[float]) -> Iterator[Float[Tensor, "node feature"]]:
         """T_t(a, b) times the weight of its node, one time after another; those of earlier calls are kept while they fit."""

@@ -112,8 +112,8 @@ class DenoisingNetwork(nn.Module):
         return {"kind": "perceptron", "dimension": self.dimension, "hidden": self.hidden, "activation": self.activation}
 
 
-class Encoder(nn.Module):
-    """x ↦ F((x − m)/b)."""
+class Scaled(nn.Module):
+    """A perceptron F with the centre m and the widths b of the data."""
 
     centre: Tensor
     width: Tensor
@@ -123,6 +123,10 @@ class Encoder(nn.Module):
         self.perceptron = perceptron
         self.register_buffer("centre", torch.zeros(dimension))
         self.register_buffer("width", torch.ones(dimension))
+
+
+class Encoder(Scaled):
+    """x ↦ F((x − m)/b)."""
 
     def forward(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample unit"]:
         """Features of each point."""
@@ -130,17 +134,8 @@ class Encoder(nn.Module):
         return found
 
 
-class Decoder(nn.Module):
+class Decoder(Scaled):
     """h ↦ m + b⊙F(h)."""
-
-    centre: Tensor
-    width: Tensor
-
-    def __init__(self, dimension: int, perceptron: Perceptron) -> None:
-        super().__init__()
-        self.perceptron = perceptron
-        self.register_buffer("centre", torch.zeros(dimension))
-        self.register_buffer("width", torch.ones(dimension))
 
     def forward(self, h: Float[Tensor, "sample unit"]) -> Float[Tensor, "sample feature"]:
         """The point that belongs to some features."""
