@@ -44,6 +44,7 @@ _PUBLIC = {
     "plot": "flowplane.plot",
     "relaxation_times": "flowplane.analysis.relaxing:relaxation_times",
     "replica_spread": "flowplane.analysis.replicas:replica_spread",
+    "report": "flowplane.reporting.making:report",
     "ridgelet": "flowplane.ridgelet",
     "sweep": "flowplane.cluster.sweeping:sweep",
     "tasks": "flowplane.tasks",
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from flowplane.information.words import explain
     from flowplane.recording import Recording
     from flowplane.recording import open_recording as open
+    from flowplane.reporting.making import report
     from flowplane.transport import denoising_flow, densities, gradient_flow, wasserstein
     from flowplane.transport.densities import Empirical, GaussianMixture, Normal
 

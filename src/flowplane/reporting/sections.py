@@ -1,0 +1,137 @@
+"""The sections of a report: which figures, tables and sentences stand in each."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from flowplane.errors import InputError
+from flowplane.reporting.layers import LayerNumbers, layer_numbers
+from flowplane.reporting.markup import Markup, element, joined, paragraphs, table
+from flowplane.reporting.moves import move_words, moves_by_layer
+from flowplane.reporting.provenance import CITATIONS
+from flowplane.reporting.subject import Subject, harmless
+from flowplane.reporting.tables import claims_rows, layer_table, validity_table
+from flowplane.reporting.words import claim_words, gradient_words, plane_words, summary_words, training_words
+
+__all__ = ["SECTIONS", "figures_of", "layers_of", "text_of"]
+
+#: Anchor and heading, in the order of the page.
+SECTIONS = {
+    "summary": "Summary",
+    "plane": "Information plane",
+    "training": "Training",
+    "gradients": "Gradient phases",
+    "transport": "How the layers move the data",
+    "figures": "Further figures of the experiment",
+    "validity": "Validity: what can be trusted",
+    "claims": "Claims",
+    "provenance": "Provenance",
+}
+
+
+def layers_of(subject: Subject) -> list[LayerNumbers]:
+    """The numbers of each layer; none without a plane."""
+    return [] if subject.plane is None else layer_numbers(subject.plane)
+
+
+def text_of(section: str, subject: Subject, layers: list[LayerNumbers]) -> Markup:
+    """Words and tables of a section; empty where the subject has nothing to say in it."""
+    notes = subject.notes.get(section, [])
+    if section == "summary":
+        return _summary(subject, layers)
+    if section == "plane" and subject.plane is not None:
+        return paragraphs([*plane_words(layers, subject.plane["epoch"].values), *notes])
+    if section == "training" and subject.metrics is not None:
+        return paragraphs([*training_words(subject.metrics), *notes])
+    if section == "gradients" and subject.phases is not None:
+        return paragraphs([*gradient_words(subject.phases), *notes])
+    if section == "transport" and subject.transport is not None:
+        return paragraphs([*move_words(subject.transport), *notes])
+    if section == "validity":
+        return _validity(subject)
+    if section == "claims":
+        return joined(paragraphs(claim_words(subject.claims)), claims_rows(subject.claims)) if subject.claims else Markup("")
+    if section == "provenance":
+        return _provenance(subject)
+    return paragraphs(notes)
+
+
+def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
+    """The figures of a section by name; a Dataset with nothing to draw has none."""
+    from flowplane import plot
+
+    draw = {
+        "plane": (subject.plane, _plane_figures),
+        "training": (subject.metrics, lambda found: {"training-curves": plot.training_curves(found)}),
+        "gradients": (subject.phases, lambda found: {"gradient-phases": plot.gradient_phase_curves(found)}),
+        "transport": (subject.transport, _transport_figures),
+    }
+    if section == "figures":
+        return subject.figures
+    found, make = draw.get(section, (None, None))
+    if found is None or make is None:
+        return {}
+    try:
+        return make(harmless(found))
+    except InputError:
+        return {}
+
+
+def _plane_figures(plane: object) -> dict[str, go.Figure]:
+    import xarray as xr
+
+    from flowplane import plot
+    from flowplane.reporting.curves import input_information_curves
+
+    assert isinstance(plane, xr.Dataset)
+    try:
+        return {"information-plane": plot.information_plane(plane)}
+    except InputError:  # without labels no point is finite
+        return {"input-information": input_information_curves(plane)}
+
+
+def _transport_figures(found: object) -> dict[str, go.Figure]:
+    return {}
+
+
+def _summary(subject: Subject, layers: list[LayerNumbers]) -> Markup:
+    about = paragraphs([subject.about])
+    if subject.plane is None:
+        return joined(about, paragraphs(claim_words(subject.claims) if subject.claims else []))
+    attrs = subject.plane.attrs
+    ceilings = [float(attrs.get(name, float("nan"))) for name in ("input_entropy", "label_information")]
+    moves = moves_by_layer(subject.transport)
+    rows = layer_table(layers, moves, subject.plane.sizes["replica"])
+    claims = claim_words(subject.claims) if subject.claims else []
+    return joined(about, paragraphs([*summary_words(layers, *ceilings), *claims]), rows)
+
+
+def _validity(subject: Subject) -> Markup:
+    notes = paragraphs(subject.notes.get("validity", []))
+    if subject.plane is None or "flags" not in subject.plane:
+        return joined(paragraphs(["No estimate of information was made, so none is flagged."]), notes)
+    from flowplane.information.words import explain
+
+    about = explain(subject.plane).splitlines()[0]
+    flagged = int((subject.plane["flags"] != 0).sum())
+    total = subject.plane["flags"].size
+    if not flagged:
+        return joined(
+            paragraphs([f"None of the {total:,} values carries a flag: nothing speaks against them.", about]), notes
+        )
+    said = f"{flagged:,} of {total:,} values (every replica, epoch and layer) carry a flag: a reason to doubt them, never an error."
+    return joined(paragraphs([said, about]), notes, validity_table(subject.plane))
+
+
+def _provenance(subject: Subject) -> Markup:
+    rows = [[name, value] for name, value in subject.facts.items()]
+    facts = element("details", element("summary", "Settings and versions"),
+                    table("Settings and versions", ["what", "value"], rows, class_="facts"), open="")  # fmt: skip
+    lines = element("pre", element("code", subject.recipe), tabindex="0", aria_label="The lines that make this again")
+    recipe = joined(element("h4", "To make this again"), lines) if subject.recipe else Markup("")
+    return joined(facts, recipe)
+
+
+def citations() -> Markup:
+    """How to cite what a report shows."""
+    return joined(element("h3", "How to cite"), element("ul", *(element("li", text) for text in CITATIONS)))

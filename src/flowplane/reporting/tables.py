@@ -1,0 +1,138 @@
+"""The tables of a report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from flowplane.experiments.claim import Claim
+from flowplane.information.schema import FLAGS, flag_bit
+from flowplane.information.words import CONSEQUENCES
+from flowplane.reporting.layers import GAIN, LayerNumbers
+from flowplane.reporting.ledger import measured_text, reference_text
+from flowplane.reporting.markup import Markup, count, element, interval, joined, listed, number, table
+
+__all__ = ["claims_rows", "difference_table", "flag_words", "layer_table", "raised_flags", "validity_table"]
+
+
+def layer_table(layers: list[LayerNumbers], moves: dict[str, str], replicas: int) -> Markup:
+    """Layer by layer: what it knows, how it moves the data, when it learned, whether this can be trusted.
+
+    Arguments:
+        moves: by layer, how it moves the data.
+    """
+    head = ["layer", "knows of the input, I(X;T) [bits]", "knows of the label, I(T;Y) [bits]"]
+    head += ["moves the data"] if moves else []
+    head += ["learned the label by epoch", "can this be trusted?"]
+    rows = []
+    for layer in layers:
+        name = joined(layer.name, element("small", f" {count(layer.width, 'unit')}" if layer.width else ""))
+        cells: list[Any] = [name, *(interval(part.value, part.lower, part.upper) for part in (layer.i_xt, layer.i_ty))]
+        cells += [moves.get(layer.name, "–")] if moves else []
+        rows.append([*cells, _learned(layer, replicas), flag_words(layer.flags)])
+    which = f"95 % interval of the mean over {replicas} replicas" if replicas > 1 else "95 % interval of the estimate"
+    return table(f"Layer by layer at the last epoch; in brackets the {which}", head, rows, class_="layers")
+
+
+def _learned(layer: LayerNumbers, replicas: int) -> str:
+    learned = layer.learned
+    if np.isfinite(learned.epoch):
+        spread = f" [{number(learned.lower)}, {number(learned.upper)}]" if learned.replicas > 1 else ""
+        some = f", in {learned.replicas} of {replicas} replicas" if learned.replicas < replicas else ""
+        return f"{number(learned.epoch)}{spread}{some}"
+    if not np.isfinite(learned.gain):
+        return "– (no labels)"
+    if learned.before > GAIN:
+        return f"– (held {number(learned.before)} bits before training)"
+    return f"– (gained {number(learned.gain)} bits)"
+
+
+def flag_words(flags: dict[str, float]) -> Markup:
+    """The flags of a layer, with the share of replicas that carry them, as links to what they mean."""
+    if not flags:
+        return element("span", "✓ no flag", class_="fine")
+    parts: list[Any] = []
+    for name, share in flags.items():
+        said = name.replace("_", " ") + ("" if share == 1 else f" ({100 * share:.0f} %)")
+        parts += [Markup(", ") if parts else "", element("a", said, href="#validity")]
+    return element("span", "⚠ ", *parts, class_="caution")
+
+
+def raised_flags(plane: xr.Dataset) -> dict[str, tuple[list[str], int, int]]:
+    """Each flag raised: in which layers, how often at all epochs, and how often at the last one."""
+    found = {}
+    for name in FLAGS:
+        raised = (plane["flags"] & flag_bit(name)) > 0
+        if bool(raised.any()):
+            layers = plane["layer"].values[raised.any(["replica", "epoch"]).values]
+            found[name] = ([str(layer) for layer in layers], int(raised.sum()), int(raised.isel(epoch=-1).sum()))
+    return found
+
+
+def validity_table(plane: xr.Dataset) -> Markup:
+    """Every flag raised: where, what it means, what to do."""
+    raised = raised_flags(plane)
+    if not raised:
+        return Markup("")
+    total, last = plane["flags"].size, plane["flags"].isel(epoch=-1).size
+    rows = [
+        [name.replace("_", " "), listed(layers, 12), f"{often / total:.0%} of all values, {end / last:.0%} of those at the last epoch",
+         _sentence(FLAGS[name]), CONSEQUENCES[name]]
+        for name, (layers, often, end) in raised.items()
+    ]  # fmt: skip
+    return table("Flags raised", ["flag", "layers", "how often", "what it means", "what to do"], rows)
+
+
+def claims_rows(claims: list[Claim]) -> Markup:
+    """The ledger: id, statement, measured, reference, verdict."""
+    rows = []
+    for claim in claims:
+        statement = f"{claim.statement} ({claim.units})" if claim.units else claim.statement
+        measured, reference = (_lines(text) for text in (measured_text(claim), reference_text(claim)))
+        sign = {"reproduced": "✓", "contradicted": "✗", "inconclusive": "?", "not run": "–"}[claim.verdict]
+        verdict = element("span", f"{sign} {claim.verdict}", class_=f"verdict {claim.verdict.replace(' ', '-')}")
+        rows.append([element("code", claim.id), statement, measured, reference, verdict, claim.scale])
+    head = ["claim", "statement", "measured [95 %]", "reference", "verdict", "scale"]
+    return table("Claims of the papers, as tested here", head, rows, class_="claims")
+
+
+def difference_table(first: list[LayerNumbers], second: list[LayerNumbers], titles: tuple[str, str]) -> Markup:
+    """Layers of two recordings side by side, by name where these are the same, by depth otherwise."""
+    names = [layer.name for layer in first]
+    same = set(names) & {layer.name for layer in second}
+    key = (lambda layer: layer.name) if same else (lambda layer: layer.depth)
+    others = {key(layer): layer for layer in second}
+    head = ["layer"]
+    for quantity in ("I(X;T) [bits]", "I(T;Y) [bits]", "learned by epoch"):
+        head += [f"{quantity}, {titles[0]}", f"{quantity}, {titles[1]}", "difference"]
+    rows = []
+    for layer in first:
+        other = others.get(key(layer))
+        if other is None:
+            continue
+        name = layer.name if layer.name == other.name else f"{layer.name} / {other.name}"
+        cells: list[Any] = [name]
+        for one, two in ((layer.i_xt.value, other.i_xt.value), (layer.i_ty.value, other.i_ty.value),
+                         (layer.learned.epoch, other.learned.epoch)):  # fmt: skip
+            cells += [number(one), number(two), _signed(two - one)]
+        rows.append(cells)
+    if not rows:
+        return Markup("")
+    return table(f"Differences at the last epoch: {titles[1]} less {titles[0]}", head, rows)
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{number(abs(value))}" if np.isfinite(value) else "–"
+
+
+def _lines(text: str) -> Markup:
+    parts: list[Any] = []
+    for line in text.splitlines():
+        parts += [Markup("<br>") if parts else "", line]
+    return joined(*parts)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
