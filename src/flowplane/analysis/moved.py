@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["FLAGS", "LEVELS", "QUANTITIES", "Quantity", "flag", "missing"]
+__all__ = ["FLAGS", "QUANTITIES", "Quantity", "flag", "missing"]
 
 
 class Quantity(NamedTuple):
@@ -17,7 +17,7 @@ class Quantity(NamedTuple):
     reasons: tuple[str, ...] = ()
 
 
-#: Why a value is missing; bit k of `flags` is the k-th name. 0: nothing is.
+#: Why a value is missing, or means little; bit k of `flags` is the k-th name.
 FLAGS = {
     "no_start": "no step into the first layer: the inputs are no points",
     "no_turn": "no step before this one",
@@ -33,6 +33,7 @@ FLAGS = {
     "no_classes": "no labels, or one class only",
     "no_weights": "the recording holds no weights",
     "not_affine": "no affine map fits the step",
+    "not_finite": "activations are NaN or infinite",
 }
 
 _VOLUME = ("no_start", "width_changes", "too_few_samples", "singular")
@@ -68,9 +69,6 @@ QUANTITIES = {
     ),
 }  # fmt: skip
 
-#: What the inputs have as well.
-LEVELS = ("participation", "probe", "fisher", "distances")
-
 
 def flag(*names: str) -> int:
     """The bits of some flags.
@@ -91,7 +89,7 @@ def missing(name: str, values: np.ndarray, flags: np.ndarray) -> str:
     """
     unexplained = np.isnan(values)
     words = []
-    for reason in QUANTITIES[name].reasons:
+    for reason in ("not_finite", *QUANTITIES[name].reasons):
         because = unexplained & (flags & flag(reason) > 0)
         if because.any():
             words.append(FLAGS[reason])

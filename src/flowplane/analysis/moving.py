@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
 
-from flowplane.analysis.moved import FLAGS, QUANTITIES, missing
-from flowplane.analysis.snapshots import (
-    AFFINE_FIT,
-    AFFINE_SAMPLES,
-    CLASS_SAMPLES,
-    CLASSES,
-    NEIGHBOUR_UNITS,
-    NEIGHBOURS,
-    Dense,
-    Settings,
-    Snapshot,
-    levels,
-)  # fmt: skip
+from flowplane.analysis.followed import FEWEST, compacted, drawn_samples, thinned
+from flowplane.analysis.gathered import transport_dataset
+from flowplane.analysis.snapshots import Dense, Settings, Snapshot
 from flowplane.core.points import check_count, check_positive, check_seed
 from flowplane.core.progress import progress_bar
-from flowplane.errors import InputError, Text, unknown
+from flowplane.errors import unknown
 from flowplane.recording import Recording, require_recording
-from flowplane.transport.entropies import covariance_spectrum, spectral_energy, spectral_entropy
+from flowplane.transport.entropies import covariance_spectrum
 from flowplane.transport.widths import EMBEDDINGS
 
 __all__ = ["layer_transport"]
 
-DIMS = ("replica", "epoch", "layer")
 #: Snapshots that are looked at where nothing is said.
 SNAPSHOTS = 12
-#: Of the variance of a unit, the median over all layers and snapshots: the variance that smooths where nothing is said.
-SMOOTHING = 0.01
-#: Copies of the points in the common space that are held at one time, in bytes a number.
-COPIES = 24
-FEWEST = 16
 
 
 def layer_transport(
@@ -111,10 +94,9 @@ def layer_transport(
     exact = check_count("exact", exact, 2) if exact != 0 else 0
     variance = None if smoothing is None else check_positive("smoothing", smoothing)
     recorded = len(rec.epochs)
-    rec = rec.sel(
-        replica=rec.replicas[:1] if replica is None else replica, epoch=_thinned(rec.epochs) if epochs is None else epochs
-    )
-    chosen = _chosen(rec, samples, seed, check_count("memory_budget", memory_budget))
+    shown = thinned(rec.epochs, SNAPSHOTS) if epochs is None else epochs
+    rec = rec.sel(replica=rec.replicas[:1] if replica is None else replica, epoch=shown)
+    chosen = drawn_samples(rec, samples, embedding, seed, check_count("memory_budget", memory_budget))
     settings = _settings(rec, chosen, embedding, exact, check_count("slices", slices), seed)
     shape = (len(rec.replicas), len(rec.epochs), len(rec.layers))
     snapshots = np.empty(shape[:2], object)
@@ -123,54 +105,25 @@ def layer_transport(
             layers = [_points(rec, layer, r, e, chosen) for layer in rec.layers]
             snapshots[r, e] = Snapshot(layers, _dense(rec, r, e, settings), settings, 0 if r else exact)
             advance(1)
-    found = _assembled(rec, snapshots, settings, variance)
+    found = transport_dataset(rec, snapshots, settings, variance)
     found.attrs |= {
         "samples": len(chosen), "samples_asked": samples, "snapshots_recorded": recorded, "task": rec.task.name,
     }  # fmt: skip
     return found
 
 
-def _thinned(epochs: np.ndarray) -> list[int]:
-    """At most `SNAPSHOTS` of the recorded epochs, those next to even places in log(epoch + 1), both ends in."""
-    ordered = np.sort(epochs)
-    if len(ordered) <= SNAPSHOTS:
-        return [int(epoch) for epoch in ordered]
-    logs = np.log1p(ordered.astype(float))
-    places = np.linspace(logs[0], logs[-1], SNAPSHOTS)
-    return [int(epoch) for epoch in ordered[np.unique(np.abs(logs - places[:, None]).argmin(1))]]
-
-
-def _chosen(rec: Recording, samples: int, seed: int, memory_budget: int) -> np.ndarray:
-    """The samples that are followed: what is asked for, what there is, and what fits into memory. In the order drawn, so
-    that the halves of the probe are random."""
-    count = len(rec.task)
-    widths = [int(width) for width in rec.layer_coordinates()["width"][1]]
-    start = _inputs(rec)
-    widths += [] if start is None else [start.shape[1]]
-    fitting = memory_budget // (COPIES * len(widths) * max(widths))
-    if min(count, fitting) < FEWEST:
-        found = Text(f"{count} samples" if count < FEWEST else f"{memory_budget} bytes, enough for {fitting} samples")
-        raise InputError("rec" if count < FEWEST else "memory_budget", found, f"{FEWEST} samples or more")
-    return np.random.default_rng(seed).permutation(count)[: min(samples, fitting)]
-
-
-def _inputs(rec: Recording) -> np.ndarray | None:
-    return getattr(rec, "input_points", rec.task.inputs)
-
-
 def _settings(rec: Recording, chosen: np.ndarray, embedding: str, exact: int, slices: int, seed: int) -> Settings:
-    start = _inputs(rec)
+    start = None if rec.input_points is None else np.asarray(rec.input_points)[chosen]
     labels = None if rec.task.labels is None else np.asarray(rec.task.labels)[chosen]
     return Settings(
         embedding, exact, slices, seed,
-        start=None if start is None else np.asarray(start)[chosen],
+        start=start,
+        path_start=None if start is None else compacted(start, max(rec.layer_coordinates()["width"][1])),
+        start_spectrum=None if start is None else covariance_spectrum(start),
         labels=None if labels is None or len(np.unique(labels)) < 2 else labels,
-        functions=_is_ensemble(rec) and rec.deterministic,
+        # a model's layers may be reduced, and then they are no functions of each other
+        functions=rec.kind == "ensemble" and rec.deterministic,
     )  # fmt: skip
-
-
-def _is_ensemble(rec: Recording) -> bool:
-    return getattr(rec, "kind", "ensemble") == "ensemble"
 
 
 def _points(rec: Recording, layer: str, replica: int, epoch: int, chosen: np.ndarray) -> np.ndarray:
@@ -179,7 +132,7 @@ def _points(rec: Recording, layer: str, replica: int, epoch: int, chosen: np.nda
 
 def _dense(rec: Recording, replica: int, epoch: int, settings: Settings) -> list[Dense | None]:
     """Weights of the layers whose step is theirs alone: the layer before is shown, or the inputs are."""
-    if not _is_ensemble(rec):
+    if rec.kind != "ensemble":
         return [None] * len(rec.layers)
     network = rec.network
     packed = torch.tensor(np.asarray(rec.weights.isel(replica=replica, epoch=epoch).values)[None])
@@ -190,68 +143,3 @@ def _dense(rec: Recording, replica: int, epoch: int, settings: Settings) -> list
         alone = place == before + 1 and (before >= 0 or settings.start is not None)
         known.append((*matrices[place], network.activation_of(network.layers[place])) if alone else None)
     return known
-
-
-def _assembled(rec: Recording, snapshots: np.ndarray, settings: Settings, variance: float | None) -> xr.Dataset:
-    shape = (*snapshots.shape, len(rec.layers))
-    every = list(snapshots.ravel())
-    columns = {name: np.stack([one.columns[name] for one in every]).reshape(shape) for name in QUANTITIES}
-    flags = np.stack([one.flags for one in every]).reshape(shape)
-    spectra = [one.spectra for one in every]
-    if variance is None:
-        units = np.median([spectrum.mean() for one in spectra for spectrum in one])
-        variance = SMOOTHING * float(units) if units > 0 else SMOOTHING
-    start = None if settings.start is None else covariance_spectrum(settings.start)
-    columns["score_energy"] = np.array([[spectral_energy(s, variance) for s in one] for one in spectra]).reshape(shape)
-    columns["entropy_change_smoothed"] = np.array([_changes(one, start, variance) for one in spectra]).reshape(shape)
-    parts: dict[str, Any] = {}
-    for name, about in QUANTITIES.items():
-        why = missing(name, columns[name], flags)
-        attrs = {"units": about.units, "long_name": about.long_name} | ({"missing": why} if why else {})
-        parts[name] = (DIMS, columns[name], attrs)
-    straight = np.array([one.straightness for one in every]).reshape(shape[:2])
-    parts["straightness"] = (
-        DIMS[:2],
-        straight,
-        {"units": "1", "long_name": "E|x_L − x_0| over the mean length of the paths"},
-    )
-    alike = np.stack([one.cka for one in every]).reshape(*shape, shape[-1])
-    parts["cka"] = ((*DIMS, "other"), alike, {"units": "1", "long_name": "linear CKA, unbiased HSIC"})
-    parts["flags"] = (DIMS, flags, _flag_attrs())
-    if settings.start is not None and start is not None:
-        for name, value in levels(settings.start, start, settings).items():
-            parts[f"{name}_input"] = ((), value, {"units": QUANTITIES[name].units, "long_name": f"{name} of the inputs"})
-    coords = {"replica": rec.replicas, "epoch": rec.epochs, **rec.layer_coordinates(), "other": list(rec.layers)}
-    return xr.Dataset(parts, coords, _about(rec, settings, variance))
-
-
-def _changes(spectra: list[np.ndarray], start: np.ndarray | None, variance: float) -> np.ndarray:
-    """Of the smoothed Gaussian's entropy, in the space of the widest layer."""
-    clouds = spectra if start is None else [start, *spectra]
-    widest = max(map(len, clouds))
-    levels = [spectral_entropy(np.pad(cloud, (0, widest - len(cloud))), 0, variance) for cloud in clouds]
-    return np.diff(levels, prepend=np.nan) if start is None else np.diff(levels)
-
-
-def _flag_attrs() -> dict[str, Any]:
-    masks = np.array([1 << bit for bit in range(len(FLAGS))], np.int32)
-    return {"long_name": "why values are missing", "flag_masks": masks, "flag_meanings": " ".join(FLAGS)}
-
-
-def _about(rec: Recording, settings: Settings, variance: float) -> dict[str, Any]:
-    start = "the inputs" if settings.start is not None else "the first layer: the inputs are no points"
-    return {
-        "embedding": settings.embedding,
-        "start": start,
-        "exact_samples": settings.exact,
-        "slices": settings.slices,
-        "seed": settings.seed,
-        "smoothing": variance,
-        "parameters": json.dumps(
-            {"neighbours": NEIGHBOURS, "neighbour_units": NEIGHBOUR_UNITS, "affine_samples_per_unit": AFFINE_SAMPLES,
-             "affine_least_fit": AFFINE_FIT, "class_samples": CLASS_SAMPLES, "classes": CLASSES, "probe": "half and half",
-             "cka": "linear, unbiased"}
-        ),
-        "network": getattr(rec, "architecture", None) or "-".join(map(str, rec.network.sizes)),
-        "activation": rec.activation if hasattr(rec, "activation") else rec.network.activation,
-    }  # fmt: skip

@@ -53,8 +53,10 @@ class Settings:
     exact: int
     slices: int
     seed: int
-    #: the inputs, where they are points
+    #: the inputs, where they are points; and as they stand in the common space
     start: Points | None
+    path_start: Points | None
+    start_spectrum: Spectrum | None
     #: classes of the samples
     labels: Int[np.ndarray, " sample"] | None
     #: whether each layer is a function of the one before, without noise
@@ -85,10 +87,15 @@ class Snapshot:
         self.columns = {name: np.full(len(layers), np.nan) for name in QUANTITIES}
         self.flags = np.zeros(len(layers), np.int32)
         self.straightness = math.nan
+        if not all(np.isfinite(layer).all() for layer in layers):
+            self.flags |= flag("not_finite")
+            self.cka = np.full((len(layers), len(layers)), np.nan)
+            self.spectra = [np.full(layer.shape[1], np.nan) for layer in layers]
+            return
         self.cka = cka_matrix(layers)
         self.spectra = [covariance_spectrum(layer) for layer in layers]
         self._paths(layers)
-        self._entropies(layers, None if settings.start is None else covariance_spectrum(settings.start))
+        self._entropies(layers)
         for l, (origin, layer) in enumerate(zip([settings.start, *layers[:-1]], layers, strict=True)):
             self._volumes(l, origin, layer, dense[l])
             for name, value in levels(layer, self.spectra[l], settings).items():
@@ -103,7 +110,7 @@ class Snapshot:
         if not shift:
             self.flags[0] |= flag("no_start")
         self.flags[: 2 - shift] |= flag("no_turn")
-        clouds = layers if settings.start is None else [settings.start, *layers]
+        clouds = layers if settings.path_start is None else [settings.path_start, *layers]
         if not self.exact:
             self.flags |= flag("other_replica" if settings.exact else "no_exact")
         if len(clouds) < 2:
@@ -116,9 +123,10 @@ class Snapshot:
             self.columns[str(name)][:] = steps[name].values[shift:]
         self.straightness = float(steps["straightness"])
 
-    def _entropies(self, layers: list[Points], start: Spectrum | None) -> None:
+    def _entropies(self, layers: list[Points]) -> None:
         """Of each layer in its own dimension, and how a step changes them where the dimension stays."""
-        before = None if self.settings.start is None else self._entropy(self.settings.start, start, math.inf)
+        start, spectrum = self.settings.start, self.settings.start_spectrum
+        before = None if start is None else self._entropy(start, spectrum, math.inf)
         narrowest = math.inf if before is None else before.units
         for l, layer in enumerate(layers):
             own = self._entropy(layer, self.spectra[l], narrowest)
