@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Markup", "count", "element", "interval", "joined", "json_script", "listed", "number", "paragraphs", "table"]
+__all__ = ["Markup", "count", "element", "epoch_text", "interval", "joined", "json_script", "listed", "number", "paragraphs", "table"]
 
 
 class Markup(str):
@@ -93,6 +93,16 @@ def number(value: float, units: str = "") -> str:
     else:
         text = f"{value:.1e}" if size < 0.001 else f"{value:.2g}"
     return f"{text} {units}" if units else text
+
+
+def epoch_text(epoch: float) -> str:
+    """An epoch, or a median of epochs, without digits that no snapshot can resolve.
+
+    Example:
+        >>> epoch_text(51.0), epoch_text(1234.5), epoch_text(float("nan"))
+        ('51', '1,234', '–')
+    """
+    return f"{epoch:,.0f}" if np.isfinite(epoch) else "–"
 
 
 def interval(value: float, low: float, high: float) -> str:

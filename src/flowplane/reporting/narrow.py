@@ -8,8 +8,9 @@ from typing import Any
 __all__ = ["narrow_layout", "panels_across"]
 
 #: Pixels of a panel, of the gap below it, and of the colour bar.
-PANEL, GAP, BAR = 230, 64, 74
-ALONE = 340
+PANEL, GAP, BAR = 230, 64, 60
+#: Pixels below the lowest axis for its numbers and title; of a panel that is alone.
+BELOW, ALONE = 52, 340
 
 
 def panels_across(layout: dict[str, Any]) -> int:
@@ -25,16 +26,16 @@ def narrow_layout(layout: dict[str, Any]) -> dict[str, Any]:
     margin |= {"l": min(int(margin.get("l", 80)), 58), "r": 14}
     if _right_notes(new):
         margin["r"] = 62
-    bars = [axis for key, axis in new.items() if key.startswith("coloraxis") and axis.get("showscale", True)]
-    bottom = 52
-    for axis in bars:
-        title = axis.get("colorbar", {}).get("title", {})
-        axis["colorbar"] = {**axis.get("colorbar", {}), "orientation": "h", "x": 0.5, "xanchor": "center", "len": 1.0,
-                            "y": 0.0, "yref": "container", "yanchor": "bottom", "thickness": 12,
-                            "title": {**(title if isinstance(title, dict) else {"text": title}), "side": "top"}}  # fmt: skip
-        bottom += BAR
     count = max(1, len(panels))
     plot = ALONE if count == 1 else count * PANEL + (count - 1) * GAP
+    bars = [axis for key, axis in new.items() if key.startswith("coloraxis") and axis.get("showscale", True)]
+    for axis in bars:
+        title = axis.get("colorbar", {}).get("title", {})
+        axis["colorbar"] = {
+            **axis.get("colorbar", {}), "orientation": "h", "x": 0.5, "xanchor": "center", "len": 1.0, "y": -BELOW / plot,
+            "yanchor": "top", "thickness": 12, "title": {**(title if isinstance(title, dict) else {"text": title}), "side": "top"},
+        }  # fmt: skip
+    bottom = BELOW + BAR * len(bars)
     top = 30 + (46 if new.get("showlegend") is not False else 0)
     if count > 1:
         _stack(new, panels, PANEL / plot, GAP / plot)

@@ -105,6 +105,8 @@
       const place = Math.min(Math.max(Math.round(k), 0), this.labels.length - 1);
       this.frame = place;
       this.said(this.labels[place], place);
+      const leave = this.control?.querySelector(".leave");
+      if (leave) leave.disabled = false;
       const still = { mode: "immediate", frame: { duration: 0, redraw: true }, transition: { duration: 0 } };
       try {
         await Plotly.animate(this.element, [this.content.controls.frames[place]], still);
@@ -119,6 +121,9 @@
       this.frame = null;
       await Plotly.restyle(this.element, update, traces);
       this.said(label, 0);
+      const leave = this.control?.querySelector(".leave");
+      if (leave === document.activeElement) this.control.querySelector(".play").focus();
+      if (leave) leave.disabled = true;
     }
 
     play() {

@@ -24,11 +24,11 @@ def page_of(subjects: list[Subject]) -> str:
     numbers = [layers_of(subject) for subject in subjects]
     figures: dict[str, Drawn] = {}
     body, links = [], []
-    for anchor, heading in SECTIONS.items():
+    for anchor, (short, heading) in SECTIONS.items():
         section = _section(anchor, heading, subjects, numbers, figures)
         if section:
             body.append(section)
-            links.append(element("li", element("a", heading.split(":")[0], href=f"#{anchor}")))
+            links.append(element("li", element("a", short, href=f"#{anchor}")))
     title = (
         " against ".join(subject.title for subject in subjects) if len(subjects) < 3 else count(len(subjects), "recording")
     )
@@ -139,7 +139,7 @@ def _control(ready: Drawn, place: str) -> Markup:
         element("label", f"{what[0].upper()}{what[1:]}", for_=f"{place}-slider"),
         slider,
         element("output", leave[0] if leave else labels[controls["active"]], for_=f"{place}-slider"),
-        element("button", f"{leave[0][0].upper()}{leave[0][1:]}", type="button", class_="leave") if leave else "",
+        element("button", f"Show {leave[0]}", type="button", class_="leave", disabled="") if leave else "",
         class_="controls", role="group", aria_label=f"What the figure shows, by {what}", data_figure=ready.name,
     )  # fmt: skip
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,7 +48,7 @@ def recording_facts(rec: Recording, plane: xr.Dataset | None, reason: str, left_
     """Of a recording: what was trained and how, by which versions, and by which estimator it was read."""
     attrs = rec.attrs
     layers = rec.layer_coordinates()
-    widths = [str(width) for width in layers["width"][1].tolist()]
+    widths = [str(width) for width in layers["width"][1]]
     facts = {
         "recording": "in memory" if rec.path is None else str(rec.path),
         "network": f"{rec.architecture} {rec.activation}".strip(),
@@ -114,15 +113,14 @@ def recording_recipe(rec: Recording) -> str:
     return "\n".join(["import flowplane as fp", *opened, 'fp.report(rec, "report.html")'])
 
 
-def run_recipe(about: dict[str, Any], folder: str | None) -> str:
-    """The commands that run an experiment again and report it."""
+def run_recipe(about: dict[str, Any]) -> str:
+    """The command that runs an experiment again."""
     name = about.get("experiment")
     if name is None:
         return ""
     options = [f"--{about['scale']}"] if about.get("scale") in ("quick", "full") else []
     options += [f"--seed {about['seed']}"] if about.get("seed") else []
-    report = f"\nflowplane report {shlex.quote(folder)} -o report.html" if folder else ""
-    return " ".join(["flowplane reproduce", str(name), *options]) + report
+    return " ".join(["flowplane reproduce", str(name), *options])
 
 
 def _parameters(rec: Recording) -> str:

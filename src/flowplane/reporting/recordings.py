@@ -75,8 +75,10 @@ def _phases(rec: Recording, plane: xr.Dataset | None) -> xr.Dataset:
     return gradient_phases(rec)
 
 
-def _transport(rec: Recording) -> xr.Dataset | None:
-    return None
+def _transport(rec: Recording) -> xr.Dataset:
+    from flowplane.analysis.moving import layer_transport
+
+    return layer_transport(rec)
 
 
 def _about(rec: Recording) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,7 @@ def _chosen(datasets: Mapping[str, xr.Dataset]) -> dict[str, tuple[str, xr.Datas
         "plane": ({"i_xt", "i_ty"}, {"replica", "epoch", "layer"}),
         "metrics": (set(), {"replica", "train_epoch"}),
         "phases": ({"gradient_mean", "gradient_std", "crossing_median", "median_state"}, {"replica", "epoch", "layer"}),
-        "transport": ({"displacement", "cka"}, {"replica", "epoch", "layer"}),
+        "transport": ({"cost", "wasserstein", "optimality"}, {"replica", "epoch", "layer"}),
     }
     found: dict[str, tuple[str, xr.Dataset]] = {}
     for name in sorted(datasets, key=lambda name: ("shuffled" in name or "control" in name, name)):
@@ -131,9 +132,9 @@ def _subject(title: str, about: list[dict[str, Any]], datasets: Mapping[str, xr.
         else ""
     )
     facts = run_facts(about[0] if len(about) == 1 else {}, plane)
-    recipe = "\n".join(filter(None, (run_recipe(part, None) for part in about)))
+    recipe = "\n".join(filter(None, (run_recipe(part) for part in about)))
     if folder is not None:
-        recipe += f"\nflowplane report {folder} -o report.html"
+        recipe += f"\nflowplane report {shlex.quote(folder)} -o report.html"
     return Subject(
         title, said, plane, parts.get("metrics"), parts.get("phases"), parts.get("transport"), figures, list(claims),
         notes, facts, recipe.strip(),

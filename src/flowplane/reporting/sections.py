@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import plotly.graph_objects as go
+import xarray as xr
 
 from flowplane.errors import InputError
 from flowplane.reporting.layers import LayerNumbers, layer_numbers
 from flowplane.reporting.markup import Markup, element, joined, paragraphs, table
-from flowplane.reporting.moves import move_words, moves_by_layer
+from flowplane.reporting.moves import move_words, moves_by_layer, transport_flags
 from flowplane.reporting.provenance import CITATIONS
 from flowplane.reporting.subject import Subject, harmless
 from flowplane.reporting.tables import claims_rows, layer_table, validity_table
 from flowplane.reporting.words import claim_words, gradient_words, plane_words, summary_words, training_words
 
-__all__ = ["SECTIONS", "figures_of", "layers_of", "text_of"]
+__all__ = ["SECTIONS", "citations", "figures_of", "layers_of", "text_of"]
 
-#: Anchor and heading, in the order of the page.
+#: Anchor: short name and heading, in the order of the page.
 SECTIONS = {
-    "summary": "Summary",
-    "plane": "Information plane",
-    "training": "Training",
-    "gradients": "Gradient phases",
-    "transport": "How the layers move the data",
-    "figures": "Further figures of the experiment",
-    "validity": "Validity: what can be trusted",
-    "claims": "Claims",
-    "provenance": "Provenance",
+    "summary": ("Summary", "Summary"),
+    "plane": ("Plane", "Information plane: what the layers know"),
+    "training": ("Training", "Training"),
+    "gradients": ("Gradients", "Gradient phases"),
+    "transport": ("Transport", "Transport: how the layers move the data"),
+    "figures": ("Figures", "Further figures of the experiment"),
+    "validity": ("Validity", "Validity: what can be trusted"),
+    "claims": ("Claims", "Claims"),
+    "provenance": ("Provenance", "Provenance"),
 }
 
 
@@ -78,8 +79,6 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
 
 
 def _plane_figures(plane: object) -> dict[str, go.Figure]:
-    import xarray as xr
-
     from flowplane import plot
     from flowplane.reporting.curves import input_information_curves
 
@@ -91,7 +90,14 @@ def _plane_figures(plane: object) -> dict[str, go.Figure]:
 
 
 def _transport_figures(found: object) -> dict[str, go.Figure]:
-    return {}
+    from flowplane import plot
+
+    assert isinstance(found, xr.Dataset)
+    made = {}
+    for name, draw in (("transport-profile", "transport_profile"), ("layer-similarity", "layer_similarity")):
+        if draw in dir(plot):
+            made[name] = getattr(plot, draw)(found)
+    return made
 
 
 def _summary(subject: Subject, layers: list[LayerNumbers]) -> Markup:
@@ -103,24 +109,25 @@ def _summary(subject: Subject, layers: list[LayerNumbers]) -> Markup:
     moves = moves_by_layer(subject.transport)
     rows = layer_table(layers, moves, subject.plane.sizes["replica"])
     claims = claim_words(subject.claims) if subject.claims else []
-    return joined(about, paragraphs([*summary_words(layers, *ceilings), *claims]), rows)
+    sentences = [*summary_words(layers, *ceilings), *move_words(subject.transport)[:2], *claims]
+    findings = element("ul", *(element("li", sentence) for sentence in sentences if sentence), class_="findings")
+    return joined(about, findings, rows)
 
 
 def _validity(subject: Subject) -> Markup:
+    """Every flag raised, of the information and of the transport."""
+    moved = transport_flags(subject.transport)
     notes = paragraphs(subject.notes.get("validity", []))
     if subject.plane is None or "flags" not in subject.plane:
-        return joined(paragraphs(["No estimate of information was made, so none is flagged."]), notes)
+        return joined(paragraphs(["No estimate of information was made, so none is flagged."]), notes, moved)
     from flowplane.information.words import explain
 
     about = explain(subject.plane).splitlines()[0]
-    flagged = int((subject.plane["flags"] != 0).sum())
-    total = subject.plane["flags"].size
-    if not flagged:
-        return joined(
-            paragraphs([f"None of the {total:,} values carries a flag: nothing speaks against them.", about]), notes
-        )
-    said = f"{flagged:,} of {total:,} values (every replica, epoch and layer) carry a flag: a reason to doubt them, never an error."
-    return joined(paragraphs([said, about]), notes, validity_table(subject.plane))
+    flagged, total = int((subject.plane["flags"] != 0).sum()), subject.plane["flags"].size
+    said = f"None of the {total:,} values carries a flag: nothing speaks against them."
+    if flagged:
+        said = f"Of {total:,} values, one for every replica, epoch and layer, {flagged:,} carry a flag: a reason for doubt."
+    return joined(paragraphs([said, about]), notes, validity_table(subject.plane), moved)
 
 
 def _provenance(subject: Subject) -> Markup:

@@ -12,7 +12,7 @@ from flowplane.information.schema import FLAGS, flag_bit
 from flowplane.information.words import CONSEQUENCES
 from flowplane.reporting.layers import GAIN, LayerNumbers
 from flowplane.reporting.ledger import measured_text, reference_text
-from flowplane.reporting.markup import Markup, count, element, interval, joined, listed, number, table
+from flowplane.reporting.markup import Markup, count, element, epoch_text, interval, joined, listed, number, table
 
 __all__ = ["claims_rows", "difference_table", "flag_words", "layer_table", "raised_flags", "validity_table"]
 
@@ -39,14 +39,14 @@ def layer_table(layers: list[LayerNumbers], moves: dict[str, str], replicas: int
 def _learned(layer: LayerNumbers, replicas: int) -> str:
     learned = layer.learned
     if np.isfinite(learned.epoch):
-        spread = f" [{number(learned.lower)}, {number(learned.upper)}]" if learned.replicas > 1 else ""
+        spread = f" [{epoch_text(learned.lower)}, {epoch_text(learned.upper)}]" if learned.replicas > 1 else ""
         some = f", in {learned.replicas} of {replicas} replicas" if learned.replicas < replicas else ""
-        return f"{number(learned.epoch)}{spread}{some}"
+        return f"{epoch_text(learned.epoch)}{spread}{some}"
     if not np.isfinite(learned.gain):
         return "– (no labels)"
     if learned.before > GAIN:
         return f"– (held {number(learned.before)} bits before training)"
-    return f"– (gained {number(learned.gain)} bits)"
+    return f"– (gained {number(learned.gain)} bits only)"
 
 
 def flag_words(flags: dict[str, float]) -> Markup:

@@ -10,7 +10,7 @@ import xarray as xr
 from flowplane.experiments.claim import VERDICTS, Claim
 from flowplane.plot.training import split_name
 from flowplane.reporting.layers import GAIN, LOSS, LayerNumbers
-from flowplane.reporting.markup import count, listed, number
+from flowplane.reporting.markup import count, epoch_text, listed, number
 
 __all__ = ["claim_words", "gradient_words", "plane_words", "summary_words", "training_words"]
 
@@ -26,12 +26,12 @@ def summary_words(layers: list[LayerNumbers], inputs: float, labels: float) -> l
 
 def _known_at_the_end(layers: list[LayerNumbers], inputs: float, labels: float) -> str:
     last = layers[-1]
-    ceiling = f" of the {number(inputs, 'bits')} in the input" if np.isfinite(inputs) else " of information about the input"
+    ceiling = f" of the {number(inputs, 'bits')} in the input" if np.isfinite(inputs) else " bits about the input"
     said = f"At the end of training the last layer, {last.name} ({count(last.width, 'unit')}), keeps "
     if not np.isfinite(last.i_xt.value):
         said += "an amount of information about the input that could not be measured"
     else:
-        said += f"{number(last.i_xt.value, 'bits')}{ceiling}"
+        said += f"{number(last.i_xt.value)}{ceiling}"
     if np.isfinite(last.i_ty.value):
         share = f" ({100 * last.i_ty.value / labels:.0f} % of the {number(labels, 'bits')} there are)" if labels > 0 else ""
         said += f", and {number(last.i_ty.value, 'bits')} about the label{share}"
@@ -47,15 +47,16 @@ def _learned(layers: list[LayerNumbers]) -> str:
     parts = []
     if dated:
         first, last = (pick(dated, key=lambda layer: layer.learned.epoch) for pick in (min, max))
-        when = [f"{layer.name} by epoch {number(layer.learned.epoch)}" for layer in (first, last)]
-        ordered = f"{when[0]} and {when[1]}" if first.learned.epoch < last.learned.epoch else when[0]
-        named = "the earliest and the latest" if first.learned.epoch < last.learned.epoch else "at the earliest"
-        parts.append(f"Of what they learned about the label, layers had 90 % {ordered} ({named}).")
+        when = [f"by epoch {epoch_text(layer.learned.epoch)}" for layer in (first, last)]
+        rest = f", {last.name} the last, {when[1]}" if first.learned.epoch < last.learned.epoch else ""
+        who = f"{first.name} was the first to hold" if rest else f"{listed([layer.name for layer in dated])} held"
+        parts.append(f"{who[0].upper()}{who[1:]} 90 % of what it learned about the label, {when[0]}{rest}.")
     if early:
         gained = max(abs(layer.learned.gain) for layer in early)
         parts.append(
-            f"{_names(early)} gained or lost at most {number(gained, 'bits')} about the label by training"
-            f"{'; what is in the input, they held before it' if min(layer.learned.before for layer in early) > GAIN else ''}."
+            f"In {listed([layer.name for layer in early])} training changed what is known about the label by "
+            f"{'less than 0.01 bits' if gained < 0.01 else f'at most {number(gained)} bits'}"
+            f"{': it was there before' if min(layer.learned.before for layer in early) > GAIN else ''}."
         )
     return " ".join(parts)
 
@@ -83,9 +84,9 @@ def plane_words(layers: list[LayerNumbers], epochs: np.ndarray) -> list[str]:
             said,
             f"No layer lets go of more than {number(max(most, 0.0), 'bits')} of what it held about the input: no compression.",
         ]
-    top = [f"{layer.name} by {number(layer.lost, 'bits')} (peak at epoch {number(layer.peak_epoch)})" for layer in fell]
+    top = [f"{layer.name} by {number(layer.lost, 'bits')} (peak at epoch {epoch_text(layer.peak_epoch)})" for layer in fell]
     still = "" if len(fell) == len(known) else f" The other {count(len(known) - len(fell), 'layer')} hardly change."
-    moved = f"{count(len(fell), 'layer')} of {len(known)} compress: after a peak, what they know of the input falls"
+    moved = f"{len(fell)} of {count(len(known), 'layer')} compress: after a peak, what they know of the input falls"
     return [said, f"{moved}, {listed(top, 4)}.{still}"]
 
 
@@ -100,11 +101,11 @@ def training_words(metrics: xr.Dataset) -> list[str]:
         units = str(metrics[name].attrs.get("units", ""))
         shown = f" {units}" if units and units != "fraction" else ""
         whose = quantity if part == quantity else f"{PARTS.get(part, part)} {quantity}"
-        parts.append(f"{whose} from {number(float(mean[0]))} to {number(float(mean[-1]))}{shown}")
+        parts.append(f"{whose} went from {number(float(mean[0]))} to {number(float(mean[-1]))}{shown}")
     if not parts:
         return []
     epochs = metrics["train_epoch"].values
-    return [f"From epoch {int(epochs[0]):,} to {int(epochs[-1]):,} training took {listed(parts)}.", *_gap(metrics)]
+    return [f"From epoch {int(epochs[0]):,} to {int(epochs[-1]):,}: {listed(parts)}.", *_gap(metrics)]
 
 
 #: What a metric's part is called in a sentence.
@@ -137,7 +138,7 @@ def gradient_words(phases: xr.Dataset) -> list[str]:
     names = phases["layer"].values
     by_state: dict[str, list[str]] = {}
     for name, state, epoch in zip(names, states, phases["crossing_median"].values, strict=True):
-        text = f"{name} at epoch {number(float(epoch))}" if state == "crossed" else str(name)
+        text = f"{name} at epoch {epoch_text(float(epoch))}" if state == "crossed" else str(name)
         by_state.setdefault(str(state), []).append(text)
     told = {
         "crossed": "Drift gives way to diffusion in {}.",
