@@ -74,4 +74,5 @@ def compacted(start: Float[np.ndarray, "sample feature"], widest: int) -> Float[
     if features <= widest + n:
         return start
     own = start[:, widest:].astype(np.float64)
-    return np.hstack([start[:, :widest].astype(np.float64), np.linalg.qr(own.T, mode="r").T])
+    upper = np.asarray(np.linalg.qr(own.T, mode="r"))
+    return np.hstack([start[:, :widest].astype(np.float64), upper.T])
