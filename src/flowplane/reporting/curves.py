@@ -35,10 +35,12 @@ def input_information_curves(plane: xr.Dataset, title: str = "What each layer kn
             "width": 2,
             "dash": DASHES[k // len(LAYER_COLORS) % len(DASHES)],
         }
+        hover = f"epoch %{{customdata}}: %{{y:.3f}} bits<extra>{name}</extra>"
         figure.add_trace(
-            go.Scatter(x=time_scale(epochs[known]), y=np.nanmean(values[:, known, k], axis=0), mode="lines+markers", name=str(name),
-                       line=line, marker={"size": 5}, customdata=epochs[known],
-                       hovertemplate="epoch %{customdata}: %{y:.3f} bits<extra>" + str(name) + "</extra>")
+            go.Scatter(
+                x=time_scale(epochs[known]), y=np.nanmean(values[:, known, k], axis=0), mode="lines+markers",
+                name=str(name), line=line, marker={"size": 5}, customdata=epochs[known], hovertemplate=hover,
+            )
         )  # fmt: skip
     places, texts = epoch_ticks(int(epochs[-1]))
     figure.update_xaxes(title="epoch (logarithmic)", tickvals=places, ticktext=texts)

@@ -1,4 +1,4 @@
-"""Plotly figures made ready for a page: no fixed width, one control of epochs, a layout for wide and one for narrow places."""
+"""Plotly figures made ready for a page: no fixed width, one control of the epochs, layouts for wide and narrow places."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowplane.reporting.narrow import narrow_layout, panels_across
 __all__ = ["Drawn", "drawn", "share_ranges"]
 
 #: Pixels that a panel needs to stand beside another.
-PANEL = 250
+PANEL = 310
 #: Points that a trace drawn by WebGL keeps as SVG.
 POINTS = 6_000
 #: Pixels that slider and buttons took below the axes.
@@ -65,8 +65,9 @@ def drawn(name: str, figure: go.Figure) -> Drawn:
         "data": data,
         "frames": parts.get("frames", []),
         "wide": layout,
+        "middle": narrow_layout(layout, columns=2) if across > 2 else None,
         "narrow": narrow_layout(layout),
-        "breakpoint": max(520, PANEL * across),
+        "breakpoint": PANEL * max(2, across),
         "controls": controls,
     }
     return Drawn(name, str(title.get("text", "")), str(title.get("subtitle", {}).get("text", "")), content)
@@ -143,7 +144,7 @@ def share_ranges(figures: list[Drawn]) -> None:
         if len(known) == len(figures):
             both = [min(low for low, _ in known), max(high for _, high in known)]
             for figure in figures:
-                for layout in (figure.content["wide"], figure.content["narrow"]):
+                for layout in _layouts(figure):
                     layout[axis] = {**layout.get(axis, {}), "range": both, "autorange": False}
     colors = [figure.content["wide"].get("coloraxis") for figure in figures]
     if all(color and "cmax" in color for color in colors):
@@ -151,9 +152,13 @@ def share_ranges(figures: list[Drawn]) -> None:
         bar = max(colors, key=lambda color: color["cmax"]).get("colorbar", {})
         ticks = {key: bar[key] for key in ("tickvals", "ticktext") if key in bar}
         for figure in figures:
-            for layout in (figure.content["wide"], figure.content["narrow"]):
+            for layout in _layouts(figure):
                 layout["coloraxis"] |= ends
                 layout["coloraxis"]["colorbar"] = {**layout["coloraxis"].get("colorbar", {}), **ticks}
+
+
+def _layouts(figure: Drawn) -> list[dict[str, Any]]:
+    return [figure.content[name] for name in ("wide", "middle", "narrow") if figure.content[name]]
 
 
 def _range(content: dict[str, Any], axis: str) -> tuple[float, float] | None:

@@ -79,7 +79,7 @@ def layer_numbers(plane: xr.Dataset) -> list[LayerNumbers]:
                 lost,
                 peak,
                 _flags(here),
-            )  # fmt: skip
+            )
         )
     return found
 
@@ -114,7 +114,7 @@ def when_learned(i_ty: np.ndarray, epochs: np.ndarray) -> Learned:
     before, gain = (float(part[known].mean()) if known.any() else float("nan") for part in (i_ty[:, 0], gains))
     rising = known & (gains > GAIN)
     if not rising.any() or gain <= GAIN:
-        return Learned(before, gain, *(3 * [float("nan")]), 0)
+        return Learned(before, gain, float("nan"), float("nan"), float("nan"), 0)
     reached = i_ty[rising] >= (i_ty[rising, :1] + PART * gains[rising, None])
     when = epochs[reached.argmax(axis=1)].astype(float)
     low, middle, high = np.percentile(when, [10, 50, 90])

@@ -9,7 +9,19 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Markup", "count", "element", "epoch_text", "interval", "joined", "json_script", "listed", "number", "paragraphs", "table"]
+__all__ = [
+    "Markup",
+    "count",
+    "element",
+    "epoch_text",
+    "interval",
+    "joined",
+    "json_script",
+    "listed",
+    "number",
+    "paragraphs",
+    "table",
+]
 
 
 class Markup(str):

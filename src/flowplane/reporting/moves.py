@@ -39,7 +39,9 @@ def moves_by_layer(found: xr.Dataset | None) -> dict[str, str]:
     last = _last(found)
     words = {}
     for k, name in enumerate(last["layer"].values):
-        cost, optimality, directions, probe = (_value(last, key, k) for key in ("cost", "optimality", "participation", "probe"))
+        cost, optimality, directions, probe = (
+            _value(last, key, k) for key in ("cost", "optimality", "participation", "probe")
+        )
         if not np.isfinite(optimality):
             optimality = _value(last, "optimality_sliced", k)
         parts = []
@@ -68,9 +70,10 @@ def _steps(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
     cost = last["cost"].values
     if np.isfinite(cost).any():
         k = int(np.nanargmax(cost))
-        yield f"At the last epoch {names[k]} moves the data farthest, by {number(float(np.sqrt(cost[k])))} (root mean square)."
+        yield f"At the last epoch {names[k]} moves the data farthest, by {number(np.sqrt(cost[k]))} (root mean square)."
     exact = last["optimality"].values
-    optimality, how = (exact, "") if np.isfinite(exact).any() else (last["optimality_sliced"].values, " at least, by slices")
+    by_slices = last["optimality_sliced"].values
+    optimality, how = (exact, "") if np.isfinite(exact).any() else (by_slices, " at least, by slices")
     if np.isfinite(optimality).any():
         best, worst = int(np.nanargmax(optimality)), int(np.nanargmin(optimality))
         shares = [f"{100 * optimality[k]:.0f} %" for k in (best, worst)]
@@ -84,7 +87,8 @@ def _steps(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
 def _directions(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
     spread = last["participation"].values
     if np.isfinite(spread).all() and len(spread) > 1:
-        yield f"Spread over {number(float(spread[0]))} directions in the first layer, the data fill {number(float(spread[-1]))} in the last."
+        first, end = number(spread[0]), number(spread[-1])
+        yield f"Spread over {first} directions in the first layer, the data fill {end} in the last."
 
 
 def _classes(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
@@ -92,18 +96,19 @@ def _classes(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
     if np.isfinite(probe).any():
         known = np.flatnonzero(np.isfinite(probe))
         start = float(found["probe_input"]) if "probe_input" in found else float("nan")
-        before = f"{100 * start:.0f} % of held-out points on the inputs, " if np.isfinite(start) else ""
-        yield (
-            f"A flat boundary tells the classes of {before}{100 * probe[known[0]]:.0f} % in {last['layer'].values[known[0]]} and "
-            f"{100 * probe[known[-1]]:.0f} % in {last['layer'].values[known[-1]]} right."
-        )
+        shares = [(100 * probe[k], str(last["layer"].values[k])) for k in dict.fromkeys((known[0], known[-1]))]
+        parts = [f"{100 * start:.0f} % of the inputs"] if np.isfinite(start) else []
+        parts += [f"{share:.0f} % in {name}" for share, name in shares]
+        yield f"A flat boundary puts held-out points into their class: {listed(parts)}."
 
 
 def _terms(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
     attrs = found.attrs
     parts = [f"{attrs['samples']:,} samples"] if "samples" in attrs else []
     parts += [f"{count(found.sizes['replica'], 'replica')}", count(found.sizes["epoch"], "snapshot")]
-    space = f"; layers of different width share a space by the embedding “{attrs['embedding']}”" if "embedding" in attrs else ""
+    space = (
+        f"; layers of different width share a space by the embedding “{attrs['embedding']}”" if "embedding" in attrs else ""
+    )
     yield f"Seen at {listed(parts)}{space}."
 
 
@@ -120,7 +125,11 @@ def transport_flags(found: xr.Dataset | None) -> Markup:
                          f"{meaning[0].upper()}{meaning[1:]}.", ADVICE[name]])  # fmt: skip
     if not rows:
         return Markup("")
-    return table("Numbers of the transport profile that are missing", ["flag", "layers", "how often", "what it means", "what to do"], rows)
+    return table(
+        "Numbers of the transport profile that are missing",
+        ["flag", "layers", "how often", "what it means", "what to do"],
+        rows,
+    )
 
 
 def _last(found: xr.Dataset) -> xr.Dataset:

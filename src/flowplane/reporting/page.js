@@ -14,6 +14,7 @@
   const config = { displaylogo: false, displayModeBar: false, responsive: false, scrollZoom: false, doubleClick: "reset" };
   const STEP = 130; // milliseconds a frame
   const PAPER = 660; // pixels across a printed page
+  const HALF = 460; // pixels across half a screen, where two panels stand side by side
   const figures = {};
   let theme = system.matches ? "dark" : "light";
   let chosen = false;
@@ -88,7 +89,9 @@
       const width = printing ? PAPER : this.element.clientWidth || 600;
       const dark = theme === "dark" && !printing;
       const picture = this.content.data.some((trace) => ["heatmap", "contour", "image"].includes(trace.type));
-      const source = { data: this.content.data, layout: width < this.content.breakpoint ? this.content.narrow : this.content.wide, frames: this.content.frames };
+      const { data, frames, wide, middle, narrow, breakpoint } = this.content;
+      const layout = width >= breakpoint ? wide : middle && width >= HALF ? middle : narrow;
+      const source = { data, layout, frames };
       const made = dark ? recolored(source, "", picture) : structuredClone(source);
       made.layout.width = width;
       this.drawn = `${width} ${dark}`;

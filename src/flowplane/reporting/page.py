@@ -14,7 +14,7 @@ from flowplane.reporting.layers import LayerNumbers
 from flowplane.reporting.markup import Markup, count, element, json_script
 from flowplane.reporting.sections import SECTIONS, citations, figures_of, layers_of, text_of
 from flowplane.reporting.subject import Subject
-from flowplane.reporting.tables import difference_table
+from flowplane.reporting.tables import difference_table, settings_table
 
 __all__ = ["page_of"]
 
@@ -97,7 +97,9 @@ def _section(
     ]
     after_columns = []
     if anchor == "summary" and len(subjects) == 2 and all(numbers):
-        after_columns.append(difference_table(numbers[0], numbers[1], (subjects[0].title, subjects[1].title)))
+        titles = (subjects[0].title, subjects[1].title)
+        after_columns.append(difference_table(numbers[0], numbers[1], titles))
+        after_columns.append(settings_table(subjects[0].facts, subjects[1].facts, titles))
     if anchor == "provenance":
         after_columns.append(citations())
     titled = element("h2", heading, id=f"{anchor}-heading")
@@ -147,7 +149,8 @@ def _control(ready: Drawn, place: str) -> Markup:
 def _policy(*scripts: str) -> str:
     """Only this page's own scripts run, and nothing is ever fetched."""
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts)
-    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+    rest = "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; script-src {hashes}; {rest}"
 
 
 def _packaged(name: str) -> str:

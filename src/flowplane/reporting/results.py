@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["of_folder", "of_result"]
 
+#: Section, kind of Dataset, and what it is called where there is none.
+KINDS = (
+    ("plane", "plane", "information plane"),
+    ("training", "metrics", "training curves"),
+    ("gradients", "phases", "gradient statistics"),
+    ("transport", "transport", "transport profile"),
+)
+
 #: Bytes of stored figures that a page takes up; the rest is named.
 FIGURE_BYTES = 4_000_000
 #: Figures that the sections draw themselves, from the Datasets, lighter.
@@ -70,9 +78,8 @@ def of_folder(folder: Path, title: str) -> Subject:
     about = [stored_about(home) for home in homes]
     said = []
     if left_out:
-        said = [
-            f"To keep the page small {count(len(left_out), 'figure is', 'figures are')} left in the folder: {listed(left_out)}."
-        ]
+        many = count(len(left_out), "figure is", "figures are")
+        said = [f"To keep the page small {many} left in the folder: {listed(left_out)}."]
     return _subject(title, about, datasets, figures, claims, str(folder), said)
 
 
@@ -106,7 +113,7 @@ def _chosen(datasets: Mapping[str, xr.Dataset]) -> dict[str, tuple[str, xr.Datas
         dataset = datasets[name]
         for kind, (variables, dims) in kinds.items():
             fits = variables <= set(dataset) and any(
-                set(dataset[v].dims) == dims for v in (variables or set(dataset.data_vars))
+                set(dataset[v].dims) == dims for v in (variables or set(map(str, dataset.data_vars)))
             )
             if kind not in found and fits:
                 found[kind] = (name, dataset)
@@ -117,10 +124,9 @@ def _subject(title: str, about: list[dict[str, Any]], datasets: Mapping[str, xr.
              claims: list[Claim], folder: str | None, left_out: list[str]) -> Subject:  # fmt: skip
     chosen = _chosen(datasets)
     parts = {kind: dataset.load() for kind, (_, dataset) in chosen.items()}
-    kept = "The experiment kept no {} to show here; a report of its recording has one."
+    kept = "The experiment kept no {} to show here."
     notes = {"plane": [], "training": [], "gradients": [], "transport": [], "figures": left_out}
-    for section, kind, what in (("plane", "plane", "information plane"), ("training", "metrics", "training curve"),
-                                ("gradients", "phases", "gradient statistics"), ("transport", "transport", "transport profile")):  # fmt: skip
+    for section, kind, what in KINDS:
         notes[section] = [f"From the experiment's Dataset “{chosen[kind][0]}”." if kind in chosen else kept.format(what)]
     plane = parts.get("plane")
     if plane is not None and not np.isfinite(plane["i_xt"].values).any():

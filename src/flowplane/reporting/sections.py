@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import plotly.graph_objects as go
 import xarray as xr
 
@@ -61,16 +63,16 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
     """The figures of a section by name; a Dataset with nothing to draw has none."""
     from flowplane import plot
 
-    draw = {
+    if section == "figures":
+        return subject.figures
+    draw: dict[str, tuple[xr.Dataset | None, Callable[[xr.Dataset], dict[str, go.Figure]]]] = {
         "plane": (subject.plane, _plane_figures),
         "training": (subject.metrics, lambda found: {"training-curves": plot.training_curves(found)}),
         "gradients": (subject.phases, lambda found: {"gradient-phases": plot.gradient_phase_curves(found)}),
         "transport": (subject.transport, _transport_figures),
     }
-    if section == "figures":
-        return subject.figures
-    found, make = draw.get(section, (None, None))
-    if found is None or make is None:
+    found, make = draw.get(section, (None, _plane_figures))
+    if found is None:
         return {}
     try:
         return make(harmless(found))
@@ -78,26 +80,20 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
         return {}
 
 
-def _plane_figures(plane: object) -> dict[str, go.Figure]:
+def _plane_figures(plane: xr.Dataset) -> dict[str, go.Figure]:
     from flowplane import plot
     from flowplane.reporting.curves import input_information_curves
 
-    assert isinstance(plane, xr.Dataset)
     try:
         return {"information-plane": plot.information_plane(plane)}
     except InputError:  # without labels no point is finite
         return {"input-information": input_information_curves(plane)}
 
 
-def _transport_figures(found: object) -> dict[str, go.Figure]:
+def _transport_figures(found: xr.Dataset) -> dict[str, go.Figure]:
     from flowplane import plot
 
-    assert isinstance(found, xr.Dataset)
-    made = {}
-    for name, draw in (("transport-profile", "transport_profile"), ("layer-similarity", "layer_similarity")):
-        if draw in dir(plot):
-            made[name] = getattr(plot, draw)(found)
-    return made
+    return {"transport-profile": plot.transport_profile(found), "layer-similarity": plot.layer_similarity(found)}
 
 
 def _summary(subject: Subject, layers: list[LayerNumbers]) -> Markup:

@@ -37,10 +37,10 @@ def _titles(several: list[Any]) -> list[str]:
     names = []
     for part in several:
         path = part.path if isinstance(part, Recording) else part
-        known = isinstance(path, str | os.PathLike)
-        names.append(
-            Path(path).expanduser().resolve().name if known else "recording" if isinstance(part, Recording) else "result"
-        )
+        if isinstance(path, str | os.PathLike):
+            names.append(Path(path).expanduser().resolve().name)
+        else:
+            names.append("recording" if isinstance(part, Recording) else "result")
     if len(set(names)) == len(names):
         return names
     return [f"{name} ({place})" for place, name in enumerate(names, start=1)]
@@ -60,7 +60,11 @@ def _subject(part: Any, title: str) -> Subject:
             raise InputError("source", str(part), "a recording or a folder of results; nothing is there")
         if path.is_dir() and (any(path.glob("claims.json")) or any(path.glob("*/claims.json"))):
             return of_folder(path, title)
-        part = open_recording(path)
+        try:
+            part = open_recording(path)
+        except InputError as error:
+            also = " (or a folder of results, with claims.json files in it or one level down)"
+            raise InputError("source", error.found, f"{error.expected}{also}") from error
     from flowplane.reporting.recordings import of_recording
 
     return of_recording(part, title)

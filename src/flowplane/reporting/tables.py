@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,23 @@ import xarray as xr
 from flowplane.experiments.claim import Claim
 from flowplane.information.schema import FLAGS, flag_bit
 from flowplane.information.words import CONSEQUENCES
-from flowplane.reporting.layers import GAIN, LayerNumbers
+from flowplane.reporting.layers import GAIN, LayerNumbers, Quantity
 from flowplane.reporting.ledger import measured_text, reference_text
 from flowplane.reporting.markup import Markup, count, element, epoch_text, interval, joined, listed, number, table
 
-__all__ = ["claims_rows", "difference_table", "flag_words", "layer_table", "raised_flags", "validity_table"]
+__all__ = [
+    "claims_rows",
+    "difference_table",
+    "flag_words",
+    "layer_table",
+    "raised_flags",
+    "settings_table",
+    "validity_table",
+]
+
+
+#: Flags that leave a number out.
+ABSENT = ("no_labels", "no_inputs", "deterministic", "weighted", "too_few_samples", "constant_units", "ill_conditioned")
 
 
 def layer_table(layers: list[LayerNumbers], moves: dict[str, str], replicas: int) -> Markup:
@@ -29,11 +42,19 @@ def layer_table(layers: list[LayerNumbers], moves: dict[str, str], replicas: int
     rows = []
     for layer in layers:
         name = joined(layer.name, element("small", f" {count(layer.width, 'unit')}" if layer.width else ""))
-        cells: list[Any] = [name, *(interval(part.value, part.lower, part.upper) for part in (layer.i_xt, layer.i_ty))]
+        cells: list[Any] = [name, _known(layer.i_xt, layer.flags), _known(layer.i_ty, layer.flags)]
         cells += [moves.get(layer.name, "–")] if moves else []
         rows.append([*cells, _learned(layer, replicas), flag_words(layer.flags)])
     which = f"95 % interval of the mean over {replicas} replicas" if replicas > 1 else "95 % interval of the estimate"
     return table(f"Layer by layer at the last epoch; in brackets the {which}", head, rows, class_="layers")
+
+
+def _known(part: Quantity, flags: dict[str, float]) -> str:
+    """A number with its interval; where there is none, the flag that says why."""
+    if np.isfinite(part.value):
+        return interval(part.value, part.lower, part.upper)
+    why = next((name for name in flags if name in ABSENT), "")
+    return f"– ({why.replace('_', ' ')})" if why else "–"
 
 
 def _learned(layer: LayerNumbers, replicas: int) -> str:
@@ -77,11 +98,10 @@ def validity_table(plane: xr.Dataset) -> Markup:
     if not raised:
         return Markup("")
     total, last = plane["flags"].size, plane["flags"].isel(epoch=-1).size
-    rows = [
-        [name.replace("_", " "), listed(layers, 12), f"{often / total:.0%} of all values, {end / last:.0%} of those at the last epoch",
-         _sentence(FLAGS[name]), CONSEQUENCES[name]]
-        for name, (layers, often, end) in raised.items()
-    ]  # fmt: skip
+    rows = []
+    for name, (layers, often, end) in raised.items():
+        share = f"{often / total:.0%} of all values, {end / last:.0%} of those at the last epoch"
+        rows.append([name.replace("_", " "), listed(layers, 12), share, _sentence(FLAGS[name]), CONSEQUENCES[name]])
     return table("Flags raised", ["flag", "layers", "how often", "what it means", "what to do"], rows)
 
 
@@ -114,17 +134,26 @@ def difference_table(first: list[LayerNumbers], second: list[LayerNumbers], titl
             continue
         name = layer.name if layer.name == other.name else f"{layer.name} / {other.name}"
         cells: list[Any] = [name]
-        for one, two in ((layer.i_xt.value, other.i_xt.value), (layer.i_ty.value, other.i_ty.value),
-                         (layer.learned.epoch, other.learned.epoch)):  # fmt: skip
-            cells += [number(one), number(two), _signed(two - one)]
+        for one, two, shown in ((layer.i_xt.value, other.i_xt.value, number), (layer.i_ty.value, other.i_ty.value, number),
+                                (layer.learned.epoch, other.learned.epoch, epoch_text)):  # fmt: skip
+            cells += [shown(one), shown(two), _signed(two - one, shown)]
         rows.append(cells)
     if not rows:
         return Markup("")
     return table(f"Differences at the last epoch: {titles[1]} less {titles[0]}", head, rows)
 
 
-def _signed(value: float) -> str:
-    return f"{'+' if value > 0 else '−' if value < 0 else ''}{number(abs(value))}" if np.isfinite(value) else "–"
+def settings_table(first: dict[str, str], second: dict[str, str], titles: tuple[str, str]) -> Markup:
+    """What was set differently."""
+    names = [
+        name for name in [*first, *(name for name in second if name not in first)] if name not in ("recording", "this page")
+    ]
+    rows = [[name, first.get(name, "–"), second.get(name, "–")] for name in names if first.get(name) != second.get(name)]
+    return table("What was set differently", ["setting", *titles], rows) if rows else Markup("")
+
+
+def _signed(value: float, shown: Callable[[float], str]) -> str:
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{shown(abs(value))}" if np.isfinite(value) else "–"
 
 
 def _lines(text: str) -> Markup:

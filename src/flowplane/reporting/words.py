@@ -74,16 +74,14 @@ def _trusted(layers: list[LayerNumbers]) -> str:
 def plane_words(layers: list[LayerNumbers], epochs: np.ndarray) -> list[str]:
     """Whether layers compress: I(X;T) falls from a peak."""
     known = [layer for layer in layers if np.isfinite(layer.lost)]
-    said = "Each point is a layer at one epoch: to the right, what it still knows of its input; upwards, what it knows of the label."
+    said = "Each point is a layer at one epoch: to the right, what it still knows of its input; upwards, of the label."
     if not known:
         return [said, "I(X;T) is not known, so whether layers compress cannot be said."]
     fell = sorted((layer for layer in known if layer.lost > LOSS), key=lambda layer: -layer.lost)
     if not fell:
         most = max(layer.lost for layer in known)
-        return [
-            said,
-            f"No layer lets go of more than {number(max(most, 0.0), 'bits')} of what it held about the input: no compression.",
-        ]
+        bits = number(max(most, 0.0), "bits")
+        return [said, f"No layer lets go of more than {bits} of what it held about the input: no compression."]
     top = [f"{layer.name} by {number(layer.lost, 'bits')} (peak at epoch {epoch_text(layer.peak_epoch)})" for layer in fell]
     still = "" if len(fell) == len(known) else f" The other {count(len(known) - len(fell), 'layer')} hardly change."
     moved = f"{len(fell)} of {count(len(known), 'layer')} compress: after a peak, what they know of the input falls"
