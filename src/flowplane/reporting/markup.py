@@ -100,7 +100,9 @@ def number(value: float, units: str = "") -> str:
     size = abs(value)
     if size >= 1000:
         text = f"{value:,.0f}"
-    elif size == 0 or size >= 0.0095:
+    elif size == 0:
+        text = "0"
+    elif size >= 0.0095:
         text = f"{value:.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3}f}"
     else:
         text = f"{value:.1e}" if size < 0.001 else f"{value:.2g}"

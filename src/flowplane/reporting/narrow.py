@@ -81,6 +81,7 @@ def _rearrange(layout: dict[str, Any], panels: list[Panel], columns: int, tall: 
     beside = {round(y["domain"][1], 4): y["title"] for _, y in reversed(panels) if _text(y)}
     wide = (1 - BETWEEN * (columns - 1)) / columns
     moved, first = [], panels[0][1]
+    ticks = next(({key: x[key] for key in ("tickvals", "ticktext")} for x, _ in reversed(panels) if x.get("ticktext")), None)
     for k, (x, y) in enumerate(panels):
         row, column = divmod(k, columns)
         left, top = column * (wide + BETWEEN), 1 - row * (tall + gap)
@@ -94,8 +95,8 @@ def _rearrange(layout: dict[str, Any], panels: list[Panel], columns: int, tall: 
         first = y if column == 0 else first
         if column and _text(y) == _text(first):
             y["title"] = {"text": ""}
-        if x.get("showticklabels") is False and all(len(str(text)) < SHORT for text in x.get("ticktext", ())):
-            x["showticklabels"] = True
+        if x.get("showticklabels") is False and ticks and max(map(len, map(str, ticks["ticktext"]))) < SHORT:
+            x |= {"showticklabels": True, **ticks}
         if y.get("showticklabels") is False and column == 0:
             y["showticklabels"] = True
         if shared is not None:

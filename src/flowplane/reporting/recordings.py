@@ -82,12 +82,14 @@ def _transport(rec: Recording) -> xr.Dataset:
 
 
 def _about(rec: Recording) -> str:
-    last = int(rec.epochs.max())
-    networks = count(len(rec.replicas), "network")
+    task, networks = rec.task, count(len(rec.replicas), "network")
     shape = f"{rec.architecture} {rec.activation}".strip()
-    task = rec.task
-    said = f"{networks[0].upper()}{networks[1:]}, {shape}, on the task “{task.name}” ({count(len(task.inputs), 'input')}), "
-    said += f"recorded at {count(len(rec.epochs), 'snapshot')} from epoch {int(rec.epochs.min()):,} to {last:,}."
+    seen = f"on the task “{task.name}”" if rec.kind == "ensemble" else "a model of your own"
+    said = f"{networks[0].upper()}{networks[1:]}, {shape}, {seen}, seen at {count(len(task.inputs), 'input')} and at "
+    said += f"{count(len(rec.epochs), 'snapshot')} from epoch {int(rec.epochs.min()):,} to {int(rec.epochs.max()):,}."
+    labels = str(rec.attrs.get("labels", ""))
+    if labels.startswith("targets"):
+        said += f" What they are to learn are numbers: labels here are {labels}."
     information = getattr(task, "information", float("nan"))
     if np.isfinite(information):
         said += (

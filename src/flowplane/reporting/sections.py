@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
@@ -68,7 +69,7 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
     draw: dict[str, tuple[xr.Dataset | None, Callable[[xr.Dataset], dict[str, go.Figure]]]] = {
         "plane": (subject.plane, _plane_figures),
         "training": (subject.metrics, lambda found: {"training-curves": plot.training_curves(found)}),
-        "gradients": (subject.phases, lambda found: {"gradient-phases": plot.gradient_phase_curves(found)}),
+        "gradients": (subject.phases, _gradient_figures),
         "transport": (subject.transport, _transport_figures),
     }
     found, make = draw.get(section, (None, _plane_figures))
@@ -88,6 +89,14 @@ def _plane_figures(plane: xr.Dataset) -> dict[str, go.Figure]:
         return {"information-plane": plot.information_plane(plane)}
     except InputError:  # without labels no point is finite
         return {"input-information": input_information_curves(plane)}
+
+
+def _gradient_figures(found: xr.Dataset) -> dict[str, go.Figure]:
+    """Of the layers that have parameters."""
+    from flowplane import plot
+
+    known = np.isfinite(found["gradient_mean"].transpose("replica", "epoch", "layer").values).any(axis=(0, 1))
+    return {"gradient-phases": plot.gradient_phase_curves(found.isel(layer=np.flatnonzero(known)))} if known.any() else {}
 
 
 def _transport_figures(found: xr.Dataset) -> dict[str, go.Figure]:

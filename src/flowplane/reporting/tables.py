@@ -26,8 +26,8 @@ __all__ = [
 ]
 
 
-#: Flags that leave a number out.
-ABSENT = ("no_labels", "no_inputs", "deterministic", "weighted", "too_few_samples", "constant_units", "ill_conditioned")
+#: Flags that leave a number out, the likeliest first.
+ABSENT = ("no_inputs", "deterministic", "weighted", "too_few_samples", "constant_units", "ill_conditioned")
 
 
 def layer_table(layers: list[LayerNumbers], moves: dict[str, str], replicas: int) -> Markup:
@@ -42,18 +42,22 @@ def layer_table(layers: list[LayerNumbers], moves: dict[str, str], replicas: int
     rows = []
     for layer in layers:
         name = joined(layer.name, element("small", f" {count(layer.width, 'unit')}" if layer.width else ""))
-        cells: list[Any] = [name, _known(layer.i_xt, layer.flags), _known(layer.i_ty, layer.flags)]
+        cells: list[Any] = [
+            name,
+            _known(layer.i_xt, layer.flags, ABSENT),
+            _known(layer.i_ty, layer.flags, ("no_labels", *ABSENT)),
+        ]
         cells += [moves.get(layer.name, "–")] if moves else []
         rows.append([*cells, _learned(layer, replicas), flag_words(layer.flags)])
     which = f"95 % interval of the mean over {replicas} replicas" if replicas > 1 else "95 % interval of the estimate"
     return table(f"Layer by layer at the last epoch; in brackets the {which}", head, rows, class_="layers")
 
 
-def _known(part: Quantity, flags: dict[str, float]) -> str:
+def _known(part: Quantity, flags: dict[str, float], reasons: tuple[str, ...]) -> str:
     """A number with its interval; where there is none, the flag that says why."""
     if np.isfinite(part.value):
         return interval(part.value, part.lower, part.upper)
-    why = next((name for name in flags if name in ABSENT), "")
+    why = next((name for name in reasons if name in flags), "")
     return f"– ({why.replace('_', ' ')})" if why else "–"
 
 

@@ -49,8 +49,10 @@ def _learned(layers: list[LayerNumbers]) -> str:
         first, last = (pick(dated, key=lambda layer: layer.learned.epoch) for pick in (min, max))
         when = [f"by epoch {epoch_text(layer.learned.epoch)}" for layer in (first, last)]
         rest = f", {last.name} the last, {when[1]}" if first.learned.epoch < last.learned.epoch else ""
-        who = f"{first.name} was the first to hold" if rest else f"{listed([layer.name for layer in dated])} held"
-        parts.append(f"{who[0].upper()}{who[1:]} 90 % of what it learned about the label, {when[0]}{rest}.")
+        who = f"the first was {first.name}" if rest else f"so had {listed([layer.name for layer in dated])}"
+        parts.append(
+            f"When did they have 90 % of what they learned about the label? {who[0].upper()}{who[1:]}, {when[0]}{rest}."
+        )
     if early:
         gained = max(abs(layer.learned.gain) for layer in early)
         parts.append(
@@ -67,8 +69,10 @@ def _trusted(layers: list[LayerNumbers]) -> str:
         return "No flag speaks against any of these numbers at the last epoch."
     clean = [layer for layer in layers if not layer.flags]
     best = f"; nothing speaks against those of {listed([layer.name for layer in clean])}" if clean else ""
-    are = "carries a flag" if len(flagged) == 1 else "carry a flag"
-    return f"{_names(flagged)} {are} at the last epoch: take these values with the caution that “Validity” explains{best}."
+    where = listed([layer.name for layer in flagged])
+    return (
+        f"At the last epoch a flag is raised in {where}: take these values with the caution that “Validity” explains{best}."
+    )
 
 
 def plane_words(layers: list[LayerNumbers], epochs: np.ndarray) -> list[str]:
@@ -79,9 +83,7 @@ def plane_words(layers: list[LayerNumbers], epochs: np.ndarray) -> list[str]:
         return [said, "I(X;T) is not known, so whether layers compress cannot be said."]
     fell = sorted((layer for layer in known if layer.lost > LOSS), key=lambda layer: -layer.lost)
     if not fell:
-        most = max(layer.lost for layer in known)
-        bits = number(max(most, 0.0), "bits")
-        return [said, f"No layer lets go of more than {bits} of what it held about the input: no compression."]
+        return [said, f"No layer lets go of more than {LOSS} bits of what it held about the input: no compression."]
     top = [f"{layer.name} by {number(layer.lost, 'bits')} (peak at epoch {epoch_text(layer.peak_epoch)})" for layer in fell]
     still = "" if len(fell) == len(known) else f" The other {count(len(known) - len(fell), 'layer')} hardly change."
     moved = f"{len(fell)} of {count(len(known), 'layer')} compress: after a peak, what they know of the input falls"
@@ -132,16 +134,21 @@ def gradient_words(phases: xr.Dataset) -> list[str]:
     said = (
         "Gradients drift while the batches of an epoch agree on a direction, and diffuse when their differences outweigh it."
     )
+    phases = phases.transpose("replica", "epoch", "layer", ...)
     states = phases["median_state"].values
     names = phases["layer"].values
+    bare = ~np.isfinite(phases["gradient_mean"].values).any(axis=(0, 1))
     by_state: dict[str, list[str]] = {}
-    for name, state, epoch in zip(names, states, phases["crossing_median"].values, strict=True):
+    for name, state, epoch, without in zip(names, states, phases["crossing_median"].values, bare, strict=True):
+        if without:
+            state = "bare"
         text = f"{name} at epoch {epoch_text(float(epoch))}" if state == "crossed" else str(name)
         by_state.setdefault(str(state), []).append(text)
     told = {
         "crossed": "Drift gives way to diffusion in {}.",
         "diffusion from the start": "Diffusion rules from the start in {}.",
         "never": "Drift lasts to the end in {}.",
+        "bare": "There are no gradients, for want of parameters, in {}.",
         "undefined": "It cannot be told in {}, for want of several batches an epoch.",
     }
     return [said, *(told.get(state, f"{state}: {{}}.").format(listed(where)) for state, where in by_state.items())]
@@ -154,8 +161,3 @@ def claim_words(claims: list[Claim]) -> list[str]:
     quick = any(claim.scale == "quick" for claim in claims)
     scale = " The quick scale may leave open what the full one decides." if quick and tally["inconclusive"] else ""
     return [f"Of {count(len(claims), 'claim')}: {listed(parts)}.{scale}"]
-
-
-def _names(layers: list[LayerNumbers]) -> str:
-    text = listed([layer.name for layer in layers])
-    return f"{text[0].upper()}{text[1:]}"
