@@ -87,6 +87,14 @@ def test_reproduce_then_claims(capsys, monkeypatch, tmp_path, tiny):
     assert (code, "full scale" in out) == (0, True)
 
 
+def test_report(capsys, monkeypatch, tmp_path, recording, tiny):
+    assert run(capsys, monkeypatch, "reproduce", "information-plane", "--out", tmp_path)[0] == 0
+    page = tmp_path / "report.html"
+    code, out, err = run(capsys, monkeypatch, "report", tmp_path / "information-plane", "-o", page)
+    assert (code, out, err) == (0, f"report: {page}\n", "")
+    assert "B-1.peak" in page.read_text()
+
+
 def test_a_contradicted_claim_is_a_result_and_a_failed_experiment_is_not(capsys, monkeypatch, tmp_path, tiny):
     monkeypatch.setattr(fit_then_compress, "START", (0.0,) * 6)
     code, out, _ = run(capsys, monkeypatch, "reproduce", "information-plane", "--out", tmp_path)
@@ -133,6 +141,9 @@ def test_measure(capsys, monkeypatch, tmp_path, recording):
         (["measure", "{run}", "--estimator", "binned:bins=1000000000000"], "bins: found 1000000000000"),
         (["measure", "{tmp}/nowhere.fp"], "nothing is there"),
         (["measure", "{tmp}"], "path: found"),
+        (["report", "{tmp}/nowhere.fp"], "nothing is there"),
+        (["report", "{tmp}", "-o", "{tmp}/report.html"], "source: found"),
+        (["report", "{run}", "-o", "{tmp}/report.pdf"], "ends in .html"),
         (["claims", "{tmp}/nowhere"], "folder: found"),
         (["claims", "{tmp}"], "a folder with claims.json files"),
     ],

@@ -13,8 +13,8 @@ from flowplane.reporting.narrow import narrow_layout, panels_across
 
 __all__ = ["Drawn", "drawn", "share_ranges"]
 
-#: Pixels that a panel needs to stand beside another.
-PANEL = 310
+#: Pixels that a panel needs to stand beside one other, or several.
+PAIRED, PANEL = 310, 250
 #: Points that a trace drawn by WebGL keeps as SVG.
 POINTS = 6_000
 #: Pixels that slider and buttons took below the axes.
@@ -67,7 +67,7 @@ def drawn(name: str, figure: go.Figure) -> Drawn:
         "wide": layout,
         "middle": narrow_layout(layout, columns=2) if across > 2 else None,
         "narrow": narrow_layout(layout),
-        "breakpoint": PANEL * max(2, across),
+        "breakpoint": max(2 * PAIRED, PANEL * across),
         "controls": controls,
     }
     return Drawn(name, str(title.get("text", "")), str(title.get("subtitle", {}).get("text", "")), content)

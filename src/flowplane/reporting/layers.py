@@ -57,6 +57,11 @@ class LayerNumbers:
     #: Flags raised at the last epoch, and in which share of the replicas.
     flags: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def saturated(self) -> bool:
+        """Whether most of its values at the last epoch only say how many samples there are."""
+        return self.flags.get("saturated", 0.0) > 0.5
+
 
 def layer_numbers(plane: xr.Dataset) -> list[LayerNumbers]:
     """The numbers of each layer of a plane over (replica, epoch, layer)."""

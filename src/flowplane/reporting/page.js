@@ -13,7 +13,7 @@
   const system = window.matchMedia("(prefers-color-scheme: dark)");
   const config = { displaylogo: false, displayModeBar: false, responsive: false, scrollZoom: false, doubleClick: "reset" };
   const STEP = 130; // milliseconds a frame
-  const PAPER = 660; // pixels across a printed page
+  const PAPER = 1000; // pixels across a figure on paper, which the style sheet makes smaller
   const HALF = 460; // pixels across half a screen, where two panels stand side by side
   const figures = {};
   let theme = system.matches ? "dark" : "light";
@@ -90,7 +90,7 @@
       const dark = theme === "dark" && !printing;
       const picture = this.content.data.some((trace) => ["heatmap", "contour", "image"].includes(trace.type));
       const { data, frames, wide, middle, narrow, breakpoint } = this.content;
-      const layout = width >= breakpoint ? wide : middle && width >= HALF ? middle : narrow;
+      const layout = printing || width >= breakpoint ? wide : middle && width >= HALF ? middle : narrow;
       const source = { data, layout, frames };
       const made = dark ? recolored(source, "", picture) : structuredClone(source);
       made.layout.width = width;

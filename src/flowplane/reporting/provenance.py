@@ -61,7 +61,7 @@ def recording_facts(rec: Recording, plane: xr.Dataset | None, reason: str, left_
     }
     facts |= {said: _shown(attrs[name]) for name, said in SETTINGS.items() if attrs.get(name) not in (None, "", {})}
     if plane is not None:
-        facts |= {"estimator": f"{plane.attrs.get('estimator', 'unknown')}, {plane.attrs.get('parameters', '')}",
+        facts |= {"estimator": estimator(plane),
                   "chosen because": reason, "channel": channel(plane)}  # fmt: skip
     if left_out:
         facts["thinned"] = left_out
@@ -76,7 +76,7 @@ def run_facts(about: dict[str, Any], plane: xr.Dataset | None) -> dict[str, str]
     if plane is not None:
         facts |= {"network": f"{plane.attrs.get('network', '')} {plane.attrs.get('activation', '')}".strip(),
                   "task": str(plane.attrs.get("task", "")), "replicas": str(plane.sizes["replica"]),
-                  "estimator": f"{plane.attrs.get('estimator', 'unknown')}, {plane.attrs.get('parameters', '')}",
+                  "estimator": estimator(plane),
                   "channel": channel(plane)}  # fmt: skip
     found = {"flowplane": about["flowplane"]} if "flowplane" in about else None
     return {name: value for name, value in facts.items() if value} | versions(found)
@@ -86,6 +86,20 @@ def versions(found: Any) -> dict[str, str]:
     """What it was made with, where that is known, and what made this page."""
     used = ", ".join(f"{name} {version}" for name, version in found.items()) if isinstance(found, dict) else str(found or "")
     return ({"made with": used} if used else {}) | {"this page": f"flowplane {__version__}, {made_now()}"}
+
+
+def estimator(plane: xr.Dataset) -> str:
+    """Its name and parameters; those of several layers once where they are the same."""
+    name, text = str(plane.attrs.get("estimator", "unknown")), str(plane.attrs.get("parameters", ""))
+    found = json.loads(text) if text.startswith("{") else {}
+    by_layer = found.values() if set(found) <= set(map(str, plane["layer"].values)) else [found]
+    parts = {", ".join(f"{key}={value}" for key, value in _parsed(part).items()) for part in by_layer}
+    return f"{name}({'; '.join(sorted(parts))})"
+
+
+def _parsed(part: Any) -> dict[str, Any]:
+    found = json.loads(part) if isinstance(part, str) and part.startswith("{") else part
+    return found if isinstance(found, dict) else {"": found}
 
 
 def channel(plane: xr.Dataset) -> str:

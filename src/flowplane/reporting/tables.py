@@ -63,6 +63,8 @@ def _known(part: Quantity, flags: dict[str, float], reasons: tuple[str, ...]) ->
 
 def _learned(layer: LayerNumbers, replicas: int) -> str:
     learned = layer.learned
+    if layer.saturated:
+        return "– (saturated)"
     if np.isfinite(learned.epoch):
         spread = f" [{epoch_text(learned.lower)}, {epoch_text(learned.upper)}]" if learned.replicas > 1 else ""
         some = f", in {learned.replicas} of {replicas} replicas" if learned.replicas < replicas else ""

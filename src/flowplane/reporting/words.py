@@ -42,21 +42,23 @@ def _learned(layers: list[LayerNumbers]) -> str:
     known = [layer for layer in layers if np.isfinite(layer.i_ty.value)]
     if not known:
         return "There were no labels, so what the layers know of them cannot be said."
-    dated = [layer for layer in known if np.isfinite(layer.learned.epoch)]
-    early = [layer for layer in known if layer not in dated]
+    full = [layer for layer in known if layer.saturated]
+    dated = [layer for layer in known if np.isfinite(layer.learned.epoch) and layer not in full]
+    early = [layer for layer in known if layer not in dated and layer not in full]
     parts = []
+    if full:
+        parts.append(f"In {_names(full)} nearly every input stands alone, so what they know of the label cannot be read.")
     if dated:
         first, last = (pick(dated, key=lambda layer: layer.learned.epoch) for pick in (min, max))
         when = [f"by epoch {epoch_text(layer.learned.epoch)}" for layer in (first, last)]
-        rest = f", {last.name} the last, {when[1]}" if first.learned.epoch < last.learned.epoch else ""
-        who = f"the first was {first.name}" if rest else f"so had {listed([layer.name for layer in dated])}"
-        parts.append(
-            f"When did they have 90 % of what they learned about the label? {who[0].upper()}{who[1:]}, {when[0]}{rest}."
-        )
+        said = f"90 % of what was learned about the label was there {when[0]} in {_names(dated)}."
+        if first.learned.epoch < last.learned.epoch:
+            said = f"Of what it learned about the label {first.name} had 90 % first, {when[0]}, {last.name} last, {when[1]}."
+        parts.append(said)
     if early:
         gained = max(abs(layer.learned.gain) for layer in early)
         parts.append(
-            f"In {listed([layer.name for layer in early])} training changed what is known about the label by "
+            f"In {_names(early)} training changed what is known about the label by "
             f"{'less than 0.01 bits' if gained < 0.01 else f'at most {number(gained)} bits'}"
             f"{': it was there before' if min(layer.learned.before for layer in early) > GAIN else ''}."
         )
@@ -68,25 +70,26 @@ def _trusted(layers: list[LayerNumbers]) -> str:
     if not flagged:
         return "No flag speaks against any of these numbers at the last epoch."
     clean = [layer for layer in layers if not layer.flags]
-    best = f"; nothing speaks against those of {listed([layer.name for layer in clean])}" if clean else ""
-    where = listed([layer.name for layer in flagged])
-    return (
-        f"At the last epoch a flag is raised in {where}: take these values with the caution that “Validity” explains{best}."
-    )
+    best = f"; nothing speaks against those of {_names(clean)}" if clean else ""
+    return f"At the last epoch a flag is raised in {_names(flagged)}: “Validity” says what that means{best}."
 
 
 def plane_words(layers: list[LayerNumbers], epochs: np.ndarray) -> list[str]:
     """Whether layers compress: I(X;T) falls from a peak."""
-    known = [layer for layer in layers if np.isfinite(layer.lost)]
+    known = [layer for layer in layers if np.isfinite(layer.lost) and not layer.saturated]
     said = "Each point is a layer at one epoch: to the right, what it still knows of its input; upwards, of the label."
     if not known:
-        return [said, "I(X;T) is not known, so whether layers compress cannot be said."]
+        return [said, "I(X;T) is not known, or no more than the number of samples: whether layers compress cannot be said."]
     fell = sorted((layer for layer in known if layer.lost > LOSS), key=lambda layer: -layer.lost)
     if not fell:
-        return [said, f"No layer lets go of more than {LOSS} bits of what it held about the input: no compression."]
+        return [
+            said,
+            f"{_whose(known, layers)} lets go of more than {LOSS} bits of what it held about the input: no compression.",
+        ]
     top = [f"{layer.name} by {number(layer.lost, 'bits')} (peak at epoch {epoch_text(layer.peak_epoch)})" for layer in fell]
-    still = "" if len(fell) == len(known) else f" The other {count(len(known) - len(fell), 'layer')} hardly change."
-    moved = f"{len(fell)} of {count(len(known), 'layer')} compress: after a peak, what they know of the input falls"
+    moved = f"{len(fell)} of {count(len(layers), 'layer')} compress: after a peak, what they know of the input falls"
+    left = [layer for layer in layers if layer not in fell]
+    still = f" In {_names(left)} it hardly changes, or cannot be read." if left else ""
     return [said, f"{moved}, {listed(top, 4)}.{still}"]
 
 
@@ -140,10 +143,8 @@ def gradient_words(phases: xr.Dataset) -> list[str]:
     bare = ~np.isfinite(phases["gradient_mean"].values).any(axis=(0, 1))
     by_state: dict[str, list[str]] = {}
     for name, state, epoch, without in zip(names, states, phases["crossing_median"].values, bare, strict=True):
-        if without:
-            state = "bare"
         text = f"{name} at epoch {epoch_text(float(epoch))}" if state == "crossed" else str(name)
-        by_state.setdefault(str(state), []).append(text)
+        by_state.setdefault("bare" if without else str(state), []).append(text)
     told = {
         "crossed": "Drift gives way to diffusion in {}.",
         "diffusion from the start": "Diffusion rules from the start in {}.",
@@ -161,3 +162,11 @@ def claim_words(claims: list[Claim]) -> list[str]:
     quick = any(claim.scale == "quick" for claim in claims)
     scale = " The quick scale may leave open what the full one decides." if quick and tally["inconclusive"] else ""
     return [f"Of {count(len(claims), 'claim')}: {listed(parts)}.{scale}"]
+
+
+def _whose(known: list[LayerNumbers], layers: list[LayerNumbers]) -> str:
+    return "No layer" if len(known) == len(layers) else f"Of the layers that are not saturated ({_names(known)}) none"
+
+
+def _names(layers: list[LayerNumbers]) -> str:
+    return listed([layer.name for layer in layers])

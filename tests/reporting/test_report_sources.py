@@ -1,0 +1,140 @@
+"""What a report can be made of, what it refuses, and what it leaves out of what is large."""
+
+import json
+
+import numpy as np
+import pytest
+from page_reading import Read
+
+import flowplane as fp
+from flowplane.errors import InputError
+from flowplane.experiments.claim import Claim
+from flowplane.experiments.registry import Result
+from flowplane.plot import save
+from flowplane.reporting import thinning
+from flowplane.reporting.sections import SECTIONS
+
+
+@pytest.fixture(scope="module")
+def result(small) -> Result:
+    plane = fp.information_plane(small, fp.Binned(30))
+    claims = [
+        Claim(
+            "B-1",
+            "I(X;T) < H(X)",
+            (1.25, 2.0),
+            ((1.0, 1.5), (1.9, 2.1)),
+            (1.3, 2.0),
+            (0.3, 0.3),
+            "reproduced",
+            "quick",
+            1.0,
+            "bits",
+        ),
+        Claim("B-1.peak", "it falls", (0.1,), None, None, None, "contradicted", "quick", 1.0),
+    ]
+    figures = {
+        "information-plane": fp.plot.information_plane(plane),
+        "controls": fp.plot.information_planes({"<i>x": plane}),
+    }
+    return Result({"plane": plane, "metrics": small.metrics.load()}, figures, claims)
+
+
+def test_an_experiments_claims(result, tmp_path):
+    read = Read(fp.report(result, tmp_path / "report.html").read_text())
+    assert list(read.sections) == list(SECTIONS)
+    said = " ".join(read.sections["claims"].split())
+    for text in (
+        "B-1.peak",
+        "1.25 [1.00, 1.50]",
+        "2.00 ± 0.300",
+        "✗ contradicted",
+        "Of 2 claims: 1 reproduced and 1 contradicted",
+    ):
+        assert text in said
+    assert set(read.figures()) == {"information-plane", "training-curves", "controls"}
+    assert "flowplane reproduce information-plane --quick" in read.sections["provenance"]
+
+
+def test_a_folder_of_results_is_read_and_nothing_measured(result, tmp_path, monkeypatch):
+    home = tmp_path / "results" / "information-plane"
+    home.mkdir(parents=True)
+    for name, dataset in result.datasets.items():
+        dataset.to_netcdf(home / f"{name}.nc", engine="h5netcdf")
+    for name, figure in result.figures.items():
+        save(figure, home / f"{name}.html")
+    (home / "claims.json").write_text(json.dumps([claim.to_json() for claim in result.claims]))
+    (home / "run.json").write_text(json.dumps({"experiment": "information-plane", "scale": "quick", "seed": 3}))
+    monkeypatch.setattr(fp.Recording, "measure", lambda *rest: 1 / 0)
+    for folder in (home, home.parent):
+        read = Read(fp.report(folder, tmp_path / "report.html").read_text())
+        assert {"information-plane", "training-curves"} <= set(read.figures())
+        assert any(name.endswith("controls") for name in read.figures())
+        assert "--seed 3" in read.sections["provenance"]
+        assert "B-1.peak" in read.sections["claims"]
+
+
+def test_figures_that_would_make_the_page_heavy_are_named(result, tmp_path, monkeypatch):
+    from flowplane.reporting import results
+
+    home = tmp_path / "information-plane"
+    home.mkdir()
+    save(result.figures["controls"], home / "controls.html")
+    (home / "claims.json").write_text(json.dumps([claim.to_json() for claim in result.claims]))
+    monkeypatch.setattr(results, "FIGURE_BYTES", 100)
+    read = Read(fp.report(home, tmp_path / "report.html").read_text())
+    assert "controls.html" in read.sections["figures"]
+    assert not read.figures()
+
+
+def test_large_recordings_are_thinned_and_that_is_said(small, monkeypatch):
+    part, said = thinning.thinned(small, snapshots=4, replicas=2)
+    assert len(part.epochs) == 4
+    assert {small.epochs[0], small.epochs[-1]} <= set(part.epochs)
+    assert part.replicas.tolist() == [0, 1]
+    assert (
+        said
+        == "To be made in seconds, this page measures 4 of 8 snapshots, evenly in log(epoch) and the first 2 of 3 replicas."
+    )
+    assert thinning.thinned(small)[1] == ""
+
+
+@pytest.mark.parametrize("most", [2, 3, 7, 40])
+def test_thinning_keeps_both_ends_and_no_more(most):
+    for epochs in (np.arange(5000), np.unique(np.geomspace(1, 1e6, 300).astype(int)), np.array([0])):
+        kept = thinning.even_in_time(epochs, most)
+        assert len(kept) <= most
+        assert {epochs[0], epochs[-1]} <= set(kept.tolist())
+        assert set(kept.tolist()) <= set(epochs.tolist())
+        assert len(kept) >= min(most, len(epochs)) * 0.7
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ([], "at least one: a Recording"),
+        (7, "source: found int, expected a Recording"),
+        ([1, 2, 3, 4, 5, 6, 7], "found 7 things, expected at most 6"),
+        ("nowhere.fp", "nothing is there"),
+        (Result({}, {}, []), "a Result without claims"),
+    ],
+)
+def test_what_is_no_source(source, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        fp.report(source, tmp_path / "report.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_folders_without_claims_and_places_that_cannot_be_written(small, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"source: .*folder of results, with claims\.json"):
+        fp.report(tmp_path / "empty", tmp_path / "report.html")
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "report.pdf", tmp_path / "empty", tmp_path / "file" / "report.html"):
+        with pytest.raises(InputError, match="path: found"):
+            fp.report(small, path)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "claims.json").write_text("[]")
+    (tmp_path / "broken" / "run.json").write_text("{")
+    with pytest.raises(InputError, match=r"run\.json"):
+        fp.report(tmp_path / "broken", tmp_path / "report.html")
