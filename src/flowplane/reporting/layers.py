@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
-from flowplane.experiments.claim import mean_interval
 from flowplane.information.schema import FLAGS, flag_bit
 
 __all__ = ["GAIN", "LayerNumbers", "Learned", "Quantity", "layer_numbers"]
@@ -96,12 +95,20 @@ def _at_the_end(here: xr.Dataset, name: str) -> Quantity:
     if len(finite) == 0:
         return Quantity(float("nan"))
     if len(values) > 1:
-        mean, ends, _ = mean_interval(finite[:, None])
-        return Quantity(float(mean[0]), float(ends[0, 0]), float(ends[0, 1]))
+        mean, reach = float(finite.mean()), _reach(finite)
+        return Quantity(mean, mean - reach, mean + reach)
     sides = [
         float(last[f"{name}_{side}"].values[0]) if f"{name}_{side}" in last else float("nan") for side in ("lower", "upper")
     ]
     return Quantity(float(values[0]), *sides)
+
+
+def _reach(values: np.ndarray) -> float:
+    """Half of Student's 95 % interval of a mean; NaN for one value."""
+    from scipy.special import stdtrit  # scipy.stats takes a second to import
+
+    n = len(values)
+    return float(stdtrit(n - 1, 0.975) * values.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
 
 
 def when_learned(i_ty: np.ndarray, epochs: np.ndarray) -> Learned:

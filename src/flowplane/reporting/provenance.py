@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from flowplane.recording import Recording
 from flowplane.reporting.markup import number
 from flowplane.version import __version__
+
+if TYPE_CHECKING:
+    from flowplane.recording import Recording
 
 __all__ = ["CITATIONS", "made_now", "recording_facts", "recording_recipe", "run_facts", "run_recipe"]
 

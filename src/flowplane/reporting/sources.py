@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError, Text
-from flowplane.recording import Recording, open_recording
 from flowplane.reporting.subject import Subject
+
+if TYPE_CHECKING:
+    from flowplane.recording import Recording
 
 __all__ = ["MOST", "subjects_of"]
 
@@ -36,35 +38,43 @@ def _titles(several: list[Any]) -> list[str]:
     """Names of paths; of things in memory what they are; numbered where two would be the same."""
     names = []
     for part in several:
-        path = part.path if isinstance(part, Recording) else part
+        path = getattr(part, "path", part)
         if isinstance(path, str | os.PathLike):
             names.append(Path(path).expanduser().resolve().name)
         else:
-            names.append("recording" if isinstance(part, Recording) else "result")
+            names.append("recording" if hasattr(part, "epochs") else "result")
     if len(set(names)) == len(names):
         return names
     return [f"{name} ({place})" for place, name in enumerate(names, start=1)]
 
 
 def _subject(part: Any, title: str) -> Subject:
+    """What is imported for recordings takes seconds, which a folder of results does not need."""
     from flowplane.experiments.registry import Result
     from flowplane.reporting.results import of_folder, of_result
 
     if isinstance(part, Result):
         return of_result(part, title)
-    if not isinstance(part, Recording):
-        if not isinstance(part, str | os.PathLike):
-            raise InputError("source", Text(type(part).__name__), EXPECTED)
+    if isinstance(part, str | os.PathLike):
         path = as_path("source", part)
         if not path.exists():
             raise InputError("source", str(part), "a recording or a folder of results; nothing is there")
         if path.is_dir() and (any(path.glob("claims.json")) or any(path.glob("*/claims.json"))):
             return of_folder(path, title)
-        try:
-            part = open_recording(path)
-        except InputError as error:
-            also = " (or a folder of results, with claims.json files in it or one level down)"
-            raise InputError("source", error.found, f"{error.expected}{also}") from error
+        part = _opened(path)
+    from flowplane.recording import Recording
     from flowplane.reporting.recordings import of_recording
 
+    if not isinstance(part, Recording):
+        raise InputError("source", Text(type(part).__name__), EXPECTED)
     return of_recording(part, title)
+
+
+def _opened(path: Path) -> Recording:
+    from flowplane.recording import open_recording
+
+    try:
+        return open_recording(path)
+    except InputError as error:
+        also = " (or a folder of results, with claims.json files in it or one level down)"
+        raise InputError("source", error.found, f"{error.expected}{also}") from error
