@@ -37,7 +37,7 @@ NEIGHBOUR_UNITS, NEIGHBOURS = 8, 4
 #: The best affine map needs so many samples a unit, and its volume that it explains so much of the variance.
 AFFINE_SAMPLES, AFFINE_FIT = 4, 0.9
 #: Points of a class between which W_2 is taken, and the commonest classes that are compared.
-CLASS_SAMPLES, CLASSES = 100, 20
+CLASS_SAMPLES, CLASSES = 50, 20
 
 Points = Float[np.ndarray, "sample _"]
 Spectrum = Float[np.ndarray, " unit"]
