@@ -70,10 +70,10 @@ def layer_transport(
         `distances`, the mean W_2 of two classes over their size, as in `flowplane.transport.class_distances`; `log_det`,
         E log|det ∂x_l/∂x_{l−1}| in nats from the weights of an ensemble, for layers as wide as the one before, −∞ where it
         is singular at a sample; `log_det_affine`, that of the best affine map, only where that explains 90 % of the
-        variance, and `affine_fit`, the share that it explains; `flags`, why values are missing or, as `surface` does, mean
-        little; in words in their attribute `missing`. Over (replica, epoch): `straightness` E|x_L − x_0| over the mean length of the paths.
-        Over (replica, epoch, layer, other): `cka`, linear, by the unbiased estimate of HSIC. Of the inputs, where they
-        are points: `participation_input`, `probe_input`, `fisher_input`, `distances_input`.
+        variance, and `affine_fit`, the share that it explains; `flags`, why values are missing or, as `surface` says, mean
+        little; in words in each variable's attribute `missing`. Over (replica, epoch): `straightness`, E|x_L − x_0| over the
+        mean length of the paths. Over (replica, epoch, layer, other): `cka`, linear, by the unbiased estimate of HSIC. Of
+        the inputs, where they are points: `participation_input`, `probe_input`, `fisher_input`, `distances_input`.
 
     Raises:
         InputError: not a Recording, fewer than 16 samples in all or in memory, an unknown embedding, a replica or epoch that
