@@ -42,6 +42,7 @@ _PUBLIC = {
     "information": "flowplane.information",
     "information_plane": "flowplane.analysis.plane:information_plane",
     "layer_betas": "flowplane.analysis.betas:layer_betas",
+    "layer_transport": "flowplane.analysis.moving:layer_transport",
     "open": "flowplane.recording:open_recording",
     "plot": "flowplane.plot",
     "relaxation_times": "flowplane.analysis.relaxing:relaxation_times",
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from flowplane.analysis.betas import layer_betas
     from flowplane.analysis.compare import compare_estimators
     from flowplane.analysis.diffusion import weight_diffusion
+    from flowplane.analysis.moving import layer_transport
     from flowplane.analysis.phases import gradient_phases
     from flowplane.analysis.plane import information_plane
     from flowplane.analysis.relaxing import relaxation_times
