@@ -133,10 +133,10 @@ def test_layers_that_cannot_be_recorded():
     ids = torch.randint(11, (6, 5), generator=torch.Generator().manual_seed(0))
     with pytest.raises(InputError, match=r"layers: found 'backbone.places', which returns shape \(1, 5, 8\)"):
         layers(Language(), ids, layers="backbone.places")
-    model = nn.ModuleDict({"a": nn.Linear(4, 4), "b": nn.Linear(4, 4)})
-    model.forward = lambda x: model["a"](x)
-    with pytest.raises(InputError, match="layers: found 'b', expected modules that the model calls"):
-        layers(model, layers="b")
+    unused = nn.Sequential(nn.Linear(4, 4))
+    unused[0].register_module("b", nn.Linear(1, 1))
+    with pytest.raises(InputError, match=r"layers: found '0.b', expected modules that the model calls"):
+        layers(unused, layers="0.b")
     with pytest.raises(InputError, match="model: found str, expected a torch.nn.Module"):
         layers("model")
     with pytest.raises(InputError, match=r"inputs: found shape \(8, 4\), on which the model fails: mat1 and mat2"):

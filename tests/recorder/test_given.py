@@ -116,7 +116,7 @@ def test_what_is_refused(inputs, labels, message):
 
 def test_batches_of_different_shapes_are_named():
     loader = DataLoader([torch.zeros(3), torch.zeros(4)], batch_size=1)
-    with pytest.raises(InputError, match="inputs: found batches of shapes .* pad them"):
+    with pytest.raises(InputError, match=r"inputs: found batches of shapes .* pad them"):
         fp.Recorder(MODEL, loader)
 
 
@@ -135,9 +135,9 @@ def test_feature_maps():
     np.testing.assert_allclose(flat.activations("1").values[0, 0], outputs[1].flatten(1), atol=1e-6)
     top = recorded(model, pictures, reduce=lambda values: values.amax((2, 3)) if values.ndim == 4 else values)
     np.testing.assert_allclose(top.activations("1").values[0, 0], outputs[1].amax((2, 3)), atol=1e-6)
-    with pytest.raises(InputError, match="reduce: found layer '0' with outputs of shape .* 'tokens' for layers"):
+    with pytest.raises(InputError, match=r"reduce: found layer '0' with outputs of shape .* 'tokens' for layers"):
         fp.Recorder(model, pictures, reduce="tokens")
-    with pytest.raises(InputError, match="reduce: found .* for layer '0', expected a callable"):
+    with pytest.raises(InputError, match=r"reduce: found .* for layer '0', expected a callable"):
         fp.Recorder(model, pictures, reduce=lambda values: values.sum())
     with pytest.raises(InputError, match="reduce: found 'max', expected one of auto"):
         fp.Recorder(model, pictures, reduce="max")

@@ -23,7 +23,9 @@ def network(seed=0):
 
 def train(model, forward, recorder=None, epochs=4, accumulate=1, autocast=False):
     """A loop with everything random in it: dropout, order of samples, NumPy and Python noise."""
-    torch.manual_seed(1), np.random.seed(1), random.seed(1)
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    random.seed(1)
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
     noise = []
     for epoch in range(epochs):
@@ -34,7 +36,7 @@ def train(model, forward, recorder=None, epochs=4, accumulate=1, autocast=False)
             if count % accumulate == 0:
                 optimizer.step()
                 optimizer.zero_grad()
-        noise.append((random.random(), np.random.rand()))
+        noise.append((random.random(), np.random.rand()))  # noqa: NPY002
         if recorder is not None:
             recorder.step(epoch=epoch + 1, loss=loss)
     return noise
@@ -65,14 +67,14 @@ def test_nothing_is_left_behind():
     model[1].eval()  # a frozen normalisation
     model[0].weight.grad = torch.ones_like(model[0].weight)
     flags = [part.training for part in model.modules()]
-    states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
     from torch.optim.optimizer import _global_optimizer_pre_hooks
 
     with fp.Recorder(model, X, Y) as recorder:
         recorder.step(loss=1.0)
     assert [part.training for part in model.modules()] == flags
     assert torch.equal(torch.get_rng_state(), states[0])
-    assert (np.random.get_state()[1] == states[1]).all() and random.getstate() == states[2]
+    assert (np.random.get_state()[1] == states[1]).all() and random.getstate() == states[2]  # noqa: NPY002
     assert (model[0].weight.grad == 1).all() and all(part.requires_grad for part in model.parameters())
     assert not any(part._forward_hooks for part in model.modules()) and not _global_optimizer_pre_hooks
     assert torch.is_grad_enabled()
