@@ -138,3 +138,40 @@ def test_folders_without_claims_and_places_that_cannot_be_written(small, tmp_pat
     (tmp_path / "broken" / "run.json").write_text("{")
     with pytest.raises(InputError, match=r"run\.json"):
         fp.report(tmp_path / "broken", tmp_path / "report.html")
+
+
+def test_a_stored_figure_keeps_its_frames(result, tmp_path):
+    from flowplane.reporting.stored import stored_figure
+
+    figure = result.figures["information-plane"]
+    found = stored_figure(save(figure, tmp_path / "plane.html"))
+    assert json.loads(found.to_json()) == json.loads(figure.to_json())
+    (tmp_path / "other.html").write_text("<p>Plotly.newPlot( no figure")
+    assert stored_figure(tmp_path / "other.html") is None
+
+
+def test_numbers_that_are_bounds_are_called_so(small, tmp_path, monkeypatch):
+    from flowplane.reporting import recordings
+
+    monkeypatch.setattr(recordings, "chosen_measure", lambda rec: (fp.Pairwise(0.1), "a test asked for it"))
+    read = Read(fp.report(small, tmp_path / "report.html").read_text())
+    assert "keeps at most" in read.sections["summary"]
+    assert "information in upper bounds" in read.sections["summary"]
+    assert "a test asked for it" in read.sections["provenance"]
+
+
+def test_a_recording_of_measures_alone_shows_what_was_measured(small_task, tmp_path):
+    import torch
+
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(7, 3), torch.nn.Tanh())
+    inputs, labels = torch.tensor(small_task.inputs), torch.tensor(small_task.labels)
+    path, wanted = tmp_path / "measures.fp", fp.Binned(12, range=(-1, 1))
+    with fp.Recorder(model, inputs, labels, path=path, total=3, snapshots=3, measures=(wanted,), keep=()) as recorder:
+        for epoch in range(3):
+            recorder.step(epoch=epoch + 1)
+    read = Read(fp.report(path, tmp_path / "report.html").read_text())
+    assert "Binned(bins=12" in read.sections["plane"]
+    assert "information-plane" in read.figures()
+    assert "No loss or other number was given" in read.sections["training"]
+    assert read.sections["transport"].strip() != ""

@@ -109,6 +109,8 @@ def _terms(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
     space = (
         f"; layers of different width share a space by the embedding “{attrs['embedding']}”" if "embedding" in attrs else ""
     )
+    if "exact_samples" in attrs:
+        parts.append(f"plans between {attrs['exact_samples']:,} points")
     yield f"Seen at {listed(parts)}{space}."
 
 

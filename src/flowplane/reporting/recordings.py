@@ -14,9 +14,12 @@ from flowplane.recording import Recording
 from flowplane.reporting.markup import count, number
 from flowplane.reporting.provenance import recording_facts, recording_recipe
 from flowplane.reporting.subject import Subject
-from flowplane.reporting.thinning import thinned
+from flowplane.reporting.thinning import even_in_time, thinned
 
 __all__ = ["of_recording"]
+
+#: Steps from layer to layer, over all snapshots, that a report follows at most.
+STEPS = 150
 
 
 def of_recording(rec: Recording, title: str) -> Subject:
@@ -27,14 +30,14 @@ def of_recording(rec: Recording, title: str) -> Subject:
     """
     part, left_out = thinned(rec)
     notes: dict[str, list[str]] = {"plane": [left_out], "gradients": [], "transport": [], "training": []}
-    measure, reason = chosen_measure(part)
-    plane, why = _tried(lambda: _plane(part, measure))
-    notes["plane"] += [f"Estimator: {reason}", why]
+    found, why = _tried(lambda: _plane(part))
+    plane, reason = found or (None, "")
+    notes["plane"] += [reason and f"Estimator: {reason}.", why]
     metrics, why = _tried(lambda: _known(rec.metrics.load()))
     notes["training"].append(
         why or ("" if metrics is not None else "No loss or other number was given while it was recorded.")
     )
-    phases, why = _tried(lambda: _phases(rec, plane))
+    phases, why = _tried(lambda: _phases(rec))
     notes["gradients"].append(why and f"There is nothing to show here: {why}")
     transport, why = _tried(lambda: _transport(part))
     notes["transport"].append(why)
@@ -46,7 +49,7 @@ def of_recording(rec: Recording, title: str) -> Subject:
 
 def chosen_measure(rec: Recording) -> tuple[Measure, str]:
     """The estimator of a report, and why it is that one."""
-    return Binned(30), "bins, as in the paper: 30 equal bins a unit."
+    return Binned(30), "bins, as in the paper, 30 equal ones a unit"
 
 
 def _tried(make: Any) -> tuple[Any, str]:
@@ -57,10 +60,19 @@ def _tried(make: Any) -> tuple[Any, str]:
         return None, f"{str(error)[0].upper()}{str(error)[1:]}."
 
 
-def _plane(rec: Recording, measure: Measure) -> xr.Dataset:
+def _plane(rec: Recording) -> tuple[xr.Dataset, str]:
+    """The information plane and why it is read that way; what a Recorder measured itself where it kept nothing else."""
     from flowplane.analysis.plane import information_plane
+    from flowplane.recording.models import ModelRecording
 
-    return information_plane(rec, measure)
+    if isinstance(rec, ModelRecording) and "activations" not in rec.attrs["keep"]:
+        for name, plane in rec.online.items():
+            if {"i_xt", "i_ty"} <= set(plane):
+                ceilings = {"input_entropy": rec.task.input_entropy, "label_information": rec.task.information}
+                about = {"task": rec.task.name, "network": rec.architecture, "activation": rec.activation}
+                return plane.assign_attrs(about | ceilings), f"{name}, as measured while it was recorded"
+    measure, reason = chosen_measure(rec)
+    return information_plane(rec, measure), reason
 
 
 def _known(metrics: xr.Dataset) -> xr.Dataset | None:
@@ -69,16 +81,20 @@ def _known(metrics: xr.Dataset) -> xr.Dataset | None:
     return metrics[names] if names else None
 
 
-def _phases(rec: Recording, plane: xr.Dataset | None) -> xr.Dataset:
+def _phases(rec: Recording) -> xr.Dataset:
     from flowplane.analysis.phases import gradient_phases
 
     return gradient_phases(rec)
 
 
 def _transport(rec: Recording) -> xr.Dataset:
+    """The transport profile; of deep networks at fewer snapshots, with plans between fewer points."""
     from flowplane.analysis.moving import layer_transport
 
-    return layer_transport(rec)
+    snapshots = int(np.clip(STEPS // len(rec.layers), 3, 12))
+    epochs = even_in_time(rec.epochs, snapshots)
+    exact = 1000 if len(epochs) * len(rec.layers) <= STEPS // 2 else 300
+    return layer_transport(rec, epochs=epochs.tolist(), exact=exact)
 
 
 def _about(rec: Recording) -> str:

@@ -131,7 +131,9 @@ def _subject(title: str, about: list[dict[str, Any]], datasets: Mapping[str, xr.
     plane = parts.get("plane")
     if plane is not None and not np.isfinite(plane["i_xt"].values).any():
         plane = None
-    known = [EXPERIMENTS[name].title for name in (str(part.get("experiment")) for part in about) if name in EXPERIMENTS]
+    known = [
+        f"“{EXPERIMENTS[name].title}”" for name in (str(part.get("experiment")) for part in about) if name in EXPERIMENTS
+    ]
     said = (
         f"{count(len(claims), 'claim')} of the papers, tested by {count(len(about), 'experiment')}: {listed(known)}."
         if known

@@ -110,11 +110,12 @@ def _summary(subject: Subject, layers: list[LayerNumbers]) -> Markup:
     if subject.plane is None:
         return joined(about, paragraphs(claim_words(subject.claims) if subject.claims else []))
     attrs = subject.plane.attrs
-    ceilings = [float(attrs.get(name, float("nan"))) for name in ("input_entropy", "label_information")]
+    inputs, labels = (float(attrs.get(name, float("nan"))) for name in ("input_entropy", "label_information"))
     moves = moves_by_layer(subject.transport)
-    rows = layer_table(layers, moves, subject.plane.sizes["replica"])
+    kind = str(attrs.get("kind", "estimate"))
+    rows = layer_table(layers, moves, subject.plane.sizes["replica"], kind)
     claims = claim_words(subject.claims) if subject.claims else []
-    sentences = [*summary_words(layers, *ceilings), *move_words(subject.transport)[:2], *claims]
+    sentences = [*summary_words(layers, inputs, labels, kind), *move_words(subject.transport)[:2], *claims]
     findings = element("ul", *(element("li", sentence) for sentence in sentences if sentence), class_="findings")
     return joined(about, findings, rows)
 

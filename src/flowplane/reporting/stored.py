@@ -63,8 +63,7 @@ def stored_figure(page: Path) -> go.Figure | None:
         added = text.find("Plotly.addFrames(", at)
         frames = None
         if added >= 0:
-            _, at = _argument(text, added + len("Plotly.addFrames("))
-            frames, _ = _argument(text, at)
+            frames, _ = _argument(text, text.index(",", added))  # after the name, which is no JSON
         return go.Figure(data, layout, frames, skip_invalid=True)
     except (ValueError, TypeError, IndexError):
         return None

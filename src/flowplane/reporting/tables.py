@@ -30,11 +30,12 @@ __all__ = [
 ABSENT = ("no_inputs", "deterministic", "weighted", "too_few_samples", "constant_units", "ill_conditioned")
 
 
-def layer_table(layers: list[LayerNumbers], moves: dict[str, str], replicas: int) -> Markup:
+def layer_table(layers: list[LayerNumbers], moves: dict[str, str], replicas: int, kind: str) -> Markup:
     """Layer by layer: what it knows, how it moves the data, when it learned, whether this can be trusted.
 
     Arguments:
         moves: by layer, how it moves the data.
+        kind: of numbers of information: "estimate", "lower bound", "upper bound".
     """
     head = ["layer", "knows of the input, I(X;T) [bits]", "knows of the label, I(T;Y) [bits]"]
     head += ["moves the data"] if moves else []
@@ -50,7 +51,8 @@ def layer_table(layers: list[LayerNumbers], moves: dict[str, str], replicas: int
         cells += [moves.get(layer.name, "–")] if moves else []
         rows.append([*cells, _learned(layer, replicas), flag_words(layer.flags)])
     which = f"95 % interval of the mean over {replicas} replicas" if replicas > 1 else "95 % interval of the estimate"
-    return table(f"Layer by layer at the last epoch; in brackets the {which}", head, rows, class_="layers")
+    what = "" if kind == "estimate" else f"; information in {kind}s"
+    return table(f"Layer by layer at the last epoch; in brackets the {which}{what}", head, rows, class_="layers")
 
 
 def _known(part: Quantity, flags: dict[str, float], reasons: tuple[str, ...]) -> str:

@@ -15,26 +15,31 @@ from flowplane.reporting.markup import count, epoch_text, listed, number
 __all__ = ["claim_words", "gradient_words", "plane_words", "summary_words", "training_words"]
 
 
-def summary_words(layers: list[LayerNumbers], inputs: float, labels: float) -> list[str]:
+#: What stands before a number that is a bound.
+BOUNDS = {"lower bound": "at least ", "upper bound": "at most "}
+
+
+def summary_words(layers: list[LayerNumbers], inputs: float, labels: float, kind: str = "estimate") -> list[str]:
     """What is known at the end, who let go of the input, when the label was learned, and how much of it can be trusted.
 
     Arguments:
         inputs, labels: H(X) and I(X;Y), bits; NaN where they are not known.
+        kind: what the numbers are: "estimate", "lower bound" or "upper bound".
     """
-    return [_known_at_the_end(layers, inputs, labels), _learned(layers), _trusted(layers)]
+    return [_known_at_the_end(layers, inputs, labels, BOUNDS.get(kind, "")), _learned(layers), _trusted(layers)]
 
 
-def _known_at_the_end(layers: list[LayerNumbers], inputs: float, labels: float) -> str:
+def _known_at_the_end(layers: list[LayerNumbers], inputs: float, labels: float, bound: str) -> str:
     last = layers[-1]
     ceiling = f" of the {number(inputs, 'bits')} in the input" if np.isfinite(inputs) else " bits about the input"
     said = f"At the end of training the last layer, {last.name} ({count(last.width, 'unit')}), keeps "
     if not np.isfinite(last.i_xt.value):
         said += "an amount of information about the input that could not be measured"
     else:
-        said += f"{number(last.i_xt.value)}{ceiling}"
+        said += f"{bound}{number(last.i_xt.value)}{ceiling}"
     if np.isfinite(last.i_ty.value):
         share = f" ({100 * last.i_ty.value / labels:.0f} % of the {number(labels, 'bits')} there are)" if labels > 0 else ""
-        said += f", and {number(last.i_ty.value, 'bits')} about the label{share}"
+        said += f", and {bound}{number(last.i_ty.value, 'bits')} about the label{share}"
     return f"{said}."
 
 
