@@ -175,3 +175,15 @@ def test_a_recording_of_measures_alone_shows_what_was_measured(small_task, tmp_p
     assert "information-plane" in read.figures()
     assert "No loss or other number was given" in read.sections["training"]
     assert read.sections["transport"].strip() != ""
+
+
+def test_many_channels_are_not_all_named():
+    import xarray as xr
+
+    from flowplane.reporting.subject import readable
+
+    channels = {f"layer{k}": f"30 equal bins on [0, {k}]" for k in range(9)}
+    plane = xr.Dataset(attrs={"channel": json.dumps(channels)})
+    assert readable(plane).attrs["channel"] == "30 equal bins on [0, 0]; 30 equal bins on [0, 1]; … (9 different ones)"
+    few = xr.Dataset(attrs={"channel": json.dumps(dict(list(channels.items())[:3]))})
+    assert readable(few) is few

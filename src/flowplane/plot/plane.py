@@ -30,6 +30,8 @@ __all__ = [
 FAINT_POINTS = 40_000
 #: Pixels that half a letter of a layer's name takes, with some air.
 LETTER = 5.0
+#: So many layers in one place are named by the first and the last.
+RUN = 6
 #: Layers' paths drawn through the mean, evenly over log(epoch).
 PATHS = 9
 
@@ -216,7 +218,7 @@ def layer_names(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray, width
             groups.append([k])
     notes = []
     for group in groups:
-        text = ", ".join(texts[k] for k in group)
+        text = ", ".join(texts[k] for k in group) if len(group) < RUN else f"{texts[group[0]]}–{texts[group[-1]]}"
         notes.append({
             "x": float(np.mean(mean_x[-1, group])), "y": float(np.max(mean_y[-1, group])), "text": f"<b>{text}</b>",
             "showarrow": False, "yshift": 17, "font": {"size": 13, "color": "#222"}, "bgcolor": "rgba(255,255,255,0.75)",

@@ -13,7 +13,7 @@ from flowplane.reporting.layers import LayerNumbers, layer_numbers
 from flowplane.reporting.markup import Markup, element, joined, paragraphs, table
 from flowplane.reporting.moves import move_words, moves_by_layer, transport_flags
 from flowplane.reporting.provenance import CITATIONS
-from flowplane.reporting.subject import Subject, harmless
+from flowplane.reporting.subject import Subject, harmless, readable
 from flowplane.reporting.tables import claims_rows, layer_table, validity_table
 from flowplane.reporting.words import claim_words, gradient_words, plane_words, summary_words, training_words
 
@@ -76,7 +76,7 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
     if found is None:
         return {}
     try:
-        return make(harmless(found))
+        return make(harmless(readable(found)))
     except InputError:
         return {}
 
@@ -128,7 +128,7 @@ def _validity(subject: Subject) -> Markup:
         return joined(paragraphs(["No estimate of information was made, so none is flagged."]), notes, moved)
     from flowplane.information.words import explain
 
-    about = explain(subject.plane).splitlines()[0]
+    about = explain(readable(subject.plane)).splitlines()[0]
     flagged, total = int((subject.plane["flags"] != 0).sum()), subject.plane["flags"].size
     said = f"None of the {total:,} values carries a flag: nothing speaks against them."
     if flagged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
@@ -13,7 +14,10 @@ from flowplane.experiments.claim import Claim
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["Subject", "harmless"]
+__all__ = ["Subject", "harmless", "readable"]
+
+#: Channels that a caption names one by one.
+MOST_CHANNELS = 4
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,15 @@ class Subject:
     facts: dict[str, str] = field(default_factory=dict)
     #: The lines that reproduce it.
     recipe: str = ""
+
+
+def readable(plane: xr.Dataset) -> xr.Dataset:
+    """The same plane; where the layers have many channels, its attribute names the first two and how many there are."""
+    text = str(plane.attrs.get("channel", ""))
+    channels = list(dict.fromkeys(map(str, json.loads(text).values()))) if text.startswith("{") else []
+    if len(channels) <= MOST_CHANNELS:
+        return plane
+    return plane.assign_attrs(channel=f"{'; '.join(channels[:2])}; … ({len(channels)} different ones)")
 
 
 def harmless(dataset: xr.Dataset) -> xr.Dataset:
