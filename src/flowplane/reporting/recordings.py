@@ -9,7 +9,6 @@ import xarray as xr
 
 from flowplane.core.measure import Measure
 from flowplane.errors import InputError
-from flowplane.information.binned import Binned
 from flowplane.recording import Recording
 from flowplane.reporting.markup import count, number
 from flowplane.reporting.provenance import recording_facts, recording_recipe
@@ -48,8 +47,11 @@ def of_recording(rec: Recording, title: str) -> Subject:
 
 
 def chosen_measure(rec: Recording) -> tuple[Measure, str]:
-    """The estimator of a report, and why it is that one."""
-    return Binned(30), "bins, as in the paper, 30 equal ones a unit"
+    """The estimator of a report, one for all layers, and why it is that one."""
+    from flowplane.analysis.choice import suitable_measure
+
+    choice = suitable_measure(rec)
+    return choice.measure, choice.reason
 
 
 def _tried(make: Any) -> tuple[Any, str]:
