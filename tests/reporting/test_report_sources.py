@@ -156,7 +156,8 @@ def test_numbers_that_are_bounds_are_called_so(small, tmp_path, monkeypatch):
     monkeypatch.setattr(recordings, "chosen_measure", lambda rec: (fp.Pairwise(0.1), "a test asked for it"))
     read = Read(fp.report(small, tmp_path / "report.html").read_text())
     assert "keeps at most" in read.sections["summary"]
-    assert "information in upper bounds" in read.sections["summary"]
+    assert "though not as a bound" in read.sections["summary"]
+    assert "I(X;T) in upper bounds" in read.sections["summary"]
     assert "a test asked for it" in read.sections["provenance"]
 
 

@@ -51,7 +51,7 @@ def layer_table(layers: list[LayerNumbers], moves: dict[str, str], replicas: int
         cells += [moves.get(layer.name, "–")] if moves else []
         rows.append([*cells, _learned(layer, replicas), flag_words(layer.flags)])
     which = f"95 % interval of the mean over {replicas} replicas" if replicas > 1 else "95 % interval of the estimate"
-    what = "" if kind == "estimate" else f"; information in {kind}s"
+    what = "" if kind == "estimate" else f"; I(X;T) in {kind}s, I(T;Y) as a difference of such"
     return table(f"Layer by layer at the last epoch; in brackets the {which}{what}", head, rows, class_="layers")
 
 

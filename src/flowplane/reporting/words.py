@@ -38,8 +38,9 @@ def _known_at_the_end(layers: list[LayerNumbers], inputs: float, labels: float, 
     else:
         said += f"{bound}{number(last.i_xt.value)}{ceiling}"
     if np.isfinite(last.i_ty.value):
+        also = ", by the same estimator though not as a bound," if bound else ""  # differences of bounds are none
         share = f" ({100 * last.i_ty.value / labels:.0f} % of the {number(labels, 'bits')} there are)" if labels > 0 else ""
-        said += f", and {bound}{number(last.i_ty.value, 'bits')} about the label{share}"
+        said += f", and{also} {number(last.i_ty.value, 'bits')} about the label{share}"
     return f"{said}."
 
 
