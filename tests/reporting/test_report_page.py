@@ -17,6 +17,11 @@ MEGABYTES = 10_000_000
 HOSTILE = "<script>alert(1)</script>"
 
 
+def plane_of(rec):
+    """By the estimator that a report takes."""
+    return fp.information_plane(rec, recordings.chosen_measure(rec)[0])
+
+
 @pytest.fixture(scope="module")
 def path(small, tmp_path_factory):
     return fp.report(small, tmp_path_factory.mktemp("page") / "report.html")
@@ -36,8 +41,8 @@ def test_every_section_in_its_order(read):
 
 
 def test_the_summary_gives_the_numbers_of_the_plane(read, small):
-    layers = layer_numbers(fp.information_plane(small, fp.Binned(30)))
-    last = fp.information_plane(small, fp.Binned(30)).isel(epoch=-1)
+    layers = layer_numbers(plane_of(small))
+    last = plane_of(small).isel(epoch=-1)
     for k, layer in enumerate(layers):
         assert layer.i_xt.value == pytest.approx(float(last.i_xt.isel(layer=k).mean()))
         assert f"{layer.i_xt.value:.2f} [" in read.sections["summary"]
@@ -45,7 +50,9 @@ def test_the_summary_gives_the_numbers_of_the_plane(read, small):
     assert f"{layers[-1].i_xt.value:.2f} of the 7.00 bits" in read.sections["summary"]
 
 
-def test_the_flags_raised_are_explained(read, small):
+def test_the_flags_raised_are_explained(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(recordings, "chosen_measure", lambda rec: (fp.Binned(30), "fine bins"))
+    read = Read(fp.report(small, tmp_path / "report.html").read_text())
     plane = fp.information_plane(small, fp.Binned(30))
     raised = {line.split(" ")[0].split(":")[0] for line in fp.explain(plane).splitlines()[1:]} - {"No"}
     assert raised
@@ -146,9 +153,10 @@ def test_two_recordings_share_axes_and_are_compared(small, other, tmp_path):
     said = " ".join(read.sections["summary"].split())
     assert "Differences at the last epoch" in said
     assert "What was set differently" in said
+    assert "do not compare" in said  # bins on [0, ...] of ReLU, bins on [-1, 1] of tanh, or other noise
     assert "relu" in said
     assert said.count("small.fp") > 2
-    first, second = (layer_numbers(fp.information_plane(rec, fp.Binned(30))) for rec in (small, other))
+    first, second = (layer_numbers(plane_of(rec)) for rec in (small, other))
     difference = second[0].i_xt.value - first[0].i_xt.value
     assert f"{abs(difference):.3f}" in said or f"{abs(difference):.2f}" in said
 

@@ -11,7 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from flowplane.reporting.drawing import Drawn, drawn, share_ranges
 from flowplane.reporting.layers import LayerNumbers
-from flowplane.reporting.markup import Markup, count, element, json_script
+from flowplane.reporting.markup import Markup, count, element, json_script, paragraphs
 from flowplane.reporting.sections import SECTIONS, citations, figures_of, layers_of, text_of
 from flowplane.reporting.subject import Subject
 from flowplane.reporting.tables import difference_table, settings_table
@@ -98,6 +98,8 @@ def _section(
     after_columns = []
     if anchor == "summary" and len(subjects) == 2 and all(numbers):
         titles = (subjects[0].title, subjects[1].title)
+        if any(subjects[0].facts.get(name) != subjects[1].facts.get(name) for name in ("estimator", "channel")):
+            after_columns.append(paragraphs(["Both are read through different channels: numbers of bits do not compare."]))
         after_columns.append(difference_table(numbers[0], numbers[1], titles))
         after_columns.append(settings_table(subjects[0].facts, subjects[1].facts, titles))
     if anchor == "provenance":
