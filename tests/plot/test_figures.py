@@ -65,7 +65,7 @@ def test_what_is_refused(plane, rec):
     for wrong in (plane, rec):
         with pytest.raises(InputError, match="metrics: found"):
             fp.plot.training_curves(wrong)
-    with pytest.raises(InputError, match="dataset: found Recording"):
+    with pytest.raises(InputError, match="dataset: found EnsembleRecording"):
         fp.plot.information_plane(rec)
     with pytest.raises(InputError, match="planes: found list"):
         fp.plot.information_planes([plane])

@@ -68,7 +68,7 @@ def test_too_few_points_for_a_law(rec):
 
 
 def test_what_is_refused(relaxed, rec):
-    with pytest.raises(InputError, match="found Recording"):
+    with pytest.raises(InputError, match="found EnsembleRecording"):
         fp.plot.relaxation_points(rec)
     with pytest.raises(InputError, match="a Dataset with delay"):
         fp.plot.relaxation_points(rec.metrics)

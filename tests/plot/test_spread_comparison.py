@@ -47,7 +47,7 @@ def test_one_pair(rec):
 
 
 def test_what_is_refused(spread, rec):
-    with pytest.raises(InputError, match="found Recording"):
+    with pytest.raises(InputError, match="found EnsembleRecording"):
         fp.plot.spread_comparison(rec)
     with pytest.raises(InputError, match="a Dataset with distance_unaligned"):
         fp.plot.spread_comparison(rec.metrics)

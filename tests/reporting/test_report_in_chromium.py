@@ -7,7 +7,7 @@ import pytest
 from chromium_page import CHROME, with_page
 
 import flowplane as fp
-from flowplane.reporting.recordings import chosen_measure
+from flowplane.analysis.choice import suitable_measure
 
 pytestmark = pytest.mark.skipif(CHROME is None, reason="no browser here")
 
@@ -22,7 +22,7 @@ def path(small, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plane(small):
-    return fp.information_plane(small, chosen_measure(small)[0])
+    return fp.information_plane(small, suitable_measure(small).measure)
 
 
 def shown(traces, plane, epoch):

@@ -9,6 +9,8 @@ import xarray as xr
 from page_reading import Read
 
 import flowplane as fp
+from flowplane.analysis import choice
+from flowplane.analysis.choice import Choice, suitable_measure
 from flowplane.reporting import page, provenance, recordings
 from flowplane.reporting.layers import layer_numbers
 from flowplane.reporting.sections import SECTIONS
@@ -19,7 +21,7 @@ HOSTILE = "<script>alert(1)</script>"
 
 def plane_of(rec):
     """By the estimator that a report takes."""
-    return fp.information_plane(rec, recordings.chosen_measure(rec)[0])
+    return fp.information_plane(rec, suitable_measure(rec).measure)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def test_the_summary_gives_the_numbers_of_the_plane(read, small):
 
 
 def test_the_flags_raised_are_explained(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(recordings, "chosen_measure", lambda rec: (fp.Binned(30), "fine bins"))
+    monkeypatch.setattr(choice, "suitable_measure", lambda rec: Choice(fp.Binned(30), "fine bins", True))
     read = Read(fp.report(small, tmp_path / "report.html").read_text())
     plane = fp.information_plane(small, fp.Binned(30))
     raised = {line.split(" ")[0].split(":")[0] for line in fp.explain(plane).splitlines()[1:]} - {"No"}

@@ -7,6 +7,8 @@ import pytest
 from page_reading import Read
 
 import flowplane as fp
+from flowplane.analysis import choice
+from flowplane.analysis.choice import Choice
 from flowplane.errors import InputError
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Result
@@ -151,9 +153,8 @@ def test_a_stored_figure_keeps_its_frames(result, tmp_path):
 
 
 def test_numbers_that_are_bounds_are_called_so(small, tmp_path, monkeypatch):
-    from flowplane.reporting import recordings
 
-    monkeypatch.setattr(recordings, "chosen_measure", lambda rec: (fp.Pairwise(0.1), "a test asked for it"))
+    monkeypatch.setattr(choice, "suitable_measure", lambda rec: Choice(fp.Pairwise(0.1), "a test asked for it", True))
     read = Read(fp.report(small, tmp_path / "report.html").read_text())
     assert "keeps at most" in read.sections["summary"]
     assert "though not as a bound" in read.sections["summary"]

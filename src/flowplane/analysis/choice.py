@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from flowplane.information.pairwise import Pairwise
 from flowplane.information.schema import flag_bit
 from flowplane.recording import Recording, require_recording
 
-__all__ = ["Choice", "suitable_measure"]
+__all__ = ["Choice", "common_measure", "suitable_measure"]
 
 #: Bins are not tried where a layer has more units: in so many dimensions every sample falls alone.
 BINNED_WIDTH = 24
@@ -68,10 +69,25 @@ def suitable_measure(rec: Recording) -> Choice:
     for variance in VARIANCES:
         noisy = Pairwise(variance, relative=True)
         if _saturated(part, noisy) <= NOISY:
-            return Choice(noisy, f"{trouble}; so Gaussian noise is added whose variance is {variance:g} times that of the "
-                                 "layer's units, the least under which most layers do not tell every sample apart", True)  # fmt: skip
+            noise = f"Gaussian noise is added whose variance is {variance:g} times that of the layer's units"
+            return Choice(noisy, f"{trouble}; so {noise}, the least that keeps most layers from it", True)
     reason = f"{trouble}; even under noise of {VARIANCES[-1]:g} times their variance many layers tell every sample apart"
     return Choice(noisy, f"{reason}: I(X;T) says nothing here", False)
+
+
+def common_measure(recs: Sequence[Recording]) -> Choice | None:
+    """One channel for several recordings, so that their numbers can be compared: the coarsest of those that suit each.
+
+    None where there is none, because some networks have noise of their own and others do not.
+    """
+    choices = [suitable_measure(rec) for rec in recs]
+    if len({choice.measure for choice in choices}) == 1:
+        return choices[0]
+    if not all(rec.deterministic for rec in recs):
+        return None
+    noisy = [choice for choice in choices if isinstance(choice.measure, Pairwise)]
+    coarsest = max(noisy, key=lambda choice: getattr(choice.measure, "variance", 0.0))
+    return replace(coarsest, reason=f"the same for all recordings, the coarsest that one of them needs: {coarsest.reason}")
 
 
 def _saturated(rec: Recording, measure: Measure) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from flowplane.analysis.moving import layer_transport
+from flowplane.analysis.phases import gradient_phases
 from flowplane.analysis.plane import information_plane
 from flowplane.experiments.claim import Claim, agreement, mean_interval, sign
 from flowplane.experiments.phases import curves_of, held_out_peaks
@@ -42,7 +44,13 @@ def run(context: Context) -> Result:
     metrics = rec.metrics.load()
     panels = {"trained": plane, "control: labels shuffled": control, "control: untrained weights": plane.isel(epoch=[0])}
     return Result(
-        datasets={"plane": plane, "plane-shuffled-labels": control, "metrics": metrics},
+        datasets={
+            "plane": plane,
+            "plane-shuffled-labels": control,
+            "metrics": metrics,
+            "gradient-phases": gradient_phases(rec, plane),
+            "transport": layer_transport(rec),
+        },
         figures={
             "information-plane": draw(plane, "Fit first, then compress"),
             "controls": information_planes(panels, "The same networks, and two controls"),

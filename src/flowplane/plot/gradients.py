@@ -11,7 +11,8 @@ from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
 from flowplane.plot.multiples import COLUMNS
-from flowplane.plot.style import LAYER_COLORS, faded, layer_label, styled
+from flowplane.plot.names import layer_titles
+from flowplane.plot.style import LAYER_COLORS, faded, styled
 
 __all__ = ["NARROWEST", "about", "gradient_phase_curves", "panel_names"]
 
@@ -153,9 +154,7 @@ def _legend(figure: go.Figure, compression: bool) -> None:
 
 def panel_names(found: xr.Dataset) -> list[str]:
     """What each layer's panel is called; the softmax is told by the network's depth, also where it is not shown."""
-    depths = found["depth"].values if "depth" in found.coords else np.arange(found.sizes["layer"]) + 1
-    last = str(found.attrs["network"]).count("-") if "network" in found.attrs else int(depths.max())
-    return [f"layer {layer_label(int(depth), last)}" for depth in depths]
+    return [f"layer {title}" for title in layer_titles(found)]
 
 
 def about(found: xr.Dataset) -> str:

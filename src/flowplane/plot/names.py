@@ -6,7 +6,9 @@ import html
 
 import xarray as xr
 
-__all__ = ["layer_texts", "shortened"]
+from flowplane.plot.style import layer_label
+
+__all__ = ["layer_texts", "layer_titles", "shortened"]
 
 #: Letters of a name that an axis has room for.
 MOST = 18
@@ -44,6 +46,25 @@ def layer_texts(found: xr.Dataset, most: int = MOST) -> list[str]:
     start = _common(parts, spare)
     end = _common([part[::-1] for part in parts], spare - start)
     return [shortened(".".join(part[start : len(part) - end]), most) for part in parts]
+
+
+def layer_titles(found: xr.Dataset) -> list[str]:
+    """What panels and legends call the layers: those of an ensemble by number, the last one as the softmax, also where
+    others are not shown; those of a model by name.
+
+    Example:
+        >>> layer_titles(xr.Dataset(coords={"layer": ["layer2", "layer3"], "depth": ("layer", [2, 3])}))
+        ['2', '3 (softmax)']
+        >>> layer_titles(xr.Dataset(coords={"layer": ["fc", "head"], "depth": ("layer", [1, 2])}))
+        ['fc', 'head']
+    """
+    texts = layer_texts(found)
+    numbered = [f"layer{text}" for text in texts] == [str(name) for name in found["layer"].values]
+    if not numbered or "depth" not in found.coords:
+        return texts
+    depths = found["depth"].values
+    last = str(found.attrs["network"]).count("-") if "network" in found.attrs else int(depths.max())
+    return [layer_label(int(depth), last) for depth in depths]
 
 
 def _common(parts: list[list[str]], most: int) -> int:

@@ -11,8 +11,9 @@ import xarray as xr
 from plotly.colors import sample_colorscale
 
 from flowplane.errors import InputError, Text
+from flowplane.plot.names import layer_titles
 from flowplane.plot.slider import add_slider
-from flowplane.plot.style import COLORSCALE, epoch_ticks, layer_label, require_units, styled, time_scale
+from flowplane.plot.style import COLORSCALE, epoch_ticks, require_units, styled, time_scale
 
 __all__ = [
     "channel_text",
@@ -198,14 +199,12 @@ def _moment(x: np.ndarray, y: np.ndarray, mean_x: np.ndarray, mean_y: np.ndarray
 
 
 def layer_names(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray, width: int = 720) -> list[dict[str, Any]]:
-    """Each layer's number above its last mean point; neighbours that would overlap, in a panel of so many pixels, share one
-    text."""
-    depths = plane["depth"].values if "depth" in plane.coords else np.arange(1, mean_x.shape[1] + 1)
-    last = int(np.max(depths))
-    texts = [layer_label(int(depth), last) for depth in depths]
+    """Each layer's number or name above its last mean point; neighbours that would overlap, in a panel of so many pixels,
+    share one text."""
+    texts = layer_titles(plane)
     pixels = width / max(float(np.nanmax(mean_x)), 1e-9)
     groups: list[list[int]] = []
-    for k in range(len(depths)):
+    for k in range(len(texts)):
         near = (
             groups
             and abs(np.mean(mean_x[-1, groups[-1]]) - mean_x[-1, k]) * pixels

@@ -12,13 +12,13 @@ from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
+from flowplane.plot.names import layer_titles
 from flowplane.plot.style import (
     COLORSCALE,
     LAYER_COLORS,
     bar_length,
     epoch_ticks,
     faded,
-    layer_label,
     require_units,
     styled,
     time_scale,
@@ -157,11 +157,11 @@ def _curves(part: xr.Dataset, quantity: str, times: np.ndarray, first: bool) -> 
     """Each layer's replicas, their mean, and the interval at the last epoch."""
     traces: list[go.Scatter] = []
     layers = [str(layer) for layer in part["layer"].values]
-    depths = part["depth"].values if "depth" in part.coords else np.arange(1, len(layers) + 1)
+    titles = layer_titles(part)
     for k in range(len(layers)):
         layer = part.isel(layer=k)
         values, color = layer[quantity].values, LAYER_COLORS[k % len(LAYER_COLORS)]
-        name = f"layer {layer_label(int(depths[k]), int(depths.max()))}"
+        name = f"layer {titles[k]}"
         faint = {"color": faded(color, 0.25), "width": 1}
         traces += [
             go.Scatter(x=times, y=replica, mode="lines", line=faint, showlegend=False, hoverinfo="skip", legendgroup=name)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from flowplane.core.measure import Measure
 from flowplane.errors import InputError
 from flowplane.recording import Recording
 from flowplane.reporting.markup import count, number
@@ -15,21 +14,25 @@ from flowplane.reporting.provenance import recording_facts, recording_recipe
 from flowplane.reporting.subject import Subject
 from flowplane.reporting.thinning import even_in_time, thinned
 
+if TYPE_CHECKING:
+    from flowplane.analysis.choice import Choice
+
 __all__ = ["of_recording"]
 
 #: Steps from layer to layer, over all snapshots, that a report follows at most.
 STEPS = 150
 
 
-def of_recording(rec: Recording, title: str) -> Subject:
+def of_recording(rec: Recording, title: str, choice: Choice | None = None) -> Subject:
     """Measure a recording, thinned where it is large: information plane, training, gradients, transport.
 
     Arguments:
         title: what the report calls it.
+        choice: the estimator of the plane; None for one that suits this recording.
     """
     part, left_out = thinned(rec)
     notes: dict[str, list[str]] = {"plane": [left_out], "gradients": [], "transport": [], "training": []}
-    found, why = _tried(lambda: _plane(part))
+    found, why = _tried(lambda: _plane(part, choice))
     plane, reason = found or (None, "")
     notes["plane"] += [reason and f"Estimator: {reason}.", why]
     metrics, why = _tried(lambda: _known(rec.metrics.load()))
@@ -46,14 +49,6 @@ def of_recording(rec: Recording, title: str) -> Subject:
     )
 
 
-def chosen_measure(rec: Recording) -> tuple[Measure, str]:
-    """The estimator of a report, one for all layers, and why it is that one."""
-    from flowplane.analysis.choice import suitable_measure
-
-    choice = suitable_measure(rec)
-    return choice.measure, choice.reason
-
-
 def _tried(make: Any) -> tuple[Any, str]:
     """What is made, or None and why it cannot be."""
     try:
@@ -62,8 +57,9 @@ def _tried(make: Any) -> tuple[Any, str]:
         return None, f"{str(error)[0].upper()}{str(error)[1:]}."
 
 
-def _plane(rec: Recording) -> tuple[xr.Dataset, str]:
+def _plane(rec: Recording, choice: Choice | None) -> tuple[xr.Dataset, str]:
     """The information plane and why it is read that way; what a Recorder measured itself where it kept nothing else."""
+    from flowplane.analysis.choice import suitable_measure
     from flowplane.analysis.plane import information_plane
     from flowplane.recording.models import ModelRecording
 
@@ -73,8 +69,8 @@ def _plane(rec: Recording) -> tuple[xr.Dataset, str]:
                 ceilings = {"input_entropy": rec.task.input_entropy, "label_information": rec.task.information}
                 about = {"task": rec.task.name, "network": rec.architecture, "activation": rec.activation}
                 return plane.assign_attrs(about | ceilings), f"{name}, as measured while it was recorded"
-    measure, reason = chosen_measure(rec)
-    return information_plane(rec, measure), reason
+    chosen = suitable_measure(rec) if choice is None else choice
+    return information_plane(rec, chosen.measure), chosen.reason
 
 
 def _known(metrics: xr.Dataset) -> xr.Dataset | None:

@@ -11,6 +11,7 @@ from flowplane.errors import InputError, Text
 from flowplane.reporting.subject import Subject
 
 if TYPE_CHECKING:
+    from flowplane.analysis.choice import Choice
     from flowplane.recording import Recording
 
 __all__ = ["MOST", "subjects_of"]
@@ -31,7 +32,28 @@ def subjects_of(source: Any) -> list[Subject]:
         raise InputError("source", source, f"at least one: {EXPECTED}")
     if len(several) > MOST:
         raise InputError("source", Text(f"{len(several)} things"), f"at most {MOST} to compare")
-    return [_subject(part, title) for part, title in zip(several, _titles(several), strict=True)]
+    titles = _titles(several)
+    found = [_found(part, title) for part, title in zip(several, titles, strict=True)]
+    recordings = [part for part in found if not isinstance(part, Subject)]
+    if not recordings:
+        return [part for part in found if isinstance(part, Subject)]
+    from flowplane.reporting.recordings import of_recording
+
+    choice = _common(recordings) if len(recordings) > 1 else None
+    return [
+        part if isinstance(part, Subject) else of_recording(part, title, choice)
+        for part, title in zip(found, titles, strict=True)
+    ]
+
+
+def _common(recordings: list[Recording]) -> Choice | None:
+    """One channel for recordings that stand beside each other; None where one of them cannot be measured so."""
+    from flowplane.analysis.choice import common_measure
+
+    try:
+        return common_measure(recordings)
+    except InputError:  # its own column says why
+        return None
 
 
 def _titles(several: list[Any]) -> list[str]:
@@ -48,8 +70,8 @@ def _titles(several: list[Any]) -> list[str]:
     return [f"{name} ({place})" for place, name in enumerate(names, start=1)]
 
 
-def _subject(part: Any, title: str) -> Subject:
-    """What is imported for recordings takes seconds, which a folder of results does not need."""
+def _found(part: Any, title: str) -> Subject | Recording:
+    """Results as a Subject, a recording as it is; of results nothing is imported that takes seconds."""
     from flowplane.experiments.registry import Result
     from flowplane.reporting.results import of_folder, of_result
 
@@ -63,11 +85,10 @@ def _subject(part: Any, title: str) -> Subject:
             return of_folder(path, title)
         part = _opened(path)
     from flowplane.recording import Recording
-    from flowplane.reporting.recordings import of_recording
 
     if not isinstance(part, Recording):
         raise InputError("source", Text(type(part).__name__), EXPECTED)
-    return of_recording(part, title)
+    return part
 
 
 def _opened(path: Path) -> Recording:
