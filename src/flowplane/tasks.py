@@ -20,11 +20,11 @@ __all__ = ["Task", "digits", "load", "spherical_rule"]
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A classification task over a finite set of inputs.
+    """A classification task over a finite set of inputs, or the inputs alone.
 
     Arguments:
         inputs: what the network sees, one row a sample.
-        labels: the class of each sample, a number from 0 to C−1.
+        labels: the class of each sample, a number from 0 to C−1; None where there are none.
         probability: p(x); uniform if None.
         conditional: p(y|x), rows summing to 1, where the labels are drawn from a known rule; None for hard labels.
         name: what figures call the task.
@@ -40,7 +40,7 @@ class Task:
     """
 
     inputs: Float[np.ndarray, "sample feature"]
-    labels: Int[np.ndarray, " sample"]
+    labels: Int[np.ndarray, " sample"] = None  # type: ignore[assignment]
     probability: Float[np.ndarray, " sample"] = None  # type: ignore[assignment]
     conditional: Float[np.ndarray, "sample class"] | None = None
     name: str = "task"
@@ -50,7 +50,7 @@ class Task:
         if inputs.ndim != 2 or 0 in inputs.shape:
             raise InputError("inputs", Text(f"shape {inputs.shape}"), "shape (samples, features), neither of them 0")
         n = len(inputs)
-        labels = _classes(self.labels, n)
+        labels = None if self.labels is None else _classes(self.labels, n)
         probability = np.full(n, 1.0 / n) if self.probability is None else _numbers("probability", self.probability)
         if probability.shape != (n,):
             raise InputError("probability", Text(f"shape {probability.shape}"), f"shape ({n},), one entry an input")
@@ -59,9 +59,11 @@ class Task:
             raise InputError("probability", Text(found), "non-negative entries that sum to 1")
         with np.errstate(over="ignore"):
             object.__setattr__(self, "inputs", _finite("inputs", inputs.astype(np.float32)))
-        object.__setattr__(self, "labels", labels.copy())
+        object.__setattr__(self, "labels", None if labels is None else labels.copy())
         object.__setattr__(self, "probability", probability.astype(np.float64))
         if self.conditional is not None:
+            if labels is None:
+                raise InputError("labels", None, "the likeliest class of each sample, beside a conditional")
             conditional = _numbers("conditional", self.conditional).astype(np.float64)
             if conditional.ndim != 2 or len(conditional) != n or conditional.shape[1] <= labels.max():
                 wanted = f"shape ({n}, classes), at least {labels.max() + 1} classes"
@@ -71,11 +73,13 @@ class Task:
             object.__setattr__(self, "conditional", conditional)
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.inputs)
 
     @property
     def classes(self) -> int:
-        """Number of classes."""
+        """Number of classes; 0 without labels."""
+        if self.labels is None:
+            return 0
         return int(self.labels.max()) + 1 if self.conditional is None else self.conditional.shape[1]
 
     @property
@@ -85,23 +89,35 @@ class Task:
 
     @property
     def joint(self) -> Float[np.ndarray, "sample class"]:
-        """p(x, y): rows x, one a sample, columns y; by the rule where there is one, by the hard labels otherwise."""
+        """p(x, y): rows x, one a sample, columns y; by the rule where there is one, by the hard labels otherwise.
+
+        Raises InputError for a task without labels.
+        """
+        if self.labels is None:
+            raise InputError("task", Text(f"{self.name!r} without labels"), "a task with labels")
         rule = np.eye(self.classes)[self.labels] if self.conditional is None else self.conditional
         return self.probability[:, None] * rule
 
     @property
     def information(self) -> float:
-        """I(X;Y) in bits; equal inputs are one x. For hard labels that equal inputs share it is H(Y)."""
+        """I(X;Y) in bits; equal inputs are one x. For hard labels that equal inputs share it is H(Y); NaN without
+        labels."""
+        if self.labels is None:
+            return float("nan")
         return _mutual_information(self._merged())
 
     @property
     def input_entropy(self) -> float:
         """H(X) in bits; equal inputs are one x."""
-        return _entropy(self._merged().sum(axis=1))
+        return _entropy(np.bincount(self._places(), self.probability))
+
+    def _places(self) -> Int[np.ndarray, " sample"]:
+        """The number of each sample's input; equal inputs are one."""
+        return np.unique(self.inputs, axis=0, return_inverse=True)[1].ravel()
 
     def _merged(self) -> Float[np.ndarray, "x class"]:
         """The joint distribution with equal inputs merged."""
-        place = np.unique(self.inputs, axis=0, return_inverse=True)[1].ravel()
+        place = self._places()
         merged = np.zeros((place.max() + 1, self.classes))
         np.add.at(merged, place, self.joint)
         return merged
@@ -115,7 +131,12 @@ class Task:
         return digest.hexdigest()
 
     def shuffled(self, seed: int = 0) -> Task:
-        """The control task: the same inputs and the same labels, dealt out anew, so that nothing can be generalised."""
+        """The control task: the same inputs and the same labels, dealt out anew, so that nothing can be generalised.
+
+        Raises InputError for a task without labels.
+        """
+        if self.labels is None:
+            raise InputError("task", Text(f"{self.name!r} without labels"), "a task with labels")
         order = np.random.default_rng(seed).permutation(len(self))
         conditional = None if self.conditional is None else self.conditional[order]
         return replace(self, labels=self.labels[order], conditional=conditional, name=f"{self.name}, labels shuffled")

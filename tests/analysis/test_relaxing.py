@@ -103,7 +103,7 @@ def test_what_planes_are_refused(rec):
             fp.relaxation_times(rec, plane.isel({dim: slice(1, None)}))
     with pytest.raises(InputError, match=r"^plane: found i_xt over"):
         fp.relaxation_times(rec, plane.mean("replica", keep_attrs=True))
-    with pytest.raises(InputError, match=r"^plane: found Recording"):
+    with pytest.raises(InputError, match=r"^plane: found EnsembleRecording"):
         fp.relaxation_times(rec, rec)
     with pytest.raises(InputError, match=r"^plane: found .*'i_ty'"):
         fp.relaxation_times(rec, plane[["i_ty"]])

@@ -23,7 +23,7 @@ def found(trained):
 def moving(monkeypatch, rec, path):
     """The recording with these weights (replica, epoch, parameter)."""
     weights = rec.weights.copy(data=path.astype(np.float32))
-    monkeypatch.setattr(fp.Recording, "weights", property(lambda self: weights))
+    monkeypatch.setattr(type(rec), "weights", property(lambda self: weights))
 
 
 def test_every_number_from_the_stored_weights(trained, found):

@@ -100,16 +100,16 @@ def test_ctrl_c_says_where_and_how_to_go_on(task, uninterrupted, tmp_path):
 
 @pytest.mark.parametrize("compile", ["auto", False], ids=["fused", "torch"])
 def test_ctrl_c_in_memory_keeps_the_recording(task, monkeypatch, compile):
-    from flowplane.recording import Writer
+    from flowplane.recording import EnsembleWriter
 
-    append = Writer.append
+    append = EnsembleWriter.append
 
     def interrupting(writer, snapshot):
         append(writer, snapshot)
         if snapshot.epoch >= 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(Writer, "append", interrupting)
+    monkeypatch.setattr(EnsembleWriter, "append", interrupting)
     with pytest.raises(Interrupted, match="in this exception's `recording`") as caught:
         fp.train(task, replicas=2, epochs=500, snapshots=100, compile=compile)
     rec = caught.value.recording
@@ -230,12 +230,12 @@ def interrupted_creation(*arguments, **named):
 
 
 def test_an_interrupted_creation_is_begun_anew(task, tmp_path, monkeypatch):
-    from flowplane.recording import Writer
+    from flowplane.recording import EnsembleWriter
 
     arguments = {"replicas": 1, "epochs": 2, "snapshots": 2}
     path = tmp_path / "run.fp"
     with monkeypatch.context() as patch:
-        patch.setattr(Writer, "begin", interrupted_creation)
+        patch.setattr(EnsembleWriter, "begin", interrupted_creation)
         with pytest.raises(Interrupted, match="before its first snapshot; nothing was kept"):
             fp.train(task, path=path, **arguments)
     with pytest.raises(InputError, match=r"interrupted before its first snapshot|holds no committed snapshot"):

@@ -41,7 +41,7 @@ def own_plane(rec: Recording, plane: Any, names: tuple[str, ...]) -> xr.Dataset:
             raise InputError("plane", Text(f"{name} over {plane[name].dims}"), f"{name} over {DIMS}")
         if plane[name].attrs.get("units") != "bits":
             raise InputError("plane", Text(f"{name} in {plane[name].attrs.get('units')!r}"), f"{name} in bits")
-    own = {"task": rec.task.name, "activation": rec.network.activation, "network": "-".join(map(str, rec.network.sizes))}
+    own = {"task": rec.task.name, "activation": rec.activation, "network": rec.architecture}
     for key, value in own.items():
         if plane.attrs.get(key, value) != value:
             raise InputError("plane", Text(f"that of {key} {plane.attrs[key]!r}"), f"one of this recording, {key} {value!r}")

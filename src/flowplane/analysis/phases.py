@@ -7,7 +7,6 @@ import xarray as xr
 
 from flowplane.analysis.given import DIMS, own_plane
 from flowplane.core.points import check_seed
-from flowplane.core.schedule import epoch_batches
 from flowplane.dynamics.crossing import CONFIDENCE, CROSSED, UNDEFINED, median_crossing, phase_crossing
 from flowplane.dynamics.gradients import drift_norm, per_weight
 from flowplane.dynamics.timing import coincidence, compression_start
@@ -63,7 +62,7 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
     gradients = rec.gradients.transpose(*DIMS)
     matching = None if plane is None else own_plane(rec, plane, ("i_xt",))["i_xt"]
     epochs = gradients["epoch"].values
-    batches, covered = _batches(rec)
+    batches, covered = rec.epoch_batches
     mean, std, norm = (gradients[name].values.astype(float) for name in ("gradient_mean", "gradient_std", "weight_norm"))
     ratio = np.divide(mean, std, out=np.full_like(mean, np.nan), where=std > 0)
     ratio[(std == 0) & (mean > 0)] = np.finfo(float).max
@@ -90,7 +89,7 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
         {name: gradients.coords[name] for name in (*DIMS, "depth", "width")},
         {
             "confidence": CONFIDENCE, "batches": batches, "covered": covered, "seed": seed, "task": rec.task.name,
-            "network": "-".join(map(str, rec.network.sizes)), "activation": rec.network.activation,
+            "network": rec.architecture, "activation": rec.activation,
         },
     )  # fmt: skip
     if matching is not None:
@@ -99,13 +98,6 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
 
 
 _EPOCHS = {"units": "epochs"}
-
-
-def _batches(rec: Recording) -> tuple[int, float]:
-    """Mini-batches an epoch, and the share of the training set that they hold together."""
-    samples = int(rec.split.isel(replica=0).sum())
-    batches = epoch_batches(samples, rec.attrs["batch_size"], rec.attrs["drop_last"])
-    return len(batches), sum(batch.stop - batch.start for batch in batches) / samples
 
 
 def _add_compression(found: xr.Dataset, i_xt: xr.DataArray, seed: int) -> None:

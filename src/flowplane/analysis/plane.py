@@ -52,8 +52,8 @@ def information_plane(
     task = rec.task
     plane.attrs |= {
         "task": task.name,
-        "network": "-".join(map(str, rec.network.sizes)),
-        "activation": rec.network.activation,
+        "network": rec.architecture,
+        "activation": rec.activation,
         "input_entropy": task.input_entropy,
         "label_information": task.information,
     }

@@ -53,7 +53,7 @@ def relaxation_times(rec: Recording, plane: xr.Dataset | None = None, *, epochs:
     """
     rec = require_recording(rec)
     seed = check_seed(seed)
-    wanted = rec.network.layers[: len(rec.layers)]
+    wanted = rec.all_layers[: len(rec.layers)]
     if rec.layers != wanted:
         layers = Text(f"a recording that shows {', '.join(rec.layers)}")
         raise InputError("rec", layers, f"{', '.join(wanted)}: ΔS compares each layer with the one before")

@@ -18,7 +18,7 @@ from flowplane.core.schedule import log_spaced
 from flowplane.ensemble.configuration import Configuration, Problem
 from flowplane.ensemble.engines import FUSED_WIDTH, Engine, FusedEngine, weight_norms
 from flowplane.errors import InputError, Interrupted, MissingRequirement, Text, unknown
-from flowplane.recording import Recording, Snapshot, Writer
+from flowplane.recording import EnsembleRecording, EnsembleWriter, Snapshot
 from flowplane.tasks import Task
 from flowplane.version import __version__
 
@@ -48,7 +48,7 @@ def train(
     compile: bool | str = "auto",
     seed: int = 0,
     mode: str = "create",
-) -> Recording:
+) -> EnsembleRecording:
     """Train an ensemble of networks and record it (B2). The defaults are the paper's experiment.
 
     Arguments:
@@ -92,6 +92,8 @@ def train(
     """
     if not isinstance(task, Task):
         raise InputError("task", Text(type(task).__name__), "a Task, such as fp.tasks.spherical_rule()")
+    if task.labels is None:
+        raise InputError("task", Text(f"{task.name!r} without labels"), "a task with labels")
     if mode not in MODES:
         raise unknown("mode", mode, MODES)
     configuration = Configuration.checked(
@@ -103,7 +105,7 @@ def train(
     if compile != "auto" and not isinstance(compile, bool):
         raise InputError("compile", compile, "'auto', True or False")
     run = _Run(task, configuration, chosen, compile)  # everything that can be refused is, before anything is written
-    with Writer(path, mode) as writer:
+    with EnsembleWriter(path, mode) as writer:
         run.writer = writer
         try:
             with deferred_interrupts() as check:
@@ -116,7 +118,7 @@ def train(
 class _Run:
     """One call of `train`: an engine between snapshots, a writer at them."""
 
-    writer: Writer
+    writer: EnsembleWriter
 
     def __init__(self, task: Task, configuration: Configuration, device: torch.device, compile: bool | str) -> None:
         self.task = task
@@ -152,10 +154,10 @@ class _Run:
                 self.writer.append(self._snapshot(epoch, engine.state(), metrics, gradients))
                 self.committed = epoch
 
-    def recording(self) -> Recording:
+    def recording(self) -> EnsembleRecording:
         """What is committed so far."""
         path = self.writer.path
-        return Recording(self.writer.repository, None if path is None else str(path))
+        return EnsembleRecording(self.writer.repository, None if path is None else str(path))
 
     def interrupted(self) -> Interrupted:
         """What to tell whoever pressed Ctrl-C."""

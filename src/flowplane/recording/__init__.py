@@ -1,6 +1,21 @@
-"""Recordings: what an ensemble did, snapshot by snapshot, in an Icechunk repository or in memory."""
+"""Recordings: what a network or an ensemble did, snapshot by snapshot, in an Icechunk repository or in memory."""
 
-from flowplane.recording.reader import Recording, open_recording, require_recording
-from flowplane.recording.store import Snapshot, Writer
+from flowplane.recording.ensemble_store import EnsembleWriter, Snapshot
+from flowplane.recording.ensembles import EnsembleRecording
+from flowplane.recording.model_store import Metrics, ModelSnapshot, ModelWriter
+from flowplane.recording.models import ModelRecording
+from flowplane.recording.reader import Recording, open_recording, recording_of, require_recording
 
-__all__ = ["Recording", "Snapshot", "Writer", "open_recording", "require_recording"]
+__all__ = [
+    "EnsembleRecording",
+    "EnsembleWriter",
+    "Metrics",
+    "ModelRecording",
+    "ModelSnapshot",
+    "ModelWriter",
+    "Recording",
+    "Snapshot",
+    "open_recording",
+    "recording_of",
+    "require_recording",
+]

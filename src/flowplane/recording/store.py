@@ -2,63 +2,35 @@
 
 A recording in a folder is that folder with `writer.lock` and the Icechunk repository `data` in it, and until its first
 snapshot is committed an empty file `unfinished`: only what carries that mark, or is overwritten on demand, is ever deleted.
-Layout of the repository, format 1. Attributes of the root: `flowplane_format`, `configuration` (JSON). Arrays:
-
-| array | dimensions | contents |
-|---|---|---|
-| `epoch` `step` `seconds` | epoch | completed epochs, optimiser steps, training time so far |
-| `replica` `split` | replica; replica, sample | names; whether a sample was trained on |
-| `training_labels` | replica, sample | only where labels were sampled |
-| `weights` | replica, epoch, parameter | packed as `Network` says |
-| `gradients` | replica, epoch, layer, statistic | ‖E g‖, √(tr Cov g), ‖w‖ |
-| `metrics/values` | replica, train_epoch, metric | at every epoch |
-| `state/values` | replica, slot, parameter | weights and the optimiser's two moments at the last snapshot |
-| `task/…` | sample, … | the arrays of the Task |
 """
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import icechunk
 import numpy as np
 import zarr
 from filelock import FileLock, Timeout
-from jaxtyping import Float
 
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError, Text
-from flowplane.tasks import Task
 
-__all__ = ["FORMAT", "METRICS", "STATISTICS", "Snapshot", "Writer", "open_repository"]
+__all__ = ["BRANCH", "FORMAT", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put"]
 
-FORMAT = 1
-METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+#: 1: ensembles of `fp.train`. 2: recordings of a model as well.
+FORMAT = 2
 STATISTICS = ("gradient_mean", "gradient_std", "weight_norm")
 BRANCH = "main"
 LOCK, DATA, UNFINISHED = "writer.lock", "data", "unfinished"
 NEW_PATH = "a new path; mode='resume' continues the recording there, mode='overwrite' replaces it"
-#: Epochs of metrics in a chunk: a commit writes the last chunk anew.
-METRICS_CHUNK = 128
+#: Attribute of a commit: how many files of chunks, and bytes in them, were there.
+FILES = "files"
 
 icechunk.set_logs_filter("error")  # its note that folders know no concurrent commits: the lock below sees to that
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What one commit adds. `metrics` are of the epochs since the snapshot before; None: not kept."""
-
-    epoch: int
-    step: int
-    seconds: float
-    state: Float[np.ndarray, "replica 3 parameter"]
-    metrics: Float[np.ndarray, "replica train_epoch 4"]
-    weights: Float[np.ndarray, "replica parameter"] | None = None
-    gradients: Float[np.ndarray, "replica layer 3"] | None = None
 
 
 def open_repository(path: Any) -> tuple[icechunk.Repository, str]:
@@ -67,7 +39,7 @@ def open_repository(path: Any) -> tuple[icechunk.Repository, str]:
     Raises:
         InputError: there is no recording, creating it was interrupted, or a newer flowplane wrote it.
     """
-    wanted = "a recording, such as fp.train(task, path=…) makes"
+    wanted = "a recording, such as fp.train(task, path=…) and fp.Recorder make"
     if isinstance(path, icechunk.Storage):
         name = str(path)
         try:
@@ -89,7 +61,34 @@ def open_repository(path: Any) -> tuple[icechunk.Repository, str]:
         raise InputError("path", name, f"{wanted}; this one holds no committed snapshot")
     if written > FORMAT:
         raise InputError("path", Text(f"{name} in format {written}"), f"format {FORMAT} or older: update flowplane")
+    if not isinstance(path, icechunk.Storage):
+        _require_whole(repository, as_path("path", path), name)
     return repository, name
+
+
+def _require_whole(repository: icechunk.Repository, folder: Path, name: str) -> None:
+    """Raise InputError where files are missing that were there at the last commit: a copy that was cut short."""
+    try:
+        recorded = next(iter(repository.ancestry(branch=BRANCH))).metadata.get(FILES)
+    except icechunk.IcechunkError as error:
+        raise InputError("path", name, "a recording that is whole; this one cannot be read") from error
+    if recorded is not None:
+        files, size = _chunk_files(folder)
+        if files < recorded[0] or size < recorded[1]:
+            found = Text(f"{name}, {files} files of {size:,} bytes")
+            raise InputError(
+                "path", found, f"the whole recording, {recorded[0]} files of {recorded[1]:,} bytes; copy it again"
+            )
+
+
+def _chunk_files(folder: Path) -> tuple[int, int]:
+    """How many files hold chunks, and their bytes."""
+    try:
+        with os.scandir(folder / DATA / "chunks") as entries:
+            sizes = [entry.stat().st_size for entry in entries]
+    except FileNotFoundError:
+        sizes = []
+    return len(sizes), sum(sizes)
 
 
 def _storage(folder: Path) -> icechunk.Storage:
@@ -152,7 +151,7 @@ class Writer:
             self.path = as_path("path", path)
             self.repository, self.resumed = self._claim(self.path, mode)
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -184,69 +183,11 @@ class Writer:
             self._lock.release()
             raise
 
-    def begin(self, configuration: dict[str, Any], task: Task, split: np.ndarray, labels: np.ndarray | None,
-              first: Snapshot, layers: int) -> None:  # fmt: skip
-        """Lay the recording out and commit it together with its first snapshot."""
-        replicas, _, parameters = first.state.shape
-        session = self.repository.writable_session(BRANCH)
-        root = zarr.create_group(session.store)
-        root.attrs.update({"flowplane_format": FORMAT, "configuration": json.dumps(configuration)})
-        _put(root, "replica", np.arange(replicas), ("replica",))
-        _put(root, "split", split, ("replica", "sample"))
-        if labels is not None:
-            _put(root, "training_labels", labels, ("replica", "sample"))
-        for name, kind in (("epoch", "int64"), ("step", "int64"), ("seconds", "float64")):
-            _growing(root, name, (0,), (4096,), kind, ("epoch",))
-        if first.weights is not None:
-            shape = (replicas, 0, parameters)
-            _growing(root, "weights", shape, (replicas, 1, parameters), "float32", ("replica", "epoch", "parameter"))
-        if first.gradients is not None:
-            named = ("replica", "epoch", "layer", "statistic")
-            _growing(root, "gradients", (replicas, 0, layers, 3), (replicas, 16, layers, 3), "float32", named)
-        metrics = root.create_group("metrics")
-        _growing(metrics, "train_epoch", (0,), (65536,), "int64", ("train_epoch",))
-        dims = ("replica", "train_epoch", "metric")
-        _growing(metrics, "values", (replicas, 0, 4), (replicas, METRICS_CHUNK, 4), "float32", dims)
-        _put(root.create_group("state"), "values", first.state, ("replica", "slot", "parameter"))
-        group = root.create_group("task")
-        group.attrs["name"] = task.name
-        _put(group, "inputs", task.inputs, ("sample", "feature"))
-        _put(group, "labels", task.labels, ("sample",))
-        _put(group, "probability", task.probability, ("sample",))
-        if task.conditional is not None:
-            _put(group, "conditional", task.conditional, ("sample", "class"))
-        self._add(root, first)
-        session.commit(f"epoch {first.epoch}")
+    def commit(self, session: icechunk.Session, message: str) -> None:
+        """Make what a session wrote part of the recording: all of it, or nothing."""
+        session.commit(message, {FILES: list(_chunk_files(self.path))} if isinstance(self.path, Path) else None)
         if isinstance(self.path, Path):
             (self.path / UNFINISHED).unlink(missing_ok=True)
-
-    def append(self, snapshot: Snapshot) -> None:
-        """Commit one more snapshot: all of it, or nothing."""
-        session = self.repository.writable_session(BRANCH)
-        root = zarr.open_group(session.store, mode="r+")
-        _array(root, "state/values")[:] = snapshot.state
-        self._add(root, snapshot)
-        session.commit(f"epoch {snapshot.epoch}")
-
-    def extend(self, configuration: dict[str, Any]) -> None:
-        """Replace the configuration: a resumed recording may be given more epochs."""
-        session = self.repository.writable_session(BRANCH)
-        zarr.open_group(session.store, mode="r+").attrs["configuration"] = json.dumps(configuration)
-        session.commit("more epochs")
-
-    @staticmethod
-    def _add(root: zarr.Group, snapshot: Snapshot) -> None:
-        if snapshot.weights is not None:
-            _array(root, "weights").append(snapshot.weights[:, None], axis=1)
-        if snapshot.gradients is not None:
-            _array(root, "gradients").append(snapshot.gradients[:, None], axis=1)
-        values = _array(root, "metrics/values")
-        known, new = values.shape[1], snapshot.metrics.shape[1]
-        values.append(snapshot.metrics, axis=1)
-        _array(root, "metrics/train_epoch").append(np.arange(known, known + new))
-        _array(root, "epoch").append(np.array([snapshot.epoch]))
-        _array(root, "step").append(np.array([snapshot.step]))
-        _array(root, "seconds").append(np.array([snapshot.seconds]))
 
 
 def _open_or_create(storage: icechunk.Storage, mode: str, name: str) -> tuple[icechunk.Repository, bool]:
@@ -280,17 +221,20 @@ def _locked(folder: Path) -> FileLock:
     return lock
 
 
-def _put(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...]) -> None:
+def put(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...]) -> None:
+    """An array that stays as it is."""
     group.create_array(name, data=np.ascontiguousarray(values), chunks=values.shape, dimension_names=dims)
 
 
-def _growing(group: zarr.Group, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], kind: str,
-             dims: tuple[str, ...]) -> None:  # fmt: skip
+def growing(group: zarr.Group, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], kind: str,
+            dims: tuple[str, ...], **options: Any) -> None:  # fmt: skip
+    """An array that is appended to, NaN or 0 where nothing was written."""
     fill = np.nan if kind.startswith("float") else 0
-    group.create_array(name, shape=shape, chunks=chunks, dtype=kind, dimension_names=dims, fill_value=fill)
+    group.create_array(name, shape=shape, chunks=chunks, dtype=kind, dimension_names=dims, fill_value=fill, **options)
 
 
-def _array(root: zarr.Group, name: str) -> zarr.Array[Any]:
+def array_of(root: zarr.Group, name: str) -> zarr.Array[Any]:
+    """An array of a group, by its path."""
     array = root[name]
     assert isinstance(array, zarr.Array)
     return array

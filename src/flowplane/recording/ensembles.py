@@ -1,0 +1,191 @@
+"""Recordings of ensembles: weights are stored, activations are recomputed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+from xarray.core import indexing
+
+from flowplane.core.arrays import as_numbers
+from flowplane.core.network import Network
+from flowplane.core.points import check_count
+from flowplane.core.schedule import epoch_batches
+from flowplane.errors import InputError, Text, unknown
+from flowplane.recording.activations import NetworkActivations, snapshots_per_block
+from flowplane.recording.ensemble_store import METRICS
+from flowplane.recording.reader import Block, Recording
+from flowplane.tasks import Task
+
+__all__ = ["EnsembleRecording"]
+
+#: Arguments of `fp.train` that recordings may be older than, and what was done before there was a choice.
+_BEFORE = {"noise": 0.0}
+_UNITS = {"loss": "nats", "accuracy": "fraction"}
+
+
+class EnsembleRecording(Recording):
+    """What `fp.train` did: weights, gradient statistics and metrics of all replicas, snapshot by snapshot."""
+
+    kind = "ensemble"
+
+    @cached_property
+    def attrs(self) -> dict[str, Any]:
+        """How the ensemble was trained: the arguments of `fp.train`, the engine, versions."""
+        return _BEFORE | self._configuration
+
+    @cached_property
+    def network(self) -> Network:
+        """The networks' shape, and the variance of their own noise."""
+        return Network(tuple(self.attrs["sizes"]), self.attrs["activation"], self.attrs["noise"])
+
+    @property
+    def deterministic(self) -> bool:
+        return self.network.noise == 0
+
+    @property
+    def architecture(self) -> str:
+        return "-".join(map(str, self.network.sizes))
+
+    @property
+    def activation(self) -> str:
+        return self.network.activation
+
+    def activation_of(self, layer: str) -> str | None:
+        return self.network.activation_of(layer)
+
+    @property
+    def all_layers(self) -> tuple[str, ...]:
+        return self.network.layers
+
+    @property
+    def all_widths(self) -> tuple[int, ...]:
+        return self.network.widths
+
+    @cached_property
+    def task(self) -> Task:
+        """The task that the networks were trained on."""
+        stored = xr.open_zarr(self._store, group="task", consolidated=False, chunks=None)
+        conditional = stored["conditional"].values if "conditional" in stored else None
+        arrays = (stored["inputs"].values, stored["labels"].values, stored["probability"].values)
+        return Task(*arrays, conditional=conditional, name=stored.attrs["name"])
+
+    @property
+    def input_points(self) -> np.ndarray | None:
+        return self.task.inputs
+
+    @property
+    def epoch_batches(self) -> tuple[int, float]:
+        samples = int(self.split.isel(replica=0).sum())
+        batches = epoch_batches(samples, self.attrs["batch_size"], self.attrs["drop_last"])
+        return len(batches), sum(batch.stop - batch.start for batch in batches) / samples
+
+    def _kept(self) -> str:
+        return ", ".join(self.attrs["keep"]) or "metrics only"
+
+    def _about(self) -> str:
+        attrs = self.attrs
+        return (
+            f"{self.architecture} {attrs['activation']}, task {self.task.name!r}; replicas: {len(self.replicas)}, "
+            f"snapshots: {len(self.epochs)}, from epoch {self.epochs.min()} to {self.epochs.max()} of {attrs['epochs']}"
+        )
+
+    # -- what was stored ----------------------------------------------------------------------------------------------
+
+    @property
+    def weights(self) -> xr.DataArray:
+        """Packed parameters (replica, epoch, parameter), float32; `network.unpack` tells the layers apart."""
+        return self._selected("weights")
+
+    @property
+    def metrics(self) -> xr.Dataset:
+        """Loss (mean cross-entropy, nats) and accuracy at every epoch (replica, train_epoch), evaluated after it over
+        the whole training and test set; test metrics are NaN where nothing was left out of training."""
+        stored = xr.open_zarr(self._store, group="metrics", consolidated=False, chunks=None)
+        values = stored["values"].isel(replica=self._view.replicas)
+        dataset = xr.Dataset({name: values.isel(metric=k) for k, name in enumerate(METRICS)})
+        for name in METRICS:
+            dataset[name].attrs["units"] = _UNITS[name.split("_")[1]]
+        return dataset.assign_coords(train_epoch=stored["train_epoch"], replica=("replica", self.replicas))
+
+    @property
+    def split(self) -> xr.DataArray:
+        """Whether each sample was trained on (replica, sample)."""
+        return self._selected("split")
+
+    @property
+    def training_labels(self) -> xr.DataArray:
+        """The labels that each replica was trained and tested on (replica, sample): the task's, or sampled from its rule."""
+        if "training_labels" in self._root:
+            return self._selected("training_labels")
+        labels = np.broadcast_to(self.task.labels, (len(self.replicas), len(self.task)))
+        return xr.DataArray(labels, dims=("replica", "sample"), coords={"replica": self.replicas})
+
+    def state(self) -> np.ndarray:
+        """Weights and the optimiser's two moments at the last snapshot (replica, 3, parameter): what resuming needs."""
+        stored = xr.open_zarr(self._store, group="state", consolidated=False, chunks=None)
+        return np.asarray(stored["values"].values)
+
+    def activations(self, layer: str, inputs: Any = None, *, draw: int = 0) -> xr.DataArray:
+        """One layer's outputs (replica, epoch, sample, unit), computed when they are read.
+
+        Of networks with noise they are one draw of T given x, the same noise for all replicas and epochs, independent
+        between layers and samples; its variance is `attrs["noise"]`.
+
+        Arguments:
+            layer: one of `layers`.
+            inputs: what to feed instead of the task's inputs, (sample, feature).
+            draw: number of the draw, for networks with noise. Measures and metrics see draw 0.
+
+        Raises:
+            InputError: an unknown layer, inputs of another width, NaN, no number of a draw, or a recording without weights.
+        """
+        if layer not in self.layers:
+            raise unknown("layer", layer, self.layers)
+        fed = self.task.inputs if inputs is None else as_numbers("inputs", inputs).astype(np.float32)
+        if fed.ndim != 2 or fed.shape[1] != self.network.sizes[0] or len(fed) == 0:
+            raise InputError("inputs", Text(f"shape {fed.shape}"), f"shape (samples, {self.network.sizes[0]})")
+        if not np.isfinite(fed).all():
+            raise InputError("inputs", Text("NaN or infinite values"), "finite numbers")
+        network = replace(self.network, noise_seed=check_count("draw", draw, 0))
+        lazy = indexing.LazilyIndexedArray(NetworkActivations(network, layer, self.weights, fed))
+        array = xr.DataArray(
+            xr.Variable(("replica", "epoch", "sample", "unit"), lazy),
+            coords={"replica": self.replicas, "epoch": self.epochs, "layer": layer},
+            name="activations",
+        )
+        array.attrs |= {"activation": self.network.activation_of(layer), "noise": self.network.noise}
+        return array
+
+    def blocks(
+        self, layers: Sequence[str], memory_budget: int, groups: Sequence[np.ndarray | None] | None = None
+    ) -> Iterator[Block]:
+        """All layers of a block come from one forward pass. Replicas measured on different samples never share a block."""
+        index = {layer: self.network.index(layer) for layer in layers}
+        inputs = torch.tensor(self.task.inputs)
+        parted = groups is not None and any(group is not None for group in groups)
+        for rows, columns, weights in self._weight_blocks(parted, memory_budget):
+            outputs = self.network.forward(weights, inputs, max(index.values()) + 1)
+            yield rows, columns, {layer: outputs[k] for layer, k in index.items()}
+
+    def _weight_blocks(self, parted: bool, memory_budget: int) -> Iterator[tuple[np.ndarray, np.ndarray, Tensor]]:
+        """Blocks of snapshots: positions of their replicas and epochs, and their weights (batch, parameter)."""
+        size = snapshots_per_block(self.network, len(self.task), memory_budget)
+        replicas, epochs = len(self.replicas), len(self.epochs)
+        stored = self.weights
+        slab = max(1, (memory_budget // 4) // (4 * replicas * self.network.parameters))  # epochs of weights read together
+        for first in range(0, epochs, slab):
+            weights = stored.isel(epoch=slice(first, first + slab)).values
+            rows, columns = (grid.ravel() for grid in np.indices(weights.shape[:2]))
+            flat = torch.tensor(weights.reshape(-1, weights.shape[-1]))
+            alone = weights.shape[1] if parted else len(flat)
+            for start in range(0, len(flat), alone):
+                for begin in range(start, start + alone, size):
+                    stop = min(begin + size, start + alone)
+                    yield rows[begin:stop], first + columns[begin:stop], flat[begin:stop]

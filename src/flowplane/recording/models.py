@@ -1,0 +1,212 @@
+"""Recordings of somebody's own model: activations are stored, as a `Recorder` saw them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+import zarr
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from flowplane.core.measure import Measure
+from flowplane.errors import InputError, Text, unknown
+from flowplane.recording.model_store import unpack
+from flowplane.recording.reader import Block, Recording
+from flowplane.recording.store import array_of
+from flowplane.tasks import Task
+
+__all__ = ["ModelRecording"]
+
+
+class ModelRecording(Recording):
+    """What one model did on its probe inputs: activations, gradient statistics, metrics, online measures."""
+
+    kind = "model"
+
+    @cached_property
+    def attrs(self) -> dict[str, Any]:
+        """How the model was recorded: `model`, `parameters`, `layers` (module, shape, reduce, …), `labels`, versions, …"""
+        return self._configuration
+
+    @property
+    def deterministic(self) -> bool:
+        """Always: a model is probed in eval mode."""
+        return True
+
+    @property
+    def architecture(self) -> str:
+        count = len(self.all_layers)
+        return f"{self.attrs['model']}, {count} layer{'s' if count > 1 else ''}"
+
+    @property
+    def activation(self) -> str:
+        return ""
+
+    def activation_of(self, layer: str) -> str | None:
+        return self._about_layer(layer)["activation"]  # type: ignore[no-any-return]
+
+    def _about_layer(self, layer: str) -> dict[str, Any]:
+        if layer not in self.all_layers:
+            raise unknown("layer", layer, self.all_layers)
+        return self.attrs["layers"][self.all_layers.index(layer)]  # type: ignore[no-any-return]
+
+    @cached_property
+    def all_layers(self) -> tuple[str, ...]:
+        return tuple(layer["name"] for layer in self.attrs["layers"])
+
+    @property
+    def all_widths(self) -> tuple[int, ...]:
+        return tuple(layer["width"] for layer in self.attrs["layers"])
+
+    @cached_property
+    def _task_group(self) -> xr.Dataset:
+        return xr.open_zarr(self._store, group="task", consolidated=False, chunks=None)
+
+    @cached_property
+    def task(self) -> Task:
+        """The probe inputs as rows, and their labels. Inputs that were not kept stand there as one number an input, equal
+        for equal inputs."""
+        stored = self._task_group
+        labels = stored["labels"].values if "labels" in stored else None
+        return Task(stored["inputs"].values, labels, name=stored.attrs["name"])  # type: ignore[arg-type]
+
+    @property
+    def targets(self) -> np.ndarray | None:
+        """The regression targets (sample, target); None where labels were classes or absent."""
+        return self._task_group["targets"].values if "targets" in self._task_group else None
+
+    @property
+    def input_points(self) -> np.ndarray | None:
+        return self.task.inputs if self._task_group.attrs["points"] else None
+
+    @property
+    def split(self) -> xr.DataArray:
+        raise InputError("samples", Text("a part of the probe inputs"), "'all': what a model was trained on is not recorded")
+
+    @property
+    def epoch_batches(self) -> tuple[int, float]:
+        """The median number of mini-batches in the gradient statistics; all of the training set is taken to be in them."""
+        batches = self._selected("batches").values
+        met = batches[batches > 0]
+        return (int(np.median(met)) if len(met) else 0), 1.0
+
+    @property
+    def weights(self) -> xr.DataArray:
+        raise InputError("rec", Text(f"a recording of {self.architecture}"), "a recording of fp.train, which keeps weights")
+
+    @property
+    def metrics(self) -> xr.Dataset:
+        """What was passed to `Recorder.step`, at every epoch (replica, train_epoch); NaN where a name was not given."""
+        stored = xr.open_zarr(self._store, group="metrics", consolidated=False, chunks=None)
+        names = stored.attrs["names"]
+        dataset = xr.Dataset({name: stored["values"].isel(metric=k) for k, name in enumerate(names)})
+        return dataset.assign_coords(train_epoch=stored["train_epoch"], replica=("replica", self.replicas))
+
+    def activations(self, layer: str, inputs: Any = None) -> xr.DataArray:
+        """One layer's outputs on the probe inputs (replica, epoch, sample, unit), float32, read when they are used.
+
+        Arguments:
+            layer: one of `layers`.
+            inputs: None; other inputs need weights, which a recording of a model does not hold.
+
+        Raises:
+            InputError: an unknown layer, other inputs, or a recording that keeps measures only.
+        """
+        if layer not in self.layers:
+            raise unknown("layer", layer, self.layers)
+        if inputs is not None:
+            raise InputError(
+                "inputs", Text(type(inputs).__name__), "None: a recording of a model holds activations, no weights"
+            )
+        about = self._about_layer(layer)
+        lazy = indexing.LazilyIndexedArray(_Stored(self._activations(layer), len(self._root["epoch"]), self._name))
+        array = xr.DataArray(xr.Variable(("replica", "epoch", "sample", "unit"), lazy)).isel(
+            replica=self._view.replicas, epoch=self._view.epochs
+        )
+        array = array.assign_coords(replica=self.replicas, epoch=self.epochs, layer=layer).rename("activations")
+        array.attrs |= {"activation": about["activation"] or "", "noise": 0.0, "reduce": about["reduce"]}
+        return array
+
+    def _activations(self, layer: str) -> zarr.Array[Any]:
+        root = zarr.open_group(self._store, mode="r")
+        if "layers" not in root:
+            wanted = "one recorded with keep=('activations', …)"
+            raise InputError("rec", Text(f"a recording that keeps {self._kept()}"), wanted)
+        return array_of(root, f"layers/{self.all_layers.index(layer):02d}/activations")
+
+    def blocks(
+        self, layers: Sequence[str], memory_budget: int, groups: Sequence[np.ndarray | None] | None = None
+    ) -> Iterator[Block]:
+        """A block holds one layer at some epochs."""
+        for layer in layers:
+            stored = self.activations(layer)
+            # estimators work in float64 and with several arrays of that size
+            size = max(1, memory_budget // (8 * 8 * stored.shape[2] * stored.shape[3]))
+            for first in range(0, stored.shape[1], size):
+                values = stored.isel(epoch=slice(first, first + size)).values[0]
+                yield np.zeros(len(values), np.int64), first + np.arange(len(values)), {layer: torch.from_numpy(values)}
+
+    def measure(self, measure: Measure, samples: str = "all", *, memory_budget: int = 1 << 30) -> xr.Dataset:
+        """As `Recording.measure`; a measure that was taken online is not taken again."""
+        online = self.online
+        if samples == "all" and repr(measure) in online:
+            found = online[repr(measure)]
+            found.attrs["samples"] = samples
+            return found
+        if online and "activations" not in self.attrs["keep"]:
+            raise InputError("measure", Text(repr(measure)), f"one that was taken online: {', '.join(online)}")
+        return super().measure(measure, samples, memory_budget=memory_budget)
+
+    @property
+    def online(self) -> dict[str, xr.Dataset]:
+        """What the measures given to the Recorder found, by their representation: Datasets (replica, epoch, layer)."""
+        root = zarr.open_group(self._store, mode="r")
+        found = {}
+        for k, name in enumerate(self.attrs["measures"]):
+            packing = json.loads(str(root[f"measures/{k:02d}"].attrs["packing"]))
+            values = np.asarray(array_of(root, f"measures/{k:02d}/values")[:, : len(self._root["epoch"])])
+            values = values[self._view.replicas][:, self._view.epochs]
+            coordinates = {"replica": self.replicas, "epoch": self.epochs, **self.layer_coordinates()}
+            found[name] = unpack(packing, values, self.layers, self._places()).assign_coords(coordinates)
+        return found
+
+    @property
+    def _name(self) -> str:
+        return "in memory" if self.path is None else self.path
+
+    def _kept(self) -> str:
+        return ", ".join([*self.attrs["keep"], *self.attrs["measures"]]) or "metrics only"
+
+    def _about(self) -> str:
+        samples = len(self._task_group["inputs"])
+        return (
+            f"{self.architecture}, {samples} probe inputs, labels: {self.attrs['labels']}; snapshots: {len(self.epochs)}, "
+            f"from epoch {self.epochs.min()} to {self.epochs.max()}"
+        )
+
+
+class _Stored(BackendArray):
+    """A layer's activations in a store, read on access, as float32 whatever they are stored as."""
+
+    def __init__(self, array: zarr.Array[Any], epochs: int, name: str) -> None:
+        self.array = array
+        self.name = name
+        self.shape = (array.shape[0], epochs, *array.shape[2:])
+        self.dtype = np.dtype(np.float32)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
+
+    def _read(self, key: tuple[Any, ...]) -> np.ndarray:
+        try:
+            return np.asarray(self.array.oindex[key]).astype(np.float32)
+        except (OSError, ValueError, RuntimeError) as error:
+            if not isinstance(error, OSError) and not type(error).__module__.startswith("icechunk"):
+                raise
+            raise InputError("path", self.name, "a recording that is whole; parts of this one cannot be read") from error
