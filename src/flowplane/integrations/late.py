@@ -44,7 +44,9 @@ class LateRecorder:
             InputError: a second training of what was recorded already, or what the Recorder refuses.
         """
         if self._recorder is not None:
-            raise InputError("callback", Text("one that has recorded a training"), "a new RecorderCallback for each training")
+            raise InputError(
+                "callback", Text("one that has recorded a training"), "a new RecorderCallback for each training"
+            )
         self._recorder = Recorder(model, **({"total": total} | self._arguments))
         self._recorder.start()
 
