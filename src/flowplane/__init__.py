@@ -20,6 +20,7 @@ _PUBLIC = {
     "MatrixRenyi": "flowplane.information.renyi:MatrixRenyi",
     "Normal": "flowplane.transport.densities:Normal",
     "Pairwise": "flowplane.information.pairwise:Pairwise",
+    "Recorder": "flowplane.recorder.recorder:Recorder",
     "Recording": "flowplane.recording:Recording",
     "SlicedMI": "flowplane.information.sliced:SlicedMI",
     "Variational": "flowplane.information.variational:Variational",
@@ -33,6 +34,7 @@ _PUBLIC = {
     "errors": "flowplane.errors",
     "experiments": "flowplane.experiments",
     "explain": "flowplane.information.words:explain",
+    "from_checkpoints": "flowplane.recorder.checkpoints:from_checkpoints",
     "gaussian_ib": "flowplane.bottleneck.gaussian:gaussian_ib",
     "gradient_flow": "flowplane.transport:gradient_flow",
     "gradient_phases": "flowplane.analysis.phases:gradient_phases",
@@ -77,6 +79,8 @@ if TYPE_CHECKING:
     from flowplane.information.sliced import SlicedMI
     from flowplane.information.variational import Variational
     from flowplane.information.words import explain
+    from flowplane.recorder.checkpoints import from_checkpoints
+    from flowplane.recorder.recorder import Recorder
     from flowplane.recording import Recording
     from flowplane.recording import open_recording as open
     from flowplane.transport import denoising_flow, densities, gradient_flow, wasserstein

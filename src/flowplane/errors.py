@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["InputError", "Interrupted", "MissingRequirement", "SweepFailed", "Text", "unknown"]
+__all__ = ["InputError", "Interrupted", "MissingRequirement", "RecordingFailed", "SweepFailed", "Text", "unknown"]
 
 
 class InputError(ValueError):
@@ -42,6 +42,11 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, message: str, recording: Any = None) -> None:
         super().__init__(message)
         self.recording = recording
+
+
+class RecordingFailed(RuntimeError):
+    """A snapshot of a model could not be taken or written (a full disk, a folder that is gone); the message says why, and
+    what is kept."""
 
 
 class SweepFailed(RuntimeError):

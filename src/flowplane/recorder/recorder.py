@@ -1,0 +1,287 @@
+"""`fp.Recorder`: three lines around a training loop, and the model's layers are recorded while it learns."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import icechunk
+import torch
+from torch import nn
+
+from flowplane.core.measure import Measure
+from flowplane.core.points import check_count
+from flowplane.errors import InputError, RecordingFailed, Text, unknown
+from flowplane.recorder.gradients import GradientStatistics
+from flowplane.recorder.session import KEEP, Session
+from flowplane.recorder.timing import Cost, Timetable
+from flowplane.recording import Metrics, ModelRecording
+
+__all__ = ["Recorder"]
+
+ON_ERROR = ("raise", "warn")
+#: Bytes a second that a folder takes, for estimates.
+WRITING = 200e6
+#: Seconds that a commit takes, for estimates.
+COMMIT = 0.03
+
+
+class Recorder:
+    """Records what a model's layers do on probe inputs, snapshot by snapshot, while it is trained.
+
+    Training with a Recorder is training without one, bit for bit: the model is probed in eval mode, without gradients,
+    eagerly and in full precision, and random states, training flags and hooks are put back. Between snapshots nothing
+    runs but a comparison of two numbers in `step`. In a group of processes (DDP) the first one records.
+
+    Arguments:
+        model: any torch Module; the one inside torch.compile, DataParallel and DDP is found.
+        inputs: probe inputs, the samples first: a tensor or array, a tuple of them for several arguments, a dict for named
+            ones (padding is left out where it has an `attention_mask`), a Dataset or a DataLoader, which is read once. Two
+            thousand samples are plenty.
+        labels: None, classes (sample,), or regression targets (sample,) or (sample, target), which are cut into ten classes
+            of equal size for I(T;Y); for tokens also (sample, token), −100 for none. A loader of pairs, and a dict with
+            `labels`, bring them along.
+        path: a new folder, an icechunk Storage, or None for memory.
+        layers: None for the children of the model in call order, containers and stacks of blocks opened, and its output;
+            or names, patterns such as "h.*", or types of modules, or a list of these. The k-th call of a module that is
+            called several times is `name#k`.
+        snapshots: how many, spread evenly over log(epoch), epoch 0 and the last included, if `total` is given.
+        total: epochs that will be trained; None: each snapshot comes at 1.1 times the epoch of the last one.
+        measures: estimators to apply at each snapshot, such as fp.Pairwise(0.1); `rec.measure` then finds their results.
+        keep: "activations", "gradients" (statistics of the mini-batch gradients, B5, over the epoch before a snapshot).
+        reduce: how feature maps (sample, channel, …) and sequences (sample, token, unit) become (sample, unit): "flatten";
+            "mean" over places or tokens; "tokens", every token a sample of its own; a callable from outputs to rows;
+            "auto": sequences by their mean, maps flattened up to 1024 numbers and by their mean above.
+        dtype: "float32" or "float16", of stored activations.
+        on_error: where a snapshot fails (a full disk, a folder that cannot be written): "raise", or "warn" and train on.
+        mode: "create" a new recording, "resume" one (epochs that it holds are passed over), or "overwrite".
+
+    Raises:
+        InputError: an argument that makes no sense, layers that are not there, inputs on which the model fails. Nothing is
+            written then.
+        RecordingFailed: a snapshot could not be taken or written; what was committed before is kept.
+
+    Example:
+        >>> import flowplane as fp
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 2))
+        >>> x = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+        >>> optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        >>> with fp.Recorder(model, x, x[:, 0] > 0) as recorder:
+        ...     for epoch in range(3):
+        ...         loss = torch.nn.functional.cross_entropy(model(x), (x[:, 0] > 0).long())
+        ...         optimizer.zero_grad(); loss.backward(); optimizer.step()
+        ...         recorder.step(loss=loss)
+        >>> rec = recorder.recording
+        >>> rec.layers, rec.epochs.tolist(), rec.activations("1").shape
+        (('0', '1', '2'), [0, 1, 2, 3], (1, 4, 50, 3))
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: Any,
+        labels: Any = None,
+        path: Any = None,
+        layers: Any = None,
+        snapshots: int = 100,
+        total: int | None = None,
+        measures: Sequence[Measure] = (),
+        keep: Sequence[str] = KEEP,
+        reduce: str | Callable[[torch.Tensor], torch.Tensor] = "auto",
+        dtype: str = "float32",
+        on_error: str = "raise",
+        mode: str = "create",
+    ) -> None:
+        if on_error not in ON_ERROR:
+            raise unknown("on_error", on_error, ON_ERROR)
+        self.on_error = on_error
+        self.snapshots = check_count("snapshots", snapshots)
+        self.total = None if total is None else check_count("total", total)
+        self._session = Session(model, inputs, labels, path, layers, measures, keep, reduce, dtype, mode)
+        watched = self._session.probe.layers if "gradients" in self._session.keep else ()
+        self._statistics = GradientStatistics(self._session.model, watched)
+        self._timetable = Timetable(self.total, self.snapshots)
+        self._metrics = Metrics()
+        self._state = "new"
+        self._epoch = 0
+        self._stride = 1
+        self._step = -1
+        self._seconds = 0.0
+        self._since = 0.0
+
+    # -- what it is ---------------------------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that are recorded, in call order."""
+        return tuple(layer.name for layer in self._session.probe.layers)
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that was reported; at the start of a resumed recording 0."""
+        return self._epoch
+
+    @property
+    def recording(self) -> ModelRecording:
+        """The Recording, as of the last snapshot. Raises InputError where nothing was recorded."""
+        return self._session.recording
+
+    def __repr__(self) -> str:
+        about = f"{type(self._session.model).__name__}, layers {', '.join(self.layers)}"
+        return f"<flowplane.Recorder of {about}; {self._session.probe.samples} samples, {self._state}, epoch {self._epoch}>"
+
+    def cost(self) -> Cost:
+        """What the recording will cost, from one probe of the model, which is timed. Nothing is written.
+
+        Without `total` the cost of `snapshots` snapshots.
+        """
+        self._session.work()
+        began = time.perf_counter()
+        size = self._session.work()
+        seconds = time.perf_counter() - began + size / WRITING + COMMIT
+        return Cost(self._capacity(), self._capacity() * size, self._capacity() * seconds)
+
+    # -- recording ----------------------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Record epoch 0 and begin; `with` does it. Raises InputError for a path that does not fit the mode."""
+        if self._state != "new":
+            raise InputError("recorder", Text(f"a Recorder that is {self._state}"), "a new one")
+        if _rank() != 0:
+            self._state = "idle: another process records"
+            return self
+        self._state = "recording"
+        self._guarded(self._begin)
+        self._arm()
+        self._since = time.perf_counter()
+        return self
+
+    def step(self, epoch: int | None = None, *, step: int | None = None, **metrics: Any) -> None:
+        """Say that an epoch is over; a snapshot is taken if one is due.
+
+        Arguments:
+            epoch: completed epochs; None for one more than before.
+            step: of the optimiser, for the recording.
+            metrics: numbers of this epoch, such as loss=loss.
+
+        Raises:
+            InputError: an epoch that does not increase, a metric that is no number, or a Recorder that is not started.
+            RecordingFailed: the snapshot failed, and on_error="raise".
+        """
+        if self._state != "recording":
+            if self._state.startswith("idle"):
+                return
+            raise InputError("recorder", Text(f"a Recorder that is {self._state}"), "one that was started: `with` it")
+        number = self._checked_epoch(epoch)
+        if number <= (self._session.committed or 0):
+            self._epoch = number
+            return  # a resumed recording holds it already
+        self._stride, self._epoch = number - self._epoch, number
+        if step is not None:
+            self._step = check_count("step", step, 0)
+        self._metrics.add(number, {name: _number(name, value) for name, value in metrics.items()})
+        if self._timetable.due(number):
+            self._snapshot()
+        self._arm()
+
+    def close(self) -> None:
+        """Record the last epoch if it was not, and end: no hook is left, and another process may write."""
+        self._end(whole=True)
+
+    detach = close
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        self._end(whole=kind is None)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        about = {"snapshots": self.snapshots, "total": self.total}
+        self._session.begin(about, self._capacity(), epoch=0, gradients=self._statistics.result())
+        committed = self._session.committed
+        if committed:
+            self._seconds = float(self._session.recording.seconds[-1])
+            self._timetable.passed(committed)
+
+    def _snapshot(self) -> None:
+        self._statistics.disarm()
+        self._seconds += time.perf_counter() - self._since
+        self._guarded(self._append)
+        self._since = time.perf_counter()
+
+    def _append(self) -> None:
+        found = {"batches": self._statistics.batches, "gradients": self._statistics.result()}
+        self._session.append(self._metrics, epoch=self._epoch, step=self._step, seconds=self._seconds, **found)
+        self._metrics = Metrics()
+
+    def _capacity(self) -> int:
+        return self.snapshots if self.total is None else min(self.snapshots, self.total + 1)
+
+    def _arm(self) -> None:
+        """Look at the gradients of the coming epoch if a snapshot is due at its end."""
+        due = self._epoch + self._stride >= self._timetable.next
+        if due and self._state == "recording" and "gradients" in self._session.keep:
+            self._statistics.arm()
+
+    def _checked_epoch(self, epoch: int | None) -> int:
+        if epoch is None:
+            return self._epoch + 1
+        number = check_count("epoch", epoch, 0)
+        if number <= self._epoch:
+            raise InputError("epoch", number, f"more than {self._epoch}, the epoch before: it counts completed epochs")
+        return number
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Do the work of a snapshot; a failure is raised, or warned of, as was chosen."""
+        try:
+            work()
+        except (OSError, RuntimeError, icechunk.IcechunkError, InputError) as error:
+            committed, path = self._session.committed, self._session.path
+            kept = "nothing is kept" if committed is None else f"everything up to epoch {committed} is kept"
+            where = "" if path is None else f" in {path}"
+            message = f"the snapshot of epoch {self._epoch} could not be taken: {_reason(error)}; {kept}{where}"
+            if self.on_error == "warn":
+                warnings.warn(f"{message}; training goes on", RuntimeWarning, stacklevel=4)
+                if committed is None:
+                    self._state = "idle: it could not be started"
+                return
+            if isinstance(error, InputError):
+                raise
+            raise RecordingFailed(message) from error
+
+    def _end(self, whole: bool) -> None:
+        if self._state == "closed":
+            return
+        self._statistics.disarm()
+        self._state = "closed"
+        if self._session.writer is None:
+            return
+        try:
+            if whole and self._epoch > (self._session.committed or 0):
+                self._snapshot()
+            elif self._metrics.epochs:
+                self._guarded(lambda: self._session.log(self._metrics))
+        finally:
+            self._session.close()
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip(" |╰─▶×├") for line in str(error).splitlines() if line.strip(" |╰─▶×├")]
+    return "; ".join(lines[:3]) if lines else repr(error)
+
+
+def _rank() -> int:
+    distributed = torch.distributed
+    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value.detach() if isinstance(value, torch.Tensor) else value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(name, Text(type(value).__name__), "a number") from error
