@@ -1,9 +1,9 @@
 """What does a Recorder cost a training, with its default schedule of 100 snapshots?
 
-Two copies of a model train on the same batches, one of them with a Recorder around it, turn by turn: an epoch of the one, an
-epoch of the other, the order swapped each time, so that whatever else the machine does falls on both. Start and end of the
-recording count. The models are those of `examples/`: the digits convnet (500 probe inputs) and the small GPT-2 (30 sentences of
-33 tokens, every token a sample). Prints a Markdown table.
+Two copies of a model train on the same batches, one of them with a Recorder around it, turn by turn: an epoch of the one,
+an epoch of the other, the order swapped each time, so that whatever else the machine does falls on both. Start and end of
+the recording count. The models are those of `examples/`: the digits convnet (500 probe inputs) and the small GPT-2 (30
+sentences of 33 tokens, every token a sample). Prints a Markdown table.
 
     python benchmarks/recorder.py [--seconds 100] [--only digits|gpt2]
 """

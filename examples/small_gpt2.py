@@ -1,9 +1,9 @@
 """A small GPT-2 learns a language of brackets; its residual stream is read as a flow x_{l+1} = x_l + v_l(x_l).
 
 The language is a context-free grammar with probabilities: S → ε | ( S ) S | [ S ] S | { S } S, nested up to four deep, cut
-off after 32 brackets. What may come next depends on the prefix only through the brackets that are still open, so three things
-are known exactly: the innermost open bracket, which a layer has to know (it labels each token of the probe), the depth, and the
-least loss that any model can reach.
+off after 32 brackets. What may come next depends on the prefix only through the brackets that are still open. So two things
+are known exactly: the innermost open bracket, which a layer has to find (it labels each token of the probe), and the least
+loss that any model can reach.
 
     python examples/small_gpt2.py [--quick] [--out results]
 
@@ -69,8 +69,9 @@ def least_loss() -> float:
 
 def small_gpt2(layers: int = 6, width: int = 48) -> GPT2LMHeadModel:
     """GPT-2 with random weights, without dropout."""
-    config = GPT2Config(vocab_size=START + 1, n_positions=LENGTH + 1, n_embd=width, n_layer=layers, n_head=4, resid_pdrop=0.0,
-                        embd_pdrop=0.0, attn_pdrop=0.0, use_cache=False, loss_type="ForCausalLM", bos_token_id=START, eos_token_id=START)  # fmt: skip
+    config = GPT2Config(vocab_size=START + 1, n_positions=LENGTH + 1, n_embd=width, n_layer=layers, n_head=4,
+                        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, use_cache=False, loss_type="ForCausalLM",
+                        bos_token_id=START, eos_token_id=START)  # fmt: skip
     return GPT2LMHeadModel(config)
 
 

@@ -1,4 +1,4 @@
-"""flowplane inside other libraries: `lightning`, `transformers`, `tensorboard`, each a module of its own that needs the library.
+"""flowplane inside other libraries: `lightning`, `transformers` and `tensorboard`; each of these modules needs its library.
 
-Nothing here is imported until it is asked for.
+None is imported until it is asked for.
 """

@@ -37,16 +37,22 @@ class LateRecorder:
         self._recorder: Recorder | None = None
         self._closed = False
 
-    def start(self, model: nn.Module, total: int | None) -> None:
+    def start(self, model: nn.Module, total: int | None, done: int) -> None:
         """Record the model as it is, before its first epoch.
 
+        Arguments:
+            total: epochs that the trainer plans, if it says so and the arguments do not.
+            done: epochs that a training which goes on has behind it.
+
         Raises:
-            InputError: a second training of what was recorded already, or what the Recorder refuses.
+            InputError: a callback that has recorded already, a training that goes on and is to be recorded from its middle,
+                or what the Recorder refuses.
         """
         if self._recorder is not None:
-            raise InputError(
-                "callback", Text("one that has recorded a training"), "a new RecorderCallback for each training"
-            )
+            raise InputError("callback", Text("one that has recorded a training"), "a new RecorderCallback for each")
+        if done and self._arguments.get("mode") != "resume":
+            wanted = "mode='resume' and the path of the recording of what came before"
+            raise InputError("callback", Text(f"a training that goes on after epoch {done}"), wanted)
         self._recorder = Recorder(model, **({"total": total} | self._arguments))
         self._recorder.start()
 
@@ -55,11 +61,11 @@ class LateRecorder:
         if self._recorder is not None and not self._closed:
             self._recorder.step(epoch, step=step, **scalars(metrics))
 
-    def close(self) -> None:
-        """The training is over, for whatever reason; what was recorded stays."""
+    def close(self, error: BaseException | None = None) -> None:
+        """The training is over; after an error what was recorded until then stays."""
         if self._recorder is not None and not self._closed:
             self._closed = True
-            self._recorder.close()
+            self._recorder.__exit__(None if error is None else type(error), error, None)
 
     @property
     def recording(self) -> Recording:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -22,7 +23,7 @@ _SHARDED = ("FSDP", "DeepSpeed", "ModelParallel")
 
 def _callbacks() -> tuple[type, ...]:
     """The Callback classes of the package that is in use, of both where both are."""
-    names = [name for name in _PACKAGES if name in sys.modules]
+    names = [name for name in _PACKAGES if sys.modules.get(name) is not None]
     for name in names or _PACKAGES:
         try:
             import_module(name)
@@ -80,13 +81,14 @@ class RecorderCallback(*_callbacks()):  # type: ignore[misc]
             raise InputError("strategy", strategy, "a strategy that keeps the whole model in each process")
         if trainer.is_global_zero:
             epochs = trainer.max_epochs
-            self._late.start(self._recorded(pl_module), epochs if epochs is not None and epochs > 0 else None)
+            total = epochs if epochs is not None and epochs > 0 else None
+            self._late.start(self._recorded(pl_module), total, trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """The validation of the epoch is over."""
         # every process has to ask: metrics of several processes are reduced when they are asked for
-        metrics = trainer.callback_metrics
-        self._late.step(trainer.current_epoch + 1, trainer.global_step, metrics)
+        metrics = dict(trainer.callback_metrics)
+        self._late.step(trainer.current_epoch + 1, trainer.global_step, _once(metrics))
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """No further epoch."""
@@ -94,7 +96,7 @@ class RecorderCallback(*_callbacks()):  # type: ignore[misc]
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Ctrl-C or an error; the recording keeps what it has."""
-        self._late.close()
+        self._late.close(exception)
 
     def close(self) -> None:
         """End the recording before the trainer does."""
@@ -107,12 +109,21 @@ class RecorderCallback(*_callbacks()):  # type: ignore[misc]
             if self._module not in names:
                 raise unknown("module", self._module, names)
             return pl_module.get_submodule(self._module)
-        # LightningModule.forward only calls that of nn.Module, which has none
-        if any(type(pl_module).forward is base.forward for base in type(pl_module).__mro__[1:] if _is_lightning(base)):
+        if _is_lightning(next(base for base in type(pl_module).__mro__ if "forward" in vars(base))):
             wanted = f"the part to record, one of {', '.join(name for name, _ in pl_module.named_children())}"
             raise InputError("module", Text(f"{type(pl_module).__name__}, which has no forward"), wanted)
         return pl_module
 
 
+def _once(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What is logged by step and by epoch comes as `loss`, `loss_step` and `loss_epoch`; the first is that of the epoch."""
+    return {
+        name: value
+        for name, value in metrics.items()
+        if not any(name.endswith(end) and name.removesuffix(end) in metrics for end in ("_step", "_epoch"))
+    }
+
+
 def _is_lightning(base: type) -> bool:
+    """Whether it is the base class of all LightningModules, whose `forward` is none."""
     return base.__name__ == "LightningModule" and base.__module__.startswith(_PACKAGES)

@@ -27,10 +27,10 @@ _CLOCKS = ("train_epoch", "epoch")
 def write_scalars(source: Any, log_dir: Any) -> None:
     """Write all scalars over epochs of a Recording or a Dataset for TensorBoard.
 
-    A recording gives its metrics, as `metrics/loss`. A Dataset with an epoch gives each variable of numbers, as `i_xt/layer1`
-    where it has layers and `name` where it has none: fp.information_plane gives I(X;T) and I(T;Y) as `i_xt/…` and `i_ty/…`.
-    Replicas are averaged, missing numbers (NaN) left out, as are flags and the ends of intervals. The horizontal axis is the
-    epoch.
+    A recording gives its metrics, as `metrics/loss`. A Dataset with an epoch gives each variable of numbers, as
+    `i_xt/layer1` where it has layers and by its name where it has none: fp.information_plane gives I(X;T) and I(T;Y) as
+    `i_xt/…` and `i_ty/…`. Replicas are averaged, missing numbers (NaN) left out, as are flags and the ends of intervals. The
+    horizontal axis is the epoch.
 
     Arguments:
         source: a Recording, or a Dataset over `epoch` or `train_epoch`, such as an analysis of one.

@@ -71,8 +71,11 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
             return
         # without a length of the data the trainer plans the largest integer of epochs
         epochs = state.num_train_epochs if state.num_train_epochs < 1 << 31 else None
-        total = epochs if self._every is None else math.ceil(state.max_steps / self._every) if state.max_steps > 0 else None
-        self._late.start(kwargs["model"], total)
+        total, done = epochs, state.epoch
+        if self._every is not None:
+            total = math.ceil(state.max_steps / self._every) if state.max_steps > 0 else None
+            done = state.global_step / self._every
+        self._late.start(kwargs["model"], total, math.ceil(round(done, 6)))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """An optimiser step is over."""
