@@ -71,7 +71,7 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
             return
         # without a length of the data the trainer plans the largest integer of epochs
         epochs = state.num_train_epochs if state.num_train_epochs < 1 << 31 else None
-        total, done = epochs, state.epoch
+        total, done = epochs, state.epoch or 0.0
         if self._every is not None:
             total = math.ceil(state.max_steps / self._every) if state.max_steps > 0 else None
             done = state.global_step / self._every
@@ -96,8 +96,10 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
             self._metrics |= {name: value for name, value in (logs or {}).items() if not name.endswith(_CLOCKS)}
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """The logs of the epoch before are complete."""
+        """The logs of the epoch before are complete; an evaluation before the first step is of no epoch."""
         self._take()
+        if state.global_step == 0:
+            self._metrics = {}
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The logs of the step before are complete."""
