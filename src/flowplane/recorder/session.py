@@ -128,6 +128,7 @@ class Session:
         return sum(values.size for values in rows) * np.dtype(self.dtype).itemsize if "activations" in self.keep else 0
 
     def _resume(self) -> None:
+        assert self.writer is not None
         self.committed = 0
         rec = self.recording
         if rec.attrs.get("kind") != ModelRecording.kind:
@@ -141,6 +142,7 @@ class Session:
         if not np.array_equal(rec.task.inputs, self.task["inputs"]):
             raise InputError("inputs", Text("other probe inputs"), "those of the recording to resume")
         self.committed = int(rec.epochs[-1])
+        self.writer.resume()
 
     def _made(self, rows: list[np.ndarray], found: list[tuple[dict[str, Any], np.ndarray]], *, epoch: int, step: int = -1,
               seconds: float = 0.0, batches: int = 0,

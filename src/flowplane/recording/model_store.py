@@ -4,8 +4,8 @@ Attributes of the root: `flowplane_format`, `configuration` (JSON; `kind` is "mo
 
 | array | dimensions | contents |
 |---|---|---|
-| `epoch` `step` `seconds` | epoch | completed epochs, optimiser steps, training time so far |
-| `batches` | epoch | mini-batches in the gradient statistics |
+| `epoch` | epoch | completed epochs; −1 where nothing was committed yet |
+| `moments` | epoch, moment | optimiser steps, training time so far, mini-batches in the gradient statistics |
 | `replica` | replica | 0 |
 | `layers/00/activations` … | replica, epoch, sample, unit | a group a layer, in the order of the configuration |
 | `gradients` | replica, epoch, layer, statistic | ‖E g‖, √(tr Cov g), ‖w‖ |
@@ -13,13 +13,14 @@ Attributes of the root: `flowplane_format`, `configuration` (JSON; `kind` is "mo
 | `measures/00/values` … | replica, epoch, layer, number | online measures, packed as `Packing` says |
 | `task/…` | sample, … | inputs, labels, targets: what there is of them |
 
-Activations and measures may be longer than `epoch`: what lies beyond its end was never committed.
+There is room for more epochs than there are, in all arrays alike; `metrics/train_epoch` is −1 there as well.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,11 +28,14 @@ import numpy as np
 import xarray as xr
 import zarr
 from jaxtyping import Float
+from zarr.core.array import AsyncArray
+from zarr.storage import StorePath
 
 from flowplane.recording.store import BRANCH, FORMAT, Writer, array_of, growing, put
 
-__all__ = ["Metrics", "ModelSnapshot", "ModelWriter", "pack", "unpack"]
+__all__ = ["MOMENTS", "Metrics", "ModelSnapshot", "ModelWriter", "pack", "unpack"]
 
+MOMENTS = ("step", "seconds", "batches")
 #: Epochs that the small arrays hold a chunk.
 SMALL = 64
 #: Arrays grow by at least so many epochs at once, which writes nothing but metadata.
@@ -67,6 +71,12 @@ class ModelSnapshot:
 class ModelWriter(Writer):
     """The writer of `fp.Recorder` and `fp.from_checkpoints`."""
 
+    #: What was read of each array's metadata: opening one anew takes as long as writing megabytes.
+    _metadata: dict[str, Any]
+    #: Rows of metrics, and snapshots, so far.
+    _logged: int
+    _snapshots: int
+
     def begin(self, configuration: dict[str, Any], task: dict[str, Any], first: ModelSnapshot, metrics: Metrics,
               packings: Sequence[dict[str, Any]], capacity: int, dtype: str) -> None:  # fmt: skip
         """Lay the recording out and commit it together with its first snapshot.
@@ -81,16 +91,16 @@ class ModelWriter(Writer):
         root = zarr.create_group(session.store)
         root.attrs.update({"flowplane_format": FORMAT, "configuration": json.dumps(configuration)})
         put(root, "replica", np.arange(1), ("replica",))
-        for name, kind in (("epoch", "int64"), ("step", "int64"), ("seconds", "float64"), ("batches", "int64")):
-            growing(root, name, (0,), (4096,), kind, ("epoch",))
+        growing(root, "epoch", (capacity,), (4096,), "int64", ("epoch",), fill_value=-1)
+        growing(root, "moments", (capacity, len(MOMENTS)), (SMALL, len(MOMENTS)), "float64", ("epoch", "moment"))
         for k, values in enumerate(first.activations or ()):
-            shape = (1, capacity, *values.shape)
-            growing(root.create_group(f"layers/{k:02d}"), "activations", shape, (1, 1, *values.shape), dtype,
-                    ("replica", "epoch", "sample", "unit"))  # fmt: skip
+            # not compressed: that takes longer than all the rest, for a third of the bytes
+            growing(root.create_group(f"layers/{k:02d}"), "activations", (1, capacity, *values.shape), (1, 1, *values.shape),
+                    dtype, ("replica", "epoch", "sample", "unit"), fill_value=0.0, compressors=None)  # fmt: skip
         layers = len(configuration["layers"])
         if first.gradients is not None:
             named = ("replica", "epoch", "layer", "statistic")
-            growing(root, "gradients", (1, 0, layers, 3), (1, SMALL, layers, 3), "float64", named)
+            growing(root, "gradients", (1, capacity, layers, 3), (1, SMALL, layers, 3), "float64", named)
         for k, (packing, packed) in enumerate(zip(packings, first.measures, strict=True)):
             group = root.create_group(f"measures/{k:02d}")
             group.attrs["packing"] = json.dumps(packing)
@@ -98,64 +108,104 @@ class ModelWriter(Writer):
             growing(group, "values", shape, (1, SMALL, *packed.shape), "float64", ("replica", "epoch", "layer", "number"))
         logged = root.create_group("metrics")
         logged.attrs["names"] = []
-        growing(logged, "train_epoch", (0,), (4096,), "int64", ("train_epoch",))
-        growing(logged, "values", (1, 0, 0), (1, 256, 8), "float64", ("replica", "train_epoch", "metric"))
+        growing(logged, "train_epoch", (capacity,), (4096,), "int64", ("train_epoch",), fill_value=-1)
+        growing(logged, "values", (1, capacity, 0), (1, 256, 8), "float64", ("replica", "train_epoch", "metric"))
         group = root.create_group("task")
         group.attrs.update({"name": task["name"], "points": task["points"]})
         for name, dims in (("inputs", ("sample", "feature")), ("labels", ("sample",)), ("targets", ("sample", "target"))):
             if task[name] is not None:
                 put(group, name, task[name], dims)
-        self._add(root, first, metrics)
+        self._metadata, self._logged, self._snapshots = {}, 0, 0
+        self._add(session.store, first)
+        self._log(session.store, metrics)
         self.commit(session, f"epoch {first.epoch}")
+        self._committed(metrics, snapshots=1)
+
+    def resume(self) -> None:
+        """Find out how far the recording has come, to go on from there."""
+        root = zarr.open_group(self.repository.readonly_session(BRANCH).store, mode="r")
+        self._metadata = {}
+        self._snapshots = int((np.asarray(array_of(root, "epoch")[:]) >= 0).sum())
+        self._logged = int((np.asarray(array_of(root, "metrics/train_epoch")[:]) >= 0).sum())
 
     def append(self, snapshot: ModelSnapshot, metrics: Metrics) -> None:
         """Commit one more snapshot, and what was logged since the last: all of it, or nothing."""
         session = self.repository.writable_session(BRANCH)
-        self._add(zarr.open_group(session.store, mode="r+"), snapshot, metrics)
-        self.commit(session, f"epoch {snapshot.epoch}")
+        with self._forgetting():
+            self._add(session.store, snapshot)
+            self._log(session.store, metrics)
+            self.commit(session, f"epoch {snapshot.epoch}")
+        self._committed(metrics, snapshots=1)
 
     def log(self, metrics: Metrics) -> None:
         """Commit what was logged since the last snapshot."""
         session = self.repository.writable_session(BRANCH)
-        _log(zarr.open_group(session.store, mode="r+"), metrics)
-        self.commit(session, f"metrics to epoch {metrics.epochs[-1]}")
+        with self._forgetting():
+            self._log(session.store, metrics)
+            self.commit(session, f"metrics to epoch {metrics.epochs[-1]}")
+        self._committed(metrics, snapshots=0)
 
-    @staticmethod
-    def _add(root: zarr.Group, snapshot: ModelSnapshot, metrics: Metrics) -> None:
-        place = array_of(root, "epoch").shape[0]
+    def _committed(self, metrics: Metrics, snapshots: int) -> None:
+        self._snapshots += snapshots
+        self._logged += len(metrics.epochs)
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """Metadata that a failed session changed is read anew."""
+        try:
+            yield
+        except BaseException:
+            self._metadata = {}
+            raise
+
+    def _add(self, store: Any, snapshot: ModelSnapshot) -> None:
+        place = self._snapshots
         for k, values in enumerate(snapshot.activations or ()):
-            _set(array_of(root, f"layers/{k:02d}/activations"), place, values)
+            self._room(store, f"layers/{k:02d}/activations", 1, place)[0, place] = values
         if snapshot.gradients is not None:
-            array_of(root, "gradients").append(snapshot.gradients[None, None], axis=1)
+            self._room(store, "gradients", 1, place)[0, place] = snapshot.gradients
         for k, packed in enumerate(snapshot.measures):
-            _set(array_of(root, f"measures/{k:02d}/values"), place, packed)
-        for name in ("epoch", "step", "seconds", "batches"):
-            array_of(root, name).append(np.array([getattr(snapshot, name)]))
-        _log(root, metrics)
+            self._room(store, f"measures/{k:02d}/values", 1, place)[0, place] = packed
+        self._room(store, "moments", 0, place)[place] = [getattr(snapshot, name) for name in MOMENTS]
+        self._room(store, "epoch", 0, place)[place] = snapshot.epoch
 
+    def _log(self, store: Any, metrics: Metrics) -> None:
+        if not metrics.epochs:
+            return
+        first, last = self._logged, self._logged + len(metrics.epochs) - 1
+        self._room(store, "metrics/train_epoch", 0, last)[first : last + 1] = np.array(metrics.epochs)
+        names = self._names(store, metrics)
+        if names:
+            rows = [[row.get(name, np.nan) for name in names] for row in metrics.rows]
+            self._room(store, "metrics/values", 1, last)[0, first : last + 1] = np.array(rows)
 
-def _set(array: zarr.Array[Any], place: int, values: np.ndarray) -> None:
-    """One snapshot's values; the array is made longer where it is full."""
-    if place >= array.shape[1]:
-        array.resize((1, max(place + GROWTH, place + place // 2), *array.shape[2:]))
-    array[0, place] = values
+    def _names(self, store: Any, metrics: Metrics) -> list[str]:
+        """Names of all metrics so far; where one is new, there is room for it."""
+        group = zarr.open_group(store, path="metrics", mode="r+")
+        known: list[str] = list(group.attrs["names"])  # type: ignore[arg-type]
+        names = list(dict.fromkeys([*known, *(name for row in metrics.rows for name in row)]))
+        if names != known:
+            array = self._array(store, "metrics/values")
+            array.resize((1, array.shape[1], len(names)))
+            self._metadata["metrics/values"] = array.metadata
+            group.attrs["names"] = names
+        return names
 
+    def _array(self, store: Any, path: str) -> zarr.Array[Any]:
+        if path not in self._metadata:
+            found = array_of(zarr.open_group(store, mode="r+"), path)
+            self._metadata[path] = found.metadata
+        # empty chunks are written: looking for them takes longer
+        return zarr.Array(AsyncArray(self._metadata[path], StorePath(store, path), {"write_empty_chunks": True}))
 
-def _log(root: zarr.Group, metrics: Metrics) -> None:
-    if not metrics.epochs:
-        return
-    group = root["metrics"]
-    assert isinstance(group, zarr.Group)
-    known: list[str] = list(group.attrs["names"])  # type: ignore[arg-type]
-    names = list(dict.fromkeys([*known, *(name for row in metrics.rows for name in row)]))
-    array, count = array_of(group, "values"), len(metrics.epochs)
-    start = array.shape[1]
-    array.resize((1, start + count, len(names)))
-    if names:
-        array[0, start:] = np.array([[row.get(name, np.nan) for name in names] for row in metrics.rows]).reshape(count, -1)
-    if names != known:
-        group.attrs["names"] = names
-    array_of(group, "train_epoch").append(np.array(metrics.epochs))
+    def _room(self, store: Any, path: str, axis: int, place: int) -> zarr.Array[Any]:
+        """The array, made longer along the axis if the place lies beyond its end."""
+        array = self._array(store, path)
+        if place >= array.shape[axis]:
+            longer = max(place + GROWTH, place + place // 2)
+            array.resize((*array.shape[:axis], longer, *array.shape[axis + 1 :]))
+            self._metadata[path] = array.metadata
+        return array
 
 
 def pack(layers: Sequence[xr.Dataset]) -> tuple[dict[str, Any], Float[np.ndarray, "layer number"]]:

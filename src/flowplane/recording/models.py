@@ -16,8 +16,8 @@ from xarray.core import indexing
 
 from flowplane.core.measure import Measure
 from flowplane.errors import InputError, Text, unknown
-from flowplane.recording.model_store import unpack
-from flowplane.recording.reader import Block, Recording
+from flowplane.recording.model_store import MOMENTS, unpack
+from flowplane.recording.reader import Block, Recording, View
 from flowplane.recording.store import array_of
 from flowplane.tasks import Task
 
@@ -50,6 +50,10 @@ class ModelRecording(Recording):
 
     def activation_of(self, layer: str) -> str | None:
         return self._about_layer(layer)["activation"]  # type: ignore[no-any-return]
+
+    def _everything(self) -> View:
+        committed = np.flatnonzero(self._root["epoch"].values >= 0)
+        return View(self._store, np.arange(self._root.sizes["replica"]), committed, self.all_layers)
 
     def _about_layer(self, layer: str) -> dict[str, Any]:
         if layer not in self.all_layers:
@@ -92,7 +96,7 @@ class ModelRecording(Recording):
     @property
     def epoch_batches(self) -> tuple[int, float]:
         """The median number of mini-batches in the gradient statistics; all of the training set is taken to be in them."""
-        batches = self._selected("batches").values
+        batches = self._moment("batches")
         met = batches[batches > 0]
         return (int(np.median(met)) if len(met) else 0), 1.0
 
@@ -100,11 +104,25 @@ class ModelRecording(Recording):
     def weights(self) -> xr.DataArray:
         raise InputError("rec", Text(f"a recording of {self.architecture}"), "a recording of fp.train, which keeps weights")
 
+    def _moment(self, name: str) -> np.ndarray:
+        return self._selected("moments").values[:, MOMENTS.index(name)]
+
+    @property
+    def seconds(self) -> xr.DataArray:
+        return xr.DataArray(self._moment("seconds"), dims="epoch", coords={"epoch": self.epochs})
+
+    @property
+    def steps(self) -> xr.DataArray:
+        """Steps of the optimiser at each snapshot (epoch); NaN where they were not given."""
+        steps = self._moment("step")
+        return xr.DataArray(np.where(steps < 0, np.nan, steps), dims="epoch", coords={"epoch": self.epochs})
+
     @property
     def metrics(self) -> xr.Dataset:
         """What was passed to `Recorder.step`, at every epoch (replica, train_epoch); NaN where a name was not given."""
         stored = xr.open_zarr(self._store, group="metrics", consolidated=False, chunks=None)
         names = stored.attrs["names"]
+        stored = stored.isel(train_epoch=stored["train_epoch"].values >= 0)
         dataset = xr.Dataset({name: stored["values"].isel(metric=k) for k, name in enumerate(names)})
         return dataset.assign_coords(train_epoch=stored["train_epoch"], replica=("replica", self.replicas))
 
@@ -125,7 +143,7 @@ class ModelRecording(Recording):
                 "inputs", Text(type(inputs).__name__), "None: a recording of a model holds activations, no weights"
             )
         about = self._about_layer(layer)
-        lazy = indexing.LazilyIndexedArray(_Stored(self._activations(layer), len(self._root["epoch"]), self._name))
+        lazy = indexing.LazilyIndexedArray(_Stored(self._activations(layer), self._root.sizes["epoch"], self._name))
         array = xr.DataArray(xr.Variable(("replica", "epoch", "sample", "unit"), lazy)).isel(
             replica=self._view.replicas, epoch=self._view.epochs
         )
@@ -170,7 +188,7 @@ class ModelRecording(Recording):
         found = {}
         for k, name in enumerate(self.attrs["measures"]):
             packing = json.loads(str(root[f"measures/{k:02d}"].attrs["packing"]))
-            values = np.asarray(array_of(root, f"measures/{k:02d}/values")[:, : len(self._root["epoch"])])
+            values = np.asarray(array_of(root, f"measures/{k:02d}/values")[:])
             values = values[self._view.replicas][:, self._view.epochs]
             coordinates = {"replica": self.replicas, "epoch": self.epochs, **self.layer_coordinates()}
             found[name] = unpack(packing, values, self.layers, self._places()).assign_coords(coordinates)

@@ -21,7 +21,7 @@ from flowplane.recording.selecting import positions
 from flowplane.recording.store import BRANCH, STATISTICS, open_repository
 from flowplane.tasks import Task
 
-__all__ = ["Block", "Recording", "open_recording", "recording_of", "require_recording"]
+__all__ = ["Block", "Recording", "View", "open_recording", "recording_of", "require_recording"]
 
 SAMPLES = ("all", "train", "test")
 #: Positions of the replicas and epochs of a block of snapshots, and layers' activations (batch, sample, unit).
@@ -74,7 +74,7 @@ class Recording(ABC):
     #: "ensemble" of `fp.train`, or "model": somebody's own.
     kind: ClassVar[str]
 
-    def __init__(self, repository: icechunk.Repository, name: str | None, view: _View | None = None) -> None:
+    def __init__(self, repository: icechunk.Repository, name: str | None, view: View | None = None) -> None:
         self._repository = repository
         self.path = name
         self._store = repository.readonly_session(BRANCH).store if view is None else view.store
@@ -252,7 +252,7 @@ class Recording(ABC):
         Raises:
             InputError: a replica, epoch or layer that was not recorded.
         """
-        view = _View(
+        view = View(
             self._view.store,
             self._view.replicas[positions("replica", replica, self.replicas.tolist())],
             self._view.epochs[positions("epoch", epoch, self.epochs.tolist())],
@@ -284,12 +284,12 @@ class Recording(ABC):
         """The same recording without any selection."""
         return type(self)(self._repository, self.path, self._everything())
 
-    def _everything(self) -> _View:
+    def _everything(self) -> View:
         sizes = self._root.sizes
-        return _View(self._store, np.arange(sizes["replica"]), np.arange(sizes["epoch"]), self.all_layers)
+        return View(self._store, np.arange(sizes["replica"]), np.arange(sizes["epoch"]), self.all_layers)
 
 
-class _View:
+class View:
     """Which part of a store a Recording shows, as positions, all read from one committed snapshot."""
 
     def __init__(self, store: Any, replicas: np.ndarray, epochs: np.ndarray, layers: tuple[str, ...]) -> None:

@@ -229,8 +229,8 @@ def put(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...])
 def growing(group: zarr.Group, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], kind: str,
             dims: tuple[str, ...], **options: Any) -> None:  # fmt: skip
     """An array that is appended to, NaN or 0 where nothing was written."""
-    fill = np.nan if kind.startswith("float") else 0
-    group.create_array(name, shape=shape, chunks=chunks, dtype=kind, dimension_names=dims, fill_value=fill, **options)
+    options = {"fill_value": np.nan if kind.startswith("float") else 0} | options
+    group.create_array(name, shape=shape, chunks=chunks, dtype=kind, dimension_names=dims, **options)
 
 
 def array_of(root: zarr.Group, name: str) -> zarr.Array[Any]:
