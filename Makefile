@@ -10,6 +10,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/flowplane reproduce information-plane planar-dae
+	$(BIN)/flowplane report results/information-plane -o results/report.html
 
 test: check
 	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
@@ -39,6 +40,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/betas.py
 	$(BIN)/python benchmarks/gradients.py
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/report.py
 
 clean:
 	rm -rf $(VENV) results

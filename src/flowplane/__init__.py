@@ -42,10 +42,12 @@ _PUBLIC = {
     "information": "flowplane.information",
     "information_plane": "flowplane.analysis.plane:information_plane",
     "layer_betas": "flowplane.analysis.betas:layer_betas",
+    "layer_transport": "flowplane.analysis.moving:layer_transport",
     "open": "flowplane.recording:open_recording",
     "plot": "flowplane.plot",
     "relaxation_times": "flowplane.analysis.relaxing:relaxation_times",
     "replica_spread": "flowplane.analysis.replicas:replica_spread",
+    "report": "flowplane.reporting.making:report",
     "ridgelet": "flowplane.ridgelet",
     "sweep": "flowplane.cluster.sweeping:sweep",
     "tasks": "flowplane.tasks",
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from flowplane.analysis.betas import layer_betas
     from flowplane.analysis.compare import compare_estimators
     from flowplane.analysis.diffusion import weight_diffusion
+    from flowplane.analysis.moving import layer_transport
     from flowplane.analysis.phases import gradient_phases
     from flowplane.analysis.plane import information_plane
     from flowplane.analysis.relaxing import relaxation_times
@@ -83,6 +86,7 @@ if TYPE_CHECKING:
     from flowplane.recorder.recorder import Recorder
     from flowplane.recording import Recording
     from flowplane.recording import open_recording as open
+    from flowplane.reporting.making import report
     from flowplane.transport import denoising_flow, densities, gradient_flow, wasserstein
     from flowplane.transport.densities import Empirical, GaussianMixture, Normal
 

@@ -202,6 +202,18 @@ def _print_plane(plane: object) -> None:
 
 
 @app.command()
+def report(
+    sources: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Recordings, or folders of results.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html file.")] = Path("report.html"),
+) -> None:
+    """Make one page about a recording or an experiment, or about several side by side. It opens offline."""
+    from flowplane.reporting.making import report as make
+
+    path = make(list(sources), output)
+    _console().print(f"report: {path}", soft_wrap=True)
+
+
+@app.command()
 def claims(folder: Annotated[Path, typer.Argument(help="A folder of results.")] = Path("results")) -> None:
     """Print the ledger of both papers' claims: what a folder of results says of them, and what is yet to be run."""
     from flowplane.reporting.ledger import count_verdicts, paper_tables, read_claims

@@ -25,6 +25,7 @@ _PUBLIC = {
     "information_plane": "flowplane.plot.plane",
     "information_planes": "flowplane.plot.multiples",
     "layer_beta_curves": "flowplane.plot.bound",
+    "layer_similarity": "flowplane.plot.likeness",
     "layers_and_bound": "flowplane.plot.bound",
     "relaxation_points": "flowplane.plot.relaxation",
     "ridgelet_spectrum": "flowplane.plot.ridges",
@@ -34,6 +35,7 @@ _PUBLIC = {
     "spread_comparison": "flowplane.plot.spread",
     "swept_curves": "flowplane.plot.swept",
     "training_curves": "flowplane.plot.training",
+    "transport_profile": "flowplane.plot.transported",
 }
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "information_plane",
     "information_planes",
     "layer_beta_curves",
+    "layer_similarity",
     "layers_and_bound",
     "relaxation_points",
     "ridgelet_spectrum",
@@ -65,6 +68,7 @@ __all__ = [
     "spread_comparison",
     "swept_curves",
     "training_curves",
+    "transport_profile",
 ]
 
 if TYPE_CHECKING:
@@ -76,6 +80,7 @@ if TYPE_CHECKING:
     from flowplane.plot.export import save
     from flowplane.plot.field import flow_field
     from flowplane.plot.gradients import gradient_phase_curves
+    from flowplane.plot.likeness import layer_similarity
     from flowplane.plot.multiples import information_planes
     from flowplane.plot.orders import convergence
     from flowplane.plot.plane import information_plane
@@ -90,6 +95,7 @@ if TYPE_CHECKING:
     from flowplane.plot.surface import error_surface
     from flowplane.plot.swept import swept_curves
     from flowplane.plot.training import training_curves
+    from flowplane.plot.transported import transport_profile
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ from flowplane.transport.continuity import continuity_residual
 from flowplane.transport.denoise import DenoisingFlow, denoising_flow
 from flowplane.transport.descent import GradientFlow, gradient_flow
 from flowplane.transport.embedding import embed
+from flowplane.transport.entropies import covariance_spectrum, gaussian_entropy, neighbour_entropy, score_energy
 from flowplane.transport.functionals import (
     Entropy,
     InternalEnergy,
@@ -38,7 +39,10 @@ from flowplane.transport.ode import ODEMap
 from flowplane.transport.optimal import optimality, wasserstein
 from flowplane.transport.probes import linear_probe, neighbour_accuracy
 from flowplane.transport.separation import class_distances, fisher_ratio
+from flowplane.transport.similarity import cka, cka_matrix
+from flowplane.transport.slices import sliced_measures
 from flowplane.transport.straight import AffineMap, Denoiser
+from flowplane.transport.volumes import affine_log_det, dense_log_det
 from flowplane.transport.widths import layer_path
 
 __all__ = [
@@ -62,15 +66,21 @@ __all__ = [
     "Stack",
     "TransportMap",
     "TsallisEntropy",
+    "affine_log_det",
     "brenier_defect",
+    "cka",
+    "cka_matrix",
     "class_distances",
     "continuity_residual",
+    "covariance_spectrum",
     "denoising_flow",
     "denoising_loss",
+    "dense_log_det",
     "embed",
     "embedding_influence",
     "fisher_ratio",
     "flow_history",
+    "gaussian_entropy",
     "gradient_flow",
     "layer_path",
     "linear_probe",
@@ -78,9 +88,12 @@ __all__ = [
     "load_score",
     "load_stack",
     "neighbour_accuracy",
+    "neighbour_entropy",
     "optimal_loss",
     "optimality",
     "path_measures",
+    "score_energy",
+    "sliced_measures",
     "stack",
     "train_denoiser",
     "train_score",

@@ -35,7 +35,8 @@ def path_measures(path: Any, samples: int = PAIRED, seed: int = 0) -> xr.Dataset
 
     Arguments:
         path: points (layer, sample, dimension), as `layer_path` makes them; two layers or more.
-        samples: points, at most, between which W_2 is taken, exactly; the optimality is that of the same points.
+        samples: points, at most, between which W_2 is taken, exactly; the optimality is that of the same points. 0 leaves
+            both out: they take most of the time.
         seed: of these points, where there are more.
 
     Returns:
@@ -62,29 +63,29 @@ def path_measures(path: Any, samples: int = PAIRED, seed: int = 0) -> xr.Dataset
         found = Text(f"shape {tuple(points.shape)}")
         raise InputError("path", found, "shape (layer, sample, dimension), two layers and two samples or more")
     require_finite("path", points)
-    points = points.double()
     layers, count = points.shape[:2]
-    steps = points.diff(dim=0)
-    lengths = steps.norm(dim=2)
     columns = {name: np.full(layers, np.nan) for name in MEASURES}
-    columns["cost"][1:] = lengths.square().mean(1).cpu()
-    columns["participation"][:] = [_participation(layer) for layer in points]
-    most = min(check_count("samples", samples, 2), count)
+    columns["participation"][:] = [_participation(layer.double()) for layer in points]
+    most = min(check_count("samples", samples, 2) if samples != 0 else 0, count)
     rng = np.random.default_rng(check_seed(seed))
     chosen = np.arange(count) if most == count else np.sort(rng.choice(count, most, replace=False))
-    part = points[:, torch.from_numpy(chosen).to(points.device)].cpu()
+    places = torch.from_numpy(chosen).to(points.device)
+    travelled, before = torch.zeros(count, dtype=torch.float64, device=points.device), None
+    # one step at a time: of wide layers all steps together take more memory than the path itself
     for l in range(1, layers):
-        squared = float((part[l] - part[l - 1]).square().sum(1).mean())
-        columns["optimality"][l] = optimality(part[l - 1], part[l])
-        columns["wasserstein"][l] = (columns["optimality"][l] * squared) ** 0.5
-    for l in range(2, layers):
-        moved = (lengths[l - 1] > 0) & (lengths[l - 2] > 0)
-        if moved.any():
-            directions = [steps[k][moved] / lengths[k][moved].unsqueeze(1) for k in (l - 2, l - 1)]
-            # stable near 0 and π, where the arc cosine of a product loses half of its digits
-            apart, along = (directions[1] - directions[0]).norm(dim=1), (directions[1] + directions[0]).norm(dim=1)
-            columns["turning"][l] = float((2 * torch.atan2(apart, along)).mean())
-    whole, way = float((points[-1] - points[0]).norm(dim=1).mean()), float(lengths.sum(0).mean())
+        step = points[l].double() - points[l - 1].double()
+        length = step.norm(dim=1)
+        travelled += length
+        columns["cost"][l] = float(length.square().mean())
+        if most:
+            squared = float(step[places].square().sum(1).mean())
+            columns["optimality"][l] = optimality(points[l - 1, places].double(), points[l, places].double())
+            columns["wasserstein"][l] = (columns["optimality"][l] * squared) ** 0.5
+        direction = step / torch.where(length > 0, length, torch.nan).unsqueeze(1)
+        if before is not None:
+            columns["turning"][l] = _turning(before, direction)
+        before = direction
+    whole, way = float((points[-1].double() - points[0].double()).norm(dim=1).mean()), float(travelled.mean())
     variables: dict[str, Any] = {
         name: ("layer", columns[name], {"units": units, "long_name": long_name})
         for name, (units, long_name) in MEASURES.items()
@@ -156,9 +157,18 @@ def _participation(points: torch.Tensor) -> float:
     """(tr C)²/tr C²."""
     centred = points - points[0]
     centred = centred - centred.mean(0)
-    covariance = centred.T @ centred
-    size = float(covariance.square().sum())
-    return float(torch.trace(covariance)) ** 2 / size if size > 0 else float("nan")
+    # the smaller of the two products has the same eigenvalues, but for zeros
+    product = centred.T @ centred if centred.shape[1] <= len(centred) else centred @ centred.T
+    size = float(product.square().sum())
+    return float(torch.trace(product)) ** 2 / size if size > 0 else float("nan")
+
+
+def _turning(before: torch.Tensor, direction: torch.Tensor) -> float:
+    """The mean angle between two unit vectors a point, over the points that have both."""
+    # stable near 0 and π, where the arc cosine of a product loses half of its digits
+    angles = 2 * torch.atan2((direction - before).norm(dim=1), (direction + before).norm(dim=1))
+    known = torch.isfinite(angles)
+    return float(angles[known].mean()) if known.any() else float("nan")
 
 
 def _order(one: np.ndarray, other: np.ndarray) -> float:

@@ -1,0 +1,190 @@
+"""Plotly figures made ready for a page: no fixed width, one control of the epochs, layouts for wide and narrow places."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from flowplane.reporting.narrow import narrow_layout, panels_across
+
+__all__ = ["Drawn", "drawn", "share_ranges"]
+
+#: Pixels that a panel needs to stand beside another.
+PANEL = 310
+#: Points that a trace drawn by WebGL keeps as SVG.
+POINTS = 6_000
+#: Pixels that slider and buttons took below the axes.
+SLIDER = 65
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure for the page: what stands around it, and what Plotly is given."""
+
+    name: str
+    title: str
+    subtitle: str
+    #: data, frames, wide and narrow layouts, breakpoint, controls: JSON-able.
+    content: dict[str, Any]
+
+    @property
+    def frames(self) -> list[str]:
+        """What the slider says at each frame; empty for a figure without one."""
+        return list(self.content["controls"]["labels"]) if self.content["controls"] else []
+
+
+def drawn(name: str, figure: go.Figure) -> Drawn:
+    """Take a figure apart for the page: its title goes into the caption, its slider becomes the page's own.
+
+    Traces drawn by WebGL are drawn as SVG, which prints and needs no code made at run time.
+    """
+    parts = json.loads(figure.to_json())
+    layout, data = parts["layout"], parts["data"]
+    title = layout.pop("title", {})
+    layout.pop("template", None)
+    controls = _controls(layout)
+    height = int(layout.pop("height", None) or 450)
+    layout.pop("width", None)
+    margin = layout.setdefault("margin", {})
+    legend_above = layout.get("legend", {}).get("y", 0) > 1
+    titles_above = any(_above(note) for note in layout.get("annotations", ()))
+    top = 70 if legend_above and titles_above else 46 if legend_above or titles_above else 20
+    saved = max(0, int(margin.get("t", 100)) - top)
+    margin["t"] = int(margin.get("t", 100)) - saved
+    below = SLIDER if controls else 0
+    margin["b"] = max(45, int(margin.get("b", 80)) - below)
+    layout |= {"height": height - saved - below, "autosize": False, "template": BLANK}
+    for trace in data:
+        _without_webgl(trace)
+    across = panels_across(layout)
+    content = {
+        "data": data,
+        "frames": parts.get("frames", []),
+        "wide": layout,
+        "middle": narrow_layout(layout, columns=2) if across > 2 else None,
+        "narrow": narrow_layout(layout),
+        "breakpoint": PANEL * max(2, across),
+        "controls": controls,
+    }
+    return Drawn(name, str(title.get("text", "")), str(title.get("subtitle", {}).get("text", "")), content)
+
+
+#: Instead of a template of a thousand entries; what a figure says itself comes after it.
+BLANK: dict[str, Any] = {
+    "layout": {
+        "paper_bgcolor": "#ffffff", "plot_bgcolor": "#ffffff", "font": {"color": "#222222"},
+        "xaxis": {"gridcolor": "#e6e6e6", "zerolinecolor": "#e6e6e6", "automargin": True},
+        "yaxis": {"gridcolor": "#e6e6e6", "zerolinecolor": "#e6e6e6", "automargin": True},
+        "hoverlabel": {"bgcolor": "#ffffff", "bordercolor": "#888888", "font": {"color": "#222222"}},
+        "annotationdefaults": {"arrowcolor": "#444444"},
+    }
+}  # fmt: skip
+
+
+def _above(note: dict[str, Any]) -> bool:
+    return note.get("yref") == "paper" and float(note.get("y", 0)) >= 0.999 and note.get("yanchor", "bottom") == "bottom"
+
+
+def _controls(layout: dict[str, Any]) -> dict[str, Any] | None:
+    """The slider's frames and texts, and the button that leaves them; Plotly's own are taken out."""
+    sliders, menus = layout.pop("sliders", []), layout.pop("updatemenus", [])
+    if not sliders:
+        return None
+    steps = [step for step in sliders[0]["steps"] if step.get("method") == "animate"]
+    buttons = [button for menu in menus for button in menu.get("buttons", ()) if button.get("method") == "restyle"]
+    return {
+        "frames": [step["args"][0][0] for step in steps],
+        "labels": [str(step["label"]) for step in steps],
+        "prefix": str(sliders[0].get("currentvalue", {}).get("prefix", "")).strip(),
+        "active": int(sliders[0].get("active", 0)),
+        "leave": [buttons[0]["label"], *buttons[0]["args"]] if buttons else None,
+    }
+
+
+def _without_webgl(trace: dict[str, Any]) -> None:
+    """Scattergl as scatter, thinned where it has more points than a page can draw in a moment."""
+    if trace["type"] != "scattergl":
+        return
+    trace["type"] = "scatter"
+    x, y = _values(trace.get("x", [])), _values(trace.get("y", []))
+    if len(x) <= POINTS:
+        return
+    every = -(-len(x) // POINTS)
+    trace["x"], trace["y"] = _listed(x[::every]), _listed(y[::every])
+    color = trace.get("marker", {}).get("color")
+    if isinstance(color, dict | list):
+        trace["marker"]["color"] = _listed(_values(color)[::every])
+
+
+def _values(given: Any) -> np.ndarray:
+    """Numbers of a trace, as Plotly writes them: a list, or base64 with its type."""
+    if isinstance(given, dict):
+        import base64
+
+        return np.frombuffer(base64.b64decode(given["bdata"]), dtype=np.dtype(given["dtype"]))
+    return np.asarray([np.nan if value is None else value for value in given], dtype=float)
+
+
+def _listed(values: np.ndarray) -> list[float | None]:
+    return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values]
+
+
+def share_ranges(figures: list[Drawn]) -> None:
+    """The same range on each axis that all of these figures have, and on their colours, so that they can be compared."""
+    if len(figures) < 2:
+        return
+    axes = set.intersection(*({key for key in figure.content["wide"] if key[1:5] == "axis"} for figure in figures))
+    for axis in sorted(axes):
+        ranges = [_range(figure.content, axis) for figure in figures]
+        known = [ends for ends in ranges if ends is not None]
+        if len(known) == len(figures):
+            both = [min(low for low, _ in known), max(high for _, high in known)]
+            for figure in figures:
+                for layout in _layouts(figure):
+                    layout[axis] = {**layout.get(axis, {}), "range": both, "autorange": False}
+    colors = [figure.content["wide"].get("coloraxis") for figure in figures]
+    if all(color and "cmax" in color for color in colors):
+        ends = {"cmin": min(color["cmin"] for color in colors), "cmax": max(color["cmax"] for color in colors)}
+        bar = max(colors, key=lambda color: color["cmax"]).get("colorbar", {})
+        ticks = {key: bar[key] for key in ("tickvals", "ticktext") if key in bar}
+        for figure in figures:
+            for layout in _layouts(figure):
+                layout["coloraxis"] |= ends
+                layout["coloraxis"]["colorbar"] = {**layout["coloraxis"].get("colorbar", {}), **ticks}
+
+
+def _layouts(figure: Drawn) -> list[dict[str, Any]]:
+    return [figure.content[name] for name in ("wide", "middle", "narrow") if figure.content[name]]
+
+
+def _range(content: dict[str, Any], axis: str) -> tuple[float, float] | None:
+    """What an axis shows: its own range, or that of the data on it with a margin; None for one without numbers."""
+    layout = content["wide"][axis]
+    if layout.get("range"):
+        return tuple(layout["range"])
+    letter, name = axis[0], axis[0] + axis[5:]
+    values = [
+        _values(trace[letter])
+        for trace in content["data"]
+        if trace.get(f"{letter}axis", letter) == name and _numeric(trace.get(letter))
+    ]
+    together = np.concatenate(values) if values else np.empty(0)
+    if layout.get("type") == "log":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            together = np.log10(together)
+    together = together[np.isfinite(together)]
+    if not len(together):
+        return None
+    low, high = float(together.min()), float(together.max())
+    margin = 0.05 * (high - low) or 0.5
+    return (0.0 if layout.get("rangemode") == "tozero" and low >= 0 else low - margin), high + margin
+
+
+def _numeric(given: Any) -> bool:
+    if isinstance(given, dict):
+        return "shape" not in given
+    return isinstance(given, list) and all(value is None or isinstance(value, int | float) for value in given)

@@ -1,0 +1,139 @@
+"""Layer by layer, in numbers: what it knows at the end, when it learned it, what it let go, and which flags it carries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import xarray as xr
+
+from flowplane.experiments.claim import mean_interval
+from flowplane.information.schema import FLAGS, flag_bit
+
+__all__ = ["GAIN", "LayerNumbers", "Learned", "Quantity", "layer_numbers"]
+
+#: A layer that gains no more of I(T;Y) than this has learned nothing that could be dated, bits.
+GAIN = 0.05
+#: A layer that loses no more of I(X;T) than this from its peak does not compress, bits.
+LOSS = 0.1
+#: The part of the final gain of I(T;Y) at which it counts as learned.
+PART = 0.9
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A mean over replicas with its interval: 95 % over the replicas, or that of the estimate where there is one only."""
+
+    value: float
+    lower: float = float("nan")
+    upper: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Learned:
+    """When I(T;Y) reached 90 % of its final gain: the median of the replicas that gained, and their middle 80 %."""
+
+    before: float
+    gain: float
+    epoch: float
+    lower: float
+    upper: float
+    replicas: int
+
+
+@dataclass(frozen=True)
+class LayerNumbers:
+    """One layer; NaN where a number is not known."""
+
+    name: str
+    depth: int
+    width: int
+    i_xt: Quantity
+    i_ty: Quantity
+    learned: Learned
+    #: Mean I(X;T) lost from its peak to the end, and the epoch of the peak.
+    lost: float
+    peak_epoch: float
+    #: Flags raised at the last epoch, and in which share of the replicas.
+    flags: dict[str, float] = field(default_factory=dict)
+
+
+def layer_numbers(plane: xr.Dataset) -> list[LayerNumbers]:
+    """The numbers of each layer of a plane over (replica, epoch, layer)."""
+    ordered = plane.sortby("epoch").transpose("replica", "epoch", "layer", ...)
+    depths = ordered["depth"].values if "depth" in ordered.coords else np.arange(ordered.sizes["layer"]) + 1
+    widths = ordered["width"].values if "width" in ordered.coords else np.zeros(ordered.sizes["layer"], int)
+    epochs = ordered["epoch"].values
+    found = []
+    for k, name in enumerate(ordered["layer"].values):
+        here = ordered.isel(layer=k)
+        lost, peak = _lost(here["i_xt"].values, epochs)
+        found.append(
+            LayerNumbers(
+                str(name),
+                int(depths[k]),
+                int(widths[k]),
+                _at_the_end(here, "i_xt"),
+                _at_the_end(here, "i_ty"),
+                when_learned(here["i_ty"].values, epochs),
+                lost,
+                peak,
+                _flags(here),
+            )
+        )
+    return found
+
+
+def _at_the_end(here: xr.Dataset, name: str) -> Quantity:
+    last = here.isel(epoch=-1)
+    values = last[name].values
+    finite = values[np.isfinite(values)]
+    if len(finite) == 0:
+        return Quantity(float("nan"))
+    if len(values) > 1:
+        mean, ends, _ = mean_interval(finite[:, None])
+        return Quantity(float(mean[0]), float(ends[0, 0]), float(ends[0, 1]))
+    sides = [
+        float(last[f"{name}_{side}"].values[0]) if f"{name}_{side}" in last else float("nan") for side in ("lower", "upper")
+    ]
+    return Quantity(float(values[0]), *sides)
+
+
+def when_learned(i_ty: np.ndarray, epochs: np.ndarray) -> Learned:
+    """The first snapshot, replica by replica, at which I(T;Y) has made `PART` of its final gain.
+
+    Arguments:
+        i_ty: (replica, epoch), bits.
+
+    Example:
+        >>> when_learned(np.array([[0.0, 0.5, 0.95, 1.0]]), np.array([0, 1, 10, 100])).epoch
+        10.0
+    """
+    gains = i_ty[:, -1] - i_ty[:, 0]
+    known = np.isfinite(gains)
+    before, gain = (float(part[known].mean()) if known.any() else float("nan") for part in (i_ty[:, 0], gains))
+    rising = known & (gains > GAIN)
+    if not rising.any() or gain <= GAIN:
+        return Learned(before, gain, float("nan"), float("nan"), float("nan"), 0)
+    reached = i_ty[rising] >= (i_ty[rising, :1] + PART * gains[rising, None])
+    when = epochs[reached.argmax(axis=1)].astype(float)
+    low, middle, high = np.percentile(when, [10, 50, 90])
+    return Learned(before, gain, float(middle), float(low), float(high), int(rising.sum()))
+
+
+def _lost(i_xt: np.ndarray, epochs: np.ndarray) -> tuple[float, float]:
+    """Of the mean over replicas: what is lost from the peak to the end; NaN, NaN where nothing is known."""
+    known = np.isfinite(i_xt).all(axis=1)
+    if not known.any():
+        return float("nan"), float("nan")
+    mean = i_xt[known].mean(axis=0)
+    peak = int(mean.argmax())
+    return float(mean[peak] - mean[-1]), float(epochs[peak])
+
+
+def _flags(here: xr.Dataset) -> dict[str, float]:
+    if "flags" not in here:
+        return {}
+    last = here["flags"].isel(epoch=-1).values
+    shares = {name: float(((last & flag_bit(name)) > 0).mean()) for name in FLAGS}
+    return {name: share for name, share in shares.items() if share > 0}

@@ -1,0 +1,66 @@
+"""`fp.report`: one page that answers, layer by layer, what it knows, how it moves the data, when it learned it, and which
+of these numbers can be trusted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from flowplane.core.paths import as_path
+from flowplane.errors import InputError
+from flowplane.reporting.page import page_of
+from flowplane.reporting.sources import subjects_of
+
+__all__ = ["report"]
+
+
+def report(source: Any, path: str | os.PathLike[str] = "report.html") -> Path:
+    """Write one self-contained page about a recording or an experiment; it opens offline.
+
+    Arguments:
+        source: a Recording, the path of one, an experiment's Result, a folder of results or of one experiment; or a list of
+            them, shown side by side on the same axes.
+        path: of the page, ending in .html.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        InputError: nothing to report, or a path that cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from flowplane.experiments.claim import Claim
+        >>> from flowplane.experiments.registry import Result
+        >>> claim = Claim("B-1", "I(X;T) falls", (4.4,), ((4.0, 4.8),), None, None, "reproduced", "full", 1.0, "bits")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = report(Result({}, {}, [claim]), f"{folder}/report.html").read_text()
+        >>> "4.40 [4.00, 4.80]" in page
+        True
+    """
+    target = as_path("path", path)
+    if target.suffix.lower() not in (".html", ".htm") or target.is_dir():
+        raise InputError("path", str(path), "a file name that ends in .html")
+    _require_writable(target)
+    page = page_of(subjects_of(source))
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(target)
+    except OSError as error:
+        raise InputError("path", str(path), f"a file that can be written ({error.strerror})") from error
+    finally:
+        if os.access(target.parent, os.W_OK):
+            partial.unlink(missing_ok=True)
+    return target
+
+
+def _require_writable(target: Path) -> None:
+    """Before anything is measured."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("path", str(target), f"a file in a folder that can be made ({error.strerror})") from error
+    if not os.access(target.parent, os.W_OK) or (target.exists() and not os.access(target, os.W_OK)):
+        raise InputError("path", str(target), "a file that can be written")

@@ -1,0 +1,153 @@
+"""HTML, with every text escaped on its way in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "Markup",
+    "count",
+    "element",
+    "epoch_text",
+    "interval",
+    "joined",
+    "json_script",
+    "listed",
+    "number",
+    "paragraphs",
+    "table",
+]
+
+
+class Markup(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+def joined(*parts: Any) -> Markup:
+    """Parts one after another: HTML as it is, everything else escaped.
+
+    Example:
+        >>> joined(Markup("<br>"), "a < b")
+        '<br>a &lt; b'
+    """
+    return Markup("".join(part if isinstance(part, Markup) else escape(str(part)) for part in parts))
+
+
+def element(tag: str, *content: Any, **attributes: Any) -> Markup:
+    """An element; `class_` is written class, other underscores as hyphens, None left out.
+
+    Example:
+        >>> element("th", "W_2 < 1", scope="col", class_="wide")
+        '<th scope="col" class="wide">W_2 &lt; 1</th>'
+    """
+    written = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
+        for name, value in attributes.items()
+        if value is not None
+    )
+    return joined(Markup(f"<{tag}{written}>"), *content, Markup(f"</{tag}>"))
+
+
+def paragraphs(sentences: Sequence[str]) -> Markup:
+    """A paragraph, or nothing where there is no sentence."""
+    said = " ".join(sentence for sentence in sentences if sentence)
+    return element("p", said) if said else Markup("")
+
+
+def table(caption: str, head: Sequence[Any], rows: Sequence[Sequence[Any]], **attributes: Any) -> Markup:
+    """A table that says what its rows and columns are; wider than the page it scrolls by itself.
+
+    Arguments:
+        rows: the first cell of each names the row.
+    """
+    columns = element("tr", *(element("th", cell, scope="col") for cell in head))
+    body = [
+        element(
+            "tr",
+            element("th", row[0], scope="row"),
+            *(element("td", cell, data_label=head[k]) for k, cell in enumerate(row[1:], 1)),
+        )
+        for row in rows
+    ]
+    whole = element("table", element("caption", caption), element("thead", columns), element("tbody", *body), **attributes)
+    return element("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
+
+
+def json_script(name: str, value: Any) -> Markup:
+    """JSON in a page: no `<` in it can end the script or begin a comment."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(f'<script type="application/json" id="{escape(name)}">{text}</script>')
+
+
+def number(value: float, units: str = "") -> str:
+    """Three significant digits, or a dash where there is none.
+
+    Example:
+        >>> number(0.98765, "bits"), number(1234.4), number(float("nan")), number(1.2e-5)
+        ('0.988 bits', '1,234', '–', '1.2e-05')
+    """
+    if not np.isfinite(value):
+        return "–"
+    size = abs(value)
+    if size >= 1000:
+        text = f"{value:,.0f}"
+    elif size == 0:
+        text = "0"
+    elif size >= 0.0095:
+        text = f"{value:.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3}f}"
+    else:
+        text = f"{value:.1e}" if size < 0.001 else f"{value:.2g}"
+    return f"{text} {units}" if units else text
+
+
+def epoch_text(epoch: float) -> str:
+    """An epoch, or a median of epochs, without digits that no snapshot can resolve.
+
+    Example:
+        >>> epoch_text(51.0), epoch_text(1234.5), epoch_text(float("nan"))
+        ('51', '1,234', '–')
+    """
+    return f"{epoch:,.0f}" if np.isfinite(epoch) else "–"
+
+
+def interval(value: float, low: float, high: float) -> str:
+    """A number with its interval.
+
+    Example:
+        >>> interval(4.4, 4.0, 4.8), interval(4.4, float("nan"), float("nan"))
+        ('4.40 [4.00, 4.80]', '4.40')
+    """
+    known = np.isfinite(value) and np.isfinite(low) and np.isfinite(high)
+    return f"{number(value)} [{number(low)}, {number(high)}]" if known else number(value)
+
+
+def count(total: int, one: str, many: str | None = None) -> str:
+    """How many of what.
+
+    Example:
+        >>> count(1, "layer"), count(1200, "epoch"), count(0, "replica")
+        ('1 layer', '1,200 epochs', 'no replicas')
+    """
+    name = one if total == 1 else many or f"{one}s"
+    return f"{total:,} {name}" if total else f"no {name}"
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Names in a sentence; of many the first few, and how many more.
+
+    Example:
+        >>> listed(["a", "b", "c"]), listed(["a"]), listed(list("abcdefghij"), most=3)
+        ('a, b and c', 'a', 'a, b, c and 7 more')
+    """
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -1,0 +1,142 @@
+"""How each layer moves the data, in words (A7, A8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+
+from flowplane.analysis.moved import FLAGS
+from flowplane.reporting.markup import Markup, count, listed, number, table
+
+__all__ = ["move_words", "moves_by_layer", "transport_flags"]
+
+#: What to do about a flag of `fp.layer_transport`.
+ADVICE = {
+    "no_start": "Give the inputs as points (sample, feature), or read the step from the second layer on.",
+    "no_turn": "Nothing: the first step has no step before it to turn from.",
+    "other_replica": "Ask fp.layer_transport for that replica.",
+    "no_exact": "Pass exact=1000, or read the sliced bound.",
+    "still": "Look at the layer's activations: it says the same to every input.",
+    "width_changes": "Read entropy_change_smoothed, which compares both layers in one space.",
+    "too_few_samples": "More samples, or read entropy_change_smoothed.",
+    "singular": "Read entropy_change_smoothed, or leave the softmax out.",
+    "ties": "Read the Gaussian's entropy.",
+    "surface": "Read the Gaussian's entropy.",
+    "many_units": "Read the Gaussian's entropy.",
+    "no_classes": "Give labels of at least two classes.",
+    "no_weights": "Read log_det_affine.",
+    "not_affine": "Nothing: the step bends the data too much for one number.",
+    "not_finite": "Look at training: activations have overflowed.",
+}
+
+
+def moves_by_layer(found: xr.Dataset | None) -> dict[str, str]:
+    """A few words for each layer at the last epoch, means over replicas; empty without a transport profile."""
+    if found is None:
+        return {}
+    last = _last(found)
+    words = {}
+    for k, name in enumerate(last["layer"].values):
+        cost, optimality, directions, probe = (
+            _value(last, key, k) for key in ("cost", "optimality", "participation", "probe")
+        )
+        if not np.isfinite(optimality):
+            optimality = _value(last, "optimality_sliced", k)
+        parts = []
+        if np.isfinite(cost):
+            parts.append(f"by {number(np.sqrt(cost))} (rms)")
+        if np.isfinite(optimality):
+            parts.append(f"{100 * optimality:.0f} % optimal")
+        if np.isfinite(directions):
+            parts.append(f"{number(directions)} directions used")
+        if np.isfinite(probe):
+            parts.append(f"{100 * probe:.0f} % told apart by a plane")
+        words[str(name)] = "; ".join(parts) or "–"
+    return words
+
+
+def move_words(found: xr.Dataset | None) -> list[str]:
+    """What becomes of points, dimensions and classes from the first layer to the last; nothing without a profile."""
+    if found is None:
+        return []
+    last = _last(found)
+    return [sentence for part in (_steps, _directions, _classes, _terms) for sentence in part(found, last)]
+
+
+def _steps(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
+    names = [str(name) for name in last["layer"].values]
+    cost = last["cost"].values
+    if np.isfinite(cost).any():
+        k = int(np.nanargmax(cost))
+        yield f"At the last epoch {names[k]} moves the data farthest, by {number(np.sqrt(cost[k]))} (root mean square)."
+    exact = last["optimality"].values
+    by_slices = last["optimality_sliced"].values
+    optimality, how = (exact, "") if np.isfinite(exact).any() else (by_slices, " at least, by slices")
+    if np.isfinite(optimality).any():
+        best, worst = int(np.nanargmax(optimality)), int(np.nanargmin(optimality))
+        shares = [f"{100 * optimality[k]:.0f} %" for k in (best, worst)]
+        rest = f", that of {names[worst]} least ({shares[1]})" if best != worst else ""
+        yield (
+            "A step is optimal (100 %) when the same distribution could not be reached by moving points less: that of "
+            f"{names[best]} is nearest to it ({shares[0]}{how}){rest}."
+        )
+
+
+def _directions(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
+    spread = last["participation"].values
+    if np.isfinite(spread).all() and len(spread) > 1:
+        first, end = number(spread[0]), number(spread[-1])
+        yield f"Spread over {first} directions in the first layer, the data fill {end} in the last."
+
+
+def _classes(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
+    probe = last["probe"].values
+    if np.isfinite(probe).any():
+        known = np.flatnonzero(np.isfinite(probe))
+        start = float(found["probe_input"]) if "probe_input" in found else float("nan")
+        shares = [(100 * probe[k], str(last["layer"].values[k])) for k in dict.fromkeys((known[0], known[-1]))]
+        parts = [f"{100 * start:.0f} % of the inputs"] if np.isfinite(start) else []
+        parts += [f"{share:.0f} % in {name}" for share, name in shares]
+        yield f"A flat boundary puts held-out points into their class: {listed(parts)}."
+
+
+def _terms(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
+    attrs = found.attrs
+    parts = [f"{attrs['samples']:,} samples"] if "samples" in attrs else []
+    parts += [f"{count(found.sizes['replica'], 'replica')}", count(found.sizes["epoch"], "snapshot")]
+    space = (
+        f"; layers of different width share a space by the embedding “{attrs['embedding']}”" if "embedding" in attrs else ""
+    )
+    yield f"Seen at {listed(parts)}{space}."
+
+
+def transport_flags(found: xr.Dataset | None) -> Markup:
+    """Why numbers of the transport profile are missing, where, and what to do."""
+    if found is None or "flags" not in found:
+        return Markup("")
+    rows = []
+    for bit, (name, meaning) in enumerate(FLAGS.items()):
+        raised = (found["flags"] & (1 << bit)) > 0
+        if bool(raised.any()):
+            layers = [str(layer) for layer in found["layer"].values[raised.any(["replica", "epoch"]).values]]
+            rows.append([name.replace("_", " "), listed(layers, 12), f"{int(raised.sum()) / raised.size:.0%} of all values",
+                         f"{meaning[0].upper()}{meaning[1:]}.", ADVICE[name]])  # fmt: skip
+    if not rows:
+        return Markup("")
+    return table(
+        "Numbers of the transport profile that are missing",
+        ["flag", "layers", "how often", "what it means", "what to do"],
+        rows,
+    )
+
+
+def _last(found: xr.Dataset) -> xr.Dataset:
+    ordered = found.sortby("epoch").isel(epoch=-1)
+    names = [name for name in ordered.data_vars if set(ordered[name].dims) == {"replica", "layer"} and name != "flags"]
+    return ordered[names].mean("replica", skipna=True)
+
+
+def _value(last: xr.Dataset, name: str, layer: int) -> float:
+    return float(last[name].values[layer]) if name in last else float("nan")

@@ -1,0 +1,246 @@
+/* Draws the figures of a report, moves their frames, and follows theme, width and printer.
+
+   window.flowplane.ready                 a promise: all figures are drawn
+   window.flowplane.figures[name]         one figure:
+     .element                             where Plotly drew it
+     .labels, .frame                      what the slider says at each frame; the frame shown, null for none
+     .show(k), .leave()                   show a frame; show what stood there before any
+     .read()                              its traces as plain data: {type, name, visible, x, y, z}
+   window.flowplane.theme, .setTheme(name)  "light" or "dark" */
+(() => {
+  "use strict";
+  const contents = JSON.parse(document.getElementById("figure-data").textContent);
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+  const config = { displaylogo: false, displayModeBar: false, responsive: false, scrollZoom: false, doubleClick: "reset" };
+  const STEP = 130; // milliseconds a frame
+  const PAPER = 660; // pixels across a printed page
+  const HALF = 460; // pixels across half a screen, where two panels stand side by side
+  const figures = {};
+  let theme = system.matches ? "dark" : "light";
+  let chosen = false;
+  let printing = false;
+
+  // -- colours: on a dark page greys are turned round, and what is too dark to see is made lighter ------------------
+
+  const DARK = [24, 26, 31];
+  const LIGHT = [232, 235, 240];
+
+  function channels(text) {
+    let found = /^#([0-9a-f]{3,8})$/i.exec(text);
+    if (found) {
+      const short = found[1].length < 6;
+      const parts = found[1].match(short ? /./g : /../g).map((part) => parseInt(short ? part + part : part, 16));
+      return [...parts.slice(0, 3), parts.length > 3 ? parts[3] / 255 : 1];
+    }
+    found = /^rgba?\(([^)]*)\)$/i.exec(text);
+    if (found) {
+      const parts = found[1].split(",").map(Number);
+      return parts.length >= 3 && parts.every(Number.isFinite) ? [...parts.slice(0, 3), parts[3] ?? 1] : null;
+    }
+    return { white: [255, 255, 255, 1], black: [0, 0, 0, 1], grey: [128, 128, 128, 1], gray: [128, 128, 128, 1] }[text] ?? null;
+  }
+
+  const luminance = ([r, g, b]) => 0.2126 * (r / 255) ** 2.2 + 0.7152 * (g / 255) ** 2.2 + 0.0722 * (b / 255) ** 2.2;
+
+  function darkened(text) {
+    const color = channels(text);
+    if (!color) return text;
+    let rgb = color.slice(0, 3);
+    if (Math.max(...rgb) - Math.min(...rgb) < 10) {
+      const part = 1 - rgb[0] / 255;
+      rgb = DARK.map((dark, k) => dark + part * (LIGHT[k] - dark));
+    } else {
+      for (let k = 0; k < 20 && luminance(rgb) < 0.16; k += 1) rgb = rgb.map((value) => value + 0.06 * (255 - value));
+    }
+    return `rgba(${rgb.map(Math.round).join(",")},${color[3]})`;
+  }
+
+  function recolored(value, key, picture) {
+    if (typeof value === "string") return /color$/i.test(key) ? darkened(value) : value;
+    if (Array.isArray(value)) {
+      if (key === "colorscale") {
+        return picture ? value : value.map((pair) => (Array.isArray(pair) ? [pair[0], darkened(pair[1])] : pair));
+      }
+      if (value.length && typeof value[0] === "number") return value;
+      return value.map((part) => recolored(part, key, picture));
+    }
+    if (value && typeof value === "object") {
+      if ("bdata" in value) return value;
+      return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, recolored(part, name, picture)]));
+    }
+    return value;
+  }
+
+  // -- figures ------------------------------------------------------------------------------------------------------
+
+  const listed = (values) => (values === undefined || values === null ? null : Array.from(values, (v) => (ArrayBuffer.isView(v) || Array.isArray(v) ? Array.from(v) : v)));
+
+  class Figure {
+    constructor(name, element) {
+      this.name = name;
+      this.element = element;
+      this.content = contents[name];
+      this.labels = this.content.controls ? this.content.controls.labels : [];
+      this.frame = null;
+      this.playing = null;
+    }
+
+    async draw() {
+      const width = printing ? PAPER : this.element.clientWidth || 600;
+      const dark = theme === "dark" && !printing;
+      const picture = this.content.data.some((trace) => ["heatmap", "contour", "image"].includes(trace.type));
+      const { data, frames, wide, middle, narrow, breakpoint } = this.content;
+      const layout = width >= breakpoint ? wide : middle && width >= HALF ? middle : narrow;
+      const source = { data, layout, frames };
+      const made = dark ? recolored(source, "", picture) : structuredClone(source);
+      made.layout.width = width;
+      this.drawn = `${width} ${dark}`;
+      await Plotly.newPlot(this.element, { ...made, config });
+      if (this.frame !== null) await this.show(this.frame);
+    }
+
+    async redraw() {
+      const width = printing ? PAPER : this.element.clientWidth || 600;
+      if (this.drawn !== `${width} ${theme === "dark" && !printing}`) await this.draw();
+    }
+
+    async show(k) {
+      const place = Math.min(Math.max(Math.round(k), 0), this.labels.length - 1);
+      this.frame = place;
+      this.said(this.labels[place], place);
+      const leave = this.control?.querySelector(".leave");
+      if (leave) leave.disabled = false;
+      const still = { mode: "immediate", frame: { duration: 0, redraw: true }, transition: { duration: 0 } };
+      try {
+        await Plotly.animate(this.element, [this.content.controls.frames[place]], still);
+      } catch (interrupted) {
+        if (interrupted instanceof Error) throw interrupted; // Plotly refuses a frame that a later one overtook, with no error
+      }
+    }
+
+    async leave() {
+      this.pause();
+      const [label, update, traces] = this.content.controls.leave;
+      this.frame = null;
+      await Plotly.restyle(this.element, update, traces);
+      this.said(label, 0);
+      const leave = this.control?.querySelector(".leave");
+      if (leave === document.activeElement) this.control.querySelector(".play").focus();
+      if (leave) leave.disabled = true;
+    }
+
+    play() {
+      const next = this.frame === null || this.frame >= this.labels.length - 1 ? 0 : this.frame + 1;
+      const go = async (k) => {
+        await this.show(k);
+        if (this.playing === null) return;
+        if (k + 1 < this.labels.length) this.playing = setTimeout(() => go(k + 1), STEP);
+        else this.pause();
+      };
+      this.playing = 0;
+      this.button("❚❚ Pause", "Pause");
+      go(next);
+    }
+
+    pause() {
+      if (this.playing) clearTimeout(this.playing);
+      this.playing = null;
+      this.button("▶ Play", `Play through every ${this.content.controls.prefix || "frame"}`);
+    }
+
+    button(text, label) {
+      if (!this.control) return;
+      const play = this.control.querySelector(".play");
+      play.textContent = text;
+      play.setAttribute("aria-label", label);
+    }
+
+    said(text, place) {
+      if (!this.control) return;
+      const slider = this.control.querySelector("input");
+      slider.value = String(place);
+      slider.setAttribute("aria-valuetext", `${this.content.controls.prefix} ${text}`.trim());
+      this.control.querySelector("output").textContent = text;
+    }
+
+    wire(control) {
+      this.control = control;
+      const slider = control.querySelector("input");
+      slider.addEventListener("input", () => {
+        this.pause();
+        this.show(Number(slider.value));
+      });
+      control.querySelector(".play").addEventListener("click", () => (this.playing === null ? this.play() : this.pause()));
+      control.querySelector(".leave")?.addEventListener("click", () => this.leave());
+    }
+
+    read() {
+      return this.element._fullData.map((trace) => ({
+        type: trace.type, name: trace.name, visible: trace.visible, x: listed(trace.x), y: listed(trace.y), z: listed(trace.z),
+      }));
+    }
+  }
+
+  for (const element of document.querySelectorAll(".plot")) {
+    figures[element.dataset.figure] = new Figure(element.dataset.figure, element);
+  }
+  for (const control of document.querySelectorAll(".controls")) figures[control.dataset.figure].wire(control);
+
+  const breath = () => new Promise((done) => setTimeout(done, 0));
+
+  async function drawAll() {
+    for (const figure of Object.values(figures)) {
+      await figure.draw();
+      await breath(); // the page answers between figures
+    }
+  }
+
+  async function redrawAll() {
+    for (const figure of Object.values(figures)) await figure.redraw();
+  }
+
+  // -- theme, width, printer ----------------------------------------------------------------------------------------
+
+  const button = document.getElementById("theme");
+
+  function setTheme(name) {
+    theme = name;
+    document.documentElement.dataset.theme = name;
+    button.textContent = name === "dark" ? "Light" : "Dark";
+    button.setAttribute("aria-pressed", String(name === "dark"));
+    return window.flowplane.ready.then(redrawAll);
+  }
+
+  let waiting = 0;
+  const resized = () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => { if (!printing) redrawAll(); }, 120);
+  };
+
+  let closed = [];
+  window.addEventListener("beforeprint", () => {
+    printing = true;
+    closed = [...document.querySelectorAll("details:not([open])")];
+    for (const part of closed) part.open = true;
+    redrawAll();
+  });
+  window.addEventListener("afterprint", () => {
+    printing = false;
+    for (const part of closed) part.open = false;
+    redrawAll();
+  });
+
+  window.flowplane = {
+    figures,
+    setTheme,
+    get theme() { return theme; },
+    ready: drawAll(),
+  };
+  setTheme(theme);
+  button.addEventListener("click", () => { chosen = true; setTheme(theme === "dark" ? "light" : "dark"); });
+  system.addEventListener("change", () => { if (!chosen) setTheme(system.matches ? "dark" : "light"); });
+  window.flowplane.ready.then(() => {
+    document.documentElement.dataset.ready = "true";
+    window.addEventListener("resize", resized);
+  });
+})();

@@ -1,0 +1,144 @@
+"""Where numbers come from, how to cite them, and the lines that make them again."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import xarray as xr
+
+from flowplane.recording import Recording
+from flowplane.reporting.markup import number
+from flowplane.version import __version__
+
+__all__ = ["CITATIONS", "made_now", "recording_facts", "recording_recipe", "run_facts", "run_recipe"]
+
+#: As in CITATION.cff: flowplane, and the papers of the two lenses.
+CITATIONS = (
+    "The flowplane authors. flowplane: what each layer of a deep network knows, and how each layer moves its data. "
+    f"Version {__version__}, Apache-2.0.",
+    "Ravid Shwartz-Ziv and Naftali Tishby. Opening the Black Box of Deep Neural Networks via Information. 2017, "
+    "arXiv:1703.00810.",
+    "Sho Sonoda and Noboru Murata. Transport Analysis of Infinitely Deep Neural Network. Journal of Machine Learning "
+    "Research 20, 2019, arXiv:1605.02832.",
+)
+
+#: What `rec.attrs` calls the settings worth a row, and what a reader calls them.
+SETTINGS = {
+    "optimizer": "optimizer", "learning_rate": "learning rate", "momentum": "momentum", "batch_size": "batch size",
+    "train_fraction": "share of the inputs trained on", "labels": "labels", "noise": "variance of the networks' own noise",
+    "device": "device", "dtype": "stored as", "seed": "seed", "reduce": "reduced by",
+}  # fmt: skip
+#: Arguments of `fp.train` that the reproducing line repeats where they are not the default.
+ARGUMENTS = (
+    "hidden", "activation", "replicas", "epochs", "train_fraction", "optimizer", "learning_rate", "momentum", "batch_size",
+    "drop_last", "labels", "snapshots", "seed", "noise",
+)  # fmt: skip
+#: Tasks that can be made by name.
+TASKS = {"spherical rule": "fp.tasks.spherical_rule()", "digits": "fp.tasks.digits()"}
+
+
+def made_now() -> str:
+    """Date and minute, UTC."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def recording_facts(rec: Recording, plane: xr.Dataset | None, reason: str, left_out: str) -> dict[str, str]:
+    """Of a recording: what was trained and how, by which versions, and by which estimator it was read."""
+    attrs = rec.attrs
+    layers = rec.layer_coordinates()
+    widths = [str(width) for width in layers["width"][1]]
+    facts = {
+        "recording": "in memory" if rec.path is None else str(rec.path),
+        "network": f"{rec.architecture} {rec.activation}".strip(),
+        "layers": str(len(rec.layers)),
+        "units": ", ".join(widths[:40]) + (", …" if len(widths) > 40 else ""),
+        "parameters": _parameters(rec),
+        "task": f"{rec.task.name}, {len(rec.task.inputs):,} inputs",
+        "replicas": str(len(rec.replicas)),
+        "epochs": f"{int(rec.epochs.max()):,}, of which {len(rec.epochs)} were kept",
+    }
+    facts |= {said: _shown(attrs[name]) for name, said in SETTINGS.items() if attrs.get(name) not in (None, "", {})}
+    if plane is not None:
+        facts |= {"estimator": f"{plane.attrs.get('estimator', 'unknown')}, {plane.attrs.get('parameters', '')}",
+                  "chosen because": reason, "channel": channel(plane)}  # fmt: skip
+    if left_out:
+        facts["thinned"] = left_out
+    return {name: value for name, value in facts.items() if value} | versions(attrs.get("versions"))
+
+
+def run_facts(about: dict[str, Any], plane: xr.Dataset | None) -> dict[str, str]:
+    """Of an experiment's run.json, and of the plane that it kept."""
+    said = {"experiment": "experiment", "scale": "scale", "seed": "seed", "seconds": "seconds",
+            "training_seconds": "of which training, seconds"}  # fmt: skip
+    facts = {title: _shown(about[name]) for name, title in said.items() if name in about}
+    if plane is not None:
+        facts |= {"network": f"{plane.attrs.get('network', '')} {plane.attrs.get('activation', '')}".strip(),
+                  "task": str(plane.attrs.get("task", "")), "replicas": str(plane.sizes["replica"]),
+                  "estimator": f"{plane.attrs.get('estimator', 'unknown')}, {plane.attrs.get('parameters', '')}",
+                  "channel": channel(plane)}  # fmt: skip
+    found = {"flowplane": about["flowplane"]} if "flowplane" in about else None
+    return {name: value for name, value in facts.items() if value} | versions(found)
+
+
+def versions(found: Any) -> dict[str, str]:
+    """What it was made with, where that is known, and what made this page."""
+    used = ", ".join(f"{name} {version}" for name, version in found.items()) if isinstance(found, dict) else str(found or "")
+    return ({"made with": used} if used else {}) | {"this page": f"flowplane {__version__}, {made_now()}"}
+
+
+def channel(plane: xr.Dataset) -> str:
+    """What makes the information finite, the layers' channels one after another where they differ."""
+    text = str(plane.attrs.get("channel", ""))
+    return "; ".join(sorted(set(json.loads(text).values()))) if text.startswith("{") else text
+
+
+def recording_recipe(rec: Recording) -> str:
+    """The lines that make a recording's report again, and the recording itself where it is an ensemble's."""
+    opened = [f"rec = fp.open({str(rec.path)!r})"] if rec.path is not None else ["rec = …  # this recording was in memory"]
+    if rec.kind == "ensemble":
+        from inspect import signature
+
+        from flowplane.ensemble import train
+
+        defaults = {name: parameter.default for name, parameter in signature(train).parameters.items()}
+        attrs = rec.attrs | ({"hidden": tuple(rec.attrs["sizes"][1:-1])} if "sizes" in rec.attrs else {})
+        given = [
+            f"{name}={attrs[name]!r}" for name in ARGUMENTS
+            if name in attrs and name in defaults and not _same(attrs[name], defaults[name])
+        ]  # fmt: skip
+        task = TASKS.get(rec.task.name, f"…  # the task {rec.task.name!r}")
+        opened = [f"task = {task}", f"rec = fp.train({', '.join(['task', *given])})"]
+    return "\n".join(["import flowplane as fp", *opened, 'fp.report(rec, "report.html")'])
+
+
+def run_recipe(about: dict[str, Any]) -> str:
+    """The command that runs an experiment again."""
+    name = about.get("experiment")
+    if name is None:
+        return ""
+    options = [f"--{about['scale']}"] if about.get("scale") in ("quick", "full") else []
+    options += [f"--seed {about['seed']}"] if about.get("seed") else []
+    return " ".join(["flowplane reproduce", str(name), *options])
+
+
+def _parameters(rec: Recording) -> str:
+    if rec.kind == "ensemble":
+        return f"{rec.network.parameters:,}"
+    found = rec.attrs.get("parameters")
+    return f"{found:,}" if isinstance(found, int) else ""
+
+
+def _same(value: Any, default: Any) -> bool:
+    return (
+        list(value) == list(default)
+        if isinstance(value, list | tuple) and isinstance(default, list | tuple)
+        else value == default
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return str(value) if isinstance(value, int) else number(float(value))

@@ -1,0 +1,149 @@
+"""The sections of a report: which figures, tables and sentences stand in each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from flowplane.errors import InputError
+from flowplane.reporting.layers import LayerNumbers, layer_numbers
+from flowplane.reporting.markup import Markup, element, joined, paragraphs, table
+from flowplane.reporting.moves import move_words, moves_by_layer, transport_flags
+from flowplane.reporting.provenance import CITATIONS
+from flowplane.reporting.subject import Subject, harmless
+from flowplane.reporting.tables import claims_rows, layer_table, validity_table
+from flowplane.reporting.words import claim_words, gradient_words, plane_words, summary_words, training_words
+
+__all__ = ["SECTIONS", "citations", "figures_of", "layers_of", "text_of"]
+
+#: Anchor: short name and heading, in the order of the page.
+SECTIONS = {
+    "summary": ("Summary", "Summary"),
+    "plane": ("Plane", "Information plane: what the layers know"),
+    "training": ("Training", "Training"),
+    "gradients": ("Gradients", "Gradient phases"),
+    "transport": ("Transport", "Transport: how the layers move the data"),
+    "figures": ("Figures", "Further figures of the experiment"),
+    "validity": ("Validity", "Validity: what can be trusted"),
+    "claims": ("Claims", "Claims"),
+    "provenance": ("Provenance", "Provenance"),
+}
+
+
+def layers_of(subject: Subject) -> list[LayerNumbers]:
+    """The numbers of each layer; none without a plane."""
+    return [] if subject.plane is None else layer_numbers(subject.plane)
+
+
+def text_of(section: str, subject: Subject, layers: list[LayerNumbers]) -> Markup:
+    """Words and tables of a section; empty where the subject has nothing to say in it."""
+    notes = subject.notes.get(section, [])
+    if section == "summary":
+        return _summary(subject, layers)
+    if section == "plane" and subject.plane is not None:
+        return paragraphs([*plane_words(layers, subject.plane["epoch"].values), *notes])
+    if section == "training" and subject.metrics is not None:
+        return paragraphs([*training_words(subject.metrics), *notes])
+    if section == "gradients" and subject.phases is not None:
+        return paragraphs([*gradient_words(subject.phases), *notes])
+    if section == "transport" and subject.transport is not None:
+        return paragraphs([*move_words(subject.transport), *notes])
+    if section == "validity":
+        return _validity(subject)
+    if section == "claims":
+        return joined(paragraphs(claim_words(subject.claims)), claims_rows(subject.claims)) if subject.claims else Markup("")
+    if section == "provenance":
+        return _provenance(subject)
+    return paragraphs(notes)
+
+
+def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
+    """The figures of a section by name; a Dataset with nothing to draw has none."""
+    from flowplane import plot
+
+    if section == "figures":
+        return subject.figures
+    draw: dict[str, tuple[xr.Dataset | None, Callable[[xr.Dataset], dict[str, go.Figure]]]] = {
+        "plane": (subject.plane, _plane_figures),
+        "training": (subject.metrics, lambda found: {"training-curves": plot.training_curves(found)}),
+        "gradients": (subject.phases, _gradient_figures),
+        "transport": (subject.transport, _transport_figures),
+    }
+    found, make = draw.get(section, (None, _plane_figures))
+    if found is None:
+        return {}
+    try:
+        return make(harmless(found))
+    except InputError:
+        return {}
+
+
+def _plane_figures(plane: xr.Dataset) -> dict[str, go.Figure]:
+    from flowplane import plot
+    from flowplane.reporting.curves import input_information_curves
+
+    try:
+        return {"information-plane": plot.information_plane(plane)}
+    except InputError:  # without labels no point is finite
+        return {"input-information": input_information_curves(plane)}
+
+
+def _gradient_figures(found: xr.Dataset) -> dict[str, go.Figure]:
+    """Of the layers that have parameters."""
+    from flowplane import plot
+
+    known = np.isfinite(found["gradient_mean"].transpose("replica", "epoch", "layer").values).any(axis=(0, 1))
+    return {"gradient-phases": plot.gradient_phase_curves(found.isel(layer=np.flatnonzero(known)))} if known.any() else {}
+
+
+def _transport_figures(found: xr.Dataset) -> dict[str, go.Figure]:
+    from flowplane import plot
+
+    return {"transport-profile": plot.transport_profile(found), "layer-similarity": plot.layer_similarity(found)}
+
+
+def _summary(subject: Subject, layers: list[LayerNumbers]) -> Markup:
+    about = paragraphs([subject.about])
+    if subject.plane is None:
+        return joined(about, paragraphs(claim_words(subject.claims) if subject.claims else []))
+    attrs = subject.plane.attrs
+    ceilings = [float(attrs.get(name, float("nan"))) for name in ("input_entropy", "label_information")]
+    moves = moves_by_layer(subject.transport)
+    rows = layer_table(layers, moves, subject.plane.sizes["replica"])
+    claims = claim_words(subject.claims) if subject.claims else []
+    sentences = [*summary_words(layers, *ceilings), *move_words(subject.transport)[:2], *claims]
+    findings = element("ul", *(element("li", sentence) for sentence in sentences if sentence), class_="findings")
+    return joined(about, findings, rows)
+
+
+def _validity(subject: Subject) -> Markup:
+    """Every flag raised, of the information and of the transport."""
+    moved = transport_flags(subject.transport)
+    notes = paragraphs(subject.notes.get("validity", []))
+    if subject.plane is None or "flags" not in subject.plane:
+        return joined(paragraphs(["No estimate of information was made, so none is flagged."]), notes, moved)
+    from flowplane.information.words import explain
+
+    about = explain(subject.plane).splitlines()[0]
+    flagged, total = int((subject.plane["flags"] != 0).sum()), subject.plane["flags"].size
+    said = f"None of the {total:,} values carries a flag: nothing speaks against them."
+    if flagged:
+        said = f"Of {total:,} values, one for every replica, epoch and layer, {flagged:,} carry a flag: a reason for doubt."
+    return joined(paragraphs([said, about]), notes, validity_table(subject.plane), moved)
+
+
+def _provenance(subject: Subject) -> Markup:
+    rows = [[name, value] for name, value in subject.facts.items()]
+    facts = element("details", element("summary", "Settings and versions"),
+                    table("Settings and versions", ["what", "value"], rows, class_="facts"), open="")  # fmt: skip
+    lines = element("pre", element("code", subject.recipe), tabindex="0", aria_label="The lines that make this again")
+    recipe = joined(element("h4", "To make this again"), lines) if subject.recipe else Markup("")
+    return joined(facts, recipe)
+
+
+def citations() -> Markup:
+    """How to cite what a report shows."""
+    return joined(element("h3", "How to cite"), element("ul", *(element("li", text) for text in CITATIONS)))

@@ -1,0 +1,70 @@
+"""What `fp.report` was given, as the columns of a page."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from flowplane.core.paths import as_path
+from flowplane.errors import InputError, Text
+from flowplane.recording import Recording, open_recording
+from flowplane.reporting.subject import Subject
+
+__all__ = ["MOST", "subjects_of"]
+
+#: Columns beside each other that a page can hold.
+MOST = 6
+EXPECTED = "a Recording, an experiment's Result, the path of a recording or of results, or a list of them"
+
+
+def subjects_of(source: Any) -> list[Subject]:
+    """A Subject for each thing in a source.
+
+    Raises:
+        InputError: an empty list, too many, or something that is none of the kinds a report can show.
+    """
+    several = list(source) if isinstance(source, list | tuple) else [source]
+    if not several:
+        raise InputError("source", source, f"at least one: {EXPECTED}")
+    if len(several) > MOST:
+        raise InputError("source", Text(f"{len(several)} things"), f"at most {MOST} to compare")
+    return [_subject(part, title) for part, title in zip(several, _titles(several), strict=True)]
+
+
+def _titles(several: list[Any]) -> list[str]:
+    """Names of paths; of things in memory what they are; numbered where two would be the same."""
+    names = []
+    for part in several:
+        path = part.path if isinstance(part, Recording) else part
+        if isinstance(path, str | os.PathLike):
+            names.append(Path(path).expanduser().resolve().name)
+        else:
+            names.append("recording" if isinstance(part, Recording) else "result")
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name} ({place})" for place, name in enumerate(names, start=1)]
+
+
+def _subject(part: Any, title: str) -> Subject:
+    from flowplane.experiments.registry import Result
+    from flowplane.reporting.results import of_folder, of_result
+
+    if isinstance(part, Result):
+        return of_result(part, title)
+    if not isinstance(part, Recording):
+        if not isinstance(part, str | os.PathLike):
+            raise InputError("source", Text(type(part).__name__), EXPECTED)
+        path = as_path("source", part)
+        if not path.exists():
+            raise InputError("source", str(part), "a recording or a folder of results; nothing is there")
+        if path.is_dir() and (any(path.glob("claims.json")) or any(path.glob("*/claims.json"))):
+            return of_folder(path, title)
+        try:
+            part = open_recording(path)
+        except InputError as error:
+            also = " (or a folder of results, with claims.json files in it or one level down)"
+            raise InputError("source", error.found, f"{error.expected}{also}") from error
+    from flowplane.reporting.recordings import of_recording
+
+    return of_recording(part, title)

@@ -1,0 +1,171 @@
+"""The tables of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from flowplane.experiments.claim import Claim
+from flowplane.information.schema import FLAGS, flag_bit
+from flowplane.information.words import CONSEQUENCES
+from flowplane.reporting.layers import GAIN, LayerNumbers, Quantity
+from flowplane.reporting.ledger import measured_text, reference_text
+from flowplane.reporting.markup import Markup, count, element, epoch_text, interval, joined, listed, number, table
+
+__all__ = [
+    "claims_rows",
+    "difference_table",
+    "flag_words",
+    "layer_table",
+    "raised_flags",
+    "settings_table",
+    "validity_table",
+]
+
+
+#: Flags that leave a number out, the likeliest first.
+ABSENT = ("no_inputs", "deterministic", "weighted", "too_few_samples", "constant_units", "ill_conditioned")
+
+
+def layer_table(layers: list[LayerNumbers], moves: dict[str, str], replicas: int) -> Markup:
+    """Layer by layer: what it knows, how it moves the data, when it learned, whether this can be trusted.
+
+    Arguments:
+        moves: by layer, how it moves the data.
+    """
+    head = ["layer", "knows of the input, I(X;T) [bits]", "knows of the label, I(T;Y) [bits]"]
+    head += ["moves the data"] if moves else []
+    head += ["learned the label by epoch", "can this be trusted?"]
+    rows = []
+    for layer in layers:
+        name = joined(layer.name, element("small", f" {count(layer.width, 'unit')}" if layer.width else ""))
+        cells: list[Any] = [
+            name,
+            _known(layer.i_xt, layer.flags, ABSENT),
+            _known(layer.i_ty, layer.flags, ("no_labels", *ABSENT)),
+        ]
+        cells += [moves.get(layer.name, "–")] if moves else []
+        rows.append([*cells, _learned(layer, replicas), flag_words(layer.flags)])
+    which = f"95 % interval of the mean over {replicas} replicas" if replicas > 1 else "95 % interval of the estimate"
+    return table(f"Layer by layer at the last epoch; in brackets the {which}", head, rows, class_="layers")
+
+
+def _known(part: Quantity, flags: dict[str, float], reasons: tuple[str, ...]) -> str:
+    """A number with its interval; where there is none, the flag that says why."""
+    if np.isfinite(part.value):
+        return interval(part.value, part.lower, part.upper)
+    why = next((name for name in reasons if name in flags), "")
+    return f"– ({why.replace('_', ' ')})" if why else "–"
+
+
+def _learned(layer: LayerNumbers, replicas: int) -> str:
+    learned = layer.learned
+    if np.isfinite(learned.epoch):
+        spread = f" [{epoch_text(learned.lower)}, {epoch_text(learned.upper)}]" if learned.replicas > 1 else ""
+        some = f", in {learned.replicas} of {replicas} replicas" if learned.replicas < replicas else ""
+        return f"{epoch_text(learned.epoch)}{spread}{some}"
+    if not np.isfinite(learned.gain):
+        return "– (no labels)"
+    if learned.before > GAIN:
+        return f"– (held {number(learned.before)} bits before training)"
+    return f"– (gained {number(learned.gain)} bits only)"
+
+
+def flag_words(flags: dict[str, float]) -> Markup:
+    """The flags of a layer, with the share of replicas that carry them, as links to what they mean."""
+    if not flags:
+        return element("span", "✓ no flag", class_="fine")
+    parts: list[Any] = []
+    for name, share in flags.items():
+        said = name.replace("_", " ") + ("" if share == 1 else f" ({100 * share:.0f} %)")
+        parts += [Markup(", ") if parts else "", element("a", said, href="#validity")]
+    return element("span", "⚠ ", *parts, class_="caution")
+
+
+def raised_flags(plane: xr.Dataset) -> dict[str, tuple[list[str], int, int]]:
+    """Each flag raised: in which layers, how often at all epochs, and how often at the last one."""
+    found = {}
+    for name in FLAGS:
+        raised = (plane["flags"] & flag_bit(name)) > 0
+        if bool(raised.any()):
+            layers = plane["layer"].values[raised.any(["replica", "epoch"]).values]
+            found[name] = ([str(layer) for layer in layers], int(raised.sum()), int(raised.isel(epoch=-1).sum()))
+    return found
+
+
+def validity_table(plane: xr.Dataset) -> Markup:
+    """Every flag raised: where, what it means, what to do."""
+    raised = raised_flags(plane)
+    if not raised:
+        return Markup("")
+    total, last = plane["flags"].size, plane["flags"].isel(epoch=-1).size
+    rows = []
+    for name, (layers, often, end) in raised.items():
+        share = f"{often / total:.0%} of all values, {end / last:.0%} of those at the last epoch"
+        rows.append([name.replace("_", " "), listed(layers, 12), share, _sentence(FLAGS[name]), CONSEQUENCES[name]])
+    return table("Flags raised", ["flag", "layers", "how often", "what it means", "what to do"], rows)
+
+
+def claims_rows(claims: list[Claim]) -> Markup:
+    """The ledger: id, statement, measured, reference, verdict."""
+    rows = []
+    for claim in claims:
+        statement = f"{claim.statement} ({claim.units})" if claim.units else claim.statement
+        measured, reference = (_lines(text) for text in (measured_text(claim), reference_text(claim)))
+        sign = {"reproduced": "✓", "contradicted": "✗", "inconclusive": "?", "not run": "–"}[claim.verdict]
+        verdict = element("span", f"{sign} {claim.verdict}", class_=f"verdict {claim.verdict.replace(' ', '-')}")
+        rows.append([element("code", claim.id), statement, measured, reference, verdict, claim.scale])
+    head = ["claim", "statement", "measured [95 %]", "reference", "verdict", "scale"]
+    return table("Claims of the papers, as tested here", head, rows, class_="claims")
+
+
+def difference_table(first: list[LayerNumbers], second: list[LayerNumbers], titles: tuple[str, str]) -> Markup:
+    """Layers of two recordings side by side, by name where these are the same, by depth otherwise."""
+    names = [layer.name for layer in first]
+    same = set(names) & {layer.name for layer in second}
+    key = (lambda layer: layer.name) if same else (lambda layer: layer.depth)
+    others = {key(layer): layer for layer in second}
+    head = ["layer"]
+    for quantity in ("I(X;T) [bits]", "I(T;Y) [bits]", "learned by epoch"):
+        head += [f"{quantity}, {titles[0]}", f"{quantity}, {titles[1]}", "difference"]
+    rows = []
+    for layer in first:
+        other = others.get(key(layer))
+        if other is None:
+            continue
+        name = layer.name if layer.name == other.name else f"{layer.name} / {other.name}"
+        cells: list[Any] = [name]
+        for one, two, shown in ((layer.i_xt.value, other.i_xt.value, number), (layer.i_ty.value, other.i_ty.value, number),
+                                (layer.learned.epoch, other.learned.epoch, epoch_text)):  # fmt: skip
+            cells += [shown(one), shown(two), _signed(two - one, shown)]
+        rows.append(cells)
+    if not rows:
+        return Markup("")
+    return table(f"Differences at the last epoch: {titles[1]} less {titles[0]}", head, rows)
+
+
+def settings_table(first: dict[str, str], second: dict[str, str], titles: tuple[str, str]) -> Markup:
+    """What was set differently."""
+    names = [
+        name for name in [*first, *(name for name in second if name not in first)] if name not in ("recording", "this page")
+    ]
+    rows = [[name, first.get(name, "–"), second.get(name, "–")] for name in names if first.get(name) != second.get(name)]
+    return table("What was set differently", ["setting", *titles], rows) if rows else Markup("")
+
+
+def _signed(value: float, shown: Callable[[float], str]) -> str:
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{shown(abs(value))}" if np.isfinite(value) else "–"
+
+
+def _lines(text: str) -> Markup:
+    parts: list[Any] = []
+    for line in text.splitlines():
+        parts += [Markup("<br>") if parts else "", line]
+    return joined(*parts)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
