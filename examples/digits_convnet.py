@@ -2,7 +2,7 @@
 
     python examples/digits_convnet.py [--quick] [--out results]
 
-Writes `digits-convnet.fp` and `digits-convnet.html`. About a minute.
+Writes `digits-convnet.fp` and `digits-convnet.html`. About 20 seconds.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python examples/plain_loop.py [--quick] [--out results]
 
-Writes a recording, `two-moons.fp`, and the page that reads it, `two-moons.html`. About 15 seconds.
+Writes a recording, `two-moons.fp`, and the page that reads it, `two-moons.html`. About 20 seconds.
 """
 
 from __future__ import annotations

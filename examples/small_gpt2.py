@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import flowplane as fp
@@ -70,8 +70,8 @@ def least_loss() -> float:
 def small_gpt2(layers: int = 6, width: int = 48) -> GPT2LMHeadModel:
     """GPT-2 with random weights, without dropout."""
     config = GPT2Config(vocab_size=START + 1, n_positions=LENGTH + 1, n_embd=width, n_layer=layers, n_head=4,
-                        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, use_cache=False, loss_type="ForCausalLM",
-                        bos_token_id=START, eos_token_id=START)  # fmt: skip
+                        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, use_cache=False, bos_token_id=START,
+                        eos_token_id=START)  # fmt: skip
     return GPT2LMHeadModel(config)
 
 
@@ -80,7 +80,8 @@ def train_steps(model: GPT2LMHeadModel, optimizer: torch.optim.Optimizer, steps:
     tokens, _ = sentences(32 * steps, seed)
     losses = []
     for batch in tokens.split(32):
-        loss = model(input_ids=batch, labels=batch).loss
+        logits = model(input_ids=batch).logits[:, :-1]
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -98,7 +99,7 @@ def main(out: Path, quick: bool) -> None:
 
     out.mkdir(parents=True, exist_ok=True)
     path = out / "small-gpt2.fp"
-    # the residual stream: what enters the first block, and what leaves each; every token is a sample
+    # the residual stream x_0, …, x_6: what enters the first block, and what leaves each; every token is a sample
     with fp.Recorder(model, {"input_ids": tokens}, innermost, path=path, layers=["transformer.drop", "transformer.h.?"],
                      reduce="tokens", total=epochs, snapshots=30, mode="overwrite") as recorder:  # fmt: skip
         for epoch in range(epochs):

@@ -22,7 +22,7 @@ LAYERS = {"layers": "transformer.h.?"}
 def tiny_gpt2():
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=7, n_positions=8, n_embd=8, n_layer=2, n_head=2, use_cache=False,
-                        loss_type="ForCausalLM", bos_token_id=0, eos_token_id=0)  # fmt: skip
+                        bos_token_id=0, eos_token_id=0)  # fmt: skip
     return GPT2LMHeadModel(config)
 
 

@@ -17,7 +17,7 @@ def trained(callback, folder, **arguments):
     """Five steps an epoch, three epochs if nothing else is said."""
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=7, n_positions=8, n_embd=8, n_layer=2, n_head=2, use_cache=False,
-                        loss_type="ForCausalLM", bos_token_id=0, eos_token_id=0)  # fmt: skip
+                        bos_token_id=0, eos_token_id=0)  # fmt: skip
     defaults = {"num_train_epochs": 3, "logging_strategy": "epoch", "save_strategy": "no"}
     options = TrainingArguments(
         output_dir=str(folder / "out"), per_device_train_batch_size=8, per_device_eval_batch_size=10, report_to=[],
