@@ -41,7 +41,8 @@ def layer_transport(
 
     A step goes from a layer to the next that the recording shows; the first starts at the inputs where these are points.
     Layers of different width are embedded in one space (A8); `cost`, W_2, optimality, `turning` and `straightness` depend
-    on how, the rest does not. All layers and epochs are seen at the same samples, each of the same weight.
+    on how, the rest does not. All layers and epochs are seen at the same samples, each of the same weight. Of few points in
+    many dimensions the exact optimality says little: each point's own image is the nearest, and it is near 1.
 
     Entropies are estimates of two kinds. `entropy` is that of the Gaussian with the layer's covariance C: no density of this
     covariance has more. `entropy_neighbours` is that of Kozachenko and Leonenko (k = 4), for 8 units or fewer. Both are NaN
@@ -69,10 +70,10 @@ def layer_transport(
         `distances`, the mean W_2 of two classes over their size, as in `flowplane.transport.class_distances`; `log_det`,
         E log|det ∂x_l/∂x_{l−1}| in nats from the weights of an ensemble, for layers as wide as the one before, −∞ where it
         is singular at a sample; `log_det_affine`, that of the best affine map, only where that explains 90 % of the
-        variance, and `affine_fit`, the share that it explains; `flags`, why values are missing, also in words in
-        their attribute `missing`. Over (replica, epoch): `straightness` E|x_L − x_0| over the mean length of the paths.
-        Over (replica, epoch, layer, other): `cka`, linear, by the unbiased estimate of HSIC. Of the inputs, where they
-        are points: `participation_input`, `probe_input`, `fisher_input`, `distances_input`.
+        variance, and `affine_fit`, the share that it explains; `flags`, why values are missing or, as `surface` says, mean
+        little; in words in each variable's attribute `missing`. Over (replica, epoch): `straightness`, E|x_L − x_0| over the
+        mean length of the paths. Over (replica, epoch, layer, other): `cka`, linear, by the unbiased estimate of HSIC. Of
+        the inputs, where they are points: `participation_input`, `probe_input`, `fisher_input`, `distances_input`.
 
     Raises:
         InputError: not a Recording, fewer than 16 samples in all or in memory, an unknown embedding, a replica or epoch that

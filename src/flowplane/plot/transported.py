@@ -165,7 +165,7 @@ def _reason(figure: go.Figure, shown: xr.Dataset, panel: Panel, number: int) -> 
     figure.add_trace(go.Scatter(x=[1], y=[0], mode="markers", opacity=0, hoverinfo="skip", showlegend=False), **place)
     figure.add_annotation(x=0.5, y=0.5, xref=f"x{axis} domain", yref=f"y{axis} domain", text=text, showarrow=False,
                           font={"size": 11, "color": "#555"})  # fmt: skip
-    figure.update_yaxes(showticklabels=False, showgrid=False, **place)
+    figure.update_yaxes(tickvals=[], showgrid=False, **place)
 
 
 def _log_axis(figure: go.Figure, values: np.ndarray, place: dict[str, Any]) -> None:

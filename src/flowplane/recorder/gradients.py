@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,7 +49,15 @@ class GradientStatistics:
         """Begin to look at gradients."""
         self._clear()
         if self._handle is None and self.parameters:
-            self._handle = register_optimizer_step_pre_hook(self._stepped)
+            seen = weakref.WeakMethod(self._stepped)
+
+            def stepped(optimizer: torch.optim.Optimizer, arguments: Any, named: Any) -> None:
+                method = seen()
+                if method is not None:
+                    method(optimizer)
+
+            self._handle = register_optimizer_step_pre_hook(stepped)
+            weakref.finalize(self, self._handle.remove)  # a Recorder that was dropped without being closed
 
     def disarm(self) -> None:
         """Look no more; what was seen is kept until `arm`."""
@@ -57,7 +66,7 @@ class GradientStatistics:
             self._handle = None
 
     @torch.no_grad()
-    def _stepped(self, optimizer: torch.optim.Optimizer, arguments: Any, named: Any) -> None:
+    def _stepped(self, optimizer: torch.optim.Optimizer) -> None:
         scale = getattr(optimizer, "grad_scale", None)
         updated: dict[int, tuple[list[int], list[Tensor]]] = {}
         for group in optimizer.param_groups:

@@ -175,13 +175,13 @@ class Recorder:
                 return
             raise InputError("recorder", Text(f"a Recorder that is {self._state}"), "one that was started: `with` it")
         number = self._checked_epoch(epoch)
+        row = {name: _number(name, value) for name, value in metrics.items()}
+        self._step = self._step if step is None else check_count("step", step, 0)
         if number <= (self._session.committed or 0):
             self._epoch = number
             return  # a resumed recording holds it already
         self._stride, self._epoch = number - self._epoch, number
-        if step is not None:
-            self._step = check_count("step", step, 0)
-        self._metrics.add(number, {name: _number(name, value) for name, value in metrics.items()})
+        self._metrics.add(number, row)
         if self._timetable.due(number):
             self._snapshot()
         self._arm()

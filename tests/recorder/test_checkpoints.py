@@ -1,0 +1,143 @@
+"""A recording from saved weights."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import flowplane as fp
+from flowplane.errors import InputError
+
+X = torch.randn(30, 3, generator=torch.Generator().manual_seed(0))
+Y = torch.arange(30) % 2
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 2))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The same training, recorded and saved after each epoch in different ways."""
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.5)
+    paths = []
+
+    def save(epoch):
+        state = model.state_dict()
+        if epoch % 2:
+            paths.append(tmp_path / f"epoch{epoch}.safetensors")
+            save_file(state, paths[-1])
+        else:
+            paths.append(tmp_path / f"epoch={epoch}-step={7 * epoch}.ckpt")
+            torch.save({"epoch": epoch, "state_dict": {f"module.{name}": part for name, part in state.items()}}, paths[-1])
+
+    with fp.Recorder(model, X, Y) as recorder:
+        save(0)
+        for epoch in range(1, 11):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(X), Y).backward()
+            optimizer.step()
+            recorder.step()
+            save(epoch)
+    return recorder.recording, paths, tmp_path
+
+
+def test_the_same_recording_as_while_training(run):
+    expected, paths, folder = run
+    model = network(seed=9)
+    before = {name: part.clone() for name, part in model.state_dict().items()}
+    rng = torch.get_rng_state()
+    for given in (paths[::-1], folder, str(folder / "epoch*")):
+        rec = fp.from_checkpoints(model, given, X, Y)
+        assert rec.epochs.tolist() == list(range(11)) and rec.layers == expected.layers and rec.kind == "model"
+        for layer in rec.layers:
+            np.testing.assert_array_equal(rec.activations(layer).values, expected.activations(layer).values)
+    assert all(torch.equal(part, before[name]) for name, part in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), rng) and model.training
+    with pytest.raises(InputError, match="gradients: found a recording that keeps activations"):
+        _ = rec.gradients
+    fp.information_plane(rec, fp.Pairwise(0.1))
+
+
+def test_to_a_folder_and_further(run, tmp_path):
+    _, paths, _ = run
+    rec = fp.from_checkpoints(network(), paths[2:5], X, Y, path=tmp_path / "some.fp", layers=["3"], dtype="float16")
+    assert fp.open(tmp_path / "some.fp").epochs.tolist() == rec.epochs.tolist() == [2, 3, 4]
+    more = fp.from_checkpoints(
+        network(), paths, X, Y, path=tmp_path / "some.fp", layers=["3"], dtype="float16", mode="resume"
+    )
+    assert more.epochs.tolist() == list(range(2, 11))
+    assert fp.from_checkpoints(network(), paths[:2], X, epochs=[50, 20]).epochs.tolist() == [20, 50]
+
+
+def test_names_without_numbers_are_taken_in_order(tmp_path):
+    for name in ("start", "middle"):
+        save_file(network().state_dict(), tmp_path / f"{name}.safetensors")
+    assert fp.from_checkpoints(
+        network(), [tmp_path / "start.safetensors", tmp_path / "middle.safetensors"], X
+    ).epochs.tolist() == [0, 1]
+
+
+def test_a_pickle_is_never_run(tmp_path):
+    path = tmp_path / "evil.pt"
+    ran = tmp_path / "ran"
+
+    class Evil:
+        def __reduce__(self):
+            return open, (str(ran), "w")
+
+    torch.save({"weights": Evil()}, path)
+    with pytest.raises(InputError, match=r"paths: found .*evil.pt', expected weights alone.*never runs a pickle"):
+        fp.from_checkpoints(network(), path, X)
+    path.write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(InputError, match="paths: found"):
+        fp.from_checkpoints(network(), path, X)
+    assert not ran.exists()
+
+
+def test_a_recording_holds_no_pickle(run, tmp_path):
+    _, paths, _ = run
+    fp.from_checkpoints(network(), paths, X, Y, path=tmp_path / "run.fp")
+    for file in (tmp_path / "run.fp").rglob("*"):
+        assert not file.is_file() or not file.read_bytes().startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: folder / "nothing.pt", "it is not there"),
+        (lambda folder: folder, "where none are"),
+        (lambda folder: [], "where none are"),
+        (lambda folder: folder / "x.txt", "files that end in .pt"),
+        (lambda folder: folder / "broken.safetensors", "a readable checkpoint"),
+        (lambda folder: folder / "list.pt", "a checkpoint that holds a state_dict"),
+        (lambda folder: folder / "lacks.pt", "which lacks '3.weight'"),
+        (lambda folder: folder / "more.pt", "which holds 'other' as well"),
+        (lambda folder: folder / "shape.pt", "weights of this model"),
+        (lambda folder: 7, "expected a path"),
+    ],
+)
+def test_what_is_refused(tmp_path, make, message):
+    given = make(tmp_path)
+    state = network().state_dict()
+    if given != tmp_path and not isinstance(given, list | int):
+        (tmp_path / "x.txt").write_text("x")
+        (tmp_path / "broken.safetensors").write_text("x")
+        torch.save([1, 2], tmp_path / "list.pt")
+        torch.save({name: part for name, part in state.items() if name != "3.weight"}, tmp_path / "lacks.pt")
+        torch.save(state | {"other": torch.zeros(2)}, tmp_path / "more.pt")
+        torch.save(state | {"3.weight": torch.zeros(2, 9)}, tmp_path / "shape.pt")
+    with pytest.raises(InputError, match=message):
+        fp.from_checkpoints(network(), given, X)
+
+
+def test_arguments_that_belong_to_a_recorder_only(run):
+    with pytest.raises(InputError, match="argument: found 'total', expected one of layers"):
+        fp.from_checkpoints(network(), run[1], X, total=5)
+    with pytest.raises(InputError, match="epochs: found 1 different numbers, expected 11"):
+        fp.from_checkpoints(network(), run[1], X, epochs=[1])

@@ -1,0 +1,103 @@
+"""Gradient statistics against every gradient written down (B5)."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import flowplane as fp
+
+X = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
+Y = (X.sum(1) > 0).long()
+
+
+def by_hand(gradients):
+    """‖E g‖ and √(tr Cov g), the covariance written out."""
+    stacked = np.stack(gradients)
+    return np.linalg.norm(stacked.mean(0)), np.sqrt(np.trace(np.atleast_2d(np.cov(stacked.T))))
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam])
+def test_the_mini_batches_of_the_epoch_before_a_snapshot(optimizer, accumulate):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    stepper = optimizer(model.parameters(), 0.05)
+    seen = {}
+    with fp.Recorder(model, X, Y, total=3, snapshots=4) as recorder:
+        for epoch in range(1, 4):
+            seen[epoch] = {"0": [], "2": []}
+            for count, rows in enumerate(torch.randperm(60).split(10), start=1):
+                nn.functional.cross_entropy(model(X[rows]), Y[rows]).backward()
+                if count % accumulate == 0:
+                    for name in ("0", "2"):
+                        part = model.get_submodule(name)
+                        seen[epoch][name].append(torch.cat([part.weight.grad.flatten(), part.bias.grad]).numpy().copy())
+                    stepper.step()
+                    stepper.zero_grad()
+            recorder.step(epoch=epoch)
+    found = recorder.recording.gradients.isel(replica=0)
+    for epoch in range(1, 4):
+        for name in ("0", "2"):
+            mean, spread = by_hand(seen[epoch][name])
+            here = found.sel(epoch=epoch, layer=name)
+            np.testing.assert_allclose([here.gradient_mean, here.gradient_std], [mean, spread], rtol=1e-5)
+    part = model.get_submodule("2")
+    norm = np.sqrt(sum(float((each.detach() ** 2).sum()) for each in part.parameters()))
+    np.testing.assert_allclose(found.weight_norm.sel(epoch=3, layer="2"), norm, rtol=1e-6)
+    assert np.isnan(found.sel(layer="1").weight_norm).all() and np.isnan(found.sel(epoch=0).gradient_mean).all()
+    assert recorder.recording.epoch_batches == (6 // accumulate, 1.0)
+
+
+def test_one_batch_an_epoch_has_no_spread():
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with fp.Recorder(nn.Sequential(model), X, Y) as recorder:
+        nn.functional.cross_entropy(model(X), Y).backward()
+        optimizer.step()
+        recorder.step()
+    found = recorder.recording.gradients.isel(replica=0, epoch=1, layer=0)
+    assert float(found.gradient_mean) > 0 and np.isnan(found.gradient_std)
+
+
+def test_between_snapshots_no_hook_is_armed():
+    from torch.optim.optimizer import _global_optimizer_pre_hooks
+
+    model = nn.Sequential(nn.Linear(3, 2))
+    with fp.Recorder(model, X, Y, total=100, snapshots=3) as recorder:  # epochs 0, 1 and 100
+        armed = []
+        for _ in range(100):
+            armed.append(bool(_global_optimizer_pre_hooks))
+            recorder.step()
+    assert np.flatnonzero(armed).tolist() == [0, 99]
+
+
+def test_frozen_parameters_and_two_optimisers():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    model[0].bias.requires_grad_(False)
+    optimizers = [torch.optim.SGD([model[0].weight], 0.1), torch.optim.SGD(model[1].parameters(), 0.1)]
+    with fp.Recorder(model, X, Y) as recorder:
+        for rows in (slice(0, 30), slice(30, 60)):
+            nn.functional.cross_entropy(model(X[rows]), Y[rows]).backward()
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+        recorder.step()
+    found = recorder.recording.gradients.sel(epoch=1)
+    assert (found.gradient_std > 0).all() and recorder.recording.epoch_batches[0] == 2
+
+
+def test_phases_of_a_model():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    optimizer = torch.optim.SGD(model.parameters(), 0.5)
+    with fp.Recorder(model, X, Y, total=40, snapshots=20) as recorder:
+        for _ in range(40):
+            for rows in torch.randperm(60).split(15):
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(model(X[rows]), Y[rows]).backward()
+                optimizer.step()
+            recorder.step()
+    phases = fp.gradient_phases(recorder.recording)
+    assert phases.attrs["batches"] == 4 and phases.state.sel(layer="1").item() == "undefined"
+    assert np.isfinite(phases.ratio.sel(layer="2").isel(epoch=-1)).all()
