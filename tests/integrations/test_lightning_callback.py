@@ -87,7 +87,7 @@ def test_a_fit_is_recorded_epoch_by_epoch(package, tmp_path):
         first = X @ before[0].T + before[1]
     np.testing.assert_allclose(rec.activations("net.2")[0, -1], last, atol=1e-6)
     np.testing.assert_allclose(rec.activations("net.0")[0, 0], first, atol=1e-6)
-    assert rec._root["step"].values[1:].tolist() == [4, 8, 12]
+    assert rec.steps.values[1:].tolist() == [4, 8, 12]
     gradients = rec.gradients["gradient_mean"].sel(layer="net.0").values[0]
     assert np.isfinite(gradients[1:]).all()
     assert np.isnan(gradients[0])

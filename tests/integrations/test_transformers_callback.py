@@ -100,7 +100,7 @@ def test_epoch_by_epoch(tmp_path):
     model = training(callback)
     rec = fp.open(tmp_path / "run.fp")
     assert rec.epochs.tolist() == [0, 1, 2, 3]
-    assert rec._root["step"].values[1:].tolist() == [5, 10, 15]
+    assert rec.steps.values[1:].tolist() == [5, 10, 15]
     assert (rec.attrs["total"], rec.layers) == (3, ("transformer.h.0", "transformer.h.1"))
     recorded = rec.activations("transformer.h.0").values[0]
     np.testing.assert_allclose(recorded[0], outputs(tiny_gpt2()), atol=1e-6)
@@ -126,7 +126,7 @@ def test_every_so_many_steps():
     model = training(callback, log_every=1)
     rec = callback.recording
     assert rec.epochs.tolist() == [0, 1, 2, 3, 4]
-    assert rec._root["step"].values[1:].tolist() == [4, 8, 12, 15]
+    assert rec.steps.values[1:].tolist() == [4, 8, 12, 15]
     assert rec.attrs["total"] == 4
     assert np.isfinite(rec.metrics["loss"]).all()
     np.testing.assert_allclose(rec.activations("transformer.h.0").values[0, -1], outputs(model), atol=1e-6)
@@ -145,7 +145,7 @@ def test_a_training_cut_short_in_the_middle_of_an_epoch():
     callback = RecorderCallback(PROBE, LABELS, **LAYERS)
     training(callback, max_steps=7)
     assert callback.recording.epochs.tolist() == [0, 1, 2]
-    assert callback.recording._root["step"].values[1:].tolist() == [5, 7]
+    assert callback.recording.steps.values[1:].tolist() == [5, 7]
 
 
 def test_training_is_the_same_with_and_without():

@@ -35,7 +35,7 @@ def test_epochs_steps_and_logs(tmp_path):
     trained(callback, tmp_path, eval_strategy="epoch")
     rec = fp.open(tmp_path / "run.fp")
     assert rec.epochs.tolist() == [0, 1, 2, 3]
-    assert rec._root["step"].values[1:].tolist() == [5, 10, 15]
+    assert rec.steps.values[1:].tolist() == [5, 10, 15]
     assert {"loss", "eval_loss", "learning_rate"} <= set(rec.metrics.data_vars)
     assert not any(name.endswith(("_runtime", "_per_second", "_flos")) for name in rec.metrics.data_vars)
     logits = torch.tensor(rec.activations("lm_head").values[0, 1:]).reshape(3, *PROBE.shape, 7)
@@ -48,7 +48,7 @@ def test_units_of_four_steps_and_a_best_model_at_the_end(tmp_path):
     callback = RecorderCallback(PROBE, layers="transformer.h.?", every=4)
     trained(callback, tmp_path, load_best_model_at_end=True, eval_strategy="epoch", save_strategy="epoch", learning_rate=1.0)
     rec = callback.recording
-    assert rec._root["step"].values[1:].tolist() == [4, 8, 12, 15]
+    assert rec.steps.values[1:].tolist() == [4, 8, 12, 15]
     last = rec.activations("transformer.h.0").values[0]
     assert not np.allclose(last[-1], last[-2])
 

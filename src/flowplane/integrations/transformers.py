@@ -32,7 +32,7 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
         labels: classes or targets of the probe inputs, if any.
         path: where the recording goes; None keeps it in memory.
         every: None for epochs. A number N makes the recording's clock run in units of N optimiser steps: its epoch k is step
-            kN, which suits a training of few epochs; the steps stand in the recording's `step`.
+            kN, which suits a training of few epochs; the steps stand in the recording's `steps`.
         arguments: further arguments of `flowplane.Recorder`; `total` is what the trainer plans if it is not given.
 
     Raises:
