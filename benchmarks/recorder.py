@@ -25,25 +25,27 @@ import flowplane as fp
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
-Epoch = Callable[[torch.nn.Module, torch.optim.Optimizer, int], float]
+Epoch = Callable[[Any, torch.optim.Optimizer, int], float]
+#: A model, what makes its optimiser, an epoch by number, probe inputs and labels, further arguments of the Recorder.
+Job = tuple[torch.nn.Module, Callable[[torch.nn.Module], torch.optim.Optimizer], Epoch, tuple[Any, ...], dict[str, Any]]
 
 
-def digits() -> tuple[torch.nn.Module, torch.optim.Optimizer, Epoch, tuple[Any, Any], dict[str, Any]]:
-    """The convnet, its optimiser, an epoch, the probe, and arguments of the Recorder."""
+def digits() -> Job:
+    """The digits convnet."""
     import digits_convnet
 
     inputs, labels, *probe = digits_convnet.digits()
     model = digits_convnet.ConvNet()
 
-    def epoch(model: torch.nn.Module, optimizer: torch.optim.Optimizer, number: int) -> float:
+    def epoch(model: Any, optimizer: torch.optim.Optimizer, number: int) -> float:
         torch.manual_seed(number)
         return digits_convnet.train_epoch(model, optimizer, inputs, labels)
 
-    return model, torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9), epoch, tuple(probe), {}
+    return model, lambda model: torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9), epoch, tuple(probe), {}
 
 
-def gpt2() -> tuple[torch.nn.Module, torch.optim.Optimizer, Epoch, tuple[Any, Any], dict[str, Any]]:
-    """The same of the small GPT-2; an epoch is 10 steps."""
+def gpt2() -> Job:
+    """The small GPT-2; an epoch is 10 steps."""
     import small_gpt2
 
     model = small_gpt2.small_gpt2()
@@ -53,27 +55,27 @@ def gpt2() -> tuple[torch.nn.Module, torch.optim.Optimizer, Epoch, tuple[Any, An
         return small_gpt2.train_steps(model, optimizer, 10, seed=2 + number)
 
     arguments = {"layers": ["transformer.drop", "transformer.h.?"], "reduce": "tokens"}
-    return model, torch.optim.AdamW(model.parameters(), lr=1e-3), epoch, ({"input_ids": tokens}, innermost), arguments
+    probe = ({"input_ids": tokens}, innermost)
+    return model, lambda model: torch.optim.AdamW(model.parameters(), lr=1e-3), epoch, probe, arguments
 
 
-def optimizer_for(model: torch.nn.Module, like: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """A new optimiser of the same kind and settings."""
-    return type(like)(model.parameters(), **like.defaults)
+def _seconds(epoch: Epoch, *arguments: Any) -> float:
+    began = time.perf_counter()
+    epoch(*arguments)
+    return time.perf_counter() - began
 
 
 def measured(name: str, seconds: float) -> str:
     """One row of the table."""
     torch.manual_seed(0)
-    model, optimizer, epoch, (probe, labels), arguments = {"digits": digits, "gpt2": gpt2}[name]()
+    model, optimizer_of, epoch, (probe, labels), arguments = {"digits": digits, "gpt2": gpt2}[name]()
     warm = copy.deepcopy(model)
-    warming = optimizer_for(warm, optimizer)
-    epoch(warm, warming, 0)
-    began = time.perf_counter()
-    for number in range(5):
-        epoch(warm, warming, number)
-    epochs = max(100, round(5 * seconds / (time.perf_counter() - began)))
+    warming = optimizer_of(warm)
+    # the quickest epoch: what else the machine does would make the run too short
+    quickest = min(_seconds(epoch, warm, warming, number) for number in range(20))
+    epochs = max(100, round(seconds / quickest))
     plain = copy.deepcopy(model)
-    optimizers = {"plain": optimizer_for(plain, optimizer), "recorded": optimizer}
+    optimizers = {"plain": optimizer_of(plain), "recorded": optimizer_of(model)}
     spent = dict.fromkeys(optimizers, 0.0)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()

@@ -5,8 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
+import flowplane as fp
 from flowplane.recording.html import LISTED, recording_html
 
 VOID = {"br", "hr", "img"}
@@ -61,6 +63,16 @@ def test_an_ensemble(rec):
         assert part in text
     assert f"train_loss {float(rec.metrics['train_loss'][:, -1].mean()):.4g} nats" in text
     assert len(html.encode()) < 3000
+
+
+def test_a_model_of_ones_own():
+    net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh())
+    with fp.Recorder(net, torch.randn(9, 2), total=2) as recorder:
+        recorder.step(loss=0.5)
+        recorder.step(loss=0.25)
+    text = Balanced(recording_html(recorder.recording)).text
+    for part in ("Sequential, 2 layers, 9 parameters", "9 samples, no labels", "2: 0 (3), 1 (3)", "loss 0.25", "in memory"):
+        assert part in text
 
 
 def test_a_model_and_its_last_known_metrics():

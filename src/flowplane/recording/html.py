@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from flowplane.recording.reader import Recording
 
 __all__ = ["recording_html"]
 
@@ -16,17 +19,19 @@ SHOWN = 80
 _CELL = "text-align:left;padding:1px 8px 1px 0;vertical-align:top;font-weight:"
 
 
-def recording_html(rec: Any) -> str:
+def recording_html(rec: Recording) -> str:
     """What Jupyter shows of a Recording: the network, its task, layers with widths, snapshots and the last metrics.
 
     The table takes the notebook's own colours, light or dark. Text is escaped.
     """
     epochs = rec.epochs
     what = rec.architecture if not rec.activation else f"{rec.architecture}, {rec.activation}"
+    if "parameters" in rec.attrs:
+        what += f", {rec.attrs['parameters']:,} parameters"
     where = "in memory" if rec.path is None else str(rec.path)
     rows = [
         (rec.kind, _shown(what)),
-        ("task", _task(rec)),
+        ("probe inputs" if rec.kind == "model" else "task", _task(rec)),
         ("layers", _layers(rec)),
         ("replicas", str(len(rec.replicas))),
         ("snapshots", f"{len(epochs)}, epochs {_number(epochs.min())} to {_number(epochs.max())}"),
@@ -41,16 +46,18 @@ def _row(name: str, html: str) -> str:
     return f'<tr><th style="{_CELL}normal;opacity:.7">{escape(name)}</th><td style="{_CELL}normal">{html}</td></tr>'
 
 
-def _task(rec: Any) -> str:
+def _task(rec: Recording) -> str:
     task = rec.task
+    # the task of a model has no name of its own
+    count = f"{len(task)} samples" if rec.kind == "model" else f"{_shown(task.name)}: {len(task)} samples"
     if task.labels is None:
-        return f"{_shown(task.name)}: {len(task)} samples, no labels"
+        return f"{count}, no labels"
     labels = rec.attrs.get("labels")
     said = f"{labels}, " if isinstance(labels, str) and labels.startswith("targets") else ""
-    return f"{_shown(task.name)}: {len(task)} samples, {escape(said)}{task.classes} classes"
+    return f"{count}, {escape(said)}{task.classes} classes"
 
 
-def _layers(rec: Any) -> str:
+def _layers(rec: Recording) -> str:
     """Each layer and its width, in order."""
     names, widths = list(rec.layers), rec.layer_coordinates()["width"][1]
     items = [f"{_shown(name)} ({int(width)})" for name, width in zip(names, widths, strict=True)]
@@ -60,7 +67,7 @@ def _layers(rec: Any) -> str:
     return f"{len(names)}: {', '.join(items)}"
 
 
-def _metrics(rec: Any) -> str:
+def _metrics(rec: Recording) -> str:
     """Every metric where it was last given, as a mean over the replicas."""
     parts = []
     for name, array in rec.metrics.data_vars.items():
