@@ -135,9 +135,9 @@ def test_layers_that_cannot_be_recorded():
         layers(Language(), ids, layers="backbone.places")
     unused = nn.Sequential(nn.Linear(4, 4))
     unused[0].register_module("b", nn.Linear(1, 1))
-    with pytest.raises(InputError, match=r"layers: found '0.b', expected modules that the model calls"):
+    with pytest.raises(InputError, match=r"layers: found '0\.b', expected modules that the model calls"):
         layers(unused, layers="0.b")
-    with pytest.raises(InputError, match="model: found str, expected a torch.nn.Module"):
+    with pytest.raises(InputError, match=r"model: found str, expected a torch\.nn\.Module"):
         layers("model")
     with pytest.raises(InputError, match=r"inputs: found shape \(8, 4\), on which the model fails: mat1 and mat2"):
         layers(nn.Linear(5, 2))

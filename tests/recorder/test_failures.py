@@ -57,7 +57,8 @@ def opened_whole(path, said):
     # every snapshot but the one that was being taken when the process was killed
     assert max(said) - 1 <= rec.epochs[-1] <= max(said)
     np.testing.assert_allclose(values, [said[epoch] for epoch in rec.epochs.tolist()], rtol=1e-4, atol=1e-6)
-    assert rec.metrics.loss.values[0].tolist() == list(range(1, len(rec.epochs)))
+    if len(rec.epochs) > 1:
+        assert rec.metrics.loss.values[0].tolist() == list(range(1, len(rec.epochs)))
     assert rec.gradients.weight_norm.sel(layer="2").notnull().all()
     return len(rec.epochs)
 

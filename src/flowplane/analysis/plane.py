@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import xarray as xr
 
+from flowplane.analysis.choice import suitable_measure
 from flowplane.core.measure import Measure
 from flowplane.errors import InputError, Text
 from flowplane.information.binned import Binned
 from flowplane.information.estimator import Continuous
-from flowplane.recording import Recording, require_recording
+from flowplane.recording import ModelRecording, Recording, require_recording
 
 __all__ = ["information_plane"]
 
@@ -20,7 +21,8 @@ def information_plane(
 
     Arguments:
         rec: from `fp.train` or `fp.open`, or a part of it from `rec.sel`.
-        estimator: `fp.Binned(30)` if None.
+        estimator: None for `fp.Binned(30)`; of a model for the first measure that was taken online or, without any, for
+            the one that `flowplane.analysis.choice.suitable_measure` chooses.
         samples: "all", or each replica's own "train" or "test" part.
         noise: variance of Gaussian noise added to each unit, the channel of an estimator that has none of its own.
 
@@ -42,13 +44,20 @@ def information_plane(
         '{"layer1": "30 equal bins on [-1, 1]", "layer2": "30 equal bins on [0, 1]"}'
     """
     rec = require_recording(rec)
+    if estimator is None and isinstance(rec, ModelRecording):
+        plane = next(iter(rec.online.values())) if rec.online else rec.measure(suitable_measure(rec).measure, samples)
+        return _described(rec, plane)
     measure = Binned(30) if estimator is None else estimator
     if noise is not None:
         if not isinstance(measure, Continuous):
             found = Text(f"a variance for {type(measure).__name__}")
             raise InputError("noise", found, "None: this estimator has a channel of its own")
         measure = measure.with_channel(noise)
-    plane = rec.measure(measure, samples)
+    return _described(rec, rec.measure(measure, samples))
+
+
+def _described(rec: Recording, plane: xr.Dataset) -> xr.Dataset:
+    """The plane, with what figures say of the recording and where its ceilings are."""
     task = rec.task
     plane.attrs |= {
         "task": task.name,

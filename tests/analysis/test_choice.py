@@ -1,0 +1,57 @@
+"""An estimator whose channel suits a recording."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import flowplane as fp
+from flowplane.analysis.choice import suitable_measure
+from flowplane.errors import InputError
+
+X = torch.randn(300, 20, generator=torch.Generator().manual_seed(0))
+
+
+def recorded(model, **arguments):
+    with fp.Recorder(model, X, X[:, 0] > 0, **arguments) as recorder:
+        pass
+    return recorder.recording
+
+
+def wide(*widths):
+    torch.manual_seed(0)
+    return nn.Sequential(*(nn.Linear(a, b) for a, b in zip((20, *widths), widths, strict=False)))
+
+
+def saturated(plane):
+    return float((plane.flags & 1 != 0).mean())
+
+
+def test_narrow_layers_get_bins_and_wide_ones_noise():
+    narrow = suitable_measure(recorded(wide(3, 2)))
+    assert narrow.measure == fp.Binned(30) and narrow.valid
+    rec = recorded(wide(2000, 500, 100))
+    choice = suitable_measure(rec)
+    assert isinstance(choice.measure, fp.Pairwise) and choice.measure.relative and choice.valid
+    assert "a layer of 2000 units" in choice.reason and f"{choice.measure.variance:g} times" in choice.reason
+    plane = fp.information_plane(rec)
+    assert saturated(plane) <= 0.5 and np.isfinite(plane.i_xt).all()
+    less = fp.information_plane(rec, fp.Pairwise(choice.measure.variance / 10, relative=True))
+    assert saturated(less) > 0.5  # it is the least noise that does it
+
+
+def test_where_nothing_fits_it_says_why():
+    choice = suitable_measure(fp.Recorder(wide(20_000), X[:50]).start().recording)
+    assert not choice.valid and "I(X;T) says nothing here" in choice.reason
+
+
+def test_networks_with_noise_need_no_channel():
+    rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), replicas=1, epochs=1, snapshots=2, noise=0.01)
+    assert suitable_measure(rec).measure == fp.KSG(4)
+    with pytest.raises(InputError, match="rec: found int"):
+        suitable_measure(3)
+
+
+def test_the_default_of_a_model_is_what_was_measured_online():
+    rec = recorded(wide(30, 3), measures=fp.Pairwise(2.0), keep="gradients")
+    assert fp.information_plane(rec).attrs["channel"] == fp.information_plane(rec, fp.Pairwise(2.0)).attrs["channel"]
