@@ -18,9 +18,12 @@ __all__ = ["Choice", "suitable_measure"]
 #: Bins are not tried where a layer has more units: in so many dimensions every sample falls alone.
 BINNED_WIDTH = 24
 #: Variances of the noise that are tried, in those of the layer's units.
-VARIANCES = (0.1, 1.0, 10.0, 100.0, 1000.0)
-#: A channel is taken if it tells samples apart everywhere in no more than this share of layers and moments.
-SATURATED = 0.5
+VARIANCES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+#: Bins are taken if no more than this share of the layers is saturated, at the first and at the last snapshot: early layers
+#: that keep every input apart are what the paper saw as well.
+BINNED = 0.5
+#: The same for noise, of which more can be had.
+NOISY = 0.25
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,13 @@ class Choice:
 
 
 def suitable_measure(rec: Recording) -> Choice:
-    """The finest channel under which most layers of a recording are not saturated (B3, B4).
+    """The finest channel under which most layers of a recording are not saturated, from first to last (B3, B4).
 
     Without bins or noise the information in a deterministic layer is infinite; with too little of either every sample
     stands alone, and I(X;T) is log2 n whatever the layer does. Networks with noise of their own need neither. Of others,
-    thirty bins are tried first, then Gaussian noise, its
-    variance relative to that of the layer's units, more of it step by step. Each is tried on the first and the last
-    snapshot of one replica. All layers get the same channel: values under different ones say nothing about each other.
+    thirty bins are tried first, then Gaussian noise, its variance relative to that of the layer's units, more of it step by
+    step. Each is tried on the first and the last snapshot of one replica. All layers get the same channel: values under
+    different ones say nothing about each other.
 
     Raises:
         InputError: not a Recording.
@@ -51,39 +54,27 @@ def suitable_measure(rec: Recording) -> Choice:
         Binned(bins=30, range='activation', correction=None)
     """
     rec = require_recording(rec)
+    if not rec.deterministic:
+        return Choice(KSG(4), "the network has noise of its own, so information is finite without bins or more noise", True)
     widest = max(rec.layer_coordinates()["width"][1])
     ends = sorted({int(rec.epochs.min()), int(rec.epochs.max())})
     part = rec.sel(replica=rec.replicas[0], epoch=ends)
-    tried = []
-    if not rec.deterministic:
-        return Choice(
-            KSG(4), "the network has noise of its own, so that information is finite without bins or more noise", True
-        )
+    trouble = f"in a layer of {widest} units bins would leave every sample alone"
     if widest <= BINNED_WIDTH:
-        binned = Binned(30)
-        share = _saturated(part, binned)
-        if share <= SATURATED:
-            return Choice(binned, f"30 bins tell samples apart without parting them all in most layers ({_percent(share)} "
-                                  "of layers and moments are saturated)", True)  # fmt: skip
-        tried.append(f"30 bins leave nearly every sample alone in {_percent(share)} of layers and moments")
-    else:
-        tried.append(f"in a layer of {widest} units bins would leave every sample alone")
+        share = _saturated(part, Binned(30))
+        if share <= BINNED:
+            return Choice(Binned(30), f"30 bins leave nearly every sample alone in {share:.0%} of the layers at most", True)
+        trouble = f"30 bins leave nearly every sample alone in {share:.0%} of the layers"
     for variance in VARIANCES:
         noisy = Pairwise(variance, relative=True)
-        share = _saturated(part, noisy)
-        if share <= SATURATED:
-            least = "the least that was tried" if variance == VARIANCES[0] else "less of it leaves most layers saturated"
-            return Choice(noisy, f"{tried[0]}; so Gaussian noise is added whose variance is {variance:g} times that of the "
-                                 f"layer's units ({least})", True)  # fmt: skip
-    reason = f"{tried[0]}; even under noise of {VARIANCES[-1]:g} times their variance most layers tell every sample apart"
+        if _saturated(part, noisy) <= NOISY:
+            return Choice(noisy, f"{trouble}; so Gaussian noise is added whose variance is {variance:g} times that of the "
+                                 "layer's units, the least under which most layers do not tell every sample apart", True)  # fmt: skip
+    reason = f"{trouble}; even under noise of {VARIANCES[-1]:g} times their variance many layers tell every sample apart"
     return Choice(noisy, f"{reason}: I(X;T) says nothing here", False)
 
 
 def _saturated(rec: Recording, measure: Measure) -> float:
-    """The share of layers and snapshots that are."""
+    """The share of layers that are, at the snapshot where it is largest."""
     flags = rec.measure(measure)["flags"].values
-    return float((np.asarray(flags) & flag_bit("saturated") != 0).mean())
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    return float((np.asarray(flags) & flag_bit("saturated") != 0).mean(axis=(0, 2)).max())
