@@ -145,7 +145,6 @@ def test_measure(capsys, monkeypatch, tmp_path, recording):
         (["report", "{tmp}", "-o", "{tmp}/report.html"], "source: found"),
         (["report", "{run}", "-o", "{tmp}/report.pdf"], "ends in .html"),
         (["claims", "{tmp}/nowhere"], "folder: found"),
-        (["claims", "{tmp}"], "a folder with claims.json files"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(capsys, monkeypatch, tmp_path, recording, arguments, message):
@@ -158,6 +157,12 @@ def test_mistakes_are_one_line_and_exit_2(capsys, monkeypatch, tmp_path, recordi
     assert "Traceback" not in err
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
     assert "figure:" not in out
+
+
+def test_an_empty_folder_of_results_is_a_ledger_of_what_to_run(capsys, monkeypatch, tmp_path):
+    code, out, _ = run(capsys, monkeypatch, "claims", tmp_path)
+    assert code == 0
+    assert out.endswith("the papers' 19 claims: 19 not run\n")
 
 
 def test_broken_ledger(capsys, monkeypatch, tmp_path):

@@ -215,10 +215,14 @@ def report(
 
 @app.command()
 def claims(folder: Annotated[Path, typer.Argument(help="A folder of results.")] = Path("results")) -> None:
-    """Print the ledger of all claims in a folder of results."""
-    from flowplane.reporting.ledger import claims_table, read_claims
+    """Print the ledger of both papers' claims: what a folder of results says of them, and what is yet to be run."""
+    from flowplane.reporting.ledger import count_verdicts, paper_tables, read_claims
 
-    _console().print(claims_table(read_claims(folder)))
+    found = read_claims(folder)
+    console = _console()
+    for table in paper_tables(found):
+        console.print(table)
+    console.print(count_verdicts(found))
 
 
 def _console() -> Console:

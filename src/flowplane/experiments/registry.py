@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError, unknown
 from flowplane.experiments.claim import Claim
+from flowplane.experiments.frames import claims_frame
 from flowplane.version import __version__
 
 if TYPE_CHECKING:
+    import pandas as pd
     import plotly.graph_objects as go
     import xarray as xr
 
@@ -109,6 +111,30 @@ class Result:
     claims: list[Claim]
     #: Seconds of training, without what stood around it; recordings found finished count what they once took.
     training_seconds: float = 0.0
+
+    def to_dataframe(self, name: str | None = None) -> pd.DataFrame:
+        """The claims, or one of the Datasets, as a tidy table: a row a number.
+
+        Arguments:
+            name: one of `datasets`, in long form (`core.frames.long_frame`); None for the claims (`claims_frame`).
+
+        Raises:
+            InputError: no Dataset of that name.
+
+        Example:
+            >>> claim = Claim("A-1", "faster", (0.5, 0.4), None, (0.5, 0.4), (0.1, 0.1), "reproduced", "quick", 1.0)
+            >>> Result({}, {}, [claim]).to_dataframe()[["claim", "index", "measured", "verdict"]]
+              claim  index  measured     verdict
+            0   A-1      0       0.5  reproduced
+            1   A-1      1       0.4  reproduced
+        """
+        from flowplane.core.frames import long_frame
+
+        if name is None:
+            return claims_frame(self.claims)
+        if name not in self.datasets:
+            raise unknown("name", name, self.datasets)
+        return long_frame(self.datasets[name])
 
 
 @dataclass

@@ -3,60 +3,131 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowplane.errors import InputError
-from flowplane.experiments.claim import Claim
+from flowplane.experiments.claim import VERDICTS, Claim
+from flowplane.experiments.papers import PAPER_CLAIMS, PAPERS, PaperClaim, experiments_of, head_of
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["claims_table", "read_claims"]
+__all__ = ["claims_table", "count_verdicts", "paper_tables", "read_claims"]
 
 COLORS = {"reproduced": "green", "contradicted": "red", "inconclusive": "yellow", "not run": "dim"}
+#: In the verdict's place where a results folder has parts of a claim and not the claim itself.
+IN_PART = "in part"
 
 
 def read_claims(folder: str | Path) -> list[Claim]:
-    """All claims in the claims.json files of a results folder, or of one experiment's folder.
+    """All claims in the claims.json files of a results folder, or of one experiment's folder; none in an empty folder.
 
     Raises:
-        InputError: no such folder, no claims in it, or a file that holds something else.
+        InputError: no such folder, or a file that holds something else.
     """
     root = Path(folder)
     if not root.is_dir():
         raise InputError("folder", str(folder), "a folder of results, such as `flowplane reproduce` makes")
-    files = sorted([*root.glob("claims.json"), *root.glob("*/claims.json")])
-    if not files:
-        raise InputError("folder", str(folder), "a folder with claims.json files in it or one level down")
     claims: list[Claim] = []
-    for file in files:
+    for file in sorted([*root.glob("claims.json"), *root.glob("*/claims.json")]):
         try:
             claims += [Claim.from_json(row) for row in json.loads(file.read_text())]
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OSError) as error:
             raise InputError("folder", str(file), f"a readable ledger of claims ({error})") from error
     return claims
 
 
 def claims_table(claims: Sequence[Claim]) -> Table:
-    """The ledger as a table for the terminal; ids are never cut."""
+    """The claims as a table for the terminal; ids are never cut."""
+    table = _empty_table()
+    for claim in claims:
+        _add(table, claim)
+    return table
+
+
+def paper_tables(claims: Sequence[Claim]) -> list[Table]:
+    """The ledger of both papers: a table each with all its claims, and one of further formulas where there are any.
+
+    Under each claim of a paper stand its parts. A claim that none of `claims` speaks to is "not run", with the command that
+    runs it.
+    """
+    tables = []
+    for paper, title in PAPERS.items():
+        table = _empty_table(title)
+        for head in (claim for claim in PAPER_CLAIMS.values() if claim.paper == paper):
+            found = [claim for claim in claims if head_of(claim.id) == head.id]
+            whole = [claim for claim in found if claim.id == head.id]
+            if not whole:
+                _add_head(table, head, IN_PART if found else "not run")
+            for claim in [*whole, *(claim for claim in found if claim.id != head.id)]:
+                _add(table, claim, indent="" if claim.id == head.id else "  ")
+        tables.append(table)
+    others = [claim for claim in claims if head_of(claim.id) is None]
+    if others:
+        tables.append(_empty_table("Beyond the papers' claims"))
+        for claim in others:
+            _add(tables[-1], claim)
+    return tables
+
+
+def count_verdicts(claims: Sequence[Claim]) -> str:
+    """How many claims of the papers have each verdict, and how many of all numbers' rows.
+
+    A paper's claim that several rows carry (two copies of a result) counts with the last; one of which there are parts only
+    counts as "in part".
+
+    Example:
+        >>> claim = Claim("B-1", "", (4.4,), None, None, None, "reproduced", "full", 1.0)
+        >>> print(count_verdicts([claim]))
+        the papers' 19 claims: 1 reproduced, 18 not run
+        1 row in this folder: 1 reproduced
+    """
+    whole = {claim.id: claim.verdict for claim in claims if claim.id in PAPER_CLAIMS}
+    parts = {head_of(claim.id) for claim in claims}
+    heads = [whole.get(head, IN_PART if head in parts else "not run") for head in PAPER_CLAIMS]
+    lines = [f"the papers' {len(heads)} claims: {_counted(heads)}"]
+    if claims:
+        rows = "1 row" if len(claims) == 1 else f"{len(claims)} rows, parts and controls included,"
+        lines.append(f"{rows} in this folder: {_counted(claim.verdict for claim in claims)}")
+    return "\n".join(lines)
+
+
+def _counted(verdicts: Iterable[str]) -> str:
+    number = Counter(verdicts)
+    return ", ".join(f"{number[word]} {word}" for word in (*VERDICTS[:3], IN_PART, VERDICTS[3]) if number[word])
+
+
+def _empty_table(title: str | None = None) -> Table:
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
     table.add_column("claim", no_wrap=True, style="bold")
     table.add_column("statement", overflow="fold")
     for name in ("measured [95 %]", "reference"):
         table.add_column(name, no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("scale", no_wrap=True)
-    for claim in claims:
-        statement = f"{claim.statement} ({claim.units})" if claim.units else claim.statement
-        verdict = Text(claim.verdict, style=COLORS[claim.verdict])
-        table.add_row(claim.id, statement, measured_text(claim), reference_text(claim), verdict, claim.scale)
     return table
+
+
+def _add(table: Table, claim: Claim, indent: str = "") -> None:
+    from rich.text import Text
+
+    statement = f"{claim.statement} ({claim.units})" if claim.units else claim.statement
+    verdict = Text(claim.verdict, style=COLORS[claim.verdict])
+    table.add_row(indent + claim.id, statement, measured_text(claim), reference_text(claim), verdict, claim.scale)
+
+
+def _add_head(table: Table, head: PaperClaim, verdict: str) -> None:
+    """A paper's claim of which there is no row: what to run."""
+    from rich.text import Text
+
+    command = f"flowplane reproduce {' '.join(experiments_of(head.id))}"
+    table.add_row(head.id, f"{head.statement}\nto run: {command}", "–", "–", Text(verdict, style="dim"), "–")
 
 
 def measured_text(claim: Claim) -> str:

@@ -1,0 +1,91 @@
+"""A recording in a notebook: a small table."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from flowplane.recording.reader import Recording
+
+__all__ = ["recording_html"]
+
+#: So many layers are listed; of more, the first and the last ones.
+LISTED = 20
+#: So many characters of a name, a path or a task are shown.
+SHOWN = 80
+_CELL = "text-align:left;padding:1px 8px 1px 0;vertical-align:top;font-weight:"
+
+
+def recording_html(rec: Recording) -> str:
+    """What Jupyter shows of a Recording: the network, its task, layers with widths, snapshots and the last metrics.
+
+    The table takes the notebook's own colours, light or dark. Text is escaped.
+    """
+    epochs = rec.epochs
+    what = rec.architecture if not rec.activation else f"{rec.architecture}, {rec.activation}"
+    if "parameters" in rec.attrs:
+        what += f", {rec.attrs['parameters']:,} parameters"
+    where = "in memory" if rec.path is None else str(rec.path)
+    rows = [
+        (rec.kind, _shown(what)),
+        ("probe inputs" if rec.kind == "model" else "task", _task(rec)),
+        ("layers", _layers(rec)),
+        ("replicas", str(len(rec.replicas))),
+        ("snapshots", f"{len(epochs)}, epochs {_number(epochs.min())} to {_number(epochs.max())}"),
+        ("at the end", _metrics(rec)),
+    ]
+    body = "".join(_row(name, text) for name, text in rows if text)
+    head = f'<div style="opacity:.7">flowplane.Recording {_shown(where)}</div>'
+    return f'<div>{head}<table style="border-collapse:collapse;color:inherit;background:none">{body}</table></div>'
+
+
+def _row(name: str, html: str) -> str:
+    return f'<tr><th style="{_CELL}normal;opacity:.7">{escape(name)}</th><td style="{_CELL}normal">{html}</td></tr>'
+
+
+def _task(rec: Recording) -> str:
+    task = rec.task
+    # the task of a model has no name of its own
+    count = f"{len(task)} samples" if rec.kind == "model" else f"{_shown(task.name)}: {len(task)} samples"
+    if task.labels is None:
+        return f"{count}, no labels"
+    labels = rec.attrs.get("labels")
+    said = f"{labels}, " if isinstance(labels, str) and labels.startswith("targets") else ""
+    return f"{count}, {escape(said)}{task.classes} classes"
+
+
+def _layers(rec: Recording) -> str:
+    """Each layer and its width, in order."""
+    names, widths = list(rec.layers), rec.layer_coordinates()["width"][1]
+    items = [f"{_shown(name)} ({int(width)})" for name, width in zip(names, widths, strict=True)]
+    if len(items) > LISTED:
+        half = LISTED // 2
+        items[half:-half] = [f"… {len(items) - 2 * half} more …"]
+    return f"{len(names)}: {', '.join(items)}"
+
+
+def _metrics(rec: Recording) -> str:
+    """Every metric where it was last given, as a mean over the replicas."""
+    parts = []
+    for name, array in rec.metrics.data_vars.items():
+        values = array.transpose(..., "train_epoch").values.reshape(-1, array.sizes["train_epoch"])
+        known = np.flatnonzero(np.isfinite(values).any(axis=0))
+        if len(known):
+            units = array.attrs.get("units", "")
+            unit = f" {units}" if units not in ("", "1", "fraction") else ""
+            parts.append(f"{_shown(str(name))} {np.nanmean(values[:, known[-1]]):.4g}{escape(unit)}")
+    mean = " (means)" if parts and len(rec.replicas) > 1 else ""
+    return ", ".join(parts[:LISTED]) + mean
+
+
+def _number(epoch: float) -> str:
+    return f"{epoch:g}" if float(epoch) < 1e6 else str(int(epoch))
+
+
+def _shown(text: str) -> str:
+    """Escaped, and cut in the middle where it is long."""
+    half = SHOWN // 2
+    return escape(text if len(text) <= SHOWN else f"{text[:half]}…{text[-half:]}")

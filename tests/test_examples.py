@@ -1,0 +1,94 @@
+"""The examples run, and what they say of their own tasks is true."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import flowplane as fp
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+#: Name of the example, of its files, its layers.
+RUNS = {"plain_loop": ("two-moons", 5), "digits_convnet": ("digits-convnet", 4), "small_gpt2": ("small-gpt2", 3)}
+
+
+def loaded(name):
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_all_examples_are_tested():
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(RUNS)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_quick_run_leaves_a_recording_and_its_page(name, tmp_path):
+    stem, layers = RUNS[name]
+    command = [sys.executable, str(EXAMPLES / f"{name}.py"), "--quick", "--out", str(tmp_path / "out")]
+    found = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"}, check=False)
+    assert found.returncode == 0, found.stderr
+    rec = fp.open(tmp_path / "out" / f"{stem}.fp")
+    assert (rec.kind, len(rec.layers)) == ("model", layers)
+    assert np.isfinite(rec.metrics["train_loss"]).all()
+    page = tmp_path / "out" / f"{stem}.html"
+    assert page.stat().st_size > 1e5
+    assert f"report: {page}" in found.stdout
+
+
+@pytest.fixture(scope="module")
+def language():
+    return loaded("small_gpt2")
+
+
+def test_sentences_follow_the_grammar(language):
+    """Every bracket closes the innermost open one; the labels are what a stack says."""
+    tokens, innermost = language.sentences(200, seed=0)
+    assert tokens.shape == innermost.shape == (200, language.LENGTH + 1)
+    for sentence, labels in zip(tokens.tolist(), innermost.tolist(), strict=True):
+        assert (sentence[0], labels[0]) == (language.START, 0)
+        stack = []
+        for token, label in zip(sentence[1:], labels[1:], strict=True):
+            if token < language.TYPES:
+                stack.append(token)
+            else:
+                assert stack.pop() == token - language.TYPES
+            assert len(stack) <= language.DEPTH
+            assert label == (stack[-1] + 1 if stack else 0)
+
+
+def test_the_least_loss_is_the_entropy_of_the_language(language):
+    """Against −log of the chance of drawn sentences, by the rule of the grammar: within four standard errors."""
+    tokens, innermost = language.sentences(4000, seed=1)
+    opens = (tokens[:, 1:] < language.TYPES).numpy()
+    depth = np.cumsum(np.where(opens, 1, -1), axis=1)
+    before = np.concatenate([np.zeros((len(depth), 1), int), depth[:, :-1]], axis=1)
+    chance = np.where(opens, language.OPEN / language.TYPES, 1 - language.OPEN)
+    chance[before == 0] = 1 / language.TYPES
+    chance[before == language.DEPTH] = 1.0
+    losses = -np.log(chance).mean(axis=1)
+    assert language.least_loss() == pytest.approx(losses.mean(), abs=4 * losses.std() / np.sqrt(len(losses)))
+    assert innermost.unique().tolist() == [0, 1, 2, 3]
+
+
+def test_the_residual_stream_is_a_sum(language):
+    """What leaves a block is what entered it and what its attention and its MLP add: x_{l+1} = x_l + v_l(x_l)."""
+    torch.manual_seed(0)
+    model = language.small_gpt2(layers=2, width=16).eval()
+    tokens, _ = language.sentences(3, seed=0)
+    block, kept = model.transformer.h[1], {}
+
+    def keep(name):
+        return lambda module, given, output: kept.__setitem__(name, output[0] if isinstance(output, tuple) else output)
+
+    for name, module in {"before": model.transformer.h[0], "after": block, "attn": block.attn, "mlp": block.mlp}.items():
+        module.register_forward_hook(keep(name))
+    with torch.no_grad():
+        model(tokens)
+    torch.testing.assert_close(kept["after"], kept["before"] + kept["attn"] + kept["mlp"])
