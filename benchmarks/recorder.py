@@ -54,7 +54,7 @@ def gpt2() -> Job:
     def epoch(model: Any, optimizer: torch.optim.Optimizer, number: int) -> float:
         return small_gpt2.train_steps(model, optimizer, 10, seed=2 + number)
 
-    arguments = {"layers": ["transformer.drop", "transformer.h.?"], "reduce": "tokens"}
+    arguments = {"layers": ["transformer.drop", "transformer.h.*"], "reduce": "tokens"}
     probe = ({"input_ids": tokens}, innermost)
     return model, lambda model: torch.optim.AdamW(model.parameters(), lr=1e-3), epoch, probe, arguments
 

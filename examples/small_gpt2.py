@@ -100,7 +100,7 @@ def main(out: Path, quick: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     path = out / "small-gpt2.fp"
     # the residual stream x_0, …, x_6: what enters the first block, and what leaves each; every token is a sample
-    with fp.Recorder(model, {"input_ids": tokens}, innermost, path=path, layers=["transformer.drop", "transformer.h.?"],
+    with fp.Recorder(model, {"input_ids": tokens}, innermost, path=path, layers=["transformer.drop", "transformer.h.*"],
                      reduce="tokens", total=epochs, snapshots=30, mode="overwrite") as recorder:  # fmt: skip
         for epoch in range(epochs):
             loss = train_steps(model, optimizer, steps, seed=2 + epoch)

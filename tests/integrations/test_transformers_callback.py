@@ -16,7 +16,7 @@ from flowplane.integrations.transformers import RecorderCallback
 
 TOKENS = torch.randint(0, 7, (40, 8), generator=torch.Generator().manual_seed(0))
 PROBE, LABELS = TOKENS[:10], TOKENS[:10, 0] > 2
-LAYERS = {"layers": "transformer.h.?"}
+LAYERS = {"layers": "transformer.h.*"}
 
 
 def tiny_gpt2():
@@ -190,7 +190,7 @@ def test_what_is_refused():
     with pytest.raises(InputError, match="every: found 0"):
         RecorderCallback(PROBE, every=0)
     with pytest.raises(InputError, match=r"\(did you mean 'layers'\?\)"):
-        RecorderCallback(PROBE, layer="transformer.h.?")
+        RecorderCallback(PROBE, layer="transformer.h.*")
 
 
 def test_without_transformers_the_extra_is_named():

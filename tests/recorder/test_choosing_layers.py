@@ -100,8 +100,9 @@ def test_a_transformers_residual_stream():
     ids = torch.randint(11, (6, 5), generator=torch.Generator().manual_seed(0))
     stream = tuple(f"backbone.blocks.{k}" for k in range(3))
     assert layers(Language(), ids) == ("backbone.tokens", "backbone.drop", *stream, "backbone.norm", "head")
-    assert layers(Language(), ids, layers="backbone.blocks.*")[:3] == (
-        "backbone.blocks.0.norm", "backbone.blocks.0.mlp.0", "backbone.blocks.0.mlp.1")  # fmt: skip
+    assert layers(Language(), ids, layers="backbone.blocks.*") == stream
+    inside = ("backbone.blocks.0.norm", "backbone.blocks.0.mlp.0", "backbone.blocks.0.mlp.1", "backbone.blocks.0.mlp")
+    assert layers(Language(), ids, layers="backbone.blocks.0.**") == (*inside, "backbone.blocks.0")
     assert layers(Language(), ids, layers=Block) == stream
     encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), 2)
     assert layers(encoder, torch.randn(3, 5, 4)) == ("layers.0", "layers.1")

@@ -73,7 +73,25 @@ def _fits(call: Call, wanted: Any) -> bool:
     if isinstance(wanted, type):
         return isinstance(call.module, wanted) and call.name != OUTPUT
     bare = call.name.partition("#")[0]
-    return wanted in (call.name, bare) or fnmatchcase(call.name, str(wanted)) or fnmatchcase(bare, str(wanted))
+    return wanted in (call.name, bare) or (isinstance(wanted, str) and (_like(call.name, wanted) or _like(bare, wanted)))
+
+
+def _like(name: str, pattern: str) -> bool:
+    """Whether a dotted name fits a pattern: * and ? stand for what is within one part, ** for any number of parts.
+
+    Example:
+        >>> [_like(name, "h.*") for name in ("h.0", "h.0.mlp", "h")], _like("h.0.mlp", "h.**"), _like("h.0.mlp", "**.mlp")
+        ([True, False, False], True, True)
+    """
+    return _parts_like(name.split("."), pattern.split("."))
+
+
+def _parts_like(name: list[str], pattern: list[str]) -> bool:
+    if not pattern:
+        return not name
+    if pattern[0] == "**":
+        return any(_parts_like(name[skipped:], pattern[1:]) for skipped in range(len(name) + 1))
+    return bool(name) and fnmatchcase(name[0], pattern[0]) and _parts_like(name[1:], pattern[1:])
 
 
 def _refuse(model: nn.Module, wanted: Any, known: list[str]) -> None:

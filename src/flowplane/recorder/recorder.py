@@ -45,8 +45,8 @@ class Recorder:
             `labels`, bring them along.
         path: a new folder, an icechunk Storage, or None for memory.
         layers: None for the children of the model in call order, containers and stacks of blocks opened, and its output;
-            or names, patterns such as "h.*", or types of modules, or a list of these. The k-th call of a module that is
-            called several times is `name#k`.
+            or names, patterns ("h.*" for the children of h, "h.**" for all in it), types of modules, or a list of these.
+            The k-th call of a module that is called several times is `name#k`.
         snapshots: how many, spread evenly over log(epoch), epoch 0 and the last included, if `total` is given.
         total: epochs that will be trained; None: each snapshot comes at 1.1 times the epoch of the last one.
         measures: estimators to apply at each snapshot, such as fp.Pairwise(0.1); `rec.measure` then finds their results.

@@ -76,6 +76,8 @@ class ModelWriter(Writer):
     #: Rows of metrics, and snapshots, so far.
     _logged: int
     _snapshots: int
+    #: Names of the metrics so far.
+    _known: list[str]
 
     def begin(self, configuration: dict[str, Any], task: dict[str, Any], first: ModelSnapshot, metrics: Metrics,
               packings: Sequence[dict[str, Any]], capacity: int, dtype: str) -> None:  # fmt: skip
@@ -115,7 +117,7 @@ class ModelWriter(Writer):
         for name, dims in (("inputs", ("sample", "feature")), ("labels", ("sample",)), ("targets", ("sample", "target"))):
             if task[name] is not None:
                 put(group, name, task[name], dims)
-        self._metadata, self._logged, self._snapshots = {}, 0, 0
+        self._metadata, self._logged, self._snapshots, self._known = {}, 0, 0, []
         self._add(session.store, first)
         self._log(session.store, metrics)
         self.commit(session, f"epoch {first.epoch}")
@@ -127,6 +129,7 @@ class ModelWriter(Writer):
         self._metadata = {}
         self._snapshots = int((np.asarray(array_of(root, "epoch")[:]) >= 0).sum())
         self._logged = int((np.asarray(array_of(root, "metrics/train_epoch")[:]) >= 0).sum())
+        self._known = _names_in(root)
 
     def append(self, snapshot: ModelSnapshot, metrics: Metrics) -> None:
         """Commit one more snapshot, and what was logged since the last: all of it, or nothing."""
@@ -156,6 +159,7 @@ class ModelWriter(Writer):
             yield
         except BaseException:
             self._metadata = {}
+            self._known = _names_in(zarr.open_group(self.repository.readonly_session(BRANCH).store, mode="r"))
             raise
 
     def _add(self, store: Any, snapshot: ModelSnapshot) -> None:
@@ -181,14 +185,13 @@ class ModelWriter(Writer):
 
     def _names(self, store: Any, metrics: Metrics) -> list[str]:
         """Names of all metrics so far; where one is new, there is room for it."""
-        group = zarr.open_group(store, path="metrics", mode="r+")
-        known: list[str] = list(group.attrs["names"])  # type: ignore[arg-type]
-        names = list(dict.fromkeys([*known, *(name for row in metrics.rows for name in row)]))
-        if names != known:
+        names = list(dict.fromkeys([*self._known, *(name for row in metrics.rows for name in row)]))
+        if names != self._known:
             array = self._array(store, "metrics/values")
             array.resize((1, array.shape[1], len(names)))
             self._metadata["metrics/values"] = array.metadata
-            group.attrs["names"] = names
+            zarr.open_group(store, path="metrics", mode="r+").attrs["names"] = names
+            self._known = names
         return names
 
     def _array(self, store: Any, path: str) -> zarr.Array[Any]:
@@ -206,6 +209,13 @@ class ModelWriter(Writer):
             array.resize((*array.shape[:axis], longer, *array.shape[axis + 1 :]))
             self._metadata[path] = array.metadata
         return array
+
+
+def _names_in(root: zarr.Group) -> list[str]:
+    """Names of the metrics of a recording."""
+    group = root["metrics"]
+    assert isinstance(group, zarr.Group)
+    return list(group.attrs["names"])  # type: ignore[arg-type]
 
 
 def pack(layers: Sequence[xr.Dataset]) -> tuple[dict[str, Any], Float[np.ndarray, "layer number"]]:

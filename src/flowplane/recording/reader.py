@@ -10,13 +10,16 @@ from typing import Any, ClassVar
 
 import icechunk
 import numpy as np
+import pandas as pd
 import xarray as xr
 import zarr
 from torch import Tensor
 
+from flowplane.core.frames import wide_frame
 from flowplane.core.measure import Measure
 from flowplane.core.network import Network
 from flowplane.errors import InputError, Text, unknown
+from flowplane.recording.html import recording_html
 from flowplane.recording.selecting import positions
 from flowplane.recording.store import BRANCH, STATISTICS, open_repository
 from flowplane.tasks import Task
@@ -201,6 +204,20 @@ class Recording(ABC):
 
     def __repr__(self) -> str:
         return f"<flowplane.Recording {'in memory' if self.path is None else self.path}: {self._about()}>"
+
+    def _repr_html_(self) -> str:
+        return recording_html(self)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The metrics, a row for each replica and epoch of training.
+
+        Example:
+            >>> import flowplane as fp
+            >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), replicas=2, epochs=2, snapshots=2)
+            >>> rec.to_dataframe().columns.tolist()
+            ['replica', 'train_epoch', 'train_loss', 'train_accuracy', 'test_loss', 'test_accuracy']
+        """
+        return wide_frame(self.metrics)
 
     # -- what was stored ----------------------------------------------------------------------------------------------
 
