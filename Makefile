@@ -40,6 +40,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/betas.py
 	$(BIN)/python benchmarks/gradients.py
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/recorder.py
 	$(BIN)/python benchmarks/report.py
 
 clean:

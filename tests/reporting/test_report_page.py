@@ -10,7 +10,7 @@ from page_reading import Read
 
 import flowplane as fp
 from flowplane.analysis import choice
-from flowplane.analysis.choice import Choice, suitable_measure
+from flowplane.analysis.choice import Choice, common_measure, suitable_measure
 from flowplane.reporting import page, provenance, recordings
 from flowplane.reporting.layers import layer_numbers
 from flowplane.reporting.sections import SECTIONS
@@ -158,7 +158,8 @@ def test_two_recordings_share_axes_and_are_compared(small, other, tmp_path):
     assert "do not compare" in said  # bins on [0, ...] of ReLU, bins on [-1, 1] of tanh, or other noise
     assert "relu" in said
     assert said.count("small.fp") > 2
-    first, second = (layer_numbers(plane_of(rec)) for rec in (small, other))
+    measure = common_measure([small, other]).measure
+    first, second = (layer_numbers(fp.information_plane(rec, measure)) for rec in (small, other))
     difference = second[0].i_xt.value - first[0].i_xt.value
     assert f"{abs(difference):.3f}" in said or f"{abs(difference):.2f}" in said
 
