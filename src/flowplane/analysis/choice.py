@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from torch import Tensor
 
 from flowplane.core.measure import Measure
 from flowplane.information.binned import Binned
@@ -18,6 +20,8 @@ __all__ = ["Choice", "common_measure", "suitable_measure"]
 
 #: Bins are not tried where a layer has more units: in so many dimensions every sample falls alone.
 BINNED_WIDTH = 24
+#: Bytes of activations that are read together.
+MEMORY = 1 << 30
 #: Variances of the noise that are tried, in those of the layer's units.
 VARIANCES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 #: Bins are taken if no more than this share of the layers is saturated, at the first and at the last snapshot: early layers
@@ -66,13 +70,15 @@ def suitable_measure(rec: Recording) -> Choice:
         if share <= BINNED:
             return Choice(Binned(30), f"30 bins leave nearly every sample alone in {share:.0%} of the layers at most", True)
         trouble = f"30 bins leave nearly every sample alone in {share:.0%} of the layers"
-    for variance in VARIANCES:
-        noisy = Pairwise(variance, relative=True)
-        if _saturated(part, noisy) <= NOISY:
-            noise = f"Gaussian noise is added whose variance is {variance:g} times that of the layer's units"
-            return Choice(noisy, f"{trouble}; so {noise}, the least that keeps most layers from it", True)
-    reason = f"{trouble}; even under noise of {VARIANCES[-1]:g} times their variance many layers tell every sample apart"
-    return Choice(noisy, f"{reason}: I(X;T) says nothing here", False)
+    scales = {layer: _mean_variance(rec, layer) for layer in rec.layers}
+    # the more noise, the fewer layers
+    place = bisect_left(VARIANCES, True, key=lambda variance: _saturated_by_noise(part, variance, scales) <= NOISY)
+    if place == len(VARIANCES):
+        reason = f"{trouble}; even under noise of {VARIANCES[-1]:g} times their variance many layers tell every sample apart"
+        return Choice(Pairwise(VARIANCES[-1], relative=True), f"{reason}: I(X;T) says nothing here", False)
+    noise = f"Gaussian noise is added whose variance is {VARIANCES[place]:g} times that of the layer's units"
+    measure = Pairwise(VARIANCES[place], relative=True)
+    return Choice(measure, f"{trouble}; so {noise}, the least that keeps most layers from it", True)
 
 
 def common_measure(recs: Sequence[Recording]) -> Choice | None:
@@ -94,3 +100,24 @@ def _saturated(rec: Recording, measure: Measure) -> float:
     """The share of layers that are, at the snapshot where it is largest."""
     flags = rec.measure(measure)["flags"].values
     return float((np.asarray(flags) & flag_bit("saturated") != 0).mean(axis=(0, 2)).max())
+
+
+def _mean_variance(rec: Recording, layer: str) -> float:
+    """The mean variance of a layer's units over the whole recording, in which relative noise is counted."""
+
+    def blocks() -> Iterator[Tensor]:
+        for _, _, outputs in rec.whole().blocks([layer], MEMORY):
+            yield from outputs.values()
+
+    return float(Pairwise(1.0, relative=True).calibrated(rec.activation_of(layer), blocks).variance)
+
+
+def _saturated_by_noise(rec: Recording, variance: float, scales: dict[str, float]) -> float:
+    """As `_saturated`, of `Pairwise(variance, relative=True)` where the scales of the layers are known."""
+    task = rec.task
+    flags = np.zeros((len(rec.epochs), len(rec.layers)), np.int64)
+    for _, columns, outputs in rec.blocks(rec.layers, MEMORY):
+        for layer, values in outputs.items():
+            found = Pairwise(variance * scales[layer])(values, task.labels, inputs=rec.input_points)
+            flags[columns, rec.layers.index(layer)] = found["flags"].values
+    return float((flags & flag_bit("saturated") != 0).mean(axis=1).max())
