@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from flowplane.information.schema import FLAGS, flag_bit
+from flowplane.reporting.markup import called
 
 __all__ = ["GAIN", "LayerNumbers", "Learned", "Quantity", "layer_numbers"]
 
@@ -55,6 +56,11 @@ class LayerNumbers:
     peak_epoch: float
     #: Flags raised at the last epoch, and in which share of the replicas.
     flags: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def called(self) -> str:
+        """Its name in a sentence."""
+        return called(self.name)
 
     @property
     def saturated(self) -> bool:

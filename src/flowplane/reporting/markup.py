@@ -141,6 +141,16 @@ def count(total: int, one: str, many: str | None = None) -> str:
     return f"{total:,} {name}" if total else f"no {name}"
 
 
+def called(name: str) -> str:
+    """A layer in a sentence: names without a letter, as those of a Sequential, are said to be layers.
+
+    Example:
+        >>> called("3"), called("features.3"), called("layer3")
+        ('layer 3', 'features.3', 'layer3')
+    """
+    return name if any(letter.isalpha() for letter in name) else f"layer {name}"
+
+
 def listed(names: Sequence[str], most: int = 6) -> str:
     """Names in a sentence; of many the first few, and how many more.
 

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from flowplane.analysis.moved import FLAGS
-from flowplane.reporting.markup import Markup, count, listed, number, table
+from flowplane.reporting.markup import Markup, called, count, listed, number, table
 
 __all__ = ["move_words", "moves_by_layer", "transport_flags"]
 
@@ -66,7 +66,7 @@ def move_words(found: xr.Dataset | None) -> list[str]:
 
 
 def _steps(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
-    names = [str(name) for name in last["layer"].values]
+    names = [called(str(name)) for name in last["layer"].values]
     cost = last["cost"].values
     if np.isfinite(cost).any():
         k = int(np.nanargmax(cost))
@@ -96,7 +96,7 @@ def _classes(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
     if np.isfinite(probe).any():
         known = np.flatnonzero(np.isfinite(probe))
         start = float(found["probe_input"]) if "probe_input" in found else float("nan")
-        shares = [(100 * probe[k], str(last["layer"].values[k])) for k in dict.fromkeys((known[0], known[-1]))]
+        shares = [(100 * probe[k], called(str(last["layer"].values[k]))) for k in dict.fromkeys((known[0], known[-1]))]
         parts = [f"{100 * start:.0f} % of the inputs"] if np.isfinite(start) else []
         parts += [f"{share:.0f} % in {name}" for share, name in shares]
         yield f"A flat boundary puts held-out points into their class: {listed(parts)}."

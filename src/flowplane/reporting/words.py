@@ -10,7 +10,7 @@ import xarray as xr
 from flowplane.experiments.claim import VERDICTS, Claim
 from flowplane.plot.training import split_name
 from flowplane.reporting.layers import GAIN, LOSS, LayerNumbers
-from flowplane.reporting.markup import count, epoch_text, listed, number
+from flowplane.reporting.markup import called, count, epoch_text, listed, number
 
 __all__ = ["claim_words", "gradient_words", "plane_words", "summary_words", "training_words"]
 
@@ -59,7 +59,8 @@ def _learned(layers: list[LayerNumbers]) -> str:
         when = [f"by epoch {epoch_text(layer.learned.epoch)}" for layer in (first, last)]
         said = f"90 % of what was learned about the label was there {when[0]} in {_names(dated)}."
         if first.learned.epoch < last.learned.epoch:
-            said = f"Of what it learned about the label {first.name} had 90 % first, {when[0]}, {last.name} last, {when[1]}."
+            said = f"Of what it learned about the label {first.called} had 90 % first, {when[0]}, "
+            said += f"{last.called} last, {when[1]}."
         parts.append(said)
     if early:
         gained = max(abs(layer.learned.gain) for layer in early)
@@ -90,9 +91,11 @@ def plane_words(layers: list[LayerNumbers], epochs: np.ndarray) -> list[str]:
     if not fell:
         return [
             said,
-            f"{_whose(known, layers)} lets go of more than {LOSS} bits of what it held about the input: no compression.",
+            f"{_whose(known, layers)} lets go of more than {LOSS} bits of what it held about its input: no compression.",
         ]
-    top = [f"{layer.name} by {number(layer.lost, 'bits')} (peak at epoch {epoch_text(layer.peak_epoch)})" for layer in fell]
+    top = [
+        f"{layer.called} by {number(layer.lost, 'bits')} (peak at epoch {epoch_text(layer.peak_epoch)})" for layer in fell
+    ]
     moved = f"{len(fell)} of {count(len(layers), 'layer')} compress: after a peak, what they know of the input falls"
     left = [layer for layer in layers if layer not in fell]
     still = f" In {_names(left)} it hardly changes, or cannot be read." if left else ""
@@ -149,7 +152,7 @@ def gradient_words(phases: xr.Dataset) -> list[str]:
     bare = ~np.isfinite(phases["gradient_mean"].values).any(axis=(0, 1))
     by_state: dict[str, list[str]] = {}
     for name, state, epoch, without in zip(names, states, phases["crossing_median"].values, bare, strict=True):
-        text = f"{name} at epoch {epoch_text(float(epoch))}" if state == "crossed" else str(name)
+        text = f"{called(str(name))} at epoch {epoch_text(float(epoch))}" if state == "crossed" else called(str(name))
         by_state.setdefault("bare" if without else str(state), []).append(text)
     told = {
         "crossed": "Drift gives way to diffusion in {}.",
@@ -175,4 +178,4 @@ def _whose(known: list[LayerNumbers], layers: list[LayerNumbers]) -> str:
 
 
 def _names(layers: list[LayerNumbers]) -> str:
-    return listed([layer.name for layer in layers])
+    return listed([layer.called for layer in layers])
