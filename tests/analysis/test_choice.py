@@ -27,17 +27,32 @@ def saturated(plane):
     return float((plane.flags & 1 != 0).mean())
 
 
-def test_narrow_layers_get_bins_and_wide_ones_noise():
-    narrow = suitable_measure(recorded(wide(3, 2)))
-    assert narrow.measure == fp.Binned(30) and narrow.valid
+def test_the_papers_networks_get_bins():
+    rec = fp.train(fp.tasks.spherical_rule(), hidden=(6, 4), replicas=1, epochs=1, snapshots=2)
+    choice = suitable_measure(rec)
+    assert choice.measure == fp.Binned(30) and choice.valid
+
+
+def test_models_get_the_least_noise_that_does():
     rec = recorded(wide(2000, 500, 100))
     choice = suitable_measure(rec)
-    assert isinstance(choice.measure, fp.Pairwise) and choice.measure.relative and choice.valid
-    assert "a layer of 2000 units" in choice.reason and f"{choice.measure.variance:g} times" in choice.reason
+    assert choice.valid and choice.measure.relative == "snapshot" and f"{choice.measure.variance:g} times" in choice.reason
     plane = fp.information_plane(rec)
     assert saturated(plane) <= 0.25 and np.isfinite(plane.i_xt).all()
     less = VARIANCES[VARIANCES.index(choice.measure.variance) - 1]
-    assert saturated(fp.information_plane(rec, fp.Pairwise(less, relative=True))) > 0.25  # it is the least that does it
+    assert saturated(fp.information_plane(rec, fp.Pairwise(less, relative="snapshot"))) > 0.25
+
+
+def test_a_layer_that_only_grows_neither_learns_nor_compresses():
+    model = wide(30, 2)
+    with fp.Recorder(model, X, X[:, 0] > 0, total=20) as recorder, torch.no_grad():
+        for _ in range(20):
+            model[0].weight.mul_(1.2)
+            model[0].bias.mul_(1.2)
+            recorder.step()
+    plane = fp.information_plane(recorder.recording)
+    assert (plane.sel(layer="0").std("epoch")[["i_xt", "i_ty"]].to_array() < 1e-4).all()
+    assert "{" not in plane.attrs["channel"]  # one channel for all layers
 
 
 def test_where_nothing_fits_it_says_why():

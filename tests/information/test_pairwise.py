@@ -352,3 +352,21 @@ def test_small_classes_stand_alone():
         assert float(found.i_ty_lower) > 0.2
         assert expected in flags(found)
     assert flags(fp.Pairwise(0.1)(layer)) == {"no_labels"}
+
+
+def test_noise_in_proportion_to_each_snapshot():
+    """Scale and place of a layer do not matter, each member of a batch for itself."""
+    rng = np.random.default_rng(0)
+    t = rng.normal(size=(60, 3)) @ np.diag([1.0, 0.3, 2.0])
+    y = (t[:, 0] > 0).astype(int)
+    stacked = np.stack([t, 1e-3 * t + 5.0, 1e4 * t])
+    found = fp.Pairwise(0.5, relative="snapshot")(stacked, y)
+    absolute = fp.Pairwise(0.5 * t.var(axis=0).mean())(t, y)
+    for name in ("i_xt", "i_ty", "i_xt_lower", "i_ty_upper"):
+        np.testing.assert_allclose(found[name], float(absolute[name]), rtol=1e-6, err_msg=name)
+    np.testing.assert_allclose(found.h_t - found.h_t[0], [0, 3 * np.log2(1e-3), 3 * np.log2(1e4)], atol=1e-6)
+    assert "0.5 times the mean variance" in found.attrs["channel"] and float(found.relative_variance) == 0.5
+    constant = fp.Pairwise(0.5, relative="snapshot")(np.ones((5, 2)), [0, 1, 0, 1, 0])
+    assert float(constant.i_xt) == 0.0
+    with pytest.raises(InputError, match="relative: found 'epoch', expected True, False or 'snapshot'"):
+        fp.Pairwise(0.5, relative="epoch")

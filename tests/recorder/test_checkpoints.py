@@ -141,3 +141,47 @@ def test_arguments_that_belong_to_a_recorder_only(run):
         fp.from_checkpoints(network(), run[1], X, total=5)
     with pytest.raises(InputError, match="epochs: found 1 different numbers, expected 11"):
         fp.from_checkpoints(network(), run[1], X, epochs=[1])
+
+
+def saved(folder, *names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for place, name in enumerate(names):
+        path = folder / name
+        state = network(seed=place).state_dict()
+        if path.suffix:
+            torch.save(state, path)
+        else:
+            path.mkdir()
+            save_file(state, path / "model.safetensors")
+    return folder
+
+
+def test_epochs_are_read_from_names(tmp_path):
+    def epochs(*names):
+        folder = saved(tmp_path / str(len(list(tmp_path.iterdir()))), *names)
+        return fp.from_checkpoints(network(), folder, X).epochs.tolist()
+
+    assert epochs("epoch=8-step=80.ckpt", "epoch=11-step=110.ckpt", "epoch=9-step=90.ckpt") == [8, 9, 11]
+    assert epochs("model_3.pt", "model_20.pt") == [3, 20]
+    assert epochs("checkpoint-2", "checkpoint-10", "model.safetensors.pt") == [2, 10]
+    for names in (("epoch9.pt", "best.pt"), ("model-001-val0.90.pt", "model-002-val0.50.pt"), ("last.ckpt", "epoch=1.ckpt")):
+        with pytest.raises(InputError, match=r"epochs: found none for .*, expected epochs=\[…\]"):
+            epochs(*names)
+    with pytest.raises(InputError, match="epochs: found one that two checkpoints have"):
+        epochs("a_epoch3.pt", "b_epoch3.pt")
+
+
+def test_a_trainers_folder(tmp_path):
+    folder = saved(tmp_path / "out", "checkpoint-5", "checkpoint-10")
+    save_file(network(seed=3).state_dict(), folder / "model.safetensors")
+    torch.save({"step": torch.tensor(1)}, folder / "optimizer.pt")
+    assert fp.from_checkpoints(network(), folder, X).epochs.tolist() == [5, 10]
+    assert fp.from_checkpoints(network(), str(tmp_path / "*" / "checkpoint-*"), X).epochs.tolist() == [5, 10]
+
+
+def test_what_a_wrapper_keeps_beside_the_model(tmp_path):
+    state = {f"model.{name}": part for name, part in network(seed=4).state_dict().items()}
+    torch.save({"state_dict": state | {"loss.weight": torch.ones(2)}}, tmp_path / "epoch1.ckpt")
+    rec = fp.from_checkpoints(network(), tmp_path, X)
+    expected = network(seed=4).eval()(X).detach()
+    np.testing.assert_allclose(rec.activations("3").values[0, 0], expected, rtol=1e-5, atol=1e-6)

@@ -1,5 +1,6 @@
 """Which modules are recorded, and what they are called."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -161,3 +162,32 @@ def test_names_that_would_be_paths_or_markup():
     rec = recorder.recording
     assert rec.layers == ("a/b", "<script>alert(1)</script>") and rec.activations("a/b").shape == (1, 1, 8, 3)
     assert rec.layer_coordinates()["width"][1] == [3, 2]
+
+
+def test_a_child_that_is_called_output():
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.hidden, self.output = nn.Linear(4, 3), nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.output(torch.relu(self.hidden(x))).log_softmax(1)
+
+    model = Head()
+    with fp.Recorder(model, X) as recorder:
+        pass
+    assert recorder.layers == ("hidden", "output", "output of the model")
+    values = recorder.recording.activations("output of the model").values[0, 0]
+    np.testing.assert_allclose(values, model(X).detach(), atol=1e-6)
+    assert layers(model, layers="output") == ("output",)
+
+
+def test_models_that_cannot_be_looked_into():
+    with pytest.raises(InputError, match="model: found a model on the meta device"):
+        layers(nn.Linear(4, 2, device="meta"))
+
+
+def test_as_many_samples_as_places():
+    """Positions are not taken for samples: the model is traced with three."""
+    backbone = Backbone()
+    assert "places" not in layers(backbone, torch.randint(5, (8, 2)))

@@ -75,7 +75,7 @@ def test_labels_are_absent_classes_or_targets():
     assert read_labels([5.0, 9.0, 5.0, 9.0], 4).classes.tolist() == [0, 1, 0, 1]
     target = X[:, 0] * 2 + 1
     rec = recorded(MODEL, X, target)
-    assert rec.attrs["labels"] == "targets in 10 classes of equal size"
+    assert rec.attrs["labels"] == "targets in 10 classes of about equal size"
     assert (np.bincount(rec.task.labels) == 4).all()
     order = np.argsort(target.numpy())
     assert (np.diff(rec.task.labels[order]) >= 0).all()
@@ -83,6 +83,15 @@ def test_labels_are_absent_classes_or_targets():
     plane = fp.information_plane(recorded(MODEL, X), fp.Pairwise(0.1))
     assert np.isnan(plane.i_ty).all() and np.isfinite(plane.i_xt).all()
     assert np.isnan(plane.attrs["label_information"])
+
+
+def test_labels_that_could_be_taken_for_something_else():
+    assert read_labels(np.eye(3)[[0, 2, 1, 1]], 4).classes.tolist() == [0, 2, 1, 1]  # one-hot, float or whole
+    assert read_labels(np.eye(3, dtype=int)[[0, 2, 1, 1]], 4).about == "classes"
+    assert read_labels(np.arange(400), 400).about == "targets in 10 classes of about equal size"
+    assert read_labels(np.array(["b", "a"], object), 2).names == ["a", "b"]
+    with pytest.raises(InputError, match=r"labels: found 1 of -100, which stands for none"):
+        read_labels(np.array([0, 1, -100]), 3)
 
 
 def test_targets_of_several_numbers_are_cut_along_their_widest_direction():
@@ -101,7 +110,7 @@ def test_targets_of_several_numbers_are_cut_along_their_widest_direction():
         (X, torch.zeros(40), "labels: found one class only"),
         (X, Y * np.nan, "labels: found 40 values that are NaN"),
         (X * float("inf"), Y, "inputs: found .* NaN or infinite"),
-        (X[:1], Y[:1], "inputs: found 1 samples, expected two"),
+        (X[:1], Y[:1], "inputs: found 1 sample, expected two"),
         ("text", Y, "inputs: found an array of <U4"),
         ({"a": X, "b": X[:3]}, None, "inputs: found arrays of 3, 40 samples"),
         ({}, None, "inputs: found no arrays"),

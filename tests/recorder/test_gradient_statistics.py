@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 import flowplane as fp
+from flowplane.errors import InputError
 
 X = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
 Y = (X.sum(1) > 0).long()
@@ -101,3 +102,38 @@ def test_phases_of_a_model():
     phases = fp.gradient_phases(recorder.recording)
     assert phases.attrs["batches"] == 4 and phases.state.sel(layer="1").item() == "undefined"
     assert np.isfinite(phases.ratio.sel(layer="2").isel(epoch=-1)).all()
+
+
+@pytest.mark.parametrize("how", ["positional", "named", "lbfgs"])
+def test_a_step_that_is_given_a_closure(how):
+    """Its gradients are made inside the step; LBFGS asks for several, and begins at the first."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 2))
+    parameters = list(model.parameters())
+    optimizer = torch.optim.LBFGS(parameters, max_iter=3) if how == "lbfgs" else torch.optim.SGD(parameters, 0.1)
+    seen = []
+    with fp.Recorder(model, X, Y) as recorder:
+        for rows in (slice(0, 20), slice(20, 40), slice(40, 60)):
+            fresh = []
+
+            def closure(rows=rows, fresh=fresh):
+                optimizer.zero_grad()
+                loss = nn.functional.cross_entropy(model(X[rows]), Y[rows])
+                loss.backward()
+                fresh.append(torch.cat([part.grad.flatten() for part in model.parameters()]).numpy().copy())
+                return loss
+
+            assert optimizer.step(closure=closure) if how == "named" else optimizer.step(closure) is not None
+            seen.append(fresh[0])
+        recorder.step()
+    found = recorder.recording.gradients.isel(replica=0).sel(epoch=1, layer="0")
+    np.testing.assert_allclose([found.gradient_mean, found.gradient_std], by_hand(seen), rtol=1e-5)
+    assert recorder.recording.epoch_batches[0] == 3
+
+
+def test_a_model_that_was_not_trained_has_no_batches():
+    with fp.Recorder(nn.Sequential(nn.Linear(3, 2)), X, Y) as recorder:
+        recorder.step()
+        recorder.step()
+    with pytest.raises(InputError, match="rec: found a recording in which no optimiser took a step"):
+        fp.gradient_phases(recorder.recording)

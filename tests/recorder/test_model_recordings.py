@@ -222,12 +222,21 @@ def test_a_recording_is_resumed(tmp_path):
         ({"layers": ["0"]}, "layers: found 0, expected layers, keep and dtype of the recording: 0, 1, 2"),
         ({"measures": (fp.Pairwise(0.1),)}, "measures: found"),
         ({"dtype": "float16"}, "layers: found"),
+        (
+            {"model": nn.Sequential(nn.Linear(3, 5, bias=False), nn.Tanh(), nn.Linear(5, 2))},
+            "model: found a model of 27",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             trained(tmp_path / "run.fp", mode="resume", **arguments)
     with (
         pytest.raises(InputError, match="inputs: found other probe inputs"),
         fp.Recorder(network(), X + 1, Y, path=tmp_path / "run.fp", mode="resume"),
+    ):
+        pass
+    with (
+        pytest.raises(InputError, match="labels: found other labels"),
+        fp.Recorder(network(), X, 1 - Y, path=tmp_path / "run.fp", mode="resume"),
     ):
         pass
     with pytest.raises(InputError, match="mode='resume' continues"):
@@ -279,3 +288,23 @@ def test_the_cost_is_told_before(tmp_path):
     assert str(cost).startswith("20 snapshots, 0.1 MiB before compression, about ")
     assert not (tmp_path / "run.fp").exists()
     assert fp.Recorder(network(), X, Y, dtype="float16", total=50, snapshots=20).cost().bytes == cost.bytes // 2
+
+
+def test_resuming_goes_on_where_it_stopped(tmp_path):
+    trained(tmp_path / "run.fp", epochs=8, stop=4)
+    with fp.Recorder(network(), X, Y, path=tmp_path / "run.fp", mode="resume") as recorder:
+        recorder.step(loss=7.0)
+        recorder.step(loss=8.0)
+    rec = fp.open(tmp_path / "run.fp")
+    assert rec.epochs.tolist()[:6] == [0, 1, 2, 3, 4, 5] and rec.metrics.loss.values[0, -2:].tolist() == [7.0, 8.0]
+
+
+def test_names_that_metrics_cannot_have():
+    with fp.Recorder(network(), X, Y) as recorder:
+        for name in ("replica", "train_epoch"):
+            with pytest.raises(InputError, match=f"{name}: found 3, expected another name"):
+                recorder.step(**{name: 3})
+        with pytest.raises(InputError, match="loss: found int, expected a number"):
+            recorder.step(loss=10**400)
+        with pytest.raises(InputError, match="epoch: found 100000000000000000000"):
+            recorder.step(10**20)

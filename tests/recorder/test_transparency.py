@@ -123,6 +123,63 @@ def test_a_half_precision_model_is_probed_in_its_precision():
     np.testing.assert_array_equal(recorder.recording.activations("1").values[0, 0], expected)
 
 
+class Averaging(nn.Module):
+    """Keeps a running mean in a buffer, also in eval mode: once by a new tensor, once in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 4), nn.Linear(4, 2)
+        self.register_buffer("mean", torch.zeros(4))
+        self.register_buffer("calls", torch.zeros((), dtype=torch.long))
+
+    def forward(self, x):
+        z = self.a(x)
+        self.mean = 0.9 * self.mean + 0.1 * z.detach().mean(0)
+        self.calls += 1
+        return self.b(z - self.mean)
+
+
+@pytest.mark.filterwarnings("ignore:the model gives other outputs:RuntimeWarning")
+def test_buffers_that_change_in_eval_mode_are_put_back():
+    models = []
+    for record in (False, True):
+        torch.manual_seed(0)
+        model = Averaging()
+        if record:
+            with fp.Recorder(model, X, Y) as recorder:
+                train(model, model, recorder)
+        else:
+            train(model, model)
+        models.append(model)
+    for name, values in models[0].state_dict().items():
+        assert torch.equal(values, models[1].state_dict()[name]), name
+
+
+def test_a_model_with_noise_of_its_own_is_said_to_have_it():
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(6, 2)
+
+        def forward(self, x):
+            return nn.functional.dropout(self.a(x), 0.5)
+
+    with pytest.warns(RuntimeWarning, match="other outputs for the same inputs"), fp.Recorder(Noisy(), X, Y) as recorder:
+        pass
+    assert not recorder.recording.deterministic
+    with pytest.raises(InputError, match="has noise of its own"):
+        fp.information_plane(recorder.recording, fp.Pairwise(0.1))
+    assert np.isfinite(fp.information_plane(recorder.recording).i_ty).all()
+
+
+def test_a_loaders_own_generator_is_put_back():
+    generator = torch.Generator().manual_seed(5)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(X, Y), 10, shuffle=True, generator=generator)
+    before = generator.get_state()
+    fp.Recorder(network(), loader)
+    assert torch.equal(generator.get_state(), before)
+
+
 def _process(rank, folder, port):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), GLOO_SOCKET_IFNAME="lo")
     torch.distributed.init_process_group("gloo", rank=rank, world_size=2)

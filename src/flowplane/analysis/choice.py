@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from torch import Tensor
 
 from flowplane.core.measure import Measure
 from flowplane.information.binned import Binned
@@ -20,8 +19,6 @@ __all__ = ["Choice", "common_measure", "suitable_measure"]
 
 #: Bins are not tried where a layer has more units: in so many dimensions every sample falls alone.
 BINNED_WIDTH = 24
-#: Bytes of activations that are read together.
-MEMORY = 1 << 30
 #: Variances of the noise that are tried, in those of the layer's units.
 VARIANCES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 #: Bins are taken if no more than this share of the layers is saturated, at the first and at the last snapshot: early layers
@@ -44,10 +41,11 @@ def suitable_measure(rec: Recording) -> Choice:
     """The finest channel under which most layers of a recording are not saturated, from first to last (B3, B4).
 
     Without bins or noise the information in a deterministic layer is infinite; with too little of either every sample
-    stands alone, and I(X;T) is log2 n whatever the layer does. Networks with noise of their own need neither. Of others,
-    thirty bins are tried first, then Gaussian noise, its variance relative to that of the layer's units, more of it step by
-    step. Each is tried on the first and the last snapshot of one replica. All layers get the same channel: values under
-    different ones say nothing about each other.
+    stands alone, and I(X;T) is log2 n whatever the layer does. Networks with noise of their own need neither. For other
+    ensembles thirty bins, the paper's channel, are tried first. Otherwise Gaussian noise is added in proportion to the
+    variance of the layer's units at that epoch, more of it step by step, tried on the first and the last snapshot of one
+    replica: so a layer whose values only grow or shrink neither learns nor compresses. The rule is the same for all layers;
+    each is seen through noise of its own, so that a later one may keep more than an earlier one.
 
     Raises:
         InputError: not a Recording.
@@ -64,21 +62,19 @@ def suitable_measure(rec: Recording) -> Choice:
     widest = max(rec.layer_coordinates()["width"][1])
     ends = sorted({int(rec.epochs.min()), int(rec.epochs.max())})
     part = rec.sel(replica=rec.replicas[0], epoch=ends)
-    trouble = f"in a layer of {widest} units bins would leave every sample alone"
-    if widest <= BINNED_WIDTH:
+    trouble = "without noise every input would stand alone"
+    if rec.kind == "ensemble" and widest <= BINNED_WIDTH:
         share = _saturated(part, Binned(30))
         if share <= BINNED:
             return Choice(Binned(30), f"30 bins leave nearly every sample alone in {share:.0%} of the layers at most", True)
         trouble = f"30 bins leave nearly every sample alone in {share:.0%} of the layers"
-    scales = {layer: _mean_variance(rec, layer) for layer in rec.layers}
-    # the more noise, the fewer layers
-    place = bisect_left(VARIANCES, True, key=lambda variance: _saturated_by_noise(part, variance, scales) <= NOISY)
-    if place == len(VARIANCES):
+    measures = [Pairwise(variance, relative="snapshot") for variance in VARIANCES]
+    place = bisect_left(measures, True, key=lambda measure: _saturated(part, measure) <= NOISY)  # more noise, fewer layers
+    if place == len(measures):
         reason = f"{trouble}; even under noise of {VARIANCES[-1]:g} times their variance many layers tell every sample apart"
-        return Choice(Pairwise(VARIANCES[-1], relative=True), f"{reason}: I(X;T) says nothing here", False)
-    noise = f"Gaussian noise is added whose variance is {VARIANCES[place]:g} times that of the layer's units"
-    measure = Pairwise(VARIANCES[place], relative=True)
-    return Choice(measure, f"{trouble}; so {noise}, the least that keeps most layers from it", True)
+        return Choice(measures[-1], f"{reason}: I(X;T) says nothing here", False)
+    noise = f"noise of {VARIANCES[place]:g} times the variance of its units at that epoch is added to each layer"
+    return Choice(measures[place], f"{trouble}; so Gaussian {noise}, the least that keeps most layers from it", True)
 
 
 def common_measure(recs: Sequence[Recording]) -> Choice | None:
@@ -100,24 +96,3 @@ def _saturated(rec: Recording, measure: Measure) -> float:
     """The share of layers that are, at the snapshot where it is largest."""
     flags = rec.measure(measure)["flags"].values
     return float((np.asarray(flags) & flag_bit("saturated") != 0).mean(axis=(0, 2)).max())
-
-
-def _mean_variance(rec: Recording, layer: str) -> float:
-    """The mean variance of a layer's units over the whole recording, in which relative noise is counted."""
-
-    def blocks() -> Iterator[Tensor]:
-        for _, _, outputs in rec.whole().blocks([layer], MEMORY):
-            yield from outputs.values()
-
-    return float(Pairwise(1.0, relative=True).calibrated(rec.activation_of(layer), blocks).variance)
-
-
-def _saturated_by_noise(rec: Recording, variance: float, scales: dict[str, float]) -> float:
-    """As `_saturated`, of `Pairwise(variance, relative=True)` where the scales of the layers are known."""
-    task = rec.task
-    flags = np.zeros((len(rec.epochs), len(rec.layers)), np.int64)
-    for _, columns, outputs in rec.blocks(rec.layers, MEMORY):
-        for layer, values in outputs.items():
-            found = Pairwise(variance * scales[layer])(values, task.labels, inputs=rec.input_points)
-            flags[columns, rec.layers.index(layer)] = found["flags"].values
-    return float((flags & flag_bit("saturated") != 0).mean(axis=1).max())

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.core.points import check_positive, row_blocks, squared_distances
-from flowplane.errors import unknown
+from flowplane.errors import InputError, unknown
 from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, Z, constant_units, raised
 
 __all__ = ["Pairwise"]
@@ -27,6 +27,10 @@ SATURATION = 0.9
 #: labels that have nothing to do with T, a normal in the plane, n = 500 and 2 to 200 classes, the interval of I(T;Y) held 0
 #: up to a share of 0.87 and with 10 samples a class, not from 0.89 on, nor with 5 a class and fewer at some variances.
 IN_CLASS, FEW_IN_CLASS = 0.88, 6
+
+
+#: Value of `relative`: to the variance at each snapshot.
+SNAPSHOT = "snapshot"
 
 
 @dataclass(frozen=True)
@@ -44,14 +48,15 @@ class Pairwise(Estimator):
         variance: σ² of the noise, a coordinate of the result.
         bound: "upper" or "lower": which of the two is reported as the value.
         relative: whether σ² is `variance` times the mean variance of the layer's units, over the whole recording or, on a
-            bare array, over the array.
+            bare array, over the array; "snapshot": that of each snapshot, each batch member, by itself, so that a layer
+            whose values only grow or shrink knows as much as before.
 
     Every sample is its own x unless `inputs` repeat. The intervals hold both bounds and, beyond them, 95 % of the sampling
     error of samples drawn from a larger population (delta method). `saturated`: nearly every sample stands alone, among all
     or within its class; `too_few_samples`: six a class or fewer.
 
     Raises:
-        InputError: a variance that is not above 0, an unknown bound.
+        InputError: a variance that is not above 0, an unknown bound, something else than True, False and "snapshot".
 
     Example:
         >>> import numpy as np
@@ -65,18 +70,20 @@ class Pairwise(Estimator):
 
     variance: float
     bound: str = "upper"
-    relative: bool = False
+    relative: bool | str = False
 
     def __post_init__(self) -> None:
         variance = check_positive("variance", self.variance, "the variance of Gaussian noise, above 0")
         if self.bound not in BOUNDS:
             raise unknown("bound", self.bound, BOUNDS)
         object.__setattr__(self, "variance", variance)
-        object.__setattr__(self, "relative", bool(self.relative))
+        if isinstance(self.relative, str) and self.relative != SNAPSHOT:
+            raise InputError("relative", self.relative, f"True, False or {SNAPSHOT!r}")
+        object.__setattr__(self, "relative", self.relative if self.relative == SNAPSHOT else bool(self.relative))
 
     def calibrated(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Pairwise:
         """The estimator with σ² settled for one layer; see `flowplane.core.measure.Calibrated`."""
-        if not self.relative:
+        if self.relative is not True:
             return self
         total, count = 0.0, 0
         for values in blocks():
@@ -89,11 +96,15 @@ class Pairwise(Estimator):
         return self.calibrated(activation, lambda: iter([values.reshape(-1, *values.shape[-2:])]))
 
     def _about(self, known: Known) -> dict[str, Any]:
+        channel, name = f"Gaussian noise of variance {self.variance:.6g} added to each unit", "variance"
+        if self.relative == SNAPSHOT:
+            channel = f"Gaussian noise of {self.variance:g} times the mean variance of the layer's units at that epoch"
+            name = "relative_variance"
         return {
             "kind": f"{self.bound} bound",
-            "channel": f"Gaussian noise of variance {self.variance:.6g} added to each unit",
+            "channel": channel,
             "x": "every sample is its own x" if known.inputs is None else "equal inputs are one x",
-            "coords": {"variance": self.variance},
+            "coords": {name: self.variance},
         }
 
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
@@ -112,7 +123,10 @@ class Pairwise(Estimator):
 
     def _member(self, t: Float[Tensor, "sample unit"], known: Known) -> tuple[Quantity, Quantity, Quantity, Tensor]:
         """I(X;T+Z), I(T+Z;Y) and h(T+Z) of one batch member in bits; the upper bound on I(X;T+Z|Y) as a share of H(X|Y)."""
-        rows = _Rows(t, self.variance)
+        variance = self.variance
+        if self.relative == SNAPSHOT:  # a constant layer has no scale: any noise does
+            variance *= float(t.var(0, correction=0).mean()) or 1.0
+        rows = _Rows(t, variance)
         mass = known.mass
         share = mass[:, None] if known.conditional is None else mass[:, None] * known.conditional
         share = share[:, share.sum(0) > 0]
@@ -121,7 +135,7 @@ class Pairwise(Estimator):
         density = torch.cat([rows.times((share / prior)[None]), rows.times(mass[None, :, None])], 2)
         whole = _entropies(rows, density[:, :, -1:], mass[:, None], known)
         inside = _repeated(rows, mass, groups)
-        h_z = 0.5 * t.shape[1] * math.log2(2 * math.pi * math.e * self.variance)
+        h_z = 0.5 * t.shape[1] * math.log2(2 * math.pi * math.e * variance)
         h_t = self._between(whole)
         i_xt = h_t
         if inside is not None:  # the upper bound of one entropy less the lower bound of the other, and the other way round

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ ENDINGS = (*PICKLED, ".safetensors")
 WEIGHTS = ("model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin")
 #: Where training loops put the weights in a larger dict, and what wrappers put before names.
 INNER = ("state_dict", "model_state_dict", "model", "weights")
+#: What lies beside weights and is none.
+OTHERS = ("optimizer", "scheduler", "scaler", "rng_state", "training_args")
 #: The arguments of `Recorder` that it shares.
 DEFAULTS = {"layers": None, "measures": (), "reduce": "auto", "dtype": "float32", "mode": "create"}
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
@@ -54,13 +58,13 @@ def from_checkpoints(
         model: of the architecture that was saved.
         paths: files and folders in any order, a folder that holds them, or a pattern such as "run/epoch*.pt".
         inputs, labels, path: as of `fp.Recorder`.
-        epochs: of each path; None: the numbers in the names ("epoch=3-step=120.ckpt" is 3, "checkpoint-500" is 500) where
-            all have a different one, otherwise their order.
+        epochs: of each path; None: the numbers in the names: "epoch=3-step=120.ckpt" is 3, "checkpoint-500" is 500. A list
+            of paths without any numbers is taken in its order.
         arguments: others of `fp.Recorder`: layers, measures, reduce, dtype, mode.
 
     Raises:
-        InputError: no checkpoints, one that does not fit the model or that only pickle could read, epochs that are not
-            distinct, what `fp.Recorder` refuses.
+        InputError: no checkpoints, one that does not fit the model or that only pickle could read, names that do not tell
+            the epochs, epochs that are not distinct, what `fp.Recorder` refuses.
 
     Example:
         >>> import tempfile, flowplane as fp
@@ -75,7 +79,7 @@ def from_checkpoints(
         if name not in DEFAULTS:
             raise unknown("argument", name, DEFAULTS)
     found = _found(paths)
-    numbers = _epochs(found, epochs)
+    numbers = _epochs(found, epochs, ordered=isinstance(paths, Sequence) and not isinstance(paths, str))
     bare = bare_model(model)
     own = {name: values.detach().clone() for name, values in bare.state_dict().items()}
     ordered = sorted(zip(numbers, found, strict=True), key=lambda pair: pair[0])
@@ -100,14 +104,16 @@ def _found(paths: Any) -> list[Path]:
     wanted = "checkpoints: files that end in " + ", ".join(ENDINGS) + ", or Hugging Face checkpoint folders"
     if isinstance(paths, Iterable) and not isinstance(paths, str):
         found = [as_path("paths", each) for each in paths]
+    elif isinstance(paths, str | os.PathLike) and any(mark in os.fspath(paths) for mark in "*?["):
+        fitting = sorted(glob(os.path.expanduser(paths), recursive=True))
+        found = [Path(each) for each in fitting if _is_checkpoint(Path(each))]
     else:
         one = as_path("paths", paths)
-        if any(mark in str(one) for mark in "*?["):
-            found = [Path(each) for each in sorted(one.parent.glob(one.name))]
-        elif one.is_dir() and _weights_in(one) is None:
-            found = [
-                each for each in sorted(one.iterdir()) if each.suffix in ENDINGS or (each.is_dir() and _weights_in(each))
-            ]
+        inside = sorted(one.iterdir()) if one.is_dir() else []
+        saved = [each for each in inside if each.is_dir() and _weights_in(each) is not None]
+        # a Trainer's folder has the checkpoints in it, and beside them the model as it was saved at the end
+        if saved or (one.is_dir() and _weights_in(one) is None):
+            found = saved or [each for each in inside if _is_checkpoint(each)]
         else:
             found = [one]
     if not found:
@@ -120,26 +126,48 @@ def _found(paths: Any) -> list[Path]:
     return found
 
 
+def _is_checkpoint(path: Path) -> bool:
+    if path.is_dir():
+        return _weights_in(path) is not None
+    return path.suffix in ENDINGS and not path.stem.startswith(OTHERS)
+
+
 def _weights_in(folder: Path) -> Path | None:
     return next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
 
 
-def _epochs(found: Sequence[Path], epochs: Any) -> list[int]:
+def _epochs(found: Sequence[Path], epochs: Any, ordered: bool) -> list[int]:
+    """The epoch of each checkpoint; of names without numbers their place, if the user put them in order."""
     if epochs is not None:
+        if not isinstance(epochs, Iterable) or isinstance(epochs, str):
+            raise InputError("epochs", epochs, "a list of epochs, one a checkpoint")
         numbers = [check_count(f"epochs[{k}]", each, 0) for k, each in enumerate(epochs)]
         if len(numbers) != len(found) or len(set(numbers)) < len(numbers):
             raise InputError("epochs", Text(f"{len(set(numbers))} different numbers"), f"{len(found)}, one a checkpoint")
         return numbers
-    named = [_number_in(each.name if each.is_dir() else each.stem) for each in found]
-    if None in named or len(set(named)) < len(named):
+    named = [_number_in(each) for each in found]
+    if (ordered or len(found) == 1) and not any(re.search(r"\d", each.name) for each in found):
         return list(range(len(found)))
-    return [number for number in named if number is not None]
+    for each, number in zip(found, named, strict=True):
+        if number is None:
+            unknown_epoch = Text(f"none for {each.name}, whose name does not tell it")
+            raise InputError("epochs", unknown_epoch, "epochs=[…], or another list of paths")
+    numbers = [number for number in named if number is not None]
+    if len(set(numbers)) < len(numbers):
+        twice = next(each.name for k, each in enumerate(found) if numbers[k] in numbers[:k])
+        raise InputError("epochs", Text(f"one that two checkpoints have, {twice} and another"), "epochs=[…], or other paths")
+    return numbers
 
 
-def _number_in(name: str) -> int | None:
-    marked = re.findall(r"epoch[-_=]?(\d+)", name, re.IGNORECASE)
-    plain = re.findall(r"\d+", name)
-    return int(marked[-1]) if marked else int(plain[-1]) if plain else None
+def _number_in(path: Path) -> int | None:
+    """The epoch in a name: what follows "epoch", or else "checkpoint" or "step", or the only number that is there."""
+    name = path.name if path.is_dir() else path.stem
+    for word in ("epoch", "checkpoint", "step"):
+        marked = re.findall(rf"{word}[-_=]?(\d+)", name, re.IGNORECASE)
+        if marked:
+            return int(marked[-1])
+    numbers = re.findall(r"\d+", name)
+    return int(numbers[0]) if len(numbers) == 1 else None
 
 
 def _load(model: nn.Module, file: Path) -> None:
@@ -183,7 +211,9 @@ def _read(file: Path) -> Mapping[str, Any]:
         wanted = "weights alone, as torch.save(model.state_dict(), path) writes them: flowplane never runs a pickle"
         raise InputError("paths", str(file), wanted) from error
     except Exception as error:  # each library has its own kind for a damaged file
-        raise InputError("paths", str(file), f"a readable checkpoint ({str(error).splitlines()[0]})") from error
+        raise InputError(
+            "paths", str(file), f"a readable checkpoint ({(str(error) or repr(error)).splitlines()[0]})"
+        ) from error
 
 
 def _unwrapped(state: Any, names: set[str]) -> dict[str, Tensor]:
@@ -196,9 +226,8 @@ def _unwrapped(state: Any, names: set[str]) -> dict[str, Tensor]:
     if not isinstance(state, Mapping):
         raise InputError("paths", Text(type(state).__name__), "a checkpoint that holds a state_dict")
     found = {str(name): values for name, values in state.items() if isinstance(values, Tensor)}
-    while found and not set(found) & names:
-        prefix = next((each for each in PREFIXES if all(name.startswith(each) for name in found)), None)
-        if prefix is None:
-            break
-        found = {name.removeprefix(prefix): values for name, values in found.items()}
+    for prefix in PREFIXES:
+        inside = {name.removeprefix(prefix): values for name, values in found.items() if name.startswith(prefix)}
+        if not names <= set(found) and len(set(inside) & names) > len(set(found) & names):
+            found = inside  # what a wrapper keeps beside the model is left out
     return found

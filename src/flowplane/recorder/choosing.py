@@ -42,7 +42,8 @@ def chosen_layers(model: nn.Module, calls: Sequence[Call], output: Tensor | None
         InputError: unknown names, patterns that fit nothing, modules that were not called or return no floating-point
             tensor with the samples first.
     """
-    own = Call(OUTPUT, 1, model, output)
+    taken = any(call.name == OUTPUT for call in calls)
+    own = Call(f"{OUTPUT} of the model" if taken else OUTPUT, 1, model, output)
     times = Counter(call.name for call in calls)
     numbered = [_numbered(call, times) for call in calls]
     if layers is None:
@@ -50,10 +51,12 @@ def chosen_layers(model: nn.Module, calls: Sequence[Call], output: Tensor | None
     wanted = [layers] if isinstance(layers, str | type) else list(layers) if isinstance(layers, Sequence) else None
     if not wanted:
         raise InputError("layers", layers, "None, or names, patterns or types of modules")
-    known = [*dict.fromkeys(name for call in numbered for name in (call.name, call.name.partition("#")[0])), OUTPUT]
+    names = (name for call in numbered for name in (call.name, call.name.partition("#")[0]))
+    known = [*dict.fromkeys(names), own.name]
     chosen: list[Call] = []
     for each in wanted:
-        fitting = [call for call in [*numbered, own] if _fits(call, each)]
+        fitting = [call for call in numbered if _fits(call, each)]
+        fitting += [own] if isinstance(each, str) and _fits(own, each) else []
         if not fitting:
             _refuse(model, each, known)
         chosen += [call for call in fitting if call not in chosen]
@@ -71,7 +74,7 @@ def _numbered(call: Call, times: Counter[str]) -> Call:
 
 def _fits(call: Call, wanted: Any) -> bool:
     if isinstance(wanted, type):
-        return isinstance(call.module, wanted) and call.name != OUTPUT
+        return isinstance(call.module, wanted)
     bare = call.name.partition("#")[0]
     return wanted in (call.name, bare) or (isinstance(wanted, str) and (_like(call.name, wanted) or _like(bare, wanted)))
 

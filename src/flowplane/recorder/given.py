@@ -24,6 +24,8 @@ READ = 256
 KEPT_BYTES = 1 << 28
 #: Classes that regression targets are cut into, with equally many samples each.
 CLASSES = 10
+#: So many whole numbers are classes, also if hardly one repeats.
+FEW = 20
 #: A label of this number, as in torch and transformers, means that there is none.
 IGNORED = -100
 
@@ -95,7 +97,11 @@ def read_inputs(inputs: Any) -> tuple[ProbeInputs, Any]:
     found = None
     if isinstance(inputs, DataLoader | Dataset):
         loader = inputs if isinstance(inputs, DataLoader) else DataLoader(inputs, READ)  # type: ignore[var-annotated]
+        generators = [part for part in (loader.generator, getattr(loader.sampler, "generator", None)) if part is not None]
+        states = [part.get_state() for part in generators]
         inputs, found = _together(loader)
+        for part, state in zip(generators, states, strict=True):
+            part.set_state(state)
     if isinstance(inputs, Mapping):
         named = {str(name): _tensor(f"inputs[{name!r}]", values) for name, values in inputs.items()}
         for key in LABEL_KEYS:
@@ -114,7 +120,7 @@ def read_inputs(inputs: Any) -> tuple[ProbeInputs, Any]:
             "inputs", Text(f"arrays of {', '.join(map(str, sorted(lengths)))} samples"), "arrays of equal length"
         )
     if given.count < 2:
-        raise InputError("inputs", Text(f"{given.count} samples"), "two samples or more")
+        raise InputError("inputs", Text(f"{given.count} sample{'s' if given.count != 1 else ''}"), "two samples or more")
     return given, found
 
 
@@ -156,7 +162,8 @@ def _stacked(name: str, parts: Sequence[Any]) -> Tensor:
 
 
 def read_labels(labels: Any, count: int) -> Labels:
-    """Whole numbers and words are classes, other real numbers regression targets, which are cut into classes as well.
+    """Whole numbers, words and one-hot rows are classes; other numbers, and whole ones that hardly repeat, are regression
+    targets, which are cut into classes as well.
 
     Targets of several numbers are cut along their first principal component: what is known of the class of Y is at most
     what is known of Y.
@@ -167,6 +174,8 @@ def read_labels(labels: Any, count: int) -> Labels:
     if labels is None:
         return Labels(None, None, "none")
     values = _label_array(labels)
+    if values.ndim == 2 and values.shape[1] > 1 and np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all():
+        values = values.argmax(1)  # a one-hot row a sample
     if len(values) != count:
         raise InputError("labels", Text(f"shape {values.shape}"), f"{count} labels, one an input")
     if values.dtype.kind == "f":
@@ -177,6 +186,12 @@ def read_labels(labels: Any, count: int) -> Labels:
         values = values.astype(np.int64)
     if values.ndim == 2 and 1 in values.shape[1:]:
         values = values[:, 0]
+    if values.dtype.kind in "iu" and values.ndim == 1:
+        if (values == IGNORED).any():
+            found = Text(f"{(values == IGNORED).sum()} of {IGNORED}, which stands for none")
+            raise InputError("labels", found, "samples that all have a label: leave those out")
+        if len(np.unique(values)) > max(FEW, count // 2):
+            return _targets(values.reshape(count, -1).astype(float))
     if values.ndim > 2:
         raise InputError("labels", Text(f"shape {values.shape}"), "(sample,) or, for tokens, (sample, token)")
     known = values != IGNORED if values.dtype.kind in "iu" and values.ndim == 2 else np.ones(values.shape, bool)
@@ -190,6 +205,8 @@ def read_labels(labels: Any, count: int) -> Labels:
 
 def _label_array(labels: Any) -> np.ndarray:
     plain = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
+    if plain.dtype.kind == "O" and all(isinstance(each, str) for each in plain.ravel()):
+        plain = plain.astype(str)
     if plain.dtype.kind in "US":
         return plain
     values = as_numbers("labels", labels)
@@ -210,4 +227,4 @@ def _targets(values: np.ndarray) -> Labels:
     classes = np.unique(np.searchsorted(edges, along), return_inverse=True)[1].ravel()
     count = int(classes.max()) + 1
     where = "" if values.shape[1] == 1 else ", along their first principal component"
-    return Labels(classes, values, f"targets in {count} classes of equal size{where}")
+    return Labels(classes, values, f"targets in {count} classes of about equal size{where}")

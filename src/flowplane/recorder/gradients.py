@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,10 +51,8 @@ class GradientStatistics:
         if self._handle is None and self.parameters:
             seen = weakref.WeakMethod(self._stepped)
 
-            def stepped(optimizer: torch.optim.Optimizer, arguments: Any, named: Any) -> None:
-                method = seen()
-                if method is not None:
-                    method(optimizer)
+            def stepped(optimizer: torch.optim.Optimizer, arguments: Any, named: Any) -> Any:
+                return _seen_at_step(seen, optimizer, arguments, named)
 
             self._handle = register_optimizer_step_pre_hook(stepped)
             weakref.finalize(self, self._handle.remove)  # a Recorder that was dropped without being closed
@@ -113,3 +111,27 @@ class GradientStatistics:
             if met and min(self.counts[k] for k in met) > 1:
                 found[row, 1] = np.sqrt(sum(spreads[k] / (self.counts[k] - 1) for k in met))
         return found
+
+
+def _seen_at_step(seen: Callable[[], Any], optimizer: torch.optim.Optimizer, arguments: Any, named: Any) -> Any:
+    """Look at the gradients that a step is taken with: those that are there, or those that its closure makes first."""
+    closure = named.get("closure") if len(arguments) < 2 else arguments[1]
+    if not callable(closure):
+        method = seen()
+        if method is not None:
+            method(optimizer)
+        return None
+    evaluated = False
+
+    def watched() -> Any:
+        nonlocal evaluated
+        loss = closure()
+        method = None if evaluated else seen()  # LBFGS asks several times; its step begins where it asks first
+        evaluated = True
+        if method is not None:
+            method(optimizer)
+        return loss
+
+    if len(arguments) < 2:
+        return arguments, {**named, "closure": watched}
+    return (arguments[0], watched, *arguments[2:]), named

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from flowplane.errors import InputError, Text
-from flowplane.recorder.choosing import OUTPUT, Call, chosen_layers
+from flowplane.recorder.choosing import Call, chosen_layers
 from flowplane.recorder.given import ProbeInputs
 from flowplane.recorder.reducing import Reduction, first_tensor, reduction
 
@@ -26,8 +26,10 @@ BATCH_BYTES = 1 << 26
 #: Samples in a batch, at most.
 BATCH = 1024
 #: Samples with which a model is traced.
-TRACED = 2
+TRACED = 3
 ACTIVATIONS = {nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.ReLU: "relu", nn.Softmax: "softmax"}
+#: Stands for the model itself among the names of its modules.
+ROOT = ""
 #: Wrappers around a model, and where it is in them.
 WRAPPERS = ("_orig_mod", "module")
 
@@ -65,6 +67,11 @@ def bare_model(model: Any) -> nn.Module:
         model = next(getattr(model, name) for name in WRAPPERS if hasattr(model, name))
     if any(type(part).__name__ in ("FullyShardedDataParallel", "FSDPModule") for part in model.modules()):
         raise InputError("model", Text("a model sharded over processes"), "one whose parameters are all in this process")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise InputError("model", Text("a scripted model"), "the Module that it was made of: scripted ones take no hooks")
+    if any(part.is_meta for part in model.parameters()):
+        wanted = "one with weights: model.to_empty(device=…), then load them"
+        raise InputError("model", Text("a model on the meta device"), wanted)
     return model
 
 
@@ -74,6 +81,8 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     devices = sorted({part.device.index or 0 for part in model.parameters() if part.device.type == "cuda"})
     kind = _device(model).type
     flags = {part: part.training for part in model.modules()}
+    buffers = [(part, name, values, values.clone()) for part in flags for name, values in part._buffers.items()
+               if values is not None]  # fmt: skip
     states = random.getstate(), np.random.get_state()  # noqa: NPY002
     fast = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
@@ -90,6 +99,10 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         finally:
             for part, training in flags.items():
                 part.training = training
+            for part, name, values, before in buffers:  # some models count or average in eval mode as well
+                part._buffers[name] = values
+                if not torch.equal(values, before):
+                    values.copy_(before)
             torch.backends.mha.set_fastpath_enabled(fast)
             random.setstate(states[0])
             np.random.set_state(states[1])  # noqa: NPY002
@@ -127,12 +140,18 @@ class Probe:
             found = first_tensor(output)
             calls.append(Call(name, times[name], module, None if found is None else found.detach().clone()))
 
-        with undisturbed(model), _hooked(names, seen):
-            own = first_tensor(self._forward(0, TRACED))
-        chosen = chosen_layers(model, calls, own, layers, TRACED)
+        self.traced = min(TRACED, inputs.count)
+        with undisturbed(model):
+            with _hooked(names, seen):
+                own = first_tensor(self._forward(0, self.traced))
+            again = first_tensor(self._forward(0, self.traced))
+        #: Whether the same inputs give the same outputs in eval mode.
+        self.deterministic = own is None or again is None or torch.equal(own, again)
+        chosen = chosen_layers(model, calls, own, layers, self.traced)
         self.layers = [self._layer(call) for call in chosen]
         raw = sum(int(np.prod(layer.shape)) * 4 for layer in self.layers) + 1
-        self.batch = max(1, min(BATCH, BATCH_BYTES // raw, inputs.count))
+        batches = -(-inputs.count // max(1, min(BATCH, BATCH_BYTES // raw)))
+        self.batch = -(-inputs.count // batches)  # equally large, so that the last one is no single sample
         self.samples = self._samples()
 
     def _samples(self) -> int:
@@ -153,14 +172,14 @@ class Probe:
     def _layer(self, call: Call) -> Layer:
         assert call.output is not None
         rule, reduce = reduction(call.name, call.module, tuple(call.output.shape[1:]), self.rule)
-        mask = None if self.mask is None else self.mask[:TRACED].to(call.output.device)
+        mask = None if self.mask is None else self.mask[: self.traced].to(call.output.device)
         rows = reduce(call.output.float(), mask)
-        wanted = TRACED if self.rule != "tokens" else None
+        wanted = self.traced if self.rule != "tokens" else None
         if not isinstance(rows, Tensor) or rows.ndim != 2 or (wanted is not None and len(rows) != wanted):
             shape = tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
             found = Text(f"{shape} for layer {call.name!r}")
             raise InputError("reduce", found, f"a callable from {tuple(call.output.shape)} to (sample, unit)")
-        bare = call.name.partition("#")[0]
+        bare = ROOT if call.module is self.model else call.name.partition("#")[0]
         return Layer(call.name, bare, call.number, call.module, tuple(call.output.shape[1:]), rule, reduce, rows.shape[1])
 
     def _forward(self, start: int, stop: int) -> Any:
@@ -183,7 +202,7 @@ class Probe:
         """
         rows = [np.empty((self.samples, layer.width), np.float32) for layer in self.layers]
         places = {(layer.module_name, layer.call): k for k, layer in enumerate(self.layers)}
-        modules = {layer.module: layer.module_name for layer in self.layers if layer.module_name != OUTPUT}
+        modules = {layer.module: layer.module_name for layer in self.layers if layer.module_name != ROOT}
         times: Counter[str] = Counter()
         filled = [0] * len(rows)
         mask: Tensor | None = None
@@ -212,8 +231,8 @@ class Probe:
                 mask = None if self.mask is None else self.mask[start:stop]
                 times.clear()
                 output = self._forward(start, stop)
-                if (OUTPUT, 1) in places:
-                    keep(places[OUTPUT, 1], output)
+                if (ROOT, 1) in places:
+                    keep(places[ROOT, 1], output)
                 del output
         if any(count != self.samples for count in filled):
             missing = self.layers[next(k for k, count in enumerate(filled) if count != self.samples)].name

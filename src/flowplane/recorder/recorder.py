@@ -22,6 +22,10 @@ from flowplane.recording import Metrics, ModelRecording
 __all__ = ["Recorder"]
 
 ON_ERROR = ("raise", "warn")
+#: Names that a recording's metrics have already.
+RESERVED = ("replica", "train_epoch")
+#: Epochs are stored in eight bytes.
+LATEST = 2**62
 #: Bytes a second that a folder takes, for estimates.
 WRITING = 200e6
 #: Seconds that a commit takes, for estimates.
@@ -175,6 +179,9 @@ class Recorder:
                 return
             raise InputError("recorder", Text(f"a Recorder that is {self._state}"), "one that was started: `with` it")
         number = self._checked_epoch(epoch)
+        for name in RESERVED:
+            if name in metrics:
+                raise InputError(name, metrics[name], f"another name: {', '.join(RESERVED)} are the recording's own")
         row = {name: _number(name, value) for name, value in metrics.items()}
         self._step = self._step if step is None else check_count("step", step, 0)
         if number <= (self._session.committed or 0):
@@ -229,11 +236,13 @@ class Recorder:
             self._statistics.arm()
 
     def _checked_epoch(self, epoch: int | None) -> int:
-        if epoch is None:
-            return self._epoch + 1
+        if epoch is None:  # of a resumed recording: after what is in it
+            return max(self._epoch, self._session.committed or 0) + 1
         number = check_count("epoch", epoch, 0)
         if number <= self._epoch:
             raise InputError("epoch", number, f"more than {self._epoch}, the epoch before: it counts completed epochs")
+        if number > LATEST:
+            raise InputError("epoch", number, f"at most {LATEST}")
         return number
 
     def _guarded(self, work: Callable[[], None]) -> None:
@@ -283,5 +292,5 @@ def _rank() -> int:
 def _number(name: str, value: Any) -> float:
     try:
         return float(value.detach() if isinstance(value, torch.Tensor) else value)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise InputError(name, Text(type(value).__name__), "a number") from error

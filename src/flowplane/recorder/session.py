@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +27,10 @@ __all__ = ["Session"]
 KEEP = ("activations", "gradients")
 DTYPES = ("float32", "float16")
 MODES = ("create", "resume", "overwrite")
+NOISY = (
+    "the model gives other outputs for the same inputs, although it is in eval mode: what is recorded is one draw, and "
+    "estimators that take a layer for a function of its inputs refuse it"
+)
 #: How outputs become rows: a name, or a function of them.
 Rule = str | Callable[[torch.Tensor], torch.Tensor]
 
@@ -58,6 +63,8 @@ class Session:
             raise InputError("labels", Text(f"shape {classes.shape}"), f"shape ({given.count},), or reduce='tokens'")
         marked = torch.from_numpy(classes >= 0) if classes is not None and classes.ndim == 2 else None
         self.probe = Probe(self.model, given, layers, reduce, marked)
+        if not self.probe.deterministic:
+            warnings.warn(NOISY, RuntimeWarning, stacklevel=4)
         self.task = self._described_task()
         self._measured = [[self._settled(measure, layer) for layer in self.probe.layers] for measure in self.measures]
         self.writer: ModelWriter | None = None
@@ -139,6 +146,14 @@ class Session:
             raise InputError("layers", found, f"layers, keep and dtype of the recording: {', '.join(rec.layers)}")
         if rec.attrs["measures"] != [repr(measure) for measure in self.measures]:
             raise InputError("measures", list(self.measures), f"those of the recording: {rec.attrs['measures']}")
+        parameters = sum(part.numel() for part in self.model.parameters())
+        if rec.attrs["parameters"] != parameters:
+            found = Text(f"a model of {parameters:,} parameters")
+            raise InputError("model", found, f"that of the recording, with {rec.attrs['parameters']:,}")
+        stored = rec.task.labels
+        given = self.task["labels"]
+        if (stored is None) != (given is None) or (stored is not None and not np.array_equal(stored, given)):
+            raise InputError("labels", Text("other labels"), "those of the recording to resume")
         if not np.array_equal(rec.task.inputs, self.task["inputs"]):
             raise InputError("inputs", Text("other probe inputs"), "those of the recording to resume")
         self.committed = int(rec.epochs[-1])
@@ -178,7 +193,7 @@ class Session:
         """The measure, with what it needs to know of the layer's activation function."""
 
         def unknowable() -> Any:
-            found = Text(f"{measure!r}, whose parameters depend on the whole recording,")
+            found = Text(f"{measure!r}, whose parameters depend on the whole recording")
             raise InputError("measures", found, "one that is settled beforehand, such as fp.Binned(30, range=(-1, 1))")
 
         return (
@@ -199,7 +214,7 @@ class Session:
                 labels = (labels if labels.ndim == 2 else np.repeat(labels[:, None], tokens, 1))[chosen]
             if targets is not None:
                 targets = np.repeat(targets[:, None], tokens, 1)[chosen]
-        return {"name": type(self.model).__name__, "inputs": inputs, "points": points, "labels": labels, "targets": targets}
+        return {"name": "probe inputs", "inputs": inputs, "points": points, "labels": labels, "targets": targets}
 
     def _configuration(self) -> dict[str, Any]:
         model, labels = self.model, self.labels
@@ -210,6 +225,7 @@ class Session:
             "layers": [layer.described() for layer in self.probe.layers],
             "samples": self.probe.samples,
             "labels": labels.about,
+            "deterministic": self.probe.deterministic,
             "classes": labels.names,
             "keep": list(self.keep),
             "measures": [repr(measure) for measure in self.measures],

@@ -36,8 +36,8 @@ class ModelRecording(Recording):
 
     @property
     def deterministic(self) -> bool:
-        """Always: a model is probed in eval mode."""
-        return True
+        """Whether the model gave the same outputs for the same inputs in eval mode."""
+        return self.attrs.get("deterministic", True)  # type: ignore[no-any-return]
 
     @property
     def architecture(self) -> str:
@@ -98,7 +98,10 @@ class ModelRecording(Recording):
         """The median number of mini-batches in the gradient statistics; all of the training set is taken to be in them."""
         batches = self._moment("batches")
         met = batches[batches > 0]
-        return (int(np.median(met)) if len(met) else 0), 1.0
+        if len(met) == 0:
+            found = Text("a recording in which no optimiser took a step")
+            raise InputError("rec", found, "one of a model that was trained between its snapshots")
+        return int(np.median(met)), 1.0
 
     @property
     def weights(self) -> xr.DataArray:

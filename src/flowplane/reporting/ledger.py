@@ -26,11 +26,13 @@ def read_claims(folder: str | Path) -> list[Claim]:
     """All claims in the claims.json files of a results folder, or of one experiment's folder; none in an empty folder.
 
     Raises:
-        InputError: no such folder, or a file that holds something else.
+        InputError: no such folder, a recording, or a file that holds something else.
     """
     root = Path(folder)
     if not root.is_dir():
         raise InputError("folder", str(folder), "a folder of results, such as `flowplane reproduce` makes")
+    if (root / "writer.lock").exists() or (root / "data").is_dir():
+        raise InputError("folder", str(folder), "a folder of results; this is a recording, for `flowplane report`")
     claims: list[Claim] = []
     for file in sorted([*root.glob("claims.json"), *root.glob("*/claims.json")]):
         try:
