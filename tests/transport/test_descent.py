@@ -149,6 +149,7 @@ def test_far_from_all_blobs():
     assert flow.log_prob([[9.0]])[0] < -50
 
 
+@pytest.mark.slow  # two minutes
 def test_blobs_in_the_plane_and_beyond():
     target = fp.GaussianMixture([0.5, 0.5], [[-1.0, 0.0], [1.0, 0.0]], 0.5)
     flow = fp.gradient_flow(KullbackLeibler(target), fp.Normal([0.0, 0.0], 1.0), 0.2, kernel=0.15)
