@@ -141,6 +141,9 @@ def test_what_came_before_training_diverged_is_shown(tmp_path, hidden_only):
     assert "At the end of training" not in summary
     assert "Loss is NaN from epoch 4." in words(read.sections["training"])
     assert {"information-plane", "transport-profile"} <= set(read.figures())
+    both = words(Read(fp.report([rec, rec], tmp_path / "two.html").read_text()).sections["summary"])
+    assert both.count(said) == 2
+    assert "Differences at the last epoch" in both
 
 
 def test_finite_recordings_are_left_whole(small):
@@ -155,6 +158,7 @@ def test_diverged_from_the_start(tmp_path, monkeypatch):
     assert finite_part(rec)[0] is None
     read = Read(fp.report(rec, tmp_path / "report.html").read_text())
     assert "Already at epoch 1" in words(read.sections["summary"])
+    assert "loss: NaN or infinite whenever it was given" in words(read.sections["training"])
     assert "found" not in words(read.sections["transport"] + read.sections["gradients"] + read.sections["plane"])
     assert set(read.figures()) == set()
 

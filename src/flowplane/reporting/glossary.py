@@ -12,10 +12,10 @@ WORDS = {
     "replica": "One of several networks trained alike but for their random start and split of the data.",
     "saturated": "Nearly every input stands alone: the number counts the samples and says nothing of the layer.",
     "bounds far apart": "The interval covers most of what is possible, so the number beside it says little.",
-    "rms distance": "The root of the mean squared distance between where a layer finds a point and where it puts it.",
+    "rms distance": "The root of the mean squared distance between where a layer finds points and puts them.",
     "optimal": "A step that moves points no farther than needed to reach the same distribution is 100 % optimal.",
     "directions used": "The participation ratio: over how many directions points spread; 1 for a line, all units for a ball.",
-    "told apart by a plane": "The share of held-out points that a linear probe, a flat boundary, puts into their class.",
+    "told apart by a plane": "Held-out points that a linear probe, a flat boundary, puts into their class.",
     "embedding “pad”": "Layers of different width are put into one space by filling the narrower one up with zeros.",
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ import xarray as xr
 from flowplane.errors import InputError
 from flowplane.recording import Recording
 from flowplane.reporting.finite import finite_part
-from flowplane.reporting.markup import count, number
+from flowplane.reporting.markup import count, listed, number
 from flowplane.reporting.provenance import about_equal, recording_facts, recording_recipe
 from flowplane.reporting.reasons import reason
 from flowplane.reporting.subject import Subject
@@ -35,8 +35,10 @@ def of_recording(rec: Recording, title: str, choice: Choice | None = None) -> Su
     shown, broken = finite_part(rec)
     notes: dict[str, list[str]] = {"summary": [broken], "plane": [], "gradients": [], "transport": [], "training": []}
     metrics, why = _tried("training", lambda: _known(rec.metrics.load()))
+    never = [] if why else _never_finite(rec)
+    notes["training"] += [f"{listed(never)}: NaN or infinite whenever it was given."] if never else []
     notes["training"].append(
-        why or ("" if metrics is not None else "No loss or other number was given while it was recorded.")
+        why or ("" if never or metrics is not None else "No loss or other number was given while it was recorded.")
     )
     plane, phases, transport, chosen, left_out = None, None, None, "", ""
     if shown is None:
@@ -85,6 +87,14 @@ def _known(metrics: xr.Dataset) -> xr.Dataset | None:
     """The metrics that have a value somewhere."""
     names = [name for name in metrics.data_vars if np.isfinite(metrics[name].values).any()]
     return metrics[names] if names else None
+
+
+def _never_finite(rec: Recording) -> list[str]:
+    """Metrics of a model without any finite value; an ensemble without held-out data has such as well, and no fault."""
+    if rec.kind != "model":
+        return []
+    metrics = rec.metrics.load()
+    return [str(name) for name in metrics.data_vars if metrics[name].size and not np.isfinite(metrics[name].values).any()]
 
 
 def _phases(rec: Recording) -> xr.Dataset:
