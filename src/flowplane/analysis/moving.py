@@ -108,7 +108,8 @@ def layer_transport(
             advance(1)
     found = transport_dataset(rec, snapshots, settings, variance)
     found.attrs |= {
-        "samples": len(chosen), "samples_asked": samples, "snapshots_recorded": recorded, "task": rec.task.name,
+        "samples": len(chosen), "samples_asked": samples,
+        "exact_samples": min(exact, len(chosen)), "snapshots_recorded": recorded, "task": rec.task.name,
     }  # fmt: skip
     return found
 

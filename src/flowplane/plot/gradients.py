@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
 from flowplane.plot.multiples import COLUMNS
-from flowplane.plot.names import layer_titles
+from flowplane.plot.names import escaped, layer_titles, replica_text
 from flowplane.plot.style import LAYER_COLORS, faded, styled
 
 __all__ = ["NARROWEST", "about", "gradient_phase_curves", "panel_names"]
@@ -159,6 +159,5 @@ def panel_names(found: xr.Dataset) -> list[str]:
 
 def about(found: xr.Dataset) -> str:
     """Network, task and replicas, for a subtitle."""
-    replicas = found.sizes["replica"]
     parts = (found.attrs.get("network"), found.attrs.get("activation"), found.attrs.get("task"))
-    return " · ".join([*(str(part) for part in parts if part), f"{replicas} replica{'s' if replicas > 1 else ''}"])
+    return " · ".join(escaped(part) for part in (*parts, replica_text(found)) if part)

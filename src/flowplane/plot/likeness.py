@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import html
-
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
 from flowplane.errors import InputError, Text
-from flowplane.plot.names import layer_texts
+from flowplane.plot.names import escaped, layer_texts
 from flowplane.plot.slider import add_slider
 from flowplane.plot.style import styled
 
@@ -49,7 +47,7 @@ def layer_similarity(found: xr.Dataset, title: str = "How alike the layers are")
         raise InputError("found", Text("no finite cka"), "layers that are not the same for all samples")
     mean = np.divide(np.nansum(values, 0), np.isfinite(values).sum(0), out=np.full(known.shape, np.nan), where=known)
     texts = layer_texts(shown)
-    full = [html.escape(str(name)) for name in shown["layer"].values]
+    full = [escaped(name) for name in shown["layer"].values]
     count = len(texts)
     epochs = [int(epoch) for epoch in shown["epoch"].values]
     names = np.array([[f"{row} · {column}" for column in full] for row in full])
@@ -65,9 +63,7 @@ def layer_similarity(found: xr.Dataset, title: str = "How alike the layers are")
     figure.update_yaxes(**axis, title={"text": "layer", "standoff": 6}, autorange="reversed")
     if len(epochs) > 1:
         add_slider(figure, {str(epoch): f"{epoch:,}" for epoch in epochs}, "epoch ", -margin / side, 0.42, len(epochs) - 1)
-    about = " · ".join(
-        html.escape(str(shown.attrs[key])) for key in ("network", "activation", "task") if shown.attrs.get(key)
-    )
+    about = " · ".join(escaped(shown.attrs[key]) for key in ("network", "activation", "task") if shown.attrs.get(key))
     styled(
         figure, title, f"{about}<br>linear CKA, unbiased: 1 where two layers are alike but for shift, turn and scale",
         width=side + margin + 140, height=side + 110 + (below if len(epochs) > 1 else margin),

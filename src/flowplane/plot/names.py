@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 import html
+import re
 
 import xarray as xr
 
 from flowplane.plot.style import layer_label
 
-__all__ = ["layer_texts", "layer_titles", "shortened"]
+__all__ = ["escaped", "layer_texts", "layer_titles", "replica_text", "shortened"]
 
 #: Letters of a name that an axis has room for.
 MOST = 18
+
+
+def escaped(text: object) -> str:
+    """A text with < > & written so that a figure shows them. Plotly knows no entities of quotes: these stay.
+
+    Example:
+        >>> escaped("<b>'a' & b")
+        "&lt;b&gt;'a' &amp; b"
+    """
+    return html.escape(str(text), quote=False)
+
+
+def replica_text(found: xr.Dataset) -> str:
+    """How many replicas a subtitle names: of somebody's own model, which is always one, none.
+
+    Example:
+        >>> one = xr.Dataset(coords={"replica": [0]}, attrs={"network": "12-5-2"})
+        >>> replica_text(one), replica_text(one.assign_attrs(network="ConvNet, 5 layers"))
+        ('1 replica', '')
+    """
+    count, network = found.sizes["replica"], str(found.attrs.get("network", ""))
+    if count == 1 and network and not re.fullmatch(r"[\d-]+", network):
+        return ""
+    return f"{count} replica{'s' if count > 1 else ''}"
 
 
 def shortened(name: str, most: int = MOST) -> str:
@@ -24,7 +49,7 @@ def shortened(name: str, most: int = MOST) -> str:
     if len(name) > most:
         end = (most - 1) // 2
         name = f"{name[: most - 1 - end]}…{name[-end:]}"
-    return html.escape(name, quote=False)
+    return escaped(name)
 
 
 def layer_texts(found: xr.Dataset, most: int = MOST) -> list[str]:

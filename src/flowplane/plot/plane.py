@@ -11,7 +11,7 @@ import xarray as xr
 from plotly.colors import sample_colorscale
 
 from flowplane.errors import InputError, Text
-from flowplane.plot.names import layer_titles
+from flowplane.plot.names import escaped, layer_titles, replica_text
 from flowplane.plot.slider import add_slider
 from flowplane.plot.style import COLORSCALE, epoch_ticks, require_units, styled, time_scale
 
@@ -91,11 +91,10 @@ def information_plane(plane: xr.Dataset, title: str = "Information plane") -> go
     hide = {"label": "all epochs", "method": "restyle", "args": [{"visible": False}, [moving, moving + 1]]}
     labels = {str(epoch): f"{epoch:,}" for epoch in epochs.tolist()}
     add_slider(figure, labels, "epoch ", y=-0.11, start=0.36, more=[hide])
-    replicas = len(ordered["replica"])
     return styled(
         figure,
         title,
-        _subtitle(plane, replicas),
+        _subtitle(plane),
         width=900,
         height=680,
         margin={"l": 75, "r": 30, "t": 95, "b": 130},
@@ -150,7 +149,7 @@ def paths(mean_x: np.ndarray, mean_y: np.ndarray, times: np.ndarray) -> list[go.
 def means(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray, times: np.ndarray) -> go.Scatter:
     """Strong points: the mean over replicas."""
     epochs, layers = mean_x.shape
-    names = [str(name) for name in plane["layer"].values]
+    names = [escaped(name) for name in plane["layer"].values]
     return go.Scatter(
         x=mean_x.T.ravel(),
         y=mean_y.T.ravel(),
@@ -261,19 +260,19 @@ def color_axis(epochs: np.ndarray, times: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _subtitle(plane: xr.Dataset, replicas: int) -> str:
+def _subtitle(plane: xr.Dataset) -> str:
     attrs = plane.attrs
     network = f"{attrs['network']} {attrs.get('activation', '')}".strip() if "network" in attrs else ""
     kind = attrs.get("kind", "estimate")
     parts = (
         network,
         str(attrs.get("task", "")),
-        f"{replicas} replica{'s' if replicas > 1 else ''}",
+        replica_text(plane),
         channel_text(plane),
         str(attrs.get("labels", "")),
         str(kind) if kind != "estimate" else "",
     )
-    return " · ".join(filter(None, parts))
+    return " · ".join(escaped(part) for part in parts if part)
 
 
 def channel_text(plane: xr.Dataset) -> str:

@@ -8,6 +8,7 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
+from flowplane.plot.names import escaped
 from flowplane.plot.style import LAYER_COLORS, epoch_ticks, styled, time_scale
 
 __all__ = ["split_name", "training_curves"]
@@ -66,7 +67,7 @@ def training_curves(metrics: xr.Dataset, title: str = "Training curves") -> go.F
             kept = _places(times, np.isfinite(metrics[name].transpose("replica", "train_epoch").values))
             values = metrics[name].transpose("replica", "train_epoch").isel(train_epoch=kept).values
             color = PARTS.get(part, LAYER_COLORS[0])
-            _curves(figure, (row, column), times[kept], values, epochs[kept], part, color, part not in shown)
+            _curves(figure, (row, column), times[kept], values, epochs[kept], escaped(part), color, part not in shown)
             shown.add(part)
         figure.update_yaxes(title=_label(quantity, metrics[members[0][0]]), row=row, col=column)
     if next(iter(panels)) == "loss" and all(float(metrics[name].min()) >= 0 for name, _ in panels["loss"]):
@@ -77,7 +78,7 @@ def training_curves(metrics: xr.Dataset, title: str = "Training curves") -> go.F
         if panel + columns >= len(panels):
             figure.update_xaxes(title="epoch (logarithmic)", row=1 + panel // columns, col=1 + panel % columns)
     replicas = metrics.sizes["replica"]
-    subtitle = f"{replicas} replica{'s, each faint; their mean strong' if replicas > 1 else ''}"
+    subtitle = f"{replicas} replicas, each faint; their mean strong" if replicas > 1 else ""
     legend = {"orientation": "h", "x": 1.0, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
     width, height = (1000 if columns > 1 else 600), 140 + 320 * rows
     return styled(
@@ -101,7 +102,7 @@ def split_name(name: str) -> tuple[str, str]:
 
 def _label(quantity: str, metric: xr.DataArray) -> str:
     units = str(metric.attrs.get("units", ""))
-    return NAMES.get((quantity, units), f"{quantity} [{units}]" if units else quantity)
+    return NAMES.get((quantity, units), escaped(f"{quantity} [{units}]" if units else quantity))
 
 
 def _places(times: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import textwrap
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
-from flowplane.plot.names import layer_texts
+from flowplane.plot.names import escaped, layer_texts
 from flowplane.plot.plane import color_axis
 from flowplane.plot.style import COLORSCALE, styled, time_scale
 
@@ -126,7 +125,7 @@ def _curves(shown: xr.Dataset, panel: Panel, colors: list[str]) -> list[go.Scatt
     """A curve an epoch and quantity, and the inputs as a straight line."""
     traces = []
     depth = np.arange(1, shown.sizes["layer"] + 1)
-    full = [html.escape(str(name)) for name in shown["layer"].values]
+    full = [escaped(name) for name in shown["layer"].values]
     for order, (name, label) in enumerate(panel.curves.items()):
         values = shown[name].values
         values = np.where(np.isfinite(values), values, np.nan)
@@ -158,7 +157,7 @@ def _reason(figure: go.Figure, shown: xr.Dataset, panel: Panel, number: int) -> 
     if not any(reasons) and any(np.isneginf(shown[name]).any() for name in panel.curves):
         reasons = ["−∞: the derivative is singular"]
     parts = dict.fromkeys(part for reason in reasons for part in reason.split("; ") if part)
-    text = "<br>".join("<br>".join(textwrap.wrap(html.escape(part), 34)) for part in parts) or "no finite value"
+    text = "<br>".join("<br>".join(textwrap.wrap(escaped(part), 34)) for part in parts) or "no finite value"
     axis = "" if number == 0 else str(number + 1)
     place: dict[str, Any] = {"row": 1 + number // COLUMNS, "col": 1 + number % COLUMNS}
     # axes without a trace are not drawn, nor what is written on them
@@ -190,5 +189,5 @@ def _subtitle(shown: xr.Dataset) -> str:
         f"embedding: {attrs['embedding']}" if "embedding" in attrs else "",
         f"smoothing s = {attrs['smoothing']:.3g}" if "smoothing" in attrs else "",
     )  # fmt: skip
-    first = " · ".join(html.escape(str(part)) for part in parts if part)
+    first = " · ".join(escaped(part) for part in parts if part)
     return f"{first}<br>dotted: by slices (a lower bound), by neighbours, of the best affine map · dash-dotted: the inputs"

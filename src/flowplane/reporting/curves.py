@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from flowplane.errors import InputError, Text
+from flowplane.plot.names import escaped
 from flowplane.plot.style import LAYER_COLORS, epoch_ticks, styled, time_scale
 
 __all__ = ["input_information_curves"]
@@ -35,11 +36,11 @@ def input_information_curves(plane: xr.Dataset, title: str = "What each layer kn
             "width": 2,
             "dash": DASHES[k // len(LAYER_COLORS) % len(DASHES)],
         }
-        hover = f"epoch %{{customdata}}: %{{y:.3f}} bits<extra>{name}</extra>"
+        hover = f"epoch %{{customdata}}: %{{y:.3f}} bits<extra>{escaped(name)}</extra>"
         figure.add_trace(
             go.Scatter(
                 x=time_scale(epochs[known]), y=np.nanmean(values[:, known, k], axis=0), mode="lines+markers",
-                name=str(name), line=line, marker={"size": 5}, customdata=epochs[known], hovertemplate=hover,
+                name=escaped(name), line=line, marker={"size": 5}, customdata=epochs[known], hovertemplate=hover,
             )
         )  # fmt: skip
     places, texts = epoch_ticks(int(epochs[-1]))

@@ -10,12 +10,14 @@ import xarray as xr
 from flowplane.information.schema import FLAGS, flag_bit
 from flowplane.reporting.markup import called
 
-__all__ = ["GAIN", "LayerNumbers", "Learned", "Quantity", "layer_numbers"]
+__all__ = ["FAR", "GAIN", "LayerNumbers", "Learned", "Quantity", "layer_numbers", "nothing_to_know"]
 
 #: A layer that gains no more of I(T;Y) than this has learned nothing that could be dated, bits.
 GAIN = 0.05
 #: A layer that loses no more of I(X;T) than this from its peak does not compress, bits.
 LOSS = 0.1
+#: An interval wider than this share of what is possible says little: its ends are far apart.
+FAR = 0.8
 #: The part of the final gain of I(T;Y) at which it counts as learned.
 PART = 0.9
 
@@ -56,6 +58,9 @@ class LayerNumbers:
     peak_epoch: float
     #: Flags raised at the last epoch, and in which share of the replicas.
     flags: dict[str, float] = field(default_factory=dict)
+    #: Which of "i_xt" and "i_ty" have ends so far apart at the last epoch that the number between says little,
+    #: and these ends.
+    far: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def called(self) -> str:
@@ -88,7 +93,8 @@ def layer_numbers(plane: xr.Dataset) -> list[LayerNumbers]:
                 when_learned(here["i_ty"].values, epochs),
                 lost,
                 peak,
-                _flags(here),
+                _flags(here, nothing_to_know(plane)),
+                _far(here),
             )
         )
     return found
@@ -149,9 +155,33 @@ def _lost(i_xt: np.ndarray, epochs: np.ndarray) -> tuple[float, float]:
     return float(mean[peak] - mean[-1]), float(epochs[peak])
 
 
-def _flags(here: xr.Dataset) -> dict[str, float]:
+def nothing_to_know(plane: xr.Dataset) -> bool:
+    """Whether all inputs are the same, H(X) = 0: then no layer can be saturated, whatever an estimator says."""
+    return abs(float(plane.attrs.get("input_entropy", np.nan))) < 1e-9
+
+
+def _far(here: xr.Dataset) -> dict[str, tuple[float, float]]:
+    """Quantities whose interval, the estimator's own or that over replicas, is wider than `FAR` of what is possible."""
+    found = {}
+    for name, possible in (("i_xt", "input_entropy"), ("i_ty", "label_information")):
+        most = float(here.attrs.get(possible, np.nan))
+        shown = _at_the_end(here, name)
+        intervals = [(shown.lower, shown.upper)]
+        if {f"{name}_lower", f"{name}_upper"} <= set(here):
+            last = here.isel(epoch=-1)
+            sides = np.stack([last[f"{name}_{side}"].values for side in ("lower", "upper")])
+            sides = sides[:, np.isfinite(sides).all(axis=0)]
+            if sides.size:
+                intervals.append((float(sides[0].mean()), float(sides[1].mean())))
+        wide = [(low, high) for low, high in intervals if most > 0 and high - low > FAR * most]
+        if wide:
+            found[name] = wide[-1]
+    return found
+
+
+def _flags(here: xr.Dataset, constant: bool) -> dict[str, float]:
     if "flags" not in here:
         return {}
     last = here["flags"].isel(epoch=-1).values
     shares = {name: float(((last & flag_bit(name)) > 0).mean()) for name in FLAGS}
-    return {name: share for name, share in shares.items() if share > 0}
+    return {name: share for name, share in shares.items() if share > 0 and not (constant and name == "saturated")}

@@ -109,8 +109,9 @@ def _terms(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
     space = (
         f"; layers of different width share a space by the embedding “{attrs['embedding']}”" if "embedding" in attrs else ""
     )
-    if "exact_samples" in attrs:
-        parts.append(f"plans between {attrs['exact_samples']:,} points")
+    exact = int(min(attrs.get("exact_samples", 0), attrs.get("samples", np.inf)))
+    if exact:
+        parts.append(f"plans between {exact:,} points")
     yield f"Seen at {listed(parts)}{space}."
 
 

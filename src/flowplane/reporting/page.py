@@ -10,6 +10,7 @@ from importlib.resources import files
 from plotly.offline import get_plotlyjs
 
 from flowplane.reporting.drawing import Drawn, drawn, share_ranges
+from flowplane.reporting.glossary import glossary
 from flowplane.reporting.layers import LayerNumbers
 from flowplane.reporting.markup import Markup, count, element, json_script, paragraphs
 from flowplane.reporting.sections import SECTIONS, citations, figures_of, layers_of, text_of
@@ -102,6 +103,8 @@ def _section(
             after_columns.append(paragraphs(["Both are read through different channels: numbers of bits do not compare."]))
         after_columns.append(difference_table(numbers[0], numbers[1], titles))
         after_columns.append(settings_table(subjects[0].facts, subjects[1].facts, titles))
+    if anchor == "summary" and any(numbers):
+        after_columns.append(glossary())
     if anchor == "provenance":
         after_columns.append(citations())
     titled = element("h2", heading, id=f"{anchor}-heading")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from flowplane.reporting.markup import number
+from flowplane.reporting.markup import count, number
 from flowplane.version import __version__
 
 if TYPE_CHECKING:
     from flowplane.recording import Recording
 
-__all__ = ["CITATIONS", "made_now", "recording_facts", "recording_recipe", "run_facts", "run_recipe"]
+__all__ = ["CITATIONS", "about_equal", "made_now", "recording_facts", "recording_recipe", "run_facts", "run_recipe"]
 
 #: As in CITATION.cff: flowplane, and the papers of the two lenses.
 CITATIONS = (
@@ -59,9 +59,11 @@ def recording_facts(rec: Recording, plane: xr.Dataset | None, reason: str, left_
         "parameters": _parameters(rec),
         "task": f"{rec.task.name}, {len(rec.task.inputs):,} inputs",
         "replicas": str(len(rec.replicas)),
-        "epochs": f"{int(rec.epochs.max()):,}, of which {len(rec.epochs)} were kept",
+        "epochs": f"{_epochs(rec)}, {count(len(rec.epochs), 'snapshot')} kept",
     }
-    facts |= {said: _shown(attrs[name]) for name, said in SETTINGS.items() if attrs.get(name) not in (None, "", {})}
+    facts |= {
+        said: about_equal(_shown(attrs[name])) for name, said in SETTINGS.items() if attrs.get(name) not in (None, "", {})
+    }
     if plane is not None:
         facts |= {"estimator": estimator(plane),
                   "chosen because": reason, "channel": channel(plane)}  # fmt: skip
@@ -110,6 +112,11 @@ def channel(plane: xr.Dataset) -> str:
     return "; ".join(sorted(set(json.loads(text).values()))) if text.startswith("{") else text
 
 
+def about_equal(text: str) -> str:
+    """What a recording calls its labels, without promising that classes cut at quantiles hold the same number each."""
+    return text.replace("classes of equal size", "classes of about equal size")
+
+
 def recording_recipe(rec: Recording) -> str:
     """The lines that make a recording's report again, and the recording itself where it is an ensemble's."""
     opened = [f"rec = fp.open({str(rec.path)!r})"] if rec.path is not None else ["rec = …  # this recording was in memory"]
@@ -144,6 +151,11 @@ def _parameters(rec: Recording) -> str:
         return f"{rec.network.parameters:,}"
     found = rec.attrs.get("parameters")
     return f"{found:,}" if isinstance(found, int) else ""
+
+
+def _epochs(rec: Recording) -> str:
+    first, last = int(rec.epochs.min()), int(rec.epochs.max())
+    return f"{first:,} to {last:,}" if last > first else f"{first:,}"
 
 
 def _same(value: Any, default: Any) -> bool:

@@ -9,8 +9,10 @@ import xarray as xr
 
 from flowplane.errors import InputError
 from flowplane.recording import Recording
-from flowplane.reporting.markup import count, number
-from flowplane.reporting.provenance import recording_facts, recording_recipe
+from flowplane.reporting.finite import finite_part
+from flowplane.reporting.markup import count, listed, number
+from flowplane.reporting.provenance import about_equal, recording_facts, recording_recipe
+from flowplane.reporting.reasons import reason
 from flowplane.reporting.subject import Subject
 from flowplane.reporting.thinning import even_in_time, thinned
 
@@ -30,31 +32,39 @@ def of_recording(rec: Recording, title: str, choice: Choice | None = None) -> Su
         title: what the report calls it.
         choice: the estimator of the plane; None for one that suits this recording.
     """
-    part, left_out = thinned(rec)
-    notes: dict[str, list[str]] = {"plane": [left_out], "gradients": [], "transport": [], "training": []}
-    found, why = _tried(lambda: _plane(part, choice))
-    plane, reason = found or (None, "")
-    notes["plane"] += [reason and f"Estimator: {reason}.", why]
-    metrics, why = _tried(lambda: _known(rec.metrics.load()))
+    shown, broken = finite_part(rec)
+    notes: dict[str, list[str]] = {"summary": [broken], "plane": [], "gradients": [], "transport": [], "training": []}
+    metrics, why = _tried("training", lambda: _known(rec.metrics.load()))
+    never = [] if why else _never_finite(rec)
+    notes["training"] += [f"{listed(never)}: NaN or infinite whenever it was given."] if never else []
     notes["training"].append(
-        why or ("" if metrics is not None else "No loss or other number was given while it was recorded.")
+        why or ("" if never or metrics is not None else "No loss or other number was given while it was recorded.")
     )
-    phases, why = _tried(lambda: _phases(rec))
-    notes["gradients"].append(why and f"There is nothing to show here: {why}")
-    transport, why = _tried(lambda: _transport(part))
-    notes["transport"].append(why)
-    facts = recording_facts(rec, plane, reason, left_out)
+    plane, phases, transport, chosen, left_out = None, None, None, "", ""
+    if shown is None:
+        for section in ("plane", "gradients", "transport"):
+            notes[section].append("There is nothing to show here: activations are NaN or infinite from the start.")
+    else:
+        part, left_out = thinned(shown)
+        found, why = _tried("plane", lambda: _plane(part, choice))
+        plane, chosen = found or (None, "")
+        notes["plane"] += [left_out, chosen and f"Estimator: {chosen}.", why]
+        phases, why = _tried("gradients", lambda: _phases(shown))
+        notes["gradients"].append(why)
+        transport, why = _tried("transport", lambda: _transport(part))
+        notes["transport"].append(why)
+    facts = recording_facts(rec, plane, chosen, left_out)
     return Subject(
         title, _about(rec), plane, metrics, phases, transport, notes=notes, facts=facts, recipe=recording_recipe(rec)
     )
 
 
-def _tried(make: Any) -> tuple[Any, str]:
+def _tried(section: str, make: Any) -> tuple[Any, str]:
     """What is made, or None and why it cannot be."""
     try:
         return make(), ""
     except InputError as error:
-        return None, f"{str(error)[0].upper()}{str(error)[1:]}."
+        return None, reason(section, error)
 
 
 def _plane(rec: Recording, choice: Choice | None) -> tuple[xr.Dataset, str]:
@@ -79,6 +89,14 @@ def _known(metrics: xr.Dataset) -> xr.Dataset | None:
     return metrics[names] if names else None
 
 
+def _never_finite(rec: Recording) -> list[str]:
+    """Metrics of a model without any finite value; an ensemble without held-out data has such as well, and no fault."""
+    if rec.kind != "model":
+        return []
+    metrics = rec.metrics.load()
+    return [str(name) for name in metrics.data_vars if metrics[name].size and not np.isfinite(metrics[name].values).any()]
+
+
 def _phases(rec: Recording) -> xr.Dataset:
     from flowplane.analysis.phases import gradient_phases
 
@@ -101,7 +119,7 @@ def _about(rec: Recording) -> str:
     seen = f"on the task “{task.name}”" if rec.kind == "ensemble" else "a model of your own"
     said = f"{networks[0].upper()}{networks[1:]}, {shape}, {seen}, seen at {count(len(task.inputs), 'input')} and at "
     said += f"{count(len(rec.epochs), 'snapshot')} from epoch {int(rec.epochs.min()):,} to {int(rec.epochs.max()):,}."
-    labels = str(rec.attrs.get("labels", ""))
+    labels = about_equal(str(rec.attrs.get("labels", "")))
     if labels.startswith("targets"):
         said += f" What they are to learn are numbers: labels here are {labels}."
     information = getattr(task, "information", float("nan"))

@@ -9,11 +9,12 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from flowplane.errors import InputError
-from flowplane.reporting.layers import LayerNumbers, layer_numbers
+from flowplane.information.schema import flag_bit
+from flowplane.reporting.layers import LayerNumbers, layer_numbers, nothing_to_know
 from flowplane.reporting.markup import Markup, element, joined, paragraphs, table
 from flowplane.reporting.moves import move_words, moves_by_layer, transport_flags
 from flowplane.reporting.provenance import CITATIONS
-from flowplane.reporting.subject import Subject, harmless, readable
+from flowplane.reporting.subject import Subject, readable
 from flowplane.reporting.tables import claims_rows, layer_table, validity_table
 from flowplane.reporting.words import claim_words, gradient_words, plane_words, summary_words, training_words
 
@@ -52,7 +53,7 @@ def text_of(section: str, subject: Subject, layers: list[LayerNumbers]) -> Marku
     if section == "transport" and subject.transport is not None:
         return paragraphs([*move_words(subject.transport), *notes])
     if section == "validity":
-        return _validity(subject)
+        return _validity(subject, layers)
     if section == "claims":
         return joined(paragraphs(claim_words(subject.claims)), claims_rows(subject.claims)) if subject.claims else Markup("")
     if section == "provenance":
@@ -76,7 +77,7 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
     if found is None:
         return {}
     try:
-        return make(harmless(readable(found)))
+        return make(readable(found))
     except InputError:
         return {}
 
@@ -106,21 +107,24 @@ def _transport_figures(found: xr.Dataset) -> dict[str, go.Figure]:
 
 
 def _summary(subject: Subject, layers: list[LayerNumbers]) -> Markup:
-    about = paragraphs([subject.about])
+    broken = [sentence for sentence in subject.notes.get("summary", []) if sentence]
+    about = joined(*(element("p", sentence, class_="caution") for sentence in broken), paragraphs([subject.about]))
     if subject.plane is None:
         return joined(about, paragraphs(claim_words(subject.claims) if subject.claims else []))
     attrs = subject.plane.attrs
     inputs, labels = (float(attrs.get(name, float("nan"))) for name in ("input_entropy", "label_information"))
     moves = moves_by_layer(subject.transport)
     kind = str(attrs.get("kind", "estimate"))
-    rows = layer_table(layers, moves, subject.plane.sizes["replica"], kind)
+    single = subject.plane.sizes["epoch"] < 2
+    end = f"At epoch {int(subject.plane['epoch'].max()):,}" if single or broken else ""
+    rows = layer_table(layers, moves, subject.plane.sizes["replica"], kind, single)
     claims = claim_words(subject.claims) if subject.claims else []
-    sentences = [*summary_words(layers, inputs, labels, kind), *move_words(subject.transport)[:2], *claims]
+    sentences = [*summary_words(layers, inputs, labels, kind, single, end), *move_words(subject.transport)[:2], *claims]
     findings = element("ul", *(element("li", sentence) for sentence in sentences if sentence), class_="findings")
     return joined(about, findings, rows)
 
 
-def _validity(subject: Subject) -> Markup:
+def _validity(subject: Subject, layers: list[LayerNumbers]) -> Markup:
     """Every flag raised, of the information and of the transport."""
     moved = transport_flags(subject.transport)
     notes = paragraphs(subject.notes.get("validity", []))
@@ -129,11 +133,13 @@ def _validity(subject: Subject) -> Markup:
     from flowplane.information.words import explain
 
     about = explain(readable(subject.plane)).splitlines()[0]
-    flagged, total = int((subject.plane["flags"] != 0).sum()), subject.plane["flags"].size
-    said = f"None of the {total:,} values carries a flag: nothing speaks against them."
+    flags = subject.plane["flags"] & ~(flag_bit("saturated") if nothing_to_know(subject.plane) else 0)
+    flagged, total = int((flags != 0).sum()), flags.size
+    said = f"None of the {total:,} values carries a flag"
+    said += ", but bounds lie far apart." if any(layer.far for layer in layers) else ": nothing speaks against them."
     if flagged:
         said = f"Of {total:,} values, one for every replica, epoch and layer, {flagged:,} carry a flag: a reason for doubt."
-    return joined(paragraphs([said, about]), notes, validity_table(subject.plane), moved)
+    return joined(paragraphs([said, about]), notes, validity_table(subject.plane, layers), moved)
 
 
 def _provenance(subject: Subject) -> Markup:

@@ -49,9 +49,11 @@ def subjects_of(source: Any) -> list[Subject]:
 def _common(recordings: list[Recording]) -> Choice | None:
     """One channel for recordings that stand beside each other; None where one of them cannot be measured so."""
     from flowplane.analysis.choice import common_measure
+    from flowplane.reporting.finite import finite_part
 
     try:
-        return common_measure(recordings)
+        parts = [part for part, _ in map(finite_part, recordings) if part is not None]
+        return common_measure(parts) if parts else None
     except InputError:  # its own column says why
         return None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING
 
 import xarray as xr
@@ -14,7 +13,7 @@ from flowplane.experiments.claim import Claim
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["Subject", "harmless", "readable"]
+__all__ = ["Subject", "readable"]
 
 #: Channels that a caption names one by one.
 MOST_CHANNELS = 4
@@ -51,26 +50,3 @@ def readable(plane: xr.Dataset) -> xr.Dataset:
     if len(channels) <= MOST_CHANNELS:
         return plane
     return plane.assign_attrs(channel=f"{'; '.join(channels[:2])}; … ({len(channels)} different ones)")
-
-
-def harmless(dataset: xr.Dataset) -> xr.Dataset:
-    """The same Dataset with all texts that a figure may show escaped: Plotly takes `<b>` in a name for a tag.
-
-    Example:
-        >>> plane = xr.Dataset({"i_xt": ("layer", [1.0])}, {"layer": ["<b>1"]}, {"task": "a & b"})
-        >>> harmless(plane).layer.item(), harmless(plane).attrs["task"]
-        ('&lt;b&gt;1', 'a &amp; b')
-    """
-    texts = {
-        name: (coordinate.dims, [_escaped(value) for value in coordinate.values.ravel().tolist()])
-        for name, coordinate in dataset.coords.items()
-        if coordinate.dtype.kind in "UOT" and coordinate.ndim == 1
-    }
-    attrs = {name: _escaped(value) for name, value in dataset.attrs.items()}
-    renamed = {name: _escaped(name) for name in map(str, dataset.data_vars) if _escaped(name) != name}
-    return dataset.assign_coords(texts).assign_attrs(attrs).rename(renamed)
-
-
-def _escaped(value: object) -> object:
-    # quotes stay: attributes that hold JSON are read again by the figures
-    return escape(value, quote=False) if isinstance(value, str) else value

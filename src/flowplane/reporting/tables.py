@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import xarray as xr
 from flowplane.experiments.claim import Claim
 from flowplane.information.schema import FLAGS, flag_bit
 from flowplane.information.words import CONSEQUENCES
-from flowplane.reporting.layers import GAIN, LayerNumbers, Quantity
+from flowplane.reporting.layers import FAR, GAIN, LayerNumbers, Quantity, nothing_to_know
 from flowplane.reporting.ledger import measured_text, reference_text
 from flowplane.reporting.markup import Markup, count, element, epoch_text, interval, joined, listed, number, table
 
@@ -30,12 +30,13 @@ __all__ = [
 ABSENT = ("no_inputs", "deterministic", "weighted", "too_few_samples", "constant_units", "ill_conditioned")
 
 
-def layer_table(layers: list[LayerNumbers], moves: dict[str, str], replicas: int, kind: str) -> Markup:
+def layer_table(layers: list[LayerNumbers], moves: dict[str, str], replicas: int, kind: str, single: bool = False) -> Markup:
     """Layer by layer: what it knows, how it moves the data, when it learned, whether this can be trusted.
 
     Arguments:
         moves: by layer, how it moves the data.
         kind: of numbers of information: "estimate", "lower bound", "upper bound".
+        single: whether there is one snapshot only.
     """
     head = ["layer", "knows of the input, I(X;T) [bits]", "knows of the label, I(T;Y) [bits]"]
     head += ["moves the data"] if moves else []
@@ -49,10 +50,15 @@ def layer_table(layers: list[LayerNumbers], moves: dict[str, str], replicas: int
             _known(layer.i_ty, layer.flags, ("no_labels", *ABSENT)),
         ]
         cells += [moves.get(layer.name, "–")] if moves else []
-        rows.append([*cells, _learned(layer, replicas), flag_words(layer.flags)])
+        rows.append([*cells, _learned(layer, replicas, single), flag_words(layer.flags, layer.far)])
     which = f"95 % interval of the mean over {replicas} replicas" if replicas > 1 else "95 % interval of the estimate"
     what = "" if kind == "estimate" else f"; I(X;T) in {kind}s, I(T;Y) as a difference of such"
-    return table(f"Layer by layer at the last epoch; in brackets the {which}{what}", head, rows, class_="layers")
+    return table(
+        f"Layer by layer at the {'only' if single else 'last'} epoch; in brackets the {which}{what}",
+        head,
+        rows,
+        class_="layers",
+    )
 
 
 def _known(part: Quantity, flags: dict[str, float], reasons: tuple[str, ...]) -> str:
@@ -63,8 +69,10 @@ def _known(part: Quantity, flags: dict[str, float], reasons: tuple[str, ...]) ->
     return f"– ({why.replace('_', ' ')})" if why else "–"
 
 
-def _learned(layer: LayerNumbers, replicas: int) -> str:
+def _learned(layer: LayerNumbers, replicas: int, single: bool) -> str:
     learned = layer.learned
+    if single:
+        return "– (one snapshot)"
     if layer.saturated:
         return "– (saturated)"
     if np.isfinite(learned.epoch):
@@ -78,14 +86,16 @@ def _learned(layer: LayerNumbers, replicas: int) -> str:
     return f"– (gained {number(learned.gain)} bits only)"
 
 
-def flag_words(flags: dict[str, float]) -> Markup:
+def flag_words(flags: dict[str, float], far: Collection[str] = ()) -> Markup:
     """The flags of a layer, with the share of replicas that carry them, as links to what they mean."""
-    if not flags:
+    if not flags and not far:
         return element("span", "✓ no flag", class_="fine")
     parts: list[Any] = []
     for name, share in flags.items():
         said = name.replace("_", " ") + ("" if share == 1 else f" ({100 * share:.0f} %)")
         parts += [Markup(", ") if parts else "", element("a", said, href="#validity")]
+    if far:
+        parts += [Markup(", ") if parts else "", element("a", "bounds far apart", href="#validity")]
     return element("span", "⚠ ", *parts, class_="caution")
 
 
@@ -93,6 +103,8 @@ def raised_flags(plane: xr.Dataset) -> dict[str, tuple[list[str], int, int]]:
     """Each flag raised: in which layers, how often at all epochs, and how often at the last one."""
     found = {}
     for name in FLAGS:
+        if name == "saturated" and nothing_to_know(plane):
+            continue
         raised = (plane["flags"] & flag_bit(name)) > 0
         if bool(raised.any()):
             layers = plane["layer"].values[raised.any(["replica", "epoch"]).values]
@@ -100,17 +112,30 @@ def raised_flags(plane: xr.Dataset) -> dict[str, tuple[list[str], int, int]]:
     return found
 
 
-def validity_table(plane: xr.Dataset) -> Markup:
-    """Every flag raised: where, what it means, what to do."""
+def validity_table(plane: xr.Dataset, layers_numbers: list[LayerNumbers]) -> Markup:
+    """Every flag raised, and where bounds lie far apart: what it means, what to do."""
     raised = raised_flags(plane)
-    if not raised:
+    far = [layer for layer in layers_numbers if layer.far]
+    if not raised and not far:
         return Markup("")
     total, last = plane["flags"].size, plane["flags"].isel(epoch=-1).size
     rows = []
     for name, (layers, often, end) in raised.items():
         share = f"{often / total:.0%} of all values, {end / last:.0%} of those at the last epoch"
         rows.append([name.replace("_", " "), listed(layers, 12), share, _sentence(FLAGS[name]), CONSEQUENCES[name]])
+    if far:
+        rows.append(["bounds far apart", listed([layer.name for layer in far], 12), "at the last epoch",
+                     *far_apart_words(far, str(plane.attrs.get("estimator", "")))])  # fmt: skip
     return table("Flags raised", ["flag", "layers", "how often", "what it means", "what to do"], rows)
+
+
+def far_apart_words(far: list[LayerNumbers], estimator: str) -> tuple[str, str]:
+    """What it means that bounds lie far apart, and what to do."""
+    which = [text for name, text in (("i_xt", "I(X;T)"), ("i_ty", "I(T;Y)")) if any(name in layer.far for layer in far)]
+    said = f"The interval of {listed(which)} is wider than {FAR:.0%} of what is possible: the truth may lie anywhere in it."
+    if estimator == "Pairwise" and "I(T;Y)" in which:
+        said += " Pairwise's I(T;Y) is a difference of bounds, and the truth may lie anywhere between them."
+    return said, "Read no percentage off it; compare layers and epochs with care, or take another estimator or more samples."
 
 
 def claims_rows(claims: list[Claim]) -> Markup:
@@ -127,28 +152,26 @@ def claims_rows(claims: list[Claim]) -> Markup:
 
 
 def difference_table(first: list[LayerNumbers], second: list[LayerNumbers], titles: tuple[str, str]) -> Markup:
-    """Layers of two recordings side by side, by name where these are the same, by depth otherwise."""
-    names = [layer.name for layer in first]
-    same = set(names) & {layer.name for layer in second}
-    key = (lambda layer: layer.name) if same else (lambda layer: layer.depth)
-    others = {key(layer): layer for layer in second}
+    """Layers of two recordings side by side, by name where names are shared; otherwise the last with the last."""
+    others = {layer.name: layer for layer in second}
+    pairs = [(layer, others[layer.name]) for layer in first if layer.name in others] or [(first[-1], second[-1])]
     head = ["layer"]
     for quantity in ("I(X;T) [bits]", "I(T;Y) [bits]", "learned by epoch"):
         head += [f"{quantity}, {titles[0]}", f"{quantity}, {titles[1]}", "difference"]
     rows = []
-    for layer in first:
-        other = others.get(key(layer))
-        if other is None:
-            continue
+    for layer, other in pairs:
         name = layer.name if layer.name == other.name else f"{layer.name} / {other.name}"
         cells: list[Any] = [name]
         for one, two, shown in ((layer.i_xt.value, other.i_xt.value, number), (layer.i_ty.value, other.i_ty.value, number),
                                 (layer.learned.epoch, other.learned.epoch, epoch_text)):  # fmt: skip
             cells += [shown(one), shown(two), _signed(two - one, shown)]
         rows.append(cells)
-    if not rows:
-        return Markup("")
-    return table(f"Differences at the last epoch: {titles[1]} less {titles[0]}", head, rows)
+    left = []
+    for place, layers in enumerate((first, second)):
+        alone = [layer.name for layer in layers if all(layer is not pair[place] for pair in pairs)]
+        left += [f"{listed(alone)} of {titles[place]}"] if alone else []
+    out = f"; without a counterpart and left out: {'; '.join(left)}" if left else ""
+    return table(f"Differences at the last epoch: {titles[1]} less {titles[0]}{out}", head, rows)
 
 
 def settings_table(first: dict[str, str], second: dict[str, str], titles: tuple[str, str]) -> Markup:

@@ -19,29 +19,45 @@ __all__ = ["claim_words", "gradient_words", "plane_words", "summary_words", "tra
 BOUNDS = {"lower bound": "at least ", "upper bound": "at most "}
 
 
-def summary_words(layers: list[LayerNumbers], inputs: float, labels: float, kind: str = "estimate") -> list[str]:
+def summary_words(
+    layers: list[LayerNumbers], inputs: float, labels: float, kind: str = "estimate", single: bool = False, end: str = ""
+) -> list[str]:
     """What is known at the end, who let go of the input, when the label was learned, and how much of it can be trusted.
 
     Arguments:
         inputs, labels: H(X) and I(X;Y), bits; NaN where they are not known.
         kind: what the numbers are: "estimate", "lower bound" or "upper bound".
+        single: whether there is one snapshot only.
+        end: when the last snapshot was; empty is the end of training.
     """
-    return [_known_at_the_end(layers, inputs, labels, BOUNDS.get(kind, "")), _learned(layers), _trusted(layers)]
+    when = end or "At the end of training"
+    known = _known_at_the_end(layers, inputs, labels, BOUNDS.get(kind, ""), when)
+    learned = "Of one snapshot it cannot be said what was learned, nor when." if single else _learned(layers)
+    return [known, learned, _trusted(layers)]
 
 
-def _known_at_the_end(layers: list[LayerNumbers], inputs: float, labels: float, bound: str) -> str:
+def _known_at_the_end(layers: list[LayerNumbers], inputs: float, labels: float, bound: str, when: str) -> str:
     last = layers[-1]
+    if abs(inputs) < 1e-9:
+        return f"{when} there is nothing to know: all inputs are the same."
     ceiling = f" of the {number(inputs, 'bits')} in the input" if np.isfinite(inputs) else " bits about the input"
-    said = f"At the end of training the last layer, {last.name} ({count(last.width, 'unit')}), keeps "
+    said = f"{when} the last layer, {last.name} ({count(last.width, 'unit')}), keeps "
     if not np.isfinite(last.i_xt.value):
         said += "an amount of information about the input that could not be measured"
     else:
-        said += f"{bound}{number(last.i_xt.value)}{ceiling}"
+        said += f"{bound}{number(last.i_xt.value)}{ceiling}{_between(last, 'i_xt') if 'i_xt' in last.far else ''}"
     if np.isfinite(last.i_ty.value):
         also = ", by the same estimator though not as a bound," if bound else ""  # differences of bounds are none
         share = f" ({100 * last.i_ty.value / labels:.0f} % of the {number(labels, 'bits')} there are)" if labels > 0 else ""
+        share = _between(last, "i_ty") if "i_ty" in last.far else share
         said += f", and{also} {number(last.i_ty.value, 'bits')} about the label{share}"
     return f"{said}."
+
+
+def _between(layer: LayerNumbers, name: str) -> str:
+    """Instead of a share, of a number whose ends are far apart."""
+    low, high = map(number, layer.far[name])
+    return f" (an estimate: its bounds lie far apart, the truth may lie anywhere between {low} and {high})"
 
 
 def _learned(layers: list[LayerNumbers]) -> str:
@@ -61,6 +77,9 @@ def _learned(layers: list[LayerNumbers]) -> str:
         if first.learned.epoch < last.learned.epoch:
             said = f"Of what it learned about the label {first.called} had 90 % first, {when[0]}, "
             said += f"{last.called} last, {when[1]}."
+        if any("i_ty" in layer.far for layer in dated):
+            said = said.replace("90 %", "nine tenths").replace("nine tenths of what", "Nine tenths of what")
+            said += " These dates are those of the estimate, whose bounds lie far apart."
         parts.append(said)
     if early:
         gained = max(abs(layer.learned.gain) for layer in early)
@@ -73,11 +92,13 @@ def _learned(layers: list[LayerNumbers]) -> str:
 
 
 def _trusted(layers: list[LayerNumbers]) -> str:
-    flagged = [layer for layer in layers if layer.flags]
+    flagged = [layer for layer in layers if layer.flags or layer.far]
     if not flagged:
         return "No flag speaks against any of these numbers at the last epoch."
-    clean = [layer for layer in layers if not layer.flags]
+    clean = [layer for layer in layers if layer not in flagged]
     best = f"; nothing speaks against those of {_names(clean)}" if clean else ""
+    if not any(layer.flags for layer in layers):
+        return f"At the last epoch the bounds lie far apart in {_names(flagged)}: “Validity” says what that means{best}."
     return f"At the last epoch a flag is raised in {_names(flagged)}: “Validity” says what that means{best}."
 
 
@@ -85,6 +106,8 @@ def plane_words(layers: list[LayerNumbers], epochs: np.ndarray) -> list[str]:
     """Whether layers compress: I(X;T) falls from a peak."""
     known = [layer for layer in layers if np.isfinite(layer.lost) and not layer.saturated]
     said = "Each point is a layer at one epoch: to the right, what it still knows of its input; upwards, of the label."
+    if len(epochs) < 2:
+        return [said, "Of one snapshot it cannot be said whether layers compress."]
     if not known:
         return [said, "I(X;T) is not known, or no more than the number of samples: whether layers compress cannot be said."]
     fell = sorted((layer for layer in known if layer.lost > LOSS), key=lambda layer: -layer.lost)
@@ -104,20 +127,49 @@ def plane_words(layers: list[LayerNumbers], epochs: np.ndarray) -> list[str]:
 
 def training_words(metrics: xr.Dataset) -> list[str]:
     """Where each metric began and ended, means over replicas."""
-    parts = []
+    parts, broken = [], []
     for name in list(map(str, metrics.data_vars))[:6]:
-        mean = metrics[name].mean("replica").dropna("train_epoch")
+        values = metrics[name].transpose("replica", "train_epoch").values
+        bad = _not_finite(values)
+        if bad is not None:
+            what = "infinite" if np.isinf(values[:, bad]).any() else "NaN"
+            broken.append(f"{_metric(name)} is {what} from epoch {int(metrics['train_epoch'].values[bad]):,}")
+        mean = metrics[name].where(np.isfinite(metrics[name])).mean("replica").dropna("train_epoch")
         if not len(mean):
             continue
-        part, quantity = split_name(name)
         units = str(metrics[name].attrs.get("units", ""))
         shown = f" {units}" if units and units != "fraction" else ""
-        whose = quantity if part == quantity else f"{PARTS.get(part, part)} {quantity}"
-        parts.append(f"{whose} went from {number(float(mean[0]))} to {number(float(mean[-1]))}{shown}")
+        ends = [number(float(mean[place])) for place in (0, -1)]
+        moved = f"went from {ends[0]} to {ends[1]}" if len(mean) > 1 else f"was {ends[0]}"
+        known = f" by epoch {int(mean['train_epoch'][-1]):,}" if bad is not None and len(mean) > 1 else ""
+        parts.append(f"{_metric(name)} {moved}{shown}{known}")
+    said = listed(broken)
+    sentences = [f"{said[0].upper()}{said[1:]}."] if said else []
     if not parts:
-        return []
+        return sentences
     epochs = metrics["train_epoch"].values
-    return [f"From epoch {int(epochs[0]):,} to {int(epochs[-1]):,}: {listed(parts)}.", *_gap(metrics)]
+    when = f"From epoch {int(epochs[0]):,} to {int(epochs[-1]):,}" if len(epochs) > 1 else f"At epoch {int(epochs[0]):,}"
+    return [*sentences, f"{when}: {listed(parts)}.", *_gap(metrics)]
+
+
+def _metric(name: str) -> str:
+    part, quantity = split_name(name)
+    return quantity if part == quantity else f"{PARTS.get(part, part)} {quantity}"
+
+
+def _not_finite(values: np.ndarray) -> int | None:
+    """Place of the first epoch from which a metric (replica, epoch) is NaN or infinite to the end, in any replica.
+
+    A metric with gaps may only not have been given: of such a one infinite values alone count.
+    """
+    places = []
+    for row in values:
+        if np.isinf(row).any():
+            places.append(int(np.isinf(row).argmax()))
+        elif np.isnan(row[-1:]).any() and not np.isnan(row).all():
+            last = int(np.flatnonzero(~np.isnan(row))[-1])
+            places += [last + 1] if not np.isnan(row[:last]).any() else []
+    return min(places, default=None)
 
 
 #: What a metric's part is called in a sentence.
@@ -158,7 +210,7 @@ def gradient_words(phases: xr.Dataset) -> list[str]:
         "crossed": "Drift gives way to diffusion in {}.",
         "diffusion from the start": "Diffusion rules from the start in {}.",
         "never": "Drift lasts to the end in {}.",
-        "bare": "There are no gradients, for want of parameters, in {}.",
+        "bare": "No gradients were met in {} (no parameters, or frozen).",
         "undefined": "It cannot be told in {}, for want of several batches an epoch.",
     }
     return [said, *(told.get(state, f"{state}: {{}}.").format(listed(where)) for state, where in by_state.items())]

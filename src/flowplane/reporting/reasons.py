@@ -1,0 +1,37 @@
+"""Why a part of a report is missing, said to its reader rather than to a programmer."""
+
+from __future__ import annotations
+
+from flowplane.errors import InputError
+
+__all__ = ["reason"]
+
+NO_PLANE = "Activations were not kept, and none of the measures taken while recording gives I(X;T) and I(T;Y)."
+#: By section and argument that was refused.
+SENTENCES = {
+    ("plane", "rec"): NO_PLANE,
+    ("plane", "measure"): NO_PLANE,
+    ("gradients", "batches"): "No step of an optimiser was seen, so there are no gradients to show.",
+    ("gradients", "gradients"): "Gradients were not kept.",
+    ("gradients", "epochs"): "Too few snapshots: gradient phases need two or more after epoch 0.",
+    ("transport", "memory_budget"): "The layers are too wide for memory, so how they move the data was not measured.",
+}
+NOT_KEPT = "Activations were not kept, so how the layers move the data cannot be measured."
+
+
+def reason(section: str, error: InputError) -> str:
+    """A sentence for the reader; where none is known, what the exception says.
+
+    Example:
+        >>> reason("gradients", InputError("batches", 0, "a whole number, 1 or more"))
+        'No step of an optimiser was seen, so there are no gradients to show.'
+        >>> reason("plane", InputError("bins", 0, "2 or more"))
+        'Bins: found 0, expected 2 or more.'
+    """
+    if section == "transport" and error.argument == "rec":
+        found = str(error.found)
+        return NOT_KEPT if "keeps" in found else f"Too few samples to follow: {found}, and 16 are needed at least."
+    if error.argument == "activations":
+        return "Activations are NaN or infinite."
+    text = str(error)
+    return SENTENCES.get((section, error.argument), f"{text[0].upper()}{text[1:]}.")
