@@ -78,8 +78,18 @@ def _calibrated(whole: Recording, layer: str, measure: Measure, memory_budget: i
         return measure
 
     def blocks() -> Iterator[Tensor]:
+        """Snapshots at which training had diverged tell nothing of the layer's range."""
+        found = False
         for _, _, outputs in whole.blocks([layer], memory_budget):
-            yield from outputs.values()
+            for values in outputs.values():
+                finite = torch.isfinite(values).all(-1).all(-1)
+                if finite.any():
+                    found = True
+                    yield values if finite.all() else values[finite]
+        if not found:
+            raise InputError(
+                "activations", Text(f"NaN or infinite values in layer {layer!r} at every epoch"), "finite numbers"
+            )
 
     return measure.calibrated(whole.activation_of(layer), blocks)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -52,19 +51,11 @@ def _said(rec: Recording, few: Recording, bad: int) -> tuple[Recording | None, s
     )
     if len(before):
         said = f"From epoch {bad:,} on activations are NaN or infinite{where}: {cause}; the page shows what came before."
-        return _alone(rec.sel(epoch=before.tolist())), said
+        return rec.sel(epoch=before.tolist()), said
     return None, (
         f"Already at epoch {bad:,}, the first that was recorded, activations are NaN or infinite{where}: nothing can be "
         "measured of the layers."
     )
-
-
-def _alone(part: Recording) -> Recording:
-    """The same view, as a recording that has nothing else: measures are calibrated on the whole of a recording."""
-    everything = part._view
-    kind: Any = type(type(part).__name__, (type(part),), {"_everything": lambda self: everything})
-    alone: Recording = kind(part._repository, part.path, everything)
-    return alone
 
 
 def _first_bad(rec: Recording, layers: Sequence[str], epochs: Iterable[int]) -> int | None:
