@@ -31,14 +31,16 @@ class GradientStatistics:
         place = {id(part): k for k, part in enumerate(self.parameters)}
         self.places = [[place[id(part)] for part in owned[layer.name]] for layer in layers]
         self.place = place
+        #: Where the small numbers are kept: models may be spread over several devices.
+        self.device = self.parameters[0].device if self.parameters else torch.device("cpu")
         self._handle: Any = None
         self._clear()
 
     def _clear(self) -> None:
         self.means: list[Tensor | None] = [None] * len(self.parameters)
         self.counts = np.zeros(len(self.parameters), np.int64)
-        #: Σ|g − ḡ|² so far, one number a parameter, on its device.
-        self.squares = [torch.zeros(()) for _ in self.parameters]
+        #: Σ|g − ḡ|² so far, one number a parameter.
+        self.squares = torch.zeros(len(self.parameters), dtype=torch.float64, device=self.device)
 
     @property
     def batches(self) -> int:
@@ -86,12 +88,11 @@ class GradientStatistics:
         if seen == 0:
             for k, gradient in zip(places, gradients, strict=True):
                 self.means[k] = gradient.clone()
-                self.squares[k] = torch.zeros((), dtype=torch.float64, device=gradient.device)
             return
         means = [mean for mean in (self.means[k] for k in places) if mean is not None]
         deltas = torch._foreach_sub(gradients, means)
-        for k, norm in zip(places, torch._foreach_norm(deltas), strict=True):
-            self.squares[k] += norm.double().square() * (seen / (seen + 1))
+        norms = torch.stack([norm.to(self.device) for norm in torch._foreach_norm(deltas)]).double()
+        self.squares[torch.tensor(places, device=self.device)] += norms.square() * (seen / (seen + 1))
         torch._foreach_add_(means, deltas, alpha=1.0 / (seen + 1))
 
     @torch.no_grad()
@@ -99,7 +100,7 @@ class GradientStatistics:
         """‖E g‖, √(tr Cov g) (unbiased; NaN below two batches) and ‖w‖ of each layer; NaN for layers without parameters."""
         found = np.full((len(self.places), 3), np.nan)
         mean_norms = [None if mean is None else float(mean.norm()) for mean in self.means]
-        spreads = [float(square) for square in self.squares]
+        spreads = self.squares.tolist()
         norms = [float(part.detach().float().norm()) for part in self.parameters]
         for row, places in enumerate(self.places):
             if not places:
