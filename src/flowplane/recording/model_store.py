@@ -18,6 +18,7 @@ There is room for more epochs than there are, in all arrays alike; `metrics/trai
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ import xarray as xr
 import zarr
 from jaxtyping import Float
 from zarr.core.array import AsyncArray
+from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from flowplane.recording.store import BRANCH, FORMAT, Writer, array_of, growing, put
@@ -164,14 +166,23 @@ class ModelWriter(Writer):
 
     def _add(self, store: Any, snapshot: ModelSnapshot) -> None:
         place = self._snapshots
-        for k, values in enumerate(snapshot.activations or ()):
-            self._room(store, f"layers/{k:02d}/activations", 1, place)[0, place] = values
+        parts: list[tuple[str, int, np.ndarray]] = [
+            (f"layers/{k:02d}/activations", 1, values) for k, values in enumerate(snapshot.activations or ())
+        ]
         if snapshot.gradients is not None:
-            self._room(store, "gradients", 1, place)[0, place] = snapshot.gradients
-        for k, packed in enumerate(snapshot.measures):
-            self._room(store, f"measures/{k:02d}/values", 1, place)[0, place] = packed
-        self._room(store, "moments", 0, place)[place] = [getattr(snapshot, name) for name in MOMENTS]
-        self._room(store, "epoch", 0, place)[place] = snapshot.epoch
+            parts.append(("gradients", 1, snapshot.gradients))
+        parts += [(f"measures/{k:02d}/values", 1, packed) for k, packed in enumerate(snapshot.measures)]
+        parts.append(("moments", 0, np.array([getattr(snapshot, name) for name in MOMENTS])))
+        parts.append(("epoch", 0, np.array(snapshot.epoch)))
+        arrays = [self._room(store, path, axis, place).async_array for path, axis, _ in parts]
+
+        async def together() -> None:
+            """Each array written by itself would wait for the other thread anew."""
+            selections = [(0, place) if axis else (place,) for _, axis, _ in parts]
+            written = zip(arrays, selections, parts, strict=True)
+            await asyncio.gather(*(array.setitem(where, values) for array, where, (_, _, values) in written))
+
+        sync(together())
 
     def _log(self, store: Any, metrics: Metrics) -> None:
         if not metrics.epochs:
