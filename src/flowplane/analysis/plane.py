@@ -45,7 +45,8 @@ def information_plane(
     """
     rec = require_recording(rec)
     if estimator is None and isinstance(rec, ModelRecording):
-        plane = next(iter(rec.online.values())) if rec.online else rec.measure(suitable_measure(rec).measure, samples)
+        online = rec.online
+        plane = next(iter(online.values())) if online else rec.measure(suitable_measure(rec).measure, samples)
         return _described(rec, plane)
     measure = Binned(30) if estimator is None else estimator
     if noise is not None:

@@ -10,7 +10,7 @@ Attributes of the root: `flowplane_format`, `configuration` (JSON; `kind` is "mo
 | `layers/00/activations` … | replica, epoch, sample, unit | a group a layer, in the order of the configuration |
 | `gradients` | replica, epoch, layer, statistic | ‖E g‖, √(tr Cov g), ‖w‖ |
 | `metrics/values` | replica, train_epoch, metric | names in the group's attributes, NaN where one was not given |
-| `measures/00/values` … | replica, epoch, layer, number | online measures, packed as `Packing` says |
+| `measures/00/values` … | replica, epoch, layer, number | online measures, packed as `pack` does |
 | `task/…` | sample, … | inputs, labels, targets: what there is of them |
 
 There is room for more epochs than there are, in all arrays alike; `metrics/train_epoch` is −1 there as well.

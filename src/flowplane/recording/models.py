@@ -175,27 +175,26 @@ class ModelRecording(Recording):
 
     def measure(self, measure: Measure, samples: str = "all", *, memory_budget: int = 1 << 30) -> xr.Dataset:
         """As `Recording.measure`; a measure that was taken online is not taken again."""
-        online = self.online
-        if samples == "all" and repr(measure) in online:
-            found = online[repr(measure)]
-            found.attrs["samples"] = samples
-            return found
-        if online and "activations" not in self.attrs["keep"]:
-            raise InputError("measure", Text(repr(measure)), f"one that was taken online: {', '.join(online)}")
+        known = self.attrs["measures"]
+        if samples == "all" and repr(measure) in known:
+            return self._online(known.index(repr(measure))).assign_attrs(samples=samples)
+        if known and "activations" not in self.attrs["keep"]:
+            raise InputError("measure", Text(repr(measure)), f"one that was taken online: {', '.join(known)}")
         return super().measure(measure, samples, memory_budget=memory_budget)
 
     @property
     def online(self) -> dict[str, xr.Dataset]:
         """What the measures given to the Recorder found, by their representation: Datasets (replica, epoch, layer)."""
+        return {name: self._online(k) for k, name in enumerate(self.attrs["measures"])}
+
+    def _online(self, place: int) -> xr.Dataset:
+        """What one of the measures found."""
         root = zarr.open_group(self._store, mode="r")
-        found = {}
-        for k, name in enumerate(self.attrs["measures"]):
-            packing = json.loads(str(root[f"measures/{k:02d}"].attrs["packing"]))
-            values = np.asarray(array_of(root, f"measures/{k:02d}/values")[:])
-            values = values[self._view.replicas][:, self._view.epochs]
-            coordinates = {"replica": self.replicas, "epoch": self.epochs, **self.layer_coordinates()}
-            found[name] = unpack(packing, values, self.layers, self._places()).assign_coords(coordinates)
-        return found
+        packing = json.loads(str(root[f"measures/{place:02d}"].attrs["packing"]))
+        values = np.asarray(array_of(root, f"measures/{place:02d}/values")[:])
+        values = values[self._view.replicas][:, self._view.epochs]
+        coordinates = {"replica": self.replicas, "epoch": self.epochs, **self.layer_coordinates()}
+        return unpack(packing, values, self.layers, self._places()).assign_coords(coordinates)
 
     @property
     def _name(self) -> str:
