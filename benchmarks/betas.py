@@ -70,8 +70,10 @@ def main() -> None:
     peer = (time.perf_counter() - began) / len(rec.layers)
 
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    print(f"{parts} layer snapshots of the reference network, 4096 patterns, {processors} processors; the curve took "
-          f"{of_curve:.2f} s\n")  # fmt: skip
+    print(
+        f"{parts} layer snapshots of the reference network, 4096 patterns, {processors} processors; the curve took "
+        f"{of_curve:.2f} s\n"
+    )
     print("| | ms a layer snapshot | minutes for 50 × 20 × 6 | times faster than the peer |\n|---|---:|---:|---:|")
     rows = {
         "every x, every t, 60 values of β, in NumPy": peer,

@@ -38,8 +38,16 @@ def main(out: Path, quick: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     path = out / "two-moons.fp"
     # the outputs of the four tanh and of the last layer, on points that are not trained on
-    with fp.Recorder(model, inputs[probe], classes[probe], path=path, layers=[nn.Tanh, "8"], total=epochs,
-                     snapshots=10 if quick else 60, mode="overwrite") as recorder:  # fmt: skip
+    with fp.Recorder(
+        model,
+        inputs[probe],
+        classes[probe],
+        path=path,
+        layers=[nn.Tanh, "8"],
+        total=epochs,
+        snapshots=10 if quick else 60,
+        mode="overwrite",
+    ) as recorder:
         for epoch in range(epochs):
             total = 0.0
             for batch in torch.randperm(2000).split(100):

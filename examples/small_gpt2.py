@@ -69,9 +69,19 @@ def least_loss() -> float:
 
 def small_gpt2(layers: int = 6, width: int = 48) -> GPT2LMHeadModel:
     """GPT-2 with random weights, without dropout."""
-    config = GPT2Config(vocab_size=START + 1, n_positions=LENGTH + 1, n_embd=width, n_layer=layers, n_head=4,
-                        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, use_cache=False, bos_token_id=START,
-                        eos_token_id=START)  # fmt: skip
+    config = GPT2Config(
+        vocab_size=START + 1,
+        n_positions=LENGTH + 1,
+        n_embd=width,
+        n_layer=layers,
+        n_head=4,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        use_cache=False,
+        bos_token_id=START,
+        eos_token_id=START,
+    )
     return GPT2LMHeadModel(config)
 
 
@@ -100,8 +110,17 @@ def main(out: Path, quick: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     path = out / "small-gpt2.fp"
     # the residual stream x_0, …, x_6: what enters the first block, and what leaves each; every token is a sample
-    with fp.Recorder(model, {"input_ids": tokens}, innermost, path=path, layers=["transformer.drop", "transformer.h.*"],
-                     reduce="tokens", total=epochs, snapshots=30, mode="overwrite") as recorder:  # fmt: skip
+    with fp.Recorder(
+        model,
+        {"input_ids": tokens},
+        innermost,
+        path=path,
+        layers=["transformer.drop", "transformer.h.*"],
+        reduce="tokens",
+        total=epochs,
+        snapshots=30,
+        mode="overwrite",
+    ) as recorder:
         for epoch in range(epochs):
             loss = train_steps(model, optimizer, steps, seed=2 + epoch)
             recorder.step(epoch=epoch + 1, step=(epoch + 1) * steps, train_loss=loss)

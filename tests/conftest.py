@@ -42,28 +42,10 @@ install_import_hook(
                 "learned.composing",
             ]
         ),
-        *(
-            f"flowplane.ridgelet.{name}"
-            for name in [
-                "derivatives",
-                "quadrature",
-                "spectrum",
-                "spreading",
-                "cutoff",
-            ]
-        ),
+        *(f"flowplane.ridgelet.{name}" for name in ["derivatives", "quadrature", "spectrum", "spreading", "cutoff"]),
         *(
             f"flowplane.dynamics.{name}"
-            for name in [
-                "alignment",
-                "comparison",
-                "crossing",
-                "diffusion",
-                "laws",
-                "processes",
-                "relaxation",
-                "timing",
-            ]
+            for name in ["alignment", "comparison", "crossing", "diffusion", "laws", "processes", "relaxation", "timing"]
         ),
     ],
     "beartype.beartype",

@@ -15,10 +15,12 @@ def ridgelet_function(order, dimension, z):
 def coefficients(values, weights, points, order, a, b):
     """Σ_i w_i f_i ρ(a_j·x_i − b_j), a row of a for each b."""
     dimension = points.shape[1]
-    return np.array([
-        (weights * values) @ ridgelet_function(order, dimension, points @ one - other)
-        for one, other in zip(a, b, strict=True)
-    ])  # fmt: skip
+    return np.array(
+        [
+            (weights * values) @ ridgelet_function(order, dimension, points @ one - other)
+            for one, other in zip(a, b, strict=True)
+        ]
+    )
 
 
 def constant(order, sigma_hat, dimension):

@@ -129,10 +129,7 @@ def test_measure(capsys, monkeypatch, tmp_path, recording):
         (["reproduce"], "Missing argument"),
         (["publish"], "No such command 'publish'"),
         (["measure", "{run}", "--estimator", "bined"], "estimator: found 'bined', expected one of binned"),
-        (
-            ["measure", "{run}", "--estimator", "binned:bin=3"],
-            "expected arguments that binned has",
-        ),
+        (["measure", "{run}", "--estimator", "binned:bin=3"], "expected arguments that binned has"),
         (["measure", "{run}", "--estimator", "binned:bins"], "expected binned:argument=value"),
         (["measure", "{run}", "--estimator", "binned:bins=0"], "bins: found 0"),
         (["measure", "{run}", "--samples", "some"], "samples: found 'some'"),

@@ -196,8 +196,13 @@ def _print_plane(plane: object) -> None:
     for layer in range(plane.sizes["layer"]):
         row = last.isel(layer=layer)
         raised = sorted({name for flags in row["flags"].values.ravel().tolist() for name in flag_names(flags)})
-        table.add_row(str(row["layer"].item()), str(row["width"].item()), f"{float(row['i_xt'].mean()):.3f}",
-                      f"{float(row['i_ty'].mean()):.3f}", ", ".join(raised) or "–")  # fmt: skip
+        table.add_row(
+            str(row["layer"].item()),
+            str(row["width"].item()),
+            f"{float(row['i_xt'].mean()):.3f}",
+            f"{float(row['i_ty'].mean()):.3f}",
+            ", ".join(raised) or "–",
+        )
     _console().print(table)
 
 

@@ -293,8 +293,11 @@ def _classes(labels: Any, samples: int) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         classes = array.astype(np.int64)
     if (classes != array).any() or classes.min() < 0:
-        raise InputError("labels", Text(f"values such as {array[classes != array][:3].tolist() or classes.min()}"),
-                         "whole class numbers from 0")  # fmt: skip
+        raise InputError(
+            "labels",
+            Text(f"values such as {array[classes != array][:3].tolist() or classes.min()}"),
+            "whole class numbers from 0",
+        )
     present = np.unique(classes)
     if len(present) < 2:
         raise InputError("labels", Text(f"one class only ({present[0]})"), "two classes or more")

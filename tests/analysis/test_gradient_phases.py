@@ -44,10 +44,14 @@ def test_the_gradients_are_those_recorded(trained, found):
 
 
 def test_batches_are_those_that_an_epoch_has(task):
-    for fraction, size, drop, batches, covered in ((0.5, 1000, True, 2, 2000 / 2048), (0.5, 1000, False, 3, 1.0),
-                                                   (0.05, 512, True, 1, 1.0)):  # fmt: skip
-        rec = fp.train(task, hidden=(2,), replicas=1, epochs=2, snapshots=3, train_fraction=fraction, batch_size=size,
-                       drop_last=drop)  # fmt: skip
+    for fraction, size, drop, batches, covered in (
+        (0.5, 1000, True, 2, 2000 / 2048),
+        (0.5, 1000, False, 3, 1.0),
+        (0.05, 512, True, 1, 1.0),
+    ):
+        rec = fp.train(
+            task, hidden=(2,), replicas=1, epochs=2, snapshots=3, train_fraction=fraction, batch_size=size, drop_last=drop
+        )
         found = fp.gradient_phases(rec)
         assert (found.attrs["batches"], found.attrs["covered"]) == (batches, pytest.approx(covered))
         steps = rec._root["step"].values

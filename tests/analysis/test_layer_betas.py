@@ -91,8 +91,14 @@ def test_a_small_task_against_the_brute_force_oracle():
     found = layer_betas(rec, 1, estimator=fp.Binned(3))
     keys = [tuple(row) for row in inputs]
     p = task.probability
-    joint = np.array([p[i] * sum(p[j] * rule[j] for j in range(12) if keys[j] == keys[i])
-                      / max(sum(p[j] for j in range(12) if keys[j] == keys[i]), 1e-300) for i in range(12)])  # fmt: skip
+    joint = np.array(
+        [
+            p[i]
+            * sum(p[j] * rule[j] for j in range(12) if keys[j] == keys[i])
+            / max(sum(p[j] for j in range(12) if keys[j] == keys[i]), 1e-300)
+            for i in range(12)
+        ]
+    )
     values = rec.activations("layer1").isel(replica=0, epoch=-1).values
     symbols = fp.Binned(3, range=(-1, 1)).cells(values[p > 0]).tolist()
     encoder = indicator(symbols)

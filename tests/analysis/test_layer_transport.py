@@ -24,9 +24,13 @@ def recorded(snapshots, names, inputs=None, labels=None):
         for name, values in zip(names, snapshots[0], strict=True)
     ]
     configuration = {
-        "kind": "model", "model": "Made", "layers": layers, "keep": ["activations"], "measures": [],
+        "kind": "model",
+        "model": "Made",
+        "layers": layers,
+        "keep": ["activations"],
+        "measures": [],
         "labels": "none" if labels is None else "classes",
-    }  # fmt: skip
+    }
     rows = np.zeros((len(snapshots[0][0]), 1), np.float32) if inputs is None else inputs
     task = {"name": "made", "inputs": rows, "labels": labels, "targets": None, "points": inputs is not None}
     with ModelWriter(None, "create") as writer:
@@ -87,8 +91,18 @@ def test_a_turn_of_a_layer_changes_what_depends_on_the_embedding_only():
     layers = [np.tanh(X @ A.T), np.tanh(2 * X)]
     turned = [layers[0], layers[1] @ ortho_group.rvs(3, random_state=1)]
     one, other = (fp.layer_transport(recorded([each], ["a", "b"], X, labels)) for each in (layers, turned))
-    for name in ("participation", "entropy", "entropy_neighbours", "entropy_change_smoothed", "score_energy", "fisher",
-                 "distances", "log_det_affine", "affine_fit", "cka"):  # fmt: skip
+    for name in (
+        "participation",
+        "entropy",
+        "entropy_neighbours",
+        "entropy_change_smoothed",
+        "score_energy",
+        "fisher",
+        "distances",
+        "log_det_affine",
+        "affine_fit",
+        "cka",
+    ):
         np.testing.assert_allclose(one[name], other[name], rtol=2e-3, atol=1e-4, err_msg=name)
     assert abs(value(one, "cost") - value(other, "cost")) > 0.1
 

@@ -45,8 +45,9 @@ def test_no_noise_no_change_and_never_below_zero():
 
 def test_units_cancel():
     mean, std, norm = np.random.default_rng(2).uniform(1, 2, (3, 4, 5))
-    np.testing.assert_allclose(per_weight(drift_norm(7 * mean, 7 * std, 3), 7 * norm),
-                               per_weight(drift_norm(mean, std, 3), norm))  # fmt: skip
+    np.testing.assert_allclose(
+        per_weight(drift_norm(7 * mean, 7 * std, 3), 7 * norm), per_weight(drift_norm(mean, std, 3), norm)
+    )
 
 
 @pytest.mark.parametrize(

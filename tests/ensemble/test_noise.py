@@ -28,10 +28,22 @@ def noisy(small, **changes):
 
 def engine_of(small, activation, noise):
     arguments = {
-        "hidden": (5, 4), "activation": activation, "replicas": 2, "epochs": 5, "train_fraction": 0.7, "optimizer": "sgd",
-        "learning_rate": 0.1, "momentum": 0.0, "batch_size": 32, "drop_last": True, "labels": "hard", "snapshots": 2,
-        "keep": (), "seed": 3, "noise": noise,
-    }  # fmt: skip
+        "hidden": (5, 4),
+        "activation": activation,
+        "replicas": 2,
+        "epochs": 5,
+        "train_fraction": 0.7,
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "momentum": 0.0,
+        "batch_size": 32,
+        "drop_last": True,
+        "labels": "hard",
+        "snapshots": 2,
+        "keep": (),
+        "seed": 3,
+        "noise": noise,
+    }
     configuration = Configuration.checked(small, **arguments)
     network, problem = configuration.network(small), Problem.draw(small, configuration)
     state = np.zeros((2, 3, network.parameters), np.float32)

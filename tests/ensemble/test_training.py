@@ -50,11 +50,20 @@ def test_against_autograd(small, changes, compile):
     for k in range(2):
         train = np.flatnonzero(rec.split.values[k])
         network, losses, gradients = train_plainly(
-            rec.weights.values[k, 0], rec.network.sizes, arguments["activation"], small.inputs, small.labels, train,
-            streams.stream_key(3, k, streams.ORDER), epochs=6, batch=arguments["batch_size"],
-            drop_last=arguments.get("drop_last", True), optimizer=arguments["optimizer"], rate=rate,
+            rec.weights.values[k, 0],
+            rec.network.sizes,
+            arguments["activation"],
+            small.inputs,
+            small.labels,
+            train,
+            streams.stream_key(3, k, streams.ORDER),
+            epochs=6,
+            batch=arguments["batch_size"],
+            drop_last=arguments.get("drop_last", True),
+            optimizer=arguments["optimizer"],
+            rate=rate,
             momentum=arguments.get("momentum", 0.0),
-        )  # fmt: skip
+        )
         metrics = rec.metrics.isel(replica=k)
         assert metrics.train_loss.values[1:] == pytest.approx(losses, abs=2e-5)
         assert rec.weights.values[k, -1] == pytest.approx(network.packed(), abs=2e-4)
@@ -286,10 +295,20 @@ def test_compiling_is_chosen_where_it_pays(monkeypatch):
 
     task = fp.tasks.digits()
     given = {
-        "hidden": (256,), "activation": "relu", "replicas": 1, "train_fraction": 0.8, "optimizer": "adam",
-        "learning_rate": None, "momentum": 0.0, "batch_size": 128, "drop_last": True, "labels": "hard", "snapshots": 2,
-        "keep": (), "seed": 0,
-    }  # fmt: skip
+        "hidden": (256,),
+        "activation": "relu",
+        "replicas": 1,
+        "train_fraction": 0.8,
+        "optimizer": "adam",
+        "learning_rate": None,
+        "momentum": 0.0,
+        "batch_size": 128,
+        "drop_last": True,
+        "labels": "hard",
+        "snapshots": 2,
+        "keep": (),
+        "seed": 0,
+    }
     decisions = []
     for epochs in (10, 100_000):
         configuration = Configuration.checked(task, epochs=epochs, **given)

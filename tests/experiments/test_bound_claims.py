@@ -64,9 +64,12 @@ def test_p_values_of_random_points_are_uniform():
     rng = np.random.default_rng(1)
     layer_values = rng.uniform(0.0, 1.0, 30)
     chance = placement_test(layer_values, np.zeros(4), 0.0, 1.0)[1]
-    p = np.array([
-        (1 + (chance <= np.abs(layer_values[:, None] - rng.uniform(0.0, 1.0, 4)).min(1).mean()).sum()) / (1 + len(chance))
-        for _ in range(600)
-    ])  # fmt: skip
+    p = np.array(
+        [
+            (1 + (chance <= np.abs(layer_values[:, None] - rng.uniform(0.0, 1.0, 4)).min(1).mean()).sum())
+            / (1 + len(chance))
+            for _ in range(600)
+        ]
+    )
     counts = np.histogram(p, bins=10, range=(0, 1))[0]
     assert np.abs(counts - 60).max() < 4 * 7.35

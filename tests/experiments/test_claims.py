@@ -15,9 +15,17 @@ from flowplane.experiments.sample_size import label_loss
 
 def claim(**changes):
     row = {
-        "id": "B-1", "statement": "it is so", "measured": (1.0,), "interval": ((0.5, 1.5),), "reference": (1.1,),
-        "tolerance": (0.3,), "verdict": "reproduced", "scale": "quick", "seconds": 1.5, "units": "bits",
-    }  # fmt: skip
+        "id": "B-1",
+        "statement": "it is so",
+        "measured": (1.0,),
+        "interval": ((0.5, 1.5),),
+        "reference": (1.1,),
+        "tolerance": (0.3,),
+        "verdict": "reproduced",
+        "scale": "quick",
+        "seconds": 1.5,
+        "units": "bits",
+    }
     return Claim(**(row | changes))
 
 

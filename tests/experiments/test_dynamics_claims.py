@@ -54,11 +54,13 @@ def test_layers_that_compress_when_diffusion_begins():
 
 def moves(exponent=1.0, reach=0.03, memory=0.02):
     exponent, memory = np.full(3, exponent), np.full(3, memory)
-    return xr.Dataset({
-        **by_layer(exponent_mean=exponent, exponent_lower=exponent - reach, exponent_upper=exponent + reach),
-        **by_layer(autocorrelation=memory, autocorrelation_lower=memory - reach, autocorrelation_upper=memory + reach),
-        **by_layer(origin=[40, 50, 60], wiener_lower=[0.9] * 3, wiener_upper=[1.1] * 3),
-    })  # fmt: skip
+    return xr.Dataset(
+        {
+            **by_layer(exponent_mean=exponent, exponent_lower=exponent - reach, exponent_upper=exponent + reach),
+            **by_layer(autocorrelation=memory, autocorrelation_lower=memory - reach, autocorrelation_upper=memory + reach),
+            **by_layer(origin=[40, 50, 60], wiener_lower=[0.9] * 3, wiener_upper=[1.1] * 3),
+        }
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,11 +82,17 @@ def test_diffusion(judge, changes, verdict):
 def relaxed(slope=1.0, reach=0.2, weights=(0.97, 0.01, 0.01, 0.01), points=40):
     fitted = (("replica", "layer"), np.arange(60).reshape(20, 3) < points)
     return xr.Dataset(
-        {"slope": slope, "slope_lower": slope - reach, "slope_upper": slope + reach, "weight": ("law", list(weights)),
-         "fitted": fitted, "cost_by_layer": ("replica", np.linspace(4, 5, 20)),
-         "cost_at_once": ("replica", np.linspace(9, 10, 20))},
+        {
+            "slope": slope,
+            "slope_lower": slope - reach,
+            "slope_upper": slope + reach,
+            "weight": ("law", list(weights)),
+            "fitted": fitted,
+            "cost_by_layer": ("replica", np.linspace(4, 5, 20)),
+            "cost_at_once": ("replica", np.linspace(9, 10, 20)),
+        },
         {"law": ["exponential", "linear", "power", "constant"]},
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,10 +118,15 @@ def spread(distance=0.8, random=0.9, last=0.03, replicas=12):
     wobble = 1 + 0.01 * np.sin(np.arange(len(pairs)))
     relative = (("epoch", "layer"), np.array([[0.2] * 3, [last] * 3]))
     return xr.Dataset(
-        {"distance": ("pair", distance * wobble), "distance_random": ("pair", random * wobble[::-1]),
-         "agreement": ("pair", 0.97 * np.ones(len(pairs))), "relative_xt": relative, "relative_ty": relative},
+        {
+            "distance": ("pair", distance * wobble),
+            "distance_random": ("pair", random * wobble[::-1]),
+            "agreement": ("pair", 0.97 * np.ones(len(pairs))),
+            "relative_xt": relative,
+            "relative_ty": relative,
+        },
         {"first": ("pair", pairs[:, 1]), "second": ("pair", pairs[:, 0])},
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(("distance", "verdict"), [(0.8, "reproduced"), (0.55, "inconclusive"), (0.3, "contradicted")])
@@ -133,16 +146,19 @@ def speeds(slope=-0.5, missing=0.0, replicas=20):
     times[:, 0, : int(missing * replicas)] = np.nan
     variable = (("optimizer", "hidden", "replica"), times)
     return xr.Dataset(
-        {"epochs_to_accuracy": variable, "epochs_to_information": variable},
-        {"optimizer": ["adam", "sgd"], "hidden": depths},
+        {"epochs_to_accuracy": variable, "epochs_to_information": variable}, {"optimizer": ["adam", "sgd"], "hidden": depths}
     )
 
 
 @pytest.mark.parametrize(
     ("changes", "verdict"),
-    [({}, "reproduced"), ({"slope": 0.5}, "contradicted"), ({"missing": 0.5}, "inconclusive"),
-     ({"missing": 1.0}, "inconclusive")],
-)  # fmt: skip
+    [
+        ({}, "reproduced"),
+        ({"slope": 0.5}, "contradicted"),
+        ({"missing": 0.5}, "inconclusive"),
+        ({"missing": 1.0}, "inconclusive"),
+    ],
+)
 def test_depth(changes, verdict):
     wide = speeds().isel(hidden=[0])
     claims = {claim.id: claim for claim in depth._claims(speeds(**changes), wide, "quick")}

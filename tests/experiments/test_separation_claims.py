@@ -78,9 +78,10 @@ def test_the_raw_data_are_beside_every_depth():
 
 
 def test_both_data_sets_decide():
-    digits, moons, fallen = (depth_claims(*args, "quick") for args in (
-        ("digits", made().isel(data=0)), ("moons", made().isel(data=0)), ("moons", made(-0.01).isel(data=0)),
-    ))  # fmt: skip
+    digits, moons, fallen = (
+        depth_claims(*args, "quick")
+        for args in (("digits", made().isel(data=0)), ("moons", made().isel(data=0)), ("moons", made(-0.01).isel(data=0)))
+    )
     assert both_claim(digits + moons, "quick").verdict == "reproduced"
     assert both_claim(digits + fallen, "quick").verdict == "contradicted"
     assert len(both_claim(digits + moons, "quick").measured) == 8

@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles_information import (
-    CORRECTED,
-    corrected_information,
-    grassberger_g,
-    plain_entropy,
-    plug_in,
-)
+from oracles_information import CORRECTED, corrected_information, grassberger_g, plain_entropy, plug_in
 from scipy.integrate import quad
 
 import flowplane as fp

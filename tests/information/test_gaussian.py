@@ -8,12 +8,7 @@ import torch
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles_information import (
-    determinants_information,
-    mixture_of_classes,
-    quadratic_discriminant,
-    wishart_bias,
-)
+from oracles_information import determinants_information, mixture_of_classes, quadratic_discriminant, wishart_bias
 
 import flowplane as fp
 from flowplane.errors import InputError

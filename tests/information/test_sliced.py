@@ -43,8 +43,10 @@ def sliced_normals(correlation):
 
 def sliced_blobs(apart):
     """φ·e is uniform on (−1, 1): the mean of the information of two normals ±a·u."""
-    return sum(share / 2 * mixture_of_classes((-apart * u, apart * u), (1, 1), (0.5, 0.5))
-               for u, share in zip(NODES, SHARES, strict=True))  # fmt: skip
+    return sum(
+        share / 2 * mixture_of_classes((-apart * u, apart * u), (1, 1), (0.5, 0.5))
+        for u, share in zip(NODES, SHARES, strict=True)
+    )
 
 
 # -- truths ------------------------------------------------------------------------------------------------------------

@@ -53,9 +53,16 @@ def test_no_flag():
 
 @pytest.mark.parametrize(
     "estimator",
-    [fp.Binned(4), fp.Pairwise(0.1), fp.Pairwise(0.1, bound="lower"), fp.KSG(), fp.GaussianMI(), fp.MatrixRenyi(),
-     fp.SlicedMI(fp.GaussianMI(), slices=3)],
-)  # fmt: skip
+    [
+        fp.Binned(4),
+        fp.Pairwise(0.1),
+        fp.Pairwise(0.1, bound="lower"),
+        fp.KSG(),
+        fp.GaussianMI(),
+        fp.MatrixRenyi(),
+        fp.SlicedMI(fp.GaussianMI(), slices=3),
+    ],
+)
 def test_every_estimator_speaks(estimator):
     layer, labels = layer_of(1)
     found = estimator(layer, labels)

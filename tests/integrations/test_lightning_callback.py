@@ -60,9 +60,16 @@ def module(package, *, forward=True, **hooks):
 
 def trainer(package, folder, callbacks, epochs=3, **arguments):
     return package.Trainer(
-        max_epochs=epochs, callbacks=callbacks, accelerator="cpu", logger=False, default_root_dir=folder,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, **arguments,
-    )  # fmt: skip
+        max_epochs=epochs,
+        callbacks=callbacks,
+        accelerator="cpu",
+        logger=False,
+        default_root_dir=folder,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **arguments,
+    )
 
 
 def loader(shuffle=False):

@@ -21,8 +21,9 @@ LAYERS = {"layers": "transformer.h.*"}
 
 def tiny_gpt2():
     torch.manual_seed(0)
-    config = GPT2Config(vocab_size=7, n_positions=8, n_embd=8, n_layer=2, n_head=2, use_cache=False,
-                        bos_token_id=0, eos_token_id=0)  # fmt: skip
+    config = GPT2Config(
+        vocab_size=7, n_positions=8, n_embd=8, n_layer=2, n_head=2, use_cache=False, bos_token_id=0, eos_token_id=0
+    )
     return GPT2LMHeadModel(config)
 
 
@@ -43,8 +44,9 @@ def training(callback, *, epochs=3, max_steps=None, first=True, best=None, done=
     options = SimpleNamespace(
         logging_first_step=False, logging_strategy="no", eval_strategy="no", save_strategy="no", eval_delay=0, **args
     )
-    state = TrainerState(max_steps=steps, num_train_epochs=epochs, global_step=5 * done, epoch=float(done),
-                         is_world_process_zero=first)  # fmt: skip
+    state = TrainerState(
+        max_steps=steps, num_train_epochs=epochs, global_step=5 * done, epoch=float(done), is_world_process_zero=first
+    )
     state.compute_steps(SimpleNamespace(logging_steps=500, eval_steps=500, save_steps=500), steps)
     control, handler = TrainerControl(), CallbackHandler([DefaultFlowCallback, callback], model, None, optimizer, None)
     handler.on_train_begin(options, state, control)

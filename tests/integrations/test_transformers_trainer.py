@@ -16,16 +16,24 @@ PROBE = TOKENS[:10]
 def trained(callback, folder, **arguments):
     """Five steps an epoch, three epochs if nothing else is said."""
     torch.manual_seed(0)
-    config = GPT2Config(vocab_size=7, n_positions=8, n_embd=8, n_layer=2, n_head=2, use_cache=False,
-                        bos_token_id=0, eos_token_id=0)  # fmt: skip
+    config = GPT2Config(
+        vocab_size=7, n_positions=8, n_embd=8, n_layer=2, n_head=2, use_cache=False, bos_token_id=0, eos_token_id=0
+    )
     defaults = {"num_train_epochs": 3, "logging_strategy": "epoch", "save_strategy": "no"}
     options = TrainingArguments(
-        output_dir=str(folder / "out"), per_device_train_batch_size=8, per_device_eval_batch_size=10, report_to=[],
-        use_cpu=True, disable_tqdm=True, seed=0, **(defaults | arguments),
-    )  # fmt: skip
+        output_dir=str(folder / "out"),
+        per_device_train_batch_size=8,
+        per_device_eval_batch_size=10,
+        report_to=[],
+        use_cpu=True,
+        disable_tqdm=True,
+        seed=0,
+        **(defaults | arguments),
+    )
     callbacks = [] if callback is None else [callback]
-    trainer = Trainer(model=GPT2LMHeadModel(config), args=options, train_dataset=DATA, eval_dataset=DATA[:10],
-                      callbacks=callbacks)  # fmt: skip
+    trainer = Trainer(
+        model=GPT2LMHeadModel(config), args=options, train_dataset=DATA, eval_dataset=DATA[:10], callbacks=callbacks
+    )
     trainer.train()
     return trainer
 

@@ -27,8 +27,11 @@ def test_what_is_on_it():
     figure = fp.plot.denoiser_fields({"one": field(), "two": field(0.0)}, "A title")
     assert figure.layout.title.text == "A title"
     assert [note.text for note in figure.layout.annotations] == [
-        "one: displacements", "one: their distance", "two: displacements", "two: their distance"
-    ]  # fmt: skip
+        "one: displacements",
+        "one: their distance",
+        "two: displacements",
+        "two: their distance",
+    ]
     density, optimal, learned, distance = figure.data[:4]
     assert (optimal.name, learned.name) == ("optimal", "learned")
     np.testing.assert_allclose(density.z, np.log10(field().density.values.T), rtol=1e-4)

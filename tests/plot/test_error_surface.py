@@ -19,8 +19,11 @@ def test_a_panel_a_case_and_kind_in_parts_of_the_displacement():
     figure = fp.plot.error_surface(surfaces())
     assert len(figure.data) == 4
     assert [note.text for note in figure.layout.annotations] == [
-        "line: shared units", "plane: shared units", "line: own units", "plane: own units",
-    ]  # fmt: skip
+        "line: shared units",
+        "plane: shared units",
+        "line: own units",
+        "plane: own units",
+    ]
     part = surfaces()["error"].sel(case="plane", units="own").values
     np.testing.assert_allclose(10 ** figure.data[3].z, np.sqrt((part**2).mean(0)) / 4)
     assert figure.layout.xaxis3.title.text == "units a layer, N" and figure.layout.yaxis.title.text == "layers L"

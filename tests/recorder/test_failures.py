@@ -105,8 +105,13 @@ except RecordingFailed as error:
     print("FAILED", error)
 print("TRAINED", trained, recorder.recording.epochs.tolist())
 """
-    return subprocess.run([sys.executable, "-c", script, str(tmp_path / "run.fp")], capture_output=True, text=True,
-                          env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True)  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "run.fp")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=True,
+    )
 
 
 def test_a_full_disk_stops_training_by_name(tmp_path):

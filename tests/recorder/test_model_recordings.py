@@ -56,8 +56,9 @@ def test_activations_at_every_snapshot(pair):
         assert stored.dims == ("replica", "epoch", "sample", "unit") and stored.dtype == np.float32
         expected = np.stack([seen[epoch][place].numpy() for epoch in range(7)])
         np.testing.assert_allclose(stored.values[0], expected, rtol=1e-5, atol=1e-7)
-        np.testing.assert_array_equal(stored.isel(epoch=[2, 4], sample=3, unit=slice(1)).values[0],
-                                      stored.values[0, [2, 4], 3, :1])  # fmt: skip
+        np.testing.assert_array_equal(
+            stored.isel(epoch=[2, 4], sample=3, unit=slice(1)).values[0], stored.values[0, [2, 4], 3, :1]
+        )
 
 
 def test_metrics_steps_and_time(pair):
@@ -222,10 +223,7 @@ def test_a_recording_is_resumed(tmp_path):
         ({"layers": ["0"]}, "layers: found 0, expected layers, keep and dtype of the recording: 0, 1, 2"),
         ({"measures": (fp.Pairwise(0.1),)}, "measures: found"),
         ({"dtype": "float16"}, "layers: found"),
-        (
-            {"model": nn.Sequential(nn.Linear(3, 5, bias=False), nn.Tanh(), nn.Linear(5, 2))},
-            "model: found a model of 27",
-        ),
+        ({"model": nn.Sequential(nn.Linear(3, 5, bias=False), nn.Tanh(), nn.Linear(5, 2))}, "model: found a model of 27"),
     ):
         with pytest.raises(InputError, match=message):
             trained(tmp_path / "run.fp", mode="resume", **arguments)

@@ -40,11 +40,17 @@ def model(layers=("conv", "head"), metrics=None, **changes):
     """A recording of somebody's own model, as far as the table looks at it."""
     widths = [3 + k for k in range(len(layers))]
     fake = {
-        "kind": "model", "architecture": f"ConvNet, {len(layers)} layers", "activation": "", "path": "run.fp",
-        "layers": tuple(layers), "layer_coordinates": lambda: {"width": ("layer", widths)}, "epochs": np.array([0, 1, 5]),
-        "replicas": np.array([0]), "attrs": {"labels": "classes"},
+        "kind": "model",
+        "architecture": f"ConvNet, {len(layers)} layers",
+        "activation": "",
+        "path": "run.fp",
+        "layers": tuple(layers),
+        "layer_coordinates": lambda: {"width": ("layer", widths)},
+        "epochs": np.array([0, 1, 5]),
+        "replicas": np.array([0]),
+        "attrs": {"labels": "classes"},
         "metrics": xr.Dataset(metrics or {}, {"train_epoch": [1, 2, 5], "replica": [0]}),
-    }  # fmt: skip
+    }
     fake["task"] = Task(**{"labels": np.array([0, 1]), "classes": 2} | changes.pop("task", {}))
     return SimpleNamespace(**fake | changes)
 

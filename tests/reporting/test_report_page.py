@@ -174,10 +174,14 @@ def test_numbers_that_are_missing_say_why():
     nan = np.full((2, 3, 1), np.nan)
     attrs = {"units": "bits"}
     plane = xr.Dataset(
-        {"i_xt": (("replica", "epoch", "layer"), nan, attrs), "i_ty": (("replica", "epoch", "layer"), nan, attrs),
-         "flags": (("replica", "epoch", "layer"), np.full((2, 3, 1), 1 << 8, np.int32))},
-        {"replica": [0, 1], "epoch": [0, 1, 2], "layer": ["a"]}, {"kind": "estimate", "channel": "none", "estimator": "KSG"},
-    )  # fmt: skip
+        {
+            "i_xt": (("replica", "epoch", "layer"), nan, attrs),
+            "i_ty": (("replica", "epoch", "layer"), nan, attrs),
+            "flags": (("replica", "epoch", "layer"), np.full((2, 3, 1), 1 << 8, np.int32)),
+        },
+        {"replica": [0, 1], "epoch": [0, 1, 2], "layer": ["a"]},
+        {"kind": "estimate", "channel": "none", "estimator": "KSG"},
+    )
     from flowplane.reporting.subject import Subject
 
     read = Read(page.page_of([Subject("x", "about", plane=plane)]))

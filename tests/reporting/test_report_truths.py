@@ -29,8 +29,12 @@ def made_plane(i_ty, lower, upper, epochs=(0, 1, 4), flags=0, **attrs) -> xr.Dat
     """Two layers whose I(T;Y) rises to `i_ty`, with these ends, of H(Y) = 1 and H(X) = 6 bits."""
     shape = (1, len(epochs), 2)
     rising = np.linspace(0, 1, len(epochs))[None, :, None] * np.ones(shape) if len(epochs) > 1 else np.ones(shape)
-    values = {"i_xt": 3.0 * np.ones(shape), "i_ty": i_ty * rising, "i_ty_lower": lower + 0 * rising,
-              "i_ty_upper": upper + 0 * rising}  # fmt: skip
+    values = {
+        "i_xt": 3.0 * np.ones(shape),
+        "i_ty": i_ty * rising,
+        "i_ty_lower": lower + 0 * rising,
+        "i_ty_upper": upper + 0 * rising,
+    }
     parts = {name: (DIMS, value, {"units": "bits"}) for name, value in values.items()}
     parts["flags"] = (DIMS, np.full(shape, flags, np.int32))
     about = {

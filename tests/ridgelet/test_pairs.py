@@ -16,9 +16,10 @@ from flowplane.ridgelet.pairs import ACTIVATIONS
 PLACES = torch.cat([torch.linspace(-50, 50, 401), torch.tensor([8.99, 9.0, 9.01])]).double()
 
 
-@pytest.mark.parametrize("activation, order, integral", [
-    ("tanh", 1, -0.60571), ("tanh", 3, 0.36360), ("relu", 2, 0.39894), ("gaussian", 0, 0.70711), ("sin", 1, -0.60653),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "activation, order, integral",
+    [("tanh", 1, -0.60571), ("tanh", 3, 0.36360), ("relu", 2, 0.39894), ("gaussian", 0, 0.70711), ("sin", 1, -0.60653)],
+)
 def test_the_table_of_a10(activation, order, integral):
     pair = Pair(activation, order)
     assert pair.integral == pytest.approx(integral, abs=6e-6)
@@ -92,21 +93,24 @@ def test_every_activation_splits_into_its_parity_and_a_straight_part(activation)
         assert float(wrong.diff().abs().max()) < 1e-12
 
 
-@pytest.mark.parametrize("activation, order, reasons", [
-    ("tanh", 0, ["an odd number, 1 or more, for tanh", "1 vanishing moment or more", "cancels against an even"]),
-    ("tanh", 2, ["cancels against an even ρ_0"]),
-    ("sigmoid", 0, ["∫ρ_0σ = 0.50000 comes from the point ω = 0"]),
-    ("relu", 0, ["an even number, 2 or more", "2 vanishing moments", "over ω ≠ 0 is infinite"]),
-    ("relu", 1, ["2 vanishing moments", "∫ρ_0σ = -0.50000 comes from the point ω = 0", "reconstructs 0"]),
-    ("relu", 3, ["cancels against an odd ρ_0"]),
-    ("softplus", 1, ["2 vanishing moments"]),
-    ("gelu", 3, ["an even number, 2 or more"]),
-    ("silu", 1, ["2 vanishing moments"]),
-    ("gaussian", 1, ["an even number, 0 or more"]),
-    ("sin", 2, ["an odd number, 1 or more"]),
-    ("tanh", -1, ["a whole number, 0 or more"]),
-    ("tanh", 1.0, ["a whole number"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "activation, order, reasons",
+    [
+        ("tanh", 0, ["an odd number, 1 or more, for tanh", "1 vanishing moment or more", "cancels against an even"]),
+        ("tanh", 2, ["cancels against an even ρ_0"]),
+        ("sigmoid", 0, ["∫ρ_0σ = 0.50000 comes from the point ω = 0"]),
+        ("relu", 0, ["an even number, 2 or more", "2 vanishing moments", "over ω ≠ 0 is infinite"]),
+        ("relu", 1, ["2 vanishing moments", "∫ρ_0σ = -0.50000 comes from the point ω = 0", "reconstructs 0"]),
+        ("relu", 3, ["cancels against an odd ρ_0"]),
+        ("softplus", 1, ["2 vanishing moments"]),
+        ("gelu", 3, ["an even number, 2 or more"]),
+        ("silu", 1, ["2 vanishing moments"]),
+        ("gaussian", 1, ["an even number, 0 or more"]),
+        ("sin", 2, ["an odd number, 1 or more"]),
+        ("tanh", -1, ["a whole number, 0 or more"]),
+        ("tanh", 1.0, ["a whole number"]),
+    ],
+)
 def test_inadmissible_pairs_are_refused_with_the_reason(activation, order, reasons):
     with pytest.raises(InputError) as raised:
         Pair(activation, order)
@@ -146,11 +150,14 @@ def test_what_truncation_misses(activation):
     assert missed_share(Pair("sin"), [0.9, 1.1], 1.0).tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("activation, published, exact", [
-    ("tanh", (0.0156, 0.0019, 0.0001), (0.01581, 0.00214, 0.00027)),
-    ("gaussian", (0.020, 0.0026, 0.0002), (0.02016, 0.00275, 0.00035)),
-    ("relu", (0.0072, 0.0007, -0.0002), (0.00754, 0.00099, 0.00012)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "activation, published, exact",
+    [
+        ("tanh", (0.0156, 0.0019, 0.0001), (0.01581, 0.00214, 0.00027)),
+        ("gaussian", (0.020, 0.0026, 0.0002), (0.02016, 0.00275, 0.00035)),
+        ("relu", (0.0072, 0.0007, -0.0002), (0.00754, 0.00099, 0.00012)),
+    ],
+)
 def test_the_truncation_table_of_a10(activation, published, exact):
     """The relative error at the origin for a unit Gaussian in the plane: D averaged over |ξ| with density ξ e^{−ξ²/2}."""
     xi = np.linspace(0, 10, 4001)

@@ -166,8 +166,9 @@ def test_drawn_nodes_agree_within_their_standard_error():
     error = found.std(0, ddof=1) / np.sqrt(16)
     assert (np.abs(found.mean(0) - grid) < 4 * error).all()
     # and the error itself is that of 2000 independent terms
-    terms = (drawn[0].coefficients[:, 0, 0] * drawn[0].weights[:, 0]
-             * torch.tanh(-drawn[0].offsets[:, 0])).numpy() / Pair().constant(1)  # fmt: skip
+    terms = (
+        drawn[0].coefficients[:, 0, 0] * drawn[0].weights[:, 0] * torch.tanh(-drawn[0].offsets[:, 0])
+    ).numpy() / Pair().constant(1)
     assert found[:, 0].std(ddof=1) == pytest.approx(terms.std() * np.sqrt(2000), rel=0.5)
 
 
@@ -222,9 +223,11 @@ def test_spreading_is_exact_for_polynomials_and_near_for_what_is_smooth():
 def test_answers_come_in_the_kind_of_the_points(kind):
     spectrum = transform(bell(LINE), LINE, grid=(40, 60))
     x = {
-        "numpy32": np.zeros(4, np.float32), "torch": torch.zeros(4, 1, dtype=torch.float32), "list": [0.0] * 4,
+        "numpy32": np.zeros(4, np.float32),
+        "torch": torch.zeros(4, 1, dtype=torch.float32),
+        "list": [0.0] * 4,
         "dataarray": xr.DataArray(np.zeros(4), dims="sample", coords={"sample": list("abcd")}),
-    }[kind]  # fmt: skip
+    }[kind]
     found = spectrum.reconstruct(x)
     assert tuple(found.shape) == (4,)
     if kind == "torch":
@@ -264,23 +267,26 @@ def test_on_a_gpu_it_is_the_same():
     torch.testing.assert_close(there.coefficients.cpu(), here.coefficients, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"values": np.ones(7)}, r"values: found shape \(7,\), expected \(301,\)"),
-    ({"values": np.ones((301, 2, 2))}, "values: found shape"),
-    ({"values": np.full(301, np.nan)}, "values: found 301 values"),
-    ({"values": np.zeros(301)}, "values: found 0 everywhere"),
-    ({"points": LINE[::-1][np.r_[1, 0, 2:301]]}, r"weights: found None, for 301 points on a line.*1/\(n p\(x\)\)"),
-    ({"points": np.random.default_rng(0).normal(size=(301, 2))}, "no full grid, expected every combination"),
-    ({"points": np.zeros((301, 4)), "weights": np.ones(301)}, "points: found 4 dimensions"),
-    ({"points": np.zeros((7, 43, 1)), "weights": np.ones(301)}, "points: found shape"),
-    ({"weights": np.ones(3)}, r"weights: found shape \(3,\)"),
-    ({"extent": (1.0,)}, "extent: found"),
-    ({"extent": (1.0, -2.0)}, "extent: found -2.0"),
-    ({"grid": (11, 20)}, "grid: found .*an even number"),
-    ({"grid": 20}, "grid: found 20"),
-    ({"directions": 0}, "directions: found 0"),
-    ({"points": LINE * 1e7, "extent": (1.0, 5.0)}, "extent: found"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"values": np.ones(7)}, r"values: found shape \(7,\), expected \(301,\)"),
+        ({"values": np.ones((301, 2, 2))}, "values: found shape"),
+        ({"values": np.full(301, np.nan)}, "values: found 301 values"),
+        ({"values": np.zeros(301)}, "values: found 0 everywhere"),
+        ({"points": LINE[::-1][np.r_[1, 0, 2:301]]}, r"weights: found None, for 301 points on a line.*1/\(n p\(x\)\)"),
+        ({"points": np.random.default_rng(0).normal(size=(301, 2))}, "no full grid, expected every combination"),
+        ({"points": np.zeros((301, 4)), "weights": np.ones(301)}, "points: found 4 dimensions"),
+        ({"points": np.zeros((7, 43, 1)), "weights": np.ones(301)}, "points: found shape"),
+        ({"weights": np.ones(3)}, r"weights: found shape \(3,\)"),
+        ({"extent": (1.0,)}, "extent: found"),
+        ({"extent": (1.0, -2.0)}, "extent: found -2.0"),
+        ({"grid": (11, 20)}, "grid: found .*an even number"),
+        ({"grid": 20}, "grid: found 20"),
+        ({"directions": 0}, "directions: found 0"),
+        ({"points": LINE * 1e7, "extent": (1.0, 5.0)}, "extent: found"),
+    ],
+)
 def test_what_is_refused(change, message):
     with pytest.raises(InputError, match=message):
         transform(**{"values": bell(LINE), "points": LINE, **change})

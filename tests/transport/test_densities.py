@@ -47,9 +47,14 @@ def made(kind, d, seed=0):
 
 
 KINDS = (
-    "normal", "normal, variance", "mixture", "mixture, variances", "mixture, one variance",
-    "empirical", "empirical, variance",
-)  # fmt: skip
+    "normal",
+    "normal, variance",
+    "mixture",
+    "mixture, variances",
+    "mixture, one variance",
+    "empirical",
+    "empirical, variance",
+)
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_dimension = pytest.mark.parametrize("d", [1, 2, 10])
 
@@ -500,8 +505,10 @@ def test_float32_points_keep_their_accuracy_far_from_the_origin():
 
 def test_parameters_are_copied():
     for make in (
-        lambda mean: Normal(mean[0], 1.0), lambda means: GaussianMixture([0.5, 0.5], means, 1.0), lambda x: Empirical(x, 1.0)
-    ):  # fmt: skip
+        lambda mean: Normal(mean[0], 1.0),
+        lambda means: GaussianMixture([0.5, 0.5], means, 1.0),
+        lambda x: Empirical(x, 1.0),
+    ):
         given_array = np.array([[0.0, 0.0], [1.0, 1.0]])
         p = make(given_array)
         mean, drawn = p.mean.copy(), p.sample(5)
@@ -530,12 +537,22 @@ TWO = [[0.0, 0.0], [1.0, 1.0]]
 @pytest.mark.parametrize(
     ("covariance", "text"),
     [
-        (ASYMMETRIC, "not symmetric"), (INDEFINITE, "positive definite"), (-1.0, "positive definite"),
-        (0.0, "positive definite"), ([[1.0, 1.0], [1.0, 1.0]], "positive definite"), (np.eye(3), r"\(3, 3\).*\(2, 2\)"),
-        ([1.0, 2.0], r"\(2,\)"), (np.ones((1, 2, 2)), r"\(1, 2, 2\)"), (NAN, "NaN"), ([[1.0, 0.0], [0.0, NAN]], "NaN"),
-        (math.inf, "infinite"), ("wide", "numbers"), (None, "numbers"), ([[1.0], [0.0, 1.0]], "equally long"),
+        (ASYMMETRIC, "not symmetric"),
+        (INDEFINITE, "positive definite"),
+        (-1.0, "positive definite"),
+        (0.0, "positive definite"),
+        ([[1.0, 1.0], [1.0, 1.0]], "positive definite"),
+        (np.eye(3), r"\(3, 3\).*\(2, 2\)"),
+        ([1.0, 2.0], r"\(2,\)"),
+        (np.ones((1, 2, 2)), r"\(1, 2, 2\)"),
+        (NAN, "NaN"),
+        ([[1.0, 0.0], [0.0, NAN]], "NaN"),
+        (math.inf, "infinite"),
+        ("wide", "numbers"),
+        (None, "numbers"),
+        ([[1.0], [0.0, 1.0]], "equally long"),
     ],
-)  # fmt: skip
+)
 def test_bad_covariances(covariance, text):
     with refused("covariance", text):
         Normal([0.0, 0.0], covariance)
@@ -586,11 +603,16 @@ def test_bad_means(mean):
 @pytest.mark.parametrize(
     ("points", "text"),
     [
-        ([[0.0, 1.0]], "two or more"), ([0.0, 1.0], r"\(n, d\)"), (np.zeros((2, 2, 2)), r"\(2, 2, 2\)"),
-        ([[0.0], [NAN]], "NaN"), (np.zeros((0, 2)), "at least one"), ("points", "numbers"),
-        (np.zeros((2, 0)), r"\(2, 0\)"), (1.0, r"\(\)"),
+        ([[0.0, 1.0]], "two or more"),
+        ([0.0, 1.0], r"\(n, d\)"),
+        (np.zeros((2, 2, 2)), r"\(2, 2, 2\)"),
+        ([[0.0], [NAN]], "NaN"),
+        (np.zeros((0, 2)), "at least one"),
+        ("points", "numbers"),
+        (np.zeros((2, 0)), r"\(2, 0\)"),
+        (1.0, r"\(\)"),
     ],
-)  # fmt: skip
+)
 def test_bad_points(points, text):
     with refused("points", text):
         Empirical(points)
@@ -601,13 +623,22 @@ def test_bad_points(points, text):
 @pytest.mark.parametrize(
     ("x", "text"),
     [
-        (np.zeros((4, 3)), r"\(4, 3\).*\(…, 2\)"), (np.zeros(4), r"\(4,\)"), (0.0, r"\(\)"), ([[0.0, NAN]], "NaN"),
-        ([[0.0, -math.inf]], "infinite"), (np.zeros((0, 2)), "at least one point"), ([], r"\(0,\)"), ("x", "numbers"),
-        ([["a", "b"]], "numbers"), (None, "numbers"), ([[0.0, 1.0], [2.0]], "equally long"),
+        (np.zeros((4, 3)), r"\(4, 3\).*\(…, 2\)"),
+        (np.zeros(4), r"\(4,\)"),
+        (0.0, r"\(\)"),
+        ([[0.0, NAN]], "NaN"),
+        ([[0.0, -math.inf]], "infinite"),
+        (np.zeros((0, 2)), "at least one point"),
+        ([], r"\(0,\)"),
+        ("x", "numbers"),
+        ([["a", "b"]], "numbers"),
+        (None, "numbers"),
+        ([[0.0, 1.0], [2.0]], "equally long"),
         (np.zeros((2, 2), complex), "numbers"),
-        (torch.zeros(3, 1), r"\(3, 1\)"), (xr.DataArray(np.zeros((2, 5)), dims=("sample", "unit")), r"\(2, 5\)"),
+        (torch.zeros(3, 1), r"\(3, 1\)"),
+        (xr.DataArray(np.zeros((2, 5)), dims=("sample", "unit")), r"\(2, 5\)"),
     ],
-)  # fmt: skip
+)
 def test_bad_x(x, text):
     for p in (Normal([0.0, 0.0]), GaussianMixture([0.5, 0.5], TWO, 1.0), Empirical(TWO, 1.0)):
         for function in (p.log_prob, p.score):

@@ -62,8 +62,13 @@ def test_the_header_is_json_that_says_what_it_is(tmp_path, denoiser):
     assert about["kind"] == "denoiser"
     assert about["version"] == 1
     assert about["library"] == fp.__version__
-    assert about["network"] == {"kind": "perceptron", "dimension": 2, "hidden": [8, 8], "activation": "tanh",
-                                "standardised": True}  # fmt: skip
+    assert about["network"] == {
+        "kind": "perceptron",
+        "dimension": 2,
+        "hidden": [8, 8],
+        "activation": "tanh",
+        "standardised": True,
+    }
     assert about["covariance"] == NOISE.tolist()
     assert about["history"]["attrs"]["held_out_loss"] == denoiser.held_out_loss
 

@@ -118,8 +118,9 @@ def test_the_autoencoder_is_decoder_after_encoder():
     assert made.encoder(tensor).requires_grad
     # a linear decoder is affine, and random ones are not orthogonal
     h = np.random.default_rng(0).normal(size=(2, 3))
-    np.testing.assert_allclose(made.decoder(h[:1] + h[1:]) + made.decoder(0 * h[:1]),
-                               made.decoder(h[:1]) + made.decoder(h[1:]), atol=1e-12)  # fmt: skip
+    np.testing.assert_allclose(
+        made.decoder(h[:1] + h[1:]) + made.decoder(0 * h[:1]), made.decoder(h[:1]) + made.decoder(h[1:]), atol=1e-12
+    )
     matrix = given.decoder.perceptron.skip.weight.detach().numpy()
     gram = matrix @ matrix.T
     assert abs(gram[0, 1]) > 1e-3 or abs(gram[0, 0] / gram[1, 1] - 1) > 1e-3

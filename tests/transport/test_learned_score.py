@@ -98,8 +98,9 @@ def test_a_flow_is_a_copy():
 def test_points_make_an_empirical_source():
     points = MIXTURE.sample(50, 0)
     learned = train_score((8,), points, (LOW, HIGH), steps=20, device="cpu")
-    np.testing.assert_allclose(learned.flow().source.log_prob(points),
-                               fp.Empirical(points, bandwidth=HIGH).log_prob(points), atol=1e-12)  # fmt: skip
+    np.testing.assert_allclose(
+        learned.flow().source.log_prob(points), fp.Empirical(points, bandwidth=HIGH).log_prob(points), atol=1e-12
+    )
     assert learned.history.held_out_loss.attrs["units"] == "1"
     profile = learned.flow(0.1).profile(samples=50, times=[0.0, 0.1])
     assert np.isfinite(profile.fisher_information).all()

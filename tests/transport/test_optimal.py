@@ -307,11 +307,17 @@ def test_a_misspelt_method_gets_a_suggestion():
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        ([[0.0, math.nan]], "NaN"), ([[0.0, math.inf]], "infinite"), (np.zeros((0, 2)), "at least one point"),
-        ("cloud", "numbers"), ([0.0, 1.0], r"\(2,\).*\(n, d\)"), (np.zeros((2, 2, 2)), r"\(2, 2, 2\).*\(n, d\)"),
-        (1.0, r"\(\)"), (None, "numbers"), ([[0.0, 1.0], [2.0]], "equally long"),
+        ([[0.0, math.nan]], "NaN"),
+        ([[0.0, math.inf]], "infinite"),
+        (np.zeros((0, 2)), "at least one point"),
+        ("cloud", "numbers"),
+        ([0.0, 1.0], r"\(2,\).*\(n, d\)"),
+        (np.zeros((2, 2, 2)), r"\(2, 2, 2\).*\(n, d\)"),
+        (1.0, r"\(\)"),
+        (None, "numbers"),
+        ([[0.0, 1.0], [2.0]], "equally long"),
     ],
-)  # fmt: skip
+)
 def test_bad_points_are_named(method, wrong, text):
     with refused("x", text):
         wasserstein(wrong, X, method=method)

@@ -97,11 +97,16 @@ def weight_diffusion(
     found["origin"] = ("layer", origin, {"units": "epochs"})
     found["snapshots"] = ("layer", after.clip(0), {"units": "1"})
     found.attrs |= {
-        "since": "the median crossing of each layer" if since is None else f"epoch {since}", "fallback": fallback,
-        "confidence": CONFIDENCE, "draws": draws, "seed": seed, "task": rec.task.name,
-        "network": rec.architecture, "activation": rec.activation,
+        "since": "the median crossing of each layer" if since is None else f"epoch {since}",
+        "fallback": fallback,
+        "confidence": CONFIDENCE,
+        "draws": draws,
+        "seed": seed,
+        "task": rec.task.name,
+        "network": rec.architecture,
+        "activation": rec.activation,
         "window": "all lags" if window is None else f"{window[0]:g} to {window[1]:g} epochs",
-    }  # fmt: skip
+    }
     return found.assign_coords(replica=weights["replica"].values, **rec.layer_coordinates())
 
 

@@ -18,7 +18,7 @@ from flowplane.analysis.snapshots import (
     NEIGHBOURS,
     Settings,
     levels,
-)  # fmt: skip
+)
 from flowplane.recording import Recording
 from flowplane.transport.entropies import spectral_energy, spectral_entropy
 
@@ -84,11 +84,18 @@ def _about(rec: Recording, settings: Settings, variance: float) -> dict[str, Any
         "seed": settings.seed,
         "smoothing": variance,
         "parameters": json.dumps(
-            {"neighbours": NEIGHBOURS, "neighbour_units": NEIGHBOUR_UNITS, "affine_samples_per_unit": AFFINE_SAMPLES,
-             "affine_least_fit": AFFINE_FIT, "class_samples": CLASS_SAMPLES, "classes": CLASSES, "probe": "half and half",
-             "cka": "linear, unbiased"}
+            {
+                "neighbours": NEIGHBOURS,
+                "neighbour_units": NEIGHBOUR_UNITS,
+                "affine_samples_per_unit": AFFINE_SAMPLES,
+                "affine_least_fit": AFFINE_FIT,
+                "class_samples": CLASS_SAMPLES,
+                "classes": CLASSES,
+                "probe": "half and half",
+                "cka": "linear, unbiased",
+            }
         ),
         "network": rec.architecture,
         "activation": rec.activation,
         "labels": "classes" if rec.kind == "ensemble" else rec.attrs["labels"],
-    }  # fmt: skip
+    }

@@ -67,7 +67,7 @@ QUANTITIES = {
     "affine_fit": Quantity(
         "1", "share R² of the best affine map", ("no_start", "width_changes", "too_few_samples", "singular")
     ),
-}  # fmt: skip
+}
 
 
 def flag(*names: str) -> int:

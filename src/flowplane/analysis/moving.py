@@ -108,9 +108,12 @@ def layer_transport(
             advance(1)
     found = transport_dataset(rec, snapshots, settings, variance)
     found.attrs |= {
-        "samples": len(chosen), "samples_asked": samples,
-        "exact_samples": min(exact, len(chosen)), "snapshots_recorded": recorded, "task": rec.task.name,
-    }  # fmt: skip
+        "samples": len(chosen),
+        "samples_asked": samples,
+        "exact_samples": min(exact, len(chosen)),
+        "snapshots_recorded": recorded,
+        "task": rec.task.name,
+    }
     return found
 
 
@@ -118,14 +121,17 @@ def _settings(rec: Recording, chosen: np.ndarray, embedding: str, exact: int, sl
     start = None if rec.input_points is None else np.asarray(rec.input_points)[chosen]
     labels = None if rec.task.labels is None else np.asarray(rec.task.labels)[chosen]
     return Settings(
-        embedding, exact, slices, seed,
+        embedding,
+        exact,
+        slices,
+        seed,
         start=start,
         path_start=None if start is None else compacted(start, max(rec.layer_coordinates()["width"][1])),
         start_spectrum=None if start is None else covariance_spectrum(start),
         labels=None if labels is None or len(np.unique(labels)) < 2 else labels,
         # a model's layers may be reduced, and then they are no functions of each other
         functions=rec.kind == "ensemble" and rec.deterministic,
-    )  # fmt: skip
+    )
 
 
 def _points(rec: Recording, layer: str, replica: int, epoch: int, chosen: np.ndarray) -> np.ndarray:

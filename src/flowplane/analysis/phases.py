@@ -74,8 +74,11 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
         {
             "gradient_mean": (DIMS, per_weight(mean, norm), {"units": _RELATIVE, "long_name": "‖E g‖/‖w‖"}),
             "gradient_std": (DIMS, per_weight(std, norm), {"units": _RELATIVE, "long_name": "√(tr Cov g)/‖w‖"}),
-            "drift": (DIMS, per_weight(drift_norm(mean, std, batches, covered), norm),
-                      {"units": _RELATIVE, "long_name": "‖E g‖/‖w‖, freed of noise"}),
+            "drift": (
+                DIMS,
+                per_weight(drift_norm(mean, std, batches, covered), norm),
+                {"units": _RELATIVE, "long_name": "‖E g‖/‖w‖, freed of noise"},
+            ),
             "ratio": (DIMS, ratio, {"units": "1", "long_name": "‖E g‖/√(tr Cov g)"}),
             "crossing": (("replica", "layer"), own.epoch, _EPOCHS),
             "state": (("replica", "layer"), own.state),
@@ -88,10 +91,15 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
         },
         {name: gradients.coords[name] for name in (*DIMS, "depth", "width")},
         {
-            "confidence": CONFIDENCE, "batches": batches, "covered": covered, "seed": seed, "task": rec.task.name,
-            "network": rec.architecture, "activation": rec.activation,
+            "confidence": CONFIDENCE,
+            "batches": batches,
+            "covered": covered,
+            "seed": seed,
+            "task": rec.task.name,
+            "network": rec.architecture,
+            "activation": rec.activation,
         },
-    )  # fmt: skip
+    )
     if matching is not None:
         _add_compression(found, matching, seed)
     return found

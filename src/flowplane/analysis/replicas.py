@@ -156,10 +156,7 @@ def _agreement(rec: Recording, epoch: int, pairs: np.ndarray) -> Float[np.ndarra
 def _spread(rec: Recording, plane: xr.Dataset | None) -> xr.Dataset:
     points = own_plane(rec, plane, ("i_xt", "i_ty"))
     found = xr.Dataset(attrs=points.attrs)
-    for name, ceiling, label in (
-        ("xt", rec.task.input_entropy, "I(X;T)"),
-        ("ty", rec.task.information, "I(T;Y)"),
-    ):
+    for name, ceiling, label in (("xt", rec.task.input_entropy, "I(X;T)"), ("ty", rec.task.information, "I(T;Y)")):
         spread = points[f"i_{name}"].astype(np.float64).std("replica", ddof=1, skipna=False)
         found[f"spread_{name}"] = spread.assign_attrs(units="bits", long_name=f"standard deviation of {label}")
         relative = (spread / ceiling).assign_attrs(units="fraction", long_name=f"spread of {label}, share of its range")

@@ -121,8 +121,10 @@ def _plane(problem: Problem, solution: Solution) -> dict[str, Any]:
         "clusters": (clusters, "clusters", "1"),
         "iterations": (solution.steps, "iterations", "1"),
     }
-    return {name: ("beta", values.numpy(), {"units": units, "long_name": long_name})
-            for name, (values, long_name, units) in found.items()}  # fmt: skip
+    return {
+        name: ("beta", values.numpy(), {"units": units, "long_name": long_name})
+        for name, (values, long_name, units) in found.items()
+    }
 
 
 def _encoders(problem: Problem, solution: Solution, states: States, classes: int) -> dict[str, Any]:

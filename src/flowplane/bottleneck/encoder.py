@@ -107,8 +107,11 @@ def _dataset(
     searched: tuple[float, float],
 ) -> xr.Dataset:
     bits = found[..., 2:] / math.log(2.0)
-    direction = {"long_name": "end of the search at which β* lies", "flag_values": np.array([-1, 0, 1], np.int8),
-                 "flag_meanings": "least inside greatest"}  # fmt: skip
+    direction = {
+        "long_name": "end of the search at which β* lies",
+        "flag_values": np.array([-1, 0, 1], np.int8),
+        "flag_meanings": "least inside greatest",
+    }
     return xr.Dataset(
         {
             "beta_star": (dims, found[..., 0], {"units": "1", "long_name": "β*"}),

@@ -67,9 +67,14 @@ def _on_the_grid(found: dict[int, xr.Dataset], grid: Grid) -> xr.Dataset:
         return xr.Dataset(coords=axes)
     # what differs between tasks, coordinates too, is laid along `task`; labels are those of all tasks together
     stacked = xr.concat(
-        list(found.values()), _TASK, data_vars="all", coords="different", compat="equals", join="outer",
+        list(found.values()),
+        _TASK,
+        data_vars="all",
+        coords="different",
+        compat="equals",
+        join="outer",
         combine_attrs="drop_conflicts",
-    )  # fmt: skip
+    )
     stacked = stacked.assign_coords({_TASK: list(found)}).reindex({_TASK: np.arange(math.prod(grid.shape))}).drop_vars(_TASK)
     variables = {name: _unstacked(variable, grid) for name, variable in stacked.variables.items()}
     return xr.Dataset(variables, axes, stacked.attrs).set_coords(list(stacked.coords))

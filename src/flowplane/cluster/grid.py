@@ -83,10 +83,12 @@ class Grid:
     def joined(self, other: Grid) -> Grid:
         """The values of both, these first."""
         known = {name: {_identity(value) for value in values} for name, values in self.values.items()}
-        return Grid({
-            name: values + tuple(value for value in other.values[name] if _identity(value) not in known[name])
-            for name, values in self.values.items()
-        })  # fmt: skip
+        return Grid(
+            {
+                name: values + tuple(value for value in other.values[name] if _identity(value) not in known[name])
+                for name, values in self.values.items()
+            }
+        )
 
 
 def task_name(parameters: Mapping[str, Value]) -> str:

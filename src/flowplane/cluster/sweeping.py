@@ -98,8 +98,14 @@ def sweep(function: Callable[..., Any], grid: Any, out: Any, cluster: Any = None
     return dataset
 
 
-def _run(client: Client, folder: SweepFolder, tasks: list[dict[str, Value]], study: Path, retries: int,
-         advance: Callable[[float], None]) -> dict[str, str]:  # fmt: skip
+def _run(
+    client: Client,
+    folder: SweepFolder,
+    tasks: list[dict[str, Value]],
+    study: Path,
+    retries: int,
+    advance: Callable[[float], None],
+) -> dict[str, str]:
     """Run the tasks; the tracebacks of those that failed, by the names of their folders."""
     from distributed import as_completed
 

@@ -82,9 +82,10 @@ class Form:
         dims = tuple(map(str, self.template.dims))[: array.ndim - (times is not None)]
         sizes = dict(zip(dims, array.shape[times is not None :], strict=True))
         coords: dict[Any, Any] = {
-            name: coord for name, coord in self.template.coords.items()
+            name: coord
+            for name, coord in self.template.coords.items()
             if all(sizes.get(dim) == size for dim, size in coord.sizes.items())
-        }  # fmt: skip
+        }
         if times is not None:
             name = "time" if "time" not in dims else "flow_time"
             dims, coords = (name, *dims), {name: times, **coords}

@@ -100,8 +100,9 @@ def median_crossing(ratio: Any, epochs: Any, *, draws: int = 1000, seed: int = 0
     return Crossing(_epoch(parts[0]), np.array(STATES)[parts[1]], parts[2], _epoch(parts[3]), _epoch(parts[4]))
 
 
-def _bootstrapped(curves: Float[np.ndarray, "replica epoch"], times: np.ndarray, draws: int,
-                  rng: np.random.Generator) -> tuple[float, int, float, float, float]:  # fmt: skip
+def _bootstrapped(
+    curves: Float[np.ndarray, "replica epoch"], times: np.ndarray, draws: int, rng: np.random.Generator
+) -> tuple[float, int, float, float, float]:
     """Place, state, misplaced share and the interval of the place, in log epoch."""
     curves = curves[np.isfinite(curves).all(1)]
     if len(curves) == 0:

@@ -189,8 +189,13 @@ def _linear(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     place = (x - low) / (high - low)
 
     def away(ends: np.ndarray) -> np.ndarray:
-        return np.logaddexp2(ends[0] + np.log2(1 - place, where=place < 1, out=np.full_like(place, -np.inf)),
-                             ends[1] + np.log2(place, where=place > 0, out=np.full_like(place, -np.inf))) - y  # fmt: skip
+        return (
+            np.logaddexp2(
+                ends[0] + np.log2(1 - place, where=place < 1, out=np.full_like(place, -np.inf)),
+                ends[1] + np.log2(place, where=place > 0, out=np.full_like(place, -np.inf)),
+            )
+            - y
+        )
 
     def slopes(ends: np.ndarray) -> np.ndarray:
         right = np.exp2(ends[1] - ends[0]) * place

@@ -84,8 +84,9 @@ def coincidence(first: Any, second: Any, *, draws: int = 10_000, seed: int = 0) 
         >>> found.correlation.tolist(), found.lag.tolist(), found.pairs.tolist()
         ([1.0], [1.0], [5])
     """
-    before, after = (as_array(name, value, ("replica", "layer"), gaps=True)
-                     for name, value in (("first", first), ("second", second)))  # fmt: skip
+    before, after = (
+        as_array(name, value, ("replica", "layer"), gaps=True) for name, value in (("first", first), ("second", second))
+    )
     for name, array in (("first", before), ("second", after)):
         if array.ndim != 2 or array.shape != before.shape:
             raise InputError(name, Text(f"shape {array.shape}"), "(replica, layer), both alike")
@@ -100,8 +101,9 @@ def coincidence(first: Any, second: Any, *, draws: int = 10_000, seed: int = 0) 
     return Coincidence(*(np.array(part) for part in zip(*columns, strict=True)))
 
 
-def _ranked(x: Float[np.ndarray, " replica"], y: Float[np.ndarray, " replica"], draws: int,
-            rng: np.random.Generator) -> tuple[float, float, float, float]:  # fmt: skip
+def _ranked(
+    x: Float[np.ndarray, " replica"], y: Float[np.ndarray, " replica"], draws: int, rng: np.random.Generator
+) -> tuple[float, float, float, float]:
     """Spearman's ρ, its interval, and its p-value."""
     from scipy.stats import rankdata
 
@@ -119,8 +121,9 @@ def _ranked(x: Float[np.ndarray, " replica"], y: Float[np.ndarray, " replica"], 
     return rho, float(min(low, rho)), float(max(high, rho)), float(p_value)
 
 
-def _lag(x: Float[np.ndarray, " replica"], y: Float[np.ndarray, " replica"], draws: int,
-         rng: np.random.Generator) -> tuple[float, float, float]:  # fmt: skip
+def _lag(
+    x: Float[np.ndarray, " replica"], y: Float[np.ndarray, " replica"], draws: int, rng: np.random.Generator
+) -> tuple[float, float, float]:
     """Median of log2(y/x) and its interval."""
     if len(x) == 0:
         return np.nan, np.nan, np.nan

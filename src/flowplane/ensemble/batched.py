@@ -48,8 +48,15 @@ class BatchedEngine:
     `Recording.activations`.
     """
 
-    def __init__(self, network: Network, problem: Problem, configuration: Configuration, state: np.ndarray,
-                 device: torch.device, mode: str) -> None:  # fmt: skip
+    def __init__(
+        self,
+        network: Network,
+        problem: Problem,
+        configuration: Configuration,
+        state: np.ndarray,
+        device: torch.device,
+        mode: str,
+    ) -> None:
         from flowplane.ensemble.fused import epoch_orders
 
         self._shuffle = epoch_orders

@@ -68,9 +68,16 @@ class FusedEngine:
         problem = self._problem
         for k in range(len(self._state)):
             self._fused.evaluate_replica(
-                self._state[k, 0], self._sizes, self._starts, self._kind, self._inputs, problem.labels[k],
-                problem.train[k], problem.test[k], metrics[k],
-            )  # fmt: skip
+                self._state[k, 0],
+                self._sizes,
+                self._starts,
+                self._kind,
+                self._inputs,
+                problem.labels[k],
+                problem.train[k],
+                problem.test[k],
+                metrics[k],
+            )
         return metrics
 
     def advance(self, epoch: int, count: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
@@ -94,8 +101,16 @@ class FusedEngine:
         batches = len(self._problem.batches(self._configuration))
         return metrics, gradient_statistics(self._network, self._state[:, 0], total, square, batches)
 
-    def _replica(self, k: int, epoch: int, metrics: np.ndarray, total: np.ndarray, square: np.ndarray, progress: Progress,
-                 stop: threading.Event) -> None:  # fmt: skip
+    def _replica(
+        self,
+        k: int,
+        epoch: int,
+        metrics: np.ndarray,
+        total: np.ndarray,
+        square: np.ndarray,
+        progress: Progress,
+        stop: threading.Event,
+    ) -> None:
         problem, chosen = self._problem, self._configuration
         weights, first, second = self._state[k]
         step = self._epochs_per_call()
@@ -104,11 +119,28 @@ class FusedEngine:
                 return
             part = metrics[done : done + step]
             self._fused.train_replica(
-                weights, first, second, self._sizes, self._starts, self._kind, chosen.optimizer == "adam",
-                chosen.learning_rate, chosen.momentum, self._inputs, problem.labels[k], problem.train[k], problem.test[k],
-                problem.keys[k], chosen.batch_size, chosen.drop_last, epoch + done, part,
-                done + step >= len(metrics), total, square,
-            )  # fmt: skip
+                weights,
+                first,
+                second,
+                self._sizes,
+                self._starts,
+                self._kind,
+                chosen.optimizer == "adam",
+                chosen.learning_rate,
+                chosen.momentum,
+                self._inputs,
+                problem.labels[k],
+                problem.train[k],
+                problem.test[k],
+                problem.keys[k],
+                chosen.batch_size,
+                chosen.drop_last,
+                epoch + done,
+                part,
+                done + step >= len(metrics),
+                total,
+                square,
+            )
             progress(len(part))
 
     def _epochs_per_call(self) -> int:

@@ -315,9 +315,28 @@ def _row_starts(sizes):
 
 @_elementwise
 def train_replica(
-    weights, first, second, sizes, starts, kind, adam, rate, momentum,
-    inputs, labels, train, test, key, batch, drop_last, epoch, metrics, observe, total, square,
-):  # fmt: skip
+    weights,
+    first,
+    second,
+    sizes,
+    starts,
+    kind,
+    adam,
+    rate,
+    momentum,
+    inputs,
+    labels,
+    train,
+    test,
+    key,
+    batch,
+    drop_last,
+    epoch,
+    metrics,
+    observe,
+    total,
+    square,
+):
     """Train one replica in place for `len(metrics)` epochs after `epoch`, evaluating after each.
 
     `weights`, `first`, `second` (parameter,) float32: the packed parameters and the optimiser's moments.

@@ -97,10 +97,23 @@ def train(
     if mode not in MODES:
         raise unknown("mode", mode, MODES)
     configuration = Configuration.checked(
-        task, hidden=hidden, activation=activation, replicas=replicas, epochs=epochs, train_fraction=train_fraction,
-        optimizer=optimizer, learning_rate=learning_rate, momentum=momentum, batch_size=batch_size, drop_last=drop_last,
-        labels=labels, snapshots=snapshots, keep=keep, seed=seed, noise=noise,
-    )  # fmt: skip
+        task,
+        hidden=hidden,
+        activation=activation,
+        replicas=replicas,
+        epochs=epochs,
+        train_fraction=train_fraction,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        momentum=momentum,
+        batch_size=batch_size,
+        drop_last=drop_last,
+        labels=labels,
+        snapshots=snapshots,
+        keep=keep,
+        seed=seed,
+        noise=noise,
+    )
     chosen = chosen_device(device)
     if compile != "auto" and not isinstance(compile, bool):
         raise InputError("compile", compile, "'auto', True or False")
@@ -222,9 +235,13 @@ class _Run:
             "task_digest": self.task.digest,
             "engine": self.engine_name,
             "device": self.device.type,
-            "versions": {"flowplane": __version__, "torch": torch.__version__, "numpy": np.__version__,
-                         "python": platform.python_version()},
-        }  # fmt: skip
+            "versions": {
+                "flowplane": __version__,
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+        }
 
     def _snapshot(self, epoch: int, state: np.ndarray, metrics: np.ndarray, statistics: np.ndarray) -> Snapshot:
         keep = self.configuration.keep
@@ -239,8 +256,9 @@ class _Run:
         )
 
 
-def _engine_name(network: Network, problem: Problem, configuration: Configuration, device: torch.device,
-                 compile: bool | str) -> str:  # fmt: skip
+def _engine_name(
+    network: Network, problem: Problem, configuration: Configuration, device: torch.device, compile: bool | str
+) -> str:
     """ "fused", "eager", "compiled" or "graph": from the arguments alone, so that a resumed run chooses alike."""
     from flowplane.ensemble.batched import compiler_found, compiling_pays
 

@@ -36,22 +36,39 @@ WAIVED = dict.fromkeys(BINS, ("too_few_samples",))
 def run(context: Context) -> Result:
     """The reference network with four activations, two optimisers and two kinds of bins."""
     scale = context.scale
-    study = partial(binned_planes, replicas=REPLICAS[scale], epochs=EPOCHS[scale], snapshots=SNAPSHOTS[scale],
-                    device=context.device, seed=context.seed)  # fmt: skip
+    study = partial(
+        binned_planes,
+        replicas=REPLICAS[scale],
+        epochs=EPOCHS[scale],
+        snapshots=SNAPSHOTS[scale],
+        device=context.device,
+        seed=context.seed,
+    )
     found = context.sweep("activations", study, {"optimizer": list(OPTIMIZERS), "activation": list(ACTIVATIONS[scale])})
     rows = xr.concat(
-        [xr.concat([readings(found.sel(optimizer=optimizer, activation=activation), WAIVED)
-                    for activation in ACTIVATIONS[scale]], found["activation"]) for optimizer in OPTIMIZERS],
+        [
+            xr.concat(
+                [
+                    readings(found.sel(optimizer=optimizer, activation=activation), WAIVED)
+                    for activation in ACTIVATIONS[scale]
+                ],
+                found["activation"],
+            )
+            for optimizer in OPTIMIZERS
+        ],
         found["optimizer"],
-    )  # fmt: skip
+    )
     figures = {
         f"activations-{optimizer}": information_planes(
-            {f"{activation}, {bins} bins": found.sel(optimizer=optimizer, activation=activation, estimator=bins)
-             for bins in BINS for activation in ACTIVATIONS[scale]},
+            {
+                f"{activation}, {bins} bins": found.sel(optimizer=optimizer, activation=activation, estimator=bins)
+                for bins in BINS
+                for activation in ACTIVATIONS[scale]
+            },
             f"Which activations compress? ({optimizer})",
         )
         for optimizer in OPTIMIZERS
-    }  # fmt: skip
+    }
     return Result(datasets={"planes": found, "readings": rows}, figures=figures, claims=_claims(rows, found, scale))
 
 
@@ -59,8 +76,18 @@ def binned_planes(
     path: Path, optimizer: str, activation: str, *, replicas: int, epochs: int, snapshots: int, device: str, seed: int
 ) -> xr.Dataset:
     """The information planes of one ensemble over `estimator`, a kind of bins each."""
-    rec = train_or_resume(spherical_rule(), path, optimizer=optimizer, activation=activation, replicas=replicas,
-                          epochs=epochs, snapshots=snapshots, keep=("weights",), device=device, seed=seed)  # fmt: skip
+    rec = train_or_resume(
+        spherical_rule(),
+        path,
+        optimizer=optimizer,
+        activation=activation,
+        replicas=replicas,
+        epochs=epochs,
+        snapshots=snapshots,
+        keep=("weights",),
+        device=device,
+        seed=seed,
+    )
     planes = [information_plane(rec, measure) for measure in BINS.values()]
     together = xr.concat(planes, xr.Variable("estimator", list(BINS)), combine_attrs="drop_conflicts")
     together["test_accuracy"] = rec.metrics["test_accuracy"].isel(train_epoch=-1, drop=True).assign_attrs(units="fraction")
@@ -68,15 +95,27 @@ def binned_planes(
 
 
 def _claims(rows: xr.Dataset, found: xr.Dataset, scale: str) -> list[Claim]:
-    parts = [_of_last_hidden(rows, found, optimizer, activation, scale)
-             for optimizer in OPTIMIZERS for activation in rows["activation"].values.tolist()]  # fmt: skip
+    parts = [
+        _of_last_hidden(rows, found, optimizer, activation, scale)
+        for optimizer in OPTIMIZERS
+        for activation in rows["activation"].values.tolist()
+    ]
     statement = (
         "by bins: tanh and sigmoid compress in the last hidden layer, ReLU and linear units do not, with Adam and with SGD; "
         "falls of I(X;T) from its peak, equal bins"
     )
-    whole = Claim("B-10.binned", statement, tuple(claim.measured[0] for claim in parts),
-                  tuple(claim.interval[0] for claim in parts if claim.interval), None, None,
-                  verdict_of_all([claim.verdict for claim in parts]), scale, 0.0, "bits")  # fmt: skip
+    whole = Claim(
+        "B-10.binned",
+        statement,
+        tuple(claim.measured[0] for claim in parts),
+        tuple(claim.interval[0] for claim in parts if claim.interval),
+        None,
+        None,
+        verdict_of_all([claim.verdict for claim in parts]),
+        scale,
+        0.0,
+        "bits",
+    )
     return [whole, *parts]
 
 

@@ -34,28 +34,25 @@ def run(context: Context) -> Result:
         balances[name] = entropy_balance(flows[name], SAMPLES[context.scale], context.seed)
     shallow = denoising_flow(line, flows["1 dimension"].time, 1)
     control = entropy_balance(shallow, SAMPLES[context.scale], context.seed)
-    profiles = {
-        "continuous": flows["1 dimension"].profile(seed=context.seed),
-        "shallow": shallow.profile(seed=context.seed),
-    }
+    profiles = {"continuous": flows["1 dimension"].profile(seed=context.seed), "shallow": shallow.profile(seed=context.seed)}
     return Result(
-        datasets={
-            "residuals": residuals,
-            "balance": stacked(balances, "density"),
-            "balance-shallow": control,
-        },
+        datasets={"residuals": residuals, "balance": stacked(balances, "density"), "balance-shallow": control},
         figures={
             "backward-heat": convergence(residuals, "The continuous autoencoder solves the backward heat equation"),
             "entropy": flow_profiles(profiles, "Entropy falls at the rate −J in the continuous flow only"),
         },
         claims=[
             *_residual_claims(residuals, context.scale),
-            balance_claim("A-3", "entropy falls at the rate −J: largest |dH/dt + J| at 21 times, mixtures in 1, 2, 10 "
-                          "dimensions", list(balances.values()), context.scale),
+            balance_claim(
+                "A-3",
+                "entropy falls at the rate −J: largest |dH/dt + J| at 21 times, mixtures in 1, 2, 10 dimensions",
+                list(balances.values()),
+                context.scale,
+            ),
             _gaussian(context.scale),
             _control(control, context.scale),
         ],
-    )  # fmt: skip
+    )
 
 
 def _ten_dimensions() -> GaussianMixture:
@@ -74,8 +71,10 @@ def _residuals(densities: dict[str, Density], scale: str) -> xr.Dataset:
     series, scales, errors = [], [], []
     for name, p in densities.items():
         time = PART * p.smoothing.least_variance / 2
-        reach = [(float(m) - 4 * float(s), float(m) + 4 * float(s))
-                 for m, s in zip(p.mean, np.sqrt(np.diag(p.covariance)), strict=True)]  # fmt: skip
+        reach = [
+            (float(m) - 4 * float(s), float(m) + 4 * float(s))
+            for m, s in zip(p.mean, np.sqrt(np.diag(p.covariance)), strict=True)
+        ]
         flows = {"": _push_forward(p, time), ", shallow": denoising_flow(p, time, 1)}
         for suffix, flow in flows.items():
             found = [continuity_residual(flow, time / 2, points, reach).attrs for points in GRIDS[scale]]
@@ -89,9 +88,12 @@ def _residuals(densities: dict[str, Density], scale: str) -> xr.Dataset:
             "scale": (("series", "step"), scales, {"long_name": "grid spacing", "units": "units of x"}),
         },
         {"series": series},
-        {"order": 2, "subtitle": "p by going back along the ODE; dotted: order 2, that of the differences; "
-                                 "shallow: the control, which is no heat flow"},
-    )  # fmt: skip
+        {
+            "order": 2,
+            "subtitle": "p by going back along the ODE; dotted: order 2, that of the differences; "
+            "shallow: the control, which is no heat flow",
+        },
+    )
 
 
 def _residual_claims(residuals: xr.Dataset, scale: str) -> list[Claim]:
@@ -105,11 +107,33 @@ def _residual_claims(residuals: xr.Dataset, scale: str) -> list[Claim]:
     control = tuple(part for name, part in kept.items() if "shallow" in name and "heat" in name)
     seen = "reproduced" if min(control) > REMAINS else "contradicted"
     return [
-        Claim("A-2", "∂p = −Δp: order at which the residuals of the continuity and the backward heat equation shrink with "
-              "the grid, on the line and in the plane", flow, None, (2.0,) * 4, (0.2,) * 4, verdict, scale, 0.0, "1"),
-        Claim("A-2.control", "control: the part of the backward heat residual that the finest grid leaves of a shallow "
-              "autoencoder (it does not shrink), line and plane", control, None, None, None, seen, scale, 0.0, "1"),
-    ]  # fmt: skip
+        Claim(
+            "A-2",
+            "∂p = −Δp: order at which the residuals of the continuity and the backward heat equation shrink with "
+            "the grid, on the line and in the plane",
+            flow,
+            None,
+            (2.0,) * 4,
+            (0.2,) * 4,
+            verdict,
+            scale,
+            0.0,
+            "1",
+        ),
+        Claim(
+            "A-2.control",
+            "control: the part of the backward heat residual that the finest grid leaves of a shallow "
+            "autoencoder (it does not shrink), line and plane",
+            control,
+            None,
+            None,
+            None,
+            seen,
+            scale,
+            0.0,
+            "1",
+        ),
+    ]
 
 
 def _gaussian(scale: str) -> Claim:

@@ -31,10 +31,7 @@ def run(context: Context) -> Result:
     betas = layer_betas(rec, curve=curve)
     return Result(
         datasets={"layer-betas": betas, "curve": curve, "critical-points": critical, "metrics": rec.metrics.load()},
-        figures={
-            "ib-bound": layers_and_bound(betas, curve, critical),
-            "layer-betas": layer_beta_curves(betas, critical),
-        },
+        figures={"ib-bound": layers_and_bound(betas, curve, critical), "layer-betas": layer_beta_curves(betas, critical)},
         claims=claims_of(betas, scale),
     )
 
@@ -44,35 +41,78 @@ def claims_of(betas: xr.Dataset, scale: str) -> list[Claim]:
     ordered = betas.transpose("replica", "epoch", "layer")
     last, first = ordered.isel(epoch=-1), ordered.isel(epoch=0)
     below, share = last["distance_vertical"].values, (last["residual"] / last["i_xt"]).values
-    near = _at_most("B-4.near", "converged layers lie near the curve: I(T;Y) below it at their I(X;T), layers 1–6", below,
-                    NEAR, scale, "bits")  # fmt: skip
-    equations = _at_most("B-4.equations", "converged layers satisfy the self-consistent equations: residual at β* as a "
-                         "share of I(X;T), layers 1–6", share, SATISFIED, scale, "share")  # fmt: skip
+    near = _at_most(
+        "B-4.near",
+        "converged layers lie near the curve: I(T;Y) below it at their I(X;T), layers 1–6",
+        below,
+        NEAR,
+        scale,
+        "bits",
+    )
+    equations = _at_most(
+        "B-4.equations",
+        "converged layers satisfy the self-consistent equations: residual at β* as a share of I(X;T), layers 1–6",
+        share,
+        SATISFIED,
+        scale,
+        "share",
+    )
     logs = np.log10(last["beta_star"].values)
     falls = logs[:, :-1] - logs[:, 1:]
     inside = (last["edge"].values[:, 1:] == 0).all(0)
     measured, interval, verdict = sign(falls[:, inside])
     names = ", ".join(f"{k + 1} to {k + 2}" for k in np.flatnonzero(inside))
-    depth = Claim("B-4.depth", f"β* falls with depth: fall of log10 β* from layer {names}", measured, interval, None, None,
-                  verdict, scale, 0.0, "decades")  # fmt: skip
+    depth = Claim(
+        "B-4.depth",
+        f"β* falls with depth: fall of log10 β* from layer {names}",
+        measured,
+        interval,
+        None,
+        None,
+        verdict,
+        scale,
+        0.0,
+        "decades",
+    )
     parts = (near, equations)
     verdicts = {part.verdict for part in parts}
     headline = Claim(
-        "B-4", "converged layers lie near the IB curve and satisfy the self-consistent equations: the farthest layer below "
+        "B-4",
+        "converged layers lie near the IB curve and satisfy the self-consistent equations: the farthest layer below "
         f"the curve (near: {NEAR} bits), the largest residual as a share of I(X;T) (satisfied: {SATISFIED})",
-        (max(near.measured), max(equations.measured)), None, (0.0, 0.0), (NEAR, SATISFIED),
+        (max(near.measured), max(equations.measured)),
+        None,
+        (0.0, 0.0),
+        (NEAR, SATISFIED),
         "contradicted" if "contradicted" in verdicts else "inconclusive" if "inconclusive" in verdicts else "reproduced",
-        scale, 0.0, "bits, share",
-    )  # fmt: skip
+        scale,
+        0.0,
+        "bits, share",
+    )
     return [
-        headline, near, equations, depth,
-        _reported("B-4.merged", "reported: what is left of the residual where x with equal p(y|x) are one, layers 1–6",
-                  last["residual_merged"].values, scale),
-        _reported("B-4.horizontal", "reported: I(X;T) beyond the least for the same I(T;Y), layers 1–6",
-                  last["distance_horizontal"].values, scale),
-        _reported("B-4.untrained", "control: I(T;Y) below the curve before training, layers 1–6",
-                  first["distance_vertical"].values, scale),
-    ]  # fmt: skip
+        headline,
+        near,
+        equations,
+        depth,
+        _reported(
+            "B-4.merged",
+            "reported: what is left of the residual where x with equal p(y|x) are one, layers 1–6",
+            last["residual_merged"].values,
+            scale,
+        ),
+        _reported(
+            "B-4.horizontal",
+            "reported: I(X;T) beyond the least for the same I(T;Y), layers 1–6",
+            last["distance_horizontal"].values,
+            scale,
+        ),
+        _reported(
+            "B-4.untrained",
+            "control: I(T;Y) below the curve before training, layers 1–6",
+            first["distance_vertical"].values,
+            scale,
+        ),
+    ]
 
 
 def _at_most(name: str, statement: str, values: np.ndarray, most: float, scale: str, units: str) -> Claim:

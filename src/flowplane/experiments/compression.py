@@ -43,14 +43,21 @@ def run(context: Context) -> Result:
     chosen = every_reader(scale, CHANNEL)
     tables, rows, accuracy = {}, {}, {}
     for activation in ACTIVATIONS:
-        rec = context.train(activation, task, activation=activation, replicas=REPLICAS[scale], epochs=EPOCHS[scale],
-                            snapshots=SNAPSHOTS[scale])  # fmt: skip
+        rec = context.train(
+            activation,
+            task,
+            activation=activation,
+            replicas=REPLICAS[scale],
+            epochs=EPOCHS[scale],
+            snapshots=SNAPSHOTS[scale],
+        )
         rec = rec.sel(layer=LAYERS[scale])
         tables[activation] = read_by_all(rec, chosen, few={"Variational": for_training(rec, scale)})
         rows[activation] = readings(tables[activation], WAIVED)
         accuracy[activation] = float(rec.metrics["test_accuracy"].isel(train_epoch=-1).mean())
-    noisy = context.train("noisy-tanh", task, noise=OWN_NOISE, replicas=REPLICAS[scale], epochs=NOISY_EPOCHS[scale],
-                          snapshots=SNAPSHOTS[scale]).sel(layer=LAYERS[scale])  # fmt: skip
+    noisy = context.train(
+        "noisy-tanh", task, noise=OWN_NOISE, replicas=REPLICAS[scale], epochs=NOISY_EPOCHS[scale], snapshots=SNAPSHOTS[scale]
+    ).sel(layer=LAYERS[scale])
     truth = noisy_information(noisy, draws=DRAWS[scale], seed=context.seed)
     noisy_table = read_by_all(noisy, readers_without_channel(scale), few={"Variational": for_training(noisy, scale)})
     rows["noisy tanh"] = readings(noisy_table)
@@ -95,8 +102,20 @@ def _claims(
         verdict = "inconclusive"
         if decided >= ENOUGH_ROWS and abs(found[SEEN] - found[NOT_SEEN]) > decided / 2:
             verdict = "reproduced" if found[SEEN] > found[NOT_SEEN] else "contradicted"
-        claims.append(Claim(f"B-10.{network.replace(' ', '-')}", statement, tuple(map(float, found.values())), None, None,
-                            None, verdict, scale, 0.0, "rows"))  # fmt: skip
+        claims.append(
+            Claim(
+                f"B-10.{network.replace(' ', '-')}",
+                statement,
+                tuple(map(float, found.values())),
+                None,
+                None,
+                None,
+                verdict,
+                scale,
+                0.0,
+                "rows",
+            )
+        )
     return [*claims, _noisy_fall(truth, scale), _held_to_the_truth(truth, noisy, scale)]
 
 
@@ -117,8 +136,18 @@ def _headline(rows: dict[str, xr.Dataset], scale: str) -> Claim:
         "no compression without double saturation: hidden layers of ReLU and linear networks in which estimators that see "
         f"it under tanh ({', '.join(able) or 'none'}) see it, and do not see it"
     )
-    return Claim("B-10", statement, (float(found[SEEN]), float(found[NOT_SEEN])), None, (0.0, float(sum(found.values()))),
-                 None, verdict, scale, 0.0, "rows")  # fmt: skip
+    return Claim(
+        "B-10",
+        statement,
+        (float(found[SEEN]), float(found[NOT_SEEN])),
+        None,
+        (0.0, float(sum(found.values()))),
+        None,
+        verdict,
+        scale,
+        0.0,
+        "rows",
+    )
 
 
 def _noisy_fall(truth: xr.Dataset, scale: str) -> Claim:
@@ -145,8 +174,18 @@ def _held_to_the_truth(truth: xr.Dataset, table: xr.Dataset, scale: str) -> Clai
     if set(verdicts) == {"reproduced"}:
         verdict = "reproduced"
     statement = f"unflagged 95 % intervals hold the true I(X;T) of the noisy network: share, {', '.join(names)}"
-    return Claim("B-10.truth", statement, tuple(shares), None, (0.95,) * len(shares), (0.05,) * len(shares), verdict, scale,
-                 0.0, "share")  # fmt: skip
+    return Claim(
+        "B-10.truth",
+        statement,
+        tuple(shares),
+        None,
+        (0.95,) * len(shares),
+        (0.05,) * len(shares),
+        verdict,
+        scale,
+        0.0,
+        "share",
+    )
 
 
 def coverage_verdict(held: int, values: int) -> str:

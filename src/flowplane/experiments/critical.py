@@ -43,8 +43,12 @@ def run(context: Context) -> Result:
         betas = layer_betas(rec, curve=curve)
         span = np.geomspace(0.99, 1.5 * float(critical["beta"].max()), STEPS_AT[scale])
         slowness = slowing_down(task, np.union1d(span, critical["beta"].values))
-        datasets |= {f"layer-betas-{name}": betas, f"curve-{name}": curve, f"critical-points-{name}": critical,
-                     f"slowing-down-{name}": slowness}  # fmt: skip
+        datasets |= {
+            f"layer-betas-{name}": betas,
+            f"curve-{name}": curve,
+            f"critical-points-{name}": critical,
+            f"slowing-down-{name}": slowness,
+        }
         figures |= {
             f"critical-points-{name}": layer_beta_curves(betas, critical, f"β* of each layer, {task.name}"),
             f"bound-{name}": layers_and_bound(betas, curve, critical),

@@ -58,6 +58,8 @@ def _particles(data: Data) -> xr.DataArray:
     split = data.splits[0]
     panels = {"raw": split.test} | {depth_label(depth): data.features(split, depth)[1] for depth in data.depths}
     return xr.DataArray(
-        np.stack(list(panels.values())), {"panel": list(panels), "label": ("sample", split.test_labels)},
-        ("panel", "sample", "coordinate"), attrs={"subtitle": f"{data.name} · the same held-out points in every panel"},
-    )  # fmt: skip
+        np.stack(list(panels.values())),
+        {"panel": list(panels), "label": ("sample", split.test_labels)},
+        ("panel", "sample", "coordinate"),
+        attrs={"subtitle": f"{data.name} · the same held-out points in every panel"},
+    )

@@ -55,8 +55,18 @@ def learning(
     path: Path, optimizer: str, hidden: tuple[int, ...], *, replicas: int, epochs: int, device: str, seed: int
 ) -> xr.Dataset:
     """The information plane of an ensemble, and when each network first generalises so well; NaN where it never does."""
-    rec = train_or_resume(spherical_rule(), path, hidden=hidden, optimizer=optimizer, replicas=replicas, epochs=epochs,
-                          snapshots=SNAPSHOTS, keep=("weights",), device=device, seed=seed)  # fmt: skip
+    rec = train_or_resume(
+        spherical_rule(),
+        path,
+        hidden=hidden,
+        optimizer=optimizer,
+        replicas=replicas,
+        epochs=epochs,
+        snapshots=SNAPSHOTS,
+        keep=("weights",),
+        device=device,
+        seed=seed,
+    )
     plane = information_plane(rec, Binned.published())
     accuracy = rec.metrics["test_accuracy"]
     label = plane["i_ty"].isel(layer=-1).transpose("replica", "epoch").values
@@ -64,8 +74,10 @@ def learning(
         "epochs_to_accuracy": first_reached(accuracy["train_epoch"].values, accuracy.values, ACCURACY),
         "epochs_to_information": first_reached(plane["epoch"].values, label, INFORMATION),
     }
-    shown = {"epochs_to_accuracy": f"epochs to a test accuracy of {ACCURACY}",
-             "epochs_to_information": f"epochs to I(T;Y) = {INFORMATION} bit in the softmax"}  # fmt: skip
+    shown = {
+        "epochs_to_accuracy": f"epochs to a test accuracy of {ACCURACY}",
+        "epochs_to_information": f"epochs to I(T;Y) = {INFORMATION} bit in the softmax",
+    }
     for name, values in times.items():
         plane[name] = ("replica", values, {"units": "epochs", "long_name": shown[name]})
     plane["test_accuracy"] = accuracy.isel(train_epoch=-1, drop=True).assign_attrs(units="fraction")
@@ -134,13 +146,32 @@ def _claims(found: xr.Dataset, wide: xr.Dataset, scale: str) -> list[Claim]:
                 measured, interval, verdict = (float("nan"),), None, "inconclusive"
             if arrived.min() < ARRIVED and verdict == "reproduced":
                 verdict = "inconclusive"  # those that did not get there would have been the slow ones
-            claim = Claim(f"B-5.{name}.{optimizer}", statement, measured, interval, (0.0,), None, verdict, scale, 0.0,
-                          "log2(epochs) a layer")  # fmt: skip
+            claim = Claim(
+                f"B-5.{name}.{optimizer}",
+                statement,
+                measured,
+                interval,
+                (0.0,),
+                None,
+                verdict,
+                scale,
+                0.0,
+                "log2(epochs) a layer",
+            )
             every.append(claim)
-    whole = Claim("B-5", "more hidden layers: fewer epochs to the same generalisation, by accuracy and by I(T;Y), with Adam "
-                  "and with SGD: change of log2(epochs) a layer", tuple(claim.measured[0] for claim in every), None,
-                  (0.0,) * len(every), None, verdict_of_all([claim.verdict for claim in every]), scale, 0.0,
-                  "log2(epochs) a layer")  # fmt: skip
+    whole = Claim(
+        "B-5",
+        "more hidden layers: fewer epochs to the same generalisation, by accuracy and by I(T;Y), with Adam "
+        "and with SGD: change of log2(epochs) a layer",
+        tuple(claim.measured[0] for claim in every),
+        None,
+        (0.0,) * len(every),
+        None,
+        verdict_of_all([claim.verdict for claim in every]),
+        scale,
+        0.0,
+        "log2(epochs) a layer",
+    )
     return [whole, *every, *(_control(found, wide, optimizer, scale) for optimizer in OPTIMIZERS)]
 
 
@@ -155,7 +186,17 @@ def _control(found: xr.Dataset, wide: xr.Dataset, optimizer: str, scale: str) ->
         f"({optimizer}): change of log2(epochs) to the same accuracy"
     )
     if len(gain) < 2:
-        return Claim(f"B-5.width.{optimizer}", statement, (float("nan"),), None, None, None, "inconclusive", scale, 0.0,
-                     "log2(epochs)")  # fmt: skip
+        return Claim(
+            f"B-5.width.{optimizer}",
+            statement,
+            (float("nan"),),
+            None,
+            None,
+            None,
+            "inconclusive",
+            scale,
+            0.0,
+            "log2(epochs)",
+        )
     measured, interval, verdict = at_most(gain[:, None], 0.0)
     return Claim(f"B-5.width.{optimizer}", statement, measured, interval, None, None, verdict, scale, 0.0, "log2(epochs)")

@@ -29,9 +29,17 @@ def run(context: Context) -> Result:
     chosen = every_reader(scale, CHANNEL)
     tables, rows, metrics = {}, {}, {}
     for activation in ACTIVATIONS:
-        rec = context.train(activation, task, hidden=HIDDEN, activation=activation, replicas=REPLICAS[scale],
-                            epochs=EPOCHS[scale], snapshots=SNAPSHOTS[scale], batch_size=128,
-                            learning_rate=LEARNING_RATE)  # fmt: skip
+        rec = context.train(
+            activation,
+            task,
+            hidden=HIDDEN,
+            activation=activation,
+            replicas=REPLICAS[scale],
+            epochs=EPOCHS[scale],
+            snapshots=SNAPSHOTS[scale],
+            batch_size=128,
+            learning_rate=LEARNING_RATE,
+        )
         tables[activation] = read_by_all(rec, chosen, few={"Variational": for_training(rec, scale)})
         rows[activation] = readings(tables[activation])
         metrics[activation] = rec.metrics.load()
@@ -61,5 +69,15 @@ def _claim(activation: str, rows: xr.Dataset, metrics: xr.Dataset, scale: str) -
         f"hidden {activation} layers compress on digits (test accuracy {accuracy:.3f}): layers and estimators: "
         f"{', '.join(found)}"
     )
-    return Claim(f"B-10.digits-{activation}", statement, tuple(map(float, found.values())), None, None, None, verdict, scale,
-                 0.0, "rows")  # fmt: skip
+    return Claim(
+        f"B-10.digits-{activation}",
+        statement,
+        tuple(map(float, found.values())),
+        None,
+        None,
+        None,
+        verdict,
+        scale,
+        0.0,
+        "rows",
+    )

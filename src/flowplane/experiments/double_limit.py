@@ -130,8 +130,18 @@ def _main(fits: dict[tuple[str, str], xr.Dataset], surfaces: xr.Dataset, scale: 
 def _reported(fits: dict[tuple[str, str], xr.Dataset], scale: str) -> Claim:
     worst = tuple(float(fit.attrs["misfit"]) for fit in fits.values())
     statement = "reported: what the fitted surface leaves over, root mean square of log error"
-    return Claim("A-9.misfit", statement, worst, None, None, None, "reproduced" if max(worst) < 0.3 else "inconclusive",
-                 scale, 0.0, "1")  # fmt: skip
+    return Claim(
+        "A-9.misfit",
+        statement,
+        worst,
+        None,
+        None,
+        None,
+        "reproduced" if max(worst) < 0.3 else "inconclusive",
+        scale,
+        0.0,
+        "1",
+    )
 
 
 def _time_claim(surfaces: xr.Dataset, scale: str) -> Claim:
@@ -140,8 +150,18 @@ def _time_claim(surfaces: xr.Dataset, scale: str) -> Claim:
     orders = np.array([order_of(late["layers"].values, late["time_error"].sel(case=name).values) for name in names])
     verdict = near(orders, orders, -1.0, REACH)
     statement = f"in time the error goes like L^k, layers of infinite width: {', '.join(names)}"
-    return Claim("A-9.time", statement, tuple(map(float, orders)), None, (-1.0,) * len(orders), (REACH,) * len(orders),
-                 verdict, scale, 0.0, "1")  # fmt: skip
+    return Claim(
+        "A-9.time",
+        statement,
+        tuple(map(float, orders)),
+        None,
+        (-1.0,) * len(orders),
+        (REACH,) * len(orders),
+        verdict,
+        scale,
+        0.0,
+        "1",
+    )
 
 
 def _width_claims(surfaces: xr.Dataset, scale: str) -> list[Claim]:
@@ -157,11 +177,20 @@ def _width_claims(surfaces: xr.Dataset, scale: str) -> list[Claim]:
         mean, interval, _ = mean_interval(slopes)
         measured, ends = with_ends(mean, interval[:, 0], interval[:, 1])
         wanted = 0.0 if name.endswith("shared") else -0.5
-        claims.append(Claim(
-            name, f"{statement}: {', '.join(map(str, surfaces['case'].values))}", measured, ends,
-            (wanted,) * len(mean), (REACH,) * len(mean),
-            near(interval[:, 0], interval[:, 1], wanted, REACH), scale, 0.0, "1",
-        ))  # fmt: skip
+        claims.append(
+            Claim(
+                name,
+                f"{statement}: {', '.join(map(str, surfaces['case'].values))}",
+                measured,
+                ends,
+                (wanted,) * len(mean),
+                (REACH,) * len(mean),
+                near(interval[:, 0], interval[:, 1], wanted, REACH),
+                scale,
+                0.0,
+                "1",
+            )
+        )
     return claims
 
 
@@ -177,8 +206,18 @@ def _slopes(errors: xr.DataArray, dim: str) -> np.ndarray:
 def _field_claim(surfaces: xr.Dataset, scale: str) -> Claim:
     errors = surfaces["field_error"].values
     statement = f"the field is given back by the quadrature up to: {', '.join(map(str, surfaces['case'].values))}"
-    return Claim("A-9.field", statement, tuple(map(float, errors)), None, (0.0,) * len(errors), (GOOD,) * len(errors),
-                 "reproduced" if (errors <= GOOD).all() else "inconclusive", scale, 0.0, "relative RMS error")  # fmt: skip
+    return Claim(
+        "A-9.field",
+        statement,
+        tuple(map(float, errors)),
+        None,
+        (0.0,) * len(errors),
+        (GOOD,) * len(errors),
+        "reproduced" if (errors <= GOOD).all() else "inconclusive",
+        scale,
+        0.0,
+        "relative RMS error",
+    )
 
 
 def _controls(cases: dict[str, Case], context: Context) -> list[Claim]:
@@ -195,8 +234,20 @@ def _controls(cases: dict[str, Case], context: Context) -> list[Claim]:
         rows.append([_distance(each(x), exact) / _distance(x, exact) for each in changed])
     values = np.array(rows)
     built = at_most(values[:, :1], 0.5)
-    claims = [Claim("A-9.built", "16 layers of the widest, line, bump: distance to the flow over the flow's own",
-                    built[0], built[1], None, (0.5,), built[2], context.scale, 0.0, "1")]  # fmt: skip
+    claims = [
+        Claim(
+            "A-9.built",
+            "16 layers of the widest, line, bump: distance to the flow over the flow's own",
+            built[0],
+            built[1],
+            None,
+            (0.5,),
+            built[2],
+            context.scale,
+            0.0,
+            "1",
+        )
+    ]
     for column, name, said in (
         (1, "A-9.exchanged", "output weights exchanged between units"),
         (2, "A-9.constant", "without 1/K"),

@@ -41,8 +41,12 @@ def run(context: Context) -> Result:
         found[f"phases-{optimizer}"] = phases
         figures[f"gradient-phases-{optimizer}"] = gradient_phase_curves(phases, f"Drift and diffusion ({optimizer})")
         claims += [_crossing(phases, optimizer, scale), _near(phases, optimizer, scale), _together(phases, optimizer, scale)]
-    control = context.train("shuffled-labels", spherical_rule().shuffled(context.seed), replicas=CONTROL_REPLICAS[scale],
-                            epochs=CONTROL_EPOCHS[scale])  # fmt: skip
+    control = context.train(
+        "shuffled-labels",
+        spherical_rule().shuffled(context.seed),
+        replicas=CONTROL_REPLICAS[scale],
+        epochs=CONTROL_EPOCHS[scale],
+    )
     found["phases-shuffled-labels"] = gradient_phases(control, seed=context.seed)
     figures["gradient-phases-shuffled-labels"] = gradient_phase_curves(
         found["phases-shuffled-labels"], "Control: shuffled labels (adam)"
@@ -53,8 +57,18 @@ def run(context: Context) -> Result:
         "compresses, with Adam and with SGD: shares of these layers"
     )
     shares = tuple(_share(found[f"phases-{optimizer}"]) for optimizer in OPTIMIZERS)
-    whole = Claim("B-3", statement, shares, None, None, None,
-                  verdict_of_all([claim.verdict for claim in deciding]), scale, 0.0, "share of layers")  # fmt: skip
+    whole = Claim(
+        "B-3",
+        statement,
+        shares,
+        None,
+        None,
+        None,
+        verdict_of_all([claim.verdict for claim in deciding]),
+        scale,
+        0.0,
+        "share of layers",
+    )
     shuffled = _crossing(found["phases-shuffled-labels"], "adam, shuffled labels", scale, "B-3.shuffled", "control: ")
     return Result(datasets=found, figures=figures, claims=[whole, *claims, shuffled])
 
@@ -93,8 +107,17 @@ def _near(phases: xr.Dataset, optimizer: str, scale: str) -> Claim:
     )
     found = with_ends(part["lag"].values, low, high)
     count = len(found[0])
-    return Claim(f"B-3.start.{optimizer}", statement, *found, (0.0,) * count, (NEAR,) * count,
-                 near(low, high, 0.0, NEAR), scale, 0.0, "log2 epochs")  # fmt: skip
+    return Claim(
+        f"B-3.start.{optimizer}",
+        statement,
+        *found,
+        (0.0,) * count,
+        (NEAR,) * count,
+        near(low, high, 0.0, NEAR),
+        scale,
+        0.0,
+        "log2 epochs",
+    )
 
 
 def _together(phases: xr.Dataset, optimizer: str, scale: str) -> Claim:

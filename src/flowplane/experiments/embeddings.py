@@ -28,8 +28,17 @@ MEASURES = {"cost": "displacement", "wasserstein": "W₂", "optimality": "optima
 def run(context: Context) -> Result:
     """Digit classifiers 64-32-16-8-10, before and after training, in every embedding."""
     task, scale = digits(), context.scale
-    rec = context.train("tanh", task, hidden=HIDDEN, activation="tanh", replicas=REPLICAS[scale], epochs=EPOCHS[scale],
-                        snapshots=2, batch_size=128, learning_rate=LEARNING_RATE)  # fmt: skip
+    rec = context.train(
+        "tanh",
+        task,
+        hidden=HIDDEN,
+        activation="tanh",
+        replicas=REPLICAS[scale],
+        epochs=EPOCHS[scale],
+        snapshots=2,
+        batch_size=128,
+        learning_rate=LEARNING_RATE,
+    )
     before, after = (_influence(rec, task.inputs, epoch, context) for epoch in (0, -1))
     together = xr.concat([before, after], xr.Variable("epoch", rec.epochs[[0, -1]]), combine_attrs="override")
     return Result(
@@ -48,10 +57,12 @@ def _influence(rec: Recording, inputs: np.ndarray, epoch: int, context: Context)
     parts = [
         embedding_influence(
             [inputs, *(layer.isel(replica=k).values for layer in layers.values())],
-            draws=DRAWS[context.scale], samples=SAMPLES[context.scale], seed=context.seed,
+            draws=DRAWS[context.scale],
+            samples=SAMPLES[context.scale],
+            seed=context.seed,
         )
         for k in range(REPLICAS[context.scale])
-    ]  # fmt: skip
+    ]
     return xr.concat(parts, "network", combine_attrs="override")
 
 
@@ -79,17 +90,54 @@ def influence_claims(found: xr.Dataset, scale: str) -> list[Claim]:
     widest = np.array([float(found["range"].sel(measure=name).mean("network").max()) for name in MEASURES])
     measures = ", ".join(MEASURES.values())
     statement = f"reported: largest less smallest value over the embeddings, as a share of their mean: {measures}"
-    claims.insert(0, Claim("A8.embedding", statement, tuple(map(float, widest)), None, None, None,
-                           "reproduced" if (widest > 0.1).all() else "inconclusive", scale, 0.0, "1"))  # fmt: skip
+    claims.insert(
+        0,
+        Claim(
+            "A8.embedding",
+            statement,
+            tuple(map(float, widest)),
+            None,
+            None,
+            None,
+            "reproduced" if (widest > 0.1).all() else "inconclusive",
+            scale,
+            0.0,
+            "1",
+        ),
+    )
     still = float(found["range"].sel(measure="participation").max())
     statement = "control: no isometry changes the participation ratio of a layer: largest range over the embeddings"
-    claims.append(Claim("A8.isometry", statement, (still,), None, (0.0,), (1e-6,),
-                        "reproduced" if still <= 1e-6 else "contradicted", scale, 0.0, "1"))  # fmt: skip
+    claims.append(
+        Claim(
+            "A8.isometry",
+            statement,
+            (still,),
+            None,
+            (0.0,),
+            (1e-6,),
+            "reproduced" if still <= 1e-6 else "contradicted",
+            scale,
+            0.0,
+            "1",
+        )
+    )
     cost = found["cost"].isel(layer=slice(1, None))
     share = (cost.sel(embedding="procrustes") / cost.sel(embedding="pad")).transpose("network", "layer").values
     mean, interval, _ = mean_interval(share)
     numbers, ends = with_ends(mean, interval[:, 0], interval[:, 1])
     statement = "reported: displacement of aligned layers (procrustes) over that of padded ones, each step"
-    claims.append(Claim("A8.alignment", statement, numbers, ends, None, None,
-                        "reproduced" if (interval[:, 1] < 1).all() else "inconclusive", scale, 0.0, "1"))  # fmt: skip
+    claims.append(
+        Claim(
+            "A8.alignment",
+            statement,
+            numbers,
+            ends,
+            None,
+            None,
+            "reproduced" if (interval[:, 1] < 1).all() else "inconclusive",
+            scale,
+            0.0,
+            "1",
+        )
+    )
     return claims

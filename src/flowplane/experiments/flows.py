@@ -96,9 +96,9 @@ def entropy_balance(flow: TransportMap, samples: int, seed: int, times: np.ndarr
 
     entropy = column([-state.log_prob for state in states])
     rate = column([state.divergence for state in states])
-    information = column([
-        ((state.score if metric is None else state.score @ metric) * state.score).sum(1) for state in states
-    ])  # fmt: skip
+    information = column(
+        [((state.score if metric is None else state.score @ metric) * state.score).sum(1) for state in states]
+    )
     gap = rate + information
 
     def error(values: np.ndarray) -> np.ndarray:

@@ -13,8 +13,18 @@ if TYPE_CHECKING:
 __all__ = ["claims_frame"]
 
 COLUMNS = (
-    "claim", "statement", "index", "measured", "lower", "upper", "reference", "tolerance", "verdict", "scale", "units",
-)  # fmt: skip
+    "claim",
+    "statement",
+    "index",
+    "measured",
+    "lower",
+    "upper",
+    "reference",
+    "tolerance",
+    "verdict",
+    "scale",
+    "units",
+)
 _NUMBERS = ("measured", "lower", "upper", "reference", "tolerance")
 
 
@@ -34,5 +44,16 @@ def _rows(claim: Claim) -> Iterable[tuple[Any, ...]]:
     ends = claim.interval or tuple(zip(nothing, nothing, strict=True))
     numbers = zip(claim.measured, ends, claim.reference or nothing, claim.tolerance or nothing, strict=True)
     for index, (measured, (lower, upper), reference, tolerance) in enumerate(numbers):
-        yield (claim.id, claim.statement, index, measured, lower, upper, reference, tolerance, claim.verdict, claim.scale,
-               claim.units)  # fmt: skip
+        yield (
+            claim.id,
+            claim.statement,
+            index,
+            measured,
+            lower,
+            upper,
+            reference,
+            tolerance,
+            claim.verdict,
+            claim.scale,
+            claim.units,
+        )

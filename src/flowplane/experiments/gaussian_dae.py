@@ -45,7 +45,7 @@ def run(context: Context) -> Result:
             "shallow-error": convergence(errors, "The shallow autoencoder is the continuous flow to first order"),
         },
         claims=[_variance_claim(measured, context.scale), _random_claim(context), *_order_claims(errors, context.scale)],
-    )  # fmt: skip
+    )
 
 
 def _depths(measured: tuple[float, ...]) -> xr.Dataset:
@@ -110,10 +110,7 @@ def _shallow_errors(context: Context) -> xr.Dataset:
             scales.append(PARTS)
             errors.append([float((starts[t] - ends[t]).square().sum(1).mean().sqrt()) for t in times])
     return xr.Dataset(
-        {
-            "error": (("series", "step"), errors, DISTANCE),
-            "scale": (("series", "step"), scales, {"long_name": "time t/t*"}),
-        },
+        {"error": (("series", "step"), errors, DISTANCE), "scale": (("series", "step"), scales, {"long_name": "time t/t*"})},
         {"series": series},
         {"order": 2, "subtitle": "dotted: order 2, what A-4 claims; 'no layer' leaves the points where they are"},
     )

@@ -77,7 +77,10 @@ def run(context: Context) -> Result:
         fields = {name: _field(case, context) for name, case in cases.items() if name in ("mixture", "two moons")}
     return Result(
         datasets={
-            "errors": errors, "widths": widths, "controls": controls, "memory": memory,
+            "errors": errors,
+            "widths": widths,
+            "controls": controls,
+            "memory": memory,
             **{f"field-{name.replace(' ', '-')}": field for name, field in fields.items()},
         },
         figures={
@@ -88,7 +91,7 @@ def run(context: Context) -> Result:
             ),
         },
         claims=all_claims(errors, widths, controls, memory, context.scale),
-    )  # fmt: skip
+    )
 
 
 def _cases(context: Context) -> dict[str, Case]:
@@ -141,17 +144,17 @@ def _by_width(cases: dict[str, Case], context: Context) -> xr.Dataset:
     widths, seeds = WIDTHS[context.scale], SEEDS[context.scale]
     curved = {name: case for name, case in cases.items() if not name.startswith("N(")}
     errors = [
-        [
-            [case.error(_train((w, w), case, case.density, context, k)) for k in range(seeds)]
-            for w in widths
-        ]
+        [[case.error(_train((w, w), case, case.density, context, k)) for k in range(seeds)] for w in widths]
         for case in curved.values()
-    ]  # fmt: skip
+    ]
     return xr.Dataset(
         {"error": (("density", "width", "seed"), errors, SQUARED)},
-        {"density": list(curved), "width": ("width", list(widths), {"long_name": "units of each hidden layer"}),
-         "seed": range(seeds)},
-    )  # fmt: skip
+        {
+            "density": list(curved),
+            "width": ("width", list(widths), {"long_name": "units of each hidden layer"}),
+            "seed": range(seeds),
+        },
+    )
 
 
 def _controls(cases: dict[str, Case], context: Context) -> xr.Dataset:
@@ -207,10 +210,13 @@ def _field(case: Case, context: Context) -> xr.Dataset:
     density = case.density.smoothed(case.variance).smoothing.log_prob(0.0, places).exp()
     moves = {"optimal": case.optimal, "learned": g}
     variables: dict[str, Any] = {
-        name: (("x", "y", "feature"), (f.forward(places) - places).cpu().reshape(GRID, GRID, 2).numpy(),
-               {"units": "units of x", "long_name": f"displacement, {name}"})
+        name: (
+            ("x", "y", "feature"),
+            (f.forward(places) - places).cpu().reshape(GRID, GRID, 2).numpy(),
+            {"units": "units of x", "long_name": f"displacement, {name}"},
+        )
         for name, f in moves.items()
-    }  # fmt: skip
+    }
     variables["density"] = (("x", "y"), density.cpu().reshape(GRID, GRID).numpy(), {"units": "1 per unit of volume"})
     coords = {name: (name, axis, {"units": "units of x"}) for name, axis in zip("xy", axes, strict=True)}
     return xr.Dataset(variables, coords, {"displacement": case.moved**0.5, "error": case.error(g)})

@@ -57,10 +57,11 @@ def run(context: Context) -> Result:
     balance = entropy_balance(denoising_flow(broad, 0.9 * last, None), samples, context.seed)
     limit = _limit(context)
     claims += [
-        balance_claim("A-3.mixture", "entropy falls at the rate −J: largest |dH/dt + J| at 21 times", [balance],
-                      context.scale),
+        balance_claim(
+            "A-3.mixture", "entropy falls at the rate −J: largest |dH/dt + J| at 21 times", [balance], context.scale
+        ),
         *_limit_claims(limit, context.scale),
-    ]  # fmt: skip
+    ]
     profiles = {name: flow.profile(samples=min(samples, 20_000), seed=context.seed) for name, flow in shown.items()}
     return Result(
         datasets={"balance": balance, "limit": limit, "depths": _depths(curves), "profiles": stacked(profiles, "flow")},
@@ -74,7 +75,7 @@ def run(context: Context) -> Result:
             "limit": convergence(limit, "Compositions and the continuous flow"),
         },
         claims=claims,
-    )  # fmt: skip
+    )
 
 
 def _depths(curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> xr.Dataset:
@@ -103,8 +104,18 @@ def _beyond(p: GaussianMixture, context: Context) -> Claim:
     verdict = "reproduced" if (np.abs(values - reference) <= tolerance).all() else "contradicted"
     intervals = tuple((float(v - 1.96 * e), float(v + 1.96 * e)) for v, e in zip(values, errors, strict=True))
     statement = "reported: beyond t* deeper is slower: variance of the mixture ±1, σ² = 0.04 at t = 1, L = 1, 2, 4, 16"
-    return Claim("A-1.beyond", statement, tuple(map(float, values)), intervals, reference, tuple(map(float, tolerance)),
-                 verdict, context.scale, 0.0, "units of x²")  # fmt: skip
+    return Claim(
+        "A-1.beyond",
+        statement,
+        tuple(map(float, values)),
+        intervals,
+        reference,
+        tuple(map(float, tolerance)),
+        verdict,
+        context.scale,
+        0.0,
+        "units of x²",
+    )
 
 
 def _limit(context: Context) -> xr.Dataset:
@@ -122,10 +133,7 @@ def _limit(context: Context) -> xr.Dataset:
             errors.append([float((flow.forward(x) - end).square().sum(1).mean().sqrt()) for flow in flows])
     subtitle = "dotted: 1/L. Layers that are each optimal are an explicit Euler method for an ill-posed equation"
     return xr.Dataset(
-        {
-            "error": (("series", "step"), errors, DISTANCE),
-            "scale": (("series", "step"), scales, {"long_name": "layers L"}),
-        },
+        {"error": (("series", "step"), errors, DISTANCE), "scale": (("series", "step"), scales, {"long_name": "layers L"})},
         {"series": series},
         {"order": -1, "subtitle": subtitle},
     )
@@ -143,13 +151,37 @@ def _limit_claims(limit: xr.Dataset, scale: str) -> list[Claim]:
     right = np.abs(np.add(fitted, 1.0)).max() <= 0.15
     falls = max(optimal) <= 1.05
     claims = (
-        ("A-1.limit", "compositions with a mixture fitted anew after each layer tend to the continuous flow like L^k, from "
-         "16 to 64 layers at t*/3 and 2t*/3", fitted, -1.0, 0.15, right),
-        ("A-1.optimal", "reported: layers that are each exactly optimal come nearer and nearer: distance at L = 24 over the "
-         "least one, at t*/3 and 2t*/3", optimal, 1.0, 0.05, falls),
-    )  # fmt: skip
+        (
+            "A-1.limit",
+            "compositions with a mixture fitted anew after each layer tend to the continuous flow like L^k, from "
+            "16 to 64 layers at t*/3 and 2t*/3",
+            fitted,
+            -1.0,
+            0.15,
+            right,
+        ),
+        (
+            "A-1.optimal",
+            "reported: layers that are each exactly optimal come nearer and nearer: distance at L = 24 over the "
+            "least one, at t*/3 and 2t*/3",
+            optimal,
+            1.0,
+            0.05,
+            falls,
+        ),
+    )
     return [
-        Claim(name, statement, tuple(measured), None, (wanted,) * 2, (reach,) * 2,
-              "reproduced" if held else "contradicted", scale, 0.0, "1")
+        Claim(
+            name,
+            statement,
+            tuple(measured),
+            None,
+            (wanted,) * 2,
+            (reach,) * 2,
+            "reproduced" if held else "contradicted",
+            scale,
+            0.0,
+            "1",
+        )
         for name, statement, measured, wanted, reach, held in claims
-    ]  # fmt: skip
+    ]

@@ -41,8 +41,18 @@ def run(context: Context) -> Result:
         "very different networks reach the same optimum, with Adam and with SGD: their distance as a share of that of "
         "unrelated networks"
     )
-    whole = Claim("B-8", statement, measured, None, None, None, verdict_of_all([claim.verdict for claim in claims]),
-                  context.scale, 0.0, "1")  # fmt: skip
+    whole = Claim(
+        "B-8",
+        statement,
+        measured,
+        None,
+        None,
+        None,
+        verdict_of_all([claim.verdict for claim in claims]),
+        context.scale,
+        0.0,
+        "1",
+    )
     return Result(datasets=datasets, figures=figures, claims=[whole, *claims])
 
 
@@ -50,8 +60,9 @@ def _different(found: xr.Dataset, replicas: int, optimizer: str, scale: str) -> 
     """Pairs share networks: the interval is a jackknife over replicas."""
     ratio = _ratio(found)
     first, second = found["first"].values, found["second"].values
-    without = np.array([_ratio(found.isel(pair=(first != replica) & (second != replica)))
-                        for replica in np.unique([first, second])])  # fmt: skip
+    without = np.array(
+        [_ratio(found.isel(pair=(first != replica) & (second != replica))) for replica in np.unique([first, second])]
+    )
     n = len(without)
     error = np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
     low, high = ratio - 1.96 * error, ratio + 1.96 * error
@@ -61,8 +72,9 @@ def _different(found: xr.Dataset, replicas: int, optimizer: str, scale: str) -> 
         f"weights of {replicas} networks differ up to permutation and sign of units ({optimizer}): mean distance over that "
         f"of unrelated networks; they put {agree:.1%} of the patterns in the same class"
     )
-    return Claim(f"B-8.weights.{optimizer}", statement, (ratio,), ((low, high),), (1.0,), (1 - DIFFERENT,), verdict, scale,
-                 0.0, "1")  # fmt: skip
+    return Claim(
+        f"B-8.weights.{optimizer}", statement, (ratio,), ((low, high),), (1.0,), (1 - DIFFERENT,), verdict, scale, 0.0, "1"
+    )
 
 
 def _ratio(found: xr.Dataset) -> float:
@@ -85,5 +97,14 @@ def _same(found: xr.Dataset, name: str, replicas: int, optimizer: str, scale: st
         f"they reach the same {label} ({optimizer}): standard deviation over the networks as a share of {whole}, by layer; "
         f"before training {before}"
     )
-    return Claim(f"B-8.{name}.{optimizer}", statement, *with_ends(last, low, high), (0.0,) * len(last),
-                 (SAME[name],) * len(last), verdict, scale, 0.0, "share")  # fmt: skip
+    return Claim(
+        f"B-8.{name}.{optimizer}",
+        statement,
+        *with_ends(last, low, high),
+        (0.0,) * len(last),
+        (SAME[name],) * len(last),
+        verdict,
+        scale,
+        0.0,
+        "share",
+    )

@@ -69,7 +69,7 @@ def run(context: Context) -> Result:
             "profiles": flow_profiles(profiles, "Two moons denoised"),
         },
         claims=claims,
-    )  # fmt: skip
+    )
 
 
 def _times(last: float) -> list[float]:

@@ -14,17 +14,7 @@ from flowplane.information.estimator import Estimator
 from flowplane.information.schema import flag_bit
 from flowplane.recording import Recording
 
-__all__ = [
-    "ENOUGH_ROWS",
-    "INVALID",
-    "NOT_SEEN",
-    "SEEN",
-    "UNDECIDED",
-    "counted",
-    "of_shannon",
-    "read_by_all",
-    "readings",
-]
+__all__ = ["ENOUGH_ROWS", "INVALID", "NOT_SEEN", "SEEN", "UNDECIDED", "counted", "of_shannon", "read_by_all", "readings"]
 
 SEEN, NOT_SEEN, UNDECIDED, INVALID = "compression seen", "not seen", "undecided", "estimator invalid"
 #: Read and shown, but not Shannon's information, which the claims are about.

@@ -15,5 +15,6 @@ EPOCHS = {"quick": 3000, "full": 8000}
 def reference(context: Context, optimizer: str) -> Recording:
     """12-10-7-5-4-3-2, tanh, 85 % of the patterns, in `recordings` beside the experiments' folders."""
     scale = context.scale
-    return context.train_shared(f"reference-{optimizer}", spherical_rule(), optimizer=optimizer, replicas=REPLICAS[scale],
-                                epochs=EPOCHS[scale])  # fmt: skip
+    return context.train_shared(
+        f"reference-{optimizer}", spherical_rule(), optimizer=optimizer, replicas=REPLICAS[scale], epochs=EPOCHS[scale]
+    )

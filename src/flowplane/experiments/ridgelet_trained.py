@@ -59,7 +59,7 @@ def trained_claims(context: Context) -> tuple[xr.Dataset, dict[str, go.Figure], 
     figures = {
         "spectrum": ridgelet_spectrum(drawn, settled.after, title=f"{TITLE} trained by Adam with decay"),
         "spectrum-untrained": ridgelet_spectrum(drawn, settled.before, title=f"{TITLE} before training"),
-    }  # fmt: skip
+    }
     return dataset, figures, [units_claim(dataset, context.scale)]
 
 
@@ -67,10 +67,14 @@ def units_claim(dataset: xr.Dataset, scale: str) -> Claim:
     """Trained units against untrained ones, chance, and the transform of another function."""
     share = dataset["share"]
     kinds = [("Adam", "its own"), ("Adam with decay", "its own"), ("untrained", "its own"), ("Adam with decay", "another")]
-    values = np.concatenate([
-        np.stack([share.sel(network=network, function=function, quantile=quantile).values for network, function in kinds])
-        for quantile in QUANTILES
-    ])  # fmt: skip
+    values = np.concatenate(
+        [
+            np.stack(
+                [share.sel(network=network, function=function, quantile=quantile).values for network, function in kinds]
+            )
+            for quantile in QUANTILES
+        ]
+    )
     mean, interval, _ = mean_interval(values.T)
     measured, ends = with_ends(mean, interval[:, 0], interval[:, 1])
     more = []

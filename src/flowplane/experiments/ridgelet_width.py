@@ -10,15 +10,7 @@ import xarray as xr
 
 from flowplane.experiments.claim import Claim, mean_interval, near, with_ends
 from flowplane.experiments.registry import Context, Result
-from flowplane.experiments.ridgelet_errors import (
-    bell,
-    box,
-    kept,
-    origin_error,
-    places,
-    relative,
-    spectrum_of_bell,
-)
+from flowplane.experiments.ridgelet_errors import bell, box, kept, origin_error, places, relative, spectrum_of_bell
 from flowplane.experiments.ridgelet_trained import trained_claims
 from flowplane.plot import convergence
 from flowplane.ridgelet import Pair, finite_network, least_squares_network, transform
@@ -26,8 +18,11 @@ from flowplane.ridgelet import Pair, finite_network, least_squares_network, tran
 __all__ = ["Forced", "falls", "power", "run", "truncation_verdict", "width_claims", "within"]
 
 #: Pairs by dimension, and nodes along a; offsets are twice as many, more for ReLU with its kink.
-PAIRS = {1: ("tanh", "sigmoid", "relu", "softplus", "gelu", "silu", "gaussian", "sin"), 2: ("tanh", "relu", "gaussian"),
-         3: ("tanh", "gaussian")}  # fmt: skip
+PAIRS = {
+    1: ("tanh", "sigmoid", "relu", "softplus", "gelu", "silu", "gaussian", "sin"),
+    2: ("tanh", "relu", "gaussian"),
+    3: ("tanh", "gaussian"),
+}
 NODES: dict[str, dict[int, tuple[int, ...]]] = {
     "quick": {1: (24, 36, 48, 96), 2: (24, 36, 48), 3: ()},
     "full": {1: (24, 36, 48, 96, 192), 2: (24, 36, 48, 96), 3: (24, 36)},
@@ -111,16 +106,30 @@ def _quadrature(scale: str) -> tuple[xr.Dataset, list[Claim]]:
     listed = ", ".join(names)
     claims = [
         Claim(
-            "A-8", f"S[R] = K f: relative error of the reconstruction is that of truncation to |a| < A: {listed}",
-            tuple(whole.tolist()), None, tuple(truncated.tolist()), (LEFT,) * len(series), within(finest, LEFT, scale),
-            scale, 0.0, "1",
-        ),
-        Claim(
-            "A-8.quadrature", f"the finer the nodes, the smaller what is left besides truncation; on the finest: {listed}",
-            tuple(finest.tolist()), None, (0.0,) * len(series), (LEFT,) * len(series), falls(left, LEFT, scale), scale, 0.0,
+            "A-8",
+            f"S[R] = K f: relative error of the reconstruction is that of truncation to |a| < A: {listed}",
+            tuple(whole.tolist()),
+            None,
+            tuple(truncated.tolist()),
+            (LEFT,) * len(series),
+            within(finest, LEFT, scale),
+            scale,
+            0.0,
             "1",
         ),
-    ]  # fmt: skip
+        Claim(
+            "A-8.quadrature",
+            f"the finer the nodes, the smaller what is left besides truncation; on the finest: {listed}",
+            tuple(finest.tolist()),
+            None,
+            (0.0,) * len(series),
+            (LEFT,) * len(series),
+            falls(left, LEFT, scale),
+            scale,
+            0.0,
+            "1",
+        ),
+    ]
     return dataset, claims
 
 
@@ -145,9 +154,17 @@ def _truncation(scale: str) -> tuple[xr.Dataset, Claim]:
     reach = 0.1 if scale == "full" else 0.3
     verdict = truncation_verdict(powers, np.array(reference), reach, np.abs(errors / exact - 1).max(), scale)
     claim = Claim(
-        "A-8.truncation", f"truncation costs A^−3 with the orders taken by default, A^−1 with the least: {', '.join(names)}",
-        tuple(powers.tolist()), None, reference, (reach,) * len(names), verdict, scale, 0.0, "1",
-    )  # fmt: skip
+        "A-8.truncation",
+        f"truncation costs A^−3 with the orders taken by default, A^−1 with the least: {', '.join(names)}",
+        tuple(powers.tolist()),
+        None,
+        reference,
+        (reach,) * len(names),
+        verdict,
+        scale,
+        0.0,
+        "1",
+    )
     return dataset, claim
 
 
@@ -200,11 +217,31 @@ def width_claims(drawn: np.ndarray, fitted: np.ndarray, names: Sequence[str], sc
     listed = ", ".join(names)
     better = "reproduced" if (ratio_ends[:, 1] < 0).all() else "inconclusive"
     return [
-        Claim("A-8.width", f"units drawn from q ∝ |R| err like N^−1/2: exponent for {listed}", measured, ends,
-              (-0.5,) * len(names), (0.1,) * len(names), near(interval[:, 0], interval[:, 1], -0.5, 0.1), scale, 0.0, "1"),
-        Claim("A-8.least-squares", f"reported: error by least squares over that as drawn, the same {WIDTHS[last]} units, "
-              f"powers of ten: {listed}", ratios, pairs, None, None, better, scale, 0.0, "log10"),
-    ]  # fmt: skip
+        Claim(
+            "A-8.width",
+            f"units drawn from q ∝ |R| err like N^−1/2: exponent for {listed}",
+            measured,
+            ends,
+            (-0.5,) * len(names),
+            (0.1,) * len(names),
+            near(interval[:, 0], interval[:, 1], -0.5, 0.1),
+            scale,
+            0.0,
+            "1",
+        ),
+        Claim(
+            "A-8.least-squares",
+            f"reported: error by least squares over that as drawn, the same {WIDTHS[last]} units, powers of ten: {listed}",
+            ratios,
+            pairs,
+            None,
+            None,
+            better,
+            scale,
+            0.0,
+            "log10",
+        ),
+    ]
 
 
 def _rms(each: np.ndarray) -> np.ndarray:

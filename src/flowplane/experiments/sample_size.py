@@ -36,12 +36,21 @@ def run(context: Context) -> Result:
     scale, task = context.scale, spherical_rule()
     study = partial(trained_on, replicas=REPLICAS[scale], epochs=EPOCHS, device=context.device, seed=context.seed)
     found = context.sweep("sizes", study, {"optimizer": list(OPTIMIZERS), "train_fraction": list(FRACTIONS[scale])})
-    losses = np.stack([[label_loss(found.sel(optimizer=optimizer, train_fraction=fraction))[:, 0]
-                        for fraction in FRACTIONS[scale]] for optimizer in OPTIMIZERS])  # fmt: skip
+    losses = np.stack(
+        [
+            [label_loss(found.sel(optimizer=optimizer, train_fraction=fraction))[:, 0] for fraction in FRACTIONS[scale]]
+            for optimizer in OPTIMIZERS
+        ]
+    )
     about = {"units": "bits", "long_name": "I(T;Y) of the softmax lost after its peak"}
     found["label_loss"] = (("optimizer", "train_fraction", "replica"), losses, about)
-    shuffled = context.train("train-05-shuffled-labels", task.shuffled(context.seed), replicas=CONTROL_REPLICAS[scale],
-                             epochs=EPOCHS, train_fraction=FEW)  # fmt: skip
+    shuffled = context.train(
+        "train-05-shuffled-labels",
+        task.shuffled(context.seed),
+        replicas=CONTROL_REPLICAS[scale],
+        epochs=EPOCHS,
+        train_fraction=FEW,
+    )
     control = information_plane(shuffled, Binned.published())
     adam = found.sel(optimizer="adam")
     panels = {f"{fraction:.0%} for training": adam.sel(train_fraction=fraction) for fraction in (FEW, SOME, MANY)}
@@ -63,8 +72,17 @@ def trained_on(
     path: Path, optimizer: str, train_fraction: float, *, replicas: int, epochs: int, device: str, seed: int
 ) -> xr.Dataset:
     """The information plane of an ensemble, and each network's test accuracy at the end."""
-    rec = train_or_resume(spherical_rule(), path, optimizer=optimizer, train_fraction=train_fraction, replicas=replicas,
-                          epochs=epochs, keep=("weights",), device=device, seed=seed)  # fmt: skip
+    rec = train_or_resume(
+        spherical_rule(),
+        path,
+        optimizer=optimizer,
+        train_fraction=train_fraction,
+        replicas=replicas,
+        epochs=epochs,
+        keep=("weights",),
+        device=device,
+        seed=seed,
+    )
     plane = information_plane(rec, Binned.published())[["i_xt", "i_ty", "flags"]]
     plane["test_accuracy"] = rec.metrics["test_accuracy"].isel(train_epoch=-1, drop=True).assign_attrs(units="fraction")
     return plane
@@ -79,8 +97,10 @@ def label_loss(plane: xr.Dataset) -> np.ndarray:
 
 def _claims(found: xr.Dataset, control: xr.Dataset, scale: str) -> list[Claim]:
     few = found.sel(optimizer="adam", train_fraction=FEW)
-    claims = [_loses("B-2", found.sel(optimizer="adam"), "Adam", scale),
-              _loses("B-2.sgd", found.sel(optimizer="sgd"), "SGD", scale)]  # fmt: skip
+    claims = [
+        _loses("B-2", found.sel(optimizer="adam"), "Adam", scale),
+        _loses("B-2.sgd", found.sel(optimizer="sgd"), "SGD", scale),
+    ]
     curve = curves_of(few, "i_ty")[:, :, -1]
     peak = int(curve.mean(axis=0).argmax())
     accuracy = few["test_accuracy"].values.astype(float)

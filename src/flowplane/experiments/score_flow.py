@@ -83,12 +83,16 @@ def run(context: Context) -> Result:
             "score-flow": flow_field(histories, "Two moons flow: the exact score and a learned one"),
             "distance": swept_curves(
                 measured.sel(flow=["learned", "one scale"], density="two moons").rename(seed="replica"),
-                "distance", "time", "flow", "Two moons: distance from the exact flow", log=True,
+                "distance",
+                "time",
+                "flow",
+                "Two moons: distance from the exact flow",
+                log=True,
             ),
             "profiles": flow_profiles(profiles, "Two moons: exact and learned flow"),
         },
         claims=all_claims(measured, context.scale),
-    )  # fmt: skip
+    )
 
 
 def _flows(name: str, p: Density, seed: int, context: Context) -> dict[str, TransportMap]:
@@ -148,20 +152,34 @@ def _dataset(table: dict[tuple[str, str, int], Measured], densities: list[str], 
     part = {"units": "1"}
     return xr.Dataset(
         {
-            "distance": ((*dims, "time"), [[[m.distance for m in flow] for flow in by] for by in rows],
-                         part | {"long_name": "RMS distance to the exact flow over its way"}),
-            "imbalance": (dims, [[[m.imbalance for m in flow] for flow in by] for by in rows],
-                          part | {"long_name": "Σ|dH/dt + J|/ΣJ over the times"}),
-            "fall": (dims, [[[m.fall for m in flow] for flow in by] for by in rows],
-                     part | {"long_name": "fall of tr Cov over 2td"}),
+            "distance": (
+                (*dims, "time"),
+                [[[m.distance for m in flow] for flow in by] for by in rows],
+                part | {"long_name": "RMS distance to the exact flow over its way"},
+            ),
+            "imbalance": (
+                dims,
+                [[[m.imbalance for m in flow] for flow in by] for by in rows],
+                part | {"long_name": "Σ|dH/dt + J|/ΣJ over the times"},
+            ),
+            "fall": (
+                dims,
+                [[[m.fall for m in flow] for flow in by] for by in rows],
+                part | {"long_name": "fall of tr Cov over 2td"},
+            ),
         },
         {
-            "density": densities, "flow": list(FLOWS), "seed": range(seeds),
-            "time": ("time", [round((k + 1) / TIMES, 3) for k in range(TIMES)],
-                     {"long_name": "time, part of the whole", "units": "1"}),
+            "density": densities,
+            "flow": list(FLOWS),
+            "seed": range(seeds),
+            "time": (
+                "time",
+                [round((k + 1) / TIMES, 3) for k in range(TIMES)],
+                {"long_name": "time, part of the whole", "units": "1"},
+            ),
         },
         {"variances": [value for name in densities for value in VARIANCES[name]]},
-    )  # fmt: skip
+    )
 
 
 def all_claims(measured: xr.Dataset, scale: str) -> list[Claim]:
@@ -183,9 +201,20 @@ def all_claims(measured: xr.Dataset, scale: str) -> list[Claim]:
     statement = (
         f"control: the score of one scale at all times: its distance over the learned flow's, above {APART:g}: {names}"
     )
-    claims.append(Claim("A5.learned-control", statement, tuple(APART * 10**m for m in mean),
-                        tuple((APART * 10**a, APART * 10**b) for a, b in interval), None, None, verdict, scale, 0.0,
-                        "1"))  # fmt: skip
+    claims.append(
+        Claim(
+            "A5.learned-control",
+            statement,
+            tuple(APART * 10**m for m in mean),
+            tuple((APART * 10**a, APART * 10**b) for a, b in interval),
+            None,
+            None,
+            verdict,
+            scale,
+            0.0,
+            "1",
+        )
+    )
     for flow, name, about in (
         ("learned", "A5.learned-entropy", "on the learned flow entropy falls at the rate −J of its own density"),
         ("exact", "A5.learned-entropy-exact", "control: the same on the exact flow"),
@@ -199,6 +228,9 @@ def all_claims(measured: xr.Dataset, scale: str) -> list[Claim]:
     lower, upper = np.array(interval).T
     verdict = near(lower, upper, 1.0, TRACE) if np.isfinite(lower).all() else "inconclusive"
     statement = f"the trace law on the learned flow: (tr Cov(p_0) − tr Cov(p_t))/2td at its end: {names}"
-    claims.append(Claim("A5.learned-trace", statement, mean, interval, (1.0,) * len(mean), (TRACE,) * len(mean), verdict,
-                        scale, 0.0, "1"))  # fmt: skip
+    claims.append(
+        Claim(
+            "A5.learned-trace", statement, mean, interval, (1.0,) * len(mean), (TRACE,) * len(mean), verdict, scale, 0.0, "1"
+        )
+    )
     return claims

@@ -152,8 +152,16 @@ def digit_data(time: float, bandwidth: float | None, depths: tuple[Depth, ...], 
         return flow(split.train), flow(split.test)
 
     name = f"digits, {'bare points' if bandwidth is None else f'kernel of variance {bandwidth:g}'}, t = {time:g}"
-    return Data(name, time, depths, tuple(halves), features, _classifier(seed), bare=bandwidth is None,
-                drawn="random halves of the same digits")  # fmt: skip
+    return Data(
+        name,
+        time,
+        depths,
+        tuple(halves),
+        features,
+        _classifier(seed),
+        bare=bandwidth is None,
+        drawn="random halves of the same digits",
+    )
 
 
 def nearest_points(known: Array, points: Array) -> Array:

@@ -36,9 +36,19 @@ def depth_claims(name: str, found: xr.Dataset, scale: str) -> list[Claim]:
     values, intervals, verdict = sign(gains)
     about = f"{', '.join(CLAIMED.values())} of held-out points, {_label(actual[-1])} less L = 1; {found['data'].values!s}"
     claims = [
-        Claim(f"A-5.{name}", f"deeper separates classes better: {about}; {len(gains)} {found['drawn'].values!s}", values,
-              intervals, None, None, verdict, scale, 0.0, "1")
-    ]  # fmt: skip
+        Claim(
+            f"A-5.{name}",
+            f"deeper separates classes better: {about}; {len(gains)} {found['drawn'].values!s}",
+            values,
+            intervals,
+            None,
+            None,
+            verdict,
+            scale,
+            0.0,
+            "1",
+        )
+    ]
     for quantity, text in CLAIMED.items():
         values, intervals, verdict = sign(_differences(part, quantity, deeper))
         best = int(np.argmax([0.0, *values]))
@@ -76,8 +86,18 @@ def _information(name: str, part: xr.Dataset, depths: list[float], scale: str) -
     if count:
         verdict = "inconclusive"
     notes = f"{count} of {flags.size} estimates flagged" if count else "no estimate flagged"
-    return Claim(f"A-5.{name}-information", f"reported: {text}; {notes}", numbers, ends, reference, tolerance, verdict,
-                 scale, 0.0, "bits")  # fmt: skip
+    return Claim(
+        f"A-5.{name}-information",
+        f"reported: {text}; {notes}",
+        numbers,
+        ends,
+        reference,
+        tolerance,
+        verdict,
+        scale,
+        0.0,
+        "bits",
+    )
 
 
 def both_claim(claims: list[Claim], scale: str) -> Claim:
@@ -102,18 +122,37 @@ def control_claims(found: xr.Dataset, bare: str, scale: str) -> list[Claim]:
     apart = tuple(float(np.abs(shrunk[quantity] - raw[quantity]).max()) for quantity in CLAIMED)
     statement = f"control: shrunk to the variance of each depth, {', '.join(CLAIMED.values())} stay those of the raw data"
     claims = [
-        Claim("A-5.shrunk", statement, apart, None, (0.0,) * len(apart), (UNMOVED,) * len(apart),
-              "reproduced" if max(apart) <= UNMOVED else "contradicted", scale, 0.0, "1"),
-    ]  # fmt: skip
+        Claim(
+            "A-5.shrunk",
+            statement,
+            apart,
+            None,
+            (0.0,) * len(apart),
+            (UNMOVED,) * len(apart),
+            "reproduced" if max(apart) <= UNMOVED else "contradicted",
+            scale,
+            0.0,
+            "1",
+        )
+    ]
     shuffled = found["probe"].sel(map="shuffled", depth=found["depth"] > 0).mean("depth") - found["chance"]
     mean, interval, _ = mean_interval(shuffled.transpose("split", "data").values)
     numbers, ends = with_ends(mean, interval[:, 0], interval[:, 1])
     statement = "control: with labels dealt out anew a linear probe is at chance: the mean over depths less chance"
     claims.append(
-        Claim("A-5.shuffled", f"{statement}; {'; '.join(map(str, found['data'].values))}", numbers, ends,
-              (0.0,) * len(numbers), (CHANCE,) * len(numbers), near(interval[:, 0], interval[:, 1], 0.0, CHANCE), scale,
-              0.0, "1")
-    )  # fmt: skip
+        Claim(
+            "A-5.shuffled",
+            f"{statement}; {'; '.join(map(str, found['data'].values))}",
+            numbers,
+            ends,
+            (0.0,) * len(numbers),
+            (CHANCE,) * len(numbers),
+            near(interval[:, 0], interval[:, 1], 0.0, CHANCE),
+            scale,
+            0.0,
+            "1",
+        )
+    )
     return [*claims, _frozen(found.sel(data=bare, map="flow"), scale)]
 
 
@@ -128,8 +167,18 @@ def _frozen(part: xr.Dataset, scale: str) -> Claim:
         f"control: bare points freeze: probe and k-NN at L = {last:g} less those where every held-out point lies "
         "on its nearest training point; E|g(x) − x|² of training points over that at L = 1"
     )
-    return Claim("A-5.frozen", statement, numbers, ends, (0.0,) * 3, (LIMIT,) * 3,
-                 near(interval[:, 0], interval[:, 1], 0.0, LIMIT), scale, 0.0, "1")  # fmt: skip
+    return Claim(
+        "A-5.frozen",
+        statement,
+        numbers,
+        ends,
+        (0.0,) * 3,
+        (LIMIT,) * 3,
+        near(interval[:, 0], interval[:, 1], 0.0, LIMIT),
+        scale,
+        0.0,
+        "1",
+    )
 
 
 def _depths(part: xr.Dataset) -> list[float]:

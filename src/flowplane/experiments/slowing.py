@@ -33,8 +33,11 @@ def run(context: Context) -> Result:
         found = relaxation_times(reference(context, optimizer), seed=context.seed)
         datasets[f"relaxation-{optimizer}"] = found
         figures[f"relaxation-{optimizer}"] = relaxation_points(found, f"Relaxation time against compression ({optimizer})")
-        claims += [_law(found, optimizer, context.scale), _rate(found, optimizer, context.scale),
-                   _costs(found, optimizer, context.scale)]  # fmt: skip
+        claims += [
+            _law(found, optimizer, context.scale),
+            _rate(found, optimizer, context.scale),
+            _costs(found, optimizer, context.scale),
+        ]
     deciding = [claim for claim in claims if not claim.statement.startswith("reported")]
     slopes = tuple(float(found["slope"]) for found in datasets.values())
     ends = tuple((float(found["slope_lower"]), float(found["slope_upper"])) for found in datasets.values())
@@ -42,9 +45,18 @@ def run(context: Context) -> Result:
         "relaxation time grows exponentially with the compression, doubling with every bit, with Adam and with SGD: slope "
         "of log2 Δτ over ΔS"
     )
-    whole = Claim("B-6", statement, slopes, ends, (DOUBLINGS,) * len(slopes), None,
-                  verdict_of_all([claim.verdict for claim in deciding]), context.scale, 0.0,
-                  "log2 epochs per bit")  # fmt: skip
+    whole = Claim(
+        "B-6",
+        statement,
+        slopes,
+        ends,
+        (DOUBLINGS,) * len(slopes),
+        None,
+        verdict_of_all([claim.verdict for claim in deciding]),
+        context.scale,
+        0.0,
+        "log2 epochs per bit",
+    )
     return Result(datasets=datasets, figures=figures, claims=[whole, *claims])
 
 
@@ -77,8 +89,18 @@ def _rate(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
         inside = low <= DOUBLINGS <= high
         verdict = "contradicted" if not inside else "reproduced" if low > 0 else "inconclusive"
     statement = f"one bit of compression doubles the time ({optimizer}): slope of log2 Δτ over ΔS, interval over replicas"
-    return Claim(f"B-6.rate.{optimizer}", statement, (float(found["slope"]),), ((low, high),), (DOUBLINGS,), None, verdict,
-                 scale, 0.0, "log2 epochs per bit")  # fmt: skip
+    return Claim(
+        f"B-6.rate.{optimizer}",
+        statement,
+        (float(found["slope"]),),
+        ((low, high),),
+        (DOUBLINGS,),
+        None,
+        verdict,
+        scale,
+        0.0,
+        "log2 epochs per bit",
+    )
 
 
 def _costs(found: xr.Dataset, optimizer: str, scale: str) -> Claim:

@@ -21,13 +21,7 @@ import xarray as xr
 
 from flowplane.experiments.claim import Claim, mean_interval, with_ends
 from flowplane.experiments.registry import Context, Result
-from flowplane.experiments.stacked_exact import (
-    layer_errors,
-    linear_claims,
-    linear_errors,
-    local_claims,
-    local_errors,
-)
+from flowplane.experiments.stacked_exact import layer_errors, linear_claims, linear_errors, local_claims, local_errors
 from flowplane.plot import convergence, displacement_fields, equivalence_errors
 from flowplane.transport import Autoencoder, Composition, LearnedDenoiser, Stack, stack
 from flowplane.transport.densities import Density, GaussianMixture, Normal, two_moons
@@ -61,9 +55,13 @@ def run(context: Context) -> Result:
             "stacked-errors": equivalence_errors(measured, "Decoded stacks against compositions"),
             "stacked-local": convergence(local, "Curved decoders: how local is the composition?"),
         },
-        claims=[_all(trained, context.scale), *trained, *linear_claims(linear, context.scale),
-                *local_claims(local, context.scale)],
-    )  # fmt: skip
+        claims=[
+            _all(trained, context.scale),
+            *trained,
+            *linear_claims(linear, context.scale),
+            *local_claims(local, context.scale),
+        ],
+    )
 
 
 def equivalence_claim(name: str, found: xr.Dataset, scale: str) -> Claim:
@@ -125,20 +123,25 @@ def _trained(context: Context) -> tuple[xr.Dataset, xr.Dataset]:
                 x = np.asarray(density.sample(SAMPLES[context.scale], seed + 500))
                 exact, alike = made.composition(density), made.composition(density, _isotropic(made, x))
                 blank = _untrained(density, time, shape, seed)
-                rows[-1][-1].append([
-                    layer_errors(made, exact, x)[1:],
-                    layer_errors(made, alike, x)[1:],
-                    layer_errors(blank, exact, x)[1:],
-                    layer_errors(made, exact, x, shift=1)[1:],
-                ])  # fmt: skip
+                rows[-1][-1].append(
+                    [
+                        layer_errors(made, exact, x)[1:],
+                        layer_errors(made, alike, x)[1:],
+                        layer_errors(blank, exact, x)[1:],
+                        layer_errors(made, exact, x, shift=1)[1:],
+                    ]
+                )
                 if fields is None and name == "two moons":
                     fields = _fields(made, exact, alike, x[:150])
     layers = list(range(2, DEPTH + 1))
     about = {"long_name": "rms difference over rms displacement", "units": "1"}
     dims = ("decoders", "density", "seed", "against", "layer")
     coords = {
-        "decoders": list(SHAPES), "density": list(_densities()), "against": ["composition", *CONTROLS], "layer": layers,
-    }  # fmt: skip
+        "decoders": list(SHAPES),
+        "density": list(_densities()),
+        "against": ["composition", *CONTROLS],
+        "layer": layers,
+    }
     assert fields is not None
     return xr.Dataset({"error": (dims, np.array(rows), about)}, coords, {"limit": LIMIT}), fields
 

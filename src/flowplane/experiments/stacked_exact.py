@@ -156,12 +156,17 @@ def local_errors(samples: int, seed: int) -> xr.Dataset:
             for label, gap in zip((name, f"{name}, with its term"), gaps, strict=False):
                 series.setdefault(label, []).append(float(gap.square().sum(1).mean().sqrt()) / size)
     return xr.Dataset(
-        {"error": (("series", "step"), np.array(list(series.values())),
-                   {"long_name": "rms difference over rms displacement", "units": "1"}),
-         "scale": ("step", list(TIMES), {"long_name": "t, variance of the noise", "units": "units of z²"})},
+        {
+            "error": (
+                ("series", "step"),
+                np.array(list(series.values())),
+                {"long_name": "rms difference over rms displacement", "units": "1"},
+            ),
+            "scale": ("step", list(TIMES), {"long_name": "t, variance of the noise", "units": "units of z²"}),
+        },
         {"series": list(series)},
         {"order": 1, "subtitle": "exact denoiser of a mixture of features z, through curved decoders, against tD(x)∇log p"},
-    )  # fmt: skip
+    )
 
 
 def local_claims(found: xr.Dataset, scale: str) -> list[Claim]:

@@ -17,9 +17,15 @@ FEWEST = 6
 
 
 def surface(
-    errors: np.ndarray, apart: np.ndarray, times: Sequence[float], kinds: Sequence[str], depths: Sequence[int],
-    widths: Sequence[int], displacement: float, field_error: float,
-) -> xr.Dataset:  # fmt: skip
+    errors: np.ndarray,
+    apart: np.ndarray,
+    times: Sequence[float],
+    kinds: Sequence[str],
+    depths: Sequence[int],
+    widths: Sequence[int],
+    displacement: float,
+    field_error: float,
+) -> xr.Dataset:
     """Measured errors as a Dataset over (units, draw, layers, width): `error` to the flow, `sampling_error` to layers of
     infinite width, `time_error` of those."""
     dims = ("units", "draw", "layers", "width")
@@ -73,17 +79,24 @@ def _as_dataset(values: np.ndarray, lower: np.ndarray, upper: np.ndarray, places
     about = {"units": "1"}
     return xr.Dataset(
         {
-            "exponent": ("name", values, about), "lower": ("name", lower, about), "upper": ("name", upper, about),
+            "exponent": ("name", values, about),
+            "lower": ("name", lower, about),
+            "upper": ("name", upper, about),
             "places": ((), places, {"units": "1", "long_name": "places of the surface that were fitted"}),
         },
-        {"name": list(EXPONENTS)}, {"misfit": misfit},
-    )  # fmt: skip
+        {"name": list(EXPONENTS)},
+        {"misfit": misfit},
+    )
 
 
 def _fit(
-    squares: np.ndarray, depth: np.ndarray, width: np.ndarray, kept: np.ndarray, steps: tuple[np.ndarray, np.ndarray],
+    squares: np.ndarray,
+    depth: np.ndarray,
+    width: np.ndarray,
+    kept: np.ndarray,
+    steps: tuple[np.ndarray, np.ndarray],
     start: np.ndarray | None,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """log α, log β, p, q, r."""
     from scipy.optimize import least_squares
 

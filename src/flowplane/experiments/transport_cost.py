@@ -30,10 +30,12 @@ def run(context: Context) -> Result:
     rows = {}
     for name, p in densities.items():
         flows = flows_by_depth(p, PART * p.smoothing.least_variance / 2, DEPTHS)
-        rows[name] = np.array([
-            [_cost(flow, SAMPLES[context.scale], context.seed + k) for k in range(SEEDS[context.scale])]
-            for flow in flows.values()
-        ])  # fmt: skip
+        rows[name] = np.array(
+            [
+                [_cost(flow, SAMPLES[context.scale], context.seed + k) for k in range(SEEDS[context.scale])]
+                for flow in flows.values()
+            ]
+        )
     values = np.stack(list(rows.values()))  # density, depth, seed, quantity
     measured = _dataset(values, list(densities))
     crossing = _crossing()
@@ -115,9 +117,17 @@ def _shallow(values: np.ndarray, names: list[str], context: Context) -> list[Cla
     lost = tuple(float(value) for value in (1 - values[:, 0, :, 0]).max(1))
     verdict = "reproduced" if max(lost) < 1e-6 else "contradicted"
     optimal = Claim(
-        "A7.shallow", f"the isotropic shallow autoencoder is optimal: 1 − optimality for {', '.join(names)}", lost, None,
-        (0.0,) * len(lost), (1e-6,) * len(lost), verdict, context.scale, 0.0, "1",
-    )  # fmt: skip
+        "A7.shallow",
+        f"the isotropic shallow autoencoder is optimal: 1 − optimality for {', '.join(names)}",
+        lost,
+        None,
+        (0.0,) * len(lost),
+        (1e-6,) * len(lost),
+        verdict,
+        context.scale,
+        0.0,
+        "1",
+    )
     p = Normal([0.0, 0.0], [[1.0, 0.6], [0.6, 1.5]])
     noise = [[1.0, -0.8], [-0.8, 1.0]]
     flow = denoising_flow(p, 0.1, 1, covariance=noise)
@@ -137,16 +147,31 @@ def _deep(values: np.ndarray, names: list[str], context: Context) -> list[Claim]
     skew = bool((defect[simple] < 1e-12).all() and (low[~simple] > 0).all())
     gaps, gap_low = _intervals(gap)
     rows = (
-        ("A7.continuous", "no plan between the particles beats it: 1 − optimality", lost, _intervals(lost)[0],
-         bool((lost < 1e-6).all())),
+        (
+            "A7.continuous",
+            "no plan between the particles beats it: 1 − optimality",
+            lost,
+            _intervals(lost)[0],
+            bool((lost < 1e-6).all()),
+        ),
         ("A7.defect", "yet it is a gradient only where Jacobians commute: Brenier's defect", defect, ends, skew),
         ("A7.path", "its paths cost more than W₂²: Benamou–Brenier gap over W₂²", gap, gaps, bool((gap_low > 0).all())),
-    )  # fmt: skip
+    )
     return [
-        Claim(name, f"reported: {statement} {listed}", tuple(map(float, each.mean(1))), intervals, None, None,
-              "reproduced" if held else "inconclusive", context.scale, 0.0, "1")
+        Claim(
+            name,
+            f"reported: {statement} {listed}",
+            tuple(map(float, each.mean(1))),
+            intervals,
+            None,
+            None,
+            "reproduced" if held else "inconclusive",
+            context.scale,
+            0.0,
+            "1",
+        )
         for name, statement, each, intervals, held in rows
-    ]  # fmt: skip
+    ]
 
 
 def _intervals(each: np.ndarray) -> tuple[tuple[tuple[float, float], ...], np.ndarray]:

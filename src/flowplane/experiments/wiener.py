@@ -36,16 +36,29 @@ def run(context: Context) -> Result:
         found = weight_diffusion(rec, draws=DRAWS[scale], seed=context.seed)
         datasets[f"diffusion-{optimizer}"] = found
         figures[f"diffusion-{optimizer}"] = displacement_curves(found, f"How far weights move ({optimizer})")
-        claims += [_exponent(found, optimizer, scale), _independent(found, optimizer, scale),
-                   _control(rec, optimizer, scale)]  # fmt: skip
+        claims += [
+            _exponent(found, optimizer, scale),
+            _independent(found, optimizer, scale),
+            _control(rec, optimizer, scale),
+        ]
     deciding = [claim for claim in claims if not claim.id.startswith("B-7.drift")]
     measured = tuple(float(np.nanmean(claim.measured)) for claim in deciding)
     statement = (
         "after the transition the weights diffuse like a Wiener process, with Adam and with SGD: mean over layers of the "
         "exponent of the mean squared displacement, 1, and of the correlation of successive moves, 0"
     )
-    whole = Claim("B-7", statement, measured, None, (1.0, 0.0) * len(OPTIMIZERS), (WITHIN,) * len(measured),
-                  verdict_of_all([claim.verdict for claim in deciding]), scale, 0.0, "1")  # fmt: skip
+    whole = Claim(
+        "B-7",
+        statement,
+        measured,
+        None,
+        (1.0, 0.0) * len(OPTIMIZERS),
+        (WITHIN,) * len(measured),
+        verdict_of_all([claim.verdict for claim in deciding]),
+        scale,
+        0.0,
+        "1",
+    )
     return Result(datasets=datasets, figures=figures, claims=[whole, *claims])
 
 
@@ -62,8 +75,9 @@ def _exponent(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
     )
     layers = found.sizes["layer"]
     numbers = with_ends(found["exponent_mean"].values, low, high)
-    return Claim(f"B-7.exponent.{optimizer}", statement, *numbers, (1.0,) * layers, (WITHIN,) * layers, verdict, scale, 0.0,
-                 "1")  # fmt: skip
+    return Claim(
+        f"B-7.exponent.{optimizer}", statement, *numbers, (1.0,) * layers, (WITHIN,) * layers, verdict, scale, 0.0, "1"
+    )
 
 
 def _independent(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
@@ -72,8 +86,9 @@ def _independent(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
     statement = f"successive moves are independent ({optimizer}): their correlation, by layer"
     layers = found.sizes["layer"]
     numbers = with_ends(found["autocorrelation"].values, low, high)
-    return Claim(f"B-7.memory.{optimizer}", statement, *numbers, (0.0,) * layers, (WITHIN,) * layers, verdict, scale, 0.0,
-                 "1")  # fmt: skip
+    return Claim(
+        f"B-7.memory.{optimizer}", statement, *numbers, (0.0,) * layers, (WITHIN,) * layers, verdict, scale, 0.0, "1"
+    )
 
 
 def _control(rec: Recording, optimizer: str, scale: str) -> Claim:

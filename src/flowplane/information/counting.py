@@ -235,9 +235,23 @@ def _members(
     )
     for member in range(len(values)):
         _member(
-            values[member], edges, low, inverse, equal, exact, weights, labels, classes, rule, inputs, tables, constants,
-            work, entropies[member], rest[member],
-        )  # fmt: skip
+            values[member],
+            edges,
+            low,
+            inverse,
+            equal,
+            exact,
+            weights,
+            labels,
+            classes,
+            rule,
+            inputs,
+            tables,
+            constants,
+            work,
+            entropies[member],
+            rest[member],
+        )
 
 
 def cell_statistics(

@@ -122,13 +122,19 @@ class GaussianMI(Continuous):
             )
             odd = odd | strange
         crowded = units * SAMPLES_PER_DIMENSION > n or (
-            known.inputs is not None and not self.deterministic
+            known.inputs is not None
+            and not self.deterministic
             and (units + known.inputs.shape[1]) * SAMPLES_PER_DIMENSION > n
-        )  # fmt: skip
+        )
         flags = raised(
-            known, values, **blocked, ill_conditioned=singular, constant_units=constant.any(1), not_gaussian=odd,
+            known,
+            values,
+            **blocked,
+            ill_conditioned=singular,
+            constant_units=constant.any(1),
+            not_gaussian=odd,
             too_few_samples=few | crowded,
-        )  # fmt: skip
+        )
         found = Estimates(i_xt, i_ty, self._entropy(covariance, scale, singular | constant.any(1), known), flags)
         if not self.shrinkage:
             return found

@@ -71,9 +71,12 @@ class MatrixRenyi(Estimator):
         ceiling = SATURATION * math.log2(known.samples)
         joint = [found[kind][0] for kind in ("t", "xt", "ty") if kind in found]
         flags = raised(
-            known, values, no_inputs=known.inputs is None, saturated=(torch.stack(joint) > ceiling).any(0),
+            known,
+            values,
+            no_inputs=known.inputs is None,
+            saturated=(torch.stack(joint) > ceiling).any(0),
             constant_units=constant_units(values).any(1),
-        )  # fmt: skip
+        )
         return Estimates(
             _sum({"x": 1, "t": 1, "xt": -1}, found, known) if "xt" in found else missing,
             _sum({"y": 1, "t": 1, "ty": -1}, found, known) if "ty" in found else missing,

@@ -249,8 +249,10 @@ class _Mixture:
         axes = [np.linspace(*span) for span in zip(*ends, counts, strict=True)]
         density = np.zeros(counts)
         for weight, mean, deviation in zip(weights, means, deviations, strict=True):
-            factors = [np.exp(-(((axis - m) / s) ** 2) / 2) / (s * math.sqrt(2 * math.pi))
-                       for axis, m, s in zip(axes, mean, deviation, strict=True)]  # fmt: skip
+            factors = [
+                np.exp(-(((axis - m) / s) ** 2) / 2) / (s * math.sqrt(2 * math.pi))
+                for axis, m, s in zip(axes, mean, deviation, strict=True)
+            ]
             density += weight * (factors[0] if len(factors) == 1 else np.multiply.outer(*factors))
         cell = math.prod(axis[1] - axis[0] for axis in axes)
         return float(special.entr(density).sum() * cell) / LN2

@@ -63,8 +63,9 @@ class RecorderCallback(*_callbacks()):  # type: ignore[misc]
         flowplane.errors.InputError: recording: found a callback whose training has not begun, ...
     """
 
-    def __init__(self, inputs: Any, labels: Any = None, path: Any = None, *, module: str | None = None,
-                 **arguments: Any) -> None:  # fmt: skip
+    def __init__(
+        self, inputs: Any, labels: Any = None, path: Any = None, *, module: str | None = None, **arguments: Any
+    ) -> None:
         super().__init__()
         self._module = module
         self._late = LateRecorder({"inputs": inputs, "labels": labels, "path": path} | arguments)

@@ -49,8 +49,9 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
         flowplane.errors.InputError: recording: found a callback whose training has not begun, ...
     """
 
-    def __init__(self, inputs: Any, labels: Any = None, path: Any = None, *, every: int | None = None,
-                 **arguments: Any) -> None:  # fmt: skip
+    def __init__(
+        self, inputs: Any, labels: Any = None, path: Any = None, *, every: int | None = None, **arguments: Any
+    ) -> None:
         super().__init__()
         self._every = None if every is None else check_count("every", every)
         self._late = LateRecorder({"inputs": inputs, "labels": labels, "path": path} | arguments)

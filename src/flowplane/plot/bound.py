@@ -58,9 +58,15 @@ def layers_and_bound(
     figure = go.Figure()
     figure.add_trace(every_replica(x, y, times, np.isfinite(x) & np.isfinite(y)))
     figure.add_trace(
-        go.Scatter(x=bound[0], y=bound[1], mode="lines", line={"color": CURVE, "width": 2.5}, name="the bound",
-                   hovertemplate="bound<br>I(X;T) = %{x:.3f} bits<br>I(T;Y) = %{y:.3f} bits<extra></extra>")
-    )  # fmt: skip
+        go.Scatter(
+            x=bound[0],
+            y=bound[1],
+            mode="lines",
+            line={"color": CURVE, "width": 2.5},
+            name="the bound",
+            hovertemplate="bound<br>I(X;T) = %{x:.3f} bits<br>I(T;Y) = %{y:.3f} bits<extra></extra>",
+        )
+    )
     figure.add_trace(_ties(ordered, curve, mean_x[-1], mean_y[-1]))
     figure.add_trace(means(ordered, mean_x, mean_y, times))
     for trace in _critical_points(critical):
@@ -73,11 +79,23 @@ def layers_and_bound(
         annotations=layer_names(ordered, mean_x, mean_y), coloraxis=color_axis(ordered["epoch"].values, times)
     )
     return styled(
-        figure, title, "dotted: from each layer at the last epoch to the curve at its β* · " + _about(betas), width=950,
-        height=640, margin={"l": 75, "r": 30, "t": 95, "b": 75},
-        legend={"x": 0.99, "y": 0.03, "xanchor": "right", "yanchor": "bottom", "bgcolor": "rgba(255,255,255,0.85)",
-                "bordercolor": "#ccc", "borderwidth": 1, "font": {"size": 12}},
-    )  # fmt: skip
+        figure,
+        title,
+        "dotted: from each layer at the last epoch to the curve at its β* · " + _about(betas),
+        width=950,
+        height=640,
+        margin={"l": 75, "r": 30, "t": 95, "b": 75},
+        legend={
+            "x": 0.99,
+            "y": 0.03,
+            "xanchor": "right",
+            "yanchor": "bottom",
+            "bgcolor": "rgba(255,255,255,0.85)",
+            "bordercolor": "#ccc",
+            "borderwidth": 1,
+            "font": {"size": 12},
+        },
+    )
 
 
 def layer_beta_curves(
@@ -111,35 +129,57 @@ def layer_beta_curves(
         name = f"layer {layer_label(int(depth), int(depths.max()))}"
         faint = {"color": faded(color, 0.2), "width": 1}
         for replica in values[:, :, k]:
-            figure.add_trace(go.Scatter(x=times, y=replica, mode="lines", line=faint, showlegend=False, hoverinfo="skip",
-                                        legendgroup=name))  # fmt: skip
+            figure.add_trace(
+                go.Scatter(
+                    x=times, y=replica, mode="lines", line=faint, showlegend=False, hoverinfo="skip", legendgroup=name
+                )
+            )
         at_edge = (ordered["edge"].values[:, :, k] == 1).mean(0) > 0.5
         figure.add_trace(
             go.Scatter(
-                x=times, y=np.median(values[:, :, k], axis=0), mode="lines+markers", name=name, legendgroup=name,
-                line={"color": color, "width": 2.2}, customdata=epochs,
+                x=times,
+                y=np.median(values[:, :, k], axis=0),
+                mode="lines+markers",
+                name=name,
+                legendgroup=name,
+                line={"color": color, "width": 2.2},
+                customdata=epochs,
                 marker={"size": 7, "color": np.where(at_edge, "white", color), "line": {"color": color, "width": 1.3}},
                 hovertemplate=name + ", epoch %{customdata}<br>β* = %{y:.4g}<extra></extra>",
             )
-        )  # fmt: skip
+        )
     labelled = 0.0
     for beta in _stability_lost(critical):
         figure.add_hline(y=beta, line={"color": CRITICAL, "width": 1.2, "dash": "dash"})
         if beta > APART * labelled:
             labelled = beta
-            figure.add_annotation(x=1.0, xref="paper", xanchor="left", y=np.log10(beta), text=f"{beta:.4g}", showarrow=False,
-                                  xshift=3, font={"size": 11, "color": CRITICAL})  # fmt: skip
+            figure.add_annotation(
+                x=1.0,
+                xref="paper",
+                xanchor="left",
+                y=np.log10(beta),
+                text=f"{beta:.4g}",
+                showarrow=False,
+                xshift=3,
+                font={"size": 11, "color": CRITICAL},
+            )
     low, high = np.log10([values.min(), values.max()])
     reach = max(high - low, 0.1)
     ticks, texts = epoch_ticks(int(epochs.max()))
     figure.update_xaxes(title="epoch", tickvals=ticks, ticktext=texts)
-    figure.update_yaxes(title="β*", type="log", dtick=1, exponentformat="power",
-                        range=[low - 0.08 * reach, high + 0.08 * reach])  # fmt: skip
+    figure.update_yaxes(
+        title="β*", type="log", dtick=1, exponentformat="power", range=[low - 0.08 * reach, high + 0.08 * reach]
+    )
     crossed = "" if critical is None else "dashed: a cluster loses stability · "
     return styled(
-        figure, title, crossed + "hollow: beyond the search, T = X has β* = ∞ · " + _about(betas), width=900, height=560,
-        margin={"l": 80, "r": 30, "t": 95, "b": 70}, legend={"x": 1.07, "y": 1.0, "xanchor": "left"},
-    )  # fmt: skip
+        figure,
+        title,
+        crossed + "hollow: beyond the search, T = X has β* = ∞ · " + _about(betas),
+        width=900,
+        height=560,
+        margin={"l": 80, "r": 30, "t": 95, "b": 70},
+        legend={"x": 1.07, "y": 1.0, "xanchor": "left"},
+    )
 
 
 def slowing_down_curve(
@@ -168,19 +208,29 @@ def slowing_down_curve(
     betas, capped = ordered["beta"].values, ordered["capped"].values
     color = LAYER_COLORS[0]
     figure = go.Figure(
-        go.Scatter(x=betas, y=ordered["steps"].values, mode="lines+markers", line={"color": color, "width": 1.5},
-                   marker={"size": 5, "color": np.where(capped, "white", color), "line": {"color": color, "width": 1.2}},
-                   hovertemplate="β = %{x:.5g}<br>%{y} steps<extra></extra>")
-    )  # fmt: skip
+        go.Scatter(
+            x=betas,
+            y=ordered["steps"].values,
+            mode="lines+markers",
+            line={"color": color, "width": 1.5},
+            marker={"size": 5, "color": np.where(capped, "white", color), "line": {"color": color, "width": 1.2}},
+            hovertemplate="β = %{x:.5g}<br>%{y} steps<extra></extra>",
+        )
+    )
     for beta in _stability_lost(critical):
         if betas[0] <= beta <= betas[-1]:
             figure.add_vline(x=beta, line={"color": CRITICAL, "width": 1.2, "dash": "dash"})
     figure.update_xaxes(title="β", type="log")
     figure.update_yaxes(title="Blahut–Arimoto steps", type="log")
     return styled(
-        figure, title, "dashed: a cluster loses stability · hollow: not at rest after the steps allowed", width=900,
-        height=480, margin={"l": 80, "r": 30, "t": 95, "b": 70}, showlegend=False,
-    )  # fmt: skip
+        figure,
+        title,
+        "dashed: a cluster loses stability · hollow: not at rest after the steps allowed",
+        width=900,
+        height=480,
+        margin={"l": 80, "r": 30, "t": 95, "b": 70},
+        showlegend=False,
+    )
 
 
 def _require_betas(betas: Any) -> None:
@@ -224,10 +274,15 @@ def _ties(betas: xr.Dataset, curve: xr.Dataset, x: np.ndarray, y: np.ndarray) ->
     on_x, on_y = (np.interp(np.log(star), logs, ordered[name].values) for name in ("i_xt", "i_ty"))
     nothing = np.full(len(star), np.nan)
     return go.Scatter(
-        x=np.stack([x, on_x, nothing], 1).ravel(), y=np.stack([y, on_y, nothing], 1).ravel(), mode="lines+markers",
-        line={"color": "#666", "width": 1.3, "dash": "dot"}, marker={"size": 5, "color": "#666"}, name="β* on the curve",
-        customdata=np.repeat(star, 3), hovertemplate="β* = %{customdata:.4g}<extra></extra>",
-    )  # fmt: skip
+        x=np.stack([x, on_x, nothing], 1).ravel(),
+        y=np.stack([y, on_y, nothing], 1).ravel(),
+        mode="lines+markers",
+        line={"color": "#666", "width": 1.3, "dash": "dot"},
+        marker={"size": 5, "color": "#666"},
+        name="β* on the curve",
+        customdata=np.repeat(star, 3),
+        hovertemplate="β* = %{customdata:.4g}<extra></extra>",
+    )
 
 
 def _critical_points(critical: xr.Dataset | None) -> list[go.Scatter]:
@@ -239,11 +294,15 @@ def _critical_points(critical: xr.Dataset | None) -> list[go.Scatter]:
         if part.sizes["critical"]:
             traces.append(
                 go.Scatter(
-                    x=part["i_xt"].values, y=part["i_ty"].values, mode="markers", name=name, customdata=part["beta"].values,
+                    x=part["i_xt"].values,
+                    y=part["i_ty"].values,
+                    mode="markers",
+                    name=name,
+                    customdata=part["beta"].values,
                     marker={"symbol": symbol, "size": 11, "color": CRITICAL, "line": {"color": CRITICAL, "width": 2}},
                     hovertemplate=name + " at β = %{customdata:.5g}<extra></extra>",
                 )
-            )  # fmt: skip
+            )
     return traces
 
 

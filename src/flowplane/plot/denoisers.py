@@ -66,8 +66,9 @@ def denoiser_fields(
         x, y = (field[dim].values.astype(np.float32) for dim in ("x", "y"))
         figure.add_trace(
             go.Heatmap(x=x, y=y, z=log.astype(np.float32), coloraxis="coloraxis", zsmooth="best", hoverinfo="skip"),
-            row=row, col=1,
-        )  # fmt: skip
+            row=row,
+            col=1,
+        )
         for name, color, width in (("optimal", OPTIMAL, 3.5), ("learned", LEARNED, 1.4)):
             figure.add_trace(_arrows(field, name, color, width, legend=row == 1), row=row, col=1)
         hover = "(%{x:.2f}, %{y:.2f})<br>%{z:.3f}<extra></extra>"
@@ -80,20 +81,39 @@ def denoiser_fields(
     density["colorbar"] |= {"x": 0.425, "len": 0.9}
     highest = max(float(np.nanquantile(gap, SHOWN)) for gap in gaps)
     distance = {
-        "colorscale": ERROR_SCALE, "cmin": 0.0, "cmax": highest,
-        "colorbar": {"title": {"text": "|g − g*|", "side": "top"}, "thickness": 14, "len": 0.9, "outlinewidth": 0,
-                     "x": 1.01},
-    }  # fmt: skip
+        "colorscale": ERROR_SCALE,
+        "cmin": 0.0,
+        "cmax": highest,
+        "colorbar": {
+            "title": {"text": "|g − g*|", "side": "top"},
+            "thickness": 14,
+            "len": 0.9,
+            "outlinewidth": 0,
+            "x": 1.01,
+        },
+    }
     figure.update_layout(coloraxis=density, coloraxis2=distance, plot_bgcolor="white")
     subtitle = (
         "distance in units of the root mean square displacement, where the density is above 1 % of its maximum; the darkest "
         "2 % look alike"
     )
     return styled(
-        figure, title, subtitle, width=1050, height=height, margin={"l": 65, "r": 30, "t": 125, "b": 65},
-        legend={"orientation": "h", "x": 1.06, "xanchor": "right", "y": 1 + 45 / (height - AROUND), "yanchor": "bottom",
-                "bgcolor": "#555", "font": {"color": "#fff"}},
-    )  # fmt: skip
+        figure,
+        title,
+        subtitle,
+        width=1050,
+        height=height,
+        margin={"l": 65, "r": 30, "t": 125, "b": 65},
+        legend={
+            "orientation": "h",
+            "x": 1.06,
+            "xanchor": "right",
+            "y": 1 + 45 / (height - AROUND),
+            "yanchor": "bottom",
+            "bgcolor": "#555",
+            "font": {"color": "#fff"},
+        },
+    )
 
 
 def _framed(figure: go.Figure, row: int, column: int, x: np.ndarray, y: np.ndarray, last: bool) -> None:
@@ -102,9 +122,14 @@ def _framed(figure: go.Figure, row: int, column: int, x: np.ndarray, y: np.ndarr
     ends = [[float(axis[0]), float(axis[-1])] for axis in (x, y)]
     figure.update_xaxes(title="x₁" if last else None, range=ends[0], showgrid=False, constrain="domain", row=row, col=column)
     figure.update_yaxes(
-        title="x₂", range=ends[1], scaleanchor=f"x{number if number > 1 else ''}", showgrid=False, constrain="domain",
-        row=row, col=column,
-    )  # fmt: skip
+        title="x₂",
+        range=ends[1],
+        scaleanchor=f"x{number if number > 1 else ''}",
+        showgrid=False,
+        constrain="domain",
+        row=row,
+        col=column,
+    )
 
 
 def _gap(field: xr.Dataset) -> np.ndarray:

@@ -37,28 +37,51 @@ def depth_curves(depths: xr.Dataset, title: str = "Variance against depth", quan
         color = LAYER_COLORS[number % len(LAYER_COLORS)]
         part = depths.sel(density=density)
         error = part.get(f"{quantity}_error")
-        figure.add_trace(go.Scatter(
-            x=layers, y=part[quantity].values, mode="lines+markers", line={"color": color}, marker={"size": 8},
-            name=str(density),
-            error_y=None if error is None or not (error.values > 0).any() else {"array": 2 * error.values, "thickness": 1.2},
-        ))  # fmt: skip
+        figure.add_trace(
+            go.Scatter(
+                x=layers,
+                y=part[quantity].values,
+                mode="lines+markers",
+                line={"color": color},
+                marker={"size": 8},
+                name=str(density),
+                error_y=None
+                if error is None or not (error.values > 0).any()
+                else {"array": 2 * error.values, "thickness": 1.2},
+            )
+        )
         limit = part.get(f"{quantity}_continuous")
         if limit is not None and np.isfinite(float(limit)):
             ends = [layers.min() / 1.2, layers.max() * 1.2]
-            figure.add_trace(go.Scatter(
-                x=ends, y=[float(limit)] * 2, mode="lines", line={"color": color, "dash": "dash", "width": 1.3},
-                showlegend=False, hovertemplate=f"{density}, continuous: {float(limit):.4g}<extra></extra>",
-            ))  # fmt: skip
+            figure.add_trace(
+                go.Scatter(
+                    x=ends,
+                    y=[float(limit)] * 2,
+                    mode="lines",
+                    line={"color": color, "dash": "dash", "width": 1.3},
+                    showlegend=False,
+                    hovertemplate=f"{density}, continuous: {float(limit):.4g}<extra></extra>",
+                )
+            )
     about = depths[quantity].attrs
     figure.update_xaxes(
-        type="log", title="layers L", tickvals=layers, ticktext=[str(count) for count in layers],
+        type="log",
+        title="layers L",
+        tickvals=layers,
+        ticktext=[str(count) for count in layers],
         range=np.log10([layers.min() / 1.2, layers.max() * 1.2]).tolist(),
-    )  # fmt: skip
+    )
     units = f" [{about['units']}]" if about.get("units", "1") != "1" else ""
     label = f"{about.get('long_name', quantity)}{units}"
     figure.update_yaxes(title=label)
     subtitle = str(depths.attrs.get("subtitle", "dashed: the continuous flow, L = ∞; bars: two standard errors"))
     return styled(
-        figure, title, subtitle, width=760, height=500, margin={"l": 80, "r": 30, "t": 95, "b": 65}, showlegend=True,
+        figure,
+        title,
+        subtitle,
+        width=760,
+        height=500,
+        margin={"l": 80, "r": 30, "t": 95, "b": 65},
+        showlegend=True,
         legend={"x": 1.02, "y": 1.0, "xanchor": "left"},
-    )  # fmt: skip
+    )

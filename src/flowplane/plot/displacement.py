@@ -48,10 +48,16 @@ def displacement_curves(found: xr.Dataset, title: str = "How far the weights mov
     columns = min(layers, COLUMNS)
     rows = -(-layers // columns)
     figure = make_subplots(
-        rows=rows, cols=columns, shared_yaxes=True, horizontal_spacing=0.03, vertical_spacing=60 / (270 * rows),
-        subplot_titles=[f"{name}, since epoch {origin:,.0f}"
-                        for name, origin in zip(panel_names(found), found["origin"].values, strict=True)],
-    )  # fmt: skip
+        rows=rows,
+        cols=columns,
+        shared_yaxes=True,
+        horizontal_spacing=0.03,
+        vertical_spacing=60 / (270 * rows),
+        subplot_titles=[
+            f"{name}, since epoch {origin:,.0f}"
+            for name, origin in zip(panel_names(found), found["origin"].values, strict=True)
+        ],
+    )
     lags = found["lag_epoch"].values
     band = found["wiener_msd"].transpose("bound", "lag_epoch", "layer").values
     drawn = np.concatenate([values[values > 0], band[band > 0]])
@@ -63,9 +69,19 @@ def displacement_curves(found: xr.Dataset, title: str = "How far the weights mov
         for trace in _curves(lags, values[:, :, k], band[:, :, k], slope, first=k == legend):
             figure.add_trace(trace, **place)
         axis = "" if k == 0 else str(k + 1)
-        figure.add_annotation(x=0.03, y=0.97, xref=f"x{axis} domain", yref=f"y{axis} domain", xanchor="left", yanchor="top",
-                              align="left", showarrow=False, text=_exponents(found.isel(layer=k)), font={"size": 12},
-                              bgcolor="rgba(255,255,255,0.75)")  # fmt: skip
+        figure.add_annotation(
+            x=0.03,
+            y=0.97,
+            xref=f"x{axis} domain",
+            yref=f"y{axis} domain",
+            xanchor="left",
+            yanchor="top",
+            align="left",
+            showarrow=False,
+            text=_exponents(found.isel(layer=k)),
+            font={"size": 12},
+            bgcolor="rgba(255,255,255,0.75)",
+        )
         figure.update_xaxes(title="epochs since the origin" if k + columns >= layers else None, **place)
         if place["col"] == 1:
             figure.update_yaxes(title="‖Δw‖² [weight²]", **place)
@@ -75,10 +91,14 @@ def displacement_curves(found: xr.Dataset, title: str = "How far the weights mov
     figure.update_yaxes(type="log", dtick=1, exponentformat="power", range=[low - 0.1, high + 0.35 * (high - low)])
     height = 190 + 270 * rows
     return styled(
-        figure, title, f"{about(found)} · origin: {found.attrs.get('since', 'given')}",
-        width=max(110 + 330 * columns, NARROWEST), height=height, margin={"l": 85, "r": 25, "t": 105, "b": 115},
+        figure,
+        title,
+        f"{about(found)} · origin: {found.attrs.get('since', 'given')}",
+        width=max(110 + 330 * columns, NARROWEST),
+        height=height,
+        margin={"l": 85, "r": 25, "t": 105, "b": 115},
         legend={"orientation": "h", "x": 0, "y": -62 / (height - 220), "yanchor": "top"},
-    )  # fmt: skip
+    )
 
 
 def _curves(lags: np.ndarray, values: np.ndarray, band: np.ndarray, slope: float, first: bool) -> list[go.Scatter]:
@@ -92,29 +112,66 @@ def _curves(lags: np.ndarray, values: np.ndarray, band: np.ndarray, slope: float
     traces = []
     if np.isfinite(wiener).all():
         traces = [
-            go.Scatter(x=np.concatenate([x, x[::-1]]), y=np.concatenate([wiener[2], wiener[0][::-1]]), mode="lines",
-                       line={"width": 0}, fill="toself", fillcolor=faded(WIENER, 0.22), hoverinfo="skip", name=name,
-                       legendgroup=name, showlegend=first),
-            go.Scatter(x=x, y=wiener[1], mode="lines", line={"color": WIENER, "width": 1.3, "dash": "dot"},
-                       hoverinfo="skip", showlegend=False, legendgroup=name),
-        ]  # fmt: skip
+            go.Scatter(
+                x=np.concatenate([x, x[::-1]]),
+                y=np.concatenate([wiener[2], wiener[0][::-1]]),
+                mode="lines",
+                line={"width": 0},
+                fill="toself",
+                fillcolor=faded(WIENER, 0.22),
+                hoverinfo="skip",
+                name=name,
+                legendgroup=name,
+                showlegend=first,
+            ),
+            go.Scatter(
+                x=x,
+                y=wiener[1],
+                mode="lines",
+                line={"color": WIENER, "width": 1.3, "dash": "dot"},
+                hoverinfo="skip",
+                showlegend=False,
+                legendgroup=name,
+            ),
+        ]
     if np.isfinite(slope):
         with np.errstate(divide="ignore"):
             level = np.log(measured.mean(0)) - slope * np.log(x)
         traces.append(
-            go.Scatter(x=x, y=x**slope * np.exp(level[np.isfinite(level)].mean()), mode="lines", hoverinfo="skip",
-                       line={"color": FIT, "width": 1.5, "dash": "dash"}, name="mean exponent, t<sup>α</sup>",
-                       legendgroup="fit", showlegend=first)
-        )  # fmt: skip
+            go.Scatter(
+                x=x,
+                y=x**slope * np.exp(level[np.isfinite(level)].mean()),
+                mode="lines",
+                hoverinfo="skip",
+                line={"color": FIT, "width": 1.5, "dash": "dash"},
+                name="mean exponent, t<sup>α</sup>",
+                legendgroup="fit",
+                showlegend=first,
+            )
+        )
     return [
         *traces,
-        go.Scatter(x=np.tile(np.append(x, np.nan), len(measured)), y=np.hstack([measured, gap]).ravel(), mode="lines",
-                   line={"color": faded(MEASURED, 0.25), "width": 1}, hoverinfo="skip", name="one replica",
-                   showlegend=first),
-        go.Scatter(x=x, y=measured.mean(0), mode="lines+markers", line={"color": MEASURED, "width": 2}, marker={"size": 5},
-                   name="mean of the replicas", legendgroup="mean", showlegend=first,
-                   hovertemplate="after %{x} epochs: %{y:.3g}<extra></extra>"),
-    ]  # fmt: skip
+        go.Scatter(
+            x=np.tile(np.append(x, np.nan), len(measured)),
+            y=np.hstack([measured, gap]).ravel(),
+            mode="lines",
+            line={"color": faded(MEASURED, 0.25), "width": 1},
+            hoverinfo="skip",
+            name="one replica",
+            showlegend=first,
+        ),
+        go.Scatter(
+            x=x,
+            y=measured.mean(0),
+            mode="lines+markers",
+            line={"color": MEASURED, "width": 2},
+            marker={"size": 5},
+            name="mean of the replicas",
+            legendgroup="mean",
+            showlegend=first,
+            hovertemplate="after %{x} epochs: %{y:.3g}<extra></extra>",
+        ),
+    ]
 
 
 def _exponents(layer: xr.Dataset) -> str:

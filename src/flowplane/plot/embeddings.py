@@ -50,11 +50,21 @@ def embedding_comparison(influence: xr.Dataset, title: str = "Layers in a common
             values = part[name]
             error = values.std(others, ddof=1) if others and values[others[0]].size > 1 else part.get(f"{name}_spread")
             bars = None if error is None else np.nan_to_num(error.mean(others) if set(others) & set(error.dims) else error)
-            figure.add_trace(go.Scatter(
-                x=steps, y=(values.mean(others) if others else values).values, mode="lines+markers", name=embedding,
-                legendgroup=embedding, showlegend=column == 1, line={"color": color}, marker={"size": 7},
-                error_y=None if bars is None or not (bars > 0).any() else {"array": bars, "thickness": 1.2},
-            ), row=1, col=column)  # fmt: skip
+            figure.add_trace(
+                go.Scatter(
+                    x=steps,
+                    y=(values.mean(others) if others else values).values,
+                    mode="lines+markers",
+                    name=embedding,
+                    legendgroup=embedding,
+                    showlegend=column == 1,
+                    line={"color": color},
+                    marker={"size": 7},
+                    error_y=None if bars is None or not (bars > 0).any() else {"array": bars, "thickness": 1.2},
+                ),
+                row=1,
+                col=column,
+            )
     for column, (name, (_, label)) in enumerate(PANELS.items(), 1):
         figure.update_xaxes(title="step to layer l", tickvals=steps, row=1, col=column, range=[0.7, steps.max() + 0.3])
         figure.update_yaxes(title=label, rangemode="tozero", row=1, col=column)
@@ -63,7 +73,12 @@ def embedding_comparison(influence: xr.Dataset, title: str = "Layers in a common
     means = influence["straightness"].mean(others) if others else influence["straightness"]
     paths = ", ".join(f"{name} {float(means.sel(embedding=name)):.2f}" for name in map(str, influence["embedding"].values))
     return styled(
-        figure, title, f"straightness of the paths: {paths} · bars: standard deviation over networks or random draws",
-        width=1300, height=430, margin={"l": 75, "r": 30, "t": 95, "b": 65}, showlegend=True,
+        figure,
+        title,
+        f"straightness of the paths: {paths} · bars: standard deviation over networks or random draws",
+        width=1300,
+        height=430,
+        margin={"l": 75, "r": 30, "t": 95, "b": 65},
+        showlegend=True,
         legend={"x": 1.01, "y": 1.0, "xanchor": "left", "title": {"text": "embedding"}},
-    )  # fmt: skip
+    )

@@ -66,9 +66,13 @@ def flow_field(
     for column, (history, log) in enumerate(zip(panels.values(), logs, strict=True), start=1):
         begun = history["position"].isel(time=0)
         origin = go.Scatter(
-            x=begun.isel(feature=0).values.astype(np.float32), y=begun.isel(feature=1).values.astype(np.float32),
-            mode="markers", marker={"color": "rgba(255,255,255,0.35)", "size": 2.5}, hoverinfo="skip", showlegend=False,
-        )  # fmt: skip
+            x=begun.isel(feature=0).values.astype(np.float32),
+            y=begun.isel(feature=1).values.astype(np.float32),
+            mode="markers",
+            marker={"color": "rgba(255,255,255,0.35)", "size": 2.5},
+            hoverinfo="skip",
+            showlegend=False,
+        )
         for trace in (*_moment(history, log, shown), origin):
             figure.add_trace(trace, row=1, col=column)
     times = first["time"].values
@@ -80,8 +84,10 @@ def flow_field(
         )
         for k, t in enumerate(times)
     ]
-    box = {dim: (min(float(h[dim][0]) for h in panels.values()), max(float(h[dim][-1]) for h in panels.values()))
-           for dim in ("x", "y")}  # fmt: skip
+    box = {
+        dim: (min(float(h[dim][0]) for h in panels.values()), max(float(h[dim][-1]) for h in panels.values()))
+        for dim in ("x", "y")
+    }
     _same_scale(figure, box, len(panels))
     add_slider(figure, {frame.name: frame.name for frame in figure.frames}, "t = ", y=-0.13, start=0.3, active=shown)
     figure.update_layout(coloraxis=log_density_axis(logs, DENSITY_SCALE))
@@ -90,23 +96,34 @@ def flow_field(
     ratio = (box["y"][1] - box["y"][0]) / (box["x"][1] - box["x"][0])
     width = 430 if len(panels) > 1 else 560
     return styled(
-        figure, title, subtitle, width=150 + width * len(panels), height=int(min(max(width * ratio, 220), 700)) + 235,
+        figure,
+        title,
+        subtitle,
+        width=150 + width * len(panels),
+        height=int(min(max(width * ratio, 220), 700)) + 235,
         margin={"l": 65, "r": 30, "t": 115 if len(panels) > 1 else 95, "b": 120},
-    )  # fmt: skip
+    )
 
 
 def _moment(history: xr.Dataset, log: np.ndarray, k: int) -> list[Any]:
     """What the slider moves in one panel."""
     now = history.isel(time=k)
     heat = go.Heatmap(
-        x=history["x"].values.astype(np.float32), y=history["y"].values.astype(np.float32), z=log[k].astype(np.float32),
-        coloraxis="coloraxis", zsmooth="best", hovertemplate="(%{x:.2f}, %{y:.2f})<br>log₁₀ p = %{z:.2f}<extra></extra>",
-    )  # fmt: skip
+        x=history["x"].values.astype(np.float32),
+        y=history["y"].values.astype(np.float32),
+        z=log[k].astype(np.float32),
+        coloraxis="coloraxis",
+        zsmooth="best",
+        hovertemplate="(%{x:.2f}, %{y:.2f})<br>log₁₀ p = %{z:.2f}<extra></extra>",
+    )
     particles = go.Scatter(
         x=now["position"].isel(feature=0).values.astype(np.float32),
         y=now["position"].isel(feature=1).values.astype(np.float32),
-        mode="markers", marker=PARTICLE, hoverinfo="skip", showlegend=False,
-    )  # fmt: skip
+        mode="markers",
+        marker=PARTICLE,
+        hoverinfo="skip",
+        showlegend=False,
+    )
     return [heat, _arrows(history, k), particles]
 
 

@@ -61,9 +61,13 @@ def gradient_phase_curves(found: xr.Dataset, title: str = "Drift and diffusion o
     columns = min(layers, COLUMNS)
     rows = -(-layers // columns)
     figure = make_subplots(
-        rows=rows, cols=columns, shared_yaxes=True, horizontal_spacing=0.03, vertical_spacing=60 / (270 * rows),
+        rows=rows,
+        cols=columns,
+        shared_yaxes=True,
+        horizontal_spacing=0.03,
+        vertical_spacing=60 / (270 * rows),
         subplot_titles=[f"{name}{_state(shown, k)}" for k, name in enumerate(names)],
-    )  # fmt: skip
+    )
     low, high = np.log10([np.percentile(finite, 0.5), finite.max()])
     y_range = [low - 0.05 * (high - low), high + 0.05 * (high - low)]
     legend = int(np.isfinite(curves["gradient_std"]).any((0, 1)).argmax())
@@ -84,10 +88,14 @@ def gradient_phase_curves(found: xr.Dataset, title: str = "Drift and diffusion o
     figure.update_yaxes(type="log", dtick=1, exponentformat="power", range=y_range)
     height = 190 + 270 * rows
     return styled(
-        figure, title, f"{about(found)} · lines: medians of the replicas, bands: their middle 80 %",
-        width=max(110 + 330 * columns, NARROWEST), height=height, margin={"l": 85, "r": 25, "t": 105, "b": 115},
+        figure,
+        title,
+        f"{about(found)} · lines: medians of the replicas, bands: their middle 80 %",
+        width=max(110 + 330 * columns, NARROWEST),
+        height=height,
+        margin={"l": 85, "r": 25, "t": 105, "b": 115},
         legend={"orientation": "h", "x": 0, "y": -62 / (height - 220), "yanchor": "top"},
-    )  # fmt: skip
+    )
 
 
 def _state(found: xr.Dataset, layer: int) -> str:
@@ -105,11 +113,28 @@ def _curve(epochs: np.ndarray, values: np.ndarray, floor: float, name: str, colo
     low, middle, high = np.nanpercentile(values[:, known], [BAND[0], 50, BAND[1]], axis=0)
     low, high, middle = np.maximum(low, floor), np.maximum(high, floor), np.where(middle > 0, middle, np.nan)
     return [
-        go.Scatter(x=np.concatenate([x, x[::-1]]), y=np.concatenate([high, low[::-1]]), mode="lines", line={"width": 0},
-                   fill="toself", fillcolor=faded(color, 0.2), hoverinfo="skip", showlegend=False, legendgroup=name),
-        go.Scatter(x=x, y=middle, mode="lines", line={"color": color, "width": 2}, name=name, legendgroup=name,
-                   showlegend=first, hovertemplate="epoch %{x}: %{y:.3g}<extra>" + name + "</extra>"),
-    ]  # fmt: skip
+        go.Scatter(
+            x=np.concatenate([x, x[::-1]]),
+            y=np.concatenate([high, low[::-1]]),
+            mode="lines",
+            line={"width": 0},
+            fill="toself",
+            fillcolor=faded(color, 0.2),
+            hoverinfo="skip",
+            showlegend=False,
+            legendgroup=name,
+        ),
+        go.Scatter(
+            x=x,
+            y=middle,
+            mode="lines",
+            line={"color": color, "width": 2},
+            name=name,
+            legendgroup=name,
+            showlegend=first,
+            hovertemplate="epoch %{x}: %{y:.3g}<extra>" + name + "</extra>",
+        ),
+    ]
 
 
 def _marks(layer: xr.Dataset, ends: tuple[float, float], epochs: np.ndarray) -> list[go.Scatter]:
@@ -122,9 +147,17 @@ def _marks(layer: xr.Dataset, ends: tuple[float, float], epochs: np.ndarray) -> 
             left = lower if np.isfinite(lower) else float(epochs[0])
             right = upper if np.isfinite(upper) else float(epochs[-1])
             traces.append(
-                go.Scatter(x=[left, right, right, left], y=[ends[0], ends[0], ends[1], ends[1]], fill="toself", mode="lines",
-                           line={"width": 0}, fillcolor=SHADE, hoverinfo="skip", showlegend=False)
-            )  # fmt: skip
+                go.Scatter(
+                    x=[left, right, right, left],
+                    y=[ends[0], ends[0], ends[1], ends[1]],
+                    fill="toself",
+                    mode="lines",
+                    line={"width": 0},
+                    fillcolor=SHADE,
+                    hoverinfo="skip",
+                    showlegend=False,
+                )
+            )
         traces.append(_upright(at, ends, {"color": CROSSING, "width": 1.6}, "crossing"))
     if "compression_start" in layer:
         starts = layer["compression_start"].values
@@ -136,8 +169,15 @@ def _marks(layer: xr.Dataset, ends: tuple[float, float], epochs: np.ndarray) -> 
 
 
 def _upright(x: float, ends: tuple[float, float], line: dict[str, Any], name: str) -> go.Scatter:
-    return go.Scatter(x=[x, x], y=list(ends), mode="lines", line=line, showlegend=False, name=name,
-                      hovertemplate=f"{name}: epoch {x:.4g}<extra></extra>")  # fmt: skip
+    return go.Scatter(
+        x=[x, x],
+        y=list(ends),
+        mode="lines",
+        line=line,
+        showlegend=False,
+        name=name,
+        hovertemplate=f"{name}: epoch {x:.4g}<extra></extra>",
+    )
 
 
 def _legend(figure: go.Figure, compression: bool) -> None:

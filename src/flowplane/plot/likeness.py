@@ -65,18 +65,27 @@ def layer_similarity(found: xr.Dataset, title: str = "How alike the layers are")
         add_slider(figure, {str(epoch): f"{epoch:,}" for epoch in epochs}, "epoch ", -margin / side, 0.42, len(epochs) - 1)
     about = " · ".join(escaped(shown.attrs[key]) for key in ("network", "activation", "task") if shown.attrs.get(key))
     styled(
-        figure, title, f"{about}<br>linear CKA, unbiased: 1 where two layers are alike but for shift, turn and scale",
-        width=side + margin + 140, height=side + 110 + (below if len(epochs) > 1 else margin),
+        figure,
+        title,
+        f"{about}<br>linear CKA, unbiased: 1 where two layers are alike but for shift, turn and scale",
+        width=side + margin + 140,
+        height=side + 110 + (below if len(epochs) > 1 else margin),
         margin={"l": margin, "r": 100, "t": 110, "b": below if len(epochs) > 1 else margin},
-    )  # fmt: skip
+    )
     return figure.update_xaxes(showgrid=False).update_yaxes(showgrid=False)
 
 
 def _map(values: np.ndarray, names: np.ndarray) -> go.Heatmap:
     numbers = {"texttemplate": "%{z:.2f}", "textfont": {"size": 11}} if len(values) <= NUMBERED else {}
     return go.Heatmap(
-        z=values, zmin=0, zmax=1, colorscale=SCALE, customdata=names, xgap=1, ygap=1,
+        z=values,
+        zmin=0,
+        zmax=1,
+        colorscale=SCALE,
+        customdata=names,
+        xgap=1,
+        ygap=1,
         hovertemplate="%{customdata}<br>CKA %{z:.3f}<extra></extra>",
         colorbar={"title": {"text": "CKA", "side": "top"}, "thickness": 14, "len": 0.9, "outlinewidth": 0},
         **numbers,
-    )  # fmt: skip
+    )

@@ -41,19 +41,31 @@ def convergence(errors: xr.Dataset, title: str = "Convergence") -> go.Figure:
     for number, name in enumerate(errors["series"].values):
         kept = np.isfinite(values[number]) & (values[number] > 0)
         color = LAYER_COLORS[number % len(LAYER_COLORS)]
-        figure.add_trace(go.Scatter(
-            x=scales[number][kept], y=values[number][kept], mode="lines+markers", name=str(name), line={"color": color},
-            marker={"size": 8, "symbol": SYMBOLS[number % len(SYMBOLS)]},
-        ))  # fmt: skip
+        figure.add_trace(
+            go.Scatter(
+                x=scales[number][kept],
+                y=values[number][kept],
+                mode="lines+markers",
+                name=str(name),
+                line={"color": color},
+                marker={"size": 8, "symbol": SYMBOLS[number % len(SYMBOLS)]},
+            )
+        )
     order = errors.attrs.get("order")
     if order is not None:
         ends = np.array([np.nanmin(scales), np.nanmax(scales)])
         positive = np.where(values > 0, values, np.nan)
         anchor = np.exp(np.nanmean(np.log(positive / scales**order)))
-        figure.add_trace(go.Scatter(
-            x=ends, y=0.5 * anchor * ends**order, mode="lines", name=f"order {order:g}", hoverinfo="skip",
-            line={"color": "#555", "dash": "dot", "width": 1.5},
-        ))  # fmt: skip
+        figure.add_trace(
+            go.Scatter(
+                x=ends,
+                y=0.5 * anchor * ends**order,
+                mode="lines",
+                name=f"order {order:g}",
+                hoverinfo="skip",
+                line={"color": "#555", "dash": "dot", "width": 1.5},
+            )
+        )
     for axis, name in ((figure.update_xaxes, "scale"), (figure.update_yaxes, "error")):
         about = errors[name].attrs
         units = f" [{about['units']}]" if about.get("units", "1") != "1" else ""
@@ -62,9 +74,14 @@ def convergence(errors: xr.Dataset, title: str = "Convergence") -> go.Figure:
     figure.update_xaxes(tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     figure.update_yaxes(exponentformat="power", dtick=1)
     return styled(
-        figure, title, str(errors.attrs.get("subtitle", "")), width=760, height=520,
-        margin={"l": 85, "r": 30, "t": 95, "b": 65}, legend={"x": 1.02, "y": 1.0, "xanchor": "left"},
-    )  # fmt: skip
+        figure,
+        title,
+        str(errors.attrs.get("subtitle", "")),
+        width=760,
+        height=520,
+        margin={"l": 85, "r": 30, "t": 95, "b": 65},
+        legend={"x": 1.02, "y": 1.0, "xanchor": "left"},
+    )
 
 
 def _ticks(low: float, high: float) -> list[float]:

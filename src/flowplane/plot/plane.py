@@ -98,9 +98,17 @@ def information_plane(plane: xr.Dataset, title: str = "Information plane") -> go
         width=900,
         height=680,
         margin={"l": 75, "r": 30, "t": 95, "b": 130},
-        legend={"x": 0.99, "y": 0.02, "xanchor": "right", "yanchor": "bottom", "bgcolor": "rgba(255,255,255,0.8)",
-                "bordercolor": "#ccc", "borderwidth": 1, "font": {"size": 12}},
-    )  # fmt: skip
+        legend={
+            "x": 0.99,
+            "y": 0.02,
+            "xanchor": "right",
+            "yanchor": "bottom",
+            "bgcolor": "rgba(255,255,255,0.8)",
+            "bordercolor": "#ccc",
+            "borderwidth": 1,
+            "font": {"size": 12},
+        },
+    )
 
 
 def in_order(plane: xr.Dataset) -> xr.Dataset:
@@ -139,11 +147,19 @@ def paths(mean_x: np.ndarray, mean_y: np.ndarray, times: np.ndarray) -> list[go.
     span = max(times[-1] - times[0], 1e-9)
     colors = sample_colorscale(COLORSCALE, [(times[k] - times[0]) / span for k in chosen])
     return [
-        go.Scatter(x=mean_x[k], y=mean_y[k], mode="lines", line={"color": color, "width": 1.2}, opacity=0.8,
-                   name="mean path through the layers", legendgroup="paths", showlegend=bool(k == chosen[len(chosen) // 2]),
-                   hoverinfo="skip")
+        go.Scatter(
+            x=mean_x[k],
+            y=mean_y[k],
+            mode="lines",
+            line={"color": color, "width": 1.2},
+            opacity=0.8,
+            name="mean path through the layers",
+            legendgroup="paths",
+            showlegend=bool(k == chosen[len(chosen) // 2]),
+            hoverinfo="skip",
+        )
         for k, color in zip(chosen, colors, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def means(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray, times: np.ndarray) -> go.Scatter:
@@ -180,21 +196,40 @@ def intervals(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray) -> go.S
         away = [part.where(np.isfinite(part)).mean("replica").values for part in reach]
         if not np.isfinite(away).any():
             return None
-        bars[axis] = {"array": np.nan_to_num(away[0]), "arrayminus": np.nan_to_num(away[1]), "thickness": 1.2, "width": 3,
-                      "color": "#555"}  # fmt: skip
+        bars[axis] = {
+            "array": np.nan_to_num(away[0]),
+            "arrayminus": np.nan_to_num(away[1]),
+            "thickness": 1.2,
+            "width": 3,
+            "color": "#555",
+        }
     name = f"{100 * float(plane.attrs.get('confidence', 0.95)):.0f} % interval of the estimate, last epoch"
-    return go.Scatter(x=mean_x[-1], y=mean_y[-1], mode="markers", marker={"size": 1, "color": "#555"}, name=name,
-                      hoverinfo="skip", **bars)  # fmt: skip
+    return go.Scatter(
+        x=mean_x[-1], y=mean_y[-1], mode="markers", marker={"size": 1, "color": "#555"}, name=name, hoverinfo="skip", **bars
+    )
 
 
 def _moment(x: np.ndarray, y: np.ndarray, mean_x: np.ndarray, mean_y: np.ndarray) -> list[go.Scatter]:
     """What the slider moves: one epoch's replicas and their mean path."""
     return [
-        go.Scatter(x=x.ravel().astype(np.float32), y=y.ravel().astype(np.float32), mode="markers", hoverinfo="skip",
-                   marker={"color": "#222", "size": 5, "opacity": 0.45, "symbol": "circle-open"}, showlegend=False),
-        go.Scatter(x=mean_x, y=mean_y, mode="lines+markers", line={"color": "#111", "width": 2.5}, hoverinfo="skip",
-                   marker={"color": "white", "size": 12, "line": {"color": "#111", "width": 2.5}}, showlegend=False),
-    ]  # fmt: skip
+        go.Scatter(
+            x=x.ravel().astype(np.float32),
+            y=y.ravel().astype(np.float32),
+            mode="markers",
+            hoverinfo="skip",
+            marker={"color": "#222", "size": 5, "opacity": 0.45, "symbol": "circle-open"},
+            showlegend=False,
+        ),
+        go.Scatter(
+            x=mean_x,
+            y=mean_y,
+            mode="lines+markers",
+            line={"color": "#111", "width": 2.5},
+            hoverinfo="skip",
+            marker={"color": "white", "size": 12, "line": {"color": "#111", "width": 2.5}},
+            showlegend=False,
+        ),
+    ]
 
 
 def layer_names(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray, width: int = 720) -> list[dict[str, Any]]:
@@ -217,10 +252,17 @@ def layer_names(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray, width
     notes = []
     for group in groups:
         text = ", ".join(texts[k] for k in group) if len(group) < RUN else f"{texts[group[0]]}–{texts[group[-1]]}"
-        notes.append({
-            "x": float(np.mean(mean_x[-1, group])), "y": float(np.max(mean_y[-1, group])), "text": f"<b>{text}</b>",
-            "showarrow": False, "yshift": 17, "font": {"size": 13, "color": "#222"}, "bgcolor": "rgba(255,255,255,0.75)",
-        })  # fmt: skip
+        notes.append(
+            {
+                "x": float(np.mean(mean_x[-1, group])),
+                "y": float(np.max(mean_y[-1, group])),
+                "text": f"<b>{text}</b>",
+                "showarrow": False,
+                "yshift": 17,
+                "font": {"size": 13, "color": "#222"},
+                "bgcolor": "rgba(255,255,255,0.75)",
+            }
+        )
     return notes
 
 
@@ -238,20 +280,38 @@ def _ceilings(figure: go.Figure, plane: xr.Dataset, x_range: list[float], y_rang
     right, top = plane.attrs.get("input_entropy"), plane.attrs.get("label_information")
     if right is not None:
         figure.add_shape(type="line", x0=right, x1=right, y0=y_range[0], y1=y_range[1], line=line, layer="below")
-        figure.add_annotation(x=right, y=1, yref="paper", text=f"H(X) = {right:.4g}", showarrow=False, yanchor="bottom",
-                              font=font)  # fmt: skip
+        figure.add_annotation(
+            x=right, y=1, yref="paper", text=f"H(X) = {right:.4g}", showarrow=False, yanchor="bottom", font=font
+        )
     if top is not None:
         name = "I(X;Y)" if str(plane.attrs.get("labels", "")).startswith("soft") else "H(Y)"
         figure.add_shape(type="line", x0=x_range[0], x1=x_range[1], y0=top, y1=top, line=line, layer="below")
-        figure.add_annotation(x=1.005, xref="paper", y=top, text=f"{name}<br>= {top:.4g}", showarrow=False, xanchor="left",
-                              align="left", font=font)  # fmt: skip
+        figure.add_annotation(
+            x=1.005,
+            xref="paper",
+            y=top,
+            text=f"{name}<br>= {top:.4g}",
+            showarrow=False,
+            xanchor="left",
+            align="left",
+            font=font,
+        )
 
 
 def color_axis(epochs: np.ndarray, times: np.ndarray) -> dict[str, Any]:
     """A colour an epoch, evenly over log(epoch)."""
     places, texts = epoch_ticks(int(epochs[-1]))
-    bar = {"title": {"text": "epoch", "side": "top"}, "tickvals": places, "ticktext": texts, "thickness": 14,
-           "len": 0.8, "y": 0, "yanchor": "bottom", "x": 1.02, "outlinewidth": 0}  # fmt: skip
+    bar = {
+        "title": {"text": "epoch", "side": "top"},
+        "tickvals": places,
+        "ticktext": texts,
+        "thickness": 14,
+        "len": 0.8,
+        "y": 0,
+        "yanchor": "bottom",
+        "x": 1.02,
+        "outlinewidth": 0,
+    }
     return {
         "colorscale": COLORSCALE,
         "cmin": float(times[0]),

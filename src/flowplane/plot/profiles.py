@@ -17,13 +17,17 @@ __all__ = ["flow_profiles"]
 #: Panel title, axis, units, and what is drawn: variable, sign, dash.
 PANELS: tuple[tuple[str, str, str, tuple[tuple[str, int, str], ...]], ...] = (
     ("entropy", "H [nats]", "nats", (("entropy", 1, "solid"),)),
-    ("dH/dt (line) and −J (dots)", "nats per unit of time", "nats per unit of time",
-     (("entropy_rate", 1, "solid"), ("fisher_information", -1, "dot"))),
+    (
+        "dH/dt (line) and −J (dots)",
+        "nats per unit of time",
+        "nats per unit of time",
+        (("entropy_rate", 1, "solid"), ("fisher_information", -1, "dot")),
+    ),
     ("variance", "tr Cov [units of x²]", "squared units of x", (("variance", 1, "solid"),)),
     ("distance from the start", "W₂ [units of x]", "units of x", (("wasserstein", 1, "solid"),)),
     ("optimality", "W₂²/E|x<sub>t</sub> − x<sub>0</sub>|²", "1", (("optimality", 1, "solid"),)),
     ("straightness", "E|x<sub>t</sub> − x<sub>0</sub>|²/(t∫E|v|²dt)", "1", (("straightness", 1, "solid"),)),
-)  # fmt: skip
+)
 COLUMNS = 3
 
 
@@ -77,10 +81,14 @@ def flow_profiles(
     samples = {int(profile.attrs.get("samples", 0)) for profile in flows.values()}
     parts = [f"{count:,} particles" if count else "closed form" for count in sorted(samples, reverse=True)]
     return styled(
-        figure, title, f"{' and '.join(parts)}; bands: two standard errors", width=1150, height=690,
+        figure,
+        title,
+        f"{' and '.join(parts)}; bands: two standard errors",
+        width=1150,
+        height=690,
         margin={"l": 75, "r": 30, "t": 130 if len(flows) > 1 else 110, "b": 65},
         legend={"orientation": "h", "x": 1.0, "xanchor": "right", "y": 1.08, "yanchor": "bottom"},
-    )  # fmt: skip
+    )
 
 
 def _curve(
@@ -92,10 +100,16 @@ def _curve(
         return []
     mode = "markers" if dash == "dot" else "lines"
     curve = go.Scatter(
-        x=times[kept], y=values[kept], mode=mode, line=style, marker={"color": style["color"], "size": 4 + style["width"]},
-        name=flow, legendgroup=flow, showlegend=legend,
+        x=times[kept],
+        y=values[kept],
+        mode=mode,
+        line=style,
+        marker={"color": style["color"], "size": 4 + style["width"]},
+        name=flow,
+        legendgroup=flow,
+        showlegend=legend,
         hovertemplate=f"{flow}<br>t = %{{x:.3g}}<br>{name} = %{{y:.4g}}<extra></extra>",
-    )  # fmt: skip
+    )
     error = profile.get(f"{name}_error")
     if error is None or mode == "markers" or not (error.values[kept] > 0).any():
         return [curve]
@@ -103,9 +117,13 @@ def _curve(
     band = go.Scatter(
         x=np.concatenate([times[kept], times[kept][::-1]]),
         y=np.concatenate([values[kept] + reach, (values[kept] - reach)[::-1]]),
-        fill="toself", fillcolor=faded(style["color"], 0.18), line={"width": 0}, hoverinfo="skip",
-        showlegend=False, legendgroup=flow,
-    )  # fmt: skip
+        fill="toself",
+        fillcolor=faded(style["color"], 0.18),
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+        legendgroup=flow,
+    )
     return [band, curve]
 
 

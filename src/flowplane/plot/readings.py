@@ -13,16 +13,7 @@ from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
 from flowplane.plot.names import layer_titles
-from flowplane.plot.style import (
-    COLORSCALE,
-    LAYER_COLORS,
-    bar_length,
-    epoch_ticks,
-    faded,
-    require_units,
-    styled,
-    time_scale,
-)
+from flowplane.plot.style import COLORSCALE, LAYER_COLORS, bar_length, epoch_ticks, faded, require_units, styled, time_scale
 
 __all__ = ["estimator_convergence", "estimator_curves", "estimators"]
 
@@ -63,30 +54,64 @@ def estimators(table: xr.Dataset, title: str = "One layer, read by several estim
             reach = [bar_length(end, value) for end in (upper, lower)]
             figure.add_trace(
                 go.Scatter(
-                    x=value[chosen], y=[names[k] for k in np.flatnonzero(chosen)], mode="markers", name=name,
-                    legendgroup=name, showlegend=column == 1,
-                    error_x={"array": reach[0][chosen], "arrayminus": reach[1][chosen], "thickness": 1.5, "width": 4,
-                             "color": LAYER_COLORS[0] if good else "#999"},
-                    marker={"size": 10, "color": LAYER_COLORS[0] if good else "white",
-                            "line": {"color": LAYER_COLORS[0] if good else "#999", "width": 2}},
+                    x=value[chosen],
+                    y=[names[k] for k in np.flatnonzero(chosen)],
+                    mode="markers",
+                    name=name,
+                    legendgroup=name,
+                    showlegend=column == 1,
+                    error_x={
+                        "array": reach[0][chosen],
+                        "arrayminus": reach[1][chosen],
+                        "thickness": 1.5,
+                        "width": 4,
+                        "color": LAYER_COLORS[0] if good else "#999",
+                    },
+                    marker={
+                        "size": 10,
+                        "color": LAYER_COLORS[0] if good else "white",
+                        "line": {"color": LAYER_COLORS[0] if good else "#999", "width": 2},
+                    },
                 ),
-                row=1, col=column,
-            )  # fmt: skip
+                row=1,
+                col=column,
+            )
         domain = "x domain" if column == 1 else "x2 domain"
         for k in np.flatnonzero(~np.isfinite(value)):
-            figure.add_annotation(x=0.02, xref=domain, y=names[k], yref="y", text=MISSING, showarrow=False, xanchor="left",
-                                  font={"size": 12, "color": "#777"})  # fmt: skip
+            figure.add_annotation(
+                x=0.02,
+                xref=domain,
+                y=names[k],
+                yref="y",
+                text=MISSING,
+                showarrow=False,
+                xanchor="left",
+                font={"size": 12, "color": "#777"},
+            )
         for k in np.flatnonzero(np.isfinite(value) & np.isposinf(upper)):
-            figure.add_annotation(x=value[k], y=names[k], text="⟶", showarrow=False, xanchor="left", xshift=5, yshift=1,
-                                  font={"size": 16, "color": LAYER_COLORS[0] if valid[k] else "#999"},
-                                  row=1, col=column)  # fmt: skip
+            figure.add_annotation(
+                x=value[k],
+                y=names[k],
+                text="⟶",
+                showarrow=False,
+                xanchor="left",
+                xshift=5,
+                yshift=1,
+                font={"size": 16, "color": LAYER_COLORS[0] if valid[k] else "#999"},
+                row=1,
+                col=column,
+            )
         figure.update_xaxes(title=f"{label} [bits]", rangemode="tozero", row=1, col=column)
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1])
     return styled(
-        figure, title, "bars: 95 % interval, → without upper end · each has a channel of its own: I(X;T) need not agree",
-        width=950, height=170 + 42 * len(names), margin={"l": 120, "r": 30, "t": 90, "b": 90},
+        figure,
+        title,
+        "bars: 95 % interval, → without upper end · each has a channel of its own: I(X;T) need not agree",
+        width=950,
+        height=170 + 42 * len(names),
+        margin={"l": 120, "r": 30, "t": 90, "b": 90},
         legend={"orientation": "h", "x": 1.0, "xanchor": "right", "y": -0.28, "yanchor": "top"},
-    )  # fmt: skip
+    )
 
 
 def estimator_curves(table: xr.Dataset, title: str = "I(X;T) while the network learns", quantity: str = "i_xt") -> go.Figure:
@@ -116,9 +141,12 @@ def estimator_curves(table: xr.Dataset, title: str = "I(X;T) while the network l
     rows, columns = len(names), len(networks)
     # gaps in pixels, whatever the number of panels
     figure = make_subplots(
-        rows=rows, cols=columns, subplot_titles=titles, horizontal_spacing=60 / (60 + 380 * columns),
+        rows=rows,
+        cols=columns,
+        subplot_titles=titles,
+        horizontal_spacing=60 / (60 + 380 * columns),
         vertical_spacing=65 / (220 * rows),
-    )  # fmt: skip
+    )
     epochs = table["epoch"].values
     ticks, texts = epoch_ticks(int(epochs[-1]))
     for row in range(1, rows + 1):
@@ -130,23 +158,40 @@ def estimator_curves(table: xr.Dataset, title: str = "I(X;T) while the network l
             if not len(values):
                 place = (row - 1) * columns + column
                 axis = "" if place == 1 else str(place)
-                figure.add_annotation(x=0.5, y=0.5, xref=f"x{axis} domain", yref=f"y{axis} domain", showarrow=False,
-                                      text=f"{MISSING}: see fp.explain", font={"color": "#777"})  # fmt: skip
+                figure.add_annotation(
+                    x=0.5,
+                    y=0.5,
+                    xref=f"x{axis} domain",
+                    yref=f"y{axis} domain",
+                    showarrow=False,
+                    text=f"{MISSING}: see fp.explain",
+                    font={"color": "#777"},
+                )
             # by the values: an interval may reach far beyond them
             top = max(float(values.max()), 0.01) if len(values) else 1.0
             low = min(float(values.min()), 0.0) if len(values) else 0.0
             label = f"{_label(quantity)} [bits]" if column == 1 else None
             figure.update_yaxes(title=label, range=[low - 0.04 * top, 1.2 * top], row=row, col=column)
-            figure.update_xaxes(tickvals=ticks, ticktext=texts, range=[-0.06, time_scale(epochs[-1:])[0] * 1.04],
-                                title="epoch" if row == rows else None, row=row, col=column)  # fmt: skip
+            figure.update_xaxes(
+                tickvals=ticks,
+                ticktext=texts,
+                range=[-0.06, time_scale(epochs[-1:])[0] * 1.04],
+                title="epoch" if row == rows else None,
+                row=row,
+                col=column,
+            )
     figure.update_annotations(font_size=13)
     height = 190 + 220 * rows
     return styled(
-        figure, title, "strong: mean of the replicas; faint: each replica; bars: the estimator's own 95 % interval; hollow: "
-        "flagged<br>every panel has its own scale", width=max(120 + 380 * columns, 760), height=height,
+        figure,
+        title,
+        "strong: mean of the replicas; faint: each replica; bars: the estimator's own 95 % interval; hollow: "
+        "flagged<br>every panel has its own scale",
+        width=max(120 + 380 * columns, 760),
+        height=height,
         margin={"l": 75, "r": 25, "t": 125, "b": 105},
         legend={"orientation": "h", "x": 0, "y": -55 / (height - 230), "yanchor": "top"},
-    )  # fmt: skip
+    )
 
 
 def _label(quantity: str) -> str:
@@ -178,12 +223,18 @@ def _curves(part: xr.Dataset, quantity: str, times: np.ndarray, first: bool) -> 
         flagged = (layer["flags"].values != 0).mean(0) > 0.5
         traces.append(
             go.Scatter(
-                x=times, y=mean, mode="lines+markers", connectgaps=True, name=name, legendgroup=name, showlegend=first,
+                x=times,
+                y=mean,
+                mode="lines+markers",
+                connectgaps=True,
+                name=name,
+                legendgroup=name,
+                showlegend=first,
                 line={"color": color, "width": 2},
                 marker={"size": 6, "color": np.where(flagged, "white", color), "line": {"color": color, "width": 1.3}},
                 error_y={"array": reach[0], "arrayminus": reach[1], "thickness": 1.5, "width": 3, "color": color},
             )
-        )  # fmt: skip
+        )
     return traces
 
 
@@ -215,12 +266,20 @@ def estimator_convergence(curve: xr.Dataset, title: str = "Does the estimate set
         for k, value in enumerate(values):
             part = curve[key].isel({name: k})
             figure.add_trace(
-                go.Scatter(x=curve["samples"].values, y=part.mean("draw").values, mode="lines+markers",
-                           name=f"{name} = {_number(value)}", legendgroup=str(value), showlegend=column == 1,
-                           line={"color": colors[k]}, marker={"size": 6},
-                           error_y={"array": np.nan_to_num(part.std("draw").values), "width": 3, "thickness": 1}),
-                row=1, col=column,
-            )  # fmt: skip
+                go.Scatter(
+                    x=curve["samples"].values,
+                    y=part.mean("draw").values,
+                    mode="lines+markers",
+                    name=f"{name} = {_number(value)}",
+                    legendgroup=str(value),
+                    showlegend=column == 1,
+                    line={"color": colors[k]},
+                    marker={"size": 6},
+                    error_y={"array": np.nan_to_num(part.std("draw").values), "width": 3, "thickness": 1},
+                ),
+                row=1,
+                col=column,
+            )
         last = curve.isel(samples=-1, draw=0)
         value, lower, upper = (last[f"{key}{end}"].values for end in ("", "_lower", "_upper"))
         flagged = last["flags"].values != 0
@@ -228,23 +287,36 @@ def estimator_convergence(curve: xr.Dataset, title: str = "Does the estimate set
         fill = ["white" if bad else color for bad, color in zip(flagged, colors, strict=True)]
         reach = {"array": bar_length(upper, value), "arrayminus": bar_length(lower, value), "width": 4}
         figure.add_trace(
-            go.Scatter(x=x, y=value, mode="lines+markers", showlegend=False, line={"color": "#555"},
-                       marker={"size": 9, "color": fill, "line": {"color": colors, "width": 2}}, error_y=reach),
-            row=2, col=column,
-        )  # fmt: skip
+            go.Scatter(
+                x=x,
+                y=value,
+                mode="lines+markers",
+                showlegend=False,
+                line={"color": "#555"},
+                marker={"size": 9, "color": fill, "line": {"color": colors, "width": 2}},
+                error_y=reach,
+            ),
+            row=2,
+            col=column,
+        )
         stretch = plateaus.get(key)
         if stretch and numeric:
-            figure.add_vrect(x0=stretch[0], x1=stretch[1], fillcolor=LAYER_COLORS[2], opacity=0.12, line_width=0, row=2,
-                             col=column)  # fmt: skip
+            figure.add_vrect(
+                x0=stretch[0], x1=stretch[1], fillcolor=LAYER_COLORS[2], opacity=0.12, line_width=0, row=2, col=column
+            )
         figure.update_xaxes(title="samples", type="log", dtick="D2" if len(curve["samples"]) < 9 else 1, row=1, col=column)
         figure.update_xaxes(title=name, type="log" if logarithmic else None, row=2, col=column)
         for row in (1, 2):
             figure.update_yaxes(title=f"{label} [bits]", rangemode="tozero", row=row, col=column)
     found = [f"{shown[key]}: {_said(name, plateaus.get(key))}" for key in shown]
     return styled(
-        figure, title, f"{curve.attrs.get('estimator', '')} · {' · '.join(found)} · hollow: flagged",
-        width=170 + 430 * len(shown), height=720, margin={"l": 80, "r": 30, "t": 100, "b": 70},
-    )  # fmt: skip
+        figure,
+        title,
+        f"{curve.attrs.get('estimator', '')} · {' · '.join(found)} · hollow: flagged",
+        width=170 + 430 * len(shown),
+        height=720,
+        margin={"l": 80, "r": 30, "t": 100, "b": 70},
+    )
 
 
 def _said(name: str, stretch: list[Any] | None) -> str:

@@ -54,22 +54,41 @@ def relaxation_points(found: xr.Dataset, title: str = "Relaxation time against c
         chosen = there[:, k]
         figure.add_trace(
             go.Scatter(
-                x=x[chosen, k], y=y[chosen, k], mode="markers", name=name, legendgroup="layers",
-                legendgrouptitle={"text": "layers"}, customdata=ordered["replica"].values[chosen],
-                marker={"size": 8, "color": np.where(fitted[chosen, k], color, "white"),
-                        "line": {"color": color, "width": 1.3}},
+                x=x[chosen, k],
+                y=y[chosen, k],
+                mode="markers",
+                name=name,
+                legendgroup="layers",
+                legendgrouptitle={"text": "layers"},
+                customdata=ordered["replica"].values[chosen],
+                marker={
+                    "size": 8,
+                    "color": np.where(fitted[chosen, k], color, "white"),
+                    "line": {"color": color, "width": 1.3},
+                },
                 hovertemplate=name + ", replica %{customdata}<br>ΔS = %{x:.3f} bits<br>Δτ = %{y:.4g} epochs<extra></extra>",
             )
-        )  # fmt: skip
+        )
     low, high = np.log10([y[there].min(), y[there].max()])
     reach = max(high - low, 0.3)
     figure.update_xaxes(title="compression ΔS [bits]")
-    figure.update_yaxes(title="relaxation time Δτ [epochs]", type="log", dtick=1, exponentformat="power",
-                        range=[low - 0.12 * reach, high + 0.12 * reach])  # fmt: skip
+    figure.update_yaxes(
+        title="relaxation time Δτ [epochs]",
+        type="log",
+        dtick=1,
+        exponentformat="power",
+        range=[low - 0.12 * reach, high + 0.12 * reach],
+    )
     return styled(
-        figure, title, _about(ordered), width=900, height=560, margin={"l": 85, "r": 30, "t": 95, "b": 70},
-        legend={"x": 1.02, "y": 1.0, "xanchor": "left", "font": {"size": 12}, "tracegroupgap": 14}, showlegend=True,
-    )  # fmt: skip
+        figure,
+        title,
+        _about(ordered),
+        width=900,
+        height=560,
+        margin={"l": 85, "r": 30, "t": 95, "b": 70},
+        legend={"x": 1.02, "y": 1.0, "xanchor": "left", "font": {"size": 12}, "tracegroupgap": 14},
+        showlegend=True,
+    )
 
 
 def _law(part: xr.Dataset, law: str, dash: str, x: np.ndarray) -> go.Scatter | None:
@@ -79,10 +98,15 @@ def _law(part: xr.Dataset, law: str, dash: str, x: np.ndarray) -> go.Scatter | N
         return None
     along = np.linspace(x.min(), x.max(), 200)
     return go.Scatter(
-        x=along, y=law_values(law, part["parameters"].values, along), mode="lines", legendgroup="laws",
-        line={"color": "#444", "width": 1.8, "dash": dash}, name=f"{law}, {_percent(weight)}",
-        legendgrouptitle={"text": "laws, Akaike weight"}, hoverinfo="name",
-    )  # fmt: skip
+        x=along,
+        y=law_values(law, part["parameters"].values, along),
+        mode="lines",
+        legendgroup="laws",
+        line={"color": "#444", "width": 1.8, "dash": dash},
+        name=f"{law}, {_percent(weight)}",
+        legendgrouptitle={"text": "laws, Akaike weight"},
+        hoverinfo="name",
+    )
 
 
 def _percent(weight: float) -> str:

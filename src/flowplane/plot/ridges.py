@@ -66,12 +66,19 @@ def ridgelet_spectrum(
     limit = float(np.abs(values).max()) or 1.0
     folded = m > 1 and direction is None
     across, down = values["radius"].values, values["offset"].values
-    figure = go.Figure(go.Heatmap(
-        x=across, y=down, z=values.transpose("offset", "radius").values.astype(np.float32), zsmooth="best",
-        colorscale="RdBu_r" if signed else COLORSCALE, zmin=-limit if signed else 0.0, zmax=limit,
-        colorbar={"title": {"text": what, "side": "right"}, "thickness": 14, "outlinewidth": 0},
-        hovertemplate="a = %{x:.3g}, b = %{y:.3g}<br>%{z:.3g}<extra></extra>",
-    ))  # fmt: skip
+    figure = go.Figure(
+        go.Heatmap(
+            x=across,
+            y=down,
+            z=values.transpose("offset", "radius").values.astype(np.float32),
+            zsmooth="best",
+            colorscale="RdBu_r" if signed else COLORSCALE,
+            zmin=-limit if signed else 0.0,
+            zmax=limit,
+            colorbar={"title": {"text": what, "side": "right"}, "thickness": 14, "outlinewidth": 0},
+            hovertemplate="a = %{x:.3g}, b = %{y:.3g}<br>%{z:.3g}<extra></extra>",
+        )
+    )
     shown = _seen(values, limit) if window is None else _window(window)
     about = [f"{spectrum.attrs['activation']}, k = {spectrum.attrs['order']}, m = {m}"]
     if units is not None:
@@ -82,9 +89,14 @@ def ridgelet_spectrum(
     figure.update_xaxes(title=label, range=[0.0 if folded else -shown[0], shown[0]], showgrid=False)
     figure.update_yaxes(title="b", range=[-shown[1], shown[1]], showgrid=False)
     return styled(
-        figure, title or "The ridgelet transform", " · ".join(about), width=760, height=560,
-        margin={"l": 75, "r": 30, "t": 95, "b": 65}, showlegend=False,
-    )  # fmt: skip
+        figure,
+        title or "The ridgelet transform",
+        " · ".join(about),
+        width=760,
+        height=560,
+        margin={"l": 75, "r": 30, "t": 95, "b": 65},
+        showlegend=False,
+    )
 
 
 def _reduced(spectrum: xr.Dataset, direction: int | None, channel: int | None, m: int) -> tuple[xr.DataArray, str, bool]:
@@ -139,9 +151,16 @@ def _dots(units: Any, m: int, shown: tuple[float, float]) -> tuple[go.Scatter, i
     top = float(np.quantile(size, CLIP)) or 1.0
     inside = int(((np.abs(place) <= shown[0]) & (np.abs(b) <= shown[1])).sum())
     dots = go.Scatter(
-        x=place, y=b, mode="markers", customdata=size,
+        x=place,
+        y=b,
+        mode="markers",
+        customdata=size,
         hovertemplate="a = %{x:.3g}, b = %{y:.3g}, |c| = %{customdata:.3g}<extra></extra>",
-        marker={"size": LARGEST * np.sqrt(np.minimum(size / top, 1.0)), "color": "rgba(20,20,20,0.45)",
-                "line": {"color": "#ffffff", "width": 0.8}, "sizemin": 1.5},
-    )  # fmt: skip
+        marker={
+            "size": LARGEST * np.sqrt(np.minimum(size / top, 1.0)),
+            "color": "rgba(20,20,20,0.45)",
+            "line": {"color": "#ffffff", "width": 0.8},
+            "sizemin": 1.5,
+        },
+    )
     return dots, inside, len(b)

@@ -48,8 +48,9 @@ def separation_curves(found: xr.Dataset, title: str = "Classes by depth, at equa
         raise InputError("found", Text(f"probe over {found['probe'].dims}"), "probe over data, split and depth")
     names = [str(name) for name in found["data"].values]
     titles = [text for name in names for text in (f"<b>{name}</b>", "", "")]
-    figure = make_subplots(rows=len(names), cols=3, horizontal_spacing=0.095, vertical_spacing=0.26 / len(names),
-                           subplot_titles=titles)  # fmt: skip
+    figure = make_subplots(
+        rows=len(names), cols=3, horizontal_spacing=0.095, vertical_spacing=0.26 / len(names), subplot_titles=titles
+    )
     for note in figure.layout.annotations:
         note.update(font={"size": 13}, x=0.0, xanchor="left")
     depths = found["depth"].values.astype(float)
@@ -69,17 +70,26 @@ def separation_curves(found: xr.Dataset, title: str = "Classes by depth, at equa
                 )
             last = row == len(names)
             figure.update_xaxes(
-                type="log", title="layers L" if last else None, tickvals=places[shown].tolist(),
+                type="log",
+                title="layers L" if last else None,
+                tickvals=places[shown].tolist(),
                 ticktext=["∞" if np.isinf(depth) else f"{depth:g}" for depth in depths[shown]],
-                range=np.log10([places[shown].min() / 1.3, places[shown].max() * 1.3]).tolist(), row=row, col=column,
-            )  # fmt: skip
+                range=np.log10([places[shown].min() / 1.3, places[shown].max() * 1.3]).tolist(),
+                row=row,
+                col=column,
+            )
             figure.update_yaxes(title=label, row=row, col=column)
     subtitle = found.attrs.get("subtitle", "dotted: the raw data, t = 0 · dashed: I(X;Y) · hollow: flagged")
     return styled(
-        figure, title, f"{subtitle}<br>bars: 95 % of the difference to L = 1 on the same splits",
-        width=1300, height=170 + 270 * len(names), margin={"l": 80, "r": 40, "t": 135, "b": 70}, showlegend=True,
+        figure,
+        title,
+        f"{subtitle}<br>bars: 95 % of the difference to L = 1 on the same splits",
+        width=1300,
+        height=170 + 270 * len(names),
+        margin={"l": 80, "r": 40, "t": 135, "b": 70},
+        showlegend=True,
         legend={"x": 1.04, "y": 1.0, "xanchor": "left"},
-    )  # fmt: skip
+    )
 
 
 def _curve(
@@ -116,10 +126,16 @@ def _curve(
     ]
     if (~shown).any() and known.any() and np.isfinite(mean[~shown][0]):
         ends = [places[known].min() / 1.25, places[known].max() * 1.25]
-        traces.append(go.Scatter(
-            x=ends, y=[mean[~shown][0]] * 2, mode="lines", line={"color": color, "dash": "dot", "width": 1.4},
-            showlegend=False, hovertemplate=f"{text}, raw: %{{y:.4g}}<extra></extra>",
-        ))  # fmt: skip
+        traces.append(
+            go.Scatter(
+                x=ends,
+                y=[mean[~shown][0]] * 2,
+                mode="lines",
+                line={"color": color, "dash": "dot", "width": 1.4},
+                showlegend=False,
+                hovertemplate=f"{text}, raw: %{{y:.4g}}<extra></extra>",
+            )
+        )
     return traces
 
 
@@ -146,17 +162,25 @@ def class_particles(particles: xr.DataArray, title: str = "Two moons by depth") 
     names = [str(name) for name in particles["panel"].values]
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
-    figure = make_subplots(rows=rows, cols=columns, subplot_titles=names, horizontal_spacing=0.03,
-                           vertical_spacing=0.16 / rows)  # fmt: skip
+    figure = make_subplots(
+        rows=rows, cols=columns, subplot_titles=names, horizontal_spacing=0.03, vertical_spacing=0.16 / rows
+    )
     labels = particles["label"].values
     for panel, points in enumerate(particles.values):
         place = {"row": 1 + panel // columns, "col": 1 + panel % columns}
         for number, label in enumerate(np.unique(labels)):
             chosen = points[labels == label]
-            figure.add_trace(go.Scattergl(
-                x=chosen[:, 0], y=chosen[:, 1], mode="markers", name=f"class {label}", showlegend=panel == 0,
-                marker={"size": 4, "color": CLASS_COLORS[number % len(CLASS_COLORS)], "opacity": 0.55},
-            ), **place)  # fmt: skip
+            figure.add_trace(
+                go.Scattergl(
+                    x=chosen[:, 0],
+                    y=chosen[:, 1],
+                    mode="markers",
+                    name=f"class {label}",
+                    showlegend=panel == 0,
+                    marker={"size": 4, "color": CLASS_COLORS[number % len(CLASS_COLORS)], "opacity": 0.55},
+                ),
+                **place,
+            )
     low, high = particles.values.min((0, 1)), particles.values.max((0, 1))
     pad = 0.05 * (high - low).max()
     figure.update_xaxes(range=[low[0] - pad, high[0] + pad])
@@ -168,7 +192,12 @@ def class_particles(particles: xr.DataArray, title: str = "Two moons by depth") 
     width = 400
     shape = float((high - low + 2 * pad)[1] / (high - low + 2 * pad)[0])
     return styled(
-        figure, title, str(particles.attrs.get("subtitle", "the same particles in every panel")),
-        width=120 + width * columns + 60, height=int(150 + rows * (width * shape + 50)),
-        margin={"l": 70, "r": 30, "t": 110, "b": 60}, showlegend=True, legend={"x": 1.01, "y": 1.0, "xanchor": "left"},
-    )  # fmt: skip
+        figure,
+        title,
+        str(particles.attrs.get("subtitle", "the same particles in every panel")),
+        width=120 + width * columns + 60,
+        height=int(150 + rows * (width * shape + 50)),
+        margin={"l": 70, "r": 30, "t": 110, "b": 60},
+        showlegend=True,
+        legend={"x": 1.01, "y": 1.0, "xanchor": "left"},
+    )

@@ -11,9 +11,14 @@ __all__ = ["add_slider"]
 
 
 def add_slider(
-    figure: go.Figure, frames: Mapping[str, str], prefix: str, y: float, start: float, active: int = 0,
+    figure: go.Figure,
+    frames: Mapping[str, str],
+    prefix: str,
+    y: float,
+    start: float,
+    active: int = 0,
     more: Sequence[dict[str, Any]] = (),
-) -> None:  # fmt: skip
+) -> None:
     """A slider below the axes.
 
     Arguments:
@@ -32,9 +37,32 @@ def add_slider(
         *more,
     ]
     figure.update_layout(
-        sliders=[{"active": active, "steps": steps, "x": start, "len": 1 - start, "y": y, "pad": {"t": 0, "b": 0},
-                  "currentvalue": {"prefix": prefix, "xanchor": "right", "font": {"size": 14, "color": "#222"}},
-                  "font": {"size": 1, "color": "rgba(0,0,0,0)"}, "ticklen": 0, "minorticklen": 0}],
-        updatemenus=[{"type": "buttons", "direction": "left", "buttons": buttons, "x": 0.0, "y": y - 0.02, "xanchor": "left",
-                      "yanchor": "top", "pad": {"t": 8}, "showactive": False, "font": {"size": 12}}],
-    )  # fmt: skip
+        sliders=[
+            {
+                "active": active,
+                "steps": steps,
+                "x": start,
+                "len": 1 - start,
+                "y": y,
+                "pad": {"t": 0, "b": 0},
+                "currentvalue": {"prefix": prefix, "xanchor": "right", "font": {"size": 14, "color": "#222"}},
+                "font": {"size": 1, "color": "rgba(0,0,0,0)"},
+                "ticklen": 0,
+                "minorticklen": 0,
+            }
+        ],
+        updatemenus=[
+            {
+                "type": "buttons",
+                "direction": "left",
+                "buttons": buttons,
+                "x": 0.0,
+                "y": y - 0.02,
+                "xanchor": "left",
+                "yanchor": "top",
+                "pad": {"t": 8},
+                "showactive": False,
+                "font": {"size": 12},
+            }
+        ],
+    )

@@ -40,16 +40,23 @@ def flow_in_time(histories: xr.Dataset | Mapping[str, xr.Dataset], title: str = 
                 "histories", Text(f"{history.sizes['feature']} dimensions"), "one: two are for fp.plot.flow_field"
             )
     figure = make_subplots(
-        rows=1, cols=len(panels), subplot_titles=[name for name in panels if name], shared_yaxes=True,
+        rows=1,
+        cols=len(panels),
+        subplot_titles=[name for name in panels if name],
+        shared_yaxes=True,
         horizontal_spacing=0.04 if len(panels) < 4 else 0.025,
-    )  # fmt: skip
+    )
     logs = {name: log_density(history["density"].transpose("x", "time").values) for name, history in panels.items()}
     for column, (name, history) in enumerate(panels.items(), start=1):
         times = history["time"].values
         heat = go.Heatmap(
-            x=times, y=history["x"].values, z=logs[name].astype(np.float32), coloraxis="coloraxis", zsmooth="best",
+            x=times,
+            y=history["x"].values,
+            z=logs[name].astype(np.float32),
+            coloraxis="coloraxis",
+            zsmooth="best",
             hovertemplate="t = %{x:.3g}<br>x = %{y:.3f}<br>log₁₀ p = %{z:.2f}<extra></extra>",
-        )  # fmt: skip
+        )
         figure.add_trace(heat, row=1, col=column)
         paths = history["position"].isel(feature=0).transpose("time", "sample").values
         order = np.argsort(paths[0])
@@ -58,8 +65,11 @@ def flow_in_time(histories: xr.Dataset | Mapping[str, xr.Dataset], title: str = 
         lines = go.Scatter(
             x=np.hstack([np.tile(times, (len(chosen), 1)), broken]).ravel(),
             y=np.hstack([paths[:, chosen].T, broken]).ravel(),
-            mode="lines", line={"color": "rgba(255,255,255,0.75)", "width": 1}, hoverinfo="skip", showlegend=False,
-        )  # fmt: skip
+            mode="lines",
+            line={"color": "rgba(255,255,255,0.75)", "width": 1},
+            hoverinfo="skip",
+            showlegend=False,
+        )
         figure.add_trace(lines, row=1, col=column)
         figure.update_xaxes(title="time t [variance of noise]", range=[times[0], times[-1]], row=1, col=column)
     first = next(iter(panels.values()))
@@ -68,7 +78,10 @@ def flow_in_time(histories: xr.Dataset | Mapping[str, xr.Dataset], title: str = 
     figure.update_xaxes(showgrid=False)
     figure.update_layout(coloraxis=log_density_axis(list(logs.values()), DENSITY_SCALE))
     return styled(
-        figure, title, "colour: density at each time; lines: paths of particles",
-        width=190 + 330 * len(panels) if len(panels) > 1 else 640, height=470,
+        figure,
+        title,
+        "colour: density at each time; lines: paths of particles",
+        width=190 + 330 * len(panels) if len(panels) > 1 else 640,
+        height=470,
         margin={"l": 70, "r": 30, "t": 115 if len(panels) > 1 else 95, "b": 70},
-    )  # fmt: skip
+    )

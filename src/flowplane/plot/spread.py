@@ -47,19 +47,30 @@ def spread_comparison(found: xr.Dataset, title: str = "Replicas: their weights a
         for trace in _strip(found, name, spot):
             figure.add_trace(trace, row=1, col=1)
     figure.add_hline(y=np.sqrt(2), line={"color": "#999", "width": 1.2, "dash": "dash"}, row=1, col=1)
-    figure.add_annotation(x=1, xref="x domain", xanchor="left", xshift=3, y=np.sqrt(2), yref="y", showarrow=False, text="√2",
-                          font={"size": 12, "color": "#777"})  # fmt: skip
+    figure.add_annotation(
+        x=1,
+        xref="x domain",
+        xanchor="left",
+        xshift=3,
+        y=np.sqrt(2),
+        yref="y",
+        showarrow=False,
+        text="√2",
+        font={"size": 12, "color": "#777"},
+    )
     depths = found["depth"].values if "depth" in found.coords else np.arange(found.sizes["layer"]) + 1
     for trace in _spreads(found, depths):
         figure.add_trace(trace, row=1, col=2)
     top = max(float(found[name].max()) for name in DISTANCES)
     figure.update_yaxes(title="distance of weights [norms]", range=[0, max(1.12 * top, 1.55)], row=1, col=1)
-    figure.update_xaxes(tickvals=[0, 1, 2], ticktext=[label for label, _ in DISTANCES.values()], range=[-0.5, 2.5],
-                        row=1, col=1)  # fmt: skip
+    figure.update_xaxes(
+        tickvals=[0, 1, 2], ticktext=[label for label, _ in DISTANCES.values()], range=[-0.5, 2.5], row=1, col=1
+    )
     widest = max(float(found[f"relative_{key}"].max()) for key in SPREADS)
     widest = widest if widest > 0 else 0.01
-    figure.update_yaxes(title="spread in the plane [share of range]", tickformat=".1~%",
-                        range=[-0.03 * widest, 1.06 * widest], row=1, col=2)  # fmt: skip
+    figure.update_yaxes(
+        title="spread in the plane [share of range]", tickformat=".1~%", range=[-0.03 * widest, 1.06 * widest], row=1, col=2
+    )
     figure.update_xaxes(title="layer", tickvals=depths, row=1, col=2)
     pairs = found.sizes["pair"]
     about = (
@@ -68,9 +79,15 @@ def spread_comparison(found: xr.Dataset, title: str = "Replicas: their weights a
         "dashed: orthogonal weights"
     )
     return styled(
-        figure, title, about, width=1180, height=530, margin={"l": 75, "r": 30, "t": 110, "b": 85}, showlegend=True,
+        figure,
+        title,
+        about,
+        width=1180,
+        height=530,
+        margin={"l": 75, "r": 30, "t": 110, "b": 85},
+        showlegend=True,
         legend={"x": 1.01, "y": 1.0, "xanchor": "left", "font": {"size": 12}},
-    )  # fmt: skip
+    )
 
 
 def _strip(found: xr.Dataset, name: str, spot: np.random.Generator) -> list[go.Scatter]:
@@ -80,12 +97,24 @@ def _strip(found: xr.Dataset, name: str, spot: np.random.Generator) -> list[go.S
     mean = float(values.mean())
     pairs = zip(found["first"].values, found["second"].values, values, strict=True)
     points = go.Scatter(
-        x=place + spot.uniform(-0.22, 0.22, len(values)), y=values, mode="markers", showlegend=False,
-        name=label.replace("<br>", " "), marker={"size": 6, "color": faded(color, 0.55)},
-        text=[f"replicas {i} and {j}: {value:.3f}" for i, j, value in pairs], hoverinfo="text",
-    )  # fmt: skip
-    bar = go.Scatter(x=[place - 0.34, place + 0.34], y=[mean, mean], mode="lines", line={"color": color, "width": 2.5},
-                     showlegend=False, text=[f"mean {mean:.3f}"] * 2, hoverinfo="text")  # fmt: skip
+        x=place + spot.uniform(-0.22, 0.22, len(values)),
+        y=values,
+        mode="markers",
+        showlegend=False,
+        name=label.replace("<br>", " "),
+        marker={"size": 6, "color": faded(color, 0.55)},
+        text=[f"replicas {i} and {j}: {value:.3f}" for i, j, value in pairs],
+        hoverinfo="text",
+    )
+    bar = go.Scatter(
+        x=[place - 0.34, place + 0.34],
+        y=[mean, mean],
+        mode="lines",
+        line={"color": color, "width": 2.5},
+        showlegend=False,
+        text=[f"mean {mean:.3f}"] * 2,
+        hoverinfo="text",
+    )
     return [points, bar]
 
 
@@ -97,11 +126,14 @@ def _spreads(found: xr.Dataset, depths: np.ndarray) -> list[go.Scatter]:
             part = found.isel(epoch=which)
             traces.append(
                 go.Scatter(
-                    x=depths, y=part[f"relative_{key}"].values, mode="lines+markers", name=f"{label}, epoch {epoch}",
+                    x=depths,
+                    y=part[f"relative_{key}"].values,
+                    mode="lines+markers",
+                    name=f"{label}, epoch {epoch}",
                     line={"color": color, "width": 2 if which else 1.3, "dash": "solid" if which else "dot"},
                     marker={"size": 8, "color": color if which else "white", "line": {"color": color, "width": 1.5}},
                     customdata=part[f"spread_{key}"].values,
                     hovertemplate=f"layer %{{x}}, epoch {epoch}<br>{label}: %{{customdata:.3f}} bits<extra></extra>",
                 )
-            )  # fmt: skip
+            )
     return traces

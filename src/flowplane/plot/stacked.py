@@ -47,16 +47,26 @@ def displacement_fields(fields: xr.Dataset, title: str = "What layers do") -> go
     places = fields["position"].transpose("layer", "sample", "feature").values
     moves = fields["displacement"].transpose("panel", "layer", "sample", "feature").values
     figure = make_subplots(
-        rows=len(layers), cols=len(panels), shared_xaxes=True, shared_yaxes=True, horizontal_spacing=0.02,
-        vertical_spacing=0.05, column_titles=list(map(str, panels)), row_titles=[f"layer {layer}" for layer in layers],
-    )  # fmt: skip
+        rows=len(layers),
+        cols=len(panels),
+        shared_xaxes=True,
+        shared_yaxes=True,
+        horizontal_spacing=0.02,
+        vertical_spacing=0.05,
+        column_titles=list(map(str, panels)),
+        row_titles=[f"layer {layer}" for layer in layers],
+    )
     for row, start in enumerate(places):
         for column in range(len(panels)):
             arrows = arrow_line(start, moves[column, row], LAYER_COLORS[column % len(LAYER_COLORS)], 1.3, showlegend=False)
             points = go.Scatter(
-                x=start[:, 0], y=start[:, 1], mode="markers", marker={"size": 3.5, "color": "#444"}, hoverinfo="skip",
+                x=start[:, 0],
+                y=start[:, 1],
+                mode="markers",
+                marker={"size": 3.5, "color": "#444"},
+                hoverinfo="skip",
                 showlegend=False,
-            )  # fmt: skip
+            )
             for trace in (arrows, points):
                 figure.add_trace(trace, row=row + 1, col=column + 1)
     everything = np.concatenate([places.reshape(-1, 2), (places + moves).reshape(-1, 2)])
@@ -69,10 +79,13 @@ def displacement_fields(fields: xr.Dataset, title: str = "What layers do") -> go
     figure.update_yaxes(title=f"x₂ [{unit}]", col=1)
     shape = float(np.clip((high - low + 2 * edge)[1] / (high - low + 2 * edge)[0], 0.4, 1.6))
     return styled(
-        figure, title, "dots: points before the layer · arrows to where it takes them, to scale",
-        width=150 + PANEL * len(panels), height=170 + round(PANEL * shape) * len(layers),
+        figure,
+        title,
+        "dots: points before the layer · arrows to where it takes them, to scale",
+        width=150 + PANEL * len(panels),
+        height=170 + round(PANEL * shape) * len(layers),
         margin={"l": 80, "r": 50, "t": 110, "b": 65},
-    )  # fmt: skip
+    )
 
 
 def equivalence_errors(found: xr.Dataset, title: str = "Stack against composition") -> go.Figure:
@@ -98,8 +111,13 @@ def equivalence_errors(found: xr.Dataset, title: str = "Stack against compositio
         raise InputError("found", Text(f"{have}"), f"a Dataset with error over ({', '.join(dims)})")
     values = found["error"].transpose("decoders", "against", "seed", "density", "layer").values
     kinds, against = found["decoders"].values, found["against"].values
-    figure = make_subplots(rows=1, cols=len(kinds), shared_yaxes=True, horizontal_spacing=0.03,
-                           subplot_titles=[f"{kind} decoders" for kind in kinds])  # fmt: skip
+    figure = make_subplots(
+        rows=1,
+        cols=len(kinds),
+        shared_yaxes=True,
+        horizontal_spacing=0.03,
+        subplot_titles=[f"{kind} decoders" for kind in kinds],
+    )
     texts = [f"{density}<br>layer {layer}" for density in found["density"].values for layer in found["layer"].values]
     for panel in range(len(kinds)):
         for number, name in enumerate(against):
@@ -118,20 +136,44 @@ def equivalence_errors(found: xr.Dataset, title: str = "Stack against compositio
     figure.update_yaxes(title=about.get("long_name", "error"), row=1, col=1)
     limit = " · dashed: the limit" if "limit" in found.attrs else ""
     return styled(
-        figure, title, f"faint: every seed · strong: their geometric mean with its 95 % interval{limit}",
-        width=240 + 520 * len(kinds), height=520, margin={"l": 85, "r": 30, "t": 110, "b": 75},
+        figure,
+        title,
+        f"faint: every seed · strong: their geometric mean with its 95 % interval{limit}",
+        width=240 + 520 * len(kinds),
+        height=520,
+        margin={"l": 85, "r": 30, "t": 110, "b": 75},
         legend={"x": 1.01, "y": 1.0, "xanchor": "left", "title": {"text": "against"}},
-    )  # fmt: skip
+    )
 
 
 def _dots(places: np.ndarray, rows: np.ndarray, color: str, name: str, first: bool) -> list[go.Scatter]:
     with np.errstate(divide="ignore"):
         middle, below, above = (np.exp(part) for part in mean_interval(np.log(rows)))
     return [
-        go.Scatter(x=np.tile(places, len(rows)), y=rows.ravel(), mode="markers", hoverinfo="skip", showlegend=False,
-                   legendgroup=name, marker={"size": 4, "color": faded(color, 0.35)}),
-        go.Scatter(x=places, y=middle, mode="markers", name=name, legendgroup=name, showlegend=first,
-                   marker={"size": 9, "color": color}, hovertemplate=f"{name}: %{{y:.3g}}<extra></extra>",
-                   error_y={"type": "data", "array": bar_length(above, middle), "arrayminus": bar_length(below, middle),
-                            "thickness": 1.5, "width": 4}),
-    ]  # fmt: skip
+        go.Scatter(
+            x=np.tile(places, len(rows)),
+            y=rows.ravel(),
+            mode="markers",
+            hoverinfo="skip",
+            showlegend=False,
+            legendgroup=name,
+            marker={"size": 4, "color": faded(color, 0.35)},
+        ),
+        go.Scatter(
+            x=places,
+            y=middle,
+            mode="markers",
+            name=name,
+            legendgroup=name,
+            showlegend=first,
+            marker={"size": 9, "color": color},
+            hovertemplate=f"{name}: %{{y:.3g}}<extra></extra>",
+            error_y={
+                "type": "data",
+                "array": bar_length(above, middle),
+                "arrayminus": bar_length(below, middle),
+                "thickness": 1.5,
+                "width": 4,
+            },
+        ),
+    ]

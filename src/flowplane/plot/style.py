@@ -92,8 +92,15 @@ def log_density_axis(logs: list[np.ndarray], scale: list[str]) -> dict[str, Any]
     highest = max((float(np.nanmax(log)) for log in logs if np.isfinite(log).any()), default=0.0)
     lowest = highest - DECADES
     ticks = np.arange(np.ceil(lowest), np.floor(highest) + 1)
-    bar = {"title": {"text": "density", "side": "top"}, "thickness": 14, "len": 0.85, "outlinewidth": 0, "x": 1.01,
-           "tickvals": ticks.tolist(), "ticktext": [f"10<sup>{int(tick)}</sup>" for tick in ticks]}  # fmt: skip
+    bar = {
+        "title": {"text": "density", "side": "top"},
+        "thickness": 14,
+        "len": 0.85,
+        "outlinewidth": 0,
+        "x": 1.01,
+        "tickvals": ticks.tolist(),
+        "ticktext": [f"10<sup>{int(tick)}</sup>" for tick in ticks],
+    }
     return {"colorscale": scale, "cmin": lowest, "cmax": highest, "colorbar": bar}
 
 

@@ -58,27 +58,52 @@ def swept_curves(
     figure.update_xaxes(title=axis, tickvals=list(range(len(texts))), ticktext=texts, range=[-0.5, len(texts) - 0.5])
     figure.update_yaxes(title=label, type="log" if log else "linear")
     return styled(
-        figure, title or label, "faint: every replica · strong: their mean with its 95 % interval", width=820, height=520,
-        margin={"l": 85, "r": 30, "t": 95, "b": 70}, showlegend=by is not None,
+        figure,
+        title or label,
+        "faint: every replica · strong: their mean with its 95 % interval",
+        width=820,
+        height=520,
+        margin={"l": 85, "r": 30, "t": 95, "b": 70},
+        showlegend=by is not None,
         legend={"x": 1.02, "y": 1.0, "xanchor": "left", "title": {"text": by or ""}},
-    )  # fmt: skip
+    )
 
 
 def _curve(figure: go.Figure, places: np.ndarray, values: np.ndarray, color: str, name: str, log: bool) -> None:
     """Points of all replicas, and their means with intervals."""
     scaled = np.log(values) if log else values
-    figure.add_trace(go.Scatter(
-        x=np.repeat(places, values.shape[1]), y=values.ravel(), mode="markers", showlegend=False, hoverinfo="skip",
-        legendgroup=name, marker={"size": 4, "color": faded(color, 0.25)},
-    ))  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=np.repeat(places, values.shape[1]),
+            y=values.ravel(),
+            mode="markers",
+            showlegend=False,
+            hoverinfo="skip",
+            legendgroup=name,
+            marker={"size": 4, "color": faded(color, 0.25)},
+        )
+    )
     middle, below, above = mean_interval(scaled.T)
     if log:
         middle, below, above = np.exp(middle), np.exp(below), np.exp(above)
     counts = [f"{count} of {values.shape[1]} replicas" for count in np.isfinite(scaled).sum(1)]
-    figure.add_trace(go.Scatter(
-        x=places, y=middle, mode="lines+markers", name=name, legendgroup=name, line={"color": color, "width": 2.2},
-        marker={"size": 8, "color": color}, customdata=counts,
-        error_y={"type": "data", "array": bar_length(above, middle), "arrayminus": bar_length(below, middle),
-                 "thickness": 1.5, "width": 5},
-        hovertemplate=f"{name} %{{y:.4g}}<br>%{{customdata}}<extra></extra>",
-    ))  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=places,
+            y=middle,
+            mode="lines+markers",
+            name=name,
+            legendgroup=name,
+            line={"color": color, "width": 2.2},
+            marker={"size": 8, "color": color},
+            customdata=counts,
+            error_y={
+                "type": "data",
+                "array": bar_length(above, middle),
+                "arrayminus": bar_length(below, middle),
+                "thickness": 1.5,
+                "width": 5,
+            },
+            hovertemplate=f"{name} %{{y:.4g}}<br>%{{customdata}}<extra></extra>",
+        )
+    )

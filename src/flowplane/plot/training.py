@@ -16,8 +16,14 @@ __all__ = ["split_name", "training_curves"]
 #: Points along each curve; more epochs than this are thinned evenly in log(epoch).
 POINTS = 300
 #: What stands before a metric's name where there is one for each part of the data, and the part's colour.
-PARTS = {"train": LAYER_COLORS[0], "test": LAYER_COLORS[3], "val": LAYER_COLORS[2], "valid": LAYER_COLORS[2],
-         "validation": LAYER_COLORS[2], "eval": LAYER_COLORS[4]}  # fmt: skip
+PARTS = {
+    "train": LAYER_COLORS[0],
+    "test": LAYER_COLORS[3],
+    "val": LAYER_COLORS[2],
+    "valid": LAYER_COLORS[2],
+    "validation": LAYER_COLORS[2],
+    "eval": LAYER_COLORS[4],
+}
 #: What an axis says of the metrics that `fp.train` keeps.
 NAMES = {("loss", "nats"): "cross-entropy [nats]", ("accuracy", "fraction"): "accuracy [fraction right]"}
 #: Panels side by side before a new row begins.
@@ -112,21 +118,45 @@ def _places(times: np.ndarray, known: np.ndarray) -> np.ndarray:
     return given[np.unique(np.searchsorted(times[given], wanted).clip(0, len(given) - 1))]
 
 
-def _curves(figure: go.Figure, place: tuple[int, int], times: np.ndarray, values: np.ndarray, epochs: np.ndarray,
-            part: str, color: str, named: bool) -> None:  # fmt: skip
+def _curves(
+    figure: go.Figure,
+    place: tuple[int, int],
+    times: np.ndarray,
+    values: np.ndarray,
+    epochs: np.ndarray,
+    part: str,
+    color: str,
+    named: bool,
+) -> None:
     """All replicas as one faint line with gaps, and the mean of those that have a value."""
     row, column = place
     gap = np.full((len(values), 1), np.nan)
     mean = np.nanmean(values, axis=0)
     figure.add_trace(
-        go.Scatter(x=np.tile(np.append(times, np.nan), len(values)).astype(np.float32),
-                   y=np.hstack([values, gap]).ravel().astype(np.float32), mode="lines",
-                   line={"color": color, "width": 0.8}, opacity=0.18, hoverinfo="skip", showlegend=False),
-        row=row, col=column,
-    )  # fmt: skip
+        go.Scatter(
+            x=np.tile(np.append(times, np.nan), len(values)).astype(np.float32),
+            y=np.hstack([values, gap]).ravel().astype(np.float32),
+            mode="lines",
+            line={"color": color, "width": 0.8},
+            opacity=0.18,
+            hoverinfo="skip",
+            showlegend=False,
+        ),
+        row=row,
+        col=column,
+    )
     figure.add_trace(
-        go.Scatter(x=times, y=mean, mode="lines", line={"color": color, "width": 2.5}, name=part,
-                   legendgroup=part, showlegend=named, customdata=epochs,
-                   hovertemplate=f"{part}, epoch %{{customdata}}: %{{y:.4f}}<extra></extra>"),
-        row=row, col=column,
-    )  # fmt: skip
+        go.Scatter(
+            x=times,
+            y=mean,
+            mode="lines",
+            line={"color": color, "width": 2.5},
+            name=part,
+            legendgroup=part,
+            showlegend=named,
+            customdata=epochs,
+            hovertemplate=f"{part}, epoch %{{customdata}}: %{{y:.4f}}<extra></extra>",
+        ),
+        row=row,
+        col=column,
+    )

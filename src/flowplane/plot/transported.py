@@ -36,16 +36,16 @@ PANELS = (
     Panel("optimality W₂²/displacement", "1", {"optimality": "exact", "optimality_sliced": "slices, a lower bound"}),
     Panel("turning of the paths", "rad", {"turning": ""}),
     Panel("change of entropy, smoothed Gaussian", "nats", {"entropy_change_smoothed": ""}),
-    Panel("change of entropy, equal widths", "nats", {
-        "entropy_change": "Gaussian", "entropy_change_neighbours": "neighbours",
-    }),
+    Panel(
+        "change of entropy, equal widths", "nats", {"entropy_change": "Gaussian", "entropy_change_neighbours": "neighbours"}
+    ),
     Panel("change of volume, equal widths", "nats", {"log_det": "log|det|", "log_det_affine": "best affine map"}),
     Panel("score energy, smoothed Gaussian", "1/units²", {"score_energy": ""}, True),
     Panel("participation ratio", "dimensions", {"participation": ""}, True),
     Panel("accuracy of a linear probe", "1", {"probe": ""}),
     Panel("Fisher ratio of classes", "1", {"fisher": ""}, True),
     Panel("W₂ of classes over size", "1", {"distances": ""}, True),
-)  # fmt: skip
+)
 #: Pixels.
 PANEL_WIDTH, PANEL_HEIGHT, GAP, TOP = 270, 190, 50, 135
 COLUMNS = 4
@@ -87,9 +87,12 @@ def transport_profile(found: xr.Dataset, title: str = "How each layer moves its 
     room = 55 if max(map(len, texts)) <= 3 else 35 + 5 * max(map(len, texts))
     height = TOP + rows * PANEL_HEIGHT + (rows - 1) * GAP + room
     figure = make_subplots(
-        rows=rows, cols=COLUMNS, subplot_titles=[panel.title for panel in PANELS], horizontal_spacing=0.065,
+        rows=rows,
+        cols=COLUMNS,
+        subplot_titles=[panel.title for panel in PANELS],
+        horizontal_spacing=0.065,
         vertical_spacing=GAP / (height - TOP - room),
-    )  # fmt: skip
+    )
     for note in figure.layout.annotations:
         note.update(font={"size": 13})
     for number, panel in enumerate(PANELS):
@@ -104,21 +107,40 @@ def transport_profile(found: xr.Dataset, title: str = "How each layer moves its 
             _log_axis(figure, np.concatenate([shown[name].values.ravel() for name in panel.curves]), place)
     depth = np.arange(1, len(texts) + 1)
     every = -(-len(texts) // NAMED)
-    figure.add_trace(go.Scatter(
-        x=[None], y=[None], mode="markers", showlegend=False, hoverinfo="skip",
-        marker={"color": [float(times[0])], "coloraxis": "coloraxis"},
-    ), row=1, col=1)  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=[None],
+            y=[None],
+            mode="markers",
+            showlegend=False,
+            hoverinfo="skip",
+            marker={"color": [float(times[0])], "coloraxis": "coloraxis"},
+        ),
+        row=1,
+        col=1,
+    )
     figure.update_xaxes(range=[0.6, len(texts) + 0.4], tickvals=depth[::every].tolist(), showticklabels=False)
     for column in range(1, COLUMNS + 1):
         figure.update_xaxes(
-            title={"text": "layer", "standoff": 6, "font": {"size": 13}}, showticklabels=True, ticktext=texts[::every],
-            tickangle=0 if room == 55 else -60, tickfont={"size": 11}, row=rows, col=column,
-        )  # fmt: skip
+            title={"text": "layer", "standoff": 6, "font": {"size": 13}},
+            showticklabels=True,
+            ticktext=texts[::every],
+            tickangle=0 if room == 55 else -60,
+            tickfont={"size": 11},
+            row=rows,
+            col=column,
+        )
     figure.update_yaxes(tickfont={"size": 11})
     return styled(
-        figure, title, _subtitle(shown), width=130 + COLUMNS * PANEL_WIDTH, height=height, showlegend=False,
-        margin={"l": 70, "r": 75, "t": TOP, "b": room}, coloraxis=color_axis(epochs, times),
-    )  # fmt: skip
+        figure,
+        title,
+        _subtitle(shown),
+        width=130 + COLUMNS * PANEL_WIDTH,
+        height=height,
+        showlegend=False,
+        margin={"l": 70, "r": 75, "t": TOP, "b": room},
+        coloraxis=color_axis(epochs, times),
+    )
 
 
 def _curves(shown: xr.Dataset, panel: Panel, colors: list[str]) -> list[go.Scatter]:
@@ -137,17 +159,30 @@ def _curves(shown: xr.Dataset, panel: Panel, colors: list[str]) -> list[go.Scatt
             if not np.isfinite(row).any():
                 continue
             says = f"{label + ', ' if label else ''}epoch {epoch:,}<br>%{{customdata}}: %{{y:.4g}}<extra></extra>"
-            traces.append(go.Scatter(
-                x=depth, y=row, mode="lines+markers", line={"color": color, "width": 1.5, "dash": DASHES[order]},
-                marker={"size": 4, "symbol": "circle" if order == 0 else "circle-open"}, customdata=full,
-                hovertemplate=says, showlegend=False,
-            ))  # fmt: skip
+            traces.append(
+                go.Scatter(
+                    x=depth,
+                    y=row,
+                    mode="lines+markers",
+                    line={"color": color, "width": 1.5, "dash": DASHES[order]},
+                    marker={"size": 4, "symbol": "circle" if order == 0 else "circle-open"},
+                    customdata=full,
+                    hovertemplate=says,
+                    showlegend=False,
+                )
+            )
         start = shown.get(f"{name}_input")
         if start is not None and np.isfinite(float(start)) and traces:
-            traces.append(go.Scatter(
-                x=[0.6, len(depth) + 0.4], y=[float(start)] * 2, mode="lines", line=INPUTS, showlegend=False,
-                hovertemplate="the inputs: %{y:.4g}<extra></extra>",
-            ))  # fmt: skip
+            traces.append(
+                go.Scatter(
+                    x=[0.6, len(depth) + 0.4],
+                    y=[float(start)] * 2,
+                    mode="lines",
+                    line=INPUTS,
+                    showlegend=False,
+                    hovertemplate="the inputs: %{y:.4g}<extra></extra>",
+                )
+            )
     return traces
 
 
@@ -162,8 +197,15 @@ def _reason(figure: go.Figure, shown: xr.Dataset, panel: Panel, number: int) -> 
     place: dict[str, Any] = {"row": 1 + number // COLUMNS, "col": 1 + number % COLUMNS}
     # axes without a trace are not drawn, nor what is written on them
     figure.add_trace(go.Scatter(x=[1], y=[0], mode="markers", opacity=0, hoverinfo="skip", showlegend=False), **place)
-    figure.add_annotation(x=0.5, y=0.5, xref=f"x{axis} domain", yref=f"y{axis} domain", text=text, showarrow=False,
-                          font={"size": 11, "color": "#555"})  # fmt: skip
+    figure.add_annotation(
+        x=0.5,
+        y=0.5,
+        xref=f"x{axis} domain",
+        yref=f"y{axis} domain",
+        text=text,
+        showarrow=False,
+        font={"size": 11, "color": "#555"},
+    )
     figure.update_yaxes(tickvals=[], showgrid=False, **place)
 
 
@@ -183,11 +225,13 @@ def _subtitle(shown: xr.Dataset) -> str:
     attrs = shown.attrs
     replicas = shown.sizes["replica"]
     parts = (
-        attrs.get("network", ""), attrs.get("activation", ""), attrs.get("task", ""),
+        attrs.get("network", ""),
+        attrs.get("activation", ""),
+        attrs.get("task", ""),
         f"{replicas} replicas" if replicas > 1 else "",
         f"{attrs['samples']:,} samples" if "samples" in attrs else "",
         f"embedding: {attrs['embedding']}" if "embedding" in attrs else "",
         f"smoothing s = {attrs['smoothing']:.3g}" if "smoothing" in attrs else "",
-    )  # fmt: skip
+    )
     first = " · ".join(escaped(part) for part in parts if part)
     return f"{first}<br>dotted: by slices (a lower bound), by neighbours, of the best affine map · dash-dotted: the inputs"

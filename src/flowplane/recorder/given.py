@@ -72,8 +72,9 @@ class ProbeInputs:
             return flat[0].float().numpy(), True
         code = np.zeros(self.count, np.int64)
         for values in flat:
-            own = np.unique(values.float().numpy() if values.dtype == torch.bfloat16 else values.numpy(), axis=0,
-                            return_inverse=True)[1].ravel()  # fmt: skip
+            own = np.unique(
+                values.float().numpy() if values.dtype == torch.bfloat16 else values.numpy(), axis=0, return_inverse=True
+            )[1].ravel()
             code = np.unique(np.stack([code, own]), axis=1, return_inverse=True)[1].ravel()
         return code[:, None].astype(np.float32), False
 

@@ -50,8 +50,14 @@ class Layer:
     def described(self) -> dict[str, Any]:
         """As the recording's configuration holds it."""
         activation = next((name for kind, name in ACTIVATIONS.items() if type(self.module) is kind), None)
-        return {"name": self.name, "module": type(self.module).__name__, "shape": list(self.shape), "reduce": self.rule,
-                "width": self.width, "activation": activation}  # fmt: skip
+        return {
+            "name": self.name,
+            "module": type(self.module).__name__,
+            "shape": list(self.shape),
+            "reduce": self.rule,
+            "width": self.width,
+            "activation": activation,
+        }
 
 
 def bare_model(model: Any) -> nn.Module:
@@ -81,8 +87,12 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     devices = sorted({part.device.index or 0 for part in model.parameters() if part.device.type == "cuda"})
     kind = _device(model).type
     flags = {part: part.training for part in model.modules()}
-    buffers = [(part, name, values, values.clone()) for part in flags for name, values in part._buffers.items()
-               if values is not None]  # fmt: skip
+    buffers = [
+        (part, name, values, values.clone())
+        for part in flags
+        for name, values in part._buffers.items()
+        if values is not None
+    ]
     states = random.getstate(), np.random.get_state()  # noqa: NPY002
     fast = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:

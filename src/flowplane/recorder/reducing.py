@@ -19,8 +19,15 @@ FLATTENED = 1024
 #: Entries of a dict or a model output that are taken before others.
 PREFERRED = ("last_hidden_state", "logits")
 #: Modules whose outputs are (sample, channel, place): anything else of three dimensions is (sample, token, unit).
-CHANNELS_FIRST = (nn.Conv1d, nn.ConvTranspose1d, nn.BatchNorm1d, nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d,
-                  nn.AdaptiveMaxPool1d)  # fmt: skip
+CHANNELS_FIRST = (
+    nn.Conv1d,
+    nn.ConvTranspose1d,
+    nn.BatchNorm1d,
+    nn.MaxPool1d,
+    nn.AvgPool1d,
+    nn.AdaptiveAvgPool1d,
+    nn.AdaptiveMaxPool1d,
+)
 
 Reduction = Callable[[Tensor, Tensor | None], Tensor]
 

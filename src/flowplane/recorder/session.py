@@ -42,8 +42,19 @@ class Session:
         InputError: an argument that makes no sense, layers that are not there, inputs on which the model fails.
     """
 
-    def __init__(self, model: nn.Module, inputs: Any, labels: Any, path: Any, layers: Any, measures: Sequence[Measure],
-                 keep: Sequence[str], reduce: Rule, dtype: str, mode: str) -> None:  # fmt: skip
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: Any,
+        labels: Any,
+        path: Any,
+        layers: Any,
+        measures: Sequence[Measure],
+        keep: Sequence[str],
+        reduce: Rule,
+        dtype: str,
+        mode: str,
+    ) -> None:
         self.path = path
         self.keep = _checked_keep(keep)
         for name, value, known in (("dtype", dtype, DTYPES), ("mode", mode, MODES)):
@@ -159,9 +170,17 @@ class Session:
         self.committed = int(rec.epochs[-1])
         self.writer.resume()
 
-    def _made(self, rows: list[np.ndarray], found: list[tuple[dict[str, Any], np.ndarray]], *, epoch: int, step: int = -1,
-              seconds: float = 0.0, batches: int = 0,
-              gradients: Float[np.ndarray, "layer 3"] | None = None) -> ModelSnapshot:  # fmt: skip
+    def _made(
+        self,
+        rows: list[np.ndarray],
+        found: list[tuple[dict[str, Any], np.ndarray]],
+        *,
+        epoch: int,
+        step: int = -1,
+        seconds: float = 0.0,
+        batches: int = 0,
+        gradients: Float[np.ndarray, "layer 3"] | None = None,
+    ) -> ModelSnapshot:
         stored = None
         if "activations" in self.keep:
             stored = [self._stored(layer.name, values) for layer, values in zip(self.probe.layers, rows, strict=True)]
@@ -233,9 +252,13 @@ class Session:
             "dtype": self.dtype,
             "device": str(next((part.device for part in model.parameters()), "cpu")),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": {"flowplane": __version__, "torch": torch.__version__, "numpy": np.__version__,
-                         "python": platform.python_version()},
-        }  # fmt: skip
+            "versions": {
+                "flowplane": __version__,
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+        }
 
 
 def _codes(inputs: np.ndarray) -> np.ndarray:

@@ -51,8 +51,15 @@ class Snapshot:
 class EnsembleWriter(Writer):
     """The writer of `fp.train`."""
 
-    def begin(self, configuration: dict[str, Any], task: Task, split: np.ndarray, labels: np.ndarray | None,
-              first: Snapshot, layers: int) -> None:  # fmt: skip
+    def begin(
+        self,
+        configuration: dict[str, Any],
+        task: Task,
+        split: np.ndarray,
+        labels: np.ndarray | None,
+        first: Snapshot,
+        layers: int,
+    ) -> None:
         """Lay the recording out and commit it together with its first snapshot."""
         replicas, _, parameters = first.state.shape
         session = self.repository.writable_session(BRANCH)

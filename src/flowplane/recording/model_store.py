@@ -81,8 +81,16 @@ class ModelWriter(Writer):
     #: Names of the metrics so far.
     _known: list[str]
 
-    def begin(self, configuration: dict[str, Any], task: dict[str, Any], first: ModelSnapshot, metrics: Metrics,
-              packings: Sequence[dict[str, Any]], capacity: int, dtype: str) -> None:  # fmt: skip
+    def begin(
+        self,
+        configuration: dict[str, Any],
+        task: dict[str, Any],
+        first: ModelSnapshot,
+        metrics: Metrics,
+        packings: Sequence[dict[str, Any]],
+        capacity: int,
+        dtype: str,
+    ) -> None:
         """Lay the recording out and commit it together with its first snapshot.
 
         Arguments:
@@ -99,8 +107,16 @@ class ModelWriter(Writer):
         growing(root, "moments", (capacity, len(MOMENTS)), (SMALL, len(MOMENTS)), "float64", ("epoch", "moment"))
         for k, values in enumerate(first.activations or ()):
             # not compressed: that takes longer than all the rest, for a third of the bytes
-            growing(root.create_group(f"layers/{k:02d}"), "activations", (1, capacity, *values.shape), (1, 1, *values.shape),
-                    dtype, ("replica", "epoch", "sample", "unit"), fill_value=0.0, compressors=None)  # fmt: skip
+            growing(
+                root.create_group(f"layers/{k:02d}"),
+                "activations",
+                (1, capacity, *values.shape),
+                (1, 1, *values.shape),
+                dtype,
+                ("replica", "epoch", "sample", "unit"),
+                fill_value=0.0,
+                compressors=None,
+            )
         layers = len(configuration["layers"])
         if first.gradients is not None:
             named = ("replica", "epoch", "layer", "statistic")
@@ -234,10 +250,15 @@ def pack(layers: Sequence[xr.Dataset]) -> tuple[dict[str, Any], Float[np.ndarray
     needs to read them."""
     first = layers[0]
     variables = [
-        {"name": str(name), "dims": list(map(str, variable.dims[1:])), "shape": list(variable.shape[1:]),
-         "kind": variable.dtype.str, "attrs": _plain(variable.attrs)}
+        {
+            "name": str(name),
+            "dims": list(map(str, variable.dims[1:])),
+            "shape": list(variable.shape[1:]),
+            "kind": variable.dtype.str,
+            "attrs": _plain(variable.attrs),
+        }
         for name, variable in first.data_vars.items()
-    ]  # fmt: skip
+    ]
     rows = [
         np.concatenate([np.ravel(part[str(each["name"])].values).astype(float) for each in variables]) for part in layers
     ]
@@ -246,8 +267,12 @@ def pack(layers: Sequence[xr.Dataset]) -> tuple[dict[str, Any], Float[np.ndarray
     return {"variables": variables, "attrs": attrs}, np.stack(rows)
 
 
-def unpack(packing: dict[str, Any], values: Float[np.ndarray, "replica epoch layer number"], layers: Sequence[str],
-           places: Sequence[int]) -> xr.Dataset:  # fmt: skip
+def unpack(
+    packing: dict[str, Any],
+    values: Float[np.ndarray, "replica epoch layer number"],
+    layers: Sequence[str],
+    places: Sequence[int],
+) -> xr.Dataset:
     """The inverse of `pack` for all snapshots: a Dataset (replica, epoch, layer), of the layers at these places."""
     dataset, start = xr.Dataset(), 0
     for each in packing["variables"]:

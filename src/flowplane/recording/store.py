@@ -226,8 +226,15 @@ def put(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...])
     group.create_array(name, data=np.ascontiguousarray(values), chunks=values.shape, dimension_names=dims)
 
 
-def growing(group: zarr.Group, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], kind: str,
-            dims: tuple[str, ...], **options: Any) -> None:  # fmt: skip
+def growing(
+    group: zarr.Group,
+    name: str,
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...],
+    kind: str,
+    dims: tuple[str, ...],
+    **options: Any,
+) -> None:
     """An array that is appended to, NaN or 0 where nothing was written."""
     options = {"fill_value": np.nan if kind.startswith("float") else 0} | options
     group.create_array(name, shape=shape, chunks=chunks, dtype=kind, dimension_names=dims, **options)

@@ -39,10 +39,16 @@ def input_information_curves(plane: xr.Dataset, title: str = "What each layer kn
         hover = f"epoch %{{customdata}}: %{{y:.3f}} bits<extra>{escaped(name)}</extra>"
         figure.add_trace(
             go.Scatter(
-                x=time_scale(epochs[known]), y=np.nanmean(values[:, known, k], axis=0), mode="lines+markers",
-                name=escaped(name), line=line, marker={"size": 5}, customdata=epochs[known], hovertemplate=hover,
+                x=time_scale(epochs[known]),
+                y=np.nanmean(values[:, known, k], axis=0),
+                mode="lines+markers",
+                name=escaped(name),
+                line=line,
+                marker={"size": 5},
+                customdata=epochs[known],
+                hovertemplate=hover,
             )
-        )  # fmt: skip
+        )
     places, texts = epoch_ticks(int(epochs[-1]))
     figure.update_xaxes(title="epoch (logarithmic)", tickvals=places, ticktext=texts)
     figure.update_yaxes(title="I(X;T) [bits]", rangemode="tozero")

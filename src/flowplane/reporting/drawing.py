@@ -76,13 +76,15 @@ def drawn(name: str, figure: go.Figure) -> Drawn:
 #: Instead of a template of a thousand entries; what a figure says itself comes after it.
 BLANK: dict[str, Any] = {
     "layout": {
-        "paper_bgcolor": "#ffffff", "plot_bgcolor": "#ffffff", "font": {"color": "#222222"},
+        "paper_bgcolor": "#ffffff",
+        "plot_bgcolor": "#ffffff",
+        "font": {"color": "#222222"},
         "xaxis": {"gridcolor": "#e6e6e6", "zerolinecolor": "#e6e6e6", "automargin": True},
         "yaxis": {"gridcolor": "#e6e6e6", "zerolinecolor": "#e6e6e6", "automargin": True},
         "hoverlabel": {"bgcolor": "#ffffff", "bordercolor": "#888888", "font": {"color": "#222222"}},
         "annotationdefaults": {"arrowcolor": "#444444"},
     }
-}  # fmt: skip
+}
 
 
 def _above(note: dict[str, Any]) -> bool:

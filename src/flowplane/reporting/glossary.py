@@ -17,7 +17,7 @@ WORDS = {
     "directions used": "Participation ratio: how many directions points spread over; 1 for a line, all units for a ball.",
     "told apart by a plane": "Held-out points that a linear probe, a flat boundary, puts into their class.",
     "embedding “pad”": "Layers of different width are put into one space by filling the narrower one up with zeros.",
-}  # fmt: skip
+}
 
 
 def glossary() -> Markup:

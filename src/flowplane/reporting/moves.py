@@ -124,8 +124,15 @@ def transport_flags(found: xr.Dataset | None) -> Markup:
         raised = (found["flags"] & (1 << bit)) > 0
         if bool(raised.any()):
             layers = [str(layer) for layer in found["layer"].values[raised.any(["replica", "epoch"]).values]]
-            rows.append([name.replace("_", " "), listed(layers, 12), f"{int(raised.sum()) / raised.size:.0%} of all values",
-                         f"{meaning[0].upper()}{meaning[1:]}.", ADVICE[name]])  # fmt: skip
+            rows.append(
+                [
+                    name.replace("_", " "),
+                    listed(layers, 12),
+                    f"{int(raised.sum()) / raised.size:.0%} of all values",
+                    f"{meaning[0].upper()}{meaning[1:]}.",
+                    ADVICE[name],
+                ]
+            )
     if not rows:
         return Markup("")
     return table(

@@ -41,14 +41,29 @@ def narrow_layout(layout: dict[str, Any], columns: int = 1) -> dict[str, Any]:
         title = axis.get("colorbar", {}).get("title", {})
         title = title if isinstance(title, dict) else {"text": title}
         axis["colorbar"] = {
-            **axis.get("colorbar", {}), "orientation": "h", "x": 0.5, "xanchor": "center", "len": 1.0, "y": -BELOW / plot,
-            "yanchor": "top", "thickness": 12, "title": {**title, "side": "top"},
-        }  # fmt: skip
+            **axis.get("colorbar", {}),
+            "orientation": "h",
+            "x": 0.5,
+            "xanchor": "center",
+            "len": 1.0,
+            "y": -BELOW / plot,
+            "yanchor": "top",
+            "thickness": 12,
+            "title": {**title, "side": "top"},
+        }
     if len(panels) > 1:
         _rearrange(new, panels, columns, PANEL / plot, GAP / plot)
     legend = new.get("showlegend") is not False
-    new["legend"] = {**new.get("legend", {}), "orientation": "h", "x": 0, "xanchor": "left", "y": 1 + 24 / plot,
-                     "yanchor": "bottom", "font": {"size": 11}, "borderwidth": 0}  # fmt: skip
+    new["legend"] = {
+        **new.get("legend", {}),
+        "orientation": "h",
+        "x": 0,
+        "xanchor": "left",
+        "y": 1 + 24 / plot,
+        "yanchor": "bottom",
+        "font": {"size": 11},
+        "borderwidth": 0,
+    }
     new["font"] = {**new.get("font", {}), "size": 12}
     margin |= {"t": 30 + 26 * legend, "b": BELOW + BAR * len(bars)}
     new["height"] = plot + margin["t"] + margin["b"]
@@ -87,9 +102,10 @@ def _rearrange(layout: dict[str, Any], panels: list[Panel], columns: int, tall: 
         left, top = column * (wide + BETWEEN), 1 - row * (tall + gap)
         old = sum(x["domain"]) / 2, y["domain"][1]
         moved += [
-            (note, left + wide / 2, top) for note in titles
+            (note, left + wide / 2, top)
+            for note in titles
             if abs(note.get("x", 9) - old[0]) < 0.01 and abs(note.get("y", 9) - old[1]) < 0.01
-        ]  # fmt: skip
+        ]
         if "matches" in y and not _text(y):
             y["title"] = beside.get(round(old[1], 4), {"text": ""})
         first = y if column == 0 else first

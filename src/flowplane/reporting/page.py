@@ -108,8 +108,14 @@ def _section(
     if anchor == "provenance":
         after_columns.append(citations())
     titled = element("h2", heading, id=f"{anchor}-heading")
-    return element("section", titled, element("div", *articles, class_="columns"), *after_columns, id=anchor,
-                   aria_labelledby=f"{anchor}-heading")  # fmt: skip
+    return element(
+        "section",
+        titled,
+        element("div", *articles, class_="columns"),
+        *after_columns,
+        id=anchor,
+        aria_labelledby=f"{anchor}-heading",
+    )
 
 
 def _figure(ready: Drawn, whose: str) -> Markup:
@@ -147,8 +153,11 @@ def _control(ready: Drawn, place: str) -> Markup:
         slider,
         element("output", leave[0] if leave else labels[controls["active"]], for_=f"{place}-slider"),
         element("button", f"Show {leave[0]}", type="button", class_="leave", disabled="") if leave else "",
-        class_="controls", role="group", aria_label=f"What the figure shows, by {what}", data_figure=ready.name,
-    )  # fmt: skip
+        class_="controls",
+        role="group",
+        aria_label=f"What the figure shows, by {what}",
+        data_figure=ready.name,
+    )
 
 
 def _policy(*scripts: str) -> str:

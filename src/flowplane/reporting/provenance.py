@@ -28,15 +28,35 @@ CITATIONS = (
 
 #: What `rec.attrs` calls the settings worth a row, and what a reader calls them.
 SETTINGS = {
-    "optimizer": "optimizer", "learning_rate": "learning rate", "momentum": "momentum", "batch_size": "batch size",
-    "train_fraction": "share of the inputs trained on", "labels": "labels", "noise": "variance of the networks' own noise",
-    "device": "device", "dtype": "stored as", "seed": "seed", "reduce": "reduced by",
-}  # fmt: skip
+    "optimizer": "optimizer",
+    "learning_rate": "learning rate",
+    "momentum": "momentum",
+    "batch_size": "batch size",
+    "train_fraction": "share of the inputs trained on",
+    "labels": "labels",
+    "noise": "variance of the networks' own noise",
+    "device": "device",
+    "dtype": "stored as",
+    "seed": "seed",
+    "reduce": "reduced by",
+}
 #: Arguments of `fp.train` that the reproducing line repeats where they are not the default.
 ARGUMENTS = (
-    "hidden", "activation", "replicas", "epochs", "train_fraction", "optimizer", "learning_rate", "momentum", "batch_size",
-    "drop_last", "labels", "snapshots", "seed", "noise",
-)  # fmt: skip
+    "hidden",
+    "activation",
+    "replicas",
+    "epochs",
+    "train_fraction",
+    "optimizer",
+    "learning_rate",
+    "momentum",
+    "batch_size",
+    "drop_last",
+    "labels",
+    "snapshots",
+    "seed",
+    "noise",
+)
 #: Tasks that can be made by name.
 TASKS = {"spherical rule": "fp.tasks.spherical_rule()", "digits": "fp.tasks.digits()"}
 
@@ -65,8 +85,7 @@ def recording_facts(rec: Recording, plane: xr.Dataset | None, reason: str, left_
         said: about_equal(_shown(attrs[name])) for name, said in SETTINGS.items() if attrs.get(name) not in (None, "", {})
     }
     if plane is not None:
-        facts |= {"estimator": estimator(plane),
-                  "chosen because": reason, "channel": channel(plane)}  # fmt: skip
+        facts |= {"estimator": estimator(plane), "chosen because": reason, "channel": channel(plane)}
     if left_out:
         facts["thinned"] = left_out
     return {name: value for name, value in facts.items() if value} | versions(attrs.get("versions"))
@@ -74,14 +93,22 @@ def recording_facts(rec: Recording, plane: xr.Dataset | None, reason: str, left_
 
 def run_facts(about: dict[str, Any], plane: xr.Dataset | None) -> dict[str, str]:
     """Of an experiment's run.json, and of the plane that it kept."""
-    said = {"experiment": "experiment", "scale": "scale", "seed": "seed", "seconds": "seconds",
-            "training_seconds": "of which training, seconds"}  # fmt: skip
+    said = {
+        "experiment": "experiment",
+        "scale": "scale",
+        "seed": "seed",
+        "seconds": "seconds",
+        "training_seconds": "of which training, seconds",
+    }
     facts = {title: _shown(about[name]) for name, title in said.items() if name in about}
     if plane is not None:
-        facts |= {"network": f"{plane.attrs.get('network', '')} {plane.attrs.get('activation', '')}".strip(),
-                  "task": str(plane.attrs.get("task", "")), "replicas": str(plane.sizes["replica"]),
-                  "estimator": estimator(plane),
-                  "channel": channel(plane)}  # fmt: skip
+        facts |= {
+            "network": f"{plane.attrs.get('network', '')} {plane.attrs.get('activation', '')}".strip(),
+            "task": str(plane.attrs.get("task", "")),
+            "replicas": str(plane.sizes["replica"]),
+            "estimator": estimator(plane),
+            "channel": channel(plane),
+        }
     found = {"flowplane": about["flowplane"]} if "flowplane" in about else None
     return {name: value for name, value in facts.items() if value} | versions(found)
 
@@ -128,9 +155,10 @@ def recording_recipe(rec: Recording) -> str:
         defaults = {name: parameter.default for name, parameter in signature(train).parameters.items()}
         attrs = rec.attrs | ({"hidden": tuple(rec.attrs["sizes"][1:-1])} if "sizes" in rec.attrs else {})
         given = [
-            f"{name}={attrs[name]!r}" for name in ARGUMENTS
+            f"{name}={attrs[name]!r}"
+            for name in ARGUMENTS
             if name in attrs and name in defaults and not _same(attrs[name], defaults[name])
-        ]  # fmt: skip
+        ]
         task = TASKS.get(rec.task.name, f"…  # the task {rec.task.name!r}")
         opened = [f"task = {task}", f"rec = fp.train({', '.join(['task', *given])})"]
     return "\n".join(["import flowplane as fp", *opened, 'fp.report(rec, "report.html")'])

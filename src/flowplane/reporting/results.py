@@ -120,8 +120,15 @@ def _chosen(datasets: Mapping[str, xr.Dataset]) -> dict[str, tuple[str, xr.Datas
     return found
 
 
-def _subject(title: str, about: list[dict[str, Any]], datasets: Mapping[str, xr.Dataset], figures: dict[str, go.Figure],
-             claims: list[Claim], folder: str | None, left_out: list[str]) -> Subject:  # fmt: skip
+def _subject(
+    title: str,
+    about: list[dict[str, Any]],
+    datasets: Mapping[str, xr.Dataset],
+    figures: dict[str, go.Figure],
+    claims: list[Claim],
+    folder: str | None,
+    left_out: list[str],
+) -> Subject:
     chosen = _chosen(datasets)
     parts = {kind: dataset.load() for kind, (_, dataset) in chosen.items()}
     kept = "The experiment kept no {} to show here."
@@ -144,6 +151,15 @@ def _subject(title: str, about: list[dict[str, Any]], datasets: Mapping[str, xr.
     if folder is not None:
         recipe += f"\nflowplane report {shlex.quote(folder)} -o report.html"
     return Subject(
-        title, said, plane, parts.get("metrics"), parts.get("phases"), parts.get("transport"), figures, list(claims),
-        notes, facts, recipe.strip(),
-    )  # fmt: skip
+        title,
+        said,
+        plane,
+        parts.get("metrics"),
+        parts.get("phases"),
+        parts.get("transport"),
+        figures,
+        list(claims),
+        notes,
+        facts,
+        recipe.strip(),
+    )

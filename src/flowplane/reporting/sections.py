@@ -144,8 +144,12 @@ def _validity(subject: Subject, layers: list[LayerNumbers]) -> Markup:
 
 def _provenance(subject: Subject) -> Markup:
     rows = [[name, value] for name, value in subject.facts.items()]
-    facts = element("details", element("summary", "Settings and versions"),
-                    table("Settings and versions", ["what", "value"], rows, class_="facts"), open="")  # fmt: skip
+    facts = element(
+        "details",
+        element("summary", "Settings and versions"),
+        table("Settings and versions", ["what", "value"], rows, class_="facts"),
+        open="",
+    )
     lines = element("pre", element("code", subject.recipe), tabindex="0", aria_label="The lines that make this again")
     recipe = joined(element("h4", "To make this again"), lines) if subject.recipe else Markup("")
     return joined(facts, recipe)

@@ -124,8 +124,14 @@ def validity_table(plane: xr.Dataset, layers_numbers: list[LayerNumbers]) -> Mar
         share = f"{often / total:.0%} of all values, {end / last:.0%} of those at the last epoch"
         rows.append([name.replace("_", " "), listed(layers, 12), share, _sentence(FLAGS[name]), CONSEQUENCES[name]])
     if far:
-        rows.append(["bounds far apart", listed([layer.name for layer in far], 12), "at the last epoch",
-                     *far_apart_words(far, str(plane.attrs.get("estimator", "")))])  # fmt: skip
+        rows.append(
+            [
+                "bounds far apart",
+                listed([layer.name for layer in far], 12),
+                "at the last epoch",
+                *far_apart_words(far, str(plane.attrs.get("estimator", ""))),
+            ]
+        )
     return table("Flags raised", ["flag", "layers", "how often", "what it means", "what to do"], rows)
 
 
@@ -162,8 +168,11 @@ def difference_table(first: list[LayerNumbers], second: list[LayerNumbers], titl
     for layer, other in pairs:
         name = layer.name if layer.name == other.name else f"{layer.name} / {other.name}"
         cells: list[Any] = [name]
-        for one, two, shown in ((layer.i_xt.value, other.i_xt.value, number), (layer.i_ty.value, other.i_ty.value, number),
-                                (layer.learned.epoch, other.learned.epoch, epoch_text)):  # fmt: skip
+        for one, two, shown in (
+            (layer.i_xt.value, other.i_xt.value, number),
+            (layer.i_ty.value, other.i_ty.value, number),
+            (layer.learned.epoch, other.learned.epoch, epoch_text),
+        ):
             cells += [shown(one), shown(two), _signed(two - one, shown)]
         rows.append(cells)
     left = []

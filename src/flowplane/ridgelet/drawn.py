@@ -59,9 +59,7 @@ def monte_carlo_transform(
         a, b, w = _drawn_nodes(check_count("units", units), x.shape[1], largest, height, check_seed(seed))
         a, b, w = (part.to(x.device) for part in (a, b, w))
     coefficients = direct(measured, x, pair, a, b)
-    return Spectrum(
-        pair, a, b.unsqueeze(1), w.unsqueeze(1), coefficients.unsqueeze(1), (largest, height), scalar
-    )  # fmt: skip
+    return Spectrum(pair, a, b.unsqueeze(1), w.unsqueeze(1), coefficients.unsqueeze(1), (largest, height), scalar)
 
 
 def direct(

@@ -44,8 +44,10 @@ class ShallowNetwork(nn.Module):
 
     def __init__(self, pair: Pair, hidden: Any, offsets: Any, output: Any, scalar: bool = False) -> None:
         super().__init__()
-        a, b, c = (as_tensor(name, part).to(torch.float64) for name, part in
-                   (("hidden", hidden), ("offsets", offsets), ("output", output)))  # fmt: skip
+        a, b, c = (
+            as_tensor(name, part).to(torch.float64)
+            for name, part in (("hidden", hidden), ("offsets", offsets), ("output", output))
+        )
         if a.ndim != 2 or b.shape != a.shape[:1] or c.ndim != 2 or c.shape[0] != a.shape[0]:
             found = Text(f"shapes {tuple(a.shape)}, {tuple(b.shape)}, {tuple(c.shape)}")
             raise InputError("hidden, offsets, output", found, "(N, m), (N,) and (N, channels)")

@@ -151,10 +151,15 @@ def spectrum_on_grid(
     coefficients = _on_grid(measured, x, pair, u, radii[a_count // 2 :], offsets)
     rows = len(u) * a_count
     return Spectrum(
-        pair, (radii[:, None] * u[:, None, :]).reshape(rows, m), offsets.expand(rows, -1),
-        (shares[:, None] * radial).reshape(rows, 1) * steps, coefficients.reshape(rows, b_count, -1),
-        (largest, height), scalar, Layout(u, shares, radii, offsets),
-    )  # fmt: skip
+        pair,
+        (radii[:, None] * u[:, None, :]).reshape(rows, m),
+        offsets.expand(rows, -1),
+        (shares[:, None] * radial).reshape(rows, 1) * steps,
+        coefficients.reshape(rows, b_count, -1),
+        (largest, height),
+        scalar,
+        Layout(u, shares, radii, offsets),
+    )
 
 
 def _on_grid(

@@ -65,10 +65,17 @@ class WideLimit:
     """
 
     def __init__(
-        self, field: Any, *, points: Any = None, time: float | None = None, pair: Pair | None = None,
-        margin: float | None = None, extent: tuple[float, float] | float | None = None,
-        grid: tuple[int, int] | None = None, seed: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        field: Any,
+        *,
+        points: Any = None,
+        time: float | None = None,
+        pair: Pair | None = None,
+        margin: float | None = None,
+        extent: tuple[float, float] | float | None = None,
+        grid: tuple[int, int] | None = None,
+        seed: int = 0,
+    ) -> None:
         self.pair = read_pair(pair)
         self.field = as_field(field, points, time, check_seed(seed))
         self._region = Region.around(self.field.visited, margin)

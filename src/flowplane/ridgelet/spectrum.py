@@ -121,9 +121,12 @@ class Spectrum:
         power = {1: "x", 2: "x²", 3: "x³"}.get(self.dimension, f"x^{self.dimension}")
         about = {"units": f"f·{power}", "long_name": "R[f;ρ](a, b)"}
         facts = {
-            "activation": self.pair.activation, "order": self.pair.k, "dimension": self.dimension,
-            "constant": self.constant, "extent": list(self.extent),
-        }  # fmt: skip
+            "activation": self.pair.activation,
+            "order": self.pair.k,
+            "dimension": self.dimension,
+            "constant": self.constant,
+            "extent": list(self.extent),
+        }
         values = self.coefficients.cpu().numpy()
         if self.layout is None:
             flat = values.reshape(-1, values.shape[2])

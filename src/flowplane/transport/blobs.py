@@ -64,9 +64,16 @@ class BlobFlow(ODEMap):
 
         band = min(BAND, len(points) - 1)
         found = solve_ivp(
-            rate, (0.0, self.time), points[:, 0].cpu().numpy(), "LSODA", self.knots, rtol=self.rtol, atol=self.atol,
-            lband=band, uband=band,
-        )  # fmt: skip
+            rate,
+            (0.0, self.time),
+            points[:, 0].cpu().numpy(),
+            "LSODA",
+            self.knots,
+            rtol=self.rtol,
+            atol=self.atol,
+            lband=band,
+            uband=band,
+        )
         if not found.success:
             expected = "a time at which the flow is not over yet"
             raise InputError("time", Text(f"{self.time:g}, but the blobs stop at {found.t[-1]:.4g}"), expected)
@@ -119,9 +126,9 @@ class BlobFlow(ODEMap):
         among = self._kernel(blobs, blobs)
         mine = among @ weights
         pushed = weights * self.functional.pressure(mine, weights)
-        columns = torch.cat([
-            weights.unsqueeze(1), weights.unsqueeze(1) * blobs, pushed.unsqueeze(1), pushed.unsqueeze(1) * blobs,
-        ], 1)  # fmt: skip
+        columns = torch.cat(
+            [weights.unsqueeze(1), weights.unsqueeze(1) * blobs, pushed.unsqueeze(1), pushed.unsqueeze(1) * blobs], 1
+        )
         d = self.dimension
         sums = among @ columns if x is blobs else in_chunks(lambda rows: self._sums(rows, blobs, columns), x, len(blobs))
         density, mean = sums[:, :1], sums[:, 1 : d + 1]

@@ -151,9 +151,14 @@ class GaussianHeatFlow(TransportMap):
             score = (start.score @ self.axes / factors) @ self.axes.T
             divergence = -self.sign * (1 / (self.variances - 2 * self.sign * float(t))).sum()
             states.append(
-                State(position, start.log_prob - factors.log().sum(), score, self.field(float(t), position),
-                      divergence.expand(len(position)))
-            )  # fmt: skip
+                State(
+                    position,
+                    start.log_prob - factors.log().sum(),
+                    score,
+                    self.field(float(t), position),
+                    divergence.expand(len(position)),
+                )
+            )
         return states
 
     def _factors(self, t: float) -> Float[Tensor, " feature"]:

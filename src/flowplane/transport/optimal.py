@@ -74,9 +74,11 @@ def optimality(x: Any, y: Any) -> float:
 
 
 def gaussian_distance(
-    mean: Float[Tensor, " feature"], covariance: Float[Tensor, "feature feature"],
-    other_mean: Float[Tensor, " feature"], other_covariance: Float[Tensor, "feature feature"],
-) -> float:  # fmt: skip
+    mean: Float[Tensor, " feature"],
+    covariance: Float[Tensor, "feature feature"],
+    other_mean: Float[Tensor, " feature"],
+    other_covariance: Float[Tensor, "feature feature"],
+) -> float:
     """W_2² of two Gaussians."""
     root = _root(covariance)
     cross = _root(root @ other_covariance @ root)

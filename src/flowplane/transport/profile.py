@@ -28,10 +28,7 @@ PAIRED = 1000
 VARIABLES = {
     "entropy": ("nats", "H[p_t], the mean of −log p_t"),
     "entropy_rate": ("nats per unit of time", "dH/dt, the mean of ∇·v_t"),
-    "fisher_information": (
-        "nats per unit of time",
-        "E[sᵀDs], s = ∇log p_t, D the covariance of the noise",
-    ),
+    "fisher_information": ("nats per unit of time", "E[sᵀDs], s = ∇log p_t, D the covariance of the noise"),
     "variance": ("squared units of x", "tr Cov(x_t)"),
     "cost": ("squared units of x", "E|x_t − x_0|²"),
     "wasserstein": ("units of x", "W_2(p_0, p_t)"),

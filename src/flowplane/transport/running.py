@@ -195,8 +195,10 @@ def quadrature_nodes(
     spacing = max(spacing, float((np.prod(sides) / GRID) ** (1 / d)))
     shift = np.random.default_rng(seed).random(d) if seed else np.zeros(d)
     while True:
-        axes = [torch.arange(low + part * spacing, high, spacing, dtype=torch.float64)
-                for low, high, part in zip(lower, upper, shift, strict=True)]  # fmt: skip
+        axes = [
+            torch.arange(low + part * spacing, high, spacing, dtype=torch.float64)
+            for low, high, part in zip(lower, upper, shift, strict=True)
+        ]
         grid = torch.cartesian_prod(*axes).reshape(-1, d).to(density.smoothing.device, density.smoothing.dtype)
         logs = density.smoothing.log_prob(0.0, grid)
         kept = logs > logs.max() - negligible

@@ -142,13 +142,15 @@ class StraightMap(TransportMap):
             part = self.fraction * float(t / self.time)
             inverse, log_det = inverse_and_log_det(identity + part * bend)
             slope = part * torch.einsum("njk,nkji->ni", inverse, twist)
-            states.append(State(
-                x + part * move,
-                start.log_prob - log_det,
-                torch.einsum("nji,nj->ni", inverse, start.score - slope),
-                move * (self.fraction / self.time),
-                torch.einsum("nij,nji->n", inverse, bend) * (self.fraction / self.time),
-            ))  # fmt: skip
+            states.append(
+                State(
+                    x + part * move,
+                    start.log_prob - log_det,
+                    torch.einsum("nji,nj->ni", inverse, start.score - slope),
+                    move * (self.fraction / self.time),
+                    torch.einsum("nij,nji->n", inverse, bend) * (self.fraction / self.time),
+                )
+            )
         return states
 
 

@@ -95,9 +95,12 @@ class WrappedMap(TransportMap):
 
     def _state_out(self, state: State) -> State:
         return State(
-            self._out(state.position), state.log_prob + self._log_volume, self._in(state.score), self._out(state.velocity),
+            self._out(state.position),
+            state.log_prob + self._log_volume,
+            self._in(state.score),
+            self._out(state.velocity),
             state.divergence,
-        )  # fmt: skip
+        )
 
     def _in(self, x: Tensor) -> Tensor:
         return x if self._white is None else x @ self._white.to(x.dtype)

@@ -85,8 +85,9 @@ class GaussianMixture(Density):
             raise InputError("points", Text("points that are all the same in a coordinate"), "points that differ")
         fitter = Fitted(components, n_init=3, max_iter=500, random_state=small_seed(check_seed(seed)))
         found = fitter.fit(((rows - middle) / spread).cpu().numpy())
-        weights, means, covariances = (torch.as_tensor(part).to(rows) for part in
-                                       (found.weights_, found.means_, found.covariances_))  # fmt: skip
+        weights, means, covariances = (
+            torch.as_tensor(part).to(rows) for part in (found.weights_, found.means_, found.covariances_)
+        )
         fitted = cls(weights, middle + means * spread, covariances * torch.outer(spread, spread))
         fitted._form = Form(form.dtype, form.device, ())
         return fitted

@@ -19,12 +19,7 @@ from flowplane.errors import InputError, Text
 from flowplane.transport.attention import PointSmoothing
 from flowplane.transport.composition import Composition
 from flowplane.transport.densities import Density, Empirical
-from flowplane.transport.learned.anisotropic import (
-    AnisotropicDenoiser,
-    ConstrainedMap,
-    DecoderRange,
-    LocalDenoiser,
-)
+from flowplane.transport.learned.anisotropic import AnisotropicDenoiser, ConstrainedMap, DecoderRange, LocalDenoiser
 from flowplane.transport.learned.decoding import Decoders, left_inverse, own_rows, width_of
 from flowplane.transport.learned.denoiser import LearnedDenoiser
 from flowplane.transport.running import NODES, quadrature_nodes

@@ -69,9 +69,12 @@ class ScoreNetwork(nn.Module):
     def configuration(self) -> dict[str, Any]:
         """What it takes to build it again."""
         return {
-            "kind": "score", "dimension": self.dimension, "variances": self.variances, "hidden": self.hidden,
+            "kind": "score",
+            "dimension": self.dimension,
+            "variances": self.variances,
+            "hidden": self.hidden,
             "activation": self.activation,
-        }  # fmt: skip
+        }
 
 
 class AtVariance(nn.Module):

@@ -232,7 +232,10 @@ class LearnedDenoiser(ModuleMap, StraightMap):
             with torch.no_grad():
                 self._denoised(torch.zeros(2, self.dimension, dtype=torch.float64))
         except (RuntimeError, TypeError) as error:
-            raise InputError("network", Text(f"{type(self.network).__name__}: {error}"),
-                             f"a module that takes rows of shape (n, {self.dimension})") from error  # fmt: skip
+            raise InputError(
+                "network",
+                Text(f"{type(self.network).__name__}: {error}"),
+                f"a module that takes rows of shape (n, {self.dimension})",
+            ) from error
         finally:
             self.network.train(training)

@@ -147,9 +147,15 @@ class Data:
 
 
 def fit(
-    network: nn.Module, loss: Callable[[], Tensor], held_out: Callable[[], Tensor], plan: Plan, device: torch.device,
-    unit: float, description: str, units: str = "squared units of x",
-) -> xr.Dataset:  # fmt: skip
+    network: nn.Module,
+    loss: Callable[[], Tensor],
+    held_out: Callable[[], Tensor],
+    plan: Plan,
+    device: torch.device,
+    unit: float,
+    description: str,
+    units: str = "squared units of x",
+) -> xr.Dataset:
     """Train a network in place, and leave it with the weights that were best on what is held out: the last ones where
     nothing is, as there the best were chosen by chance.
 

@@ -92,8 +92,9 @@ class DenoisingNetwork(nn.Module):
         for name, value in (("centre", 0.0), ("width", 1.0), ("shrink", 1.0), ("gain", 1.0)):
             self.register_buffer(name, torch.full((dimension,), value))
 
-    def standardise(self, mean: Float[Tensor, " feature"], variance: Float[Tensor, " feature"],
-                    noise: Float[Tensor, " feature"]) -> None:  # fmt: skip
+    def standardise(
+        self, mean: Float[Tensor, " feature"], variance: Float[Tensor, " feature"], noise: Float[Tensor, " feature"]
+    ) -> None:
         """Set m, a, b and c from the data's mean and variances and those of the noise."""
         share = variance / (variance + noise)
         parts = {"centre": mean, "width": (variance + noise).sqrt(), "shrink": share, "gain": (share * noise).sqrt()}
@@ -190,8 +191,9 @@ class Autoencoder(nn.Module):
         #: h ↦ x.
         self.decoder = Decoder(dimension, outward)
 
-    def standardise(self, mean: Float[Tensor, " feature"], variance: Float[Tensor, " feature"],
-                    noise: Float[Tensor, " feature"]) -> None:  # fmt: skip
+    def standardise(
+        self, mean: Float[Tensor, " feature"], variance: Float[Tensor, " feature"], noise: Float[Tensor, " feature"]
+    ) -> None:
         """The encoder's inputs and the decoder's outputs in units of the data."""
         for part, size in ((self.encoder, variance + noise), (self.decoder, variance)):
             part.centre.copy_(mean)
@@ -206,9 +208,13 @@ class Autoencoder(nn.Module):
     def configuration(self) -> dict[str, Any]:
         """What it takes to build it again."""
         return {
-            "kind": "autoencoder", "dimension": self.dimension, "features": self.features, "hidden": self.hidden,
-            "activation": self.activation, "decoder_hidden": self.decoder_hidden,
-        }  # fmt: skip
+            "kind": "autoencoder",
+            "dimension": self.dimension,
+            "features": self.features,
+            "hidden": self.hidden,
+            "activation": self.activation,
+            "decoder_hidden": self.decoder_hidden,
+        }
 
 
 def as_sizes(name: str, given: Any) -> tuple[int, ...]:

@@ -14,15 +14,7 @@ from torch import Tensor, nn
 from flowplane.core.points import check_count, check_positive
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
-from flowplane.transport.learned.checkpoint import (
-    build_network,
-    described,
-    filled,
-    history_of,
-    last_numbers,
-    read,
-    write,
-)
+from flowplane.transport.learned.checkpoint import build_network, described, filled, history_of, last_numbers, read, write
 from flowplane.transport.learned.conditioned import AtVariance, as_variances
 from flowplane.transport.learned.denoiser import LearnedDenoiser
 from flowplane.transport.ode import ODEMap

@@ -178,8 +178,11 @@ class Stack(ModuleMap, Composition):
         found = [part.history for part in self._parts]
         if any(part is None for part in found):
             return None
-        known = [part.assign(best_loss=((), part.attrs["held_out_loss"], {"units": "squared units of the layer's input"}))
-                 for part in found if part is not None]  # fmt: skip
+        known = [
+            part.assign(best_loss=((), part.attrs["held_out_loss"], {"units": "squared units of the layer's input"}))
+            for part in found
+            if part is not None
+        ]
         layers = xr.DataArray(np.arange(1, len(known) + 1), dims="layer", name="layer")
         return xr.concat(
             known, layers, join="outer", combine_attrs="drop", coords="minimal", compat="equals", data_vars="all"

@@ -13,15 +13,7 @@ from torch import Tensor, nn
 from flowplane.core.points import as_matrix, as_points, check_count, check_seed
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
-from flowplane.transport.learned.checkpoint import (
-    build_network,
-    described,
-    filled,
-    history_of,
-    last_numbers,
-    read,
-    write,
-)
+from flowplane.transport.learned.checkpoint import build_network, described, filled, history_of, last_numbers, read, write
 from flowplane.transport.learned.decoding import Decoders, own_rows
 from flowplane.transport.learned.denoiser import LearnedDenoiser
 from flowplane.transport.learned.fitting import POOL
@@ -86,16 +78,25 @@ def stack(
     d = data.dimension if isinstance(data, Density) else as_points("data", data, None)[0].shape[1]
     networks = _networks(network, d, depth, features, activation, decoder_hidden, check_seed(seed))
     training = {
-        "steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "patience": patience,
-        "validation": validation, "device": device,
-    }  # fmt: skip
+        "steps": steps,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "patience": patience,
+        "validation": validation,
+        "device": device,
+    }
     return grown([], networks, data, _covariances(covariance, networks), source, seed, training)
 
 
 def grown(
-    layers: list[LearnedDenoiser], networks: Sequence[Autoencoder], data: Any, covariances: Sequence[Tensor],
-    source: Density | None, seed: int, training: dict[str, Any],
-) -> Stack:  # fmt: skip
+    layers: list[LearnedDenoiser],
+    networks: Sequence[Autoencoder],
+    data: Any,
+    covariances: Sequence[Tensor],
+    source: Density | None,
+    seed: int,
+    training: dict[str, Any],
+) -> Stack:
     """The layers, and one more for each network, trained on the features of the last one."""
     layers = list(layers)
     begun = len(layers)
