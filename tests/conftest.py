@@ -6,7 +6,7 @@ install_import_hook(
     [
         "flowplane.core.network",
         "flowplane.information.symbols",
-        "flowplane.experiments.phases",
+        "flowplane.experiments.information.peaks",
         "flowplane.experiments.claim",
         *(
             f"flowplane.bottleneck.{name}"
@@ -26,15 +26,15 @@ install_import_hook(
         *(
             f"flowplane.transport.{name}"
             for name in [
-                "smoothing",
-                "attention",
-                "running",
-                "straight",
-                "composition",
-                "heat",
-                "wrapped",
-                "blobs",
-                "fokker_planck",
+                "densities.smoothing",
+                "densities.attention",
+                "flows.running",
+                "maps.straight",
+                "maps.composition",
+                "flows.heat",
+                "maps.wrapped",
+                "flows.blobs",
+                "flows.fokker_planck",
                 "learned.networks",
                 "learned.conditioned",
                 "learned.decoding",

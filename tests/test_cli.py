@@ -13,7 +13,8 @@ import xarray as xr
 
 import flowplane as fp
 from flowplane import cli
-from flowplane.experiments import fit_then_compress, registry
+from flowplane.experiments import registry
+from flowplane.experiments.information import information_plane
 
 
 def run(capsys, monkeypatch, *arguments):
@@ -34,9 +35,9 @@ def recording(task, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setattr(fit_then_compress, "EPOCHS", 20)
-    monkeypatch.setattr(fit_then_compress, "REPLICAS", {"quick": 3, "full": 4})
-    monkeypatch.setattr(fit_then_compress, "CONTROL_REPLICAS", {"quick": 2, "full": 2})
+    monkeypatch.setattr(information_plane, "EPOCHS", 20)
+    monkeypatch.setattr(information_plane, "REPLICAS", {"quick": 3, "full": 4})
+    monkeypatch.setattr(information_plane, "CONTROL_REPLICAS", {"quick": 2, "full": 2})
 
 
 def test_experiments(capsys, monkeypatch):
@@ -96,10 +97,10 @@ def test_report(capsys, monkeypatch, tmp_path, recording, tiny):
 
 
 def test_a_contradicted_claim_is_a_result_and_a_failed_experiment_is_not(capsys, monkeypatch, tmp_path, tiny):
-    monkeypatch.setattr(fit_then_compress, "START", (0.0,) * 6)
+    monkeypatch.setattr(information_plane, "START", (0.0,) * 6)
     code, out, _ = run(capsys, monkeypatch, "reproduce", "information-plane", "--out", tmp_path)
     assert (code, "contradicted" in out) == (0, True)
-    monkeypatch.setattr(fit_then_compress, "information_planes", lambda *a: 1 / 0)
+    monkeypatch.setattr(information_plane, "information_planes", lambda *a: 1 / 0)
     code, _, err = run(capsys, monkeypatch, "reproduce", "information-plane", "--out", tmp_path)
     assert (code, "ZeroDivisionError" in err) == (1, True)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flowplane.experiments.bound import claims_of
-from flowplane.experiments.critical import placement_test
+from flowplane.experiments.information.critical_points import placement_test
+from flowplane.experiments.information.ib_bound import claims_of
 
 
 def layers(below=0.01, residual=0.02, fall=0.5, spread=0.001, replicas=8):

@@ -8,9 +8,9 @@ import xarray as xr
 
 from flowplane.errors import InputError
 from flowplane.experiments.claim import Claim, agreement, mean_interval, sign
-from flowplane.experiments.fit_then_compress import gain_and_loss
-from flowplane.experiments.phases import held_out_peaks
-from flowplane.experiments.sample_size import label_loss
+from flowplane.experiments.information.information_plane import gain_and_loss
+from flowplane.experiments.information.peaks import held_out_peaks
+from flowplane.experiments.information.training_size import label_loss
 
 
 def claim(**changes):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flowplane.experiments import activations, depth, drift, optimum, sample_size, slowing, wiener
-from flowplane.experiments.optimizers import verdict_of_all
+from flowplane.experiments.dynamics import depth, diffusion, gradient_phases, relaxation, replicas
+from flowplane.experiments.dynamics.optimizers import verdict_of_all
+from flowplane.experiments.information import activations, training_size
 
 
 def by_layer(**columns):
@@ -30,17 +31,17 @@ def phases(crossed=(1.0, 1.0, 1.0), lag=(np.nan, 0.3, -0.2), reach=0.2, pairs=(0
 @pytest.mark.parametrize(
     ("judge", "changes", "verdict"),
     [
-        (drift._crossing, {}, "reproduced"),
-        (drift._crossing, {"crossed": (1.0, 0.8, 1.0)}, "inconclusive"),
-        (drift._crossing, {"crossed": (1.0, 0.3, 1.0)}, "contradicted"),
-        (drift._near, {}, "reproduced"),
-        (drift._near, {"reach": 0.9}, "inconclusive"),
-        (drift._near, {"lag": (np.nan, 0.3, -1.5)}, "contradicted"),
-        (drift._near, {"lag": (5.0, 0.3, -0.2), "pairs": (2, 10, 10)}, "reproduced"),  # too few compress there
-        (drift._near, {"pairs": (0, 0, 0)}, "inconclusive"),
-        (drift._together, {}, "reproduced"),
-        (drift._together, {"correlation": 0.1}, "inconclusive"),
-        (drift._together, {"correlation": -0.6}, "contradicted"),
+        (gradient_phases._crossing, {}, "reproduced"),
+        (gradient_phases._crossing, {"crossed": (1.0, 0.8, 1.0)}, "inconclusive"),
+        (gradient_phases._crossing, {"crossed": (1.0, 0.3, 1.0)}, "contradicted"),
+        (gradient_phases._near, {}, "reproduced"),
+        (gradient_phases._near, {"reach": 0.9}, "inconclusive"),
+        (gradient_phases._near, {"lag": (np.nan, 0.3, -1.5)}, "contradicted"),
+        (gradient_phases._near, {"lag": (5.0, 0.3, -0.2), "pairs": (2, 10, 10)}, "reproduced"),  # too few compress there
+        (gradient_phases._near, {"pairs": (0, 0, 0)}, "inconclusive"),
+        (gradient_phases._together, {}, "reproduced"),
+        (gradient_phases._together, {"correlation": 0.1}, "inconclusive"),
+        (gradient_phases._together, {"correlation": -0.6}, "contradicted"),
     ],
 )
 def test_drift_and_diffusion(judge, changes, verdict):
@@ -48,8 +49,8 @@ def test_drift_and_diffusion(judge, changes, verdict):
 
 
 def test_layers_that_compress_when_diffusion_begins():
-    assert drift._share(phases(lag=(9.0, 0.3, -1.5))) == 0.5
-    assert np.isnan(drift._share(phases(pairs=(0, 0, 0))))
+    assert gradient_phases._share(phases(lag=(9.0, 0.3, -1.5))) == 0.5
+    assert np.isnan(gradient_phases._share(phases(pairs=(0, 0, 0))))
 
 
 def moves(exponent=1.0, reach=0.03, memory=0.02):
@@ -66,13 +67,13 @@ def moves(exponent=1.0, reach=0.03, memory=0.02):
 @pytest.mark.parametrize(
     ("judge", "changes", "verdict"),
     [
-        (wiener._exponent, {}, "reproduced"),
-        (wiener._exponent, {"reach": 0.3}, "inconclusive"),
-        (wiener._exponent, {"exponent": 1.4}, "contradicted"),
-        (wiener._exponent, {"exponent": 0.6}, "contradicted"),
-        (wiener._independent, {}, "reproduced"),
-        (wiener._independent, {"reach": 0.3}, "inconclusive"),
-        (wiener._independent, {"memory": 0.95}, "contradicted"),
+        (diffusion._exponent, {}, "reproduced"),
+        (diffusion._exponent, {"reach": 0.3}, "inconclusive"),
+        (diffusion._exponent, {"exponent": 1.4}, "contradicted"),
+        (diffusion._exponent, {"exponent": 0.6}, "contradicted"),
+        (diffusion._independent, {}, "reproduced"),
+        (diffusion._independent, {"reach": 0.3}, "inconclusive"),
+        (diffusion._independent, {"memory": 0.95}, "contradicted"),
     ],
 )
 def test_diffusion(judge, changes, verdict):
@@ -98,15 +99,15 @@ def relaxed(slope=1.0, reach=0.2, weights=(0.97, 0.01, 0.01, 0.01), points=40):
 @pytest.mark.parametrize(
     ("judge", "changes", "verdict"),
     [
-        (slowing._law, {}, "reproduced"),
-        (slowing._law, {"weights": (0.5, 0.5, 0.0, 0.0)}, "inconclusive"),
-        (slowing._law, {"weights": (0.05, 0.95, 0.0, 0.0)}, "contradicted"),
-        (slowing._law, {"slope": -1.0}, "contradicted"),
-        (slowing._law, {"points": 10}, "inconclusive"),
-        (slowing._rate, {}, "reproduced"),
-        (slowing._rate, {"slope": 0.3}, "contradicted"),
-        (slowing._rate, {"slope": 0.5, "reach": 1.0}, "inconclusive"),
-        (slowing._costs, {}, "reproduced"),
+        (relaxation._law, {}, "reproduced"),
+        (relaxation._law, {"weights": (0.5, 0.5, 0.0, 0.0)}, "inconclusive"),
+        (relaxation._law, {"weights": (0.05, 0.95, 0.0, 0.0)}, "contradicted"),
+        (relaxation._law, {"slope": -1.0}, "contradicted"),
+        (relaxation._law, {"points": 10}, "inconclusive"),
+        (relaxation._rate, {}, "reproduced"),
+        (relaxation._rate, {"slope": 0.3}, "contradicted"),
+        (relaxation._rate, {"slope": 0.5, "reach": 1.0}, "inconclusive"),
+        (relaxation._costs, {}, "reproduced"),
     ],
 )
 def test_relaxation(judge, changes, verdict):
@@ -131,12 +132,12 @@ def spread(distance=0.8, random=0.9, last=0.03, replicas=12):
 
 @pytest.mark.parametrize(("distance", "verdict"), [(0.8, "reproduced"), (0.55, "inconclusive"), (0.3, "contradicted")])
 def test_weights_that_differ(distance, verdict):
-    assert optimum._different(spread(distance), 12, "adam", "quick").verdict == verdict
+    assert replicas._different(spread(distance), 12, "adam", "quick").verdict == verdict
 
 
 @pytest.mark.parametrize(("last", "verdict"), [(0.02, "reproduced"), (0.05, "inconclusive"), (0.12, "contradicted")])
 def test_places_that_are_the_same(last, verdict):
-    assert optimum._same(spread(last=last), "ty", 12, "adam", "quick").verdict == verdict
+    assert replicas._same(spread(last=last), "ty", 12, "adam", "quick").verdict == verdict
 
 
 def speeds(slope=-0.5, missing=0.0, replicas=20):
@@ -175,12 +176,13 @@ def test_the_slowest_of_all_depths_counts_only_where_it_arrives():
 def test_loss_falls_with_size():
     losses = np.linspace(0.2, 0.0, 5)[None, :] + np.random.default_rng(0).normal(scale=0.01, size=(10, 5))
     found = xr.Dataset({"label_loss": (("replica", "train_fraction"), losses)}, {"train_fraction": np.linspace(0.1, 0.9, 5)})
-    assert sample_size._falls_with_size(found, "adam", "quick").verdict == "reproduced"
+    assert training_size._falls_with_size(found, "adam", "quick").verdict == "reproduced"
     assert (
-        sample_size._falls_with_size(found.assign(label_loss=-found.label_loss), "adam", "quick").verdict == "contradicted"
+        training_size._falls_with_size(found.assign(label_loss=-found.label_loss), "adam", "quick").verdict == "contradicted"
     )
     assert (
-        sample_size._falls_with_size(found.assign(label_loss=0 * found.label_loss), "adam", "quick").verdict != "reproduced"
+        training_size._falls_with_size(found.assign(label_loss=0 * found.label_loss), "adam", "quick").verdict
+        != "reproduced"
     )
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flowplane.experiments import learned_claims, score_flow
-from flowplane.experiments.learned_dae import Case
+from flowplane.experiments.learned import learned_claims, score_flow
+from flowplane.experiments.learned.learned_dae import Case
 from flowplane.transport import AffineMap, optimal_loss
 from flowplane.transport.densities import Normal, two_moons
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from flowplane.experiments import double_limit
-from flowplane.experiments.surface import fitted, surface
+from flowplane.experiments.ridgelet import double_limit
+from flowplane.experiments.ridgelet.surface import fitted, surface
 
 DEPTHS, WIDTHS = (2, 4, 8, 16, 32), (128, 512, 2048, 8192)
 

@@ -8,33 +8,13 @@ import xarray as xr
 import flowplane as fp
 from flowplane.cluster.local import LocalWorkers
 from flowplane.errors import InputError
-from flowplane.experiments import (
-    EXPERIMENTS,
-    VERDICTS,
-    activations,
-    backward_heat,
-    compression,
-    deep_features,
-    depth,
-    digits,
-    double_limit,
-    drift,
-    embeddings,
-    fit_then_compress,
-    gaussian_dae,
-    learned_dae,
-    mixture_dae,
-    planar_dae,
-    reference,
-    ridgelet_trained,
-    ridgelet_width,
-    sample_size,
-    score_flow,
-    stacked_dae,
-    transport_cost,
-    wiener,
-)
+from flowplane.experiments import EXPERIMENTS, VERDICTS
 from flowplane.experiments.claim import Claim
+from flowplane.experiments.dynamics import depth, diffusion, gradient_phases
+from flowplane.experiments.information import activations, digits, estimators, information_plane, reference, training_size
+from flowplane.experiments.learned import deep_features, learned_dae, score_flow, stacked_dae
+from flowplane.experiments.ridgelet import double_limit, ridgelet, trained
+from flowplane.experiments.transport import backward_heat, embeddings, gaussian_dae, mixture_dae, planar_dae, transport_cost
 from flowplane.information.monte_carlo import MonteCarlo
 
 #: Those that run sweeps.
@@ -53,37 +33,37 @@ def tiny(monkeypatch):
     for module in (reference, depth, activations):
         monkeypatch.setattr(module, "EPOCHS", {"quick": 200 if module is reference else 40})
         monkeypatch.setattr(module, "REPLICAS", {"quick": 3})
-    monkeypatch.setattr(drift, "CONTROL_REPLICAS", {"quick": 2})
-    monkeypatch.setattr(drift, "CONTROL_EPOCHS", {"quick": 20})
-    monkeypatch.setattr(wiener, "DRAWS", {"quick": 20})
+    monkeypatch.setattr(gradient_phases, "CONTROL_REPLICAS", {"quick": 2})
+    monkeypatch.setattr(gradient_phases, "CONTROL_EPOCHS", {"quick": 20})
+    monkeypatch.setattr(diffusion, "DRAWS", {"quick": 20})
     monkeypatch.setattr(depth, "DEPTHS", {"quick": (1, 2)})
     monkeypatch.setattr(activations, "ACTIVATIONS", {"quick": ("tanh", "relu")})
     monkeypatch.setattr(activations, "SNAPSHOTS", {"quick": 4})
-    monkeypatch.setattr(sample_size, "FRACTIONS", {"quick": (0.05, 0.45, 0.85)})
-    for module in (fit_then_compress, sample_size):
+    monkeypatch.setattr(training_size, "FRACTIONS", {"quick": (0.05, 0.45, 0.85)})
+    for module in (information_plane, training_size):
         monkeypatch.setattr(module, "EPOCHS", 40)
         monkeypatch.setattr(module, "REPLICAS", {"quick": 3, "full": 3})
         monkeypatch.setattr(module, "CONTROL_REPLICAS", {"quick": 2, "full": 2})
-    for module in (compression, digits):
+    for module in (estimators, digits):
         monkeypatch.setattr(module, "EPOCHS", {"quick": 20})
         monkeypatch.setattr(module, "REPLICAS", {"quick": 2})
         monkeypatch.setattr(module, "SNAPSHOTS", {"quick": 3})
     few = {"Monte Carlo": MonteCarlo(0.1), "Binned": fp.Binned(30), "GaussianMI": fp.GaussianMI(noise=0.1)}
-    for module in (compression, digits):
+    for module in (estimators, digits):
         monkeypatch.setattr(module, "every_reader", lambda scale, channel: few)
-    monkeypatch.setattr(compression, "readers_without_channel", lambda scale: {"GaussianMI": fp.GaussianMI()})
-    monkeypatch.setattr(compression, "NOISY_EPOCHS", {"quick": 5})
-    monkeypatch.setattr(compression, "DRAWS", {"quick": 64})
+    monkeypatch.setattr(estimators, "readers_without_channel", lambda scale: {"GaussianMI": fp.GaussianMI()})
+    monkeypatch.setattr(estimators, "NOISY_EPOCHS", {"quick": 5})
+    monkeypatch.setattr(estimators, "DRAWS", {"quick": 64})
     for module in (gaussian_dae, mixture_dae, planar_dae, backward_heat, transport_cost):
         monkeypatch.setattr(module, "SAMPLES", {"quick": 200})
     monkeypatch.setattr(gaussian_dae, "GAUSSIANS", {"quick": 2})
-    monkeypatch.setattr(ridgelet_width, "PAIRS", {1: ("tanh",), 2: ("gaussian",)})
-    monkeypatch.setattr(ridgelet_width, "NODES", {"quick": {1: (24, 36), 2: (16,)}})
-    monkeypatch.setattr(ridgelet_width, "ORDERS", (("tanh", 3), ("gaussian", 0)))
-    monkeypatch.setattr(ridgelet_width, "EXTENTS", {"quick": (2.0, 4.0)})
-    monkeypatch.setattr(ridgelet_width, "DRAWN", (("tanh", 1),))
-    monkeypatch.setattr(ridgelet_width, "DRAWS", {"quick": 3})
-    monkeypatch.setattr(ridgelet_trained, "STEPS", {"quick": 5})
+    monkeypatch.setattr(ridgelet, "PAIRS", {1: ("tanh",), 2: ("gaussian",)})
+    monkeypatch.setattr(ridgelet, "NODES", {"quick": {1: (24, 36), 2: (16,)}})
+    monkeypatch.setattr(ridgelet, "ORDERS", (("tanh", 3), ("gaussian", 0)))
+    monkeypatch.setattr(ridgelet, "EXTENTS", {"quick": (2.0, 4.0)})
+    monkeypatch.setattr(ridgelet, "DRAWN", (("tanh", 1),))
+    monkeypatch.setattr(ridgelet, "DRAWS", {"quick": 3})
+    monkeypatch.setattr(trained, "STEPS", {"quick": 5})
     monkeypatch.setattr(planar_dae, "BALANCE_SAMPLES", {"quick": 200})
     monkeypatch.setattr(planar_dae, "POINTS", {"quick": 21})
     monkeypatch.setattr(backward_heat, "GRIDS", {"quick": (21, 41)})

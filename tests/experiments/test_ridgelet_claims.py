@@ -5,10 +5,10 @@ import pytest
 import torch
 import xarray as xr
 
-from flowplane.experiments.ridgelet_errors import bell, kept, origin_error, relative, spectrum_of_bell
-from flowplane.experiments.ridgelet_trained import NETWORKS, QUANTILES, units_claim
-from flowplane.experiments.ridgelet_units import share_above
-from flowplane.experiments.ridgelet_width import WIDTHS, Forced, falls, power, truncation_verdict, width_claims, within
+from flowplane.experiments.ridgelet.errors import bell, kept, origin_error, relative, spectrum_of_bell
+from flowplane.experiments.ridgelet.ridgelet import WIDTHS, Forced, falls, power, truncation_verdict, width_claims, within
+from flowplane.experiments.ridgelet.trained import NETWORKS, QUANTILES, units_claim
+from flowplane.experiments.ridgelet.units import share_above
 from flowplane.ridgelet import Pair, Units, transform
 
 

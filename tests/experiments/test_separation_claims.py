@@ -5,9 +5,9 @@ import pytest
 import xarray as xr
 
 import flowplane as fp
-from flowplane.experiments.embeddings import influence_claims
-from flowplane.experiments.separating import MAPS, MEASURES, digit_data, measured, moon_data, nearest_points
-from flowplane.experiments.separation_claims import both_claim, control_claims, depth_claims
+from flowplane.experiments.learned.separating import MAPS, MEASURES, digit_data, measured, moon_data, nearest_points
+from flowplane.experiments.learned.separation_claims import both_claim, control_claims, depth_claims
+from flowplane.experiments.transport.embeddings import influence_claims
 from flowplane.transport import denoising_flow
 from flowplane.transport.densities import Empirical
 

@@ -5,8 +5,15 @@ import pytest
 import xarray as xr
 
 import flowplane as fp
-from flowplane.experiments.stacked_dae import CONTROLS, equivalence_claim
-from flowplane.experiments.stacked_exact import TIMES, layer_errors, linear_claims, linear_errors, linear_stack, local_claims
+from flowplane.experiments.learned.stacked_dae import CONTROLS, equivalence_claim
+from flowplane.experiments.learned.stacked_exact import (
+    TIMES,
+    layer_errors,
+    linear_claims,
+    linear_errors,
+    linear_stack,
+    local_claims,
+)
 
 
 def errors(composition, *controls, spread=0.01, seeds=5):

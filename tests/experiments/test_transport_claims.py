@@ -5,7 +5,13 @@ import pytest
 import xarray as xr
 
 import flowplane as fp
-from flowplane.experiments.flows import balance_claim, entropy_balance, fall_claim, flows_by_depth, variance_by_depth
+from flowplane.experiments.transport.flows import (
+    balance_claim,
+    entropy_balance,
+    fall_claim,
+    flows_by_depth,
+    variance_by_depth,
+)
 
 LINE = fp.GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [0.3, 0.4])
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flowplane.experiments import compression
-from flowplane.experiments.readings import INVALID, NOT_SEEN, SEEN, UNDECIDED, counted, readings
+from flowplane.experiments.information import estimators
+from flowplane.experiments.information.readings import INVALID, NOT_SEEN, SEEN, UNDECIDED, counted, readings
 from flowplane.information.schema import flag_bit
 
 EPOCHS = [0, 1, 10, 100]
@@ -84,7 +84,7 @@ def headline(tanh, others):
     names = ("Binned", "KSG", "Pairwise", "MatrixRenyi")
     networks = {"tanh": rows(dict(zip(names, tanh, strict=True)))}
     networks |= {name: rows(dict(zip(names, others, strict=True))) for name in ("relu", "linear")}
-    return compression._headline(networks, "quick")
+    return estimators._headline(networks, "quick")
 
 
 def test_the_headline_follows_from_the_rows():

@@ -8,10 +8,10 @@ import torch
 from oracles import log_mixture, posterior_moments
 from torch.func import grad, hessian, jacfwd
 
-from flowplane.transport import smoothing as module
-from flowplane.transport.attention import PointSmoothing
 from flowplane.transport.densities import Empirical, GaussianMixture
-from flowplane.transport.smoothing import MixtureSmoothing, Smoothing, in_chunks
+from flowplane.transport.densities import smoothing as module
+from flowplane.transport.densities.attention import PointSmoothing
+from flowplane.transport.densities.smoothing import MixtureSmoothing, Smoothing, in_chunks
 
 
 def random_covariance(rng, d):

@@ -16,7 +16,7 @@ from scipy.stats import norm
 from flowplane import Empirical, GaussianMixture, Normal
 from flowplane.errors import InputError
 from flowplane.transport.densities import Density, rings, swiss_roll, two_moons
-from flowplane.transport.estimate import Estimate
+from flowplane.transport.profiles.estimate import Estimate
 
 
 def random_covariance(rng, d, condition=10.0):

@@ -113,7 +113,7 @@ def test_smaller_blobs_come_nearer():
 
 def test_blobs_follow_the_exact_fokker_planck_flow(monkeypatch):
     """The same equation both ways."""
-    from flowplane.transport.blobs import BlobFlow
+    from flowplane.transport.flows.blobs import BlobFlow
 
     target, start = fp.Normal(0.5, 0.7), LINE
     exact = fp.gradient_flow(KullbackLeibler(target), start, 0.5)

@@ -127,7 +127,7 @@ def test_cka_of_independent_wide_layers_is_zero():
 def test_cka_matrix_goes_by_blocks(monkeypatch):
     layers = [X, np.tanh(X), RNG.normal(size=(400, 9)), np.full((400, 2), 0.1)]
     whole = cka_matrix(layers)
-    monkeypatch.setattr("flowplane.transport.similarity.BLOCK_BYTES", 8 * 400 * 4 * 7)
+    monkeypatch.setattr("flowplane.transport.layers.similarity.BLOCK_BYTES", 8 * 400 * 4 * 7)
     np.testing.assert_allclose(cka_matrix([torch.from_numpy(layer) for layer in layers]), whole, atol=1e-12)
     np.testing.assert_array_equal(np.isnan(whole), np.add.outer(np.arange(4) == 3, np.arange(4) == 3))
     with pytest.raises(InputError, match=r"layers\[1\]: found 399 samples"):

@@ -14,7 +14,8 @@ from scipy.spatial.distance import cdist, pdist
 
 from flowplane import Empirical, GaussianMixture, Normal, wasserstein
 from flowplane.errors import InputError
-from flowplane.transport import embed, optimal, optimality
+from flowplane.transport import embed, optimality
+from flowplane.transport.profiles import optimal
 
 METHODS = ("exact", "sliced", "gaussian")
 SEEDS = st.integers(0, 2**31)

@@ -6,7 +6,7 @@ import pytest
 import flowplane as fp
 from flowplane.errors import InputError
 from flowplane.transport import ODEMap, brenier_defect, continuity_residual, flow_history
-from flowplane.transport.profile import VARIABLES
+from flowplane.transport.profiles.profile import VARIABLES
 
 LINE = fp.GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [0.3, 0.4])
 PLANE = fp.GaussianMixture([0.4, 0.6], [[-1.0, 0.2], [1.0, 0.0]], [0.5, 0.4])

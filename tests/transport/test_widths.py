@@ -10,8 +10,8 @@ from scipy.stats import ortho_group
 
 from flowplane.errors import InputError
 from flowplane.transport import embed, embedding_influence, layer_path, path_measures
-from flowplane.transport.layered import MEASURES
-from flowplane.transport.widths import EMBEDDINGS
+from flowplane.transport.layers.layered import MEASURES
+from flowplane.transport.layers.widths import EMBEDDINGS
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from flowplane.analysis.snapshots import (
     levels,
 )
 from flowplane.recording import Recording
-from flowplane.transport.entropies import spectral_energy, spectral_entropy
+from flowplane.transport.layers.entropies import spectral_energy, spectral_entropy
 
 __all__ = ["transport_dataset"]
 

@@ -10,14 +10,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from flowplane.analysis.moved import QUANTITIES, flag
-from flowplane.transport.entropies import covariance_spectrum, neighbour_entropy, spectral_entropy
-from flowplane.transport.layered import path_measures
-from flowplane.transport.probes import linear_probe
-from flowplane.transport.separation import class_distances, fisher_ratio
-from flowplane.transport.similarity import cka_matrix
-from flowplane.transport.slices import sliced_measures
-from flowplane.transport.volumes import affine_log_det, dense_log_det
-from flowplane.transport.widths import layer_path
+from flowplane.transport.layers.entropies import covariance_spectrum, neighbour_entropy, spectral_entropy
+from flowplane.transport.layers.layered import path_measures
+from flowplane.transport.layers.probes import linear_probe
+from flowplane.transport.layers.separation import class_distances, fisher_ratio
+from flowplane.transport.layers.similarity import cka_matrix
+from flowplane.transport.layers.volumes import affine_log_det, dense_log_det
+from flowplane.transport.layers.widths import layer_path
+from flowplane.transport.profiles.slices import sliced_measures
 
 __all__ = [
     "AFFINE_FIT",

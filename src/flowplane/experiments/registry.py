@@ -53,7 +53,7 @@ EXPERIMENTS = {
             "fit first, then compress",
             ("B-1",),
             "information-plane.html",
-            "flowplane.experiments.fit_then_compress",
+            "flowplane.experiments.information.information_plane",
             {"quick": 55, "full": 85},
         ),
         Experiment(
@@ -61,7 +61,7 @@ EXPERIMENTS = {
             "few samples: over-compression loses I(T;Y)",
             ("B-2",),
             "training-size.html",
-            "flowplane.experiments.sample_size",
+            "flowplane.experiments.information.training_size",
             {"quick": 60, "full": 820},
         ),
         Experiment(
@@ -69,7 +69,7 @@ EXPERIMENTS = {
             "compression without saturation? read by every estimator",
             ("B-10",),
             "estimators.html",
-            "flowplane.experiments.compression",
+            "flowplane.experiments.information.estimators",
             {"quick": 320, "full": 2800},
         ),
         Experiment(
@@ -77,7 +77,7 @@ EXPERIMENTS = {
             "do ReLU and tanh classifiers of digits compress?",
             ("B-10.digits-tanh", "B-10.digits-relu"),
             "digits.html",
-            "flowplane.experiments.digits",
+            "flowplane.experiments.information.digits",
             {"quick": 120, "full": 400},
         ),
         Experiment(
@@ -85,7 +85,7 @@ EXPERIMENTS = {
             "how near do layers come to the information bottleneck's bound?",
             ("B-4",),
             "ib-bound.html",
-            "flowplane.experiments.bound",
+            "flowplane.experiments.information.ib_bound",
             {"quick": 30, "full": 370},
         ),
         Experiment(
@@ -93,7 +93,7 @@ EXPERIMENTS = {
             "do layers settle near the bound's critical points?",
             ("B-9",),
             "critical-points-sharp.html",
-            "flowplane.experiments.critical",
+            "flowplane.experiments.information.critical_points",
             {"quick": 175, "full": 830},
         ),
         Experiment(
@@ -101,7 +101,7 @@ EXPERIMENTS = {
             "gradients pass from drift to diffusion when compression starts",
             ("B-3",),
             "gradient-phases-sgd.html",
-            "flowplane.experiments.drift",
+            "flowplane.experiments.dynamics.gradient_phases",
             {"quick": 30, "full": 180},
         ),
         Experiment(
@@ -109,7 +109,7 @@ EXPERIMENTS = {
             "do the weights diffuse like a Wiener process?",
             ("B-7",),
             "diffusion-sgd.html",
-            "flowplane.experiments.wiener",
+            "flowplane.experiments.dynamics.diffusion",
             {"quick": 15, "full": 30},
         ),
         Experiment(
@@ -117,7 +117,7 @@ EXPERIMENTS = {
             "does the time to compress grow exponentially with the compression?",
             ("B-6",),
             "relaxation-sgd.html",
-            "flowplane.experiments.slowing",
+            "flowplane.experiments.dynamics.relaxation",
             {"quick": 15, "full": 20},
         ),
         Experiment(
@@ -125,7 +125,7 @@ EXPERIMENTS = {
             "do very different networks reach the same optimum?",
             ("B-8",),
             "spread-sgd.html",
-            "flowplane.experiments.optimum",
+            "flowplane.experiments.dynamics.replicas",
             {"quick": 15, "full": 15},
         ),
         Experiment(
@@ -133,7 +133,7 @@ EXPERIMENTS = {
             "more hidden layers: fewer epochs to the same generalisation",
             ("B-5",),
             "epochs_to_accuracy.html",
-            "flowplane.experiments.depth",
+            "flowplane.experiments.dynamics.depth",
             {"quick": 60, "full": 1070},
         ),
         Experiment(
@@ -141,7 +141,7 @@ EXPERIMENTS = {
             "which activations compress, by bins?",
             ("B-10.binned",),
             "activations-sgd.html",
-            "flowplane.experiments.activations",
+            "flowplane.experiments.information.activations",
             {"quick": 70, "full": 610},
         ),
         Experiment(
@@ -149,7 +149,7 @@ EXPERIMENTS = {
             "deeper autoencoders transport faster",
             ("A-1", "A-4"),
             "gaussian-dae.html",
-            "flowplane.experiments.gaussian_dae",
+            "flowplane.experiments.transport.gaussian_dae",
             {"quick": 7, "full": 20},
         ),
         Experiment(
@@ -157,7 +157,7 @@ EXPERIMENTS = {
             "mixtures: depth and the continuous limit",
             ("A-1.limit", "A-3.mixture"),
             "mixture-dae.html",
-            "flowplane.experiments.mixture_dae",
+            "flowplane.experiments.transport.mixture_dae",
             {"quick": 9, "full": 15},
         ),
         Experiment(
@@ -165,7 +165,7 @@ EXPERIMENTS = {
             "two moons, a swiss roll and rings flow",
             ("A-3.planar",),
             "planar-dae.html",
-            "flowplane.experiments.planar_dae",
+            "flowplane.experiments.transport.planar_dae",
             {"quick": 15, "full": 45},
         ),
         Experiment(
@@ -173,7 +173,7 @@ EXPERIMENTS = {
             "the flow solves the backward heat equation",
             ("A-2", "A-3"),
             "backward-heat.html",
-            "flowplane.experiments.backward_heat",
+            "flowplane.experiments.transport.backward_heat",
             {"quick": 7, "full": 30},
         ),
         Experiment(
@@ -181,7 +181,7 @@ EXPERIMENTS = {
             "trained autoencoders and the optimal map",
             ("A-7",),
             "learned-dae.html",
-            "flowplane.experiments.learned_dae",
+            "flowplane.experiments.learned.learned_dae",
             {"quick": 50, "full": 800},
         ),
         Experiment(
@@ -189,7 +189,7 @@ EXPERIMENTS = {
             "a learned score makes the continuous flow",
             ("A5.learned",),
             "score-flow.html",
-            "flowplane.experiments.score_flow",
+            "flowplane.experiments.learned.score_flow",
             {"quick": 50, "full": 340},
         ),
         Experiment(
@@ -197,7 +197,7 @@ EXPERIMENTS = {
             "is a stack of autoencoders a composition of them?",
             ("A-6", "A-6.affine", "A-6.curved", "A-6.linear", "A-6.local"),
             "stacked-dae.html",
-            "flowplane.experiments.stacked_dae",
+            "flowplane.experiments.learned.stacked_dae",
             {"quick": 55, "full": 300},
         ),
         Experiment(
@@ -205,7 +205,7 @@ EXPERIMENTS = {
             "do deeper autoencoders separate classes better?",
             ("A-5", "A-5.digits", "A-5.moons"),
             "deep-features.html",
-            "flowplane.experiments.deep_features",
+            "flowplane.experiments.learned.deep_features",
             {"quick": 50, "full": 370},
         ),
         Experiment(
@@ -213,7 +213,7 @@ EXPERIMENTS = {
             "layers of different width as transport: does the common space matter?",
             ("A8.embedding",),
             "embeddings.html",
-            "flowplane.experiments.embeddings",
+            "flowplane.experiments.transport.embeddings",
             {"quick": 10, "full": 180},
         ),
         Experiment(
@@ -221,7 +221,7 @@ EXPERIMENTS = {
             "each depth's distance from optimal transport",
             ("A7.shallow",),
             "transport-cost.html",
-            "flowplane.experiments.transport_cost",
+            "flowplane.experiments.transport.transport_cost",
             {"quick": 20, "full": 90},
         ),
         Experiment(
@@ -229,7 +229,7 @@ EXPERIMENTS = {
             "a network as an integral over its hidden units",
             ("A-8", "A-8.truncation", "A-8.width"),
             "spectrum.html",
-            "flowplane.experiments.ridgelet_width",
+            "flowplane.experiments.ridgelet.ridgelet",
             {"quick": 40, "full": 225},
         ),
         Experiment(
@@ -237,7 +237,7 @@ EXPERIMENTS = {
             "residual networks built without training converge to the flow",
             ("A-9",),
             "double-limit.html",
-            "flowplane.experiments.double_limit",
+            "flowplane.experiments.ridgelet.double_limit",
             {"quick": 45, "full": 1100},
         ),
     )

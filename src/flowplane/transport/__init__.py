@@ -1,13 +1,8 @@
 """The second lens: how a layer moves its data. Arrays and densities in, maps and numbers out."""
 
-from flowplane.transport.brenier import brenier_defect
-from flowplane.transport.composition import Composition
-from flowplane.transport.continuity import continuity_residual
-from flowplane.transport.denoise import DenoisingFlow, denoising_flow
-from flowplane.transport.descent import GradientFlow, gradient_flow
-from flowplane.transport.embedding import embed
-from flowplane.transport.entropies import covariance_spectrum, gaussian_entropy, neighbour_entropy, score_energy
-from flowplane.transport.functionals import (
+from flowplane.transport.flows.denoise import DenoisingFlow, denoising_flow
+from flowplane.transport.flows.descent import GradientFlow, gradient_flow
+from flowplane.transport.flows.functionals import (
     Entropy,
     InternalEnergy,
     KullbackLeibler,
@@ -16,8 +11,13 @@ from flowplane.transport.functionals import (
     RenyiEntropy,
     TsallisEntropy,
 )
-from flowplane.transport.history import flow_history
-from flowplane.transport.layered import embedding_influence, path_measures
+from flowplane.transport.layers.entropies import covariance_spectrum, gaussian_entropy, neighbour_entropy, score_energy
+from flowplane.transport.layers.layered import embedding_influence, path_measures
+from flowplane.transport.layers.probes import linear_probe, neighbour_accuracy
+from flowplane.transport.layers.separation import class_distances, fisher_ratio
+from flowplane.transport.layers.similarity import cka, cka_matrix
+from flowplane.transport.layers.volumes import affine_log_det, dense_log_det
+from flowplane.transport.layers.widths import layer_path
 from flowplane.transport.learned import (
     Autoencoder,
     DenoisingNetwork,
@@ -34,16 +34,16 @@ from flowplane.transport.learned import (
     train_denoiser,
     train_score,
 )
-from flowplane.transport.maps import TransportMap
-from flowplane.transport.ode import ODEMap
-from flowplane.transport.optimal import optimality, wasserstein
-from flowplane.transport.probes import linear_probe, neighbour_accuracy
-from flowplane.transport.separation import class_distances, fisher_ratio
-from flowplane.transport.similarity import cka, cka_matrix
-from flowplane.transport.slices import sliced_measures
-from flowplane.transport.straight import AffineMap, Denoiser
-from flowplane.transport.volumes import affine_log_det, dense_log_det
-from flowplane.transport.widths import layer_path
+from flowplane.transport.maps.base import TransportMap
+from flowplane.transport.maps.composition import Composition
+from flowplane.transport.maps.embedding import embed
+from flowplane.transport.maps.ode import ODEMap
+from flowplane.transport.maps.straight import AffineMap, Denoiser
+from flowplane.transport.profiles.brenier import brenier_defect
+from flowplane.transport.profiles.continuity import continuity_residual
+from flowplane.transport.profiles.history import flow_history
+from flowplane.transport.profiles.optimal import optimality, wasserstein
+from flowplane.transport.profiles.slices import sliced_measures
 
 __all__ = [
     "AffineMap",

@@ -13,8 +13,8 @@ from torch import Tensor
 from flowplane.core.arrays import as_tensor
 from flowplane.core.points import Form, as_points, check_count, check_seed
 from flowplane.errors import InputError
-from flowplane.transport.estimate import Estimate
-from flowplane.transport.smoothing import Smoothing
+from flowplane.transport.densities.smoothing import Smoothing
+from flowplane.transport.profiles.estimate import Estimate
 
 __all__ = ["Density"]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from flowplane.core.points import Form, as_matrix, as_points
 from flowplane.errors import InputError, Text
-from flowplane.transport.attention import PointSmoothing
+from flowplane.transport.densities.attention import PointSmoothing
 from flowplane.transport.densities.base import Density, gaussian_noise, random_numbers
 
 __all__ = ["Empirical"]

@@ -14,8 +14,8 @@ from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.core.points import Form, as_matrix, as_points, check_count, check_seed, small_seed
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities.base import Density, gaussian_noise, random_numbers
-from flowplane.transport.estimate import Estimate
-from flowplane.transport.smoothing import LOG_2PI, MixtureSmoothing, mixture_smoothing
+from flowplane.transport.densities.smoothing import LOG_2PI, MixtureSmoothing, mixture_smoothing
+from flowplane.transport.profiles.estimate import Estimate
 
 __all__ = ["GaussianMixture", "Normal"]
 

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.transport.densities import Density
+from flowplane.transport.densities.smoothing import in_chunks
 from flowplane.transport.learned.decoding import Decoders, FlatteningMap, left_inverse, nearest_features, own_rows
 from flowplane.transport.learned.denoiser import LearnedDenoiser
-from flowplane.transport.smoothing import in_chunks
-from flowplane.transport.straight import Denoiser
+from flowplane.transport.maps.straight import Denoiser
 
 __all__ = ["AnisotropicDenoiser", "ConstrainedMap", "DecoderRange", "LocalDenoiser"]
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from flowplane.errors import InputError, Text
-from flowplane.transport.maps import TransportMap
+from flowplane.transport.maps.base import TransportMap
 
 __all__ = ["ModuleMap"]
 

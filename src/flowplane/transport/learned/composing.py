@@ -16,15 +16,15 @@ from torch import Tensor
 
 from flowplane.core.points import as_matrix
 from flowplane.errors import InputError, Text
-from flowplane.transport.attention import PointSmoothing
-from flowplane.transport.composition import Composition
 from flowplane.transport.densities import Density, Empirical
+from flowplane.transport.densities.attention import PointSmoothing
+from flowplane.transport.densities.smoothing import MixtureSmoothing, Smoothing, mixture_smoothing
+from flowplane.transport.flows.running import NODES, quadrature_nodes
 from flowplane.transport.learned.anisotropic import AnisotropicDenoiser, ConstrainedMap, DecoderRange, LocalDenoiser
 from flowplane.transport.learned.decoding import Decoders, left_inverse, own_rows, width_of
 from flowplane.transport.learned.denoiser import LearnedDenoiser
-from flowplane.transport.running import NODES, quadrature_nodes
-from flowplane.transport.smoothing import MixtureSmoothing, Smoothing, mixture_smoothing
-from flowplane.transport.straight import Denoiser
+from flowplane.transport.maps.composition import Composition
+from flowplane.transport.maps.straight import Denoiser
 
 __all__ = ["decoded_noise", "denoisers_of"]
 

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from flowplane.transport.densities.smoothing import in_chunks
 from flowplane.transport.learned.denoiser import LearnedDenoiser
 from flowplane.transport.learned.networks import Decoder
-from flowplane.transport.smoothing import in_chunks
-from flowplane.transport.straight import THIRD_DIMENSION, StraightMap
+from flowplane.transport.maps.straight import THIRD_DIMENSION, StraightMap
 
 __all__ = ["DecodedLayer", "Decoders", "FlatteningMap", "left_inverse", "nearest_features", "own_rows", "width_of"]
 

@@ -15,9 +15,9 @@ from flowplane.core.arrays import as_tensor
 from flowplane.core.points import as_matrix, as_points, check_count
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
+from flowplane.transport.densities.smoothing import in_chunks
 from flowplane.transport.learned.called import ModuleMap
-from flowplane.transport.smoothing import in_chunks
-from flowplane.transport.straight import THIRD_DIMENSION, StraightMap
+from flowplane.transport.maps.straight import THIRD_DIMENSION, StraightMap
 
 if TYPE_CHECKING:
     from flowplane.transport.learned.stacked import Stack

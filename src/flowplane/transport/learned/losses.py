@@ -10,11 +10,11 @@ from torch import Tensor
 
 from flowplane.core.points import as_matrix, check_count, check_seed
 from flowplane.errors import InputError, Text
-from flowplane.transport.denoise import denoising_flow
 from flowplane.transport.densities import Density, Empirical
 from flowplane.transport.densities.base import random_numbers
-from flowplane.transport.estimate import Estimate
-from flowplane.transport.maps import TransportMap
+from flowplane.transport.flows.denoise import denoising_flow
+from flowplane.transport.maps.base import TransportMap
+from flowplane.transport.profiles.estimate import Estimate
 
 __all__ = ["denoising_loss", "noisy_pairs", "optimal_loss"]
 

@@ -17,7 +17,7 @@ from flowplane.transport.densities import Density
 from flowplane.transport.learned.checkpoint import build_network, described, filled, history_of, last_numbers, read, write
 from flowplane.transport.learned.conditioned import AtVariance, as_variances
 from flowplane.transport.learned.denoiser import LearnedDenoiser
-from flowplane.transport.ode import ODEMap
+from flowplane.transport.maps.ode import ODEMap
 
 __all__ = ["LearnedScore", "load_score"]
 

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from flowplane.core.points import as_points, check_count
 from flowplane.errors import InputError, Text
-from flowplane.transport.composition import Composition
 from flowplane.transport.densities import Density
 from flowplane.transport.learned.called import ModuleMap
 from flowplane.transport.learned.composing import decoded_noise, denoisers_of
 from flowplane.transport.learned.decoding import DecodedLayer, Decoders, own_rows, width_of
 from flowplane.transport.learned.denoiser import LearnedDenoiser
+from flowplane.transport.maps.composition import Composition
 
 __all__ = ["Stack"]
 

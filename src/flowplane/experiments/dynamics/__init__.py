@@ -1,0 +1,1 @@
+"""What SGD does: drift, diffusion, relaxation, depth."""

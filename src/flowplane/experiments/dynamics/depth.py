@@ -1,0 +1,202 @@
+"""B-5: with more hidden layers fewer epochs lead to the same generalisation (ST, figure 5)."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+
+from flowplane.analysis.plane import information_plane
+from flowplane.cluster import train_or_resume
+from flowplane.experiments.claim import Claim, at_most
+from flowplane.experiments.dynamics.optimizers import OPTIMIZERS, verdict_of_all
+from flowplane.experiments.registry import Context, Result
+from flowplane.information.binned import Binned
+from flowplane.plot import information_planes, swept_curves
+from flowplane.tasks import spherical_rule
+
+__all__ = ["run"]
+
+#: ST, figure 5: the first hidden layer has twelve units, each further one two fewer.
+WIDTHS = (12, 10, 8, 6, 4, 2)
+DEPTHS = {"quick": (1, 3, 5), "full": (1, 2, 3, 4, 5, 6)}
+#: One hidden layer with as many weights as six have: what more weights alone do.
+WIDE = (31,)
+EPOCHS = {"quick": 3000, "full": 8000}
+REPLICAS = {"quick": 6, "full": 50}
+SNAPSHOTS = 60
+#: The same generalisation: so much of the test set right, so many bits of the label in the softmax.
+ACCURACY, INFORMATION = 0.95, 0.8
+#: A slope is one of the networks that got there; fewer of them than this say nothing of the others.
+ARRIVED = 0.8
+QUANTITIES = {"epochs_to_accuracy": "accuracy", "epochs_to_information": "information"}
+
+
+def run(context: Context) -> Result:
+    """One to six hidden layers, trained with Adam and with SGD, and one wide layer as a control."""
+    scale = context.scale
+    study = partial(learning, replicas=REPLICAS[scale], epochs=EPOCHS[scale], device=context.device, seed=context.seed)
+    depths = [WIDTHS[:depth] for depth in DEPTHS[scale]]
+    found = context.sweep("depths", study, {"optimizer": list(OPTIMIZERS), "hidden": depths})
+    wide = context.sweep("wide", study, {"optimizer": list(OPTIMIZERS), "hidden": [WIDE]})
+    found = found.assign_coords(hidden=("hidden", list(DEPTHS[scale]), {"long_name": "hidden layers"}))
+    figures = {
+        quantity: swept_curves(found, quantity, "hidden", "optimizer", "Depth and the speed of learning", log=True)
+        for quantity in QUANTITIES
+    }
+    figures["planes"] = information_planes(_planes(found), "Networks of different depth (Adam)")
+    return Result(datasets={"depths": found, "wide": wide}, figures=figures, claims=_claims(found, wide, scale))
+
+
+def learning(
+    path: Path, optimizer: str, hidden: tuple[int, ...], *, replicas: int, epochs: int, device: str, seed: int
+) -> xr.Dataset:
+    """The information plane of an ensemble, and when each network first generalises so well; NaN where it never does."""
+    rec = train_or_resume(
+        spherical_rule(),
+        path,
+        hidden=hidden,
+        optimizer=optimizer,
+        replicas=replicas,
+        epochs=epochs,
+        snapshots=SNAPSHOTS,
+        keep=("weights",),
+        device=device,
+        seed=seed,
+    )
+    plane = information_plane(rec, Binned.published())
+    accuracy = rec.metrics["test_accuracy"]
+    label = plane["i_ty"].isel(layer=-1).transpose("replica", "epoch").values
+    times = {
+        "epochs_to_accuracy": first_reached(accuracy["train_epoch"].values, accuracy.values, ACCURACY),
+        "epochs_to_information": first_reached(plane["epoch"].values, label, INFORMATION),
+    }
+    shown = {
+        "epochs_to_accuracy": f"epochs to a test accuracy of {ACCURACY}",
+        "epochs_to_information": f"epochs to I(T;Y) = {INFORMATION} bit in the softmax",
+    }
+    for name, values in times.items():
+        plane[name] = ("replica", values, {"units": "epochs", "long_name": shown[name]})
+    plane["test_accuracy"] = accuracy.isel(train_epoch=-1, drop=True).assign_attrs(units="fraction")
+    return plane.drop_vars("width")
+
+
+def first_reached(
+    epochs: np.ndarray, curves: Float[np.ndarray, "replica epoch"], level: float
+) -> Float[np.ndarray, " replica"]:
+    """When each curve first reaches a level, between snapshots on a line over log(epoch + 1); NaN where it never does.
+
+    Example:
+        >>> first_reached(np.array([0, 1, 3]), np.array([[0.0, 0.5, 1.0], [0.0, 0.1, 0.2]]), 0.5).tolist()
+        [1.0, nan]
+    """
+    above = curves >= level
+    place = above.argmax(axis=1)
+    rows = np.arange(len(curves))
+    before = np.maximum(place - 1, 0)
+    low, high = curves[rows, before], curves[rows, place]
+    share = np.where(high > low, (level - low) / np.where(high > low, high - low, 1.0), 1.0)
+    times = np.log1p(np.asarray(epochs, float))
+    reached = np.expm1(times[before] + share * (times[place] - times[before]))
+    return np.where(above.any(axis=1), reached, np.nan)
+
+
+def _planes(found: xr.Dataset) -> dict[str, xr.Dataset]:
+    panels = {}
+    for depth in found["hidden"].values.tolist():
+        plane = found.sel(optimizer="adam", hidden=depth).isel(layer=slice(depth + 1))
+        panels[f"{depth} hidden layer{'s' if depth > 1 else ''}"] = plane.assign_coords(
+            depth=("layer", np.arange(depth + 1) + 1)
+        )
+    return panels
+
+
+def slopes(times: Float[np.ndarray, "depth replica"], depths: np.ndarray) -> Float[np.ndarray, " replica"]:
+    """log2 of the time against depth, by least squares, of each replica that arrived at every depth.
+
+    Example:
+        >>> slopes(np.array([[80.0, 80.0], [40.0, np.nan], [20.0, 5.0]]), np.array([1, 2, 3])).tolist()
+        [-1.0]
+    """
+    logs = np.log2(times)
+    usable = logs[:, np.isfinite(logs).all(axis=0)]
+    centred = depths - depths.mean()
+    return centred @ usable / (centred @ centred)
+
+
+def _claims(found: xr.Dataset, wide: xr.Dataset, scale: str) -> list[Claim]:
+    depths = found["hidden"].values.astype(float)
+    every: list[Claim] = []
+    for optimizer in OPTIMIZERS:
+        for quantity, name in QUANTITIES.items():
+            times = found[quantity].sel(optimizer=optimizer).transpose("hidden", "replica").values
+            arrived = np.isfinite(times).mean(axis=1)
+            slope = slopes(times, depths)
+            statement = (
+                f"each further hidden layer shortens the way to the same {name} ({optimizer}): change of log2(epochs) a "
+                f"layer; networks that get there at {', '.join(f'{d:.0f}' for d in depths)} layers: "
+                f"{', '.join(f'{share:.0%}' for share in arrived)}"
+            )
+            if len(slope) > 1:
+                measured, interval, verdict = at_most(slope[:, None], 0.0)
+            else:
+                measured, interval, verdict = (float("nan"),), None, "inconclusive"
+            if arrived.min() < ARRIVED and verdict == "reproduced":
+                verdict = "inconclusive"  # those that did not get there would have been the slow ones
+            claim = Claim(
+                f"B-5.{name}.{optimizer}",
+                statement,
+                measured,
+                interval,
+                (0.0,),
+                None,
+                verdict,
+                scale,
+                0.0,
+                "log2(epochs) a layer",
+            )
+            every.append(claim)
+    whole = Claim(
+        "B-5",
+        "more hidden layers: fewer epochs to the same generalisation, by accuracy and by I(T;Y), with Adam "
+        "and with SGD: change of log2(epochs) a layer",
+        tuple(claim.measured[0] for claim in every),
+        None,
+        (0.0,) * len(every),
+        None,
+        verdict_of_all([claim.verdict for claim in every]),
+        scale,
+        0.0,
+        "log2(epochs) a layer",
+    )
+    return [whole, *every, *(_control(found, wide, optimizer, scale) for optimizer in OPTIMIZERS)]
+
+
+def _control(found: xr.Dataset, wide: xr.Dataset, optimizer: str, scale: str) -> Claim:
+    """More weights without more layers."""
+    narrow = found["epochs_to_accuracy"].sel(optimizer=optimizer, hidden=1).values
+    broad = wide["epochs_to_accuracy"].sel(optimizer=optimizer).isel(hidden=0).values
+    gain = np.log2(broad / narrow)
+    gain = gain[np.isfinite(gain)]
+    statement = (
+        f"control: one hidden layer of {WIDE[0]} units, as many weights as six layers have, against one of {WIDTHS[0]} "
+        f"({optimizer}): change of log2(epochs) to the same accuracy"
+    )
+    if len(gain) < 2:
+        return Claim(
+            f"B-5.width.{optimizer}",
+            statement,
+            (float("nan"),),
+            None,
+            None,
+            None,
+            "inconclusive",
+            scale,
+            0.0,
+            "log2(epochs)",
+        )
+    measured, interval, verdict = at_most(gain[:, None], 0.0)
+    return Claim(f"B-5.width.{optimizer}", statement, measured, interval, None, None, verdict, scale, 0.0, "log2(epochs)")

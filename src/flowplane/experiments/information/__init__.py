@@ -1,0 +1,1 @@
+"""What the layers know: the information plane, its estimators, its bound."""

@@ -1,0 +1,210 @@
+"""B-10: is there compression without double saturation? Tanh, ReLU, linear and noisy networks, read by every estimator."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from flowplane.analysis.noisy import noisy_information
+from flowplane.experiments.claim import Claim, sign
+from flowplane.experiments.information.peaks import curves_of, held_out_peaks
+from flowplane.experiments.information.readers import every_reader, for_training, readers_without_channel
+from flowplane.experiments.information.readings import (
+    ENOUGH_ROWS,
+    NOT_SEEN,
+    SEEN,
+    counted,
+    of_shannon,
+    read_by_all,
+    readings,
+)
+from flowplane.experiments.registry import Context, Result
+from flowplane.plot import estimator_curves, information_planes
+from flowplane.tasks import spherical_rule
+
+__all__ = ["run"]
+
+ACTIVATIONS = ("tanh", "relu", "linear")
+EPOCHS = {"quick": 8000, "full": 8000}
+REPLICAS = {"quick": 4, "full": 5}
+SNAPSHOTS = {"quick": 4, "full": 12}
+#: Layers that are read: those that compress in the reference (B-1), and the softmax.
+LAYERS = {"quick": ("layer4", "layer5", "layer6"), "full": None}
+#: The headline rests on so many estimators at least.
+ENOUGH_ESTIMATORS = 3
+#: Variance of the noise that is the channel of the estimators without one, and of that of the noisy network.
+CHANNEL, OWN_NOISE = 0.01, 0.05
+NOISY_EPOCHS = {"quick": 600, "full": 3000}
+#: Outputs from which the information of the noisy network is integrated.
+DRAWS = {"quick": 1024, "full": 4096}
+#: The samples are all the inputs there are: what their number does to the bins' plug-in estimate is no concern here.
+WAIVED = {"Binned": ("too_few_samples",)}
+#: The share of intervals that must hold the truth, and of how many at least.
+COVERED, ENOUGH_VALUES = 0.9, 20
+#: The softmax saturates whatever the units before it do.
+HIDDEN = slice(0, -1)
+
+
+def run(context: Context) -> Result:
+    """The reference network with tanh, ReLU and linear units, and one with noise of its own."""
+    task, scale = spherical_rule(), context.scale
+    chosen = every_reader(scale, CHANNEL)
+    tables, rows, accuracy = {}, {}, {}
+    for activation in ACTIVATIONS:
+        rec = context.train(
+            activation,
+            task,
+            activation=activation,
+            replicas=REPLICAS[scale],
+            epochs=EPOCHS[scale],
+            snapshots=SNAPSHOTS[scale],
+        )
+        rec = rec.sel(layer=LAYERS[scale])
+        tables[activation] = read_by_all(rec, chosen, few={"Variational": for_training(rec, scale)})
+        rows[activation] = readings(tables[activation], WAIVED)
+        accuracy[activation] = float(rec.metrics["test_accuracy"].isel(train_epoch=-1).mean())
+    noisy = context.train(
+        "noisy-tanh", task, noise=OWN_NOISE, replicas=REPLICAS[scale], epochs=NOISY_EPOCHS[scale], snapshots=SNAPSHOTS[scale]
+    ).sel(layer=LAYERS[scale])
+    truth = noisy_information(noisy, draws=DRAWS[scale], seed=context.seed)
+    noisy_table = read_by_all(noisy, readers_without_channel(scale), few={"Variational": for_training(noisy, scale)})
+    rows["noisy tanh"] = readings(noisy_table)
+    together = xr.concat(list(tables.values()), xr.Variable("network", list(tables)), combine_attrs="override")
+    networks = xr.Variable("network", list(rows))
+    verdicts = xr.concat(list(rows.values()), networks, join="outer", fill_value={"reading": "not read"})
+    title = "Compression without saturation? The same networks, read by every estimator"
+    return Result(
+        datasets={"planes": together, "readings": verdicts, "noisy": noisy_table, "noisy-reference": truth},
+        figures={
+            "estimators": estimator_curves(together, title),
+            "noisy": estimator_curves(_with_reference(noisy_table, truth), "A network with noise of its own, and the truth"),
+            "planes": information_planes(_planes(tables), "The information plane, bins and noise as the channel"),
+        },
+        claims=_claims(rows, truth, noisy_table, accuracy, scale),
+    )
+
+
+def _planes(tables: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    return {
+        f"{activation}: {name}": table.sel(estimator=name)
+        for name in ("Binned", "Monte Carlo")
+        for activation, table in tables.items()
+    }
+
+
+def _with_reference(table: xr.Dataset, truth: xr.Dataset) -> xr.Dataset:
+    reference = truth[list(table.data_vars)].expand_dims(estimator=["Monte Carlo reference"])
+    return xr.concat([reference, table], "estimator", combine_attrs="override")
+
+
+def _claims(
+    rows: dict[str, xr.Dataset], truth: xr.Dataset, noisy: xr.Dataset, accuracy: dict[str, float], scale: str
+) -> list[Claim]:
+    claims = [_headline(rows, scale)]
+    for network in (*ACTIVATIONS, "noisy tanh"):
+        hidden = of_shannon(rows[network].isel(layer=HIDDEN))
+        found = counted(hidden)
+        learned = f"; test accuracy {accuracy[network]:.3f}" if network in accuracy else ""
+        statement = f"reported: hidden layers of {network} networks compress: rows of {', '.join(found)}{learned}"
+        decided = found[SEEN] + found[NOT_SEEN]
+        verdict = "inconclusive"
+        if decided >= ENOUGH_ROWS and abs(found[SEEN] - found[NOT_SEEN]) > decided / 2:
+            verdict = "reproduced" if found[SEEN] > found[NOT_SEEN] else "contradicted"
+        claims.append(
+            Claim(
+                f"B-10.{network.replace(' ', '-')}",
+                statement,
+                tuple(map(float, found.values())),
+                None,
+                None,
+                None,
+                verdict,
+                scale,
+                0.0,
+                "rows",
+            )
+        )
+    return [*claims, _noisy_fall(truth, scale), _held_to_the_truth(truth, noisy, scale)]
+
+
+def _headline(rows: dict[str, xr.Dataset], scale: str) -> Claim:
+    """Judged by the estimators of Shannon's information that see compression in some hidden layer of the tanh network:
+    others could not see it."""
+    tanh = of_shannon(rows["tanh"].isel(layer=HIDDEN))
+    able = tanh["estimator"].values[(tanh["reading"] == SEEN).any("layer").values].tolist()
+    parts = [rows[name].isel(layer=HIDDEN).sel(estimator=able) for name in ("relu", "linear")]
+    found = {key: sum(counted(part)[key] for part in parts) for key in (SEEN, NOT_SEEN)}
+    if len(able) < ENOUGH_ESTIMATORS or sum(found.values()) < ENOUGH_ROWS:
+        verdict = "inconclusive"
+    elif found[SEEN] == 0:
+        verdict = "reproduced"
+    else:
+        verdict = "contradicted" if found[SEEN] >= found[NOT_SEEN] else "inconclusive"
+    statement = (
+        "no compression without double saturation: hidden layers of ReLU and linear networks in which estimators that see "
+        f"it under tanh ({', '.join(able) or 'none'}) see it, and do not see it"
+    )
+    return Claim(
+        "B-10",
+        statement,
+        (float(found[SEEN]), float(found[NOT_SEEN])),
+        None,
+        (0.0, float(sum(found.values()))),
+        None,
+        verdict,
+        scale,
+        0.0,
+        "rows",
+    )
+
+
+def _noisy_fall(truth: xr.Dataset, scale: str) -> Claim:
+    """Where I(X;T) is well defined: the fall of the true value from its peak."""
+    i_xt = np.nan_to_num(curves_of(truth.sel(layer=["layer4", "layer5"]), "i_xt"))
+    peaks = held_out_peaks(i_xt)[:, None]
+    measured, interval, verdict = sign(np.take_along_axis(i_xt, peaks, axis=1)[:, 0] - i_xt[:, -1])
+    statement = "a tanh network with noise of its own compresses: fall of its true I(X;T) from the peak, layers 4 and 5"
+    return Claim("B-10.noisy", statement, measured, interval, None, None, verdict, scale, 0.0, "bits")
+
+
+def _held_to_the_truth(truth: xr.Dataset, table: xr.Dataset, scale: str) -> Claim:
+    """Of the unflagged intervals of each estimator of Shannon's information the share that holds the true I(X;T)."""
+    names, shares, verdicts = [], [], []
+    for name in (name for name in ("KSG", "GaussianMI", "Variational") if name in table["estimator"]):
+        part = table.sel(estimator=name)
+        usable = np.isfinite(part["i_xt_lower"].values) & (part["flags"].values == 0)
+        reference = truth["i_xt"].transpose(*part["i_xt"].dims).values
+        held = (part["i_xt_lower"].values <= reference) & (reference <= part["i_xt_upper"].values)
+        names.append(f"{name} ({int(usable.sum())} values)")
+        shares.append(float(held[usable].mean()) if usable.any() else np.nan)
+        verdicts.append(coverage_verdict(int(held[usable].sum()), int(usable.sum())))
+    verdict = "contradicted" if "contradicted" in verdicts else "inconclusive"
+    if set(verdicts) == {"reproduced"}:
+        verdict = "reproduced"
+    statement = f"unflagged 95 % intervals hold the true I(X;T) of the noisy network: share, {', '.join(names)}"
+    return Claim(
+        "B-10.truth",
+        statement,
+        tuple(shares),
+        None,
+        (0.95,) * len(shares),
+        (0.05,) * len(shares),
+        verdict,
+        scale,
+        0.0,
+        "share",
+    )
+
+
+def coverage_verdict(held: int, values: int) -> str:
+    """Whether so many intervals of these hold the truth as 90 % and more do; few values decide nothing.
+
+    Example:
+        >>> coverage_verdict(5, 6), coverage_verdict(30, 60), coverage_verdict(57, 60)
+        ('inconclusive', 'contradicted', 'reproduced')
+    """
+    from scipy.stats import binom
+
+    if values and binom.cdf(held, values, COVERED) < 0.05:
+        return "contradicted"
+    return "reproduced" if values >= ENOUGH_VALUES and held >= COVERED * values else "inconclusive"

@@ -1,0 +1,128 @@
+"""What an estimator's curve over training says: compression seen, not seen, or nothing that can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from flowplane.analysis.compare import compare_estimators
+from flowplane.experiments.claim import mean_interval
+from flowplane.experiments.information.peaks import held_out_peaks
+from flowplane.information.estimator import Estimator
+from flowplane.information.schema import flag_bit
+from flowplane.recording import Recording
+
+__all__ = ["ENOUGH_ROWS", "INVALID", "NOT_SEEN", "SEEN", "UNDECIDED", "counted", "of_shannon", "read_by_all", "readings"]
+
+SEEN, NOT_SEEN, UNDECIDED, INVALID = "compression seen", "not seen", "undecided", "estimator invalid"
+#: Read and shown, but not Shannon's information, which the claims are about.
+OTHER_QUANTITIES = ("MatrixRenyi", "SlicedMI")
+#: A verdict rests on so many decided rows at least.
+ENOUGH_ROWS = 6
+#: A fall of I(X;T) from its peak by less is no compression, in bits.
+LEAST_FALL = 0.1
+#: The estimate is not to be believed where more of its values at the peak and at the end are flagged or missing.
+FLAGGED = 0.5
+
+
+def read_by_all(
+    rec: Recording, estimators: Mapping[str, Estimator], few: Mapping[str, Recording] | None = None
+) -> xr.Dataset:
+    """`compare_estimators` of a recording, where slow estimators may be given a part of it: NaN elsewhere."""
+    parts = {name: (few or {}).get(name, rec) for name in estimators}
+    planes = [compare_estimators(part, estimators={name: estimators[name]}) for name, part in parts.items()]
+    whole = planes[0]
+    fill = {str(name): 0 if name == "flags" else np.nan for name in whole.data_vars}
+    same = [
+        plane.reindex(replica=rec.replicas, epoch=rec.epochs, layer=list(rec.layers), fill_value=fill).drop_vars(
+            [key for key in ("depth", "width") if key in plane.coords]
+        )
+        for plane in planes
+    ]
+    together = xr.concat(same, "estimator", combine_attrs="drop_conflicts")
+    together = together.assign_coords({key: rec.layer_coordinates()[key] for key in ("depth", "width")})
+    for name in together.data_vars:
+        together[name].attrs = whole[name].attrs
+    return together
+
+
+def readings(table: xr.Dataset, waived: Mapping[str, tuple[str, ...]] | None = None) -> xr.Dataset:
+    """Of each estimator and layer the fall of I(X;T) from its peak to the end, and what follows.
+
+    The peak of a replica is looked for in the mean of the others, so that its value there is not biased. With one replica
+    the interval is the estimator's own.
+
+    Arguments:
+        table: (estimator, replica, epoch, layer).
+        waived: flags that do not count against an estimator here, by its name. `constant_units` never does: a unit that
+            died carries nothing, and that is what is to be seen.
+
+    Returns:
+        Dataset (estimator, layer): `fall`, `fall_lower`, `fall_upper` in bits at 95 %, and `reading`.
+    """
+    names = [str(name) for name in table["estimator"].values]
+    shape = (len(names), table.sizes["layer"])
+    fall, lower, upper = (np.full(shape, np.nan) for _ in range(3))
+    reading = np.full(shape, INVALID, dtype=object)
+    for row, name in enumerate(names):
+        ignored = sum(flag_bit(flag) for flag in ("constant_units", *(waived or {}).get(name, ())))
+        for column in range(shape[1]):
+            part = table.isel(estimator=row, layer=column).transpose("replica", "epoch")
+            found = _fall(part, ignored)
+            if found is not None:
+                fall[row, column], lower[row, column], upper[row, column] = found
+                reading[row, column] = _reading(*found)
+    about = {"units": "bits"}
+    return xr.Dataset(
+        {
+            "fall": (("estimator", "layer"), fall, about | {"long_name": "fall of I(X;T) from its peak"}),
+            "fall_lower": (("estimator", "layer"), lower, about),
+            "fall_upper": (("estimator", "layer"), upper, about),
+            "reading": (("estimator", "layer"), reading.astype(str)),
+        },
+        {"estimator": names, **{key: table[key] for key in ("layer", "depth", "width")}},
+    )
+
+
+def _fall(part: xr.Dataset, ignored: int) -> tuple[float, float, float] | None:
+    """Mean fall and its interval; None where the estimate is not to be believed."""
+    given = np.isfinite(part["i_xt"].values)
+    replicas, epochs = given.any(1), given.any(0)
+    if not replicas.any():
+        return None
+    kept = part.isel(replica=np.flatnonzero(replicas), epoch=np.flatnonzero(epochs))
+    values = kept["i_xt"].values
+    bad = ~np.isfinite(values) | ((kept["flags"].values & ~ignored) != 0)
+    peaks = held_out_peaks(np.nan_to_num(values)[:, :, None])[:, 0]
+    rows = np.arange(len(values))
+    if np.mean([bad[rows, peaks], bad[:, -1]]) > FLAGGED:
+        return None
+    falls = values[rows, peaks] - values[:, -1]
+    if len(falls) > 1:
+        mean, interval, _ = mean_interval(falls[np.isfinite(falls)][:, None])
+        return float(mean[0]), float(interval[0, 0]), float(interval[0, 1])
+    low, high = kept["i_xt_lower"].values[0], kept["i_xt_upper"].values[0]
+    top = peaks[0]
+    if top == len(low) - 1:
+        # of a lower bound alone nobody knows what lay above it before
+        return 0.0, 0.0, 0.0 if np.isfinite(high[np.isfinite(low)]).all() else np.inf
+    return float(falls[0]), float(low[top] - high[-1]), float(high[top] - low[-1])
+
+
+def _reading(fall: float, lower: float, upper: float) -> str:
+    if fall > LEAST_FALL and lower > 0:
+        return SEEN
+    return NOT_SEEN if upper < LEAST_FALL else UNDECIDED
+
+
+def of_shannon(rows: xr.Dataset) -> xr.Dataset:
+    """The rows of estimators of Shannon's information."""
+    return rows.sel(estimator=[name for name in rows["estimator"].values.tolist() if name not in OTHER_QUANTITIES])
+
+
+def counted(rows: xr.Dataset) -> dict[str, int]:
+    """How many of the rows have each reading."""
+    found = rows["reading"].values.ravel().tolist()
+    return {reading: found.count(reading) for reading in (SEEN, NOT_SEEN, UNDECIDED, INVALID)}

@@ -1,0 +1,1 @@
+"""Trained, stacked and classified: denoising autoencoders that are learned."""

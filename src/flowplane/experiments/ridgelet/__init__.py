@@ -1,0 +1,1 @@
+"""Width and the double limit: networks as integrals over hidden units."""

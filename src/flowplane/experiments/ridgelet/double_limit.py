@@ -1,0 +1,308 @@
+"""A-9: residual networks built from a flow without training converge to it as depth and width grow (PAPERS.md A11)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from flowplane.experiments.claim import Claim, at_most, mean_interval, near, with_ends
+from flowplane.experiments.registry import Context, Result
+from flowplane.experiments.ridgelet.surface import fitted, surface
+from flowplane.experiments.transport.flows import order_of
+from flowplane.plot import convergence, error_surface
+from flowplane.ridgelet import Pair, ResidualNetwork, WideLimit
+from flowplane.transport import denoising_flow
+from flowplane.transport.densities import GaussianMixture, Normal
+from flowplane.transport.maps.base import TransportMap
+
+__all__ = ["run"]
+
+DEPTHS = {"quick": (2, 4, 8, 16, 32), "full": (2, 4, 8, 16, 32, 64)}
+WIDTHS = {"quick": (128, 512, 2048), "full": (128, 512, 2048, 8192)}
+DRAWS = {"quick": 6, "full": 20}
+#: Networks of each width in a draw, of units of their own: their errors are averaged.
+BLOCKS = 3
+SAMPLES = {"quick": 100, "full": 300}
+KINDS = ("shared", "own")
+#: What A11 says of error² = (α L^−p)² + (β N^−q L^−r)², and how far from it an exponent may be.
+RATES = {"shared": (1.0, 0.5, 0.0), "own": (1.0, 0.5, 0.5)}
+REACH = 0.15
+#: The quadrature's own error, relative, above which nothing is decided.
+GOOD = 0.02
+
+
+@dataclass(frozen=True)
+class Case:
+    """A flow, and the units that it is built of."""
+
+    flow: TransportMap
+    pair: Pair
+    #: A, known to leave less than GOOD of the field out.
+    extent: float
+
+
+def run(context: Context) -> Result:
+    """Error over (L, N) of networks with shared units and with units of their own, three cases; fitted exponents."""
+    scale = context.scale
+    cases = _cases()
+    found = {name: _measured(case, context) for name, case in cases.items()}
+    surfaces = xr.concat(list(found.values()), xr.Variable("case", list(found)), combine_attrs="override")
+    fits = {(name, kind): fitted(found[name].sel(units=kind), context.seed) for name in cases for kind in KINDS}
+    claims = [_main(fits, surfaces, scale), _reported(fits, scale)]
+    claims += [_time_claim(surfaces, scale), *_width_claims(surfaces, scale), _field_claim(surfaces, scale)]
+    claims += _controls(cases, context)
+    return Result(
+        datasets={"surfaces": surfaces, "exponents": _table(fits)},
+        figures={
+            "double-limit": error_surface(surfaces, "Error of residual networks built from a flow, without training"),
+            "width": convergence(_by_width(surfaces), "Width: the distance to the layers of infinite width"),
+            "depth": convergence(_by_depth(surfaces), "Depth: steps in time, and units shared or not"),
+        },
+        claims=claims,
+    )
+
+
+def _cases() -> dict[str, Case]:
+    line = denoising_flow(GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [0.3, 0.4]), 0.1, None)
+    plane = denoising_flow(Normal([0.3, 0.0], [[1.0, 0.4], [0.4, 0.8]]), 0.15, None)
+    return {
+        "line, bump": Case(line, Pair("gaussian"), 20.0),
+        "line, tanh": Case(line, Pair("tanh"), 20.0),
+        "plane, bump": Case(plane, Pair("gaussian"), 2.5),
+    }
+
+
+def _measured(case: Case, context: Context) -> xr.Dataset:
+    """Errors of networks over units × draw × layers × width, of the polygon over layers."""
+    scale, depths, widths = context.scale, DEPTHS[context.scale], WIDTHS[context.scale]
+    x = case.flow.known_source().sample(SAMPLES[scale], context.seed)
+    exact = case.flow(x)
+    polygons = {layers: _polygon(case.flow, x, layers) for layers in depths}
+    shape = (len(KINDS), DRAWS[scale], len(depths), len(widths))
+    errors, apart = np.empty(shape), np.empty(shape)
+    limit = WideLimit(case.flow, pair=case.pair, extent=case.extent, seed=context.seed)
+    for kind, draw, depth in np.ndindex(shape[:3]):
+        seed = int(np.random.default_rng([context.seed, kind, draw, depth]).integers(2**31))
+        net = limit.network(depths[depth], BLOCKS * widths[-1], KINDS[kind] == "shared", seed)
+        for place, width in enumerate(widths):
+            ends = [net.narrowed(width, block * width)(x) for block in range(BLOCKS)]
+            errors[kind, draw, depth, place] = _mean_distance(ends, exact)
+            apart[kind, draw, depth, place] = _mean_distance(ends, polygons[depths[depth]])
+    times = [_distance(polygons[layers], exact) for layers in depths]
+    return surface(errors, apart, times, KINDS, depths, widths, _distance(x, exact), limit.field_error)
+
+
+def _polygon(flow: TransportMap, x: np.ndarray, layers: int) -> np.ndarray:
+    """Euler steps of the field itself: layers of infinite width."""
+    step = flow.time / layers
+    for layer in range(layers):
+        x = x + step * flow.velocity(layer * step, x)
+    return x
+
+
+def _distance(x: np.ndarray, y: np.ndarray) -> float:
+    return float(np.sqrt(np.square(x - y).sum(1).mean()))
+
+
+def _mean_distance(ends: list[np.ndarray], exact: np.ndarray) -> float:
+    return float(np.sqrt(np.mean([_distance(each, exact) ** 2 for each in ends])))
+
+
+def _main(fits: dict[tuple[str, str], xr.Dataset], surfaces: xr.Dataset, scale: str) -> Claim:
+    """All three exponents, in every case with both kinds of units."""
+    values = np.concatenate([fit["exponent"].values for fit in fits.values()])
+    lower, upper = (np.concatenate([fit[end].values for fit in fits.values()]) for end in ("lower", "upper"))
+    wanted = np.concatenate([RATES[kind] for _, kind in fits])
+    measured, ends = with_ends(values, lower, upper)
+    verdict = near(lower - wanted, upper - wanted, 0.0, REACH)
+    if float(surfaces["field_error"].max()) > GOOD:
+        verdict = "inconclusive"
+    statement = (
+        "the double limit converges: error² = (αL^−p)² + (βN^−q L^−r)², p, q, r of "
+        f"{'; '.join(f'{name}, {kind} units' for name, kind in fits)}"
+    )
+    reference = tuple(float(value) for value in wanted)
+    return Claim("A-9", statement, measured, ends, reference, (REACH,) * len(wanted), verdict, scale, 0.0, "1")
+
+
+def _reported(fits: dict[tuple[str, str], xr.Dataset], scale: str) -> Claim:
+    worst = tuple(float(fit.attrs["misfit"]) for fit in fits.values())
+    statement = "reported: what the fitted surface leaves over, root mean square of log error"
+    return Claim(
+        "A-9.misfit",
+        statement,
+        worst,
+        None,
+        None,
+        None,
+        "reproduced" if max(worst) < 0.3 else "inconclusive",
+        scale,
+        0.0,
+        "1",
+    )
+
+
+def _time_claim(surfaces: xr.Dataset, scale: str) -> Claim:
+    """Steps in time alone, layers of infinite width: nothing is random."""
+    late, names = surfaces.isel(layers=slice(-3, None)), list(map(str, surfaces["case"].values))
+    orders = np.array([order_of(late["layers"].values, late["time_error"].sel(case=name).values) for name in names])
+    verdict = near(orders, orders, -1.0, REACH)
+    statement = f"in time the error goes like L^k, layers of infinite width: {', '.join(names)}"
+    return Claim(
+        "A-9.time",
+        statement,
+        tuple(map(float, orders)),
+        None,
+        (-1.0,) * len(orders),
+        (REACH,) * len(orders),
+        verdict,
+        scale,
+        0.0,
+        "1",
+    )
+
+
+def _width_claims(surfaces: xr.Dataset, scale: str) -> list[Claim]:
+    """The distance to layers of infinite width: a slope a draw, by N and by L."""
+    claims = []
+    for name, kind, dim, statement in (
+        ("A-9.width", "shared", "width", "shared units: the distance to layers of infinite width goes like N^k"),
+        ("A-9.width-own", "own", "width", "each layer its own units: the same, N^k"),
+        ("A-9.depth-own", "own", "layers", "each layer its own units: with depth it falls like L^k"),
+        ("A-9.depth-shared", "shared", "layers", "control: shared units, with depth L^k"),
+    ):
+        slopes = _slopes(surfaces["sampling_error"].sel(units=kind), dim)
+        mean, interval, _ = mean_interval(slopes)
+        measured, ends = with_ends(mean, interval[:, 0], interval[:, 1])
+        wanted = 0.0 if name.endswith("shared") else -0.5
+        claims.append(
+            Claim(
+                name,
+                f"{statement}: {', '.join(map(str, surfaces['case'].values))}",
+                measured,
+                ends,
+                (wanted,) * len(mean),
+                (REACH,) * len(mean),
+                near(interval[:, 0], interval[:, 1], wanted, REACH),
+                scale,
+                0.0,
+                "1",
+            )
+        )
+    return claims
+
+
+def _slopes(errors: xr.DataArray, dim: str) -> np.ndarray:
+    """Slopes of log error along one dimension, the mean over the other, (draw, case)."""
+    other = "layers" if dim == "width" else "width"
+    place = np.log(errors[dim].values)
+    logs = np.log(errors.transpose("draw", "case", other, dim).values)
+    centred = place - place.mean()
+    return (logs @ centred / (centred @ centred)).mean(2)
+
+
+def _field_claim(surfaces: xr.Dataset, scale: str) -> Claim:
+    errors = surfaces["field_error"].values
+    statement = f"the field is given back by the quadrature up to: {', '.join(map(str, surfaces['case'].values))}"
+    return Claim(
+        "A-9.field",
+        statement,
+        tuple(map(float, errors)),
+        None,
+        (0.0,) * len(errors),
+        (GOOD,) * len(errors),
+        "reproduced" if (errors <= GOOD).all() else "inconclusive",
+        scale,
+        0.0,
+        "relative RMS error",
+    )
+
+
+def _controls(cases: dict[str, Case], context: Context) -> list[Claim]:
+    """The widest networks with output weights of other units, and without the constant 1/K: distances to the flow, in
+    displacements."""
+    case = cases["line, bump"]
+    x = case.flow.known_source().sample(SAMPLES[context.scale], context.seed)
+    exact = case.flow(x)
+    limit = WideLimit(case.flow, pair=case.pair, extent=case.extent, seed=context.seed)
+    rows = []
+    for draw in range(DRAWS[context.scale]):
+        net = limit.network(16, WIDTHS[context.scale][-1], False, context.seed + draw)
+        changed = (net, _exchanged(net, draw), _scaled(net, case.pair.constant(1)))
+        rows.append([_distance(each(x), exact) / _distance(x, exact) for each in changed])
+    values = np.array(rows)
+    built = at_most(values[:, :1], 0.5)
+    claims = [
+        Claim(
+            "A-9.built",
+            "16 layers of the widest, line, bump: distance to the flow over the flow's own",
+            built[0],
+            built[1],
+            None,
+            (0.5,),
+            built[2],
+            context.scale,
+            0.0,
+            "1",
+        )
+    ]
+    for column, name, said in (
+        (1, "A-9.exchanged", "output weights exchanged between units"),
+        (2, "A-9.constant", "without 1/K"),
+    ):
+        mean, interval, _ = mean_interval(values[:, column : column + 1])
+        measured, ends = with_ends(mean, interval[:, 0], interval[:, 1])
+        verdict = "reproduced" if interval[0, 0] > 0.5 else "inconclusive"
+        statement = f"control: the same, {said}"
+        claims.append(Claim(name, statement, measured, ends, None, None, verdict, context.scale, 0.0, "1"))
+    return claims
+
+
+def _exchanged(net: ResidualNetwork, seed: int) -> ResidualNetwork:
+    order = np.random.default_rng([seed, 9]).permutation(net.width)
+    return ResidualNetwork(net.hidden.detach(), net.offsets.detach(), net.output.detach()[:, order], net.pair, net.time)
+
+
+def _scaled(net: ResidualNetwork, factor: float) -> ResidualNetwork:
+    return ResidualNetwork(net.hidden.detach(), net.offsets.detach(), net.output.detach() * factor, net.pair, net.time)
+
+
+def _table(fits: dict[tuple[str, str], xr.Dataset]) -> xr.Dataset:
+    names = [f"{name}, {kind} units" for name, kind in fits]
+    return xr.concat(list(fits.values()), xr.Variable("surface", names), combine_attrs="drop")
+
+
+def _by_width(surfaces: xr.Dataset) -> xr.Dataset:
+    """At the middle depth, a curve a case and kind."""
+    part = surfaces.isel(layers=surfaces.sizes["layers"] // 2)
+    subtitle = f"root mean square over draws at L = {int(part['layers'])}; dotted: order −1/2"
+    names, errors = _curves(part, "width")
+    return _series(names, errors, part["width"].values, "units a layer, N", subtitle)
+
+
+def _by_depth(surfaces: xr.Dataset) -> xr.Dataset:
+    """At the middle width; the steps in time beside it."""
+    part = surfaces.isel(width=surfaces.sizes["width"] // 2)
+    apart = f"distance to layers of infinite width at N = {int(part['width'])}"
+    subtitle = f"{apart}; steps: from those to the flow; dotted: order −1/2"
+    names, errors = _curves(part, "layers")
+    names += [f"{case}, steps" for case in part["case"].values]
+    errors = np.concatenate([errors, part["time_error"].transpose("case", "layers").values])
+    return _series(names, errors, part["layers"].values, "layers L", subtitle)
+
+
+def _curves(part: xr.Dataset, dim: str) -> tuple[list[str], np.ndarray]:
+    squares = np.square(part["sampling_error"].transpose("draw", "case", "units", dim).values)
+    names = [f"{case}, {kind} units" for case in part["case"].values for kind in part["units"].values]
+    return names, np.sqrt(squares.mean(0)).reshape(len(names), -1)
+
+
+def _series(names: list[str], errors: np.ndarray, scale: np.ndarray, long_name: str, subtitle: str) -> xr.Dataset:
+    about = {"long_name": "RMS distance", "units": "units of x"}
+    return xr.Dataset(
+        {"error": (("series", "step"), errors, about), "scale": ("step", scale.astype(float), {"long_name": long_name})},
+        {"series": names},
+        {"order": -0.5, "subtitle": subtitle},
+    )

@@ -1,0 +1,1 @@
+"""How exact denoising autoencoders move their data."""

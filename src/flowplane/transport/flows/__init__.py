@@ -1,0 +1,1 @@
+"""Flows that lower a functional of the density or denoise it: shallow, composed, continuous."""

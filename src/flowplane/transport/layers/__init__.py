@@ -1,0 +1,1 @@
+"""What is measured of points on their way through layers."""

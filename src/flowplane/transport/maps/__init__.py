@@ -1,0 +1,1 @@
+"""Maps of R^d: what moves points, and its inverse, density and derivative."""

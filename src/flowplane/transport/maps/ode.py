@@ -1,0 +1,241 @@
+"""Continuous flows: dx/dt = v_t(x), integrated with tolerances (A1)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from flowplane.core.points import check_count
+from flowplane.errors import InputError, Text
+from flowplane.transport.densities import Density
+from flowplane.transport.densities.base import random_numbers
+from flowplane.transport.maps.base import State, TransportMap, squared
+
+__all__ = ["ODEMap", "solve"]
+
+#: Up to this dimension the divergence is exact, one backward pass a coordinate.
+EXACT_DIMENSION = 10
+
+
+class ODEMap(TransportMap):
+    """The flow of dx/dt = v(t, x) from time 0 to `time`, by an adaptive Runge–Kutta method (torchdiffeq, dopri5).
+
+    Arguments:
+        velocity: v(t, x) for a float t and a float64 tensor x (n, d), a tensor of the same shape, differentiable by torch if
+            `log_det_jacobian` or `log_prob` is wanted; each row may depend on that row of x only.
+        dimension: d.
+        time: how long the flow runs.
+        source: the density that flows, where it is known.
+        divergence: ∇·v(t, x) as a tensor (n,); None takes it from `velocity` by automatic differentiation: exactly up to 10
+            dimensions, above by Hutchinson's estimate.
+        rtol, atol: of every coordinate of every particle at every step.
+        probes: random ±1 vectors of Hutchinson's estimate, the same along the whole way (Grathwohl et al., FFJORD, 2019).
+        seed: of the probes.
+
+    Raises:
+        InputError: an argument out of range, a velocity of another shape; later, a velocity that becomes so steep that the
+            solver cannot go on.
+
+    Example:
+        >>> shrink = ODEMap(lambda t, x: -x, dimension=1, time=1.0)
+        >>> shrink([[1.0]]).round(6), shrink.log_det_jacobian([[1.0]]).round(6)
+        (array([[0.367879]]), array([-1.]))
+    """
+
+    def __init__(
+        self,
+        velocity: Callable[[float, Tensor], Tensor],
+        dimension: int,
+        time: float,
+        source: Density | None = None,
+        divergence: Callable[[float, Tensor], Tensor] | None = None,
+        rtol: float = 1e-8,
+        atol: float = 1e-9,
+        probes: int = 8,
+        seed: int = 0,
+    ) -> None:
+        if not callable(velocity):
+            raise InputError("velocity", velocity, "a function of (t, x)")
+        for name, value in (("time", time), ("rtol", rtol), ("atol", atol)):
+            if not isinstance(value, (int, float, np.number)) or not 0 < value < np.inf:
+                raise InputError(name, value, "a positive number")
+        self.dimension = check_count("dimension", dimension)
+        if source is not None and source.dimension != self.dimension:
+            raise InputError("source", source, f"a density in {self.dimension} dimensions")
+        self.velocity_of, self.divergence_of = velocity, divergence
+        self.time, self.source = float(time), source
+        self.rtol, self.atol, self.probes, self.seed = float(rtol), float(atol), check_count("probes", probes), seed
+        self._drawn: Tensor | None = None
+        if source is not None:
+            self.device = source.smoothing.device
+
+    # what a subclass with closed forms replaces
+
+    def field(self, t: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
+        """v_t(x)."""
+        v = self.velocity_of(t, x)
+        if not isinstance(v, Tensor) or v.shape != x.shape:
+            found = Text(f"shape {tuple(v.shape)}" if isinstance(v, Tensor) else type(v).__name__)
+            raise InputError("velocity", found, f"a tensor of shape {tuple(x.shape)}, that of x")
+        return v
+
+    def field_and_divergence(
+        self, t: float, x: Float[Tensor, "sample feature"]
+    ) -> tuple[Float[Tensor, "sample feature"], Float[Tensor, " sample"]]:
+        """v_t(x) and (∇·v_t)(x)."""
+        if self.divergence_of is not None:
+            return self.field(t, x), self.divergence_of(t, x)
+        with torch.enable_grad():
+            place = x.detach().contiguous().requires_grad_()
+            v = self.field(t, place)
+            if not v.requires_grad:
+                raise InputError("velocity", Text("a result that torch cannot differentiate"), "divergence=… beside it")
+            if self.dimension <= EXACT_DIMENSION:
+                total = torch.zeros_like(x[:, 0])
+                for i in range(self.dimension):
+                    (row,) = torch.autograd.grad(v[:, i].sum(), place, retain_graph=i + 1 < self.dimension)
+                    total = total + row[:, i]
+            else:
+                total = torch.zeros_like(x[:, 0])
+                for probe in self._signs(x):
+                    (back,) = torch.autograd.grad((v * probe).sum(), place, retain_graph=True)
+                    total = total + (back * probe).sum(1) / self.probes
+        return v.detach(), total
+
+    def _signs(self, x: Tensor) -> Float[Tensor, "probe sample feature"]:
+        """The probes, drawn once for as many points."""
+        if self._drawn is None or self._drawn.shape[1:] != x.shape or self._drawn.device != x.device:
+            coins = random_numbers(self.seed, 0).integers(2, size=(self.probes, *x.shape), dtype=np.int8)
+            self._drawn = torch.from_numpy(2 * coins - 1).to(x.device, x.dtype)
+        return self._drawn
+
+    # the kernels
+
+    def forward(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
+        """x_T for x_0 = x."""
+        return self._integrate(x, self.field, np.array([0.0, self.time]))[-1]
+
+    def path(self, x: Float[Tensor, "sample feature"], times: np.ndarray) -> Float[Tensor, "time sample feature"]:
+        """x_t at each time."""
+        return self._from_zero(x, self.field, times)
+
+    def backward(
+        self, y: Float[Tensor, "sample feature"]
+    ) -> tuple[Float[Tensor, "sample feature"], Float[Tensor, " sample"]]:
+        """The way back, and the integral of the divergence along it."""
+        columns = torch.cat([y, torch.zeros_like(y[:, :1])], 1)
+        end = self._integrate(columns, self._with_divergence, np.array([self.time, 0.0]))[-1]
+        return end[:, : self.dimension], -end[:, self.dimension]
+
+    def origin(self, y: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
+        """The flow backward in time, without the divergence."""
+        return self._integrate(y, self.field, np.array([self.time, 0.0]))[-1]
+
+    def log_det(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, " sample"]:
+        """∫(∇·v_t)(x_t) dt."""
+        columns = torch.cat([x, torch.zeros_like(x[:, :1])], 1)
+        return self._integrate(columns, self._with_divergence, np.array([0.0, self.time]))[-1][:, self.dimension]
+
+    def kinetic(
+        self, x: Float[Tensor, "sample feature"], times: np.ndarray, metric: Float[Tensor, "feature feature"] | None = None
+    ) -> Float[Tensor, "time sample"]:
+        """∫vᵀGv dt, integrated beside the path."""
+
+        def derivative(t: float, columns: Tensor) -> Tensor:
+            v = self.field(t, columns[:, : self.dimension])
+            return torch.cat([v, squared(v, metric).unsqueeze(1)], 1)
+
+        return self._from_zero(torch.cat([x, torch.zeros_like(x[:, :1])], 1), derivative, times)[:, :, self.dimension]
+
+    def until(self, t: float) -> ODEMap:
+        """The same flow, stopped at time t."""
+        part = copy.copy(self)
+        part.time = t
+        return part
+
+    def evolve(self, start: State, times: np.ndarray) -> list[State]:
+        """Beside the path: d log p/dt = −∇·v and ds/dt = −(∇v)ᵀs − ∇(∇·v), s the score."""
+        d = self.dimension
+
+        def derivative(t: float, columns: Tensor) -> Tensor:
+            v, divergence, dragged = self._derivatives(t, columns[:, :d], columns[:, d + 1 :])
+            return torch.cat([v, -divergence.unsqueeze(1), dragged], 1)
+
+        columns = torch.cat([start.position, start.log_prob.unsqueeze(1), start.score], 1)
+        states = []
+        for t, found in zip(times, self._from_zero(columns, derivative, times), strict=True):
+            v, divergence = self.field_and_divergence(float(t), found[:, :d])
+            states.append(State(found[:, :d], found[:, d], found[:, d + 1 :], v, divergence))
+        return states
+
+    def _derivatives(self, t: float, x: Tensor, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if self.dimension > EXACT_DIMENSION:
+            v, divergence = self.field_and_divergence(t, x)
+            return v, divergence, torch.full_like(score, torch.nan)
+        with torch.enable_grad():
+            place = x.detach().requires_grad_()
+            v = self.field(t, place)
+            rows = [torch.autograd.grad(v[:, i].sum(), place, create_graph=True)[0] for i in range(self.dimension)]
+            jacobian = torch.stack(rows, 1)
+            divergence = jacobian.diagonal(dim1=1, dim2=2).sum(1)
+            slope = torch.zeros_like(place)
+            if divergence.requires_grad:
+                (slope,) = torch.autograd.grad(divergence.sum(), place, allow_unused=True, materialize_grads=True)
+        dragged = -torch.einsum("nij,ni->nj", jacobian.detach(), score) - slope
+        return v.detach(), divergence.detach(), dragged
+
+    def _with_divergence(self, t: float, columns: Tensor) -> Tensor:
+        v, divergence = self.field_and_divergence(t, columns[:, : self.dimension])
+        return torch.cat([v, divergence.unsqueeze(1)], 1)
+
+    def _from_zero(self, state: Tensor, derivative: Callable[[float, Tensor], Tensor], times: np.ndarray) -> Tensor:
+        """States at `times`, of which the first may be 0."""
+        if times[-1] == 0:
+            return state.unsqueeze(0)
+        whole = times if times[0] == 0 else np.concatenate([[0.0], times])
+        return self._integrate(state, derivative, whole)[-len(times) :]
+
+    def _integrate(self, state: Tensor, derivative: Callable[[float, Tensor], Tensor], times: np.ndarray) -> Tensor:
+        return solve(derivative, state, times, self.rtol, self.atol)
+
+
+def solve(
+    derivative: Callable[[float, Tensor], Tensor], state: Tensor, times: np.ndarray, rtol: float, atol: float
+) -> Tensor:
+    """States at monotone times from the one at the first, (time, *state.shape).
+
+    Raises:
+        InputError: the derivative grows so steep that no step is small enough.
+    """
+    from torchdiffeq import odeint
+
+    start, span = float(times[0]), float(times[-1] - times[0])
+    last = start
+
+    def rate(part: Tensor, y: Tensor) -> Tensor:
+        nonlocal last
+        last = start + span * float(part)
+        return span * derivative(last, y)
+
+    # time in parts of the whole: the solver's first steps are absolute. Steps end at the times that are asked for, so that
+    # nothing is evaluated beyond the last one, where the flow may be over
+    parts = torch.as_tensor((times - start) / span, dtype=torch.float64, device=state.device)
+    options = {"norm": _largest, "step_t": parts}
+    try:
+        with torch.no_grad():
+            # the largest error of any particle counts, not the root mean square over all
+            found: Any = odeint(rate, state, parts, rtol=rtol, atol=atol, method="dopri5", options=options)
+    except AssertionError as error:
+        expected = "a velocity that stays finite: the solver cannot go on from there"
+        raise InputError("velocity", Text(f"a singularity near time {last:.6g}"), expected) from error
+    return found
+
+
+def _largest(value: Tensor) -> Tensor:
+    return value.abs().max()
