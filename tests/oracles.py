@@ -220,7 +220,9 @@ def gaussian_singular_time(covariance, noise) -> float:
 
 
 def gaussian_denoiser(covariance, noise, time, layers):
-    """The matrix of the denoising flow of N(0, Σ) for noise N(0, tD), from PAPERS.md A6 in the coordinates D^{−1/2}x."""
+    """The matrix of the denoising flow of N(0, Σ) for noise N(0, tD), from docs/papers.md §A6 in the coordinates
+    D^{−1/2}x.
+    """
     root = symmetric_root(noise)
     white = np.linalg.inv(root)
     sigma = white @ covariance @ white

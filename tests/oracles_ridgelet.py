@@ -1,4 +1,4 @@
-"""Slow, obvious versions of what flowplane.ridgelet computes (PAPERS.md A10), none of which shares its code."""
+"""Slow, obvious versions of what flowplane.ridgelet computes (docs/papers.md §A10), none of which shares its code."""
 
 import numpy as np
 

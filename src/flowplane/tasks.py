@@ -143,7 +143,7 @@ class Task:
 
 
 def spherical_rule(information: float | None = None) -> Task:
-    """The reference task of Shwartz-Ziv and Tishby: 4096 patterns on a sphere, a label invariant under rotations (B1).
+    """The reference task of Shwartz-Ziv and Tishby: 4096 patterns on a sphere, a label invariant under rotations (§B1).
 
     A pattern puts a bit x_i on each vertex n_i of an icosahedron. The label is 1 where
     f(x) = |Σ x_i| + ‖Σ x_i n_i‖ exceeds θ = E f; this gives the published labels exactly, up to the order of the bits.

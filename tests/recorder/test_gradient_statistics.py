@@ -1,4 +1,4 @@
-"""Gradient statistics against every gradient written down (B5)."""
+"""Gradient statistics against every gradient written down (§B5)."""
 
 import numpy as np
 import pytest

@@ -45,7 +45,7 @@ def test_an_experiment_tests_each(name):
 
 
 def test_experiments_speak_of_known_claims():
-    """What is under no claim of a paper is named by a formula, A1 to B7."""
+    """What is under no claim of a paper is named by a formula, §A1 to §B7."""
     for experiment in EXPERIMENTS.values():
         for name in experiment.claims:
             assert head_of(name) or re.fullmatch(r"[AB]\d+\.[\w-]+", name), name

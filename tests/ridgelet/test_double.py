@@ -1,4 +1,4 @@
-"""Residual networks built from a flow without training (A11)."""
+"""Residual networks built from a flow without training (§A11)."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""σ and ρ: the table of A10, what is not admissible, and ρ against its Fourier integral."""
+"""σ and ρ: the table of §A10, what is not admissible, and ρ against its Fourier integral."""
 
 import math
 import re

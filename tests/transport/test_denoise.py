@@ -1,4 +1,4 @@
-"""Denoising flows against the closed forms of A3–A6."""
+"""Denoising flows against the closed forms of §A3–§A6."""
 
 import numpy as np
 import oracles
@@ -102,7 +102,7 @@ def test_points_composed_attend_to_where_the_points_are():
 
 
 def test_points_freeze_below_their_spacing():
-    """PAPERS.md A5: with t/L below the squared spacing of the points nothing moves any more."""
+    """docs/papers.md §A5: with t/L below the squared spacing of the points nothing moves any more."""
     points = np.random.default_rng(0).normal(size=(1000, 1))
     points = (points - points.mean()) / points.std()
     variances = [fp.denoising_flow(fp.Empirical(points), 0.4, layers)(points).var() for layers in (1, 2, 4, 16, 256)]

@@ -1,4 +1,4 @@
-"""Wasserstein gradient flows: every row of A2, its equation and its dissipation."""
+"""Wasserstein gradient flows: every row of §A2, its equation and its dissipation."""
 
 import numpy as np
 import oracles

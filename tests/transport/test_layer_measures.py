@@ -62,7 +62,7 @@ def test_smoothing_adds_to_the_covariance():
 
 
 def test_score_energy_is_the_rate_of_entropy_along_the_score():
-    """dH/dt = −J under ∂p = −Δp, where C becomes C − 2tI (A5)."""
+    """dH/dt = −J under ∂p = −Δp, where C becomes C − 2tI (§A5)."""
     t = 1e-5
     covariance = np.cov(X.T, bias=True)
     change = 0.5 * np.linalg.slogdet(covariance - 2 * t * np.eye(4))[1] - 0.5 * np.linalg.slogdet(covariance)[1]

@@ -1,4 +1,4 @@
-"""Scores learned at all variances, against the exact ones, and the flow that they make (A3, A5)."""
+"""Scores learned at all variances, against the exact ones, and the flow that they make (§A3, §A5)."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Training reaches the best denoiser where that is known (A3, A6), and is repeatable."""
+"""Training reaches the best denoiser where that is known (§A3, §A6), and is repeatable."""
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def test_tweedies_score_and_anisotropic_noise():
 
 
 def test_memorising_few_points_is_attention_over_them():
-    """What minimises the loss over five points is E[x_j | x̃], not the density's own denoiser (A3)."""
+    """What minimises the loss over five points is E[x_j | x̃], not the density's own denoiser (§A3)."""
     points = CLUSTERS.sample(5, 1)
     g = train_denoiser((64, 64), points, 0.1, steps=1500, validation=0.0, device="cpu")
     attention, ideal = fp.denoising_flow(fp.Empirical(points), 0.1, 1), fp.denoising_flow(CLUSTERS, 0.1, 1)

@@ -1,4 +1,4 @@
-"""A stack of denoising autoencoders is a composition of anisotropic denoisers in the ground space (A9)."""
+"""A stack of denoising autoencoders is a composition of anisotropic denoisers in the ground space (§A9)."""
 
 import copy
 
@@ -185,7 +185,7 @@ class Bent(nn.Module):
 
 @pytest.mark.parametrize("shear", [True, False])
 def test_curved_decoders_are_local_up_to_the_volume(shear):
-    """d(g(z)) − d(z) = tD∇log p + ½tD∇log det D + O(t²): A9 to first order where det D is constant."""
+    """d(g(z)) − d(z) = tD∇log p + ½tD∇log det D + O(t²): §A9 to first order where det D is constant."""
     features = fp.GaussianMixture([0.5, 0.5], [[-0.6, 0.0], [0.6, 0.3]], [0.4, 0.5])
     decoders = Decoders([LearnedDenoiser(Bent(0.5, shear), 1.0)])
     z = features.draw(200, 0)

@@ -89,7 +89,7 @@ def test_procrustes_moves_nothing_that_it_need_not():
 
 def test_linear_layer_of_a_gaussian_in_closed_form():
     """x ~ N(0, Σ), y = Ax: the aligned layer costs tr Σ + tr AΣAᵀ − 2‖AΣ‖_*; for Σ = I it is Σ(1 − s_i)², the squared
-    W_2 between N(0, I) and N(0, AAᵀ), and the aligned map is symmetric and so optimal (A7)."""
+    W_2 between N(0, I) and N(0, AAᵀ), and the aligned map is symmetric and so optimal (§A7)."""
     rng = np.random.default_rng(3)
     n, d = 1000, 3
     a = rng.normal(size=(d, d))

@@ -39,13 +39,13 @@ def layer_betas(
     rule: Any = None,
 ) -> xr.Dataset:
     """For every layer the β whose self-consistent equations its binned encoder p(t|x) fits best, how well, and how far it
-    is from the curve (B6).
+    is from the curve (§B6).
 
     β* = argmin_β E_x KL(p(t|x) ‖ p_β(t|x)), where p_β(t|x) ∝ p(t) exp(−β KL(p(y|x) ‖ p(y|t))) is made of the layer's own
     p(t) and p(y|t), over all of the task's inputs. The residual is that divergence: 0 for a solution, at most I(X;T), which
     it is at β = 0.
 
-    See also: Shwartz-Ziv and Tishby (2017), arXiv 1703.00810, claims B-4 and B-9 of PAPERS.md;
+    See also: Shwartz-Ziv and Tishby (2017), arXiv 1703.00810, claims B-4 and B-9 of docs/papers.md;
     `flowplane.bottleneck.encoder.encoder_beta` for encoders of one's own.
 
     Arguments:

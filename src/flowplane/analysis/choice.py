@@ -38,7 +38,7 @@ class Choice:
 
 
 def suitable_measure(rec: Recording) -> Choice:
-    """The finest channel under which most layers of a recording are not saturated, from first to last (B3, B4).
+    """The finest channel under which most layers of a recording are not saturated, from first to last (§B3, §B4).
 
     Without bins or noise the information in a deterministic layer is infinite; with too little of either every sample
     stands alone, and I(X;T) is log2 n whatever the layer does. Networks with noise of their own need neither. For other

@@ -35,7 +35,7 @@ _WEIGHT = "squared units of weight"
 def weight_diffusion(
     rec: Recording, since: int | None = None, *, window: Window = None, draws: int = 500, seed: int = 0
 ) -> xr.Dataset:
-    """How far each layer's weights move from where they were when diffusion began, beside a Wiener process (B7, B-7).
+    """How far each layer's weights move from where they were when diffusion began, beside a Wiener process (§B7, B-7).
 
     The exponent of ‖w(τ + t) − w(τ)‖² ∝ t^α is 1 for a Wiener process, 2 for a steady drift, 0 for weights that are held.
     The Wiener process that it is compared with has the measured covariance of the updates and is read at the same epochs.

@@ -37,10 +37,10 @@ def layer_transport(
     seed: int = 0,
     memory_budget: int = 1 << 30,
 ) -> xr.Dataset:
-    """How each layer moves its data: how far, how well, what becomes of volumes and of classes (A1, A5, A7, A8).
+    """How each layer moves its data: how far, how well, what becomes of volumes and of classes (§A1, §A5, §A7, §A8).
 
     A step goes from a layer to the next that the recording shows; the first starts at the inputs where these are points.
-    Layers of different width are embedded in one space (A8); `cost`, W_2, optimality, `turning` and `straightness` depend
+    Layers of different width are embedded in one space (§A8); `cost`, W_2, optimality, `turning` and `straightness` depend
     on how, the rest does not. All layers and epochs are seen at the same samples, each of the same weight. Of few points in
     many dimensions the exact optimality says little: each point's own image is the nearest, and it is near 1.
 

@@ -21,7 +21,7 @@ _RELATIVE = "nats per squared unit of weight"
 
 def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: int = 0) -> xr.Dataset:
     """When each layer's gradients pass from drift, ‖E g‖ > √(tr Cov g), to diffusion, and how near that is to the start of
-    compression (B5, B-3).
+    compression (§B5, B-3).
 
     E and Cov are those of one epoch's batches, as in the paper. Their mean holds some of their noise; the batches are drawn
     without replacement and hold nearly all of the training set, which leaves little: `drift` is ‖E g‖ freed of it

@@ -17,7 +17,7 @@ __all__ = ["information_plane"]
 def information_plane(
     rec: Recording, estimator: Measure | None = None, *, samples: str = "all", noise: float | None = None
 ) -> xr.Dataset:
-    """Where each layer stands in the plane (I(X;T), I(T;Y)), replica by replica, epoch by epoch (B3).
+    """Where each layer stands in the plane (I(X;T), I(T;Y)), replica by replica, epoch by epoch (§B3).
 
     Arguments:
         rec: from `fp.train` or `fp.open`, or a part of it from `rec.sel`.

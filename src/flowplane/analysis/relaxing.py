@@ -18,10 +18,10 @@ __all__ = ["relaxation_times"]
 
 
 def relaxation_times(rec: Recording, plane: xr.Dataset | None = None, *, epochs: Any = None, seed: int = 0) -> xr.Dataset:
-    """The relaxation time Δτ of each layer of each replica, its compression ΔS, and the law that ties them (B7, B-6).
+    """The relaxation time Δτ of each layer of each replica, its compression ΔS, and the law that ties them (§B7, B-6).
 
     Δτ: epochs from the peak of I(X;T_k) until 1 − 1/e of its fall to the last snapshot is done. ΔS_k = I(X;T_{k−1}) −
-    I(X;T_k) at that snapshot, T_0 = X. B7 has Δτ ∝ 2^{ΔS}: log2 Δτ = a + bΔS with b = 1. That law is weighed against a
+    I(X;T_k) at that snapshot, T_0 = X. §B7 has Δτ ∝ 2^{ΔS}: log2 Δτ = a + bΔS with b = 1. That law is weighed against a
     linear, a power and a constant one by AICc, on the points with ΔS and a fall of at least 0.1 bit; b has a 95 % interval
     by a bootstrap over replicas.
 

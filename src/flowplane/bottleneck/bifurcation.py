@@ -42,7 +42,7 @@ LOST, CHANGED = "stability lost", "clusters change"
 
 
 def critical_betas(joint: Any, betas: Any = None) -> xr.Dataset:
-    """The critical points of the bottleneck's curve: where a cluster loses stability, and where the optimum changes (B6).
+    """The critical points of the bottleneck's curve: where a cluster loses stability, and where the optimum changes (§B6).
 
     The optimum moves continuously with β and is followed from the least β on, by Newton's method, under the certificate
 

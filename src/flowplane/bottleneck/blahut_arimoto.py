@@ -23,7 +23,7 @@ def step(
     encoder_log: Float[Tensor, "beta state cluster"],
     betas: Float[Tensor, " beta"],
 ) -> Float[Tensor, "beta state cluster"]:
-    """log p(t|x) in nats after one pass through the self-consistent equations (B6).
+    """log p(t|x) in nats after one pass through the self-consistent equations (§B6).
 
     p(t) = Σ_x p(x) p(t|x), p(y|t) = Σ_x p(y|x) p(x|t), then p(t|x) = p(t)/Z(x) exp(−β KL(p(y|x) ‖ p(y|t))). A cluster that
     has died, −∞ for each x, stays dead.

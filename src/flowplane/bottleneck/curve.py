@@ -44,7 +44,7 @@ def ib_curve(
     merge: bool = True,
     encoders: bool = False,
 ) -> xr.Dataset:
-    """The optimum of min I(X;T) − β I(T;Y) over all encoders p(t|x), for each β (B6).
+    """The optimum of min I(X;T) − β I(T;Y) over all encoders p(t|x), for each β (§B6).
 
     Solved as a convex problem in the distribution over codewords p(y|t), so that the distance to the global optimum is
     known; see `flowplane.bottleneck.codebook`. Both ends, one cluster and T = X, are tried for each β.

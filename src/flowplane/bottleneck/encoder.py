@@ -26,7 +26,7 @@ MEMBER = 4.5e6
 
 
 def encoder_beta(p_t_given_x: Any, joint: Any, betas: Any = None) -> xr.Dataset:
-    """β* = argmin_β E_x KL(p(t|x) ‖ p_β(t|x)) of encoders, and that divergence: how far they are from IB solutions (B6).
+    """β* = argmin_β E_x KL(p(t|x) ‖ p_β(t|x)) of encoders, and that divergence: how far they are from IB solutions (§B6).
 
     p_β(t|x) = p(t)/Z(x, β)·exp(−β KL(p(y|x) ‖ p(y|t))) is made of the encoder's own p(t) and p(y|t), so the divergence is 0
     exactly where the self-consistent equations hold at β. It is convex in β, since log Z is, and at β = 0 it is I(X;T):

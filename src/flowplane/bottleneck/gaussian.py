@@ -33,8 +33,8 @@ def gaussian_ib(covariance_x: Any, covariance_y: Any, covariance_xy: Any, betas:
 
         I(X;T) = ½ Σ log2 (β − 1)(1 − λ_i)/λ_i,    I(T;Y) = I(X;T) − ½ Σ log2 β(1 − λ_i).
 
-    See also: Chechik, Globerson, Tishby and Weiss, Information bottleneck for Gaussian variables, JMLR 6 (2005). PAPERS.md
-    B6.
+    See also: Chechik, Globerson, Tishby and Weiss, Information bottleneck for Gaussian variables, JMLR 6 (2005).
+    docs/papers.md §B6.
 
     Arguments:
         covariance_x, covariance_y: (x, x) and (y, y), or a variance where X or Y is a number.

@@ -65,7 +65,7 @@ def conditional_of(joint: Float[Tensor, "x y"]) -> Float[Tensor, "x y"]:
 
 
 def merged(joint: Float[Tensor, "x y"]) -> Merged:
-    """The states of a checked joint: all x with equal p(y|x) are one, which changes neither the curve nor its slope (B6).
+    """The states of a checked joint: all x with equal p(y|x) are one, which changes neither the curve nor its slope (§B6).
 
     log p(y|x) is compared, to 1e-9, so that saturated rules such as 1 − 1e-20 and 1 − 1e-30 stay apart.
 

@@ -1,4 +1,4 @@
-"""How slowly plain Blahut-Arimoto steps come to rest: what shows the critical points of the bottleneck (B6, B-9)."""
+"""How slowly plain Blahut-Arimoto steps come to rest: what shows the critical points of the bottleneck (§B6, B-9)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["slowing_down"]
 
 @one_thread()
 def slowing_down(joint: Any, betas: Any, *, tolerance: float = 1e-10, most: int = 20_000) -> xr.Dataset:
-    """How many plain Blahut-Arimoto steps each β takes: critical slowing down, a peak at each critical β (B6, B-9).
+    """How many plain Blahut-Arimoto steps each β takes: critical slowing down, a peak at each critical β (§B6, B-9).
 
     Every β starts from nearly T = X on the distinct p(y|x), half its own symbol and half what all share, and is at rest when
     a step moves no p(t|x) by `tolerance` in total variation. That must be small: where a cluster enters, a step moves it by

@@ -22,7 +22,7 @@ VECTOR = 64
 
 @dataclass(frozen=True)
 class Network:
-    """Fully connected layers of the given `sizes` (inputs first, classes last), a softmax at the end (B2).
+    """Fully connected layers of the given `sizes` (inputs first, classes last), a softmax at the end (§B2).
 
     Layers are numbered from 1, the softmax is the last. The parameters of layer l stand in one packed vector from
     `starts[l - 1]` on: the weights (output, input) row by row, then the biases.
@@ -78,7 +78,7 @@ class Network:
         return "softmax" if self.index(layer) == len(self.layers) - 1 else self.activation
 
     def initial_weights(self, seed: int, replica: int) -> Float[np.ndarray, " parameter"]:
-        """Weights from N(0, 1/fan_in) truncated at ±2 standard deviations, biases zero (B2).
+        """Weights from N(0, 1/fan_in) truncated at ±2 standard deviations, biases zero (§B2).
 
         Each layer has a stream of its own: networks that differ in depth or in one layer's width share the others' draws.
         """

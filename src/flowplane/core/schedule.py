@@ -32,7 +32,7 @@ def log_spaced(total: int, snapshots: int) -> np.ndarray:
 
 
 def epoch_batches(samples: int, batch_size: int, drop_last: bool) -> list[slice]:
-    """The mini-batches of an epoch as slices of its order (B2: batches of min(batch_size, samples)).
+    """The mini-batches of an epoch as slices of its order (§B2: batches of min(batch_size, samples)).
 
     Example:
         >>> epoch_batches(10, 4, True), len(epoch_batches(10, 4, False)), len(epoch_batches(10, 512, True))

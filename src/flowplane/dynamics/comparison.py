@@ -1,4 +1,4 @@
-"""Whether weights move as a Wiener process does: their exponent beside those of simulated ones (B7, B-7)."""
+"""Whether weights move as a Wiener process does: their exponent beside those of simulated ones (§B7, B-7)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class WienerComparison(NamedTuple):
 def against_wiener(
     weights: Any, epochs: Any, origin: Number, *, window: Window = None, draws: int = 500, seed: int = 0
 ) -> WienerComparison:
-    """The replicas' mean exponent beside that of Wiener processes with each replica's covariance, at the same epochs (B7).
+    """The replicas' mean exponent beside that of Wiener processes with each replica's covariance, at the same epochs (§B7).
 
     Every draw simulates all replicas and reads the same mean exponent off them. The covariance is that of the updates,
     drawn towards a multiple of the identity until tr C² has its unbiased value: measured on few increments it has too

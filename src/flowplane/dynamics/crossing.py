@@ -1,4 +1,4 @@
-"""When the gradients of a layer pass from drift to diffusion (B5)."""
+"""When the gradients of a layer pass from drift to diffusion (§B5)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Crossing(NamedTuple):
 
 
 def phase_crossing(ratio: Any, epochs: Any) -> Crossing:
-    """The epoch at which ‖E g‖/√(tr Cov g) passes for good from above 1, drift, to below 1, diffusion (B5).
+    """The epoch at which ‖E g‖/√(tr Cov g) passes for good from above 1, drift, to below 1, diffusion (§B5).
 
     A change point in log epoch: log ratio is taken as piecewise linear in log epoch, and of all the places where that falls
     through 0, and of the two ends, the one is chosen that leaves the least log epoch on the wrong side, drift after it or
@@ -65,7 +65,7 @@ def phase_crossing(ratio: Any, epochs: Any) -> Crossing:
 
 
 def median_crossing(ratio: Any, epochs: Any, *, draws: int = 1000, seed: int = 0) -> Crossing:
-    """The crossing of the replicas' median curve, with a 95 % bootstrap interval over replicas (B5).
+    """The crossing of the replicas' median curve, with a 95 % bootstrap interval over replicas (§B5).
 
     The interval is of percentiles: replicas are drawn anew with replacement, the crossing of their median log ratio is read
     each time. Draws that are censored count as before the first or after the last epoch; where an end of the interval falls

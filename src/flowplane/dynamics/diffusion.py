@@ -1,4 +1,4 @@
-"""How far weights move and in how many directions: displacement, its exponent, the updates' covariance (B7)."""
+"""How far weights move and in how many directions: displacement, its exponent, the updates' covariance (§B7)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Spectrum(NamedTuple):
 
 
 def mean_squared_displacement(weights: Any, epochs: Any, origin: Number) -> tuple[np.ndarray, np.ndarray]:
-    """‖w(origin + t) − w(origin)‖² for every epoch after the origin (B7).
+    """‖w(origin + t) − w(origin)‖² for every epoch after the origin (§B7).
 
     Its mean over a Wiener process of covariance C per epoch is t·tr C: exponent 1. Weights that drift at a constant speed
     have exponent 2, weights tied to one place exponent 0 in the end.
@@ -59,7 +59,8 @@ def mean_squared_displacement(weights: Any, epochs: Any, origin: Number) -> tupl
 
 
 def diffusion_exponent(displacement: Any, lags: Any, window: Window = None) -> np.ndarray:
-    """α of the power law t^α nearest to a mean squared displacement: the least-squares slope of its logarithm in log t (B7).
+    """α of the power law t^α nearest to a mean squared displacement: the least-squares slope of its logarithm in log t
+    (§B7).
 
     Arguments:
         displacement: (…, lag), 0 or more.
@@ -135,7 +136,7 @@ def mean_interval(values: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def update_spectrum(weights: Any, epochs: Any, origin: Number) -> Spectrum:
-    """Eigenvalues and participation ratio of the covariance of the weights' updates, per epoch (B7).
+    """Eigenvalues and participation ratio of the covariance of the weights' updates, per epoch (§B7).
 
     The increments between snapshots from the origin on, each divided by √Δepoch, are N(0, C) for a Wiener process; C is
     their second moment about 0, as they have no drift there. Fewer increments n than parameters: the same eigenvalues
@@ -186,7 +187,7 @@ def unbiased_traces(
 
 
 def velocity_autocorrelation(weights: Any, epochs: Any, origin: Number) -> np.ndarray:
-    """Σ_j d_j·d_{j+1} / √(Σ‖d_j‖² Σ‖d_{j+1}‖²) of successive increments d_j, each divided by √Δepoch (B7).
+    """Σ_j d_j·d_{j+1} / √(Σ‖d_j‖² Σ‖d_{j+1}‖²) of successive increments d_j, each divided by √Δepoch (§B7).
 
     0 on average for a Wiener process, 1 for a straight line, below 0 for weights that are pulled back.
 

@@ -1,4 +1,4 @@
-"""Gradients over the mini-batches of an epoch: what is drift in them and what is noise (B5)."""
+"""Gradients over the mini-batches of an epoch: what is drift in them and what is noise (§B5)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ __all__ = ["drift_norm", "per_weight"]
 
 
 def per_weight(gradient: Any, weight_norm: Any) -> np.ndarray:
-    """A gradient's norm or standard deviation divided by the norm of the layer's weights, ‖E g‖/‖w‖ or √(tr Cov g)/‖w‖ (B5).
+    """A gradient's norm or standard deviation divided by the norm of the layer's weights, ‖E g‖/‖w‖ or √(tr Cov g)/‖w‖
+    (§B5).
 
     Arguments:
         gradient: (…), nats per unit of weight; NaN where it is undefined.
@@ -40,7 +41,7 @@ def per_weight(gradient: Any, weight_norm: Any) -> np.ndarray:
 
 
 def drift_norm(gradient_mean: Any, gradient_std: Any, batches: int, covered: float = 0.0) -> np.ndarray:
-    """‖E g‖ freed of the noise that the mean over finitely many batches holds: √max(0, ‖ĝ‖² − (1 − f) tr Cov/B) (B5).
+    """‖E g‖ freed of the noise that the mean over finitely many batches holds: √max(0, ‖ĝ‖² − (1 − f) tr Cov/B) (§B5).
 
     The mean of B independent batches has E‖ĝ‖² = ‖E g‖² + tr Cov/B. The batches of one epoch are drawn without replacement:
     where they hold the share f of the training set, their mean is that much nearer to the gradient of the whole set, and

@@ -1,4 +1,4 @@
-"""Which law ties relaxation times to compression: exponential, linear, power or none (B7, B-6)."""
+"""Which law ties relaxation times to compression: exponential, linear, power or none (§B7, B-6)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROUNDING = 1e-9
 
 
 def fit_laws(compression: Any, delay: Any) -> xr.Dataset:
-    """Least-squares fits of log2 Δτ by four laws in ΔS, weighed against each other by AICc (B7, B-6).
+    """Least-squares fits of log2 Δτ by four laws in ΔS, weighed against each other by AICc (§B7, B-6).
 
     All are laws of the median of Δτ, with log-normal errors of one variance: AICc = n ln(RSS/n) + 2k + 2k(k+1)/(n−k−1),
     k counting the variance, compares them. It takes points for independent; `slope_interval` does not. Where Δτ does not
@@ -98,7 +98,7 @@ def law_values(law: str, parameters: Any, compression: Any) -> np.ndarray:
 
 
 def slope_interval(compression: Any, delay: Any, *, draws: int = 2000, seed: int = 0) -> tuple[float, float, float]:
-    """b of the exponential law log2 Δτ = a + bΔS with its 95 % interval over replicas; B7 says b = 1.
+    """b of the exponential law log2 Δτ = a + bΔS with its 95 % interval over replicas; §B7 says b = 1.
 
     The layers of one network are not independent: whole replicas are drawn with replacement, and the slope of each draw is
     studentised by its standard error over replicas (bootstrap-t).

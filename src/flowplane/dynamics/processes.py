@@ -1,4 +1,4 @@
-"""Random walks at any times, drawn from their exact laws: what diffusing weights are compared with (B7)."""
+"""Random walks at any times, drawn from their exact laws: what diffusing weights are compared with (§B7)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ornstein_uhlenbeck", "wiener", "wiener_displacement"]
 
 
 def wiener(times: Any, covariance: Any = 1.0, dimension: int = 1, *, draws: int = 1, seed: int = 0) -> np.ndarray:
-    """A Wiener process: independent increments N(0, C·Δt), from 0 at the first time (B7).
+    """A Wiener process: independent increments N(0, C·Δt), from 0 at the first time (§B7).
 
     Arguments:
         times: (time,), increasing, from 0 on.
@@ -42,7 +42,7 @@ def wiener(times: Any, covariance: Any = 1.0, dimension: int = 1, *, draws: int 
 def ornstein_uhlenbeck(
     times: Any, rate: Number, covariance: Any = 1.0, dimension: int = 1, *, draws: int = 1, seed: int = 0
 ) -> np.ndarray:
-    """An Ornstein–Uhlenbeck process, dx = −θ x dt + dW with dW ~ N(0, C dt), in equilibrium from the first time on (B7).
+    """An Ornstein–Uhlenbeck process, dx = −θ x dt + dW with dW ~ N(0, C dt), in equilibrium from the first time on (§B7).
 
     Exact at any times: x(t + Δ) = e^{−θΔ} x(t) + N(0, C (1 − e^{−2θΔ})/2θ). Its mean squared displacement is
     tr C (1 − e^{−θt})/θ: that of the Wiener process for t ≪ 1/θ, constant for t ≫ 1/θ.

@@ -1,4 +1,4 @@
-"""How long layers take to compress, and by how much each compresses the one before (B7, B-6)."""
+"""How long layers take to compress, and by how much each compresses the one before (§B7, B-6)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ THRESHOLD = 0.1
 
 
 def relaxation_delays(information: Any, epochs: Any, *, threshold: float = THRESHOLD) -> xr.Dataset:
-    """The peak of each curve I(X;T), its fall from there to the end, and the relaxation time Δτ of that fall (B7).
+    """The peak of each curve I(X;T), its fall from there to the end, and the relaxation time Δτ of that fall (§B7).
 
     Δτ counts the epochs from the peak to where the curve has first covered 1 − 1/e of the fall: a fall ∝ exp(−t/τ) has
     Δτ = τ. Between snapshots I(X;T) is taken to be linear in log(epoch + 1), as snapshots are log-spaced.
@@ -76,7 +76,7 @@ def relaxation_delays(information: Any, epochs: Any, *, threshold: float = THRES
 
 
 def layer_compression(information: Any, input_entropy: float) -> Float[np.ndarray, "*batch layer"]:
-    """ΔS_k = I(X;T_{k−1}) − I(X;T_k) in bits, layer 0 being X itself (B7).
+    """ΔS_k = I(X;T_{k−1}) − I(X;T_k) in bits, layer 0 being X itself (§B7).
 
     Arguments:
         information: I(X;T_k) in bits, (*batch, layer), the layers from the first on, none left out.
@@ -98,7 +98,7 @@ def layer_compression(information: Any, input_entropy: float) -> Float[np.ndarra
 
 
 def compression_costs(compression: Any) -> tuple[np.ndarray, np.ndarray]:
-    """log2 Σ_k 2^{ΔS_k} and ΣΔS_k = log2 2^{ΣΔS_k}: compressing layer by layer against all at once (B7), in bits.
+    """log2 Σ_k 2^{ΔS_k} and ΣΔS_k = log2 2^{ΣΔS_k}: compressing layer by layer against all at once (§B7), in bits.
 
     Arguments:
         compression: ΔS_k in bits, (*batch, layer), from `layer_compression`.

@@ -1,4 +1,4 @@
-"""Whether two things happen to a layer at the same time: the start of diffusion and that of compression (B5, B-3)."""
+"""Whether two things happen to a layer at the same time: the start of diffusion and that of compression (§B5, B-3)."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Engine(Protocol):
     def advance(
         self, epoch: int, count: int, progress: Progress
     ) -> tuple[Float[np.ndarray, "replica train_epoch 4"], Float[np.ndarray, "replica layer 3"]]:
-        """Train for the `count` epochs after `epoch`: metrics after each, gradient statistics of the last (B5).
+        """Train for the `count` epochs after `epoch`: metrics after each, gradient statistics of the last (§B5).
 
         `progress` is called with the number of replica-epochs done. A KeyboardInterrupt leaves the engine unusable.
         """
@@ -155,7 +155,7 @@ class FusedEngine:
 def gradient_statistics(
     network: Network, weights: np.ndarray, total: np.ndarray, square: np.ndarray, batches: int
 ) -> Float[np.ndarray, "replica layer 3"]:
-    """‖E g‖, √(tr Cov g) and ‖w‖ per layer (B5), from sums over an epoch's gradients and their squares.
+    """‖E g‖, √(tr Cov g) and ‖w‖ per layer (§B5), from sums over an epoch's gradients and their squares.
 
     Arguments:
         weights, total, square: (replica, parameter).

@@ -17,7 +17,7 @@ from flowplane.core.compiled import kernel
 __all__ = ["ACTIVATION_CODES", "TILE", "epoch_orders", "evaluate_replica", "train_replica"]
 
 ACTIVATION_CODES = {"tanh": 0, "relu": 1, "sigmoid": 2, "linear": 3}
-#: Samples that go through the network together: a whole batch of B2, the fastest of 128, 256 and 512.
+#: Samples that go through the network together: a whole batch of §B2, the fastest of 128, 256 and 512.
 TILE = 512
 
 _TANH, _RELU, _SIGMOID, _LINEAR = 0, 1, 2, 3

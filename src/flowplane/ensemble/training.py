@@ -49,7 +49,7 @@ def train(
     seed: int = 0,
     mode: str = "create",
 ) -> EnsembleRecording:
-    """Train an ensemble of networks and record it (B2). The defaults are the paper's experiment.
+    """Train an ensemble of networks and record it (§B2). The defaults are the paper's experiment.
 
     Arguments:
         task: what to learn.
@@ -70,7 +70,7 @@ def train(
             arXiv 1810.05728). Metrics are then those of the noisy network, with one draw for all epochs and replicas.
         snapshots: how many, spread evenly over log(epoch), epoch 0 and the last included.
         keep: what a snapshot holds: "weights" (activations are recomputed from them), "gradients" (statistics of the
-            mini-batch gradients, B5). Metrics are kept at every epoch in any case.
+            mini-batch gradients, §B5). Metrics are kept at every epoch in any case.
         device: "cpu", "cuda" (or "cuda:1"), or "auto": the GPU where there is one.
         compile: "auto": the fused loop for networks no wider than 128 on a CPU, otherwise PyTorch, compiled where that
             pays, replayed as a CUDA graph on a GPU. True: PyTorch under torch.compile. False: PyTorch, eager. Networks

@@ -13,7 +13,7 @@ from flowplane.errors import InputError
 __all__ = ["VERDICTS", "Claim", "agreement", "at_most", "mean_interval", "near", "sign", "with_ends"]
 
 VERDICTS = ("reproduced", "contradicted", "inconclusive", "not run")
-#: Size of the reference run of PAPERS.md, whose spread over replicas is taken to be that of ours.
+#: Size of the reference run of docs/papers.md, whose spread over replicas is taken to be that of ours.
 REFERENCE_REPLICAS = 50
 #: Where the statistical tolerance exceeds this many times the wanted one, agreement says nothing.
 DECISIVE = 3.0

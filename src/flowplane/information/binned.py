@@ -1,4 +1,4 @@
-"""Binned information: the plug-in estimate after cutting every unit's output into bins (B3)."""
+"""Binned information: the plug-in estimate after cutting every unit's output into bins (§B3)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ class Binned(Estimator):
 
     The bins are the channel: without them I(X;T) of a deterministic network would be infinite.
 
-    See also: Shwartz-Ziv and Tishby (2017), arXiv 1703.00810; Saxe et al. (ICLR 2018) on what bins do to it. PAPERS.md B3.
+    See also: Shwartz-Ziv and Tishby (2017), arXiv 1703.00810; Saxe et al. (ICLR 2018) on what bins do to it. docs/papers.md
+    §B3.
 
     Arguments:
         bins: number of equal bins of each unit, half-open, the last closed; or the bins' edges, increasing.
@@ -96,7 +97,7 @@ class Binned(Estimator):
 
     @classmethod
     def published(cls) -> Binned:
-        """The setting of the published code (B3): 30 edges from −1 to 1, that is 29 bins, and one for exactly 1.0, on
+        """The setting of the published code (§B3): 30 edges from −1 to 1, that is 29 bins, and one for exactly 1.0, on
         every layer, the softmax too.
 
         Example:

@@ -1,4 +1,4 @@
-"""Information of normally distributed samples, from means and covariances (B4)."""
+"""Information of normally distributed samples, from means and covariances (§B4)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class GaussianMI(Continuous):
     value on the samples that it was fitted to and of its leave-one-out value, which lie on either side of the truth.
 
     See also: Tipping and Bishop on mixtures of normals; Schäfer and Strimmer (2005) on shrinkage; Chen et al. (2010) on the
-    oracle-approximating intensity, arXiv 0907.4698. PAPERS.md B4.
+    oracle-approximating intensity, arXiv 0907.4698. docs/papers.md §B4.
 
     Arguments:
         shrinkage: of every correlation towards 0, from 0 (none) to 1, or "oas": as much as the sample asks for.

@@ -1,4 +1,4 @@
-"""The information that passes through Gaussian noise, integrated numerically: what the bounds on it are held to (B4)."""
+"""The information that passes through Gaussian noise, integrated numerically: what the bounds on it are held to (§B4)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MonteCarlo(Estimator):
     T + Z is then a mixture of normals around the samples, whose log density is averaged over draws from it:
     I(X;T+Z) = −E log p(t+z) − ½ d log(2πeσ²), and I(T+Z;Y) = H(Y) + E log p(y|t+z).
 
-    See also: Goldfeld et al. (ICML 2019), arXiv 1810.05728. PAPERS.md B3, B4.
+    See also: Goldfeld et al. (ICML 2019), arXiv 1810.05728. docs/papers.md §B3, §B4.
 
     Arguments:
         variance: σ² of the noise, a coordinate of the result.

@@ -1,4 +1,4 @@
-"""Bounds from pairwise distances on the information that passes through Gaussian noise (B4)."""
+"""Bounds from pairwise distances on the information that passes through Gaussian noise (§B4)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Pairwise(Estimator):
     distance between the noise around two points. I(T+Z;Y) is the difference of the same bound on h(T+Z) and on h(T+Z|Y), as
     Saxe et al. (2018) have it, which is no bound; `i_ty_lower` and `i_ty_upper` are made of opposite ones, which are.
 
-    See also: Kolchinsky and Tracey, Entropy 19 (2017), arXiv 1706.02419. PAPERS.md B4.
+    See also: Kolchinsky and Tracey, Entropy 19 (2017), arXiv 1706.02419. docs/papers.md §B4.
 
     Arguments:
         variance: σ² of the noise, a coordinate of the result.

@@ -1,4 +1,4 @@
-"""Matrix-based Rényi information: entropies of the spectrum of a kernel matrix, no density estimated (B4)."""
+"""Matrix-based Rényi information: entropies of the spectrum of a kernel matrix, no density estimated (§B4)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MatrixRenyi(Estimator):
     kernel is the channel. It is not Shannon's: compare it with itself only.
 
     See also: Sánchez Giraldo, Rao and Príncipe (2015), arXiv 1211.2459; Wickstrøm et al. (2019), arXiv 1909.11396.
-    PAPERS.md B4.
+    docs/papers.md §B4.
 
     Arguments:
         alpha: the order α > 0; 1 is the limit −tr A log2 A. Order 2 needs no eigenvalues and is much faster.

@@ -1,4 +1,4 @@
-"""Sliced mutual information: information between one-dimensional projections (B4)."""
+"""Sliced mutual information: information between one-dimensional projections (§B4)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SlicedMI(Continuous):
     One dimension at a time is estimated, so that the error does not grow with the dimension of the layer; in return it
     is an information of its own: at most Shannon's, zero where that is zero, and able to grow from layer to layer.
 
-    See also: Goldfeld and Greenewald (2021), arXiv 2110.05279; Tsur et al. (2023), arXiv 2309.16200. PAPERS.md B4.
+    See also: Goldfeld and Greenewald (2021), arXiv 2110.05279; Tsur et al. (2023), arXiv 2309.16200. docs/papers.md §B4.
 
     Arguments:
         base: the estimator of one-dimensional samples.

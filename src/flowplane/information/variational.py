@@ -87,7 +87,7 @@ class Variational(Continuous):
     is no bound, but falls short as well: of 3 bits in five pairs of normals it finds 2.42, hence its earlier
     `batch_ceiling`.
 
-    See also: Estimators without training: `KSG`, `GaussianMI`. PAPERS.md B4.
+    See also: Estimators without training: `KSG`, `GaussianMI`. docs/papers.md §B4.
 
     References:
         InfoNCE: van den Oord, Li, Vinyals (2018), arXiv 1807.03748; as a bound: Poole et al. (2019), arXiv 1905.06922.

@@ -1,4 +1,4 @@
-"""What layers do to points, seen through several embeddings of the layers in one space (A8)."""
+"""What layers do to points, seen through several embeddings of the layers in one space (§A8)."""
 
 from __future__ import annotations
 

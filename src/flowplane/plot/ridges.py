@@ -29,7 +29,7 @@ def ridgelet_spectrum(
     window: tuple[float, float] | None = None,
     title: str = "",
 ) -> go.Figure:
-    """R[f;ρ](a, b) as a heat map, and hidden units as dots at their (a, b) of area ∝ |c| (A10).
+    """R[f;ρ](a, b) as a heat map, and hidden units as dots at their (a, b) of area ∝ |c| (§A10).
 
     For m = 1, or one direction: R with its sign. For m > 1: its root mean square over directions against |a| and b; where f
     has several channels and none is chosen: the norm over channels.

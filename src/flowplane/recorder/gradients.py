@@ -1,4 +1,4 @@
-"""Statistics of the mini-batch gradients of one epoch (B5), taken where the optimiser takes them: at its step."""
+"""Statistics of the mini-batch gradients of one epoch (§B5), taken where the optimiser takes them: at its step."""
 
 from __future__ import annotations
 

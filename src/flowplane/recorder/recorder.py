@@ -54,7 +54,7 @@ class Recorder:
         snapshots: how many, spread evenly over log(epoch), epoch 0 and the last included, if `total` is given.
         total: epochs that will be trained; None: each snapshot comes at 1.1 times the epoch of the last one.
         measures: estimators to apply at each snapshot, such as fp.Pairwise(0.1); `rec.measure` then finds their results.
-        keep: "activations", "gradients" (statistics of the mini-batch gradients, B5, over the epoch before a snapshot).
+        keep: "activations", "gradients" (statistics of the mini-batch gradients, §B5, over the epoch before a snapshot).
         reduce: how feature maps (sample, channel, …) and sequences (sample, token, unit) become (sample, unit): "flatten";
             "mean" over places or tokens; "tokens", every token a sample of its own; a callable from outputs to rows;
             "auto": sequences by their mean, maps flattened up to 1024 numbers and by their mean above.

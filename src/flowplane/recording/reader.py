@@ -230,7 +230,7 @@ class Recording(ABC):
 
     @property
     def gradients(self) -> xr.Dataset:
-        """Over the mini-batches of the epoch that led to each snapshot (B5), (replica, epoch, layer): the norm of the
+        """Over the mini-batches of the epoch that led to each snapshot (§B5), (replica, epoch, layer): the norm of the
         mean gradient, the square root of the trace of its covariance (unbiased; NaN for one batch an epoch and at epoch
         0), and the norm of the layer's weights and biases."""
         stored = self._selected("gradients")

@@ -1,4 +1,4 @@
-"""How each layer moves the data, in words (A7, A8)."""
+"""How each layer moves the data, in words (§A7, §A8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Width: a network with infinitely many units as an integral, and back (A10, A11). Functions in, units out."""
+"""Width: a network with infinitely many units as an integral, and back (§A10, §A11). Functions in, units out."""
 
 from flowplane.ridgelet.double import network
 from flowplane.ridgelet.drawn import monte_carlo_transform

@@ -1,4 +1,4 @@
-"""A field made integrable: a smooth cutoff that is 1 where the trajectories go (A11)."""
+"""A field made integrable: a smooth cutoff that is 1 where the trajectories go (§A11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Derivatives of the unit Gaussian density, and of its Hilbert transform (A10)."""
+"""Derivatives of the unit Gaussian density, and of its Hilbert transform (§A10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Depth and width at once: residual networks built from a field without training (A11)."""
+"""Depth and width at once: residual networks built from a field without training (§A11)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def network(
     layer l is x + Δt·(1/N) Σ_i T_t(a_i,b_i)/q(a_i,b_i) σ(a_i·x − b_i), t = lΔt. Here q ∝ |T_t(a,b)|·rms σ(a·x − b), which
     has the least variance; where units are shared |T_t| is its root mean square over the times. The root mean square error
     against the flow is O(1/L) in time, N^{−1/2} in width if units are shared, (NL)^{−1/2} if not, besides what lies
-    beyond the extent. (SM; PAPERS.md A11.)
+    beyond the extent. (SM; docs/papers.md §A11.)
 
     Arguments:
         field: a flow (with `velocity`, `time` and `source`, as `fp.denoising_flow` makes), or a function v(t, x) of a float

@@ -1,4 +1,4 @@
-"""The ridgelet transform at nodes that were drawn or given (A10)."""
+"""The ridgelet transform at nodes that were drawn or given (§A10)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def monte_carlo_transform(
     extent: tuple[float, float] | None = None,
     seed: int = 0,
 ) -> Spectrum:
-    """R[f;ρ] at N nodes (a, b) drawn uniformly from |a| < A, |b| < B, each with weight 1/(N q), or at given nodes (A10).
+    """R[f;ρ] at N nodes (a, b) drawn uniformly from |a| < A, |b| < B, each with weight 1/(N q), or at given nodes (§A10).
 
     Arguments:
         values, points, pair, weights, extent: as for `transform`, in any dimension.

@@ -1,4 +1,6 @@
-"""Finitely many units: drawn from the ridgelet transform, refitted by least squares, or read off a trained network (A10)."""
+"""Finitely many units: drawn from the ridgelet transform, refitted by least squares, or read off a trained network
+(§A10).
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ class Units(NamedTuple):
 
 
 class ShallowNetwork(nn.Module):
-    """x ↦ Σ_i c_i σ(a_i·x − b_i), float64, every parameter trainable (A10).
+    """x ↦ Σ_i c_i σ(a_i·x − b_i), float64, every parameter trainable (§A10).
 
     Arguments:
         pair: names σ.
@@ -81,7 +83,7 @@ class ShallowNetwork(nn.Module):
 
 
 def finite_network(spectrum: Spectrum, units: int, seed: int = 0) -> ShallowNetwork:
-    """N units drawn from q ∝ |R|: f(x) ≈ Σ_i c_i σ(a_i·x − b_i) with c_i = R(a_i, b_i)/(K q(a_i, b_i) N) (A10).
+    """N units drawn from q ∝ |R|: f(x) ≈ Σ_i c_i σ(a_i·x − b_i) with c_i = R(a_i, b_i)/(K q(a_i, b_i) N) (§A10).
 
     Units are nodes of the spectrum, drawn with replacement with probability ∝ |R|·weight, |R| over channels. The mean over
     draws is `spectrum.reconstruct`; the error around it falls like N^{−1/2}.

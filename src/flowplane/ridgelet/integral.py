@@ -1,4 +1,4 @@
-"""The ridgelet transform R[f;ρ] of a function known at points (A10)."""
+"""The ridgelet transform R[f;ρ] of a function known at points (§A10)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def transform(
     grid: tuple[int, int] = (200, 200),
     directions: int | None = None,
 ) -> Spectrum:
-    """R[f;ρ](a, b) = ∫ f(x) ρ(a·x − b) dx on a grid of nodes (a, b), for f known at points of R^m, m = 1, 2, 3 (A10).
+    """R[f;ρ](a, b) = ∫ f(x) ρ(a·x − b) dx on a grid of nodes (a, b), for f known at points of R^m, m = 1, 2, 3 (§A10).
 
     Nodes are a = r u: u over half the sphere (m = 1: one; m = 2: even angles; m = 3: Gauss–Legendre heights, even
     longitudes), r by Gauss–Legendre on [0, A] and mirrored, |r|^{m−1} in their weight; b by the trapezoid rule on [−B, B].

@@ -1,4 +1,4 @@
-"""The limit of infinite width: a field as an integral over units, by quadrature (A10, A11)."""
+"""The limit of infinite width: a field as an integral over units, by quadrature (§A10, §A11)."""
 
 from __future__ import annotations
 

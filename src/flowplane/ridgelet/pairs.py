@@ -1,4 +1,4 @@
-"""Activations and the ridgelet functions that belong to them (A10)."""
+"""Activations and the ridgelet functions that belong to them (§A10)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ ACTIVATIONS = {
 
 @dataclass(frozen=True)
 class Pair:
-    """An activation σ and a ridgelet function ρ that is admissible with it in every dimension (A10).
+    """An activation σ and a ridgelet function ρ that is admissible with it in every dimension (§A10).
 
     ρ = Λ^m ρ_0 in dimension m, Λ^m ↔ |ω|^m, ρ_0 = g^{(k)} the k-th derivative of the unit Gaussian density. Then
     S[R[f;ρ]] = K f with K = (2π)^m ∫ρ_0σ db. The higher k, the sooner a truncated |a| < A suffices: with k two above the
@@ -126,7 +126,7 @@ class Pair:
         return _integral(self.activation, self.k)
 
     def constant(self, dimension: int) -> float:
-        """K = (2π)^m ∫ρ_0σ db (A10).
+        """K = (2π)^m ∫ρ_0σ db (§A10).
 
         Raises:
             InputError: `dimension` is no whole number from 1 on.

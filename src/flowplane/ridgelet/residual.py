@@ -1,4 +1,4 @@
-"""Residual networks x_{l+1} = x_l + Δt·Σ_i c_{li} σ(a_{li}·x_l − b_{li}): the double continuum limit, cut up (A11)."""
+"""Residual networks x_{l+1} = x_l + Δt·Σ_i c_{li} σ(a_{li}·x_l − b_{li}): the double continuum limit, cut up (§A11)."""
 
 from __future__ import annotations
 

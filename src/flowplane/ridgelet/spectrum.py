@@ -34,7 +34,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """R[f;ρ](a, b) at nodes with quadrature weights: what `fp.ridgelet.transform` makes (A10).
+    """R[f;ρ](a, b) at nodes with quadrature weights: what `fp.ridgelet.transform` makes (§A10).
 
     Each a has a row of offsets b; the nodes are all pairs of a row's a with one of its b. Tensors are float64, on the
     device of the points that were given.
@@ -80,7 +80,7 @@ class Spectrum:
         return self.pair.constant(self.dimension)
 
     def reconstruct(self, points: Any) -> Any:
-        """S[R](x)/K = (1/K) Σ weight · R(a, b) σ(a·x − b), the finite sum as it stands (A10).
+        """S[R](x)/K = (1/K) Σ weight · R(a, b) σ(a·x − b), the finite sum as it stands (§A10).
 
         Arguments:
             points: x, (…, m), or (n,) for m = 1.

@@ -1,4 +1,4 @@
-"""What nodes |a| < A miss: the reconstruction's bias, frequency by frequency (A10)."""
+"""What nodes |a| < A miss: the reconstruction's bias, frequency by frequency (§A10)."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ __all__ = ["run"]
 SURE = 0.9
 #: Fewer points than this decide nothing.
 ENOUGH = 20
-#: B7: the time is proportional to 2^ΔS, one doubling a bit.
+#: §B7: the time is proportional to 2^ΔS, one doubling a bit.
 DOUBLINGS = 1.0
 
 
@@ -104,7 +104,7 @@ def _rate(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
 
 
 def _costs(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
-    """Arithmetic of B7 at the measured compressions."""
+    """Arithmetic of §B7 at the measured compressions."""
     both = np.stack([found["cost_by_layer"].values, found["cost_at_once"].values], 1)
     mean, interval, _ = mean_interval(both)
     verdict = "reproduced" if interval[0, 1] < interval[1, 0] else "inconclusive"

@@ -24,7 +24,7 @@ CONTROL_REPLICAS = {"quick": 4, "full": 10}
 #: Layers that compress; the first three keep nearly all of the 12 bits.
 DEEP = slice(3, 6)
 
-# PAPERS.md, reference values of part B
+# docs/papers.md, reference values of part B
 START = (12.0, 12.0, 11.5, 9.0, 6.2, 1.6)
 PEAK = (9.6, 7.2, 4.0)
 END = (12.0, 11.97, 11.53, 8.39, 3.25, 1.43)

@@ -24,7 +24,7 @@ VARIATIONAL = {"quick": (3, 1), "full": (6, 2)}
 
 
 def every_reader(scale: str, channel: float) -> dict[str, Estimator]:
-    """Every estimator of B4; those without a channel of their own get the same Gaussian noise."""
+    """Every estimator of §B4; those without a channel of their own get the same Gaussian noise."""
     return {
         "Monte Carlo": MonteCarlo(channel),
         "Binned": Binned(30),

@@ -27,7 +27,7 @@ FRACTIONS = {"quick": (FEW, SOME, MANY), "full": (FEW, 0.15, 0.25, 0.35, SOME, 0
 REPLICAS = {"quick": 10, "full": 50}
 CONTROL_REPLICAS = {"quick": 4, "full": 10}
 
-# PAPERS.md, reference values of part B: 5 % training, 4000 epochs, layer 6, Adam
+# docs/papers.md, reference values of part B: 5 % training, 4000 epochs, layer 6, Adam
 PEAK, END, PEAK_EPOCH, TEST_ACCURACY = 0.59, 0.47, 500, 0.86
 
 

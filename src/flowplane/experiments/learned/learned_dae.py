@@ -1,4 +1,4 @@
-"""Does a trained autoencoder reach the optimal map? (claim A-7; PAPERS.md A3, A6)"""
+"""Does a trained autoencoder reach the optimal map? (claim A-7; docs/papers.md §A3, §A6)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A learned score makes the continuous flow: against the exact one on the same particles (PAPERS.md A5)."""
+"""A learned score makes the continuous flow: against the exact one on the same particles (docs/papers.md §A5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a stack of denoising autoencoders a composition of them? (A-6; PAPERS.md A9)
+"""Is a stack of denoising autoencoders a composition of them? (A-6; docs/papers.md §A9)
 
 Trained stacks of three layers are decoded into the ground space and laid beside the anisotropic composition, whose D comes
 from the decoders. The rule, fixed before the settings: of layers 2 and 3, each by each density, the relative error (rms
@@ -97,7 +97,7 @@ def equivalence_claim(name: str, found: xr.Dataset, scale: str) -> Claim:
 
 
 def _all(parts: list[Claim], scale: str) -> Claim:
-    """Stack and composition are the same where decoders are affine: there A9 is exact. Curved ones have their own claim."""
+    """Stack and composition are the same where decoders are affine: there §A9 is exact. Curved ones have their own claim."""
     affine = parts[0]
     worst = int(np.argmax(affine.measured))
     ends = None if affine.interval is None else (affine.interval[worst],)

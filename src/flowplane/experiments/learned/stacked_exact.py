@@ -1,4 +1,4 @@
-"""Stacks in closed form: affine layers of a Gaussian, and decoders whose curvature is known (A-6; PAPERS.md A9).
+"""Stacks in closed form: affine layers of a Gaussian, and decoders whose curvature is known (A-6; docs/papers.md §A9).
 
 Both are about limits, so both have settings where the limit is seen: decoders of moderate condition (with normal entries in
 five dimensions rounding alone grows to 3e-9), and noise that is small beside the curvature (from t = 0.16 to 0.02 the order
@@ -131,7 +131,7 @@ class _Bending(nn.Module):
 
 
 def local_errors(samples: int, seed: int) -> xr.Dataset:
-    """The exact denoiser of a mixture of features, seen through two curved decoders, against the local statement of A9.
+    """The exact denoiser of a mixture of features, seen through two curved decoders, against the local statement of §A9.
 
     d(g(z)) − d(z) = tD∇log p + ½tD∇log det D + O(t²): with the middle term and without it.
     """

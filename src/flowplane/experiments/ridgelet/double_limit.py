@@ -1,4 +1,4 @@
-"""A-9: residual networks built from a flow without training converge to it as depth and width grow (PAPERS.md A11)."""
+"""A-9: residual networks built from a flow without training converge to it as depth and width grow (docs/papers.md §A11)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DRAWS = {"quick": 6, "full": 20}
 BLOCKS = 3
 SAMPLES = {"quick": 100, "full": 300}
 KINDS = ("shared", "own")
-#: What A11 says of error² = (α L^−p)² + (β N^−q L^−r)², and how far from it an exponent may be.
+#: What §A11 says of error² = (α L^−p)² + (β N^−q L^−r)², and how far from it an exponent may be.
 RATES = {"shared": (1.0, 0.5, 0.0), "own": (1.0, 0.5, 0.5)}
 REACH = 0.15
 #: The quadrature's own error, relative, above which nothing is decided.

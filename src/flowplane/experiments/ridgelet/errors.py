@@ -1,4 +1,6 @@
-"""How far a reconstruction from ridgelet coefficients is from a unit Gaussian, and how far it has to be (PAPERS.md A10)."""
+"""How far a reconstruction from ridgelet coefficients is from a unit Gaussian, and how far it has to be (docs/papers.md
+§A10).
+"""
 
 from __future__ import annotations
 

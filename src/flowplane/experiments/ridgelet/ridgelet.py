@@ -1,4 +1,6 @@
-"""A function as an integral over hidden units: does it come back, and how many units does it take? (PAPERS.md A10, A-8)"""
+"""A function as an integral over hidden units: does it come back, and how many units does it take? (docs/papers.md §A10,
+A-8)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An error over depth and width, and the exponents that describe it (A11)."""
+"""An error over depth and width, and the exponents that describe it (§A11)."""
 
 from __future__ import annotations
 

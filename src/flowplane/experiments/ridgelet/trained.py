@@ -1,4 +1,4 @@
-"""Where the units of trained networks stand on the ridgelet spectrum: figures and the claim (PAPERS.md A10)."""
+"""Where the units of trained networks stand on the ridgelet spectrum: figures and the claim (docs/papers.md §A10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do the units of trained networks stand where the ridgelet transform is large? (PAPERS.md A10)"""
+"""Do the units of trained networks stand where the ridgelet transform is large? (docs/papers.md §A10)"""
 
 from __future__ import annotations
 

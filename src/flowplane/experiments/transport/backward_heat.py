@@ -1,4 +1,6 @@
-"""A-2 and A-3: the continuous autoencoder solves the backward heat equation; entropy falls at the rate −J (PAPERS.md A5)."""
+"""A-2 and A-3: the continuous autoencoder solves the backward heat equation; entropy falls at the rate −J (docs/papers.md
+§A5).
+"""
 
 from __future__ import annotations
 

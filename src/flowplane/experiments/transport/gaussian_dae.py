@@ -1,4 +1,6 @@
-"""A-1 and A-4 where everything is known: denoising autoencoders of a Gaussian (SM, the Gaussian example; PAPERS.md A6)."""
+"""A-1 and A-4 where everything is known: denoising autoencoders of a Gaussian (SM, the Gaussian example; docs/papers.md
+§A6).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ __all__ = ["run"]
 
 TIME = 0.4
 DEPTHS = (1, 2, 4, 16, 256, None)
-#: PAPERS.md A6, N(0, 1) at t = 0.4.
+#: docs/papers.md §A6, N(0, 1) at t = 0.4.
 VARIANCES = (0.5102, 0.4186, 0.3431, 0.2499, 0.2037, 0.2)
 DIMENSIONS = (1, 2, 10)
 RANDOM_DEPTHS = (1, 2, 4, 16, None)

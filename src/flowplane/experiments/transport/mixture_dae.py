@@ -1,4 +1,4 @@
-"""A-1 reported and A-3 tested on mixtures in one dimension: does depth still transport faster? (PAPERS.md A4, A5)"""
+"""A-1 reported and A-3 tested on mixtures in one dimension: does depth still transport faster? (docs/papers.md §A4, §A5)"""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DEPTHS = (1, 2, 4, 8, None)
 SAMPLES = {"quick": 20_000, "full": 200_000}
 #: Parts of t* at which depths are compared.
 PARTS = (0.5, 0.95)
-#: PAPERS.md, claim A-1: the mixture ±1, σ² = 0.04 at t = 1, fifty times t*.
+#: docs/papers.md, claim A-1: the mixture ±1, σ² = 0.04 at t = 1, fifty times t*.
 BEYOND = {1: 0.561, 2: 0.790, 4: 0.987, 16: 1.000}
 #: Depths at which compositions are compared with the continuous flow: layers that are each optimal amplify rounding to what
 #: can be seen beyond 24 of them.

@@ -1,4 +1,6 @@
-"""Denoising in the plane: two moons, a swiss roll and rings flow onto their curves (A-1 reported, A-3; PAPERS.md A5)."""
+"""Denoising in the plane: two moons, a swiss roll and rings flow onto their curves (A-1 reported, A-3; docs/papers.md
+§A5).
+"""
 
 from __future__ import annotations
 

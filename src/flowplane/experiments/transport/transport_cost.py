@@ -1,4 +1,4 @@
-"""How far from optimal transport is each depth? (PAPERS.md A7)"""
+"""How far from optimal transport is each depth? (docs/papers.md §A7)"""
 
 from __future__ import annotations
 

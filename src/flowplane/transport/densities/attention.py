@@ -1,4 +1,4 @@
-"""Many points, each with the same Gaussian around it: denoising by attention over the points (A3)."""
+"""Many points, each with the same Gaussian around it: denoising by attention over the points (§A3)."""
 
 from __future__ import annotations
 

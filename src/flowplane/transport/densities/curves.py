@@ -1,4 +1,4 @@
-"""Densities along plane curves: mixtures with nodes on the curve, so that log_prob, score and flow are exact (A5)."""
+"""Densities along plane curves: mixtures with nodes on the curve, so that log_prob, score and flow are exact (§A5)."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class Empirical(Density):
     Arguments:
         points: (n, d), two or more; float32 is kept and computed in.
         bandwidth: H, a *variance* in every direction or a covariance matrix; None leaves the atoms bare. Bare atoms can be
-            denoised (A3) but have no log_prob, score or entropy.
+            denoised (§A3) but have no log_prob, score or entropy.
 
     Raises:
         InputError: a single point, NaN, another shape, a bandwidth that is no covariance; the density of bare atoms.

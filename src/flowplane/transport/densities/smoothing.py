@@ -1,7 +1,7 @@
 """A density and its convolutions with Gaussian noise: the one thing that every denoising flow is made of.
 
 For p a sum of Gaussians, p_s = p * N(0, sI) is known for every s above −(smallest variance), negative ones included:
-positive s is the noise of a denoiser (A3), s = −2t the density at time t of the continuous flow (A5).
+positive s is the noise of a denoiser (§A3), s = −2t the density at time t of the continuous flow (§A5).
 """
 
 from __future__ import annotations

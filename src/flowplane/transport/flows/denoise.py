@@ -1,4 +1,4 @@
-"""Denoising autoencoders as transport: shallow, composed, continuous (A3–A6)."""
+"""Denoising autoencoders as transport: shallow, composed, continuous (§A3–§A6)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def denoising_flow(
 
     One layer is the shallow autoencoder for noise N(0, tD), g(x) = x + tD∇log(p_0 * N(0, tD))(x). L layers are L of them,
     each for noise N(0, tD/L) and for the density that the layers before it made. None is the limit of infinitely many:
-    dx/dt = D∇log p_t(x), the backward heat equation, which ends at a singular time t*. (SM; PAPERS.md A3–A6.)
+    dx/dt = D∇log p_t(x), the backward heat equation, which ends at a singular time t*. (SM; docs/papers.md §A3–§A6.)
 
     Arguments:
         density: p_0: a Normal, a GaussianMixture (also two_moons, …), or an Empirical; bare points need layers.
@@ -119,7 +119,7 @@ class DenoisingFlow(WrappedMap):
         return Estimate(value, error, method, "units of x")
 
     def variance_change(self, t: float) -> float | None:
-        """−2t tr D for the continuous flow, the trace law (A5)."""
+        """−2t tr D for the continuous flow, the trace law (§A5)."""
         if self.layers is not None:
             return None
         return -2 * t * (self.dimension if self.noise is None else float(torch.trace(self.noise)))

@@ -1,4 +1,4 @@
-"""Wasserstein gradient flows: steepest descent of a functional of the density (A2)."""
+"""Wasserstein gradient flows: steepest descent of a functional of the density (§A2)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["GradientFlow", "gradient_flow"]
 
 
 def gradient_flow(functional: Functional, density: Density, time: float, kernel: float | None = None) -> GradientFlow:
-    """The flow v = −∇(δF/δp) along which F[p] falls fastest, dF/dt = −∫|v|²p (SM; PAPERS.md A2).
+    """The flow v = −∇(δF/δp) along which F[p] falls fastest, dF/dt = −∫|v|²p (SM; docs/papers.md §A2).
 
     Exact, with p_t in closed form, for the entropy and its negative (both heat equations), for KL towards a Gaussian target
     (Fokker–Planck), and for a potential energy. Otherwise (other targets, porous media and their reverse) by the

@@ -1,4 +1,4 @@
-"""Fokker–Planck towards a Gaussian: the density in closed form at every time (A2)."""
+"""Fokker–Planck towards a Gaussian: the density in closed form at every time (§A2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functionals of a density whose steepest descent in the Wasserstein metric is a flow of particles (A2)."""
+"""Functionals of a density whose steepest descent in the Wasserstein metric is a flow of particles (§A2)."""
 
 from __future__ import annotations
 

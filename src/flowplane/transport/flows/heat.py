@@ -1,4 +1,4 @@
-"""The heat equation and its reverse as flows of particles: exact for Gaussians, mixtures and smoothed points (A5, A6)."""
+"""The heat equation and its reverse as flows of particles: exact for Gaussians, mixtures and smoothed points (§A5, §A6)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["GaussianHeatFlow", "HeatFlow", "heat_flow", "singular_time"]
 
 
 def singular_time(density: Density) -> float:
-    """t* = λ_min/2, where the backward heat flow ends: the least variance of a component or a kernel (A5)."""
+    """t* = λ_min/2, where the backward heat flow ends: the least variance of a component or a kernel (§A5)."""
     return density.smoothing.least_variance / 2
 
 
@@ -82,7 +82,7 @@ class HeatFlow(ODEMap):
         return states
 
     def variance_change(self, t: float) -> float:
-        """−2·sign·td, the trace law (A5)."""
+        """−2·sign·td, the trace law (§A5)."""
         return self.dimension * self._noise(t)
 
     def _noise(self, t: float) -> float:
@@ -90,7 +90,7 @@ class HeatFlow(ODEMap):
 
 
 class GaussianHeatFlow(TransportMap):
-    """`heat_flow` of N(μ, Σ) in closed form: x ↦ μ + (I − 2·sign·tΣ⁻¹)^{1/2}(x − μ) (A6)."""
+    """`heat_flow` of N(μ, Σ) in closed form: x ↦ μ + (I − 2·sign·tΣ⁻¹)^{1/2}(x − μ) (§A6)."""
 
     affine = True
 

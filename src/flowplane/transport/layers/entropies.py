@@ -1,4 +1,6 @@
-"""How spread points are: entropy and score energy of the Gaussian with their covariance, entropy by neighbours (A2, A5)."""
+"""How spread points are: entropy and score energy of the Gaussian with their covariance, entropy by neighbours (§A2,
+§A5).
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,7 @@ def gaussian_entropy(x: Any, smoothing: float = 0.0) -> float:
 
 
 def score_energy(x: Any, smoothing: float = 0.0) -> float:
-    """J = E|∇log p|² = tr (C + sI)⁻¹ of the Gaussian with the points' covariance C, smoothed by N(0, sI) (A5).
+    """J = E|∇log p|² = tr (C + sI)⁻¹ of the Gaussian with the points' covariance C, smoothed by N(0, sI) (§A5).
 
     No density of this covariance has less. It is the rate −dH/dt at which the flow v = ∇log p would take entropy from it.
 

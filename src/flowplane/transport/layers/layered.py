@@ -1,4 +1,4 @@
-"""Measures of points on their way through layers, and how far they depend on the embedding of the layers (A7, A8)."""
+"""Measures of points on their way through layers, and how far they depend on the embedding of the layers (§A7, §A8)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MEASURES = {
 
 
 def path_measures(path: Any, samples: int = PAIRED, seed: int = 0) -> xr.Dataset:
-    """What layers do to points: how far they move them, how well, and how straight the way is (A7, A8).
+    """What layers do to points: how far they move them, how well, and how straight the way is (§A7, §A8).
 
     Arguments:
         path: points (layer, sample, dimension), as `layer_path` makes them; two layers or more.
@@ -98,7 +98,7 @@ def path_measures(path: Any, samples: int = PAIRED, seed: int = 0) -> xr.Dataset
 def embedding_influence(
     layers: Sequence[Any], embeddings: Sequence[str] = EMBEDDINGS, draws: int = 5, samples: int = PAIRED, seed: int = 0
 ) -> xr.Dataset:
-    """How much the measures of a path depend on how its layers are embedded in one space (A8).
+    """How much the measures of a path depend on how its layers are embedded in one space (§A8).
 
     Arguments:
         layers: one array (sample, width) a layer, as `layer_path` takes them.

@@ -53,7 +53,7 @@ def fisher_ratio(x: Any, labels: Any) -> Any:
 
 
 def class_distances(x: Any, labels: Any, samples: int = 200, seed: int = 0) -> xr.Dataset:
-    """W_2 between the points of every two classes, exact, and how it compares with the size of the classes (A7, A-5).
+    """W_2 between the points of every two classes, exact, and how it compares with the size of the classes (§A7, A-5).
 
     The ratio is the mean of W_2 over pairs of classes, divided by the root mean square distance between two points of one
     class, √(2 tr S_within). It is the same after a shift, a rotation or a change of scale. In many dimensions W_2 between

@@ -1,4 +1,4 @@
-"""What a layer does to volumes: log|det| of its derivative, exactly from its weights or of the best affine map (A1)."""
+"""What a layer does to volumes: log|det| of its derivative, exactly from its weights or of the best affine map (§A1)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class AffineVolume(NamedTuple):
 
 
 def dense_log_det(x: Any, weight: Any, bias: Any, activation: str) -> Any:
-    """log|det ∂y/∂x| of the layer y = σ(Wx + b) of as many units as inputs: log|det W| + Σ_j log|σ'(z_j)| (A1).
+    """log|det ∂y/∂x| of the layer y = σ(Wx + b) of as many units as inputs: log|det W| + Σ_j log|σ'(z_j)| (§A1).
 
     Arguments:
         x: points (…, unit).
@@ -69,7 +69,7 @@ def dense_log_det(x: Any, weight: Any, bias: Any, activation: str) -> Any:
 
 
 def affine_log_det(x: Any, y: Any) -> AffineVolume:
-    """log|det A| of the affine map y ≈ Ax + b that fits best, for points of one dimension (A1).
+    """log|det A| of the affine map y ≈ Ax + b that fits best, for points of one dimension (§A1).
 
     Where the layer is affine it is log|det ∂y/∂x|. For others it is that of a mean derivative: A = E ∂y/∂x for normal x. How
     near the layer is to affine is R² = 1 − tr E rrᵀ/tr Cov(y), r the residuals, adjusted for the d + 1 numbers that are

@@ -1,4 +1,4 @@
-"""Layers of different width as points in one space (A8): which embedding is taken is a choice, and here a parameter.
+"""Layers of different width as points in one space (§A8): which embedding is taken is a choice, and here a parameter.
 
 Every choice is an isometry of each layer by itself, so distances within a layer never change. How far a point moves from one
 layer to the next, and how straight its path is, depend on how the layers are turned against each other.
@@ -27,7 +27,7 @@ ROUNDING = 1e-12
 
 
 def layer_path(layers: Sequence[Any], embedding: str = "pad", seed: int = 0) -> Any:
-    """The same samples in layers of different width, all in the space of the widest (A8).
+    """The same samples in layers of different width, all in the space of the widest (§A8).
 
     "pad" appends zeros, as `embed` does. "principal" moves each layer's mean to 0 and turns it onto its principal axes, the
     widest first; an axis points to the side on which the sample farthest out along it lies. "procrustes" pads, and turns

@@ -1,4 +1,4 @@
-"""Denoisers for noise N(0, tD): D of any rank, and D another one from point to point (A3, A9)."""
+"""Denoisers for noise N(0, tD): D of any rank, and D another one from point to point (§A3, §A9)."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ConstrainedMap(FlatteningMap):
 
 
 class AnisotropicDenoiser(ConstrainedMap):
-    """g(x̃) = x̃ + tD∇log(p * N(0, tD))(x̃) with a constant D (A3), by an isotropic denoiser in the coordinates R⁺x, D = RRᵀ.
+    """g(x̃) = x̃ + tD∇log(p * N(0, tD))(x̃) with a constant D (§A3), by an isotropic denoiser in the coordinates R⁺x, D = RRᵀ.
 
     A singular D moves points within the range of R only. There the density is that of the points' components in the range,
     and D⁻¹ the pseudo-inverse: exact where the points lie in the range, or in a parallel of it.
@@ -99,7 +99,7 @@ class AnisotropicDenoiser(ConstrainedMap):
 
 
 class LocalDenoiser(ConstrainedMap):
-    """x̃ + tD∇log(p * N(0, tD))(x̃) with D = D(x̃) = ∇d∇dᵀ at the features of x̃: each row has its own noise (A9).
+    """x̃ + tD∇log(p * N(0, tD))(x̃) with D = D(x̃) = ∇d∇dᵀ at the features of x̃: each row has its own noise (§A9).
 
     p are points x_j of weights w_j; with K⁺ the pseudo-inverse of K = ∇d(z) the answer is attention over them,
     K Σ_j softmax_j(−|K⁺(x_j − x̃)|²/2t + log w_j) K⁺(x_j − x̃), which depends on K only through D.

@@ -1,4 +1,4 @@
-"""The composition of denoisers that a stack is compared with (A9).
+"""The composition of denoisers that a stack is compared with (§A9).
 
 How the density between layers is carried: a Gaussian as one, as long as the decoders are affine, and bare points as they
 are: both exact. Any other density is seen as it is by the first layer; from there on it is carried by the nodes of a
@@ -95,7 +95,7 @@ class _Carried:
 
 
 def denoisers_of(layers: Sequence[LearnedDenoiser], given: Any, noise: Any = None) -> Composition:
-    """The right-hand side of A9: see `Stack.composition`."""
+    """The right-hand side of §A9: see `Stack.composition`."""
     d = layers[0].dimension
     density = given if isinstance(given, Density) else Empirical(given)
     if density.dimension != d:

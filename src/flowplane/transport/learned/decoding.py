@@ -1,4 +1,4 @@
-"""From features to the ground space: decoders one after another, their inverse, a layer seen through them (A9)."""
+"""From features to the ground space: decoders one after another, their inverse, a layer seen through them (§A9)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Decoders:
 
     @property
     def affine(self) -> bool:
-        """Whether all are affine, so that A9 is exact."""
+        """Whether all are affine, so that §A9 is exact."""
         return all(is_affine(layer.network.decoder) for layer in self.layers)
 
     def encode(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample unit"]:
@@ -80,7 +80,7 @@ class FlatteningMap(StraightMap):
 
 
 class DecodedLayer(FlatteningMap):
-    """Layer k of a stack, seen in the ground space: x ↦ x + d(g_k(z)) − d(z) with z = d⁻¹(x), d = d_1∘…∘d_{k−1} (A9).
+    """Layer k of a stack, seen in the ground space: x ↦ x + d(g_k(z)) − d(z) with z = d⁻¹(x), d = d_1∘…∘d_{k−1} (§A9).
 
     On the range of d it is d∘g_k∘d⁻¹; what a point has beside that range is left as it is.
     """

@@ -1,4 +1,4 @@
-"""A trained denoiser: a transport map that is a PyTorch module as well (A3)."""
+"""A trained denoiser: a transport map that is a PyTorch module as well (§A3)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROW_WIDTH = 512
 
 
 class LearnedDenoiser(ModuleMap, StraightMap):
-    """g(x̃) ≈ E[x | x + ε = x̃], ε ~ N(0, C), by a network (A3); what `train_denoiser` makes.
+    """g(x̃) ≈ E[x | x + ε = x̃], ε ~ N(0, C), by a network (§A3); what `train_denoiser` makes.
 
     It is a transport map from x̃ at time 0 to g(x̃) at time tr C/d, the variance of the noise where that is the same in
     all directions: `inverse`, `log_det_jacobian`, `profile`, `f @ g` … are there. It is a `torch.nn.Module` too: called with
@@ -170,7 +170,7 @@ class LearnedDenoiser(ModuleMap, StraightMap):
     def stack(
         self, data: Any, depth: int, *, network: Any = None, covariance: Any = None, seed: int = 0, **training: Any
     ) -> Stack:
-        """A stack of `depth` layers whose first one is this autoencoder, as it is; the others are trained (A9).
+        """A stack of `depth` layers whose first one is this autoencoder, as it is; the others are trained (§A9).
 
         Arguments:
             data: points (n, d) or a density, as in `fp.transport.stack`.

@@ -23,7 +23,7 @@ NOISE = 7
 
 
 def denoising_loss(denoiser: TransportMap, density: Any, covariance: Any, samples: int = 10_000, seed: int = 0) -> Estimate:
-    """E|g(x + ε) − x|² with ε ~ N(0, C), the loss of a denoising autoencoder (A3), on fresh draws.
+    """E|g(x + ε) − x|² with ε ~ N(0, C), the loss of a denoising autoencoder (§A3), on fresh draws.
 
     Arguments:
         denoiser: g, any transport map.
@@ -57,7 +57,7 @@ def denoising_loss(denoiser: TransportMap, density: Any, covariance: Any, sample
 
 
 def optimal_loss(density: Any, covariance: Any, samples: int = 10_000, seed: int = 0) -> Estimate:
-    """E tr Cov(x|x + ε), the least loss that a denoiser can have (A3): that of g_t in closed form.
+    """E tr Cov(x|x + ε), the least loss that a denoiser can have (§A3): that of g_t in closed form.
 
     Arguments:
         density, covariance, samples, seed: as in `denoising_loss`, which draws the same pairs. For bare points it is the

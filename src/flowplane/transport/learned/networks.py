@@ -145,7 +145,7 @@ class Decoder(Scaled):
 
 
 class Autoencoder(nn.Module):
-    """g = decoder ∘ encoder, with features between them that the next autoencoder of a stack can denoise (A9).
+    """g = decoder ∘ encoder, with features between them that the next autoencoder of a stack can denoise (§A9).
 
     The encoder is a perceptron d → features beside a linear path, the decoder linear (or a perceptron with `decoder_hidden`)
     features → d. All weights are random at first, so that the decoder is not orthogonal.
@@ -155,7 +155,7 @@ class Autoencoder(nn.Module):
         features: units of h, any number of them.
         hidden: widths of the encoder's hidden layers; none leaves it affine.
         activation: as in `DenoisingNetwork`.
-        decoder_hidden: widths of the decoder's hidden layers; none leaves it linear: A9 is exact then.
+        decoder_hidden: widths of the decoder's hidden layers; none leaves it linear: §A9 is exact then.
         seed: of the first weights.
 
     Raises:

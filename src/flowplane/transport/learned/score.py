@@ -1,4 +1,4 @@
-"""A trained score at every variance of the noise: denoisers at all of them, and the flow between two (A3, A5)."""
+"""A trained score at every variance of the noise: denoisers at all of them, and the flow between two (§A3, §A5)."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class LearnedScore(nn.Module):
         return made.train(self.training)
 
     def flow(self, time: float | None = None, rtol: float = 1e-6, atol: float = 1e-7) -> ODEMap:
-        """dx/dt = ∇log p_t(x) as learned: the continuous denoiser of p_0 = p * N(0, high·I) (A5).
+        """dx/dt = ∇log p_t(x) as learned: the continuous denoiser of p_0 = p * N(0, high·I) (§A5).
 
         The network gives the score of p_t = p * N(0, (high − 2t)I). It is copied: training on does not change a flow.
 

@@ -1,4 +1,4 @@
-"""Scores by training: denoising at all variances at once (A3, A5)."""
+"""Scores by training: denoising at all variances at once (§A3, §A5)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def train_score(
     seed: int = 0,
     device: Any = "auto",
 ) -> LearnedScore:
-    """The score of p * N(0, sI) for all s in a range, by denoising score matching (A3, A5).
+    """The score of p * N(0, sI) for all s in a range, by denoising score matching (§A3, §A5).
 
     The network g(x, s) minimises E|g(x + √s·n, s) − x|²/s = E s|score + n/√s|², with log s uniform: every scale counts
     alike (Song & Ermon, NeurIPS 2019, arXiv 1907.05600). Trained as in `train_denoiser`.

@@ -1,4 +1,4 @@
-"""Autoencoders stacked: each denoises the features of the one before (A9)."""
+"""Autoencoders stacked: each denoises the features of the one before (§A9)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Stack"]
 
 
 class Stack(ModuleMap, Composition):
-    """A stack of denoising autoencoders g_k = d_k∘h_k, each for the features z_{k−1} = h_{k−1}∘…∘h_1(x) (A9).
+    """A stack of denoising autoencoders g_k = d_k∘h_k, each for the features z_{k−1} = h_{k−1}∘…∘h_1(x) (§A9).
 
     Read in the ground space it is a polygon: a point goes from x over x_k = d_1∘…∘d_k(z_k), its decoded features, to x_L,
     the map's value; x_1 = g_1(x). Layer k takes x_{k−1} to x_k: it is d∘g_k∘d⁻¹ with d = d_1∘…∘d_{k−1}, and moves along a
@@ -145,11 +145,11 @@ class Stack(ModuleMap, Composition):
         return found.reshape(*form.batch, self.dimension, self.dimension)
 
     def composition(self, given: Any, noise: Any = None) -> Composition:
-        """The right-hand side of A9: as many denoisers, each optimal for noise N(0, tD) and for what those before it made.
+        """The right-hand side of §A9: as many denoisers, each optimal for noise N(0, tD) and for what those before it made.
 
         D comes from the decoders alone. Affine decoders: a constant D, in closed form for a Gaussian. Curved ones: every
         point is denoised with its own D(x), as if that were the same everywhere. This leaves out ½tD∇log det D, what the
-        decoder's changing volume adds, which is of the first order in t: A9 is local in this sense. Where features are
+        decoder's changing volume adds, which is of the first order in t: §A9 is local in this sense. Where features are
         narrower than those before, the answers are the nearest points of the decoder's range, which lose least there.
 
         Arguments:

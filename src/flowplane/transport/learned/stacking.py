@@ -1,4 +1,4 @@
-"""Training a stack layer by layer, and stacks on disk (A9)."""
+"""Training a stack layer by layer, and stacks on disk (§A9)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def stack(
     seed: int = 0,
     device: Any = "auto",
 ) -> Stack:
-    """A stack of denoising autoencoders, trained one after another: the first on x, the next on its features h_1(x), … (A9).
+    """A stack of denoising autoencoders, trained one after another: the first on x, the next on its features h_1(x), …
+    (§A9).
 
     Arguments:
         network: widths of the hidden layers of every encoder such as (64, 64), () for affine ones; or a list of `depth`
@@ -56,7 +57,7 @@ def stack(
         depth: how many layers.
         features: units of every layer's h; None is d. More than d only where depth is 1.
         activation: of hidden layers: "gelu", "tanh", "silu", "softplus" or "relu".
-        decoder_hidden: widths of the hidden layers of every decoder; none leaves them affine: A9 is exact then.
+        decoder_hidden: widths of the hidden layers of every decoder; none leaves them affine: §A9 is exact then.
         steps, batch_size, learning_rate, patience, validation, device: as in `train_denoiser`, for each layer.
         source: the density that the map is to move; None is `data` where that is a density.
         seed: of everything random; every layer has numbers of its own.

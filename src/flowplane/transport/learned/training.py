@@ -1,4 +1,4 @@
-"""Denoisers by training (A3)."""
+"""Denoisers by training (§A3)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def train_denoiser(
     seed: int = 0,
     device: Any = "auto",
 ) -> LearnedDenoiser:
-    """The denoiser that a network learns: the minimiser of E|g(x + ε) − x|², ε ~ N(0, C), over what the network can be (A3).
+    """The denoiser that a network learns: the minimiser of E|g(x + ε) − x|², ε ~ N(0, C), over what the network can be
+    (§A3).
 
     Adam, with a learning rate that warms up and decays along a cosine; every step draws points and noise anew. The weights
     that are best on held-out points, under noise that stays the same, are kept.

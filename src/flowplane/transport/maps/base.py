@@ -1,4 +1,4 @@
-"""Transport maps: what moves the points of R^d, over a time (A1)."""
+"""Transport maps: what moves the points of R^d, over a time (§A1)."""
 
 from __future__ import annotations
 

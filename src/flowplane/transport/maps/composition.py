@@ -1,4 +1,4 @@
-"""Maps one after another: a deep network as the polygon of a flow (A1, A4)."""
+"""Maps one after another: a deep network as the polygon of a flow (§A1, §A4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spaces of different dimension (A8)."""
+"""Spaces of different dimension (§A8)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["embed"]
 
 
 def embed(*clouds: Any, dimension: int | None = None) -> tuple[Any, ...]:
-    """Points of different dimension, all in one space: missing coordinates are 0, so that distances stay (A8).
+    """Points of different dimension, all in one space: missing coordinates are 0, so that distances stay (§A8).
 
     A layer that changes the dimension is a transport there: from the embedded inputs to the embedded outputs.
 

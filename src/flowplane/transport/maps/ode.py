@@ -1,4 +1,4 @@
-"""Continuous flows: dx/dt = v_t(x), integrated with tolerances (A1)."""
+"""Continuous flows: dx/dt = v_t(x), integrated with tolerances (§A1)."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ class AffineMap(StraightMap):
 
 
 class Denoiser(StraightMap):
-    """The best denoiser for noise N(0, tI): g(x̃) = E[x | x + ε = x̃] = x̃ + t∇log(p * N(0, tI))(x̃) (A3).
+    """The best denoiser for noise N(0, tI): g(x̃) = E[x | x + ε = x̃] = x̃ + t∇log(p * N(0, tI))(x̃) (§A3).
 
     Arguments:
         smoothing: of the density p whose points are to be found again.

@@ -1,4 +1,4 @@
-"""Is a map the gradient of a convex function, as the optimal one is? (A7, Brenier)"""
+"""Is a map the gradient of a convex function, as the optimal one is? (§A7, Brenier)"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STEP = 1e-3
 
 
 def brenier_defect(flow: TransportMap, samples: int = 1000, seed: int = 0) -> Estimate:
-    """E‖A‖²/E‖J‖², A the antisymmetric part of the map's Jacobian J: 0 for a gradient, at most 1 (A7).
+    """E‖A‖²/E‖J‖², A the antisymmetric part of the map's Jacobian J: 0 for a gradient, at most 1 (§A7).
 
     The optimal map is the gradient of a convex function, so that its Jacobian is symmetric (Brenier). Between particles the
     exact plan cannot see a small defect: it is the identity as long as the particles move less than they are apart. The

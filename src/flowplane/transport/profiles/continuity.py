@@ -1,4 +1,4 @@
-"""Does a flow solve its equation? Residuals of the continuity and the backward heat equation on a grid (A1, A5)."""
+"""Does a flow solve its equation? Residuals of the continuity and the backward heat equation on a grid (§A1, §A5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optimal transport: the distance W_2, and how far a map is from optimal (A7)."""
+"""Optimal transport: the distance W_2, and how far a map is from optimal (§A7)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_PAIRS = 1 << 28
 
 
 def wasserstein(x: Any, y: Any, method: str = "exact", projections: int = 200, seed: int = 0) -> float:
-    """The Wasserstein distance W_2(p, q), not squared, between two clouds of equally likely points (A7).
+    """The Wasserstein distance W_2(p, q), not squared, between two clouds of equally likely points (§A7).
 
     Arguments:
         x, y: points (n, d) and (m, d), n and m may differ; for "gaussian" also `Normal`s.
@@ -54,7 +54,7 @@ def wasserstein(x: Any, y: Any, method: str = "exact", projections: int = 200, s
 
 
 def optimality(x: Any, y: Any) -> float:
-    """W_2²(p, g♯p)/E|g(x) − x|² of a map that took points x to y, row by row; 1 for the identity (A7).
+    """W_2²(p, g♯p)/E|g(x) − x|² of a map that took points x to y, row by row; 1 for the identity (§A7).
 
     Arguments:
         x, y: points (n, d) and where the map took them.

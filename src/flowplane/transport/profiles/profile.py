@@ -46,7 +46,7 @@ def flow_profile(
     seed: int = 0,
     also: Callable[[State, Tensor, float], None] | None = None,
 ) -> xr.Dataset:
-    """What a flow does to its source density, as functions of time (A1, A5, A7).
+    """What a flow does to its source density, as functions of time (§A1, §A5, §A7).
 
     Arguments:
         flow: a map that knows its source density.

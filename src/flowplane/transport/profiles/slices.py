@@ -1,4 +1,4 @@
-"""W_2 in one dimension at a time: a lower bound of W_2 and of a map's optimality for many points (A7)."""
+"""W_2 in one dimension at a time: a lower bound of W_2 and of a map's optimality for many points (§A7)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCK_BYTES = 1 << 26
 
 
 def sliced_measures(path: Any, slices: int = 128, seed: int = 0) -> xr.Dataset:
-    """Lower bounds of each step's W_2 and optimality, from projections onto random lines (A7).
+    """Lower bounds of each step's W_2 and optimality, from projections onto random lines (§A7).
 
     With directions θ of random orthonormal bases of R^d, d·mean_θ W_2²(θ·p, θ·q) ≤ W_2²(p, q), and d·mean_θ E(θ·y − θ·x)² =
     E|y − x|². Both are equal, and the sliced optimality is 1, where the map keeps the order of the points on every line: a
