@@ -6,42 +6,42 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-__all__ = ["renamed"]
+__all__ = ["RENAMED", "renamed"]
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+#: By function or class (`__qualname__`): the old name of an argument, and the new one or, beginning with "use", what to do.
+RENAMED: dict[str, dict[str, str]] = {"Recorder": {"total": "epochs"}}
+
+Callee = TypeVar("Callee", bound=Callable[..., Any])
 
 
-def renamed(**names: str) -> Callable[[Function], Function]:
-    """A function, method or class that names the new argument where an old one is passed.
-
-    Arguments:
-        names: old name → new name, or what to do instead in words that begin with "use".
+def renamed(callee: Callee) -> Callee:
+    """A function or class that refuses the old names which `RENAMED` lists for it.
 
     Example:
-        >>> @renamed(noise="noise_variance")
+        >>> RENAMED["measured"] = {"noise": "noise_variance"}
+        >>> @renamed
         ... def measured(x, noise_variance=None):
         ...     return x
         >>> measured(1, noise=0.1)
         Traceback (most recent call last):
         ...
         TypeError: measured() has no argument 'noise' any more: it is called 'noise_variance' now
+        >>> _ = RENAMED.pop("measured")
     """
-
-    def decorated(function: Any) -> Any:
-        if isinstance(function, type):
-            function.__init__ = _refusing(function.__init__, function.__name__, names)  # type: ignore[misc]
-            return function
-        return _refusing(function, function.__name__, names)
-
-    return decorated
+    title = callee.__qualname__
+    if isinstance(callee, type):
+        callee.__init__ = _refusing(callee.__init__, title)  # type: ignore[misc]
+        return callee
+    return _refusing(callee, title)  # type: ignore[no-any-return]
 
 
-def _refusing(function: Any, title: str, names: dict[str, str]) -> Any:
+def _refusing(function: Any, title: str) -> Any:
+    names = RENAMED[title]
+
     @wraps(function)
     def refusing(*arguments: Any, **keywords: Any) -> Any:
         for old in names.keys() & keywords.keys():
-            new = names[old]
-            hint = new if new.startswith("use ") else f"it is called {new!r} now"
+            hint = names[old] if names[old].startswith("use ") else f"it is called {names[old]!r} now"
             raise TypeError(f"{title}() has no argument {old!r} any more: {hint}")
         return function(*arguments, **keywords)
 
