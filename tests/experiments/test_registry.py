@@ -48,7 +48,7 @@ def tiny(monkeypatch):
         monkeypatch.setattr(module, "EPOCHS", {"quick": 20})
         monkeypatch.setattr(module, "REPLICAS", {"quick": 2})
         monkeypatch.setattr(module, "SNAPSHOTS", {"quick": 3})
-    few = {"Monte Carlo": MonteCarlo(0.1), "Binned": fp.Binned(30), "GaussianMI": fp.GaussianMI(noise=0.1)}
+    few = {"Monte Carlo": MonteCarlo(0.1), "Binned": fp.Binned(30), "GaussianMI": fp.GaussianMI(noise_variance=0.1)}
     for module in (estimators, digits):
         monkeypatch.setattr(module, "every_reader", lambda scale, channel: few)
     monkeypatch.setattr(estimators, "readers_without_channel", lambda scale: {"GaussianMI": fp.GaussianMI()})

@@ -276,7 +276,11 @@ def test_what_a_model_that_diverges_leaves(tmp_path):
     assert rec.epochs.tolist() == [0, 1, 2]
     with pytest.raises(InputError, match=r"activations: found NaN .* in layer '0' at epoch 2, .*slice\(None, 1\)"):
         fp.information_plane(rec, fp.Pairwise(0.1))
-    for measure in (fp.Pairwise(0.1), fp.Binned(30), fp.Pairwise(0.1, relative=True)):  # the last two look at all snapshots
+    for measure in (
+        fp.Pairwise(0.1),
+        fp.Binned(30),
+        fp.Pairwise(0.1, relative="recording"),
+    ):  # the last two look at all snapshots
         assert np.isfinite(fp.information_plane(rec.sel(epoch=slice(None, 1)), measure).i_xt).all()
 
 

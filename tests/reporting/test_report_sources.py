@@ -8,7 +8,7 @@ from page_reading import Read
 
 import flowplane as fp
 from flowplane.analysis import choice
-from flowplane.analysis.choice import Choice
+from flowplane.analysis.reading import Choice
 from flowplane.errors import InputError
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Result

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowplane.analysis.given import own_plane
+from flowplane.analysis.reading import own_plane
 from flowplane.core.points import check_seed
+from flowplane.core.results import stamp
 from flowplane.dynamics.laws import fit_laws, slope_interval
 from flowplane.dynamics.relaxation import compression_costs, layer_compression, relaxation_delays
 from flowplane.errors import InputError, Text
@@ -29,7 +30,7 @@ def relaxation_times(rec: Recording, plane: xr.Dataset | None = None, *, epochs:
 
     Arguments:
         rec: with all layers from the first on.
-        plane: its information plane, with another estimator, say; `fp.Binned.published()` if None.
+        plane: its information plane, with another estimator, say; as `fp.information_plane` reads it if None.
         epochs: which of the recorded ones, as `rec.sel(epoch=...)` takes them, at least three; all if None.
         seed: of the bootstrap.
 
@@ -82,10 +83,15 @@ def relaxation_times(rec: Recording, plane: xr.Dataset | None = None, *, epochs:
         found[name] = ((), value, {"units": "log2 epochs per bit"})
     known = np.isfinite(laws["aic"].values).all()
     found.attrs = {
-        **curves.attrs,
         "threshold": threshold,
         "points": laws.attrs["points"],
         "best": str(laws["law"].values[int(laws["aic"].values.argmin())]) if known else "",
         "exponent_one": "" if not np.isfinite(lower) else str(lower <= 1 <= upper),
     }
-    return found.assign_coords(replica=shown.replicas, **rec.layer_coordinates())
+    read_by = {
+        key: curves["i_xt"].attrs[key] for key in ("estimator", "parameters", "channel") if key in curves["i_xt"].attrs
+    }
+    for name in ("compression", "fall", "peak", "end"):
+        found[name].attrs |= read_by
+    found = found.assign_coords(replica=shown.replicas, **rec.layer_coordinates())
+    return stamp(found, "relaxation_times", seed=seed, **rec.identity)

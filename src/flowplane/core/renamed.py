@@ -9,7 +9,17 @@ from typing import Any, TypeVar
 __all__ = ["RENAMED", "renamed"]
 
 #: By function or class (`__qualname__`): the old name of an argument, and the new one or, beginning with "use", what to do.
-RENAMED: dict[str, dict[str, str]] = {"Recorder": {"total": "epochs"}}
+RENAMED: dict[str, dict[str, str]] = {
+    "GaussianMI": {"noise": "noise_variance"},
+    "KSG": {"noise": "noise_variance"},
+    "MonteCarlo": {"variance": "noise_variance"},
+    "Pairwise": {"variance": "noise_variance"},
+    "Recorder": {"total": "epochs"},
+    "SlicedMI": {"noise": "noise_variance"},
+    "Variational": {"noise": "noise_variance"},
+    "compare_estimators": {"noise": "noise_variance"},
+    "information_plane": {"noise": "noise_variance"},
+}
 
 Callee = TypeVar("Callee", bound=Callable[..., Any])
 

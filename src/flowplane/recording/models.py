@@ -15,7 +15,8 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from flowplane.core.measure import Measure
-from flowplane.errors import InputError, Text, unknown
+from flowplane.core.older import measure_name
+from flowplane.errors import InputError, NotRecorded, Text, unknown
 from flowplane.recording.model_store import MOMENTS, unpack
 from flowplane.recording.reader import Block, Recording, View
 from flowplane.recording.store import array_of
@@ -158,7 +159,7 @@ class ModelRecording(Recording):
         root = zarr.open_group(self._store, mode="r")
         if "layers" not in root:
             wanted = "one recorded with keep=('activations', …)"
-            raise InputError("rec", Text(f"a recording that keeps {self._kept()}"), wanted)
+            raise NotRecorded("rec", Text(f"a recording that keeps {self._kept()}"), wanted)
         return array_of(root, f"layers/{self.all_layers.index(layer):02d}/activations")
 
     def blocks(
@@ -175,17 +176,17 @@ class ModelRecording(Recording):
 
     def measure(self, measure: Measure, samples: str = "all", *, memory_budget: int = 1 << 30) -> xr.Dataset:
         """As `Recording.measure`; a measure that was taken online is not taken again."""
-        known = self.attrs["measures"]
+        known = list(map(measure_name, self.attrs["measures"]))
         if samples == "all" and repr(measure) in known:
             return self._online(known.index(repr(measure))).assign_attrs(samples=samples)
         if known and "activations" not in self.attrs["keep"]:
-            raise InputError("measure", Text(repr(measure)), f"one that was taken online: {', '.join(known)}")
+            raise NotRecorded("measure", Text(repr(measure)), f"one that was taken online: {', '.join(known)}")
         return super().measure(measure, samples, memory_budget=memory_budget)
 
     @property
     def online(self) -> dict[str, xr.Dataset]:
         """What the measures given to the Recorder found, by their representation: Datasets (replica, epoch, layer)."""
-        return {name: self._online(k) for k, name in enumerate(self.attrs["measures"])}
+        return {measure_name(name): self._online(k) for k, name in enumerate(self.attrs["measures"])}
 
     def _online(self, place: int) -> xr.Dataset:
         """What one of the measures found."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from flowplane.core.frames import wide_frame
 from flowplane.core.measure import Measure
 from flowplane.core.network import Network
-from flowplane.errors import InputError, Text, unknown
+from flowplane.errors import InputError, NotRecorded, Text, unknown
 from flowplane.recording.html import recording_html
 from flowplane.recording.selecting import positions
 from flowplane.recording.store import BRANCH, STATISTICS, open_repository
@@ -114,6 +114,11 @@ class Recording(ABC):
     @abstractmethod
     def architecture(self) -> str:
         """What figures call the network: the widths of an ensemble, the class of a model."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a result says of where it comes from: `task`, `network`, `activation`."""
+        return {"task": self.task.name, "network": self.architecture, "activation": self.activation}
 
     @property
     @abstractmethod
@@ -223,7 +228,7 @@ class Recording(ABC):
 
     def _selected(self, name: str) -> xr.DataArray:
         if name not in self._root:
-            raise InputError(name, Text(f"a recording that keeps {self._kept()}"), f"one trained with keep=({name!r}, …)")
+            raise NotRecorded(name, Text(f"a recording that keeps {self._kept()}"), f"one trained with keep=({name!r}, …)")
         chosen = {"replica": self._view.replicas, "epoch": self._view.epochs}
         array = self._root[name]
         return array.isel({dim: index for dim, index in chosen.items() if dim in array.dims})

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowplane.analysis.information_plane import information_plane
 from flowplane.analysis.phases import gradient_phases
-from flowplane.analysis.plane import information_plane
 from flowplane.experiments.claim import Claim, near, with_ends
 from flowplane.experiments.dynamics.optimizers import OPTIMIZERS, verdict_of_all
 from flowplane.experiments.information.reference import reference

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from flowplane.analysis.plane import information_plane
+from flowplane.analysis.information_plane import information_plane
 from flowplane.cluster import train_or_resume
 from flowplane.experiments.claim import Claim, with_ends
 from flowplane.experiments.dynamics.optimizers import OPTIMIZERS, verdict_of_all

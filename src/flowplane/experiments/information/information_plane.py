@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from flowplane.analysis.information_plane import information_plane
 from flowplane.analysis.moving import layer_transport
 from flowplane.analysis.phases import gradient_phases
-from flowplane.analysis.plane import information_plane
 from flowplane.experiments.claim import Claim, agreement, mean_interval, sign
 from flowplane.experiments.information.peaks import curves_of, held_out_peaks
 from flowplane.experiments.registry import Context, Result

@@ -29,12 +29,12 @@ def every_reader(scale: str, channel: float) -> dict[str, Estimator]:
         "Monte Carlo": MonteCarlo(channel),
         "Binned": Binned(30),
         "Pairwise": Pairwise(channel),
-        "Pairwise, relative": Pairwise(channel, relative=True),
-        "KSG": KSG(noise=channel),
-        "GaussianMI": GaussianMI(noise=channel),
+        "Pairwise, relative": Pairwise(channel, relative="recording"),
+        "KSG": KSG(noise_variance=channel),
+        "GaussianMI": GaussianMI(noise_variance=channel),
         "MatrixRenyi": MatrixRenyi(),
-        "SlicedMI": SlicedMI(slices=SLICES[scale], noise=channel),
-        "Variational": Variational(noise=channel),
+        "SlicedMI": SlicedMI(slices=SLICES[scale], noise_variance=channel),
+        "Variational": Variational(noise_variance=channel),
     }
 
 
