@@ -84,7 +84,7 @@ def headline(tanh, others):
     names = ("Binned", "KSG", "Pairwise", "MatrixRenyi")
     networks = {"tanh": rows(dict(zip(names, tanh, strict=True)))}
     networks |= {name: rows(dict(zip(names, others, strict=True))) for name in ("relu", "linear")}
-    return estimators._headline(networks, "quick")
+    return estimators._headline(networks)
 
 
 def test_the_headline_follows_from_the_rows():
