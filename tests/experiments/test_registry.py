@@ -25,15 +25,21 @@ def worker(tmp_path_factory):
         yield cluster.address
 
 
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """One folder of results, whose experiments share what they train."""
+    return tmp_path_factory.mktemp("results")
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_leaves_claims_data_and_figure(tmp_path, name, request):
+def test_every_experiment_leaves_claims_data_and_figure(results, name, request):
     cluster = request.getfixturevalue("worker") if name in SWEEPING else None
 
     def run(**changes):
-        return fp.experiments.run(name, scale="tiny", out=tmp_path, cluster=cluster, **changes)
+        return fp.experiments.run(name, scale="tiny", out=results, cluster=cluster, **changes)
 
     result = run()
-    folder = tmp_path / name
+    folder = results / name
     claims = [Claim.from_json(row) for row in json.loads((folder / "claims.json").read_text())]
     ids = {claim.id for claim in claims}
     assert set(EXPERIMENTS[name].claims) <= ids

@@ -39,12 +39,14 @@ class Scale:
     replicas: int
     control_replicas: int
     epochs: int = 8000
+    #: Samples that are followed through the layers.
+    followed: int = 1000
 
 
 SCALES = {
     "quick": Scale(replicas=24, control_replicas=4),
     "full": Scale(replicas=50, control_replicas=10),
-    "tiny": Scale(replicas=3, control_replicas=2, epochs=40),
+    "tiny": Scale(replicas=3, control_replicas=2, epochs=40, followed=60),
 }
 
 
@@ -65,7 +67,7 @@ def run(context: Context) -> Result:
             "plane-shuffled-labels": control,
             "metrics": metrics,
             "gradient-phases": gradient_phases(rec, plane),
-            "transport": layer_transport(rec),
+            "transport": layer_transport(rec, samples=scale.followed),
         },
         figures={
             "information-plane": draw(plane, "Fit first, then compress"),

@@ -25,7 +25,6 @@ __all__ = ["run"]
 NOISE = 0.2
 #: Part of t* = NOISE²/2 up to which the data are denoised.
 PART = 0.75
-DEPTHS = (1, 2, 4, None)
 MARGIN = 0.7
 
 
@@ -38,12 +37,14 @@ class Scale:
     #: Of the pictures' grids, in each dimension.
     points: int
     profile_samples: int = 2000
+    #: Infinitely many layers last; the profiles show the first, the last finite one and these.
+    depths: tuple[int | None, ...] = (1, 2, 4, None)
 
 
 SCALES = {
     "quick": Scale(samples=4000, balance_samples=4000, points=71),
     "full": Scale(samples=20_000, balance_samples=40_000, points=101),
-    "tiny": Scale(samples=200, balance_samples=200, points=21, profile_samples=200),
+    "tiny": Scale(samples=200, balance_samples=200, points=21, profile_samples=60, depths=(1, 2, None)),
 }
 
 
@@ -51,7 +52,7 @@ def run(context: Context) -> Result:
     """Particles, densities and velocity fields along three curves; variance by depth; entropy balances."""
     scale, time = SCALES[context.scale], PART * NOISE**2 / 2
     densities = {"two moons": two_moons(NOISE), "swiss roll": swiss_roll(NOISE), "rings": rings(NOISE)}
-    flows = {name: flows_by_depth(p, time, DEPTHS) for name, p in densities.items()}
+    flows = {name: flows_by_depth(p, time, scale.depths) for name, p in densities.items()}
     claims, histories, balances = [], {}, {}
     for name, by_depth in flows.items():
         *_, squares = variance_by_depth(by_depth, scale.samples, context.seed)
@@ -69,7 +70,7 @@ def run(context: Context) -> Result:
             )
     statement = "entropy falls at the rate −J: largest |dH/dt + J| at 21 times, two moons, swiss roll, rings"
     claims.append(balance_claim("A-3.planar", "part", statement, list(balances.values())))
-    moons = {depth_label(d): flows["two moons"][depth_label(d)] for d in (1, 4, None)}
+    moons = {depth_label(d): flows["two moons"][depth_label(d)] for d in (1, scale.depths[-2], None)}
     profiles = {
         name: flow.profile(samples=scale.profile_samples, times=_times(time), seed=context.seed)
         for name, flow in moons.items()
