@@ -75,7 +75,7 @@ def experiments() -> None:
     for name in ("claims", "figure", "quick", "full"):
         table.add_column(name, no_wrap=True)
     for experiment in EXPERIMENTS.values():
-        seconds = [f"{experiment.seconds[scale]} s" for scale in ("quick", "full")]
+        seconds = [f"{each} s" for each in experiment.seconds]
         table.add_row(experiment.name, experiment.title, ", ".join(experiment.claims), experiment.figure, *seconds)
     _console().print(table)
 
@@ -116,12 +116,12 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
     import traceback
 
     from flowplane.errors import InputError, Interrupted, MissingRequirement, SweepFailed
-    from flowplane.experiments.registry import EXPERIMENTS, run
+    from flowplane.experiments.registry import EXPERIMENTS, SCALES, run
     from flowplane.reporting.ledger import claims_table
 
     experiment = EXPERIMENTS[name]
     console = _console()
-    console.print(f"{name}: {experiment.title} ({scale} scale, about {experiment.seconds[scale]} s)")
+    console.print(f"{name}: {experiment.title} ({scale} scale, about {experiment.seconds[SCALES.index(scale)]} s)")
     try:
         result = run(name, scale, out, device.value, seed, overwrite, cluster)
     except (InputError, MissingRequirement):

@@ -145,15 +145,15 @@ def far_apart_words(far: list[LayerNumbers], estimator: str) -> tuple[str, str]:
 
 
 def claims_rows(claims: list[Claim]) -> Markup:
-    """The ledger: id, statement, measured, reference, verdict."""
+    """The ledger: id, role, statement, measured, reference, verdict, scale."""
     rows = []
     for claim in claims:
         statement = f"{claim.statement} ({claim.units})" if claim.units else claim.statement
         measured, reference = (_lines(text) for text in (measured_text(claim), reference_text(claim)))
         sign = {"reproduced": "✓", "contradicted": "✗", "inconclusive": "?", "not run": "–"}[claim.verdict]
         verdict = element("span", f"{sign} {claim.verdict}", class_=f"verdict {claim.verdict.replace(' ', '-')}")
-        rows.append([element("code", claim.id), statement, measured, reference, verdict, claim.scale])
-    head = ["claim", "statement", "measured [95 %]", "reference", "verdict", "scale"]
+        rows.append([element("code", claim.id), claim.role, statement, measured, reference, verdict, claim.scale])
+    head = ["claim", "role", "statement", "measured [95 %]", "reference", "verdict", "scale"]
     return table("Claims of the papers, as tested here", head, rows, class_="claims")
 
 

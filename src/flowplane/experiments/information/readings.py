@@ -1,4 +1,4 @@
-"""What an estimator's curve over training says: compression seen, not seen, or nothing that can be believed."""
+"""What a curve over training says: its peak and its fall; compression seen, not seen, or nothing to believe."""
 
 from __future__ import annotations
 
@@ -6,16 +6,28 @@ from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float, Int
 
 from flowplane.analysis.compare_estimators import compare_estimators
-from flowplane.core.results import joined, stamp
-from flowplane.experiments.claim import mean_interval
-from flowplane.experiments.information.peaks import held_out_peaks
+from flowplane.core.results import interval, joined, stamp
 from flowplane.information.estimator import Estimator
 from flowplane.information.schema import FLAGS
 from flowplane.recording import Recording
 
-__all__ = ["ENOUGH_ROWS", "INVALID", "NOT_SEEN", "SEEN", "UNDECIDED", "counted", "of_shannon", "read_by_all", "readings"]
+__all__ = [
+    "ENOUGH_ROWS",
+    "INVALID",
+    "NOT_SEEN",
+    "SEEN",
+    "UNDECIDED",
+    "at_peak",
+    "counted",
+    "curves_of",
+    "held_out_peaks",
+    "of_shannon",
+    "read_by_all",
+    "readings",
+]
 
 SEEN, NOT_SEEN, UNDECIDED, INVALID = "compression seen", "not seen", "undecided", "estimator invalid"
 #: Read and shown, but not Shannon's information, which the claims are about.
@@ -26,6 +38,35 @@ ENOUGH_ROWS = 6
 LEAST_FALL = 0.1
 #: The estimate is not to be believed where more of its values at the peak and at the end are flagged or missing.
 FLAGGED = 0.5
+
+
+def curves_of(plane: xr.Dataset, name: str) -> Float[np.ndarray, "replica epoch layer"]:
+    """One variable of a plane, replica by replica, epoch by epoch, layer by layer."""
+    return plane[name].transpose("replica", "epoch", "layer").values
+
+
+def held_out_peaks(curves: Float[np.ndarray, "replica epoch quantity"]) -> Int[np.ndarray, "replica quantity"]:
+    """For each replica where the mean curve of all the *others* peaks.
+
+    A replica's own value there is not biased upwards by having chosen the place, as it would be at its own maximum.
+
+    Example:
+        >>> curves = np.array([[0.0, 1.0, 0.5], [0.0, 0.9, 0.4], [0.1, 1.1, 0.6]])[:, :, None]
+        >>> held_out_peaks(curves)[:, 0].tolist()
+        [1, 1, 1]
+    """
+    if len(curves) < 2:
+        return curves.argmax(axis=1)
+    others = curves.sum(axis=0) - curves
+    return others.argmax(axis=1)
+
+
+def at_peak(
+    curves: Float[np.ndarray, "replica epoch quantity"], *others: Float[np.ndarray, "replica epoch quantity"]
+) -> list[Float[np.ndarray, "replica quantity"]]:
+    """The values of curves, and of others beside them, where `held_out_peaks` finds the peaks of the first."""
+    places = held_out_peaks(curves)[:, None]
+    return [np.take_along_axis(each, places, axis=1)[:, 0] for each in (curves, *others)]
 
 
 def read_by_all(
@@ -104,8 +145,8 @@ def _fall(part: xr.Dataset, ignored: int) -> tuple[float, float, float] | None:
         return None
     falls = values[rows, peaks] - values[:, -1]
     if len(falls) > 1:
-        mean, interval, _ = mean_interval(falls[np.isfinite(falls)][:, None])
-        return float(mean[0]), float(interval[0, 0]), float(interval[0, 1])
+        mean, lower, upper = interval(falls)
+        return float(mean), float(lower), float(upper)
     low, high = kept["i_xt_lower"].values[0], kept["i_xt_upper"].values[0]
     top = peaks[0]
     if top == len(low) - 1:
