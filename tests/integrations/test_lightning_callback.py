@@ -87,7 +87,7 @@ def test_a_fit_is_recorded_epoch_by_epoch(package, tmp_path):
     trainer(package, tmp_path, [callback]).fit(model, loader(), loader())
     rec = fp.open(tmp_path / "run.fp")
     assert rec.epochs.tolist() == callback.recording.epochs.tolist() == [0, 1, 2, 3]
-    assert rec.attrs["total"] == 3
+    assert rec.attrs["epochs"] == 3
     assert rec.layers == ("net.0", "net.1", "net.2")
     with torch.no_grad():  # the first and the last snapshot are the model before and after
         last = model.net(X)
@@ -152,7 +152,7 @@ def test_a_training_that_fails_keeps_what_was_recorded(package, tmp_path):
 
 def test_a_training_goes_on_from_a_checkpoint(package, tmp_path):
     path = tmp_path / "run.fp"
-    first = trainer(package, tmp_path, [RecorderCallback(X, Y, path=path, total=4)], epochs=2)
+    first = trainer(package, tmp_path, [RecorderCallback(X, Y, path=path, epochs=4)], epochs=2)
     first.fit(module(package), loader())
     first.save_checkpoint(tmp_path / "two.ckpt")
     second = trainer(package, tmp_path, [RecorderCallback(X, Y, path=path, mode="resume")], epochs=4)
@@ -210,6 +210,13 @@ def test_one_callback_records_one_training(package, tmp_path):
 def test_a_mistyped_argument_is_named_at_once():
     with pytest.raises(InputError, match=r"argument: found 'layer', expected one of .* \(did you mean 'layers'\?\)"):
         RecorderCallback(X, layer="net.*")
+
+
+def test_the_old_name_says_the_new_one():
+    with pytest.raises(TypeError, match=r"has no argument 'total' any more: it is called 'epochs' now"):
+        RecorderCallback(X, total=3)
+    with pytest.raises(TypeError, match="positional"):
+        RecorderCallback(X, Y, "run.fp")
 
 
 def test_without_lightning_the_extra_is_named():

@@ -103,7 +103,7 @@ def test_epoch_by_epoch(tmp_path):
     rec = fp.open(tmp_path / "run.fp")
     assert rec.epochs.tolist() == [0, 1, 2, 3]
     assert rec.steps.values[1:].tolist() == [5, 10, 15]
-    assert (rec.attrs["total"], rec.layers) == (3, ("transformer.h.0", "transformer.h.1"))
+    assert (rec.attrs["epochs"], rec.layers) == (3, ("transformer.h.0", "transformer.h.1"))
     recorded = rec.activations("transformer.h.0").values[0]
     np.testing.assert_allclose(recorded[0], outputs(tiny_gpt2()), atol=1e-6)
     np.testing.assert_allclose(recorded[-1], outputs(model), atol=1e-6)
@@ -129,7 +129,7 @@ def test_every_so_many_steps():
     rec = callback.recording
     assert rec.epochs.tolist() == [0, 1, 2, 3, 4]
     assert rec.steps.values[1:].tolist() == [4, 8, 12, 15]
-    assert rec.attrs["total"] == 4
+    assert rec.attrs["epochs"] == 4
     assert np.isfinite(rec.metrics["loss"]).all()
     np.testing.assert_allclose(rec.activations("transformer.h.0").values[0, -1], outputs(model), atol=1e-6)
 
@@ -164,7 +164,7 @@ def test_another_process_records_nothing(tmp_path):
 
 def test_a_training_that_goes_on(tmp_path):
     path = tmp_path / "run.fp"
-    training(RecorderCallback(PROBE, LABELS, path=path, total=4, **LAYERS), epochs=2)
+    training(RecorderCallback(PROBE, LABELS, path=path, epochs=4, **LAYERS), epochs=2)
     training(RecorderCallback(PROBE, LABELS, path=path, mode="resume", **LAYERS), epochs=4, done=2)
     assert fp.open(path).epochs.tolist() == [0, 1, 2, 3, 4]
     with pytest.raises(InputError, match=r"a training that goes on after epoch 2, expected mode='resume'"):
@@ -193,6 +193,13 @@ def test_what_is_refused():
         RecorderCallback(PROBE, every=0)
     with pytest.raises(InputError, match=r"\(did you mean 'layers'\?\)"):
         RecorderCallback(PROBE, layer="transformer.h.*")
+
+
+def test_the_old_name_says_the_new_one():
+    with pytest.raises(TypeError, match=r"has no argument 'total' any more: it is called 'epochs' now"):
+        RecorderCallback(PROBE, total=3)
+    with pytest.raises(TypeError, match="positional"):
+        RecorderCallback(PROBE, LABELS, "run.fp")
 
 
 def test_without_transformers_the_extra_is_named():

@@ -25,7 +25,7 @@ torch.manual_seed(0)
 x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
 model = torch.nn.Sequential(torch.nn.Linear(3, 200), torch.nn.Tanh(), torch.nn.Linear(200, 2))
 optimizer = torch.optim.SGD(model.parameters(), 0.01)
-with fp.Recorder(model, x, x[:, 0] > 0, path=sys.argv[1], total=100000, snapshots=100001) as recorder:
+with fp.Recorder(model, x, x[:, 0] > 0, path=sys.argv[1], epochs=100000, snapshots=100001) as recorder:
     print(0, model(x)[0, 0].item(), flush=True)
     for epoch in range(1, 100001):
         optimizer.zero_grad()
@@ -76,7 +76,7 @@ def test_a_killed_recording_can_be_resumed(tmp_path):
     said = killed(tmp_path / "run.fp", 0.3)
     model = nn.Sequential(nn.Linear(3, 200), nn.Tanh(), nn.Linear(200, 2))
     with fp.Recorder(
-        model, X, X[:, 0] > 0, path=tmp_path / "run.fp", total=100000, snapshots=100001, mode="resume"
+        model, X, X[:, 0] > 0, path=tmp_path / "run.fp", epochs=100000, snapshots=100001, mode="resume"
     ) as recorder:
         last = int(recorder.recording.epochs[-1])
         assert last >= max(said) - 1
@@ -176,7 +176,7 @@ def test_what_failed_to_be_written_comes_with_the_next_snapshot(tmp_path, monkey
 def test_ctrl_c_between_snapshots_keeps_what_is_there(tmp_path):
     with (
         pytest.raises(KeyboardInterrupt),
-        fp.Recorder(nn.Linear(3, 2), X, path=tmp_path / "run.fp", total=100, snapshots=3) as recorder,
+        fp.Recorder(nn.Linear(3, 2), X, path=tmp_path / "run.fp", epochs=100, snapshots=3) as recorder,
     ):
         for epoch in range(1, 10):
             recorder.step(epoch=epoch, loss=1 / epoch)

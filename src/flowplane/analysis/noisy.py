@@ -75,7 +75,7 @@ def noisy_information(rec: Recording, *, draws: int = 4096, paths: int = 256, se
 
     Example:
         >>> import flowplane as fp
-        >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(3,), noise=0.1, replicas=1, epochs=2, snapshots=2)
+        >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(3,), noise_variance=0.1, replicas=1, epochs=2, snapshots=2)
         >>> plane = noisy_information(rec.sel(epoch=2), draws=256)
         >>> bool(0.5 < plane.i_xt.sel(layer="layer1") < 12), plane.i_xt.units
         (True, 'bits')
@@ -83,7 +83,7 @@ def noisy_information(rec: Recording, *, draws: int = 4096, paths: int = 256, se
     rec = require_recording(rec)
     if rec.deterministic:
         raise InputError(
-            "rec", Text("networks without noise"), "networks with noise of their own, from fp.train(…, noise=…)"
+            "rec", Text("networks without noise"), "networks with noise of their own, from fp.train(…, noise_variance=…)"
         )
     draws, paths = check_count("draws", draws, 2), check_count("paths", paths, 2)
     if paths % 2:
@@ -159,7 +159,7 @@ def _layers(
     generator = torch.Generator().manual_seed(key)
     x = law.dealt(draws, generator)
     each = max(2, 2 * math.ceil(BANK / 2 / len(law.inputs)))
-    scale = math.sqrt(network.noise)
+    scale = math.sqrt(network.noise_variance)
     values = _Paths(law.inputs[:, None], law.inputs[x][:, None], law.inputs[x])
     centres, layers = values, network.unpack(weights)
     for layer, (matrix, bias) in zip(network.layers[:-1], layers[:-1], strict=True):
@@ -262,7 +262,7 @@ def _dataset(rec: Recording, law: _Law, found: np.ndarray, parameters: dict[str,
         dict(zip(names, mean, strict=True)),
         flags,
         kind="estimate",
-        channel=f"the network's own noise of variance {rec.network.noise:.6g}",
+        channel=f"the network's own noise of variance {rec.network.noise_variance:.6g}",
         estimator="noisy_information",
         parameters=parameters,
         intervals={name: (m - s, m + s) for name, m, s in zip(names, mean, spread, strict=True)},
@@ -272,7 +272,7 @@ def _dataset(rec: Recording, law: _Law, found: np.ndarray, parameters: dict[str,
         task=rec.task.name,
         network=rec.architecture,
         activation=rec.activation,
-        noise=rec.network.noise,
+        noise_variance=rec.network.noise_variance,
         input_entropy=input_entropy,
         label_information=rec.task.information,
     )

@@ -9,7 +9,16 @@ from typing import Any, TypeVar
 __all__ = ["RENAMED", "renamed"]
 
 #: By function or class (`__qualname__`): the old name of an argument, and the new one or, beginning with "use", what to do.
-RENAMED: dict[str, dict[str, str]] = {"Recorder": {"total": "epochs"}}
+RENAMED: dict[str, dict[str, str]] = {
+    "Recorder": {"total": "epochs"},
+    "RecorderCallback": {"total": "epochs"},
+    "Study": {"noise": "noise_variance"},
+    "from_checkpoints": {"epochs": "at"},
+    "layer_betas": {"epochs": "use rec.thin(…) or rec.sel(epoch=…)"},
+    "layer_transport": {"epochs": "use rec.thin(…) or rec.sel(epoch=…)"},
+    "relaxation_times": {"epochs": "use rec.thin(…) or rec.sel(epoch=…)"},
+    "train": {"noise": "noise_variance"},
+}
 
 Callee = TypeVar("Callee", bound=Callable[..., Any])
 

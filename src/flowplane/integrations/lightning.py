@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, MissingRequirement, Text, unknown
 from flowplane.integrations.late import LateRecorder
 from flowplane.recording import Recording
@@ -36,6 +37,7 @@ def _callbacks() -> tuple[type, ...]:
     return tuple(sys.modules[name].Callback for name in names)
 
 
+@renamed
 class RecorderCallback(*_callbacks()):  # type: ignore[misc]
     """Records a LightningModule while it trains: before the first epoch, then on the Recorder's schedule of epochs.
 
@@ -47,7 +49,7 @@ class RecorderCallback(*_callbacks()):  # type: ignore[misc]
         labels: their classes or targets, if any.
         path: where the recording goes; None keeps it in memory.
         module: the part of the LightningModule to record, by its name, such as "model"; None for all of it.
-        arguments: further arguments of `flowplane.Recorder`; `total` is the trainer's `max_epochs` if it is not given.
+        arguments: further arguments of `flowplane.Recorder`; `epochs` are the trainer's `max_epochs` if not given.
 
     Raises:
         InputError: an argument that a Recorder does not have; when training begins, an unknown module, a LightningModule
@@ -64,7 +66,7 @@ class RecorderCallback(*_callbacks()):  # type: ignore[misc]
     """
 
     def __init__(
-        self, inputs: Any, labels: Any = None, path: Any = None, *, module: str | None = None, **arguments: Any
+        self, inputs: Any, labels: Any = None, *, path: Any = None, module: str | None = None, **arguments: Any
     ) -> None:
         super().__init__()
         self._module = module
@@ -81,9 +83,9 @@ class RecorderCallback(*_callbacks()):  # type: ignore[misc]
         if any(name in strategy for name in _SHARDED):
             raise InputError("strategy", strategy, "a strategy that keeps the whole model in each process")
         if trainer.is_global_zero:
-            epochs = trainer.max_epochs
-            total = epochs if epochs is not None and epochs > 0 else None
-            self._late.start(self._recorded(pl_module), total, trainer.current_epoch)
+            planned = trainer.max_epochs
+            epochs = planned if planned is not None and planned > 0 else None
+            self._late.start(self._recorded(pl_module), epochs, trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """The validation of the epoch is over."""

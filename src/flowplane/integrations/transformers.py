@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from flowplane.core.points import check_count
+from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, MissingRequirement, Text
 from flowplane.integrations.late import LateRecorder
 from flowplane.recording import Recording
@@ -21,6 +22,7 @@ __all__ = ["RecorderCallback"]
 _CLOCKS = ("_runtime", "_per_second", "_flos")
 
 
+@renamed
 class RecorderCallback(TrainerCallback):  # type: ignore[misc]
     """Records a model while a `transformers.Trainer` trains it: before the first step, then epoch by epoch or every N steps.
 
@@ -33,7 +35,7 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
         path: where the recording goes; None keeps it in memory.
         every: None for epochs. A number N makes the recording's clock run in units of N optimiser steps: its epoch k is step
             kN, which suits a training of few epochs; the steps stand in the recording's `steps`.
-        arguments: further arguments of `flowplane.Recorder`; `total` is what the trainer plans if it is not given.
+        arguments: further arguments of `flowplane.Recorder`; `epochs` are those that the trainer plans if not given.
 
     Raises:
         InputError: an argument that a Recorder does not have; when training begins, a model that is split between processes,
@@ -50,7 +52,7 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
     """
 
     def __init__(
-        self, inputs: Any, labels: Any = None, path: Any = None, *, every: int | None = None, **arguments: Any
+        self, inputs: Any, labels: Any = None, *, path: Any = None, every: int | None = None, **arguments: Any
     ) -> None:
         super().__init__()
         self._every = None if every is None else check_count("every", every)
@@ -72,11 +74,11 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
             return
         # without a length of the data the trainer plans the largest integer of epochs
         epochs = state.num_train_epochs if state.num_train_epochs < 1 << 31 else None
-        total, done = epochs, state.epoch or 0.0
+        done = state.epoch or 0.0
         if self._every is not None:
-            total = math.ceil(state.max_steps / self._every) if state.max_steps > 0 else None
+            epochs = math.ceil(state.max_steps / self._every) if state.max_steps > 0 else None
             done = state.global_step / self._every
-        self._late.start(kwargs["model"], total, math.ceil(round(done, 6)))
+        self._late.start(kwargs["model"], epochs, math.ceil(round(done, 6)))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """An optimiser step is over."""

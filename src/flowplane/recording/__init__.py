@@ -4,7 +4,8 @@ from flowplane.recording.ensemble_store import EnsembleWriter, Snapshot
 from flowplane.recording.ensembles import EnsembleRecording
 from flowplane.recording.model_store import Metrics, ModelSnapshot, ModelWriter, pack
 from flowplane.recording.models import ModelRecording
-from flowplane.recording.reader import Recording, open_recording, recording_of, require_recording
+from flowplane.recording.opening import open_recording, recording_of
+from flowplane.recording.reader import Recording, require_recording
 
 __all__ = [
     "EnsembleRecording",

@@ -1,4 +1,4 @@
-"""How what a `Recorder` saw of a model is laid out in a repository: format 2.
+"""How what a `Recorder` saw of a model is laid out in a repository.
 
 Attributes of the root: `flowplane_format`, `configuration` (JSON; `kind` is "model"). Arrays:
 
@@ -33,7 +33,8 @@ from zarr.core.array import AsyncArray
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
-from flowplane.recording.store import BRANCH, FORMAT, Writer, array_of, growing, put
+from flowplane.recording.formats import FORMAT
+from flowplane.recording.store import BRANCH, Writer, array_of, growing, put
 
 __all__ = ["MOMENTS", "Metrics", "ModelSnapshot", "ModelWriter", "pack", "unpack"]
 

@@ -29,15 +29,10 @@ class ModelRecording(Recording):
 
     kind = "model"
 
-    @cached_property
-    def attrs(self) -> dict[str, Any]:
-        """How the model was recorded: `model`, `parameters`, `layers` (module, shape, reduce, …), `labels`, versions, …"""
-        return self._configuration
-
     @property
     def deterministic(self) -> bool:
         """Whether the model gave the same outputs for the same inputs in eval mode."""
-        return self.attrs.get("deterministic", True)  # type: ignore[no-any-return]
+        return self.attrs["deterministic"]  # type: ignore[no-any-return]
 
     @property
     def architecture(self) -> str:
@@ -151,7 +146,7 @@ class ModelRecording(Recording):
             replica=self._view.replicas, epoch=self._view.epochs
         )
         array = array.assign_coords(replica=self.replicas, epoch=self.epochs, layer=layer).rename("activations")
-        array.attrs |= {"activation": about["activation"] or "", "noise": 0.0, "reduce": about["reduce"]}
+        array.attrs |= {"activation": about["activation"] or "", "noise_variance": 0.0, "reduce": about["reduce"]}
         return array
 
     def _activations(self, layer: str) -> zarr.Array[Any]:

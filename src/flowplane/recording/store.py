@@ -18,11 +18,10 @@ from filelock import FileLock, Timeout
 
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError, Text
+from flowplane.recording.formats import FORMAT
 
-__all__ = ["BRANCH", "FORMAT", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put"]
+__all__ = ["BRANCH", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put"]
 
-#: 1: ensembles of `fp.train`. 2: recordings of a model as well.
-FORMAT = 2
 STATISTICS = ("gradient_mean", "gradient_std", "weight_norm")
 BRANCH = "main"
 LOCK, DATA, UNFINISHED = "writer.lock", "data", "unfinished"

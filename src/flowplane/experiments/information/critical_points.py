@@ -40,7 +40,7 @@ def run(context: Context) -> Result:
     for name, suffix, task in (("sharp", "", spherical_rule(SHARP)), ("gamma-10", ".gamma-10", _soft_rule(GAMMA))):
         curve, critical = ib_curve(task), critical_betas(task)
         rec = context.train(f"{name}-rule", task, replicas=REPLICAS[scale], epochs=EPOCHS[scale], labels="sampled")
-        betas = layer_betas(rec, curve=curve)
+        betas = layer_betas(rec.thin(20), curve=curve)
         span = np.geomspace(0.99, 1.5 * float(critical["beta"].max()), STEPS_AT[scale])
         slowness = slowing_down(task, np.union1d(span, critical["beta"].values))
         datasets |= {

@@ -64,7 +64,12 @@ def run(context: Context) -> Result:
         rows[activation] = readings(tables[activation], WAIVED)
         accuracy[activation] = float(rec.metrics["test_accuracy"].isel(train_epoch=-1).mean())
     noisy = context.train(
-        "noisy-tanh", task, noise=OWN_NOISE, replicas=REPLICAS[scale], epochs=NOISY_EPOCHS[scale], snapshots=SNAPSHOTS[scale]
+        "noisy-tanh",
+        task,
+        noise_variance=OWN_NOISE,
+        replicas=REPLICAS[scale],
+        epochs=NOISY_EPOCHS[scale],
+        snapshots=SNAPSHOTS[scale],
     ).sel(layer=LAYERS[scale])
     truth = noisy_information(noisy, draws=DRAWS[scale], seed=context.seed)
     noisy_table = read_by_all(noisy, readers_without_channel(scale), few={"Variational": for_training(noisy, scale)})

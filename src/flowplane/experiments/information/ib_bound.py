@@ -28,7 +28,7 @@ def run(context: Context) -> Result:
     task, scale = spherical_rule(INFORMATION), context.scale
     curve, critical = ib_curve(task), critical_betas(task)
     rec = context.train("soft-rule", task, replicas=REPLICAS[scale], epochs=EPOCHS[scale], labels="sampled")
-    betas = layer_betas(rec, curve=curve)
+    betas = layer_betas(rec.thin(20), curve=curve)
     return Result(
         datasets={"layer-betas": betas, "curve": curve, "critical-points": critical, "metrics": rec.metrics.load()},
         figures={"ib-bound": layers_and_bound(betas, curve, critical), "layer-betas": layer_beta_curves(betas, critical)},

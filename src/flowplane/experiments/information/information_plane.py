@@ -49,7 +49,7 @@ def run(context: Context) -> Result:
             "plane-shuffled-labels": control,
             "metrics": metrics,
             "gradient-phases": gradient_phases(rec, plane),
-            "transport": layer_transport(rec),
+            "transport": layer_transport(rec.thin(12)),
         },
         figures={
             "information-plane": draw(plane, "Fit first, then compress"),
