@@ -1,13 +1,23 @@
 """What recordings of earlier formats call otherwise, in today's words.
 
-1: ensembles of `fp.train`. 2: recordings of a model as well. 3: arguments under their new names.
+1: ensembles of `fp.train`. 2: recordings of a model as well. 3: new names of arguments, and an
+array for each variable of an online measure.
 """
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["FORMAT", "translated"]
+import numpy as np
+import xarray as xr
+import zarr
+
+from flowplane.core.results import along
+
+__all__ = ["FORMAT", "packed_measure", "translated"]
 
 #: What is written now.
 FORMAT = 3
@@ -27,3 +37,22 @@ def translated(configuration: dict[str, Any]) -> dict[str, Any]:
     kind = configuration.get("kind", "ensemble")
     names = RENAMED[kind]
     return {"kind": kind} | BEFORE[kind] | {names.get(name, name): value for name, value in configuration.items()}
+
+
+def packed_measure(group: zarr.Group, replicas: np.ndarray, epochs: np.ndarray, layers: Mapping[str, int]) -> xr.Dataset:
+    """What an online measure found, of format 2: all variables of a layer in one row of numbers, described in JSON."""
+    packing = json.loads(str(group.attrs["packing"]))
+    values = np.asarray(group["values"])[replicas][:, epochs]
+    dataset, start = xr.Dataset(), 0
+    for each in packing["variables"]:
+        size = math.prod(each["shape"])
+        part = values[:, :, list(layers.values()), start : start + size].astype(np.dtype(each["kind"]))
+        dims = ("replica", "epoch", "layer", *each["dims"])
+        dataset[each["name"]] = (dims, part.reshape(*part.shape[:3], *each["shape"]), each["attrs"])
+        start += size
+    dataset = dataset.assign_coords(layer=list(layers))
+    for key, by_layer in packing["attrs"].items():
+        chosen = {layer: by_layer[place] for layer, place in layers.items()}
+        same = len({str(value) for value in chosen.values()}) == 1
+        dataset = dataset.assign_attrs({key: next(iter(chosen.values()))}) if same else along(dataset, key, chosen)
+    return dataset

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -15,8 +14,11 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from flowplane.core.measure import Measure
+from flowplane.core.results import with_flags
 from flowplane.errors import InputError, Text, unknown
-from flowplane.recording.model_store import MOMENTS, unpack
+from flowplane.recording.formats import packed_measure
+from flowplane.recording.measure_store import stored_measure
+from flowplane.recording.model_store import MOMENTS
 from flowplane.recording.reader import Block, Recording, View
 from flowplane.recording.store import array_of
 from flowplane.tasks import Task
@@ -184,12 +186,11 @@ class ModelRecording(Recording):
 
     def _online(self, place: int) -> xr.Dataset:
         """What one of the measures found."""
-        root = zarr.open_group(self._store, mode="r")
-        packing = json.loads(str(root[f"measures/{place:02d}"].attrs["packing"]))
-        values = np.asarray(array_of(root, f"measures/{place:02d}/values")[:])
-        values = values[self._view.replicas][:, self._view.epochs]
+        group = zarr.open_group(self._store, path=f"measures/{place:02d}", mode="r")
+        read = packed_measure if "packing" in group.attrs else stored_measure
+        found = read(group, self._view.replicas, self._view.epochs, dict(zip(self.layers, self._places(), strict=True)))
         coordinates = {"replica": self.replicas, "epoch": self.epochs, **self.layer_coordinates()}
-        return unpack(packing, values, self.layers, self._places()).assign_coords(coordinates)
+        return with_flags(found.assign_coords(coordinates))
 
     @property
     def _name(self) -> str:
