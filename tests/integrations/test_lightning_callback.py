@@ -1,8 +1,5 @@
 """Lightning's own Trainer, of both packages, with a tiny module."""
 
-import subprocess
-import sys
-
 import lightning.pytorch
 import numpy as np
 import pytest
@@ -205,34 +202,3 @@ def test_one_callback_records_one_training(package, tmp_path):
     trainer(package, tmp_path, [callback], epochs=1).fit(module(package), loader())
     with pytest.raises(InputError, match="callback: found one that has recorded a training"):
         trainer(package, tmp_path, [callback], epochs=1).fit(module(package), loader())
-
-
-def test_a_mistyped_argument_is_named_at_once():
-    with pytest.raises(InputError, match=r"argument: found 'layer', expected one of .* \(did you mean 'layers'\?\)"):
-        RecorderCallback(X, layer="net.*")
-
-
-def test_the_old_name_says_the_new_one():
-    with pytest.raises(TypeError, match=r"has no argument 'total' any more: it is called 'epochs' now"):
-        RecorderCallback(X, total=3)
-    with pytest.raises(TypeError, match="positional"):
-        RecorderCallback(X, Y, "run.fp")
-
-
-def test_without_lightning_the_extra_is_named():
-    code = (
-        "import sys; sys.modules |= {'lightning.pytorch': None, 'pytorch_lightning': None, 'lightning': None}\n"
-        "import flowplane.errors\n"
-        "try: import flowplane.integrations.lightning\n"
-        "except flowplane.errors.MissingRequirement as error: print(error)"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert found == "this needs Lightning: pip install 'flowplane[lightning]'\n"
-
-
-def test_import_flowplane_imports_none_of_them():
-    code = (
-        "import sys, flowplane.integrations, flowplane.cli, flowplane.recorder\n"
-        "print({'lightning', 'pytorch_lightning', 'transformers', 'tensorboard'} & set(sys.modules))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

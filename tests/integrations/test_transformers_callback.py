@@ -1,7 +1,5 @@
 """The callback among those of transformers, on a tiny GPT-2: events in the order in which its Trainer sends them."""
 
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -191,23 +189,3 @@ def test_a_model_split_between_processes_is_refused(split):
 def test_what_is_refused():
     with pytest.raises(InputError, match="every: found 0"):
         RecorderCallback(PROBE, every=0)
-    with pytest.raises(InputError, match=r"\(did you mean 'layers'\?\)"):
-        RecorderCallback(PROBE, layer="transformer.h.*")
-
-
-def test_the_old_name_says_the_new_one():
-    with pytest.raises(TypeError, match=r"has no argument 'total' any more: it is called 'epochs' now"):
-        RecorderCallback(PROBE, total=3)
-    with pytest.raises(TypeError, match="positional"):
-        RecorderCallback(PROBE, LABELS, "run.fp")
-
-
-def test_without_transformers_the_extra_is_named():
-    code = (
-        "import sys; sys.modules['transformers'] = None\n"
-        "import flowplane.errors\n"
-        "try: import flowplane.integrations.transformers\n"
-        "except flowplane.errors.MissingRequirement as error: print(error)"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert found == "this needs transformers: pip install 'flowplane[transformers]'\n"

@@ -11,7 +11,7 @@ from torch import nn
 
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, MissingRequirement, Text, unknown
-from flowplane.integrations.late import LateRecorder
+from flowplane.integrations.deferred import DeferredRecorder
 from flowplane.recording import Recording
 
 __all__ = ["RecorderCallback"]
@@ -70,12 +70,12 @@ class RecorderCallback(*_callbacks()):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self._module = module
-        self._late = LateRecorder({"inputs": inputs, "labels": labels, "path": path} | arguments)
+        self._recorder = DeferredRecorder({"inputs": inputs, "labels": labels, "path": path} | arguments)
 
     @property
     def recording(self) -> Recording:
         """What was recorded so far. In processes other than the first there is none."""
-        return self._late.recording
+        return self._recorder.recording
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Weights are loaded and on their device, and the check of the validation loop is over."""
@@ -85,25 +85,25 @@ class RecorderCallback(*_callbacks()):  # type: ignore[misc]
         if trainer.is_global_zero:
             planned = trainer.max_epochs
             epochs = planned if planned is not None and planned > 0 else None
-            self._late.start(self._recorded(pl_module), epochs, trainer.current_epoch)
+            self._recorder.start(self._recorded(pl_module), epochs, trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """The validation of the epoch is over."""
         # every process has to ask: metrics of several processes are reduced when they are asked for
         metrics = dict(trainer.callback_metrics)
-        self._late.step(trainer.current_epoch + 1, trainer.global_step, _once(metrics))
+        self._recorder.step(trainer.current_epoch + 1, trainer.global_step, _once(metrics))
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """No further epoch."""
-        self._late.close()
+        self._recorder.close()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Ctrl-C or an error; the recording keeps what it has."""
-        self._late.close(exception)
+        self._recorder.close(exception)
 
     def close(self) -> None:
         """End the recording before the trainer does."""
-        self._late.close()
+        self._recorder.close()
 
     def _recorded(self, pl_module: nn.Module) -> nn.Module:
         """The module whose layers are wanted."""

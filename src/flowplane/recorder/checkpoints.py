@@ -19,7 +19,7 @@ from flowplane.core.points import check_count
 from flowplane.core.progress import progress_bar
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text, unknown
-from flowplane.recorder.probing import bare_model
+from flowplane.recorder.probe import unwrapped
 from flowplane.recorder.session import Session
 from flowplane.recording import Metrics, ModelRecording
 
@@ -82,7 +82,7 @@ def from_checkpoints(
             raise unknown("argument", name, DEFAULTS)
     found = _found(paths)
     numbers = _epochs(found, at, ordered=isinstance(paths, Sequence) and not isinstance(paths, str))
-    bare = bare_model(model)
+    bare = unwrapped(model)
     own = {name: values.detach().clone() for name, values in bare.state_dict().items()}
     ordered = sorted(zip(numbers, found, strict=True), key=lambda pair: pair[0])
     options = DEFAULTS | arguments

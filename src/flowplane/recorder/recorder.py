@@ -16,8 +16,8 @@ from flowplane.core.points import check_count
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, RecordingFailed, Text, unknown
 from flowplane.recorder.gradients import GradientStatistics
+from flowplane.recorder.schedule import Cost, Schedule
 from flowplane.recorder.session import KEEP, Session
-from flowplane.recorder.timing import Cost, Timetable
 from flowplane.recording import Metrics, ModelRecording
 
 __all__ = ["Recorder"]
@@ -109,7 +109,7 @@ class Recorder:
         self._session = Session(model, inputs, labels, path, layers, measures, keep, reduce, dtype, mode)
         watched = self._session.probe.layers if "gradients" in self._session.keep else ()
         self._statistics = GradientStatistics(self._session.model, watched)
-        self._timetable = Timetable(self.epochs, self.snapshots)
+        self._schedule = Schedule(self.epochs, self.snapshots)
         self._metrics = Metrics()
         self._state = "new"
         self._epoch = 0
@@ -192,7 +192,7 @@ class Recorder:
             return  # a resumed recording holds it already
         self._stride, self._epoch = number - self._epoch, number
         self._metrics.add(number, row)
-        if self._timetable.due(number):
+        if self._schedule.due(number):
             self._snapshot()
         self._arm()
 
@@ -216,7 +216,7 @@ class Recorder:
         committed = self._session.committed
         if committed:
             self._seconds = float(self._session.recording.seconds[-1])
-            self._timetable.passed(committed)
+            self._schedule.passed(committed)
 
     def _snapshot(self) -> None:
         self._statistics.disarm()
@@ -234,7 +234,7 @@ class Recorder:
 
     def _arm(self) -> None:
         """Look at the gradients of the coming epoch if a snapshot is due at its end."""
-        due = self._epoch + self._stride >= self._timetable.next
+        due = self._epoch + self._stride >= self._schedule.next
         if due and self._state == "recording" and "gradients" in self._session.keep:
             self._statistics.arm()
 

@@ -18,9 +18,9 @@ from flowplane.core.interrupts import deferred_interrupts
 from flowplane.core.measure import Calibrated, Measure
 from flowplane.core.results import joined, without_flags
 from flowplane.errors import InputError, Text, unknown
-from flowplane.recorder.given import read_inputs, read_labels
-from flowplane.recorder.probing import Probe, bare_model, undisturbed
-from flowplane.recorder.reducing import checked_rule
+from flowplane.recorder.inputs import read_inputs, read_labels
+from flowplane.recorder.probe import Probe, side_effect_free, unwrapped
+from flowplane.recorder.reduction import checked_rule
 from flowplane.recording import Metrics, ModelRecording, ModelSnapshot, ModelWriter
 from flowplane.version import __version__
 
@@ -67,8 +67,8 @@ class Session:
         if "activations" not in self.keep and not self.measures:
             raise InputError("keep", list(self.keep), "'activations' in it, or measures to take instead")
         self.reduce = checked_rule(reduce)
-        self.model = bare_model(model)
-        with undisturbed(self.model):
+        self.model = unwrapped(model)
+        with side_effect_free(self.model):
             given, found = read_inputs(inputs)
             self.labels = read_labels(found if labels is None else labels, given.count)
         classes = self.labels.classes

@@ -22,7 +22,7 @@ from flowplane.core.schedule import even_places
 from flowplane.errors import InputError, Text, unknown
 from flowplane.recording.formats import translated
 from flowplane.recording.html import recording_html
-from flowplane.recording.selecting import positions
+from flowplane.recording.selection import positions
 from flowplane.recording.store import BRANCH, STATISTICS
 from flowplane.tasks import Task
 

@@ -12,13 +12,13 @@ from flowplane.errors import InputError, Text, unknown
 from flowplane.recorder import Recorder
 from flowplane.recording import Recording
 
-__all__ = ["LateRecorder", "scalars"]
+__all__ = ["DeferredRecorder", "scalars"]
 
 #: What `Recorder.step` calls its own; a metric of that name is no metric.
 _TAKEN = ("epoch", "step")
 
 
-class LateRecorder:
+class DeferredRecorder:
     """The arguments of a Recorder, kept until there is a model to record.
 
     Arguments:

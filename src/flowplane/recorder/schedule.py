@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flowplane.core.schedule import log_spaced
 
-__all__ = ["Cost", "Timetable"]
+__all__ = ["Cost", "Schedule"]
 
 #: Where the number of epochs is not known, from one snapshot to the next.
 FACTOR = 1.1
@@ -27,12 +27,12 @@ class Cost:
         return f"{self.snapshots} snapshots, {text} before compression, about {self.seconds:.1f} s in all"
 
 
-class Timetable:
+class Schedule:
     """Which epochs are recorded: `snapshots` of them spread evenly over log(epoch) up to `epochs`; after it, or without one,
     each is at least 1.1 times the one before.
 
     Example:
-        >>> table = Timetable(epochs=100, snapshots=5)
+        >>> table = Schedule(epochs=100, snapshots=5)
         >>> [epoch for epoch in range(1, 111) if table.due(epoch)]
         [1, 5, 22, 100, 110]
     """
