@@ -2,15 +2,13 @@
 
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from forked import Forked
 from torch import nn
 
 import flowplane as fp
@@ -38,14 +36,13 @@ with fp.Recorder(model, x, x[:, 0] > 0, path=sys.argv[1], epochs=100000, snapsho
 
 def killed(path, after):
     """Run the script, kill it so many seconds after its first snapshot; what it said by epoch."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(path)], stdout=subprocess.PIPE, text=True, env=environment
-    ) as child:
-        first = child.stdout.readline()
-        time.sleep(after)
-        child.send_signal(signal.SIGKILL)
-        lines = [first, *child.stdout.read().splitlines()]
+    child = Forked(SCRIPT, path)
+    while "\n" not in child.stdout:
+        assert child.poll() is None, child.stderr
+        time.sleep(0.001)
+    time.sleep(after)
+    child.kill()
+    lines = child.stdout.splitlines()
     return {int(line.split()[0]): float(line.split()[1]) for line in lines if len(line.split()) == 2}
 
 
@@ -105,13 +102,9 @@ except RecordingFailed as error:
     print("FAILED", error)
 print("TRAINED", trained, recorder.recording.epochs.tolist())
 """
-    return subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "run.fp")],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        check=True,
-    )
+    child = Forked(script, tmp_path / "run.fp")
+    assert child.wait() == 0, child.stderr
+    return child
 
 
 def test_a_full_disk_stops_training_by_name(tmp_path):
