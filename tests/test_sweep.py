@@ -289,7 +289,7 @@ def returning(path, kind):
     if kind == "clash":
         return xr.Dataset({"kind": 1.0})
     if kind in ("memory", "disk"):
-        return fp.train(fp.tasks.spherical_rule(), path if kind == "disk" else None, epochs=1, **SMALL)
+        return fp.train(fp.tasks.spherical_rule(), path=path if kind == "disk" else None, epochs=1, **SMALL)
     if kind == "exit":
         sys.exit(3)
     if kind == "ragged":
