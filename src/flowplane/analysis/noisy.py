@@ -76,7 +76,7 @@ def noisy_information(rec: Recording, *, draws: int = 4096, paths: int = 256, se
 
     Example:
         >>> import flowplane as fp
-        >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(3,), noise=0.1, replicas=1, epochs=2, snapshots=2)
+        >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(3,), noise_variance=0.1, replicas=1, epochs=2, snapshots=2)
         >>> plane = noisy_information(rec.sel(epoch=2), draws=256)
         >>> bool(0.5 < plane.i_xt.sel(layer="layer1") < 12), plane.i_xt.units
         (True, 'bits')
@@ -84,7 +84,7 @@ def noisy_information(rec: Recording, *, draws: int = 4096, paths: int = 256, se
     rec = require_recording(rec)
     if rec.deterministic:
         raise InputError(
-            "rec", Text("networks without noise"), "networks with noise of their own, from fp.train(…, noise=…)"
+            "rec", Text("networks without noise"), "networks with noise of their own, from fp.train(…, noise_variance=…)"
         )
     draws, paths = check_count("draws", draws, 2), check_count("paths", paths, 2)
     if paths % 2:
@@ -160,7 +160,7 @@ def _layers(
     generator = torch.Generator().manual_seed(key)
     x = law.dealt(draws, generator)
     each = max(2, 2 * math.ceil(BANK / 2 / len(law.inputs)))
-    scale = math.sqrt(network.noise)
+    scale = math.sqrt(network.noise_variance)
     values = _Paths(law.inputs[:, None], law.inputs[x][:, None], law.inputs[x])
     centres, layers = values, network.unpack(weights)
     for layer, (matrix, bias) in zip(network.layers[:-1], layers[:-1], strict=True):
@@ -265,7 +265,7 @@ def _dataset(rec: Recording, law: _Law, found: np.ndarray, parameters: dict[str,
         about={
             "estimator": "noisy_information",
             "parameters": parameters_text(parameters),
-            "channel": f"the network's own noise of variance {rec.network.noise:.6g}",
+            "channel": f"the network's own noise of variance {rec.network.noise_variance:.6g}",
             "i_xt": {"x": "equal inputs are one x"},
             "i_ty": {"labels": "hard labels" if rec.task.conditional is None else "soft rule p(y|x)"},
         },

@@ -252,7 +252,7 @@ class Context:
                 folder = self.out / "sweeps" / f"{name}-{self.scale}"
                 if self.overwrite and folder.exists():
                     shutil.rmtree(folder)
-            return sweep(function, grid, folder, self.cluster)
+            return sweep(function, grid, folder, cluster=self.cluster)
 
 
 def run(

@@ -34,7 +34,7 @@ SETTINGS = {
     "batch_size": "batch size",
     "train_fraction": "share of the inputs trained on",
     "labels": "labels",
-    "noise": "variance of the networks' own noise",
+    "noise_variance": "variance of the networks' own noise",
     "device": "device",
     "dtype": "stored as",
     "seed": "seed",
@@ -55,7 +55,7 @@ ARGUMENTS = (
     "labels",
     "snapshots",
     "seed",
-    "noise",
+    "noise_variance",
 )
 #: Tasks that can be made by name.
 TASKS = {"spherical rule": "fp.tasks.spherical_rule()", "digits": "fp.tasks.digits()"}

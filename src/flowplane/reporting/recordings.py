@@ -14,7 +14,7 @@ from flowplane.reporting.markup import count, listed, number
 from flowplane.reporting.provenance import about_equal, recording_facts, recording_recipe
 from flowplane.reporting.reasons import reason
 from flowplane.reporting.subject import Subject
-from flowplane.reporting.thinning import even_in_time, thinned
+from flowplane.reporting.thinning import small_part
 
 __all__ = ["of_recording"]
 
@@ -41,7 +41,7 @@ def of_recording(rec: Recording, title: str) -> Subject:
         for section in ("plane", "gradients", "transport"):
             notes[section].append("There is nothing to show here: activations are NaN or infinite from the start.")
     else:
-        part, left_out = thinned(shown)
+        part, left_out = small_part(shown)
         found, why = _tried("plane", lambda: _plane(part))
         plane, chosen = found or (None, "")
         notes["plane"] += [left_out, chosen and f"Estimator: {chosen}.", why]
@@ -95,10 +95,9 @@ def _transport(rec: Recording) -> xr.Dataset:
     """The transport profile; of deep networks at fewer snapshots, with plans between fewer points."""
     from flowplane.analysis.moving import layer_transport
 
-    snapshots = int(np.clip(STEPS // len(rec.layers), 3, 12))
-    epochs = even_in_time(rec.epochs, snapshots)
-    exact = 1000 if len(epochs) * len(rec.layers) <= STEPS // 2 else 300
-    return layer_transport(rec, epochs=epochs.tolist(), exact=exact)
+    shown = rec.thin(int(np.clip(STEPS // len(rec.layers), 3, 12)))
+    exact = 1000 if len(shown.epochs) * len(rec.layers) <= STEPS // 2 else 300
+    return layer_transport(shown, exact=exact)
 
 
 def _about(rec: Recording) -> str:

@@ -67,7 +67,7 @@ def run(context: Context) -> Result:
             "plane-shuffled-labels": control,
             "metrics": metrics,
             "gradient-phases": gradient_phases(rec, plane),
-            "transport": layer_transport(rec, samples=scale.followed),
+            "transport": layer_transport(rec.thin(12), samples=scale.followed),
         },
         figures={
             "information-plane": draw(plane, "Fit first, then compress"),
