@@ -161,7 +161,7 @@ def measure(
         folder = output.absolute().parent
         if output.suffix != ".nc" or output.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
             raise InputError("output", str(output), "a file name that ends in .nc, in a folder that can be written to")
-    from flowplane.analysis.information_plane import information_plane
+    from flowplane.analysis.plane import information_plane
     from flowplane.core.results import save
     from flowplane.recording import open_recording
 

@@ -6,8 +6,8 @@ import torch
 from scipy.stats import ortho_group
 
 import flowplane as fp
-from flowplane.analysis.followed import compacted, drawn_samples
-from flowplane.analysis.moved import FLAGS, QUANTITIES, flag
+from flowplane.analysis.transport.quantities import FLAGS, QUANTITIES, flag
+from flowplane.analysis.transport.samples import compacted, drawn_samples
 from flowplane.errors import InputError
 from flowplane.recording import Metrics, ModelSnapshot, ModelWriter, recording_of
 from flowplane.transport import layer_path, path_measures

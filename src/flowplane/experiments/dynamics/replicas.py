@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import chi2
 
-from flowplane.analysis.information_plane import information_plane
+from flowplane.analysis.plane import information_plane
 from flowplane.analysis.replicas import replica_spread
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.dynamics.reference import OPTIMIZERS, reference
