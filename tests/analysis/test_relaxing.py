@@ -71,7 +71,7 @@ def test_the_order_of_a_plane_does_not_matter(long_rec):
 
 
 def test_some_epochs_and_replicas(long_rec):
-    plane = fp.information_plane(long_rec, fp.Binned.published())
+    plane = fp.information_plane(long_rec)
     part = fp.relaxation_times(long_rec.sel(replica=[1, 4], epoch=slice(5, 12)), plane)
     assert part.replica.values.tolist() == [1, 4]
     assert part.peak_epoch.min() >= 5
