@@ -9,7 +9,22 @@ from typing import Any, TypeVar
 __all__ = ["RENAMED", "renamed"]
 
 #: By function or class (`__qualname__`): the old name of an argument, and the new one or, beginning with "use", what to do.
-RENAMED: dict[str, dict[str, str]] = {"Recorder": {"total": "epochs"}}
+RENAMED: dict[str, dict[str, str]] = {
+    "Recorder": {"total": "epochs"},
+    "class_particles": {"particles": "dataset"},
+    "denoiser_fields": {"fields": "dataset"},
+    "depth_curves": {"depths": "dataset"},
+    "displacement_fields": {"fields": "dataset"},
+    "equivalence_errors": {"found": "dataset"},
+    "error_surface": {"surfaces": "dataset"},
+    "estimator_curves": {"table": "dataset"},
+    "information_plane": {"plane": "dataset"},
+    "information_planes": {"planes": "dataset"},
+    "layer_beta_curves": {"betas": "dataset"},
+    "layer_similarity": {"found": "dataset"},
+    "ridgelet_spectrum": {"spectrum": "dataset"},
+    "separation_curves": {"found": "dataset"},
+}
 
 Callee = TypeVar("Callee", bound=Callable[..., Any])
 

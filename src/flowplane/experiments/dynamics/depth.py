@@ -9,13 +9,13 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from flowplane import plot
 from flowplane.analysis.plane import information_plane
 from flowplane.cluster import train_or_resume
 from flowplane.experiments.claim import Claim, at_most
 from flowplane.experiments.dynamics.optimizers import OPTIMIZERS, verdict_of_all
 from flowplane.experiments.registry import Context, Result
 from flowplane.information.binned import Binned
-from flowplane.plot import information_planes, swept_curves
 from flowplane.tasks import spherical_rule
 
 __all__ = ["run"]
@@ -44,10 +44,12 @@ def run(context: Context) -> Result:
     wide = context.sweep("wide", study, {"optimizer": list(OPTIMIZERS), "hidden": [WIDE]})
     found = found.assign_coords(hidden=("hidden", list(DEPTHS[scale]), {"long_name": "hidden layers"}))
     figures = {
-        quantity: swept_curves(found, quantity, "hidden", "optimizer", "Depth and the speed of learning", log=True)
+        quantity: plot.sweep(
+            found, quantity, along="hidden", by="optimizer", title="Depth and the speed of learning", log=True
+        )
         for quantity in QUANTITIES
     }
-    figures["planes"] = information_planes(_planes(found), "Networks of different depth (Adam)")
+    figures["planes"] = plot.information_planes(_planes(found), "Networks of different depth (Adam)")
     return Result(datasets={"depths": found, "wide": wide}, figures=figures, claims=_claims(found, wide, scale))
 
 

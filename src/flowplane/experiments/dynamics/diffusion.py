@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.analysis.diffusion import weight_diffusion
 from flowplane.experiments.claim import Claim, near, with_ends
 from flowplane.experiments.dynamics.optimizers import OPTIMIZERS, verdict_of_all
 from flowplane.experiments.information.reference import reference
 from flowplane.experiments.registry import Context, Result
-from flowplane.plot import displacement_curves
 from flowplane.recording import Recording
 
 __all__ = ["run"]
@@ -35,7 +35,7 @@ def run(context: Context) -> Result:
         rec = reference(context, optimizer)
         found = weight_diffusion(rec, draws=DRAWS[scale], seed=context.seed)
         datasets[f"diffusion-{optimizer}"] = found
-        figures[f"diffusion-{optimizer}"] = displacement_curves(found, f"How far weights move ({optimizer})")
+        figures[f"diffusion-{optimizer}"] = plot.weight_diffusion(found, f"How far weights move ({optimizer})")
         claims += [
             _exponent(found, optimizer, scale),
             _independent(found, optimizer, scale),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.analysis.phases import gradient_phases
 from flowplane.analysis.plane import information_plane
 from flowplane.experiments.claim import Claim, near, with_ends
@@ -14,7 +15,6 @@ from flowplane.experiments.dynamics.optimizers import OPTIMIZERS, verdict_of_all
 from flowplane.experiments.information.reference import reference
 from flowplane.experiments.registry import Context, Result
 from flowplane.information.binned import Binned
-from flowplane.plot import gradient_phase_curves
 from flowplane.tasks import spherical_rule
 
 __all__ = ["run"]
@@ -39,7 +39,7 @@ def run(context: Context) -> Result:
         rec = reference(context, optimizer)
         phases = gradient_phases(rec, information_plane(rec, Binned.published()), seed=context.seed)
         found[f"phases-{optimizer}"] = phases
-        figures[f"gradient-phases-{optimizer}"] = gradient_phase_curves(phases, f"Drift and diffusion ({optimizer})")
+        figures[f"gradient-phases-{optimizer}"] = plot.gradient_phases(phases, f"Drift and diffusion ({optimizer})")
         claims += [_crossing(phases, optimizer, scale), _near(phases, optimizer, scale), _together(phases, optimizer, scale)]
     control = context.train(
         "shuffled-labels",
@@ -48,7 +48,7 @@ def run(context: Context) -> Result:
         epochs=CONTROL_EPOCHS[scale],
     )
     found["phases-shuffled-labels"] = gradient_phases(control, seed=context.seed)
-    figures["gradient-phases-shuffled-labels"] = gradient_phase_curves(
+    figures["gradient-phases-shuffled-labels"] = plot.gradient_phases(
         found["phases-shuffled-labels"], "Control: shuffled labels (adam)"
     )
     deciding = [claim for claim in claims if not claim.statement.startswith("reported")]

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.analysis.relaxing import relaxation_times
 from flowplane.experiments.claim import Claim, mean_interval
 from flowplane.experiments.dynamics.optimizers import OPTIMIZERS, verdict_of_all
 from flowplane.experiments.information.reference import reference
 from flowplane.experiments.registry import Context, Result
-from flowplane.plot import relaxation_points
 
 __all__ = ["run"]
 
@@ -32,7 +32,9 @@ def run(context: Context) -> Result:
     for optimizer in OPTIMIZERS:
         found = relaxation_times(reference(context, optimizer), seed=context.seed)
         datasets[f"relaxation-{optimizer}"] = found
-        figures[f"relaxation-{optimizer}"] = relaxation_points(found, f"Relaxation time against compression ({optimizer})")
+        figures[f"relaxation-{optimizer}"] = plot.relaxation_times(
+            found, f"Relaxation time against compression ({optimizer})"
+        )
         claims += [
             _law(found, optimizer, context.scale),
             _rate(found, optimizer, context.scale),

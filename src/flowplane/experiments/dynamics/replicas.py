@@ -8,12 +8,12 @@ import numpy as np
 import xarray as xr
 from scipy.stats import chi2
 
+from flowplane import plot
 from flowplane.analysis.replicas import replica_spread
 from flowplane.experiments.claim import Claim, with_ends
 from flowplane.experiments.dynamics.optimizers import OPTIMIZERS, verdict_of_all
 from flowplane.experiments.information.reference import reference
 from flowplane.experiments.registry import Context, Result
-from flowplane.plot import spread_comparison
 
 __all__ = ["run"]
 
@@ -33,7 +33,7 @@ def run(context: Context) -> Result:
         rec = reference(context, optimizer)
         found = replica_spread(rec, seed=context.seed)
         datasets[f"spread-{optimizer}"] = found
-        figures[f"spread-{optimizer}"] = spread_comparison(found, f"Different weights, the same place? ({optimizer})")
+        figures[f"spread-{optimizer}"] = plot.replica_spread(found, f"Different weights, the same place? ({optimizer})")
         claims.append(_different(found, len(rec.replicas), optimizer, context.scale))
         claims += [_same(found, name, len(rec.replicas), optimizer, context.scale) for name in SAME]
     measured = tuple(claim.measured[0] for claim in claims if claim.id.startswith("B-8.weights"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from flowplane import plot
 from flowplane.analysis.plane import information_plane
 from flowplane.cluster import train_or_resume
 from flowplane.experiments.claim import Claim, with_ends
@@ -14,7 +15,6 @@ from flowplane.experiments.dynamics.optimizers import OPTIMIZERS, verdict_of_all
 from flowplane.experiments.information.readings import INVALID, NOT_SEEN, SEEN, readings
 from flowplane.experiments.registry import Context, Result
 from flowplane.information.binned import Binned
-from flowplane.plot import information_planes
 from flowplane.tasks import spherical_rule
 
 __all__ = ["run"]
@@ -59,7 +59,7 @@ def run(context: Context) -> Result:
         found["optimizer"],
     )
     figures = {
-        f"activations-{optimizer}": information_planes(
+        f"activations-{optimizer}": plot.information_planes(
             {
                 f"{activation}, {bins} bins": found.sel(optimizer=optimizer, activation=activation, estimator=bins)
                 for bins in BINS

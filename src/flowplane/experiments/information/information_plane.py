@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.analysis.moving import layer_transport
 from flowplane.analysis.phases import gradient_phases
 from flowplane.analysis.plane import information_plane
@@ -12,8 +13,6 @@ from flowplane.experiments.claim import Claim, agreement, mean_interval, sign
 from flowplane.experiments.information.peaks import curves_of, held_out_peaks
 from flowplane.experiments.registry import Context, Result
 from flowplane.information.binned import Binned
-from flowplane.plot import information_plane as draw
-from flowplane.plot import information_planes, training_curves
 from flowplane.tasks import spherical_rule
 
 __all__ = ["run"]
@@ -52,9 +51,9 @@ def run(context: Context) -> Result:
             "transport": layer_transport(rec),
         },
         figures={
-            "information-plane": draw(plane, "Fit first, then compress"),
-            "controls": information_planes(panels, "The same networks, and two controls"),
-            "training-curves": training_curves(metrics, "Training of the reference networks"),
+            "information-plane": plot.information_plane(plane, "Fit first, then compress"),
+            "controls": plot.information_planes(panels, "The same networks, and two controls"),
+            "training-curves": plot.metrics(metrics, "Training of the reference networks"),
         },
         claims=[
             _headline(plane, context.scale),

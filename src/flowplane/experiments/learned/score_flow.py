@@ -9,12 +9,12 @@ import numpy as np
 import xarray as xr
 from torch import Tensor
 
+from flowplane import plot
 from flowplane.core.threads import one_thread
 from flowplane.experiments.claim import Claim, at_most, near, sign
 from flowplane.experiments.learned.learned_claims import APART, geometric_at_most
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.transport.flows import entropy_balance
-from flowplane.plot import flow_field, flow_profiles, swept_curves
 from flowplane.transport import ODEMap, TransportMap, denoising_flow, flow_history, train_denoiser, train_score
 from flowplane.transport.densities import Density, GaussianMixture, two_moons
 
@@ -80,16 +80,16 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"score-flow": measured, "history-learned": histories["learned"]},
         figures={
-            "score-flow": flow_field(histories, "Two moons flow: the exact score and a learned one"),
-            "distance": swept_curves(
+            "score-flow": plot.flow_history(histories, "Two moons flow: the exact score and a learned one"),
+            "distance": plot.sweep(
                 measured.sel(flow=["learned", "one scale"], density="two moons").rename(seed="replica"),
                 "distance",
-                "time",
-                "flow",
-                "Two moons: distance from the exact flow",
+                along="time",
+                by="flow",
+                title="Two moons: distance from the exact flow",
                 log=True,
             ),
-            "profiles": flow_profiles(profiles, "Two moons: exact and learned flow"),
+            "profiles": plot.flow_profile(profiles, "Two moons: exact and learned flow"),
         },
         claims=all_claims(measured, context.scale),
     )

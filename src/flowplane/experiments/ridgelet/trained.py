@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from flowplane import plot
 from flowplane.experiments.claim import Claim, mean_interval, with_ends
 from flowplane.experiments.registry import Context
 from flowplane.experiments.ridgelet.units import (
@@ -17,7 +18,6 @@ from flowplane.experiments.ridgelet.units import (
     target_and_spectra,
     trained_units,
 )
-from flowplane.plot import ridgelet_spectrum
 
 __all__ = ["trained_claims", "units_claim"]
 
@@ -57,8 +57,8 @@ def trained_claims(context: Context) -> tuple[xr.Dataset, dict[str, go.Figure], 
     )
     drawn, settled = spectrum.to_dataset(), shown[NETWORKS[2]]
     figures = {
-        "spectrum": ridgelet_spectrum(drawn, settled.after, title=f"{TITLE} trained by Adam with decay"),
-        "spectrum-untrained": ridgelet_spectrum(drawn, settled.before, title=f"{TITLE} before training"),
+        "spectrum": plot.ridgelet_spectrum(drawn, settled.after, title=f"{TITLE} trained by Adam with decay"),
+        "spectrum-untrained": plot.ridgelet_spectrum(drawn, settled.before, title=f"{TITLE} before training"),
     }
     return dataset, figures, [units_claim(dataset, context.scale)]
 

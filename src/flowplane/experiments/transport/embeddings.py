@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.experiments.claim import Claim, mean_interval, with_ends
 from flowplane.experiments.registry import Context, Result
-from flowplane.plot import embedding_comparison
 from flowplane.recording import Recording
 from flowplane.tasks import digits
 from flowplane.transport import embedding_influence
@@ -44,8 +44,10 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"embeddings": together},
         figures={
-            "embeddings": embedding_comparison(after, "Layers of trained digit classifiers in a common space"),
-            "embeddings-untrained": embedding_comparison(before, "Layers of untrained digit classifiers in a common space"),
+            "embeddings": plot.embedding_influence(after, "Layers of trained digit classifiers in a common space"),
+            "embeddings-untrained": plot.embedding_influence(
+                before, "Layers of untrained digit classifiers in a common space"
+            ),
         },
         claims=influence_claims(after, scale),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.transport.flows import (
@@ -17,7 +18,6 @@ from flowplane.experiments.transport.flows import (
     stacked,
     variance_by_depth,
 )
-from flowplane.plot import convergence, depth_curves, flow_in_time, flow_profiles
 from flowplane.transport import denoising_flow, flow_history
 from flowplane.transport.densities import GaussianMixture
 
@@ -66,13 +66,13 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"balance": balance, "limit": limit, "depths": _depths(curves), "profiles": stacked(profiles, "flow")},
         figures={
-            "mixture-dae": flow_in_time(
+            "mixture-dae": plot.flow_history(
                 {name: flow_history(flow, extent=(-4.0, 3.5), samples=400) for name, flow in shown.items()},
                 "Denoising a mixture: the deeper, the sharper",
             ),
-            "profiles": flow_profiles(profiles, "A mixture denoised up to 0.9 t*"),
-            "depth": depth_curves(_depths(curves), "Variance lost against depth", "lost"),
-            "limit": convergence(limit, "Compositions and the continuous flow"),
+            "profiles": plot.flow_profile(profiles, "A mixture denoised up to 0.9 t*"),
+            "depth": plot.depth_curves(_depths(curves), "Variance lost against depth", quantity="lost"),
+            "limit": plot.error_orders(limit, "Compositions and the continuous flow"),
         },
         claims=claims,
     )
