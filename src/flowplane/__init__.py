@@ -47,13 +47,13 @@ if TYPE_CHECKING:
     from flowplane.recording import Recording as Recording
     from flowplane.recording import open_recording as open  # noqa: F401
     from flowplane.reporting.making import report as report
+    from flowplane.transport import Empirical as Empirical
+    from flowplane.transport import GaussianMixture as GaussianMixture
+    from flowplane.transport import Normal as Normal
     from flowplane.transport import denoising_flow as denoising_flow
     from flowplane.transport import densities as densities
     from flowplane.transport import gradient_flow as gradient_flow
     from flowplane.transport import wasserstein as wasserstein
-    from flowplane.transport.densities import Empirical as Empirical
-    from flowplane.transport.densities import GaussianMixture as GaussianMixture
-    from flowplane.transport.densities import Normal as Normal
     from flowplane.version import __version__ as __version__
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

@@ -7,8 +7,8 @@ import xarray as xr
 import flowplane as fp
 from flowplane.analysis.moved import QUANTITIES
 from flowplane.errors import InputError
-from flowplane.plot.names import layer_texts, shortened
 from flowplane.plot.figures.layer_transport import PANELS
+from flowplane.plot.names import layer_texts, shortened
 
 NAMES = ["net.0.<script>alert(1)</script>", "net.a_very_long_name_of_a_layer_indeed.proj", "net.2"]
 

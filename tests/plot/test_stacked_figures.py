@@ -64,7 +64,7 @@ def test_what_the_figures_refuse():
         fp.plot.displacement_fields(fields(dimension=3))
     with pytest.raises(InputError, match="dataset: found position in units of x, displacement in nats"):
         fp.plot.displacement_fields(fields(units="nats"))
-    with pytest.raises(InputError, match="without position, displacement, with error, expected what the experiment stacked-dae makes"):
+    with pytest.raises(InputError, match="without position, displacement, with error, expected what the experiment"):
         fp.plot.displacement_fields(errors())
     with pytest.raises(InputError, match=r"dataset: found error over .*expected error over"):
         fp.plot.equivalence_errors(errors().isel(layer=0))
