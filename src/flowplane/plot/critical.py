@@ -10,7 +10,7 @@ import xarray as xr
 
 from flowplane.plot.style import require_variables
 
-__all__ = ["CRITICAL", "MARKS", "bound_line", "critical_points", "require_critical", "stability_lost"]
+__all__ = ["BOUND", "CRITICAL", "MARKS", "bound_line", "critical_points", "require_critical", "stability_lost"]
 
 BOUND, CRITICAL = "#000", "#D55E00"
 #: Kinds of critical points: their symbol, and what they are called.

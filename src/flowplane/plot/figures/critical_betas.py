@@ -69,6 +69,6 @@ def critical_betas(dataset: xr.Dataset, title: str = "Critical points of the inf
         width=850,
         height=460,
         margin={"l": 75, "r": 30, "t": 95, "b": 70},
-        legend={"x": 0.01, "y": 0.99, "yanchor": "top", "bgcolor": "rgba(255,255,255,0.8)"},
+        legend={"x": 0.99, "xanchor": "right", "y": 0.03, "yanchor": "bottom"},
         showlegend=True,
     )

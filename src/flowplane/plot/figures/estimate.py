@@ -77,6 +77,6 @@ def _points(found: xr.Dataset, name: str) -> go.Scatter:
         y=values,
         mode="markers",
         marker={"size": 10, "color": np.where(good, color, "white"), "line": {"color": color, "width": 2}},
-        error_y={"array": bar_length(ends[0], values), "arrayminus": bar_length(ends[1], values), "width": 5},
+        error_y={"array": bar_length(ends[0], values), "arrayminus": bar_length(ends[1], values), "color": color},
         hovertemplate=f"{long_name(found, name)} = %{{y:.4f}}<extra></extra>",
     )

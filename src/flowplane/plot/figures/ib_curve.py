@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from flowplane.errors import InputError, Text
-from flowplane.plot.critical import bound_line, critical_points, require_critical
+from flowplane.plot.critical import BOUND, critical_points, require_critical
 from flowplane.plot.registry import draws
 from flowplane.plot.style import COLORSCALE, axis_title, require_units, styled
 
@@ -43,7 +43,7 @@ def ib_curve(
     shown = dataset.isel(beta=np.flatnonzero(known)).sortby("beta")
     right, top = 1.06 * float(shown["i_xt"].max()), float(shown["i_ty"].max())
     logs = np.log10(shown["beta"].values)
-    powers = np.arange(np.ceil(logs.min()), np.floor(logs.max()) + 1) if np.ptp(logs) >= 1 else logs[[0, -1]]
+    powers = np.unique([logs[0], *np.arange(np.ceil(logs[0]), np.floor(logs[-1]) + 1), logs[-1]])
     points = go.Scatter(
         x=shown["i_xt"].values,
         y=shown["i_ty"].values,
@@ -66,13 +66,25 @@ def ib_curve(
         },
         hovertemplate="β = %{customdata:.4g}<br>%{x:.4f} and %{y:.4f} bits<extra></extra>",
     )
-    figure = go.Figure([bound_line(shown, right), points, *critical_points(critical)])
+    bound = go.Scatter(
+        x=np.append(0.0, np.sort(shown["i_xt"].values)),
+        y=np.append(0.0, np.sort(shown["i_ty"].values)),
+        mode="lines",
+        line={"color": BOUND, "width": 2},
+        name="the bound",
+        hoverinfo="skip",
+    )
+    figure = go.Figure([bound, points, *critical_points(critical)])
+    end = dataset.attrs.get("i_xy", dataset.attrs.get("information"))
+    if end is not None and np.isfinite(end):
+        top = max(top, float(end))
+        figure.add_hline(y=float(end), line={"color": "#777", "width": 1, "dash": "dot"})
     figure.update_xaxes(title=axis_title(shown["i_xt"]), range=[-0.02 * right, right])
     figure.update_yaxes(title=axis_title(shown["i_ty"]), range=[-0.04 * top, 1.09 * top])
     return styled(
         figure,
         title,
-        f"{shown.sizes['beta']} solutions; to the right of the last the bound is level",
+        f"{shown.sizes['beta']} solutions, straight lines between them" + (" · dotted: I(X;Y)" if end is not None else ""),
         width=850,
         height=560,
         margin={"l": 75, "r": 30, "t": 95, "b": 70},
