@@ -60,9 +60,9 @@ def test_a_table_as_a_figure(table):
 
 def test_flagged_values_are_hollow(table):
     figure = fp.plot.compare_estimators(table)
-    for trace in figure.data:
-        flagged = trace.marker.color == "white"
-        assert all((int(table.flags.sel(estimator=name)) != 0) == flagged for name in trace.y)
+    for k, trace in enumerate(figure.data):
+        flags, flagged = table["i_xt_flags" if k < 2 else "i_ty_flags"], trace.marker.color == "white"
+        assert all((int(flags.sel(estimator=name)) != 0) == flagged for name in trace.y)
 
 
 def test_what_is_not_given_is_said(table):
@@ -144,8 +144,8 @@ def test_networks_are_rows(curves):
 
 def test_hollow_where_most_replicas_are_flagged(curves):
     flagged = curves.copy(deep=True)
-    flagged["flags"][:] = 0
-    flagged["flags"][{"estimator": 0, "layer": 0, "epoch": -1}] = 1
+    flagged["i_xt_flags"][:], flagged["i_ty_flags"][:] = 0, 1
+    flagged["i_xt_flags"][{"estimator": 0, "layer": 0, "epoch": -1}] = 1
     figure = fp.plot.estimator_curves(flagged)
     first = next(trace for trace in figure.data if trace.mode == "lines+markers")
     assert first.marker.color[-1] == "white"

@@ -13,7 +13,7 @@ from plotly.colors import sample_colorscale
 from flowplane.core.results import BOUNDS, long_name, said
 from flowplane.errors import InputError, Text
 from flowplane.plot.names import escaped, layer_titles
-from flowplane.plot.style import COLORSCALE, require_units
+from flowplane.plot.style import COLORSCALE, flagged, require_units
 from flowplane.plot.thinning import kept_rows
 
 __all__ = ["bound_text", "channel_text", "every_replica", "in_order", "intervals", "layer_names", "means", "paths"]
@@ -121,8 +121,7 @@ def intervals(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray) -> go.S
         ends = [f"{name}{end}" for end in ("_upper", "_lower")]
         if not set(ends) <= set(plane):
             return None
-        sure = last["flags"] == 0 if "flags" in last else xr.ones_like(last[name], bool)
-        reach = [abs(last[end] - last[name]).where(sure) for end in ends]
+        reach = [abs(last[end] - last[name]).where(~flagged(last, name)) for end in ends]
         away = [part.where(np.isfinite(part)).mean("replica").values for part in reach]
         if not np.isfinite(away).any():
             return None
@@ -192,7 +191,10 @@ def bound_text(plane: xr.Dataset) -> str:
 def _told(plane: xr.Dataset, key: str, words: Mapping[str, str] | None = None, silent: str = "") -> str:
     """What I(X;T) and I(T;Y) say of themselves: once where both say the same, else each after its name."""
     found = {name: said(plane, name, key) for name in ("i_xt", "i_ty") if name in plane}
-    texts = {name: (words or {}).get(text, text) for name, text in found.items() if text != silent}
+    known = words or {}
+    texts = {
+        name: "; ".join(known.get(part, part) for part in text.split("; ")) for name, text in found.items() if text != silent
+    }
     if len(set(texts.values())) == 1 and len(texts) == len(found):
         return next(iter(texts.values()))
     return "; ".join(f"{long_name(plane, name)}: {text}" for name, text in texts.items() if text)

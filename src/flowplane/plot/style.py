@@ -24,6 +24,7 @@ __all__ = [
     "common_units",
     "epoch_ticks",
     "faded",
+    "flagged",
     "in_units",
     "layer_label",
     "log_density",
@@ -112,6 +113,12 @@ def panels_of(given: Any, names: Iterable[str], maker: str) -> dict[str, xr.Data
     for part in given.values():
         require_variables(part, names, maker)
     return {str(title): part for title, part in given.items()}
+
+
+def flagged(dataset: xr.Dataset, quantity: str) -> xr.DataArray:
+    """Where a flag of a quantity is raised; nowhere where it has none."""
+    flags = dataset.get(f"{quantity}_flags")
+    return xr.zeros_like(dataset[quantity], bool) if flags is None else flags != 0
 
 
 def axis_title(array: xr.DataArray, name: str = "") -> str:

@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
 from flowplane.plot.registry import draws
-from flowplane.plot.style import LAYER_COLORS, axis_title, bar_length, require_units, styled
+from flowplane.plot.style import LAYER_COLORS, axis_title, bar_length, flagged, require_units, styled
 
 __all__ = ["compare_estimators"]
 
@@ -44,9 +44,9 @@ def compare_estimators(dataset: xr.Dataset, title: str = "One layer, read by sev
             "dataset", Text(f"dimensions {table['i_xt'].dims}"), "(estimator,): select one of each other dimension"
         )
     names = [str(name) for name in table["estimator"].values]
-    valid = table["flags"].values == 0
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06)
     for column, quantity in enumerate(QUANTITIES, start=1):
+        valid = ~flagged(table, quantity).values
         value, lower, upper = (table[f"{quantity}{end}"].values for end in ("", "_lower", "_upper"))
         for good, name in ((True, "no flag"), (False, "flagged: see fp.explain")):
             chosen = np.isfinite(value) & (valid == good)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,10 @@ import xarray as xr
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
-from flowplane.core.results import long_name
+from flowplane.core.results import long_name, said
 from flowplane.errors import InputError, Text
 from flowplane.plot.registry import draws
-from flowplane.plot.style import COLORSCALE, LAYER_COLORS, axis_title, bar_length, require_units, styled
+from flowplane.plot.style import COLORSCALE, LAYER_COLORS, axis_title, bar_length, flagged, require_units, styled
 
 __all__ = ["convergence"]
 
@@ -44,7 +43,6 @@ def convergence(dataset: xr.Dataset, title: str = "Does the estimate settle?") -
     numeric = np.issubdtype(values.dtype, np.number)
     logarithmic = numeric and values.min() > 0 and values.max() > 8 * values.min()
     colors = sample_colorscale(COLORSCALE, np.linspace(0, 1, len(values)).tolist())
-    plateaus = json.loads(str(dataset.attrs.get("plateau", "{}")))
     figure = make_subplots(rows=2, cols=len(shown), vertical_spacing=0.2, horizontal_spacing=0.12)
     for column, key in enumerate(shown, start=1):
         for k, value in enumerate(values):
@@ -66,9 +64,8 @@ def convergence(dataset: xr.Dataset, title: str = "Does the estimate settle?") -
             )
         last = dataset.isel(samples=-1, draw=0)
         value, lower, upper = (last[f"{key}{end}"].values for end in ("", "_lower", "_upper"))
-        flagged = last["flags"].values != 0
         x: Any = values if numeric else [str(part) for part in values]
-        fill = ["white" if bad else color for bad, color in zip(flagged, colors, strict=True)]
+        fill = ["white" if bad else color for bad, color in zip(flagged(last, key).values, colors, strict=True)]
         reach = {"array": bar_length(upper, value), "arrayminus": bar_length(lower, value), "width": 4}
         figure.add_trace(
             go.Scatter(
@@ -83,8 +80,8 @@ def convergence(dataset: xr.Dataset, title: str = "Does the estimate settle?") -
             row=2,
             col=column,
         )
-        stretch = plateaus.get(key)
-        if stretch and numeric:
+        stretch = dataset[key].attrs.get("plateau")
+        if stretch is not None and numeric:
             figure.add_vrect(
                 x0=stretch[0], x1=stretch[1], fillcolor=LAYER_COLORS[2], opacity=0.12, line_width=0, row=2, col=column
             )
@@ -92,21 +89,22 @@ def convergence(dataset: xr.Dataset, title: str = "Does the estimate settle?") -
         figure.update_xaxes(title=name, type="log" if logarithmic else None, row=2, col=column)
         for row in (1, 2):
             figure.update_yaxes(title=axis_title(dataset[key]), rangemode="tozero", row=row, col=column)
-    found = [f"{long_name(dataset, key)}: {_said(name, plateaus.get(key))}" for key in shown]
+    found = [f"{long_name(dataset, key)}: {_plateau(name, dataset[key].attrs.get('plateau'))}" for key in shown]
     return styled(
         figure,
         title,
-        f"{dataset.attrs.get('estimator', '')} · {' · '.join(found)} · hollow: flagged",
+        f"{said(dataset, shown[0], 'estimator')} · {' · '.join(found)} · hollow: flagged",
         width=170 + 430 * len(shown),
         height=720,
         margin={"l": 80, "r": 30, "t": 100, "b": 70},
     )
 
 
-def _said(name: str, stretch: list[Any] | None) -> str:
-    if not stretch:
+def _plateau(name: str, quantity: xr.DataArray) -> str:
+    if "plateau" not in quantity.attrs:
         return f"no plateau in {name}"
-    return f"plateau from {name} = {_number(stretch[0])} to {_number(stretch[1])}"
+    first, last = quantity.attrs["plateau"]
+    return f"plateau from {name} = {_number(first)} to {_number(last)}"
 
 
 def _number(value: Any) -> str:

@@ -11,7 +11,7 @@ from flowplane.core.results import BOUNDS, long_name, quantities, said
 from flowplane.errors import InputError, Text
 from flowplane.plot.names import escaped
 from flowplane.plot.registry import draws
-from flowplane.plot.style import LAYER_COLORS, axis_title, bar_length, styled
+from flowplane.plot.style import LAYER_COLORS, axis_title, bar_length, flagged, styled
 
 __all__ = ["estimate"]
 
@@ -69,14 +69,13 @@ def _bound(found: xr.Dataset, name: str) -> str:
 def _points(found: xr.Dataset, name: str) -> go.Scatter:
     values = np.atleast_1d(found[name].values)
     ends = [np.atleast_1d(found.get(f"{name}_{side}", found[name]).values) for side in ("upper", "lower")]
-    flags = found.get(f"{name}_flags", found.get("flags"))
-    good = np.ones(len(values), bool) if flags is None else np.atleast_1d(flags.values) == 0
     color = LAYER_COLORS[0]
+    fill = np.where(np.atleast_1d(flagged(found, name).values), "white", color)
     return go.Scatter(
         x=found[found[name].dims[0]].values if found[name].dims else [0],
         y=values,
         mode="markers",
-        marker={"size": 10, "color": np.where(good, color, "white"), "line": {"color": color, "width": 2}},
+        marker={"size": 10, "color": fill, "line": {"color": color, "width": 2}},
         error_y={"array": bar_length(ends[0], values), "arrayminus": bar_length(ends[1], values), "color": color},
         hovertemplate=f"{long_name(found, name)} = %{{y:.4f}}<extra></extra>",
     )

@@ -11,7 +11,17 @@ from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text
 from flowplane.plot.names import layer_titles
 from flowplane.plot.registry import draws
-from flowplane.plot.style import LAYER_COLORS, axis_title, bar_length, epoch_ticks, faded, require_units, styled, time_scale
+from flowplane.plot.style import (
+    LAYER_COLORS,
+    axis_title,
+    bar_length,
+    epoch_ticks,
+    faded,
+    flagged,
+    require_units,
+    styled,
+    time_scale,
+)
 
 __all__ = ["estimator_curves"]
 
@@ -123,7 +133,7 @@ def _curves(part: xr.Dataset, quantity: str, times: np.ndarray, first: bool) -> 
             last = finite[:, -1]
             away = bar_length(layer[f"{quantity}{end}"].values[last, -1], values[last, -1])
             reach[side][-1] = away.mean() if last.any() else 0.0
-        flagged = (layer["flags"].values != 0).mean(0) > 0.5
+        doubtful = flagged(layer, quantity).values.mean(0) > 0.5
         traces.append(
             go.Scatter(
                 x=times,
@@ -134,7 +144,7 @@ def _curves(part: xr.Dataset, quantity: str, times: np.ndarray, first: bool) -> 
                 legendgroup=name,
                 showlegend=first,
                 line={"color": color, "width": 2},
-                marker={"size": 6, "color": np.where(flagged, "white", color), "line": {"color": color, "width": 1.3}},
+                marker={"size": 6, "color": np.where(doubtful, "white", color), "line": {"color": color, "width": 1.3}},
                 error_y={"array": reach[0], "arrayminus": reach[1], "thickness": 1.5, "width": 3, "color": color},
             )
         )
