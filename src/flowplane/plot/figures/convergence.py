@@ -89,7 +89,7 @@ def convergence(dataset: xr.Dataset, title: str = "Does the estimate settle?") -
         figure.update_xaxes(title=name, type="log" if logarithmic else None, row=2, col=column)
         for row in (1, 2):
             figure.update_yaxes(title=axis_title(dataset[key]), rangemode="tozero", row=row, col=column)
-    found = [f"{long_name(dataset, key)}: {_plateau(name, dataset[key].attrs.get('plateau'))}" for key in shown]
+    found = [f"{long_name(dataset, key)}: {_plateau(name, dataset[key])}" for key in shown]
     return styled(
         figure,
         title,
