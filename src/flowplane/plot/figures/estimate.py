@@ -30,7 +30,7 @@ def estimate(dataset: xr.Dataset, title: str = "An estimate of information") -> 
     Example:
         >>> import flowplane as fp
         >>> layer = np.random.default_rng(0).normal(size=(100, 2))
-        >>> found = fp.GaussianMI()(layer, layer[:, 0] > 0, inputs=layer)
+        >>> found = fp.Binned(8, range="data")(layer, layer[:, 0] > 0)
         >>> estimate(found).layout.yaxis.title.text
         'I(X;T) [bits]'
     """
@@ -49,11 +49,13 @@ def estimate(dataset: xr.Dataset, title: str = "An estimate of information") -> 
         figure.update_yaxes(title=axis_title(found[name]), rangemode="tozero", row=1, col=column)
         label = {"title": str(dims[0])} if dims else {"tickvals": [0], "ticktext": [_bound(found, name)], "range": [-1, 1]}
         figure.update_xaxes(**label, row=1, col=column)
-    told = dict.fromkeys(said(found, name, key) for key in ("estimator", "channel") for name in names)
+    told = [said(found, name, key) for key in ("estimator", "channel") for name in names]
+    missing = [f"{long_name(dataset, name)} is not given" for name in quantities(dataset) if name not in names]
+    parts = dict.fromkeys([*(escaped(text) for text in told if text), *missing, "hollow: flagged, see fp.explain"])
     return styled(
         figure,
         title,
-        " · ".join([*(escaped(text) for text in told if text), "hollow: flagged, see fp.explain"]),
+        " · ".join(parts),
         width=120 + 280 * len(names),
         height=430,
         margin={"l": 75, "r": 30, "t": 95, "b": 60},
