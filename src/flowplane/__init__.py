@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from flowplane import tasks as tasks
     from flowplane import transport as transport
     from flowplane.analysis import compare_estimators as compare_estimators
+    from flowplane.analysis import explain as explain
     from flowplane.analysis import gradient_phases as gradient_phases
     from flowplane.analysis import information_plane as information_plane
     from flowplane.analysis import layer_betas as layer_betas
     from flowplane.analysis import layer_transport as layer_transport
+    from flowplane.analysis import mutual_information as mutual_information
     from flowplane.analysis import relaxation_times as relaxation_times
     from flowplane.analysis import replica_spread as replica_spread
     from flowplane.analysis import weight_diffusion as weight_diffusion
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from flowplane.information import Pairwise as Pairwise
     from flowplane.information import SlicedMI as SlicedMI
     from flowplane.information import Variational as Variational
-    from flowplane.information import explain as explain
     from flowplane.recorder import Recorder as Recorder
     from flowplane.recorder import from_checkpoints as from_checkpoints
     from flowplane.recording import Recording as Recording

@@ -10,20 +10,34 @@ __all__ = ["RENAMED", "renamed"]
 
 #: By function or class (`__qualname__`): the old name of an argument, and the new one or, beginning with "use", what to do.
 RENAMED: dict[str, dict[str, str]] = {
+    "GaussianMI": {"noise": "noise_variance"},
+    "KSG": {"noise": "noise_variance"},
+    "MonteCarlo": {"variance": "noise_variance"},
+    "Pairwise": {"variance": "noise_variance"},
     "Recorder": {"total": "epochs"},
+    "RecorderCallback": {"total": "epochs"},
+    "SlicedMI": {"noise": "noise_variance"},
+    "Study": {"noise": "noise_variance"},
+    "Variational": {"noise": "noise_variance"},
     "class_particles": {"particles": "dataset"},
+    "compare_estimators": {"noise": "noise_variance"},
     "denoiser_fields": {"fields": "dataset"},
     "depth_curves": {"depths": "dataset"},
     "displacement_fields": {"fields": "dataset"},
     "equivalence_errors": {"found": "dataset"},
     "error_surface": {"surfaces": "dataset"},
     "estimator_curves": {"table": "dataset"},
-    "information_plane": {"plane": "dataset"},
+    "from_checkpoints": {"epochs": "at"},
+    "information_plane": {"plane": "dataset", "noise": "noise_variance"},
     "information_planes": {"planes": "dataset"},
     "layer_beta_curves": {"betas": "dataset"},
+    "layer_betas": {"epochs": "use rec.thin(…) or rec.sel(epoch=…)"},
     "layer_similarity": {"found": "dataset"},
+    "layer_transport": {"epochs": "use rec.thin(…) or rec.sel(epoch=…)"},
+    "relaxation_times": {"epochs": "use rec.thin(…) or rec.sel(epoch=…)"},
     "ridgelet_spectrum": {"spectrum": "dataset"},
     "separation_curves": {"found": "dataset"},
+    "train": {"noise": "noise_variance"},
 }
 
 Callee = TypeVar("Callee", bound=Callable[..., Any])

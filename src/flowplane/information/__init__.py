@@ -13,12 +13,10 @@ if TYPE_CHECKING:
     from flowplane.information.gaussian import GaussianMI as GaussianMI
     from flowplane.information.ksg import KSG as KSG
     from flowplane.information.monte_carlo import MonteCarlo as MonteCarlo
-    from flowplane.information.named import parse_estimator as parse_estimator
     from flowplane.information.pairwise import Pairwise as Pairwise
     from flowplane.information.plateau import convergence as convergence
     from flowplane.information.renyi import MatrixRenyi as MatrixRenyi
     from flowplane.information.sliced import SlicedMI as SlicedMI
     from flowplane.information.variational import Variational as Variational
-    from flowplane.information.words import explain as explain
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)
