@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.analysis.diffusion import weight_diffusion
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.dynamics.reference import OPTIMIZERS, reference
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import near, verdict_of_all, with_ends
-from flowplane.plot import displacement_curves
 from flowplane.recording import Recording
 
 __all__ = ["run"]
@@ -44,7 +44,7 @@ def run(context: Context) -> Result:
         rec = reference(context, optimizer)
         found = weight_diffusion(rec, draws=SCALES[context.scale].draws, seed=context.seed)
         datasets[f"diffusion-{optimizer}"] = found
-        figures[f"diffusion-{optimizer}"] = displacement_curves(found, f"How far weights move ({optimizer})")
+        figures[f"diffusion-{optimizer}"] = plot.weight_diffusion(found, f"How far weights move ({optimizer})")
         claims += [_exponent(found, optimizer), _independent(found, optimizer), _control(rec, optimizer)]
     deciding = [claim for claim in claims if claim.role == "part"]
     whole = Claim(

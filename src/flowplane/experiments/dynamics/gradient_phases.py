@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.analysis.phases import gradient_phases
 from flowplane.analysis.plane import information_plane
 from flowplane.experiments.claim import Claim
@@ -15,7 +16,6 @@ from flowplane.experiments.dynamics.reference import OPTIMIZERS, reference
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import near, verdict_of_all, with_ends
 from flowplane.information.binned import Binned
-from flowplane.plot import gradient_phase_curves
 from flowplane.tasks import spherical_rule
 
 __all__ = ["run"]
@@ -53,7 +53,7 @@ def run(context: Context) -> Result:
         rec = reference(context, optimizer)
         phases = gradient_phases(rec, information_plane(rec, Binned.published()), seed=context.seed)
         found[f"phases-{optimizer}"] = phases
-        figures[f"gradient-phases-{optimizer}"] = gradient_phase_curves(phases, f"Drift and diffusion ({optimizer})")
+        figures[f"gradient-phases-{optimizer}"] = plot.gradient_phases(phases, f"Drift and diffusion ({optimizer})")
         claims += [_crossing(phases, optimizer), _near(phases, optimizer), _together(phases, optimizer)]
     control = context.train(
         "shuffled-labels",
@@ -62,7 +62,7 @@ def run(context: Context) -> Result:
         epochs=scale.control_epochs,
     )
     found["phases-shuffled-labels"] = gradient_phases(control, seed=context.seed)
-    figures["gradient-phases-shuffled-labels"] = gradient_phase_curves(
+    figures["gradient-phases-shuffled-labels"] = plot.gradient_phases(
         found["phases-shuffled-labels"], "Control: shuffled labels (adam)"
     )
     whole = Claim(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.analysis.noisy import noisy_information
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.information.readers import every_reader, for_training, readers_without_channel
@@ -23,7 +24,6 @@ from flowplane.experiments.information.readings import (
 )
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import sign, verdict_of_all
-from flowplane.plot import estimator_curves, information_planes
 from flowplane.tasks import spherical_rule
 
 __all__ = ["run"]
@@ -94,9 +94,11 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"planes": together, "readings": verdicts, "noisy": noisy_table, "noisy-reference": truth},
         figures={
-            "estimators": estimator_curves(together, title),
-            "noisy": estimator_curves(_with_reference(noisy_table, truth), "A network with noise of its own, and the truth"),
-            "planes": information_planes(_planes(tables), "The information plane, bins and noise as the channel"),
+            "estimators": plot.estimator_curves(together, title),
+            "noisy": plot.estimator_curves(
+                _with_reference(noisy_table, truth), "A network with noise of its own, and the truth"
+            ),
+            "planes": plot.information_planes(_planes(tables), "The information plane, bins and noise as the channel"),
         },
         claims=_claims(rows, truth, noisy_table, accuracy),
     )

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.ridgelet.surface import fitted, surface
 from flowplane.experiments.transport.flows import order_of
 from flowplane.experiments.verdicts import around, at_most, exactly, mean_and_ends, means, near, with_ends
-from flowplane.plot import convergence, error_surface
 from flowplane.ridgelet import Pair, ResidualNetwork, WideLimit
 from flowplane.transport import denoising_flow
 from flowplane.transport.densities import GaussianMixture, Normal
@@ -68,9 +68,9 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"surfaces": surfaces, "exponents": _table(fits)},
         figures={
-            "double-limit": error_surface(surfaces, "Error of residual networks built from a flow, without training"),
-            "width": convergence(_by_width(surfaces), "Width: the distance to the layers of infinite width"),
-            "depth": convergence(_by_depth(surfaces), "Depth: steps in time, and units shared or not"),
+            "double-limit": plot.error_surface(surfaces, "Error of residual networks built from a flow, without training"),
+            "width": plot.error_orders(_by_width(surfaces), "Width: the distance to the layers of infinite width"),
+            "depth": plot.error_orders(_by_depth(surfaces), "Depth: steps in time, and units shared or not"),
         },
         claims=claims,
     )

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 import xarray as xr
 
+from flowplane import plot
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.ridgelet.errors import bell, box, kept, origin_error, places, relative, spectrum_of_bell
 from flowplane.experiments.ridgelet.trained import trained_claims
 from flowplane.experiments.transport.flows import order_of
 from flowplane.experiments.verdicts import around, mean_and_ends, with_ends
-from flowplane.plot import convergence
 from flowplane.ridgelet import Pair, finite_network, least_squares_network, transform
 
 __all__ = ["Forced", "falls", "run", "truncation_verdict", "width_claims", "within"]
@@ -112,15 +112,15 @@ def run(context: Context) -> Result:
         datasets={"quadrature": quadrature, "truncation": truncation, "width": width, "trained": trained},
         figures={
             **figures,
-            "quadrature": convergence(
+            "quadrature": plot.error_orders(
                 quadrature.isel(series=quadrature["dimension"] == 1),
                 "What quadrature leaves besides truncation, on the line",
             ),
-            "quadrature-plane": convergence(
+            "quadrature-plane": plot.error_orders(
                 quadrature.isel(series=quadrature["dimension"] > 1), "What quadrature leaves besides truncation, m > 1"
             ),
-            "truncation": convergence(truncation, "What |a| < A misses, in the plane"),
-            "width": convergence(width, "A finite number of units"),
+            "truncation": plot.error_orders(truncation, "What |a| < A misses, in the plane"),
+            "width": plot.error_orders(width, "A finite number of units"),
         },
         claims=[*quadrature_claims, truncation_claim, *width_found, _inadmissible(scale), *unit_claims],
     )
