@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from flowplane.experiments.claim import Claim
-from flowplane.experiments.learned.separating import Data, digit_data, measured, moon_data
+from flowplane.experiments.learned.class_separation import Data, digit_data, measured, moon_data
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.transport.flows import depth_label
 from flowplane.experiments.verdicts import Judged, around, exactly, sign, verdict_of_all
