@@ -72,7 +72,7 @@ def test_the_order_of_a_plane_does_not_matter(long_rec):
 
 def test_some_epochs_and_replicas(long_rec):
     plane = fp.information_plane(long_rec, fp.Binned.published())
-    part = fp.relaxation_times(long_rec.sel(replica=[1, 4]), plane, epochs=slice(5, 12))
+    part = fp.relaxation_times(long_rec.sel(replica=[1, 4], epoch=slice(5, 12)), plane)
     assert part.replica.values.tolist() == [1, 4]
     assert part.peak_epoch.min() >= 5
     assert np.allclose(part.end, plane.i_xt.sel(replica=[1, 4], epoch=12))
@@ -80,7 +80,7 @@ def test_some_epochs_and_replicas(long_rec):
 
 
 def test_too_few_points_are_said(rec):
-    found = fp.relaxation_times(rec.sel(replica=0), epochs=slice(0, 2))
+    found = fp.relaxation_times(rec.sel(replica=0, epoch=slice(0, 2)))
     assert np.isnan(found.slope) and found.attrs["best"] == "" and found.attrs["exponent_one"] == ""
 
 
@@ -90,8 +90,10 @@ def test_what_recordings_are_refused(rec):
         fp.relaxation_times(plane)
     with pytest.raises(InputError, match=r"^rec: found a recording that shows layer2"):
         fp.relaxation_times(rec.sel(layer=["layer2", "layer3"]))
-    with pytest.raises(InputError, match=r"^epochs: found 1 recorded"):
-        fp.relaxation_times(rec, epochs=0)
+    with pytest.raises(InputError, match=r"^rec: found a recording that shows 1 epochs"):
+        fp.relaxation_times(rec.sel(epoch=0))
+    with pytest.raises(TypeError, match=r"has no argument 'epochs' any more: use rec.thin\(…\) or rec.sel\(epoch=…\)"):
+        fp.relaxation_times(rec, epochs=slice(0, 9))
     with pytest.raises(InputError, match=r"^seed"):
         fp.relaxation_times(rec, seed=-1)
 

@@ -57,7 +57,7 @@ def test_axes_and_words(relaxed):
 
 
 def test_too_few_points_for_a_law(rec):
-    found = fp.relaxation_times(rec.sel(replica=[0]), epochs=slice(0, 40))
+    found = fp.relaxation_times(rec.sel(replica=[0], epoch=slice(0, 40)))
     if not np.isfinite(found.delay).any():
         found["delay"].values[0, 5] = 3.0
     found["slope"] = found["slope"] * np.nan

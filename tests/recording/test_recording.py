@@ -11,8 +11,9 @@ import zarr
 from oracles import PlainNetwork
 
 import flowplane as fp
+from flowplane.core.schedule import even_places
 from flowplane.errors import InputError
-from flowplane.recording.store import FORMAT
+from flowplane.recording.formats import FORMAT
 
 
 @pytest.fixture
@@ -198,6 +199,33 @@ def test_weighted_tasks_are_measured_with_their_weights(task):
     plane = fp.information_plane(rec)
     assert float(plane.h_t.max()) <= 6 + 1e-9
     assert plane.attrs["input_entropy"] == pytest.approx(6)
+
+
+def test_thinned_recordings_are_recordings(rec):
+    part = rec.thin(5)
+    assert part.epochs.tolist() == rec.epochs[even_places(rec.epochs, 5)].tolist() and len(part.epochs) == 5
+    assert {rec.epochs[0], rec.epochs[-1]} <= set(part.epochs.tolist())
+    assert (part.replicas.tolist(), part.layers, part.whole().epochs.tolist()) == (
+        rec.replicas.tolist(),
+        rec.layers,
+        rec.epochs.tolist(),
+    )
+    np.testing.assert_array_equal(part.weights, rec.weights.sel(epoch=part.epochs))
+    assert rec.thin(len(rec.epochs)).epochs.tolist() == rec.thin(100).epochs.tolist() == rec.epochs.tolist()
+
+
+def test_views_of_views_are_thinned(rec):
+    few = rec.sel(replica=[2, 0], layer="layer3").thin(4)
+    assert (few.replicas.tolist(), few.layers, len(few.epochs)) == ([2, 0], ("layer3",), 4)
+    again = few.thin(3)
+    assert len(again.epochs) == 3 and set(again.epochs) <= set(few.epochs) and again.epochs[-1] == rec.epochs[-1]
+    turned = rec.sel(epoch=rec.epochs[::-1].tolist()).thin(4)  # order is kept
+    assert turned.epochs.tolist() == few.epochs[::-1].tolist()
+    alone = rec.sel(epoch=int(rec.epochs[2]))
+    assert alone.thin(2).epochs.tolist() == alone.epochs.tolist()
+    for wrong in (1, 0, 2.5, True):
+        with pytest.raises(InputError, match=r"snapshots: found .*, expected a whole number, 2 or more"):
+            rec.thin(wrong)
 
 
 def test_keep(task):

@@ -2,13 +2,12 @@
 
 import json
 
-import numpy as np
 import pytest
 from page_reading import Read
 
 import flowplane as fp
 from flowplane.analysis import choice
-from flowplane.analysis.choice import Choice
+from flowplane.analysis.reading import Choice
 from flowplane.errors import InputError
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Result
@@ -99,7 +98,7 @@ def test_figures_that_would_make_the_page_heavy_are_named(result, tmp_path, monk
 
 
 def test_large_recordings_are_thinned_and_that_is_said(small, monkeypatch):
-    part, said = thinning.thinned(small, snapshots=4, replicas=2)
+    part, said = thinning.small_part(small, snapshots=4, replicas=2)
     assert len(part.epochs) == 4
     assert {small.epochs[0], small.epochs[-1]} <= set(part.epochs)
     assert part.replicas.tolist() == [0, 1]
@@ -107,17 +106,7 @@ def test_large_recordings_are_thinned_and_that_is_said(small, monkeypatch):
         said
         == "To be made in seconds, this page measures 4 of 8 snapshots, evenly in log(epoch) and the first 2 of 3 replicas."
     )
-    assert thinning.thinned(small)[1] == ""
-
-
-@pytest.mark.parametrize("most", [2, 3, 7, 40])
-def test_thinning_keeps_both_ends_and_no_more(most):
-    for epochs in (np.arange(5000), np.unique(np.geomspace(1, 1e6, 300).astype(int)), np.array([0])):
-        kept = thinning.even_in_time(epochs, most)
-        assert len(kept) <= most
-        assert {epochs[0], epochs[-1]} <= set(kept.tolist())
-        assert set(kept.tolist()) <= set(epochs.tolist())
-        assert len(kept) >= min(most, len(epochs)) * 0.7
+    assert thinning.small_part(small)[1] == ""
 
 
 @pytest.mark.parametrize(
@@ -178,7 +167,7 @@ def test_a_recording_of_measures_alone_shows_what_was_measured(small_task, tmp_p
     model = torch.nn.Sequential(torch.nn.Linear(7, 3), torch.nn.Tanh())
     inputs, labels = torch.tensor(small_task.inputs), torch.tensor(small_task.labels)
     path, wanted = tmp_path / "measures.fp", fp.Binned(12, range=(-1, 1))
-    with fp.Recorder(model, inputs, labels, path=path, total=3, snapshots=3, measures=(wanted,), keep=()) as recorder:
+    with fp.Recorder(model, inputs, labels, path=path, epochs=3, snapshots=3, measures=(wanted,), keep=()) as recorder:
         for epoch in range(3):
             recorder.step(epoch=epoch + 1)
     read = Read(fp.report(path, tmp_path / "report.html").read_text())

@@ -42,7 +42,7 @@ class Configuration:
     snapshots: int
     keep: tuple[str, ...]
     seed: int
-    noise: float = 0.0
+    noise_variance: float = 0.0
 
     @classmethod
     def checked(cls, task: Task, **given: Any) -> Configuration:
@@ -66,11 +66,11 @@ class Configuration:
         if given["momentum"] and given["optimizer"] == "adam":
             raise InputError("momentum", given["momentum"], "0 for adam, which has momenta of its own")
         expected = f"the variance of Gaussian noise on the hidden layers: 0, or at least {LEAST_NOISE:g}"
-        given["noise"] = _real("noise", given.get("noise", 0.0), expected, lambda v: v == 0 or v >= LEAST_NOISE)
-        if given["noise"] and not given["hidden"]:
-            raise InputError(
-                "noise", given["noise"], "0 for a network without hidden layers, which are what noise is added to"
-            )
+        variance = _real("noise_variance", given.get("noise_variance", 0.0), expected, lambda v: v == 0 or v >= LEAST_NOISE)
+        if variance and not given["hidden"]:
+            wanted = "0 for a network without hidden layers, which are what noise is added to"
+            raise InputError("noise_variance", variance, wanted)
+        given["noise_variance"] = variance
         fraction = _real("train_fraction", given["train_fraction"], "a number in (0, 1]", lambda v: 0 < v <= 1)
         if math.floor(fraction * len(task)) < 1:
             raise InputError("train_fraction", fraction, f"at least 1/{len(task)}, so that one sample is trained on")
@@ -90,7 +90,7 @@ class Configuration:
 
     def network(self, task: Task) -> Network:
         """The network for a task."""
-        return Network((task.inputs.shape[1], *self.hidden, task.classes), self.activation, self.noise)
+        return Network((task.inputs.shape[1], *self.hidden, task.classes), self.activation, self.noise_variance)
 
     def stored(self) -> dict[str, Any]:
         """As JSON takes it."""

@@ -252,7 +252,7 @@ class Context:
                 folder = self.out / "sweeps" / f"{name}-{self.scale}"
                 if self.overwrite and folder.exists():
                     shutil.rmtree(folder)
-            return sweep(function, grid, folder, self.cluster)
+            return sweep(function, grid, folder, cluster=self.cluster)
 
 
 def run(
@@ -308,7 +308,7 @@ def _write(result: Result, folder: Path, about: dict[str, Any]) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, dataset in result.datasets.items():
-        dataset.to_netcdf(folder / f"{name}.nc", engine="h5netcdf")
+        save(dataset, folder / f"{name}.nc")
     for name, figure in result.figures.items():
         save(figure, folder / f"{name}.html")
     about |= {"training_seconds": result.training_seconds, "flowplane": __version__}

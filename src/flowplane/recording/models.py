@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -15,8 +14,12 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from flowplane.core.measure import Measure
-from flowplane.errors import InputError, Text, unknown
-from flowplane.recording.model_store import MOMENTS, unpack
+from flowplane.core.older import measure_name
+from flowplane.core.results import stamp
+from flowplane.errors import InputError, NotRecorded, Text, unknown
+from flowplane.recording.formats import packed_measure
+from flowplane.recording.measure_store import stored_measure
+from flowplane.recording.model_store import MOMENTS
 from flowplane.recording.reader import Block, Recording, View
 from flowplane.recording.store import array_of
 from flowplane.tasks import Task
@@ -29,15 +32,10 @@ class ModelRecording(Recording):
 
     kind = "model"
 
-    @cached_property
-    def attrs(self) -> dict[str, Any]:
-        """How the model was recorded: `model`, `parameters`, `layers` (module, shape, reduce, …), `labels`, versions, …"""
-        return self._configuration
-
     @property
     def deterministic(self) -> bool:
         """Whether the model gave the same outputs for the same inputs in eval mode."""
-        return self.attrs.get("deterministic", True)  # type: ignore[no-any-return]
+        return self.attrs["deterministic"]  # type: ignore[no-any-return]
 
     @property
     def architecture(self) -> str:
@@ -151,14 +149,14 @@ class ModelRecording(Recording):
             replica=self._view.replicas, epoch=self._view.epochs
         )
         array = array.assign_coords(replica=self.replicas, epoch=self.epochs, layer=layer).rename("activations")
-        array.attrs |= {"activation": about["activation"] or "", "noise": 0.0, "reduce": about["reduce"]}
+        array.attrs |= {"activation": about["activation"] or "", "noise_variance": 0.0, "reduce": about["reduce"]}
         return array
 
     def _activations(self, layer: str) -> zarr.Array[Any]:
         root = zarr.open_group(self._store, mode="r")
         if "layers" not in root:
             wanted = "one recorded with keep=('activations', …)"
-            raise InputError("rec", Text(f"a recording that keeps {self._kept()}"), wanted)
+            raise NotRecorded("rec", Text(f"a recording that keeps {self._kept()}"), wanted)
         return array_of(root, f"layers/{self.all_layers.index(layer):02d}/activations")
 
     def blocks(
@@ -175,26 +173,25 @@ class ModelRecording(Recording):
 
     def measure(self, measure: Measure, samples: str = "all", *, memory_budget: int = 1 << 30) -> xr.Dataset:
         """As `Recording.measure`; a measure that was taken online is not taken again."""
-        known = self.attrs["measures"]
+        known = list(map(measure_name, self.attrs["measures"]))
         if samples == "all" and repr(measure) in known:
-            return self._online(known.index(repr(measure))).assign_attrs(samples=samples)
+            return self._online(known.index(repr(measure)))
         if known and "activations" not in self.attrs["keep"]:
-            raise InputError("measure", Text(repr(measure)), f"one that was taken online: {', '.join(known)}")
+            raise NotRecorded("measure", Text(repr(measure)), f"one that was taken online: {', '.join(known)}")
         return super().measure(measure, samples, memory_budget=memory_budget)
 
     @property
     def online(self) -> dict[str, xr.Dataset]:
         """What the measures given to the Recorder found, by their representation: Datasets (replica, epoch, layer)."""
-        return {name: self._online(k) for k, name in enumerate(self.attrs["measures"])}
+        return {measure_name(name): self._online(k) for k, name in enumerate(self.attrs["measures"])}
 
     def _online(self, place: int) -> xr.Dataset:
         """What one of the measures found."""
-        root = zarr.open_group(self._store, mode="r")
-        packing = json.loads(str(root[f"measures/{place:02d}"].attrs["packing"]))
-        values = np.asarray(array_of(root, f"measures/{place:02d}/values")[:])
-        values = values[self._view.replicas][:, self._view.epochs]
+        group = zarr.open_group(self._store, path=f"measures/{place:02d}", mode="r")
+        read = packed_measure if "packing" in group.attrs else stored_measure
+        found = read(group, self._view.replicas, self._view.epochs, dict(zip(self.layers, self._places(), strict=True)))
         coordinates = {"replica": self.replicas, "epoch": self.epochs, **self.layer_coordinates()}
-        return unpack(packing, values, self.layers, self._places()).assign_coords(coordinates)
+        return stamp(found.assign_coords(coordinates), "measure", samples="all", **self.identity)
 
     @property
     def _name(self) -> str:

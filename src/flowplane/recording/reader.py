@@ -12,52 +12,25 @@ import icechunk
 import numpy as np
 import pandas as pd
 import xarray as xr
-import zarr
 from torch import Tensor
 
 from flowplane.core.frames import wide_frame
 from flowplane.core.measure import Measure
 from flowplane.core.network import Network
-from flowplane.errors import InputError, Text, unknown
+from flowplane.core.points import check_count
+from flowplane.core.schedule import even_places
+from flowplane.errors import InputError, NotRecorded, Text, unknown
+from flowplane.recording.formats import translated
 from flowplane.recording.html import recording_html
-from flowplane.recording.selecting import positions
-from flowplane.recording.store import BRANCH, STATISTICS, open_repository
+from flowplane.recording.selection import positions
+from flowplane.recording.store import BRANCH, STATISTICS
 from flowplane.tasks import Task
 
-__all__ = ["Block", "Recording", "View", "open_recording", "recording_of", "require_recording"]
+__all__ = ["Block", "Recording", "View", "require_recording"]
 
 SAMPLES = ("all", "train", "test")
 #: Positions of the replicas and epochs of a block of snapshots, and layers' activations (batch, sample, unit).
 Block = tuple[np.ndarray, np.ndarray, dict[str, Tensor]]
-
-
-def open_recording(path: Any) -> Recording:
-    """Open a recording as it was at its last committed snapshot.
-
-    Arguments:
-        path: a folder, or an icechunk Storage.
-
-    Raises:
-        InputError: there is no recording, or a newer flowplane wrote it.
-
-    Example:
-        >>> open_recording("nowhere.fp")
-        Traceback (most recent call last):
-        ...
-        flowplane.errors.InputError: path: found 'nowhere.fp', expected a recording, ...
-    """
-    repository, name = open_repository(path)
-    return recording_of(repository, name)
-
-
-def recording_of(repository: icechunk.Repository, name: str | None) -> Recording:
-    """The Recording of an open repository: an ensemble's, or a model's."""
-    from flowplane.recording.ensembles import EnsembleRecording
-    from flowplane.recording.models import ModelRecording
-
-    root = zarr.open_group(repository.readonly_session(BRANCH).store, mode="r")
-    kind = json.loads(str(root.attrs["configuration"])).get("kind", EnsembleRecording.kind)
-    return (ModelRecording if kind == ModelRecording.kind else EnsembleRecording)(repository, name)
 
 
 def require_recording(rec: Any) -> Recording:
@@ -90,13 +63,10 @@ class Recording(ABC):
         return xr.open_zarr(self._store, consolidated=False, chunks=None)  # type: ignore[no-any-return]
 
     @cached_property
-    def _configuration(self) -> dict[str, Any]:
-        return json.loads(self._root.attrs["configuration"])  # type: ignore[no-any-return]
-
-    @property
-    @abstractmethod
     def attrs(self) -> dict[str, Any]:
-        """How the recording was made."""
+        """How the recording was made: of an ensemble the arguments of `fp.train`, the engine, versions; of a model `model`,
+        `parameters`, `layers` (module, shape, reduce, …), `labels`, versions, …"""
+        return translated(json.loads(self._root.attrs["configuration"]))
 
     @property
     def network(self) -> Network:
@@ -114,6 +84,11 @@ class Recording(ABC):
     @abstractmethod
     def architecture(self) -> str:
         """What figures call the network: the widths of an ensemble, the class of a model."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a result says of where it comes from: `task`, `network`, `activation`."""
+        return {"task": self.task.name, "network": self.architecture, "activation": self.activation}
 
     @property
     @abstractmethod
@@ -223,7 +198,7 @@ class Recording(ABC):
 
     def _selected(self, name: str) -> xr.DataArray:
         if name not in self._root:
-            raise InputError(name, Text(f"a recording that keeps {self._kept()}"), f"one trained with keep=({name!r}, …)")
+            raise NotRecorded(name, Text(f"a recording that keeps {self._kept()}"), f"one trained with keep=({name!r}, …)")
         chosen = {"replica": self._view.replicas, "epoch": self._view.epochs}
         array = self._root[name]
         return array.isel({dim: index for dim, index in chosen.items() if dim in array.dims})
@@ -275,6 +250,26 @@ class Recording(ABC):
             self._view.epochs[positions("epoch", epoch, self.epochs.tolist())],
             tuple(np.array(self.layers)[positions("layer", layer, list(self.layers))].tolist()),
         )
+        return type(self)(self._repository, self.path, view)
+
+    def thin(self, snapshots: int) -> Recording:
+        """A view on at most so many snapshots: those nearest to even places in log(1 + epoch), the first and the last
+        included, exactly `snapshots` of them where there are as many.
+
+        Arguments:
+            snapshots: how many, two or more.
+
+        Raises:
+            InputError: fewer than two, or no whole number.
+
+        Example:
+            >>> import flowplane as fp
+            >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), replicas=1, epochs=20, snapshots=21)
+            >>> rec.thin(5).epochs.tolist(), len(rec.thin(100).epochs)
+            ([0, 1, 4, 9, 20], 21)
+        """
+        chosen = even_places(self.epochs, check_count("snapshots", snapshots, 2))
+        view = View(self._view.store, self._view.replicas, self._view.epochs[chosen], self._view.layers)
         return type(self)(self._repository, self.path, view)
 
     def measure(self, measure: Measure, samples: str = "all", *, memory_budget: int = 1 << 30) -> xr.Dataset:

@@ -18,11 +18,10 @@ from filelock import FileLock, Timeout
 
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError, Text
+from flowplane.recording.formats import FORMAT
 
-__all__ = ["BRANCH", "FORMAT", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put"]
+__all__ = ["BRANCH", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put"]
 
-#: 1: ensembles of `fp.train`. 2: recordings of a model as well.
-FORMAT = 2
 STATISTICS = ("gradient_mean", "gradient_std", "weight_norm")
 BRANCH = "main"
 LOCK, DATA, UNFINISHED = "writer.lock", "data", "unfinished"
@@ -223,7 +222,10 @@ def _locked(folder: Path) -> FileLock:
 
 def put(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...]) -> None:
     """An array that stays as it is."""
-    group.create_array(name, data=np.ascontiguousarray(values), chunks=values.shape, dimension_names=dims)
+    if values.dtype.kind == "U":  # of any length
+        group.create_array(name, shape=values.shape, dtype=str, chunks=values.shape, dimension_names=dims)[...] = values
+    else:
+        group.create_array(name, data=np.ascontiguousarray(values), chunks=values.shape, dimension_names=dims)
 
 
 def growing(
@@ -231,13 +233,15 @@ def growing(
     name: str,
     shape: tuple[int, ...],
     chunks: tuple[int, ...],
-    kind: str,
+    kind: Any,
     dims: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """An array that is appended to, NaN or 0 where nothing was written."""
-    options = {"fill_value": np.nan if kind.startswith("float") else 0} | options
-    group.create_array(name, shape=shape, chunks=chunks, dtype=kind, dimension_names=dims, **options)
+    """An array that is appended to; NaN, 0 or "" where nothing was written."""
+    kind = np.dtype(kind)
+    options = {"fill_value": np.nan if kind.kind in "fc" else "" if kind.kind == "U" else 0} | options
+    options["dtype"] = str if kind.kind == "U" else kind  # texts of any length
+    group.create_array(name, shape=shape, chunks=chunks, dimension_names=dims, **options)
 
 
 def array_of(root: zarr.Group, name: str) -> zarr.Array[Any]:

@@ -62,7 +62,7 @@ def run(context: Context) -> Result:
     ):
         curve, critical = ib_curve(task, scale.betas), critical_betas(task, scale.betas)
         rec = context.train(f"{name}-rule", task, replicas=scale.replicas, epochs=scale.epochs, labels="sampled")
-        betas = layer_betas(rec, scale.looked, curve=curve)
+        betas = layer_betas(rec.thin(scale.looked), curve=curve)
         span = np.geomspace(0.99, 1.5 * float(critical["beta"].max()), scale.counted)
         slowness = slowing_down(task, np.union1d(span, critical["beta"].values), most=scale.most)
         datasets |= {

@@ -78,7 +78,12 @@ def run(context: Context) -> Result:
         rows[activation] = readings(tables[activation], WAIVED)
         accuracy[activation] = float(rec.metrics["test_accuracy"].isel(train_epoch=-1).mean())
     noisy = context.train(
-        "noisy-tanh", task, noise=OWN_NOISE, replicas=scale.replicas, epochs=scale.noisy_epochs, snapshots=scale.snapshots
+        "noisy-tanh",
+        task,
+        noise_variance=OWN_NOISE,
+        replicas=scale.replicas,
+        epochs=scale.noisy_epochs,
+        snapshots=scale.snapshots,
     ).sel(layer=scale.layers)
     truth = noisy_information(noisy, draws=scale.draws, seed=context.seed)
     few = {"Variational": for_training(noisy, context.scale)}
@@ -176,7 +181,7 @@ def _held_to_the_truth(truth: xr.Dataset, table: xr.Dataset) -> Claim:
     names, shares, verdicts = [], [], []
     for name in (name for name in ("KSG", "GaussianMI", "Variational") if name in table["estimator"]):
         part = table.sel(estimator=name)
-        usable = np.isfinite(part["i_xt_lower"].values) & (part["flags"].values == 0)
+        usable = np.isfinite(part["i_xt_lower"].values) & ((part["i_xt_flags"] | part["i_ty_flags"]).values == 0)
         reference = truth["i_xt"].transpose(*part["i_xt"].dims).values
         held = (part["i_xt_lower"].values <= reference) & (reference <= part["i_xt_upper"].values)
         names.append(f"{name} ({int(usable.sum())} values)")

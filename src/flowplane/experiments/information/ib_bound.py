@@ -48,7 +48,7 @@ def run(context: Context) -> Result:
     task, scale = spherical_rule(INFORMATION), SCALES[context.scale]
     curve, critical = ib_curve(task, scale.betas), critical_betas(task, scale.betas)
     rec = context.train("soft-rule", task, replicas=scale.replicas, epochs=scale.epochs, labels="sampled")
-    betas = layer_betas(rec, scale.looked, curve=curve)
+    betas = layer_betas(rec.thin(scale.looked), curve=curve)
     return Result(
         datasets={"layer-betas": betas, "curve": curve, "critical-points": critical, "metrics": rec.metrics.load()},
         figures={"ib-bound": layers_and_bound(betas, curve, critical), "layer-betas": layer_beta_curves(betas, critical)},

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
-from flowplane.analysis.compare import compare_estimators
-from flowplane.core.results import interval
+from flowplane.analysis.comparison import compare_estimators
+from flowplane.core.results import interval, joined, stamp
 from flowplane.information.binned import Binned
 from flowplane.information.estimator import Estimator
 from flowplane.information.gaussian import GaussianMI
@@ -18,7 +18,7 @@ from flowplane.information.ksg import KSG
 from flowplane.information.monte_carlo import MonteCarlo
 from flowplane.information.pairwise import Pairwise
 from flowplane.information.renyi import MatrixRenyi
-from flowplane.information.schema import flag_bit
+from flowplane.information.schema import FLAGS
 from flowplane.information.sliced import SlicedMI
 from flowplane.information.variational import Variational
 from flowplane.recording import Recording
@@ -83,12 +83,12 @@ def every_reader(scale: str, channel: float) -> dict[str, Estimator]:
         "Monte Carlo": MonteCarlo(channel),
         "Binned": Binned(30),
         "Pairwise": Pairwise(channel),
-        "Pairwise, relative": Pairwise(channel, relative=True),
-        "KSG": KSG(noise=channel),
-        "GaussianMI": GaussianMI(noise=channel),
+        "Pairwise, relative": Pairwise(channel, relative="recording"),
+        "KSG": KSG(noise_variance=channel),
+        "GaussianMI": GaussianMI(noise_variance=channel),
         "MatrixRenyi": MatrixRenyi(),
-        "SlicedMI": SlicedMI(slices=at.slices, noise=channel),
-        "Variational": Variational(noise=channel),
+        "SlicedMI": SlicedMI(slices=at.slices, noise_variance=channel),
+        "Variational": Variational(noise_variance=channel),
     }
     return at.chosen(readers)
 
@@ -148,20 +148,22 @@ def read_by_all(
 ) -> xr.Dataset:
     """`compare_estimators` of a recording, where slow estimators may be given a part of it: NaN elsewhere."""
     parts = {name: (few or {}).get(name, rec) for name in estimators}
-    planes = [compare_estimators(part, estimators={name: estimators[name]}) for name, part in parts.items()]
-    whole = planes[0]
-    fill = {str(name): 0 if name == "flags" else np.nan for name in whole.data_vars}
+    planes = {
+        name: compare_estimators(part, estimators={name: estimators[name]}).isel(estimator=0, drop=True)
+        for name, part in parts.items()
+    }
     same = [
-        plane.reindex(replica=rec.replicas, epoch=rec.epochs, layer=list(rec.layers), fill_value=fill).drop_vars(
-            [key for key in ("depth", "width") if key in plane.coords]
+        plane.reset_coords(drop=True).reindex(
+            replica=rec.replicas,
+            epoch=rec.epochs,
+            layer=list(rec.layers),
+            fill_value={str(name): 0 if plane[name].dtype.kind == "i" else np.nan for name in plane.data_vars},
         )
-        for plane in planes
+        for plane in planes.values()
     ]
-    together = xr.concat(same, "estimator", combine_attrs="drop_conflicts")
+    together = xr.concat(same, xr.Variable("estimator", list(planes)), combine_attrs="drop")
     together = together.assign_coords({key: rec.layer_coordinates()[key] for key in ("depth", "width")})
-    for name in together.data_vars:
-        together[name].attrs = whole[name].attrs
-    return together
+    return stamp(joined(together, "estimator", planes), "compare_estimators")
 
 
 def readings(table: xr.Dataset, waived: Mapping[str, tuple[str, ...]] | None = None) -> xr.Dataset:
@@ -183,7 +185,7 @@ def readings(table: xr.Dataset, waived: Mapping[str, tuple[str, ...]] | None = N
     fall, lower, upper = (np.full(shape, np.nan) for _ in range(3))
     reading = np.full(shape, INVALID, dtype=object)
     for row, name in enumerate(names):
-        ignored = sum(flag_bit(flag) for flag in ("constant_units", *(waived or {}).get(name, ())))
+        ignored = FLAGS.bits("constant_units", *(waived or {}).get(name, ()))
         for column in range(shape[1]):
             part = table.isel(estimator=row, layer=column).transpose("replica", "epoch")
             found = _fall(part, ignored)

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import flowplane as fp
 from flowplane.errors import InputError
-from flowplane.recorder.given import read_labels
+from flowplane.recorder.inputs import read_labels
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(40, 4, generator=GENERATOR)

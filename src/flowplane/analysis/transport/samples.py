@@ -1,4 +1,4 @@
-"""Which snapshots, which samples and which start an analysis of layers follows, within a budget of memory."""
+"""Which samples and which start an analysis of layers follows, within a budget of memory."""
 
 from __future__ import annotations
 
@@ -8,27 +8,12 @@ from jaxtyping import Float, Int
 from flowplane.errors import InputError, Text
 from flowplane.recording import Recording
 
-__all__ = ["FEWEST", "compacted", "drawn_samples", "thinned"]
+__all__ = ["FEWEST", "compacted", "drawn_samples"]
 
 #: Samples below which nothing is said.
 FEWEST = 16
 #: Bytes a number of the points in the common space: their copies, in several precisions, that are held at one time.
 COPIES = 24
-
-
-def thinned(epochs: Int[np.ndarray, " epoch"], most: int) -> list[int]:
-    """At most so many of the recorded epochs, those next to even places in log(epoch + 1), both ends in.
-
-    Example:
-        >>> thinned(np.arange(101), 5)
-        [0, 2, 9, 31, 100]
-    """
-    ordered = np.sort(epochs)
-    if len(ordered) <= most:
-        return [int(epoch) for epoch in ordered]
-    logs = np.log1p(ordered.astype(float))
-    places = np.linspace(logs[0], logs[-1], most)
-    return [int(epoch) for epoch in ordered[np.unique(np.abs(logs - places[:, None]).argmin(1))]]
 
 
 def drawn_samples(rec: Recording, samples: int, embedding: str, seed: int, memory_budget: int) -> Int[np.ndarray, " sample"]:

@@ -12,13 +12,13 @@ from flowplane.errors import InputError, Text, unknown
 from flowplane.recorder import Recorder
 from flowplane.recording import Recording
 
-__all__ = ["LateRecorder", "scalars"]
+__all__ = ["DeferredRecorder", "scalars"]
 
 #: What `Recorder.step` calls its own; a metric of that name is no metric.
 _TAKEN = ("epoch", "step")
 
 
-class LateRecorder:
+class DeferredRecorder:
     """The arguments of a Recorder, kept until there is a model to record.
 
     Arguments:
@@ -37,11 +37,11 @@ class LateRecorder:
         self._recorder: Recorder | None = None
         self._closed = False
 
-    def start(self, model: nn.Module, total: int | None, done: int) -> None:
+    def start(self, model: nn.Module, epochs: int | None, done: int) -> None:
         """Record the model as it is, before its first epoch.
 
         Arguments:
-            total: epochs that the trainer plans, if it says so and the arguments do not.
+            epochs: how many the trainer plans, if it says so and the arguments do not.
             done: epochs that a training which goes on has behind it.
 
         Raises:
@@ -53,7 +53,7 @@ class LateRecorder:
         if done and self._arguments.get("mode") != "resume":
             wanted = "mode='resume' and the path of the recording of what came before"
             raise InputError("callback", Text(f"a training that goes on after epoch {done}"), wanted)
-        self._recorder = Recorder(model, **({"total": total} | self._arguments))
+        self._recorder = Recorder(model, **({"epochs": epochs} | self._arguments))
         self._recorder.start()
 
     def step(self, epoch: int, step: int, metrics: Mapping[str, Any]) -> None:

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from flowplane.errors import InputError, Text
-from flowplane.recorder.choosing import Call, chosen_layers
-from flowplane.recorder.given import ProbeInputs
-from flowplane.recorder.reducing import Reduction, first_tensor, reduction
+from flowplane.recorder.inputs import ProbeInputs
+from flowplane.recorder.layers import Call, chosen_layers
+from flowplane.recorder.reduction import Reduction, first_tensor, reduction
 
-__all__ = ["Layer", "Probe", "bare_model", "undisturbed"]
+__all__ = ["Layer", "Probe", "side_effect_free", "unwrapped"]
 
 #: Bytes of a batch's raw outputs that are held together.
 BATCH_BYTES = 1 << 26
@@ -60,7 +60,7 @@ class Layer:
         }
 
 
-def bare_model(model: Any) -> nn.Module:
+def unwrapped(model: Any) -> nn.Module:
     """The model inside torch.compile's and DataParallel's wrappers.
 
     Raises:
@@ -82,7 +82,7 @@ def bare_model(model: Any) -> nn.Module:
 
 
 @contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
+def side_effect_free(model: nn.Module) -> Iterator[None]:
     """What happens inside changes no random state, training flag or gradient mode, and runs eagerly in full precision."""
     devices = sorted({part.device.index or 0 for part in model.parameters() if part.device.type == "cuda"})
     kind = _device(model).type
@@ -151,7 +151,7 @@ class Probe:
             calls.append(Call(name, times[name], module, None if found is None else found.detach().clone()))
 
         self.traced = min(TRACED, inputs.count)
-        with undisturbed(model):
+        with side_effect_free(model):
             with _hooked(names, seen):
                 own = first_tensor(self._forward(0, self.traced))
             again = first_tensor(self._forward(0, self.traced))
@@ -235,7 +235,7 @@ class Probe:
             if place is not None:
                 keep(place, output)
 
-        with undisturbed(self.model), _hooked(modules, seen):
+        with side_effect_free(self.model), _hooked(modules, seen):
             for start in range(0, self.inputs.count, self.batch):
                 stop = min(start + self.batch, self.inputs.count)
                 mask = None if self.mask is None else self.mask[start:stop]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from flowplane.core.schedule import log_spaced
 
-__all__ = ["Cost", "Timetable"]
+__all__ = ["Cost", "Schedule"]
 
-#: Without a total, from one snapshot to the next.
+#: Where the number of epochs is not known, from one snapshot to the next.
 FACTOR = 1.1
 
 
@@ -27,18 +27,18 @@ class Cost:
         return f"{self.snapshots} snapshots, {text} before compression, about {self.seconds:.1f} s in all"
 
 
-class Timetable:
-    """Which epochs are recorded: `snapshots` of them spread evenly over log(epoch) up to `total`; after it, or without one,
+class Schedule:
+    """Which epochs are recorded: `snapshots` of them spread evenly over log(epoch) up to `epochs`; after it, or without one,
     each is at least 1.1 times the one before.
 
     Example:
-        >>> table = Timetable(total=100, snapshots=5)
+        >>> table = Schedule(epochs=100, snapshots=5)
         >>> [epoch for epoch in range(1, 111) if table.due(epoch)]
         [1, 5, 22, 100, 110]
     """
 
-    def __init__(self, total: int | None, snapshots: int) -> None:
-        self._planned = [] if total is None else log_spaced(total, snapshots)[1:].tolist()
+    def __init__(self, epochs: int | None, snapshots: int) -> None:
+        self._planned = [] if epochs is None else log_spaced(epochs, snapshots)[1:].tolist()
         self._last = 0
         self._next = self._planned[0] if self._planned else 1
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 
-from flowplane.analysis.given import own_plane
+from flowplane.analysis.reading import own_plane
 from flowplane.core.points import check_seed
+from flowplane.core.renamed import renamed
+from flowplane.core.results import stamp
 from flowplane.dynamics.laws import fit_laws, slope_interval
 from flowplane.dynamics.relaxation import compression_costs, layer_compression, relaxation_delays
 from flowplane.errors import InputError, Text
@@ -17,7 +17,8 @@ from flowplane.recording import Recording, require_recording
 __all__ = ["relaxation_times"]
 
 
-def relaxation_times(rec: Recording, plane: xr.Dataset | None = None, *, epochs: Any = None, seed: int = 0) -> xr.Dataset:
+@renamed
+def relaxation_times(rec: Recording, plane: xr.Dataset | None = None, *, seed: int = 0) -> xr.Dataset:
     """The relaxation time Δτ of each layer of each replica, its compression ΔS, and the law that ties them (§B7, B-6).
 
     Δτ: epochs from the peak of I(X;T_k) until 1 − 1/e of its fall to the last snapshot is done. ΔS_k = I(X;T_{k−1}) −
@@ -28,9 +29,8 @@ def relaxation_times(rec: Recording, plane: xr.Dataset | None = None, *, epochs:
     See also: Shwartz-Ziv and Tishby (2017), arXiv 1703.00810; `flowplane.dynamics.laws` for points of one's own.
 
     Arguments:
-        rec: with all layers from the first on.
-        plane: its information plane, with another estimator, say; `fp.Binned.published()` if None.
-        epochs: which of the recorded ones, as `rec.sel(epoch=...)` takes them, at least three; all if None.
+        rec: with all layers from the first on, and three epochs or more; a part of them by `rec.thin` or `rec.sel`.
+        plane: its information plane, with another estimator, say; as `fp.information_plane` reads it if None.
         seed: of the bootstrap.
 
     Returns:
@@ -57,10 +57,9 @@ def relaxation_times(rec: Recording, plane: xr.Dataset | None = None, *, epochs:
     if rec.layers != wanted:
         layers = Text(f"a recording that shows {', '.join(rec.layers)}")
         raise InputError("rec", layers, f"{', '.join(wanted)}: ΔS compares each layer with the one before")
-    shown = rec if epochs is None else rec.sel(epoch=epochs)
-    shown = shown.sel(epoch=sorted(set(shown.epochs.tolist())))
+    shown = rec.sel(epoch=sorted(set(rec.epochs.tolist())))
     if len(shown.epochs) < 3:
-        raise InputError("epochs", Text(f"{len(shown.epochs)} recorded epochs"), "at least three")
+        raise InputError("rec", Text(f"a recording that shows {len(shown.epochs)} epochs"), "three or more")
     curves = own_plane(shown, plane, ("i_xt",))
     values = curves["i_xt"].values.astype(np.float64)
     found = relaxation_delays(values, shown.epochs)
@@ -82,10 +81,15 @@ def relaxation_times(rec: Recording, plane: xr.Dataset | None = None, *, epochs:
         found[name] = ((), value, {"units": "log2 epochs per bit"})
     known = np.isfinite(laws["aic"].values).all()
     found.attrs = {
-        **curves.attrs,
         "threshold": threshold,
         "points": laws.attrs["points"],
         "best": str(laws["law"].values[int(laws["aic"].values.argmin())]) if known else "",
         "exponent_one": "" if not np.isfinite(lower) else str(lower <= 1 <= upper),
     }
-    return found.assign_coords(replica=shown.replicas, **rec.layer_coordinates())
+    read_by = {
+        key: curves["i_xt"].attrs[key] for key in ("estimator", "parameters", "channel") if key in curves["i_xt"].attrs
+    }
+    for name in ("compression", "fall", "peak", "end"):
+        found[name].attrs |= read_by
+    found = found.assign_coords(replica=shown.replicas, **rec.layer_coordinates())
+    return stamp(found, "relaxation_times", seed=seed, **rec.identity)

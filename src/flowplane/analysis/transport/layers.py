@@ -8,11 +8,13 @@ import numpy as np
 import torch
 import xarray as xr
 
-from flowplane.analysis.followed import FEWEST, compacted, drawn_samples, thinned
-from flowplane.analysis.gathered import transport_dataset
-from flowplane.analysis.snapshots import Dense, Settings, Snapshot
+from flowplane.analysis.transport.dataset import transport_dataset
+from flowplane.analysis.transport.samples import FEWEST, compacted, drawn_samples
+from flowplane.analysis.transport.snapshot import Dense, Settings, Snapshot
 from flowplane.core.points import check_count, check_positive, check_seed
 from flowplane.core.progress import progress_bar
+from flowplane.core.renamed import renamed
+from flowplane.core.results import stamp
 from flowplane.errors import unknown
 from flowplane.recording import Recording, require_recording
 from flowplane.transport.layers.entropies import covariance_spectrum
@@ -20,10 +22,8 @@ from flowplane.transport.layers.widths import EMBEDDINGS
 
 __all__ = ["layer_transport"]
 
-#: Snapshots that are looked at where nothing is said.
-SNAPSHOTS = 12
 
-
+@renamed
 def layer_transport(
     rec: Recording,
     *,
@@ -33,7 +33,6 @@ def layer_transport(
     slices: int = 128,
     smoothing: float | None = None,
     replica: Any = None,
-    epochs: Any = None,
     seed: int = 0,
     memory_budget: int = 1 << 30,
 ) -> xr.Dataset:
@@ -51,14 +50,13 @@ def layer_transport(
     least score energy E|∇log p|² of a density with the covariance C + sI, in the layer's own dimension.
 
     Arguments:
-        rec: a recording; select its layers by `rec.sel`.
+        rec: a recording; select its layers by `rec.sel`, a few of its snapshots by `rec.thin(12)`: each takes its time.
         embedding: "pad", "principal", "procrustes" or "random", as in `flowplane.transport.layer_path`.
         samples: at most so many, drawn by the seed, without regard to p(x); fewer where memory asks for it.
         exact: of these, at most, for exact W_2 and optimality, in the first replica only; 0 for none.
         slices: directions of the sliced bounds, as in `flowplane.transport.sliced_measures`.
         smoothing: s, in squared units of x; None is 1 % of the variance of a unit, the median over layers and snapshots.
         replica: as in `rec.sel`; None is the first one: each takes as long again, but for the exact plans.
-        epochs: as in `rec.sel`; None is at most 12 snapshots, evenly over log(epoch), both ends in; slice(None) is all.
         seed: of samples, plans, slices and of the embedding "random".
         memory_budget: bytes that the points of one snapshot may take.
 
@@ -70,23 +68,24 @@ def layer_transport(
         `distances`, the mean W_2 of two classes over their size, as in `flowplane.transport.class_distances`; `log_det`,
         E log|det ∂x_l/∂x_{l−1}| in nats from the weights of an ensemble, for layers as wide as the one before, −∞ where it
         is singular at a sample; `log_det_affine`, that of the best affine map, only where that explains 90 % of the
-        variance, and `affine_fit`, the share that it explains; `flags`, why values are missing or, as `surface` says, mean
-        little; in words in each variable's attribute `missing`. Over (replica, epoch): `straightness`, E|x_L − x_0| over the
-        mean length of the paths. Over (replica, epoch, layer, other): `cka`, linear, by the unbiased estimate of HSIC. Of
-        the inputs, where they are points: `participation_input`, `probe_input`, `fisher_input`, `distances_input`.
+        variance, and `affine_fit`, the share that it explains; of each its `_flags`, why values are missing or, as
+        `low_dimensional` says, mean little, and `flags`. Over (replica, epoch): `straightness`, E|x_L − x_0| over the
+        mean length of the paths. Over (replica, epoch, layer, other_layer): `cka`, linear, by the unbiased estimate of HSIC.
+        Of the inputs, where they are points: `participation_input`, `probe_input`, `fisher_input`, `distances_input`.
 
     Raises:
-        InputError: not a Recording, fewer than 16 samples in all or in memory, an unknown embedding, a replica or epoch that
-            was not recorded, or no number where one is asked for.
+        InputError: not a Recording, fewer than 16 samples in all or in memory, an unknown embedding, a replica that was
+            not recorded, or no number where one is asked for.
 
     Example:
         >>> import flowplane as fp
+        >>> from flowplane.core.results import Flags
         >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(4, 4), replicas=2, epochs=4, snapshots=3)
         >>> found = fp.layer_transport(rec, samples=200)
         >>> dict(found.cost.sizes), found.cost.units
         ({'replica': 1, 'epoch': 3, 'layer': 3}, 'squared units of x')
-        >>> bool((found.optimality_sliced <= found.optimality + 1e-9).all()), found.entropy_change.missing
-        (True, 'the step changes the dimension: volumes do not compare')
+        >>> bool((found.optimality_sliced <= found.optimality + 1e-9).all()), Flags.names(found.entropy_change_flags)
+        (True, ('width_changes',))
     """
     rec = require_recording(rec)
     if embedding not in EMBEDDINGS:
@@ -94,9 +93,7 @@ def layer_transport(
     seed, samples = check_seed(seed), check_count("samples", samples, FEWEST)
     exact = check_count("exact", exact, 2) if exact != 0 else 0
     variance = None if smoothing is None else check_positive("smoothing", smoothing)
-    recorded = len(rec.epochs)
-    shown = thinned(rec.epochs, SNAPSHOTS) if epochs is None else epochs
-    rec = rec.sel(replica=rec.replicas[:1] if replica is None else replica, epoch=shown)
+    rec = rec.sel(replica=rec.replicas[:1] if replica is None else replica)
     chosen = drawn_samples(rec, samples, embedding, seed, check_count("memory_budget", memory_budget))
     settings = _settings(rec, chosen, embedding, exact, check_count("slices", slices), seed)
     shape = (len(rec.replicas), len(rec.epochs), len(rec.layers))
@@ -107,14 +104,16 @@ def layer_transport(
             snapshots[r, e] = Snapshot(layers, _dense(rec, r, e, settings), settings, 0 if r else exact)
             advance(1)
     found = transport_dataset(rec, snapshots, settings, variance)
-    found.attrs |= {
-        "samples": len(chosen),
-        "samples_asked": samples,
-        "exact_samples": min(exact, len(chosen)),
-        "snapshots_recorded": recorded,
-        "task": rec.task.name,
-    }
-    return found
+    return stamp(
+        found,
+        "layer_transport",
+        seed=seed,
+        samples=len(chosen),
+        samples_asked=samples,
+        exact_samples=min(exact, len(chosen)),
+        snapshots_recorded=len(rec.whole().epochs),
+        **rec.identity,
+    )
 
 
 def _settings(rec: Recording, chosen: np.ndarray, embedding: str, exact: int, slices: int, seed: int) -> Settings:
