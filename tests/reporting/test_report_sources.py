@@ -13,6 +13,7 @@ from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Result
 from flowplane.plot import save
 from flowplane.reporting import thinning
+from flowplane.reporting.provenance import run_recipe
 from flowplane.reporting.sections import SECTIONS
 
 
@@ -56,6 +57,8 @@ def test_an_experiments_claims(result, tmp_path):
     said = " ".join(read.sections["claims"].split())
     for text in (
         "B-1.peak",
+        "headline",
+        "control",
         "1.25 [1.00, 1.50]",
         "2.00 ± 0.300",
         "✗ contradicted",
@@ -187,3 +190,11 @@ def test_many_channels_are_not_all_named():
     assert readable(plane).attrs["channel"] == "30 equal bins on [0, 0]; 30 equal bins on [0, 1]; … (9 different ones)"
     few = xr.Dataset(attrs={"channel": json.dumps(dict(list(channels.items())[:3]))})
     assert readable(few) is few
+
+
+def test_a_tiny_run_is_made_again_from_python():
+    """The command line knows quick and full alone."""
+    assert run_recipe({"experiment": "depth", "scale": "full", "seed": 3}) == "flowplane reproduce depth --full --seed 3"
+    assert run_recipe({"experiment": "depth", "scale": "tiny"}).splitlines()[-1] == (
+        "fp.experiments.run('depth', scale='tiny')"
+    )
