@@ -12,6 +12,7 @@ from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Result
 from flowplane.plot import save
 from flowplane.reporting import thinning
+from flowplane.reporting.provenance import run_recipe
 from flowplane.reporting.sections import SECTIONS
 
 
@@ -55,6 +56,8 @@ def test_an_experiments_claims(result, tmp_path):
     said = " ".join(read.sections["claims"].split())
     for text in (
         "B-1.peak",
+        "headline",
+        "control",
         "1.25 [1.00, 1.50]",
         "2.00 ± 0.300",
         "✗ contradicted",
