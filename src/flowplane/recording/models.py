@@ -19,7 +19,8 @@ from flowplane.errors import InputError, Text, unknown
 from flowplane.recording.formats import packed_measure
 from flowplane.recording.measure_store import stored_measure
 from flowplane.recording.model_store import MOMENTS
-from flowplane.recording.reader import Block, Recording, View
+from flowplane.recording.reader import Block, Recording
+from flowplane.recording.selection import View
 from flowplane.recording.store import array_of
 from flowplane.tasks import Task
 
