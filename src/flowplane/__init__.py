@@ -26,21 +26,21 @@ _PUBLIC = {
     "Variational": "flowplane.information.variational:Variational",
     "bottleneck": "flowplane.bottleneck",
     "cluster": "flowplane.cluster",
-    "compare_estimators": "flowplane.analysis.compare:compare_estimators",
+    "compare_estimators": "flowplane.analysis.compare_estimators:compare_estimators",
     "critical_betas": "flowplane.bottleneck.bifurcation:critical_betas",
     "denoising_flow": "flowplane.transport:denoising_flow",
     "densities": "flowplane.transport.densities",
     "dynamics": "flowplane.dynamics",
     "errors": "flowplane.errors",
     "experiments": "flowplane.experiments",
-    "explain": "flowplane.information.words:explain",
+    "explain": "flowplane.analysis.explaining:explain",
     "from_checkpoints": "flowplane.recorder.checkpoints:from_checkpoints",
     "gaussian_ib": "flowplane.bottleneck.gaussian:gaussian_ib",
     "gradient_flow": "flowplane.transport:gradient_flow",
     "gradient_phases": "flowplane.analysis.phases:gradient_phases",
     "ib_curve": "flowplane.bottleneck.curve:ib_curve",
     "information": "flowplane.information",
-    "information_plane": "flowplane.analysis.plane:information_plane",
+    "information_plane": "flowplane.analysis.information_plane:information_plane",
     "layer_betas": "flowplane.analysis.betas:layer_betas",
     "layer_transport": "flowplane.analysis.moving:layer_transport",
     "open": "flowplane.recording:open_recording",
@@ -62,11 +62,12 @@ __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
 if TYPE_CHECKING:
     from flowplane import bottleneck, cluster, dynamics, errors, experiments, information, plot, ridgelet, tasks, transport
     from flowplane.analysis.betas import layer_betas
-    from flowplane.analysis.compare import compare_estimators
+    from flowplane.analysis.compare_estimators import compare_estimators
     from flowplane.analysis.diffusion import weight_diffusion
+    from flowplane.analysis.explaining import explain
+    from flowplane.analysis.information_plane import information_plane
     from flowplane.analysis.moving import layer_transport
     from flowplane.analysis.phases import gradient_phases
-    from flowplane.analysis.plane import information_plane
     from flowplane.analysis.relaxing import relaxation_times
     from flowplane.analysis.replicas import replica_spread
     from flowplane.bottleneck.bifurcation import critical_betas
@@ -81,7 +82,6 @@ if TYPE_CHECKING:
     from flowplane.information.renyi import MatrixRenyi
     from flowplane.information.sliced import SlicedMI
     from flowplane.information.variational import Variational
-    from flowplane.information.words import explain
     from flowplane.recorder.checkpoints import from_checkpoints
     from flowplane.recorder.recorder import Recorder
     from flowplane.recording import Recording

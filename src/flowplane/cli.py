@@ -75,7 +75,7 @@ def experiments() -> None:
     for name in ("claims", "figure", "quick", "full"):
         table.add_column(name, no_wrap=True)
     for experiment in EXPERIMENTS.values():
-        seconds = [f"{experiment.seconds[scale]} s" for scale in ("quick", "full")]
+        seconds = [f"{each} s" for each in experiment.seconds]
         table.add_row(experiment.name, experiment.title, ", ".join(experiment.claims), experiment.figure, *seconds)
     _console().print(table)
 
@@ -116,12 +116,12 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
     import traceback
 
     from flowplane.errors import InputError, Interrupted, MissingRequirement, SweepFailed
-    from flowplane.experiments.registry import EXPERIMENTS, run
+    from flowplane.experiments.registry import EXPERIMENTS, SCALES, run
     from flowplane.reporting.ledger import claims_table
 
     experiment = EXPERIMENTS[name]
     console = _console()
-    console.print(f"{name}: {experiment.title} ({scale} scale, about {experiment.seconds[scale]} s)")
+    console.print(f"{name}: {experiment.title} ({scale} scale, about {experiment.seconds[SCALES.index(scale)]} s)")
     try:
         result = run(name, scale, out, device.value, seed, overwrite, cluster)
     except (InputError, MissingRequirement):
@@ -153,15 +153,16 @@ def measure(
     samples: Annotated[str, typer.Option(help="all, train or test.")] = "all",
 ) -> None:
     """Estimate the information plane of a recording; prints the last epoch's means."""
+    from flowplane.analysis.estimators import parse_estimator
     from flowplane.errors import InputError
-    from flowplane.information.named import parse_estimator
 
     chosen = parse_estimator(estimator)
     if output is not None:
         folder = output.absolute().parent
         if output.suffix != ".nc" or output.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
             raise InputError("output", str(output), "a file name that ends in .nc, in a folder that can be written to")
-    from flowplane.analysis.plane import information_plane
+    from flowplane.analysis.information_plane import information_plane
+    from flowplane.core.results import save
     from flowplane.recording import open_recording
 
     plane = information_plane(open_recording(recording), chosen, samples=samples)
@@ -169,7 +170,7 @@ def measure(
     if output is not None:
         partial = output.with_name(f".{output.name}.partial")
         try:
-            plane.to_netcdf(partial, engine="h5netcdf")
+            save(plane, partial)
             partial.replace(output)
         except OSError as error:
             raise InputError("output", str(output), "a file that can be written") from error
@@ -184,7 +185,7 @@ def _print_plane(plane: object) -> None:
     from rich.table import Table
     from xarray import Dataset
 
-    from flowplane.information.schema import flag_names
+    from flowplane.core.results import Flags
 
     assert isinstance(plane, Dataset)
     last = plane.isel(epoch=-1)
@@ -195,7 +196,7 @@ def _print_plane(plane: object) -> None:
         table.add_column(name, no_wrap=name == "layer")
     for layer in range(plane.sizes["layer"]):
         row = last.isel(layer=layer)
-        raised = sorted({name for flags in row["flags"].values.ravel().tolist() for name in flag_names(flags)})
+        raised = sorted(Flags.names(row["flags"]))
         table.add_row(
             str(row["layer"].item()),
             str(row["width"].item()),

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import flowplane as fp
-from flowplane.analysis.choice import VARIANCES, suitable_measure
+from flowplane.analysis.reading import VARIANCES, suitable_measure
 from flowplane.errors import InputError
 
 X = torch.randn(300, 20, generator=torch.Generator().manual_seed(0))
@@ -40,7 +40,7 @@ def test_models_get_the_least_noise_that_does():
     plane = fp.information_plane(rec)
     assert saturated(plane) <= 0.25 and np.isfinite(plane.i_xt).all()
     less = VARIANCES[VARIANCES.index(choice.measure.variance) - 1]
-    assert saturated(fp.information_plane(rec, fp.Pairwise(less, relative="snapshot"))) > 0.25
+    assert saturated(fp.information_plane(rec, fp.Pairwise(less, relative="unit"))) > 0.25
 
 
 def test_a_layer_that_only_grows_neither_learns_nor_compresses():

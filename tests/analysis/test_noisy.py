@@ -139,7 +139,7 @@ def test_bounds(task):
         rise = plane[name].diff("layer")
         assert (rise <= error.isel(layer=slice(1, None)) + error.shift(layer=1).isel(layer=slice(1, None))).all()
     assert (plane.i_ty <= plane.i_xt + plane.i_xt_error * 4).all()
-    assert plane.attrs["channel"] == "the network's own noise of variance 0.02"
+    assert plane.i_xt.channel == "the network's own noise of variance 0.02"
     assert plane.i_xt.dims == ("replica", "epoch", "layer")
 
 

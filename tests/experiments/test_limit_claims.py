@@ -23,7 +23,7 @@ def made(p, q, r, draws=20, spread=0.05, field_error=0.001, displacement=9.0):
 
 def claim(whole):
     fits = {("line", kind): fitted(whole.sel(units=kind), 0) for kind in double_limit.KINDS}
-    return double_limit._main(fits, whole, "full")
+    return double_limit._main(fits, whole)
 
 
 def test_exponents_of_a_surface_are_found_with_intervals():

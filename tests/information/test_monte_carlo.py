@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from oracles_information import noisy_information
 
+from flowplane.core.results import Flags
 from flowplane.errors import InputError
 from flowplane.information.monte_carlo import MonteCarlo
-from flowplane.information.schema import flag_names
 
 TOLERANCE = 1e-9
 QUANTITIES = ("i_xt", "i_ty", "h_t")
@@ -22,7 +22,7 @@ DRAWS = 400
 
 
 def flags(result):
-    return set(flag_names(int(result.flags)))
+    return set(Flags.names(result.flags))
 
 
 def layer_of(seed, n=150, units=3, batch=()):

@@ -1,7 +1,5 @@
 """How an estimate depends on samples and on its own parameter: shapes, subsets, plateaus where there are, refusals."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -26,7 +24,7 @@ def two_blobs(seed, n, apart=1.5):
 
 
 def plateaus(curve):
-    return json.loads(curve.attrs["plateau"])
+    return {name: curve[name].attrs.get("plateau") for name in ("i_xt", "i_ty")}
 
 
 # -- shapes and subsets ------------------------------------------------------------------------------------------------
@@ -39,7 +37,7 @@ def test_shapes_and_attributes():
     assert curve.bins.values.tolist() == [2, 4, 8]
     assert curve.samples.values.tolist() == [32, 64, 128, 256]
     assert curve.attrs["parameter"] == "bins"
-    assert curve.attrs["estimator"] == "Binned"
+    assert curve.i_xt.estimator == "Binned"
     assert set(plateaus(curve)) == {"i_xt", "i_ty"}
     for name in ("i_xt", "i_ty", "h_t"):
         for end in ("", "_lower", "_upper"):
@@ -134,7 +132,7 @@ def test_a_parameter_of_several_numbers():
 
 def test_noise_relative_to_the_layer():
     layer, labels = layer_of(7, n=128)
-    curve = convergence(fp.Pairwise(0.1, relative=True), layer, labels, draws=2)
+    curve = convergence(fp.Pairwise(0.1, relative="recording"), layer, labels, draws=2)
     assert curve.sizes["variance"] == 13
     assert curve.i_xt.dims == ("variance", "samples", "draw")
     assert curve.variance.values[6] == pytest.approx(0.1)

@@ -7,7 +7,7 @@ import pytest
 from chromium_page import CHROME, with_page
 
 import flowplane as fp
-from flowplane.analysis.choice import suitable_measure
+from flowplane.analysis.reading import suitable_measure
 
 pytestmark = pytest.mark.skipif(CHROME is None, reason="no browser here")
 

@@ -10,7 +10,7 @@ from page_reading import Read
 
 import flowplane as fp
 from flowplane.analysis import choice
-from flowplane.analysis.choice import Choice, common_measure, suitable_measure
+from flowplane.analysis.reading import Choice, common_measure, suitable_measure
 from flowplane.reporting import page, provenance, recordings
 from flowplane.reporting.layers import layer_numbers
 from flowplane.reporting.sections import SECTIONS
@@ -60,7 +60,7 @@ def test_the_flags_raised_are_explained(small, tmp_path, monkeypatch):
     assert raised
     for name in raised:
         assert name.replace("_", " ") in read.sections["validity"]
-        assert fp.information.words.CONSEQUENCES[name] in " ".join(read.sections["validity"].split())
+        assert fp.analysis.explaining.CONSEQUENCES[name] in " ".join(read.sections["validity"].split())
     assert "no turn" in read.sections["validity"]
 
 

@@ -7,7 +7,7 @@ from page_reading import Read
 
 import flowplane as fp
 from flowplane.analysis import choice
-from flowplane.analysis.choice import Choice
+from flowplane.analysis.reading import Choice
 from flowplane.errors import InputError
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Result
@@ -21,18 +21,27 @@ def result(small) -> Result:
     plane = fp.information_plane(small, fp.Binned(30))
     claims = [
         Claim(
-            "B-1",
-            "I(X;T) < H(X)",
-            (1.25, 2.0),
-            ((1.0, 1.5), (1.9, 2.1)),
-            (1.3, 2.0),
-            (0.3, 0.3),
-            "reproduced",
-            "quick",
-            1.0,
-            "bits",
+            id="B-1",
+            role="headline",
+            statement="I(X;T) < H(X)",
+            measured=(1.25, 2.0),
+            interval=((1.0, 1.5), (1.9, 2.1)),
+            reference=(1.3, 2.0),
+            tolerance=(0.3, 0.3),
+            verdict="reproduced",
+            scale="quick",
+            seconds=1.0,
+            units="bits",
         ),
-        Claim("B-1.peak", "it falls", (0.1,), None, None, None, "contradicted", "quick", 1.0),
+        Claim(
+            id="B-1.peak",
+            role="control",
+            statement="it falls",
+            measured=(0.1,),
+            verdict="contradicted",
+            scale="quick",
+            seconds=1.0,
+        ),
     ]
     figures = {
         "information-plane": fp.plot.information_plane(plane),

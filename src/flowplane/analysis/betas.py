@@ -12,10 +12,12 @@ import xarray as xr
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from flowplane.analysis.reading import BINS
 from flowplane.bottleneck.curve import ib_curve
 from flowplane.bottleneck.distance import CurveLine, curve_line
 from flowplane.bottleneck.encoder import symbol_beta
 from flowplane.core.renamed import renamed
+from flowplane.core.results import stamp, with_flags
 from flowplane.errors import InputError, Text
 from flowplane.information.arguments import checked_labelling
 from flowplane.information.binned import Binned
@@ -71,14 +73,13 @@ def layer_betas(
         ({'replica': 2, 'epoch': 2, 'layer': 2}, 'bits', True)
     """
     rec = require_recording(rec)
-    binned = Binned(30) if estimator is None else estimator
+    binned = BINS if estimator is None else estimator
     if not isinstance(binned, Binned) or binned.correction is not None:
         raise InputError("estimator", binned, "fp.Binned without a correction: its bins make the encoder p(t|x)")
     possible, joint = _law(rec.task, rule)
     line = curve_line(ib_curve(joint) if curve is None else curve, joint)
     found = rec.measure(_LayerBeta(binned, possible, joint, line, betas))
-    found.attrs |= {"task": rec.task.name, "rule": "the task's" if rule is None else "given"}
-    return found
+    return stamp(found, "layer_betas", rule="the task's" if rule is None else "given", **rec.identity)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +105,10 @@ class _LayerBeta:
         beyond = found.i_xt.values - self.line.compression(found.i_ty.values)
         found["distance_vertical"] = (found.i_xt.dims, below, {**bits, "long_name": "curve at I(X;T), less I(T;Y)"})
         found["distance_horizontal"] = (found.i_xt.dims, beyond, {**bits, "long_name": "I(X;T) less the least for I(T;Y)"})
-        found["flags"] = plane["flags"]
-        found.attrs |= {name: plane.attrs[name] for name in ("channel", "estimator", "parameters")}
-        return found
+        for name in ("i_xt", "i_ty"):
+            found[name].attrs |= plane[name].attrs
+            found[f"{name}_flags"] = plane[f"{name}_flags"]
+        return with_flags(found)
 
 
 def _law(task: Task, rule: Any) -> tuple[Bool[np.ndarray, " sample"], Float[np.ndarray, "x class"]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from flowplane.analysis.moved import FLAGS, QUANTITIES, missing
+from flowplane.analysis.moved import FLAGS, QUANTITIES
 from flowplane.analysis.snapshots import (
     AFFINE_FIT,
     AFFINE_SAMPLES,
@@ -19,6 +18,7 @@ from flowplane.analysis.snapshots import (
     Settings,
     levels,
 )
+from flowplane.information.schema import parameters_text
 from flowplane.recording import Recording
 from flowplane.transport.layers.entropies import spectral_energy, spectral_entropy
 
@@ -29,12 +29,24 @@ DIMS = ("replica", "epoch", "layer")
 SMOOTHING = 0.01
 
 
+#: What was settled beforehand.
+PARAMETERS = {
+    "neighbours": NEIGHBOURS,
+    "neighbour_units": NEIGHBOUR_UNITS,
+    "affine_samples_per_unit": AFFINE_SAMPLES,
+    "affine_least_fit": AFFINE_FIT,
+    "class_samples": CLASS_SAMPLES,
+    "classes": CLASSES,
+    "probe": "half and half",
+    "cka": "linear, unbiased",
+}
+
+
 def transport_dataset(rec: Recording, snapshots: np.ndarray, settings: Settings, variance: float | None) -> xr.Dataset:
     """All snapshots (replica, epoch) as one Dataset, with what needs them all: the variance that smooths."""
     shape = (*snapshots.shape, len(rec.layers))
     every = list(snapshots.ravel())
     columns = {name: np.stack([one.columns[name] for one in every]).reshape(shape) for name in QUANTITIES}
-    flags = np.stack([one.flags for one in every]).reshape(shape)
     spectra = [one.spectra for one in every]
     if variance is None:
         sizes = [spectrum.mean() for one in spectra for spectrum in one]
@@ -45,19 +57,18 @@ def transport_dataset(rec: Recording, snapshots: np.ndarray, settings: Settings,
     columns["entropy_change_smoothed"] = np.array([_changes(one, start, variance) for one in spectra]).reshape(shape)
     parts: dict[str, Any] = {}
     for name, about in QUANTITIES.items():
-        why = missing(name, columns[name], flags)
-        attrs = {"units": about.units, "long_name": about.long_name} | ({"missing": why} if why else {})
-        parts[name] = (DIMS, columns[name], attrs)
+        parts[name] = (DIMS, columns[name], {"units": about.units, "long_name": about.long_name})
+        flags = np.stack([one.flags[name] for one in every]).reshape(shape)
+        parts[f"{name}_flags"] = (DIMS, flags, FLAGS.attrs(about.long_name))
     straight = np.array([one.straightness for one in every]).reshape(shape[:2])
     about_paths = {"units": "1", "long_name": "E|x_L − x_0| over the mean length of the paths"}
     parts["straightness"] = (DIMS[:2], straight, about_paths)
     alike = np.stack([one.cka for one in every]).reshape(*shape, shape[-1])
-    parts["cka"] = ((*DIMS, "other"), alike, {"units": "1", "long_name": "linear CKA, unbiased HSIC"})
-    parts["flags"] = (DIMS, flags, _flag_attrs())
+    parts["cka"] = ((*DIMS, "other_layer"), alike, {"units": "1", "long_name": "linear CKA, unbiased HSIC"})
     if settings.start is not None and start is not None:
         for name, value in levels(settings.start, start, settings).items():
             parts[f"{name}_input"] = ((), value, {"units": QUANTITIES[name].units, "long_name": f"{name} of the inputs"})
-    coords = {"replica": rec.replicas, "epoch": rec.epochs, **rec.layer_coordinates(), "other": list(rec.layers)}
+    coords = {"replica": rec.replicas, "epoch": rec.epochs, **rec.layer_coordinates(), "other_layer": list(rec.layers)}
     return xr.Dataset(parts, coords, _about(rec, settings, variance))
 
 
@@ -69,11 +80,6 @@ def _changes(spectra: list[np.ndarray], start: np.ndarray | None, variance: floa
     return np.diff(entropies, prepend=np.nan) if start is None else np.diff(entropies)
 
 
-def _flag_attrs() -> dict[str, Any]:
-    masks = np.array([1 << bit for bit in range(len(FLAGS))], np.int32)
-    return {"long_name": "why values are missing", "flag_masks": masks, "flag_meanings": " ".join(FLAGS)}
-
-
 def _about(rec: Recording, settings: Settings, variance: float) -> dict[str, Any]:
     start = "the inputs" if settings.start is not None else "the first layer: the inputs are no points"
     return {
@@ -81,21 +87,7 @@ def _about(rec: Recording, settings: Settings, variance: float) -> dict[str, Any
         "start": start,
         "exact_samples": settings.exact,
         "slices": settings.slices,
-        "seed": settings.seed,
         "smoothing": variance,
-        "parameters": json.dumps(
-            {
-                "neighbours": NEIGHBOURS,
-                "neighbour_units": NEIGHBOUR_UNITS,
-                "affine_samples_per_unit": AFFINE_SAMPLES,
-                "affine_least_fit": AFFINE_FIT,
-                "class_samples": CLASS_SAMPLES,
-                "classes": CLASSES,
-                "probe": "half and half",
-                "cka": "linear, unbiased",
-            }
-        ),
-        "network": rec.architecture,
-        "activation": rec.activation,
+        "parameters": parameters_text(PARAMETERS),
         "labels": "classes" if rec.kind == "ensemble" else rec.attrs["labels"],
     }

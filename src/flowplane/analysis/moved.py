@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
+from flowplane.core.results import Flags
 
-__all__ = ["FLAGS", "QUANTITIES", "Quantity", "flag", "missing"]
+__all__ = ["CHANGES", "FLAGS", "LEVELS", "QUANTITIES", "STEPS", "Quantity"]
 
 
 class Quantity(NamedTuple):
@@ -17,27 +17,41 @@ class Quantity(NamedTuple):
     reasons: tuple[str, ...] = ()
 
 
-#: Why a value is missing, or means little; bit k of `flags` is the k-th name.
-FLAGS = {
-    "no_start": "no step into the first layer: the inputs are no points",
-    "no_turn": "no step before this one",
-    "other_replica": "exact plans are made for the first replica only",
-    "no_exact": "no exact plans were asked for",
-    "still": "all points are the same",
-    "width_changes": "the step changes the dimension: volumes do not compare",
-    "too_few_samples": "too few samples for so many units",
-    "singular": "the points lie on a hyperplane, as those of a softmax do: no density",
-    "ties": "points coincide or lie on a lattice: no density",
-    "surface": "more units than a layer before: points on a surface, no density",
-    "many_units": "too many units for neighbours",
-    "no_classes": "no labels, or one class only",
-    "no_weights": "the recording holds no weights",
-    "not_affine": "no affine map fits the step",
-    "not_finite": "activations are NaN or infinite",
-}
+#: Why a value is missing, or means little, and what to do.
+FLAGS = Flags(
+    {
+        "no_start": (
+            "no step into the first layer: the inputs are no points",
+            "Give the inputs as points (sample, feature), or read the step from the second layer on.",
+        ),
+        "no_turn": ("no step before this one", "Nothing: the first step has no step before it to turn from."),
+        "other_replica": ("exact plans are made for the first replica only", "Ask fp.layer_transport for that replica."),
+        "no_exact": ("no exact plans were asked for", "Pass exact=1000, or read the sliced bound."),
+        "no_variance": ("all points are the same", "Look at the layer's activations: it says the same to every input."),
+        "width_changes": (
+            "the step changes the dimension: volumes do not compare",
+            "Read entropy_change_smoothed, which compares both layers in one space.",
+        ),
+        "too_few_samples": ("too few samples for so many units", "More samples, or read entropy_change_smoothed."),
+        "singular": (
+            "the points lie on a hyperplane, as those of a softmax do: no density",
+            "Read entropy_change_smoothed, or leave the softmax out.",
+        ),
+        "ties": ("points coincide or lie on a lattice: no density", "Read the Gaussian's entropy."),
+        "low_dimensional": (
+            "more units than a layer before: points on a lower-dimensional manifold, no density",
+            "Read the Gaussian's entropy.",
+        ),
+        "many_units": ("too many units for neighbours", "Read the Gaussian's entropy."),
+        "no_classes": ("no labels, or one class only", "Give labels of at least two classes."),
+        "no_weights": ("the recording holds no weights", "Read log_det_affine."),
+        "not_affine": ("no affine map fits the step", "Nothing: the step bends the data too much for one number."),
+        "not_finite": ("activations are NaN or infinite", "Look at training: activations have overflowed."),
+    }
+)
 
 _VOLUME = ("no_start", "width_changes", "too_few_samples", "singular")
-_DENSITY = ("too_few_samples", "singular", "ties", "surface", "many_units")
+_DENSITY = ("too_few_samples", "singular", "ties", "low_dimensional", "many_units")
 _PLAN = ("no_start", "other_replica", "no_exact")
 
 #: What there is for every replica, epoch and layer.
@@ -48,7 +62,7 @@ QUANTITIES = {
     "wasserstein_sliced": Quantity("units of x", "W_2(p_{l−1}, p_l) by slices, at most the exact one", ("no_start",)),
     "optimality_sliced": Quantity("1", "optimality by slices, at most the exact one", ("no_start",)),
     "turning": Quantity("radians", "angle between a step and the one before", ("no_start", "no_turn")),
-    "participation": Quantity("dimensions", "(tr C)²/tr C², C the covariance", ("still",)),
+    "participation": Quantity("dimensions", "(tr C)²/tr C², C the covariance", ("no_variance",)),
     "entropy": Quantity("nats", "entropy of the Gaussian of the same covariance", ("too_few_samples", "singular")),
     "entropy_neighbours": Quantity("nats", "entropy by nearest neighbours", _DENSITY),
     "entropy_change": Quantity("nats", "change of the Gaussian's entropy", _VOLUME),
@@ -58,8 +72,8 @@ QUANTITIES = {
     "entropy_change_smoothed": Quantity("nats", "change of the smoothed Gaussian's entropy in one space", ("no_start",)),
     "score_energy": Quantity("1/squared units of x", "J = E|∇log p|² of the smoothed Gaussian"),
     "probe": Quantity("1", "accuracy of a linear probe on held-out points", ("no_classes",)),
-    "fisher": Quantity("1", "Fisher ratio tr S_between/tr S_within", ("no_classes", "still")),
-    "distances": Quantity("1", "mean W_2 of two classes over rms distance within", ("no_classes", "still")),
+    "fisher": Quantity("1", "Fisher ratio tr S_between/tr S_within", ("no_classes", "no_variance")),
+    "distances": Quantity("1", "mean W_2 of two classes over rms distance within", ("no_classes", "no_variance")),
     "log_det": Quantity("nats", "E log|det ∂x_l/∂x_{l−1}| from the weights", ("no_start", "width_changes", "no_weights")),
     "log_det_affine": Quantity(
         "nats", "log|det| of the best affine map", ("no_start", "width_changes", "too_few_samples", "singular", "not_affine")
@@ -69,29 +83,7 @@ QUANTITIES = {
     ),
 }
 
-
-def flag(*names: str) -> int:
-    """The bits of some flags.
-
-    Example:
-        >>> flag("no_start", "no_turn")
-        3
-    """
-    return sum(1 << list(FLAGS).index(name) for name in names)
-
-
-def missing(name: str, values: np.ndarray, flags: np.ndarray) -> str:
-    """Why a quantity is NaN where it is, in words: of each value the first of its reasons that is raised; else empty.
-
-    Example:
-        >>> missing("cost", np.array([np.nan, 1.0]), np.array([1, 0]))
-        'no step into the first layer: the inputs are no points'
-    """
-    unexplained = np.isnan(values)
-    words = []
-    for reason in ("not_finite", *QUANTITIES[name].reasons):
-        because = unexplained & (flags & flag(reason) > 0)
-        if because.any():
-            words.append(FLAGS[reason])
-        unexplained &= ~because
-    return "; ".join(words)
+#: What belongs to a layer by itself, to a step in the common space, to how a step changes entropies.
+LEVELS = ("participation", "probe", "fisher", "distances")
+STEPS = ("cost", "wasserstein", "optimality", "wasserstein_sliced", "optimality_sliced", "turning")
+CHANGES = ("entropy_change", "entropy_change_neighbours", "entropy_change_smoothed")

@@ -14,6 +14,7 @@ from flowplane.analysis.snapshots import Dense, Settings, Snapshot
 from flowplane.core.points import check_count, check_positive, check_seed
 from flowplane.core.progress import progress_bar
 from flowplane.core.renamed import renamed
+from flowplane.core.results import stamp
 from flowplane.errors import unknown
 from flowplane.recording import Recording, require_recording
 from flowplane.transport.layers.entropies import covariance_spectrum
@@ -67,10 +68,10 @@ def layer_transport(
         `distances`, the mean W_2 of two classes over their size, as in `flowplane.transport.class_distances`; `log_det`,
         E log|det ∂x_l/∂x_{l−1}| in nats from the weights of an ensemble, for layers as wide as the one before, −∞ where it
         is singular at a sample; `log_det_affine`, that of the best affine map, only where that explains 90 % of the
-        variance, and `affine_fit`, the share that it explains; `flags`, why values are missing or, as `surface` says, mean
-        little; in words in each variable's attribute `missing`. Over (replica, epoch): `straightness`, E|x_L − x_0| over the
-        mean length of the paths. Over (replica, epoch, layer, other): `cka`, linear, by the unbiased estimate of HSIC. Of
-        the inputs, where they are points: `participation_input`, `probe_input`, `fisher_input`, `distances_input`.
+        variance, and `affine_fit`, the share that it explains; of each its `_flags`, why values are missing or, as
+        `low_dimensional` says, mean little, and `flags`. Over (replica, epoch): `straightness`, E|x_L − x_0| over the
+        mean length of the paths. Over (replica, epoch, layer, other_layer): `cka`, linear, by the unbiased estimate of HSIC.
+        Of the inputs, where they are points: `participation_input`, `probe_input`, `fisher_input`, `distances_input`.
 
     Raises:
         InputError: not a Recording, fewer than 16 samples in all or in memory, an unknown embedding, a replica that was
@@ -78,12 +79,13 @@ def layer_transport(
 
     Example:
         >>> import flowplane as fp
+        >>> from flowplane.core.results import Flags
         >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(4, 4), replicas=2, epochs=4, snapshots=3)
         >>> found = fp.layer_transport(rec, samples=200)
         >>> dict(found.cost.sizes), found.cost.units
         ({'replica': 1, 'epoch': 3, 'layer': 3}, 'squared units of x')
-        >>> bool((found.optimality_sliced <= found.optimality + 1e-9).all()), found.entropy_change.missing
-        (True, 'the step changes the dimension: volumes do not compare')
+        >>> bool((found.optimality_sliced <= found.optimality + 1e-9).all()), Flags.names(found.entropy_change_flags)
+        (True, ('width_changes',))
     """
     rec = require_recording(rec)
     if embedding not in EMBEDDINGS:
@@ -102,14 +104,16 @@ def layer_transport(
             snapshots[r, e] = Snapshot(layers, _dense(rec, r, e, settings), settings, 0 if r else exact)
             advance(1)
     found = transport_dataset(rec, snapshots, settings, variance)
-    found.attrs |= {
-        "samples": len(chosen),
-        "samples_asked": samples,
-        "exact_samples": min(exact, len(chosen)),
-        "snapshots_recorded": len(rec.whole().epochs),
-        "task": rec.task.name,
-    }
-    return found
+    return stamp(
+        found,
+        "layer_transport",
+        seed=seed,
+        samples=len(chosen),
+        samples_asked=samples,
+        exact_samples=min(exact, len(chosen)),
+        snapshots_recorded=len(rec.whole().epochs),
+        **rec.identity,
+    )
 
 
 def _settings(rec: Recording, chosen: np.ndarray, embedding: str, exact: int, slices: int, seed: int) -> Settings:

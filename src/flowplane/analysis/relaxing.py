@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from flowplane.analysis.given import own_plane
+from flowplane.analysis.reading import own_plane
 from flowplane.core.points import check_seed
 from flowplane.core.renamed import renamed
+from flowplane.core.results import stamp
 from flowplane.dynamics.laws import fit_laws, slope_interval
 from flowplane.dynamics.relaxation import compression_costs, layer_compression, relaxation_delays
 from flowplane.errors import InputError, Text
@@ -29,7 +30,7 @@ def relaxation_times(rec: Recording, plane: xr.Dataset | None = None, *, seed: i
 
     Arguments:
         rec: with all layers from the first on, and three epochs or more; a part of them by `rec.thin` or `rec.sel`.
-        plane: its information plane, with another estimator, say; `fp.Binned.published()` if None.
+        plane: its information plane, with another estimator, say; as `fp.information_plane` reads it if None.
         seed: of the bootstrap.
 
     Returns:
@@ -80,10 +81,15 @@ def relaxation_times(rec: Recording, plane: xr.Dataset | None = None, *, seed: i
         found[name] = ((), value, {"units": "log2 epochs per bit"})
     known = np.isfinite(laws["aic"].values).all()
     found.attrs = {
-        **curves.attrs,
         "threshold": threshold,
         "points": laws.attrs["points"],
         "best": str(laws["law"].values[int(laws["aic"].values.argmin())]) if known else "",
         "exponent_one": "" if not np.isfinite(lower) else str(lower <= 1 <= upper),
     }
-    return found.assign_coords(replica=shown.replicas, **rec.layer_coordinates())
+    read_by = {
+        key: curves["i_xt"].attrs[key] for key in ("estimator", "parameters", "channel") if key in curves["i_xt"].attrs
+    }
+    for name in ("compression", "fall", "peak", "end"):
+        found[name].attrs |= read_by
+    found = found.assign_coords(replica=shown.replicas, **rec.layer_coordinates())
+    return stamp(found, "relaxation_times", seed=seed, **rec.identity)

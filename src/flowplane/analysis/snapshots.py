@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from flowplane.analysis.moved import QUANTITIES, flag
+from flowplane.analysis.moved import CHANGES, FLAGS, QUANTITIES, STEPS
 from flowplane.transport.layers.entropies import covariance_spectrum, neighbour_entropy, spectral_entropy
 from flowplane.transport.layers.layered import path_measures
 from flowplane.transport.layers.probes import linear_probe
@@ -38,6 +39,9 @@ NEIGHBOUR_UNITS, NEIGHBOURS = 8, 4
 AFFINE_SAMPLES, AFFINE_FIT = 4, 0.9
 #: Points of a class between which W_2 is taken, and the commonest classes that are compared.
 CLASS_SAMPLES, CLASSES = 50, 20
+
+#: What the best affine map says.
+AFFINE = ("log_det_affine", "affine_fit")
 
 Points = Float[np.ndarray, "sample _"]
 Spectrum = Float[np.ndarray, " unit"]
@@ -69,7 +73,7 @@ class _Entropy(NamedTuple):
     gaussian: float
     neighbours: float
     units: int
-    flags: int
+    flags: tuple[str, ...]
 
 
 class Snapshot:
@@ -85,10 +89,10 @@ class Snapshot:
     def __init__(self, layers: list[Points], dense: list[Dense | None], settings: Settings, exact: int) -> None:
         self.settings, self.exact = settings, exact
         self.columns = {name: np.full(len(layers), np.nan) for name in QUANTITIES}
-        self.flags = np.zeros(len(layers), np.int32)
+        self.flags = {name: np.zeros(len(layers), np.int32) for name in QUANTITIES}
         self.straightness = math.nan
         if not all(np.isfinite(layer).all() for layer in layers):
-            self.flags |= flag("not_finite")
+            self._raise(slice(None), "not_finite")
             self.cka = np.full((len(layers), len(layers)), np.nan)
             self.spectra = [np.full(layer.shape[1], np.nan) for layer in layers]
             return
@@ -101,18 +105,24 @@ class Snapshot:
             for name, value in levels(layer, self.spectra[l], settings).items():
                 self.columns[name][l] = value
                 if math.isnan(value):
-                    self.flags[l] |= flag("still" if self.spectra[l].max() <= 0 else "no_classes")
+                    self._raise(l, "no_variance" if self.spectra[l].max() <= 0 else "no_classes", of=[name])
+
+    def _raise(self, layers: int | slice, *flags: str, of: Collection[str] = tuple(QUANTITIES)) -> None:
+        """Flags of some quantities at a layer, or several: of each quantity those that may concern it."""
+        for quantity in of:
+            own = ("not_finite", *QUANTITIES[quantity].reasons)
+            self.flags[quantity][layers] |= FLAGS.bits(*(flag for flag in dict.fromkeys(flags) if flag in own))
 
     def _paths(self, layers: list[Points]) -> None:
         """What belongs to steps in the common space."""
         settings = self.settings
         shift = 0 if settings.start is None else 1
         if not shift:
-            self.flags[0] |= flag("no_start")
-        self.flags[: 2 - shift] |= flag("no_turn")
+            self._raise(0, "no_start")
+        self._raise(slice(2 - shift), "no_turn")
         clouds = layers if settings.path_start is None else [settings.path_start, *layers]
         if not self.exact:
-            self.flags |= flag("other_replica" if settings.exact else "no_exact")
+            self._raise(slice(None), "other_replica" if settings.exact else "no_exact", of=STEPS)
         if len(clouds) < 2:
             return
         path = layer_path(clouds, settings.embedding, settings.seed)
@@ -131,13 +141,13 @@ class Snapshot:
         for l, layer in enumerate(layers):
             own = self._entropy(layer, self.spectra[l], narrowest)
             self.columns["entropy"][l], self.columns["entropy_neighbours"][l] = own.gaussian, own.neighbours
-            self.flags[l] |= own.flags
+            self._raise(l, *own.flags, of=("entropy", "entropy_neighbours"))
             if before is not None and before.units == own.units:
                 self.columns["entropy_change"][l] = own.gaussian - before.gaussian
                 self.columns["entropy_change_neighbours"][l] = own.neighbours - before.neighbours
-                self.flags[l] |= before.flags
+                self._raise(l, *own.flags, *before.flags, of=CHANGES)
             elif before is not None:
-                self.flags[l] |= flag("width_changes")
+                self._raise(l, "width_changes")
             before, narrowest = own, min(narrowest, own.units)
 
     def _entropy(self, points: Points, spectrum: Any, narrowest: float) -> _Entropy:
@@ -145,31 +155,31 @@ class Snapshot:
         gaussian = spectral_entropy(spectrum, n)
         reasons = ["too_few_samples"] if d >= n else ["singular"] * math.isnan(gaussian)
         reasons += ["many_units"] * (d > NEIGHBOUR_UNITS)
-        reasons += ["surface"] * (self.settings.functions and d > narrowest)
+        reasons += ["low_dimensional"] * (self.settings.functions and d > narrowest)
         if reasons or n <= NEIGHBOURS:
-            return _Entropy(gaussian, math.nan, d, flag(*reasons))
+            return _Entropy(gaussian, math.nan, d, tuple(reasons))
         near = neighbour_entropy(points, NEIGHBOURS)
-        return _Entropy(gaussian, near, d, flag("ties") if math.isnan(near) else 0)
+        return _Entropy(gaussian, near, d, ("ties",) if math.isnan(near) else ())
 
     def _volumes(self, l: int, origin: Points | None, layer: Points, dense: Dense | None) -> None:
         if origin is None or origin.shape[1] != layer.shape[1]:
             return
         n, d = layer.shape
         if dense is None:
-            self.flags[l] |= flag("no_weights")
+            self._raise(l, "no_weights")
         else:
             self.columns["log_det"][l] = np.mean(dense_log_det(origin.astype(np.float64), *dense))
         if n < AFFINE_SAMPLES * d:
-            self.flags[l] |= flag("too_few_samples")
+            self._raise(l, "too_few_samples", of=AFFINE)
             return
         volume, fit = affine_log_det(origin, layer)
         self.columns["affine_fit"][l] = fit
         if math.isnan(fit):
-            self.flags[l] |= flag("singular")
+            self._raise(l, "singular", of=AFFINE)
         elif fit >= AFFINE_FIT:
             self.columns["log_det_affine"][l] = volume
         else:
-            self.flags[l] |= flag("not_affine")
+            self._raise(l, "not_affine")
 
 
 def levels(layer: Points, spectrum: Spectrum, settings: Settings) -> dict[str, float]:

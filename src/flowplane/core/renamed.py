@@ -10,10 +10,18 @@ __all__ = ["RENAMED", "renamed"]
 
 #: By function or class (`__qualname__`): the old name of an argument, and the new one or, beginning with "use", what to do.
 RENAMED: dict[str, dict[str, str]] = {
+    "GaussianMI": {"noise": "noise_variance"},
+    "KSG": {"noise": "noise_variance"},
+    "MonteCarlo": {"variance": "noise_variance"},
+    "Pairwise": {"variance": "noise_variance"},
     "Recorder": {"total": "epochs"},
     "RecorderCallback": {"total": "epochs"},
+    "SlicedMI": {"noise": "noise_variance"},
     "Study": {"noise": "noise_variance"},
+    "Variational": {"noise": "noise_variance"},
+    "compare_estimators": {"noise": "noise_variance"},
     "from_checkpoints": {"epochs": "at"},
+    "information_plane": {"noise": "noise_variance"},
     "layer_betas": {"epochs": "use rec.thin(…) or rec.sel(epoch=…)"},
     "layer_transport": {"epochs": "use rec.thin(…) or rec.sel(epoch=…)"},
     "relaxation_times": {"epochs": "use rec.thin(…) or rec.sel(epoch=…)"},

@@ -5,18 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-_PUBLIC = {
-    "convergence": "flowplane.information.plateau",
-    "explain": "flowplane.information.words",
-    "parse_estimator": "flowplane.information.named",
-}
+_PUBLIC = {"convergence": "flowplane.information.plateau"}
 
-__all__ = ["convergence", "explain", "parse_estimator"]
+__all__ = ["convergence"]
 
 if TYPE_CHECKING:
-    from flowplane.information.named import parse_estimator
     from flowplane.information.plateau import convergence
-    from flowplane.information.words import explain
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -14,9 +15,9 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from flowplane.core.measure import Measure
-from flowplane.core.results import with_flags
-from flowplane.errors import InputError, Text, unknown
-from flowplane.recording.formats import packed_measure
+from flowplane.core.older import modern, unpacked
+from flowplane.core.results import stamp
+from flowplane.errors import InputError, NotRecorded, Text, unknown
 from flowplane.recording.measure_store import stored_measure
 from flowplane.recording.model_store import MOMENTS
 from flowplane.recording.reader import Block, Recording
@@ -156,7 +157,7 @@ class ModelRecording(Recording):
         root = zarr.open_group(self._store, mode="r")
         if "layers" not in root:
             wanted = "one recorded with keep=('activations', …)"
-            raise InputError("rec", Text(f"a recording that keeps {self._kept()}"), wanted)
+            raise NotRecorded("rec", Text(f"a recording that keeps {self._kept()}"), wanted)
         return array_of(root, f"layers/{self.all_layers.index(layer):02d}/activations")
 
     def blocks(
@@ -175,9 +176,9 @@ class ModelRecording(Recording):
         """As `Recording.measure`; a measure that was taken online is not taken again."""
         known = self.attrs["measures"]
         if samples == "all" and repr(measure) in known:
-            return self._online(known.index(repr(measure))).assign_attrs(samples=samples)
+            return self._online(known.index(repr(measure)))
         if known and "activations" not in self.attrs["keep"]:
-            raise InputError("measure", Text(repr(measure)), f"one that was taken online: {', '.join(known)}")
+            raise NotRecorded("measure", Text(repr(measure)), f"one that was taken online: {', '.join(known)}")
         return super().measure(measure, samples, memory_budget=memory_budget)
 
     @property
@@ -188,10 +189,13 @@ class ModelRecording(Recording):
     def _online(self, place: int) -> xr.Dataset:
         """What one of the measures found."""
         group = zarr.open_group(self._store, path=f"measures/{place:02d}", mode="r")
-        read = packed_measure if "packing" in group.attrs else stored_measure
-        found = read(group, self._view.replicas, self._view.epochs, dict(zip(self.layers, self._places(), strict=True)))
-        coordinates = {"replica": self.replicas, "epoch": self.epochs, **self.layer_coordinates()}
-        return with_flags(found.assign_coords(coordinates))
+        wanted: dict[str, Any] = {"replica": self._view.replicas, "epoch": self._view.epochs, "layer": self._places()}
+        if "packing" in group.attrs:  # format 2
+            found = unpacked(json.loads(str(group.attrs["packing"])), np.asarray(group["values"]), wanted, self.layers)
+        else:
+            found = stored_measure(group, wanted)
+        found = found.assign_coords(replica=self.replicas, epoch=self.epochs, **self.layer_coordinates())
+        return stamp(modern(found), "measure", samples="all", **self.identity)
 
     @property
     def _name(self) -> str:

@@ -18,10 +18,10 @@ from torch import Tensor
 from flowplane.core.frames import wide_frame
 from flowplane.core.measure import Measure
 from flowplane.core.network import Network
+from flowplane.core.older import configuration
 from flowplane.core.points import check_count
 from flowplane.core.schedule import even_places
-from flowplane.errors import InputError, Text, unknown
-from flowplane.recording.formats import translated
+from flowplane.errors import InputError, NotRecorded, Text, unknown
 from flowplane.recording.html import recording_html
 from flowplane.recording.selection import View, positions
 from flowplane.recording.store import BRANCH, STATISTICS
@@ -67,7 +67,7 @@ class Recording(ABC):
     def attrs(self) -> dict[str, Any]:
         """How the recording was made: of an ensemble the arguments of `fp.train`, the engine, versions; of a model `model`,
         `parameters`, `layers` (module, shape, reduce, …), `labels`, versions, …"""
-        return translated(json.loads(self._root.attrs["configuration"]))
+        return configuration(json.loads(self._root.attrs["configuration"]))
 
     @property
     def network(self) -> Network:
@@ -85,6 +85,11 @@ class Recording(ABC):
     @abstractmethod
     def architecture(self) -> str:
         """What figures call the network: the widths of an ensemble, the class of a model."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a result says of where it comes from: `task`, `network`, `activation`."""
+        return {"task": self.task.name, "network": self.architecture, "activation": self.activation}
 
     @property
     @abstractmethod
@@ -194,7 +199,7 @@ class Recording(ABC):
 
     def _selected(self, name: str) -> xr.DataArray:
         if name not in self._root:
-            raise InputError(name, Text(f"a recording that keeps {self._kept()}"), f"one trained with keep=({name!r}, …)")
+            raise NotRecorded(name, Text(f"a recording that keeps {self._kept()}"), f"one trained with keep=({name!r}, …)")
         chosen = {"replica": self._view.replicas, "epoch": self._view.epochs}
         array = self._root[name]
         return array.isel({dim: index for dim, index in chosen.items() if dim in array.dims})

@@ -20,11 +20,13 @@ from filelock import FileLock, Timeout
 
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError, Text
-from flowplane.recording.formats import FORMAT
 from flowplane.version import __version__
 
-__all__ = ["BRANCH", "MODES", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put", "versions"]
+__all__ = ["BRANCH", "FORMAT", "MODES", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put", "versions"]
 
+#: 1: ensembles of `fp.train`. 2: recordings of a model as well. 3: arguments under their names of today, and an array for
+#: each variable of an online measure.
+FORMAT = 3
 #: What becomes of a recording that is there already.
 MODES = ("create", "resume", "overwrite")
 STATISTICS = ("gradient_mean", "gradient_std", "weight_norm")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from flowplane.information.binned import Binned
@@ -17,41 +19,64 @@ from flowplane.recording import Recording
 
 __all__ = ["every_reader", "for_training", "readers_without_channel"]
 
-#: Slices of SlicedMI.
-SLICES = {"quick": 8, "full": 32}
-#: Epochs and replicas that the variational estimator is given.
-VARIATIONAL = {"quick": (3, 1), "full": (6, 2)}
+
+@dataclass(frozen=True)
+class Scale:
+    """What differs from scale to scale."""
+
+    #: Of SlicedMI.
+    slices: int
+    #: Those that an estimator is given which trains networks itself.
+    epochs: int
+    replicas: int
+    #: Those that read; None for all.
+    names: tuple[str, ...] | None = None
+
+    def chosen(self, readers: dict[str, Estimator]) -> dict[str, Estimator]:
+        """Those of them that read."""
+        return {name: reader for name, reader in readers.items() if self.names is None or name in self.names}
+
+
+SCALES = {
+    "quick": Scale(slices=8, epochs=3, replicas=1),
+    "full": Scale(slices=32, epochs=6, replicas=2),
+    "tiny": Scale(slices=2, epochs=2, replicas=1, names=("Monte Carlo", "Binned", "GaussianMI")),
+}
 
 
 def every_reader(scale: str, channel: float) -> dict[str, Estimator]:
     """Every estimator of §B4; those without a channel of their own get the same Gaussian noise."""
-    return {
+    at = SCALES[scale]
+    readers: dict[str, Estimator] = {
         "Monte Carlo": MonteCarlo(channel),
         "Binned": Binned(30),
         "Pairwise": Pairwise(channel),
-        "Pairwise, relative": Pairwise(channel, relative=True),
-        "KSG": KSG(noise=channel),
-        "GaussianMI": GaussianMI(noise=channel),
+        "Pairwise, relative": Pairwise(channel, relative="recording"),
+        "KSG": KSG(noise_variance=channel),
+        "GaussianMI": GaussianMI(noise_variance=channel),
         "MatrixRenyi": MatrixRenyi(),
-        "SlicedMI": SlicedMI(slices=SLICES[scale], noise=channel),
-        "Variational": Variational(noise=channel),
+        "SlicedMI": SlicedMI(slices=at.slices, noise_variance=channel),
+        "Variational": Variational(noise_variance=channel),
     }
+    return at.chosen(readers)
 
 
 def readers_without_channel(scale: str) -> dict[str, Estimator]:
     """Those that a network with noise of its own can be read by: they take the inputs and need no channel."""
-    return {
+    at = SCALES[scale]
+    readers: dict[str, Estimator] = {
         "KSG": KSG(),
         "GaussianMI": GaussianMI(),
         "MatrixRenyi": MatrixRenyi(),
-        "SlicedMI": SlicedMI(slices=SLICES[scale]),
+        "SlicedMI": SlicedMI(slices=at.slices),
         "Variational": Variational(),
     }
+    return at.chosen(readers)
 
 
 def for_training(rec: Recording, scale: str) -> Recording:
     """The replicas and epochs, spread over training, that an estimator is given which trains networks itself."""
-    epochs, replicas = VARIATIONAL[scale]
+    at = SCALES[scale]
     # the first epoch has nothing to lose yet
-    places = np.unique(np.linspace(1, len(rec.epochs) - 1, min(epochs, len(rec.epochs))).round().astype(int))
-    return rec.sel(replica=rec.replicas[:replicas].tolist(), epoch=rec.epochs[places].tolist())
+    places = np.unique(np.linspace(1, len(rec.epochs) - 1, min(at.epochs, len(rec.epochs))).round().astype(int))
+    return rec.sel(replica=rec.replicas[: at.replicas].tolist(), epoch=rec.epochs[places].tolist())

@@ -1,4 +1,4 @@
-"""What an estimator's curve over training says: compression seen, not seen, or nothing that can be believed."""
+"""What a curve over training says: its peak and its fall; compression seen, not seen, or nothing to believe."""
 
 from __future__ import annotations
 
@@ -6,15 +6,28 @@ from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float, Int
 
-from flowplane.analysis.compare import compare_estimators
-from flowplane.experiments.claim import mean_interval
-from flowplane.experiments.information.peaks import held_out_peaks
+from flowplane.analysis.compare_estimators import compare_estimators
+from flowplane.core.results import interval, joined, stamp
 from flowplane.information.estimator import Estimator
-from flowplane.information.schema import flag_bit
+from flowplane.information.schema import FLAGS
 from flowplane.recording import Recording
 
-__all__ = ["ENOUGH_ROWS", "INVALID", "NOT_SEEN", "SEEN", "UNDECIDED", "counted", "of_shannon", "read_by_all", "readings"]
+__all__ = [
+    "ENOUGH_ROWS",
+    "INVALID",
+    "NOT_SEEN",
+    "SEEN",
+    "UNDECIDED",
+    "at_peak",
+    "counted",
+    "curves_of",
+    "held_out_peaks",
+    "of_shannon",
+    "read_by_all",
+    "readings",
+]
 
 SEEN, NOT_SEEN, UNDECIDED, INVALID = "compression seen", "not seen", "undecided", "estimator invalid"
 #: Read and shown, but not Shannon's information, which the claims are about.
@@ -27,25 +40,56 @@ LEAST_FALL = 0.1
 FLAGGED = 0.5
 
 
+def curves_of(plane: xr.Dataset, name: str) -> Float[np.ndarray, "replica epoch layer"]:
+    """One variable of a plane, replica by replica, epoch by epoch, layer by layer."""
+    return plane[name].transpose("replica", "epoch", "layer").values
+
+
+def held_out_peaks(curves: Float[np.ndarray, "replica epoch quantity"]) -> Int[np.ndarray, "replica quantity"]:
+    """For each replica where the mean curve of all the *others* peaks.
+
+    A replica's own value there is not biased upwards by having chosen the place, as it would be at its own maximum.
+
+    Example:
+        >>> curves = np.array([[0.0, 1.0, 0.5], [0.0, 0.9, 0.4], [0.1, 1.1, 0.6]])[:, :, None]
+        >>> held_out_peaks(curves)[:, 0].tolist()
+        [1, 1, 1]
+    """
+    if len(curves) < 2:
+        return curves.argmax(axis=1)
+    others = curves.sum(axis=0) - curves
+    return others.argmax(axis=1)
+
+
+def at_peak(
+    curves: Float[np.ndarray, "replica epoch quantity"], *others: Float[np.ndarray, "replica epoch quantity"]
+) -> list[Float[np.ndarray, "replica quantity"]]:
+    """The values of curves, and of others beside them, where `held_out_peaks` finds the peaks of the first."""
+    places = held_out_peaks(curves)[:, None]
+    return [np.take_along_axis(each, places, axis=1)[:, 0] for each in (curves, *others)]
+
+
 def read_by_all(
     rec: Recording, estimators: Mapping[str, Estimator], few: Mapping[str, Recording] | None = None
 ) -> xr.Dataset:
     """`compare_estimators` of a recording, where slow estimators may be given a part of it: NaN elsewhere."""
     parts = {name: (few or {}).get(name, rec) for name in estimators}
-    planes = [compare_estimators(part, estimators={name: estimators[name]}) for name, part in parts.items()]
-    whole = planes[0]
-    fill = {str(name): 0 if name == "flags" else np.nan for name in whole.data_vars}
+    planes = {
+        name: compare_estimators(part, estimators={name: estimators[name]}).isel(estimator=0, drop=True)
+        for name, part in parts.items()
+    }
     same = [
-        plane.reindex(replica=rec.replicas, epoch=rec.epochs, layer=list(rec.layers), fill_value=fill).drop_vars(
-            [key for key in ("depth", "width") if key in plane.coords]
+        plane.reset_coords(drop=True).reindex(
+            replica=rec.replicas,
+            epoch=rec.epochs,
+            layer=list(rec.layers),
+            fill_value={str(name): 0 if plane[name].dtype.kind == "i" else np.nan for name in plane.data_vars},
         )
-        for plane in planes
+        for plane in planes.values()
     ]
-    together = xr.concat(same, "estimator", combine_attrs="drop_conflicts")
+    together = xr.concat(same, xr.Variable("estimator", list(planes)), combine_attrs="drop")
     together = together.assign_coords({key: rec.layer_coordinates()[key] for key in ("depth", "width")})
-    for name in together.data_vars:
-        together[name].attrs = whole[name].attrs
-    return together
+    return stamp(joined(together, "estimator", planes), "compare_estimators")
 
 
 def readings(table: xr.Dataset, waived: Mapping[str, tuple[str, ...]] | None = None) -> xr.Dataset:
@@ -67,7 +111,7 @@ def readings(table: xr.Dataset, waived: Mapping[str, tuple[str, ...]] | None = N
     fall, lower, upper = (np.full(shape, np.nan) for _ in range(3))
     reading = np.full(shape, INVALID, dtype=object)
     for row, name in enumerate(names):
-        ignored = sum(flag_bit(flag) for flag in ("constant_units", *(waived or {}).get(name, ())))
+        ignored = FLAGS.bits("constant_units", *(waived or {}).get(name, ()))
         for column in range(shape[1]):
             part = table.isel(estimator=row, layer=column).transpose("replica", "epoch")
             found = _fall(part, ignored)
@@ -101,8 +145,8 @@ def _fall(part: xr.Dataset, ignored: int) -> tuple[float, float, float] | None:
         return None
     falls = values[rows, peaks] - values[:, -1]
     if len(falls) > 1:
-        mean, interval, _ = mean_interval(falls[np.isfinite(falls)][:, None])
-        return float(mean[0]), float(interval[0, 0]), float(interval[0, 1])
+        mean, lower, upper = interval(falls)
+        return float(mean), float(lower), float(upper)
     low, high = kept["i_xt_lower"].values[0], kept["i_xt_upper"].values[0]
     top = peaks[0]
     if top == len(low) - 1:

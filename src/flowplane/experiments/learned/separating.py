@@ -12,7 +12,7 @@ import xarray as xr
 
 from flowplane.core.progress import progress_bar
 from flowplane.information.ksg import KSG
-from flowplane.information.schema import flag_bit
+from flowplane.information.schema import FLAGS
 from flowplane.information.variational import Variational
 from flowplane.tasks import digits
 from flowplane.transport import class_distances, denoising_flow, fisher_ratio, linear_probe, neighbour_accuracy
@@ -245,4 +245,4 @@ def _neighbours(seed: int) -> Callable[[Array, Array], tuple[float, bool]]:
 
 def _unflagged(found: xr.Dataset, beside: str) -> bool:
     """No flag, but for one that speaks of another quantity."""
-    return int(found["flags"]) & ~flag_bit(beside) == 0
+    return int(found["flags"]) & ~FLAGS.bits(beside) == 0

@@ -94,7 +94,7 @@ class _Carried:
         self.points = points[found]
 
 
-def denoisers_of(layers: Sequence[LearnedDenoiser], given: Any, noise: Any = None) -> Composition:
+def denoisers_of(layers: Sequence[LearnedDenoiser], given: Any, noise: Any = None, nodes: int = LOCAL_NODES) -> Composition:
     """The right-hand side of §A9: see `Stack.composition`."""
     d = layers[0].dimension
     density = given if isinstance(given, Density) else Empirical(given)
@@ -108,7 +108,7 @@ def denoisers_of(layers: Sequence[LearnedDenoiser], given: Any, noise: Any = Non
     narrow = [width_of(layer) < _width_before(layers, k) for k, layer in enumerate(layers)]
     exact = not curved and all(Decoders([layer]).affine for layer, less in zip(layers, narrow, strict=True) if less)
     least = min(_least_noise(layers, k, fixed, density) for k in range(len(layers)))
-    carried = _Carried(density, exact, least, LOCAL_NODES if curved else NODES)
+    carried = _Carried(density, exact, least, nodes if curved else NODES)
     maps: list[ConstrainedMap] = []
     for k, layer in enumerate(layers):
         onto = DecoderRange(layers[: k + 1]) if narrow[k] else None

@@ -16,7 +16,7 @@ from flowplane.core.points import as_points, check_count
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
 from flowplane.transport.learned.called import ModuleMap
-from flowplane.transport.learned.composing import decoded_noise, denoisers_of
+from flowplane.transport.learned.composing import LOCAL_NODES, decoded_noise, denoisers_of
 from flowplane.transport.learned.decoding import DecodedLayer, Decoders, own_rows, width_of
 from flowplane.transport.learned.denoiser import LearnedDenoiser
 from flowplane.transport.maps.composition import Composition
@@ -144,7 +144,7 @@ class Stack(ModuleMap, Composition):
         found = found if isinstance(found, Tensor) else np.asarray(found)
         return found.reshape(*form.batch, self.dimension, self.dimension)
 
-    def composition(self, given: Any, noise: Any = None) -> Composition:
+    def composition(self, given: Any, noise: Any = None, *, nodes: int = LOCAL_NODES) -> Composition:
         """The right-hand side of §A9: as many denoisers, each optimal for noise N(0, tD) and for what those before it made.
 
         D comes from the decoders alone. Affine decoders: a constant D, in closed form for a Gaussian. Curved ones: every
@@ -155,6 +155,8 @@ class Stack(ModuleMap, Composition):
         Arguments:
             given: the density that is to be moved, or points (n, d), the exact denoisers of which are attention.
             noise: a list of D, (d, d), one a layer, in place of the decoders'; identities give the isotropic composition.
+            nodes: at most so many carry a density in one or two dimensions, draws in more, between layers of curved
+                decoders: each sees all others through noise of its own.
 
         Returns:
             A transport map at the stack's own times: its `vertices` are the stack's.
@@ -169,7 +171,7 @@ class Stack(ModuleMap, Composition):
             >>> bool(abs(s([[1.0, -1.0]]) - exact([[1.0, -1.0]])).max() < 0.05)
             True
         """
-        return denoisers_of(self._parts, given, noise)
+        return denoisers_of(self._parts, given, noise, nodes)
 
     @property
     def history(self) -> xr.Dataset | None:

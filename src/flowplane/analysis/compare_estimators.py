@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import xarray as xr
 
-from flowplane.analysis.plane import information_plane
+from flowplane.analysis.estimators import usual_estimators
+from flowplane.analysis.information_plane import information_plane
+from flowplane.core.renamed import renamed
+from flowplane.core.results import joined, stamp
 from flowplane.errors import InputError, Text
-from flowplane.information.binned import Binned
 from flowplane.information.estimator import Estimator, check_noise
-from flowplane.information.gaussian import GaussianMI
-from flowplane.information.ksg import KSG
-from flowplane.information.pairwise import Pairwise
-from flowplane.information.renyi import MatrixRenyi
-from flowplane.information.sliced import SlicedMI
-from flowplane.information.variational import Variational
 from flowplane.recording import Recording
 
-__all__ = ["compare_estimators", "usual_estimators"]
+__all__ = ["compare_estimators"]
 
 
-def usual_estimators() -> dict[str, Estimator]:
-    """One of each kind, with its usual parameters: σ² of Pairwise is a tenth of the mean variance of the layer's units."""
-    return {
-        "Binned": Binned(30),
-        "Pairwise": Pairwise(0.1, relative=True),
-        "KSG": KSG(),
-        "GaussianMI": GaussianMI(),
-        "MatrixRenyi": MatrixRenyi(),
-        "SlicedMI": SlicedMI(),
-        "Variational": Variational(),
-    }
-
-
+@renamed
 def compare_estimators(
     activations: Any,
     labels: Any = None,
@@ -44,7 +27,7 @@ def compare_estimators(
     conditional: Any = None,
     probability: Any = None,
     estimators: Mapping[str, Estimator] | Sequence[Estimator] | None = None,
-    noise: float | None = None,
+    noise_variance: float | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
     """What seven estimators say of the same layer, each with its interval, its channel and its flags.
@@ -54,40 +37,43 @@ def compare_estimators(
             few by `rec.sel`: the variational estimator trains a network for each).
         labels, inputs, conditional, probability, seed: as for an estimator; a Recording brings its own.
         estimators: names and estimators, or estimators alone; None for one of each kind, `usual_estimators()`.
-        noise: variance of Gaussian noise added for the estimators that need a channel; None leaves them as they are.
+        noise_variance: of Gaussian noise added for the estimators that need a channel; None leaves them as they are.
 
     Returns:
-        Dataset (estimator, …): `i_xt`, `i_ty`, `h_t` in bits with their intervals, and `flags`. Attributes that differ from
-        estimator to estimator, such as the channel, are JSON by estimator. `fp.explain` puts the flags in words.
+        Dataset (estimator, …): `i_xt`, `i_ty`, `h_t` in bits with their intervals and flags. What differs from estimator to
+        estimator, such as `channel` and `bound`, is a coordinate along `estimator`. `fp.explain` puts the flags in words.
 
     Raises:
         InputError: no estimators, something else among them, labels beside a Recording, or what an estimator refuses.
 
     Example:
         >>> import numpy as np
+        >>> import flowplane as fp
         >>> x = np.random.default_rng(0).normal(size=(200, 2))
-        >>> table = compare_estimators(np.tanh(x), x[:, 0] > 0, inputs=x, estimators=[Binned(8), GaussianMI()])
+        >>> table = compare_estimators(np.tanh(x), x[:, 0] > 0, inputs=x, estimators=[fp.Binned(8), fp.GaussianMI()])
         >>> table.estimator.values.tolist(), table.i_ty.dims
         (['Binned', 'GaussianMI'], ('estimator',))
     """
-    chosen, noise = _named(estimators), check_noise(noise)
+    chosen = _named(estimators)
+    check_noise(noise_variance)
     if isinstance(activations, Recording):
-        for name, value in {
-            "labels": labels,
-            "inputs": inputs,
-            "conditional": conditional,
-            "probability": probability,
-        }.items():
+        given = {"labels": labels, "inputs": inputs, "conditional": conditional, "probability": probability}
+        for name, value in given.items():
             if value is not None:
                 raise InputError(name, Text("an array beside a Recording"), "none: the recording's task has its own")
-        parts = {name: information_plane(activations, one.with_channel(noise)) for name, one in chosen.items()}
+        parts = {name: information_plane(activations, one.with_channel(noise_variance)) for name, one in chosen.items()}
     else:
         known = {"inputs": inputs, "conditional": conditional, "probability": probability, "seed": seed}
-        parts = {name: one.with_channel(noise)(activations, labels, **known) for name, one in chosen.items()}
-    planes = [part.drop_vars([key for key in part.coords if key == "variance"]) for part in parts.values()]
-    together = xr.concat(planes, xr.Variable("estimator", list(parts)), combine_attrs="override")
-    together.attrs = _attributes(parts)
-    return together
+        parts = {name: one.with_channel(noise_variance)(activations, labels, **known) for name, one in chosen.items()}
+    planes = [part.drop_vars([name for name in part.coords if not _shared(str(name), parts)]) for part in parts.values()]
+    together = xr.concat(planes, xr.Variable("estimator", list(parts)), combine_attrs="drop")
+    return stamp(joined(together, "estimator", parts), "compare_estimators")
+
+
+def _shared(name: str, parts: dict[str, xr.Dataset]) -> bool:
+    """Whether all parts have a coordinate, and the same one."""
+    first = next(iter(parts.values()))
+    return all(name in part.coords and part[name].variable.equals(first[name].variable) for part in parts.values())
 
 
 def _named(estimators: Mapping[str, Estimator] | Sequence[Estimator] | None) -> dict[str, Estimator]:
@@ -108,14 +94,3 @@ def _named(estimators: Mapping[str, Estimator] | Sequence[Estimator] | None) -> 
     if wrong or not chosen:
         raise InputError("estimators", Text(", ".join(wrong) or "none"), expected)
     return chosen
-
-
-def _attributes(parts: dict[str, xr.Dataset]) -> dict[str, Any]:
-    """Attributes that all share as they are, the others as JSON by estimator."""
-    keys = dict.fromkeys(key for part in parts.values() for key in part.attrs)
-    found: dict[str, Any] = {}
-    for key in keys:
-        values = {name: part.attrs[key] for name, part in parts.items() if key in part.attrs}
-        same = len(values) == len(parts) and len({str(value) for value in values.values()}) == 1
-        found[str(key)] = next(iter(values.values())) if same else json.dumps(values)
-    return found
