@@ -106,24 +106,13 @@ def _share(phases: xr.Dataset) -> float:
 
 def _near(phases: xr.Dataset, optimizer: str) -> Claim:
     part = _compressing(phases)
-    low, high = part["lag_lower"].values, part["lag_upper"].values
+    judged = near([part[f"lag{end}"].values for end in ("", "_lower", "_upper")], 0.0, NEAR)
     layers = ", ".join(str(depth) for depth in part["depth"].values)
     statement = (
         f"compression starts when diffusion does ({optimizer}): log2 of start over crossing, layers {layers or '–'}, the "
         "others do not compress"
     )
-    found = with_ends(part["lag"].values, low, high)
-    count = len(found["measured"])
-    return Claim(
-        id=f"B-3.start.{optimizer}",
-        role="part",
-        statement=statement,
-        **found,
-        reference=(0.0,) * count,
-        tolerance=(NEAR,) * count,
-        verdict=near(low, high, 0.0, NEAR),
-        units="log2 epochs",
-    )
+    return Claim(id=f"B-3.start.{optimizer}", role="part", statement=statement, **judged, units="log2 epochs")
 
 
 def _together(phases: xr.Dataset, optimizer: str) -> Claim:

@@ -8,12 +8,13 @@ import xarray as xr
 
 from flowplane import plot
 from flowplane.experiments.claim import Claim
-from flowplane.experiments.information.readers import every_reader, for_training
 from flowplane.experiments.information.readings import (
     ENOUGH_ROWS,
     NOT_SEEN,
     SEEN,
     counted,
+    every_reader,
+    for_training,
     of_shannon,
     read_by_all,
     readings,
@@ -32,7 +33,7 @@ CHANNEL = 0.25
 
 @dataclass(frozen=True)
 class Scale:
-    """What differs from scale to scale, besides the `readers`."""
+    """What differs from scale to scale, besides `readings.SCALES`."""
 
     replicas: int
     epochs: int

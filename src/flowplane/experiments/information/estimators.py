@@ -10,7 +10,6 @@ import xarray as xr
 from flowplane import plot
 from flowplane.analysis.noisy import noisy_information
 from flowplane.experiments.claim import Claim
-from flowplane.experiments.information.readers import every_reader, for_training, readers_without_channel
 from flowplane.experiments.information.readings import (
     ENOUGH_ROWS,
     NOT_SEEN,
@@ -18,8 +17,11 @@ from flowplane.experiments.information.readings import (
     at_peak,
     counted,
     curves_of,
+    every_reader,
+    for_training,
     of_shannon,
     read_by_all,
+    readers_without_channel,
     readings,
 )
 from flowplane.experiments.registry import Context, Result
@@ -43,7 +45,7 @@ HIDDEN = slice(0, -1)
 
 @dataclass(frozen=True)
 class Scale:
-    """What differs from scale to scale, besides the `readers`."""
+    """What differs from scale to scale, besides `readings.SCALES`."""
 
     replicas: int
     snapshots: int

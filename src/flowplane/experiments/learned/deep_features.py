@@ -9,7 +9,7 @@ import xarray as xr
 
 from flowplane import plot
 from flowplane.experiments.claim import Claim
-from flowplane.experiments.learned.separating import Data, digit_data, measured, moon_data
+from flowplane.experiments.learned.class_separation import Data, digit_data, measured, moon_data
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.transport.flows import depth_label
 from flowplane.experiments.verdicts import Judged, around, exactly, sign, verdict_of_all

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-__all__ = ["EXPONENTS", "fitted", "surface"]
+__all__ = ["EXPONENTS", "scaling_errors", "scaling_law"]
 
 EXPONENTS = ("p", "q", "r")
 #: Resamples of the draws, for intervals.
@@ -16,7 +16,7 @@ RESAMPLES = 400
 FEWEST = 6
 
 
-def surface(
+def scaling_errors(
     errors: np.ndarray,
     apart: np.ndarray,
     times: Sequence[float],
@@ -42,7 +42,7 @@ def surface(
     )
 
 
-def fitted(measured: xr.Dataset, seed: int) -> xr.Dataset:
+def scaling_law(measured: xr.Dataset, seed: int) -> xr.Dataset:
     """p, q, r of error² = (α L^−p)² + (β N^−q L^−r)² by least squares on log error, 95 % intervals by resampled draws.
 
     Places where the error is as large as the flow's displacement are left out: there networks are no approximation yet. NaN
@@ -51,8 +51,8 @@ def fitted(measured: xr.Dataset, seed: int) -> xr.Dataset:
     Example:
         >>> L, N = np.array([2, 4, 8, 16, 32]), np.array([100, 1000, 10000])
         >>> error = np.sqrt((0.5 / L[:, None]) ** 2 + (3.0 / np.sqrt(N)) ** 2)[None, None]
-        >>> whole = surface(error, error, 0.5 / L, ["shared"], L, N, 9.0, 0.0)
-        >>> fitted(whole.sel(units="shared"), 0).exponent.values.round(3) + 0.0
+        >>> whole = scaling_errors(error, error, 0.5 / L, ["shared"], L, N, 9.0, 0.0)
+        >>> scaling_law(whole.sel(units="shared"), 0).exponent.values.round(3) + 0.0
         array([1. , 0.5, 0. ])
     """
     squares = np.square(measured["error"].transpose("draw", "layers", "width").values)
@@ -71,7 +71,7 @@ def fitted(measured: xr.Dataset, seed: int) -> xr.Dataset:
         for _ in range(RESAMPLES if count > 1 else 1)
     ]
     lower, upper = np.percentile(again, [2.5, 97.5], axis=0)
-    misfit = float(np.sqrt(np.mean(np.square(_left(start, squares.mean(0), depth, width, kept)))))
+    misfit = float(np.sqrt(np.mean(np.square(_residuals(start, squares.mean(0), depth, width, kept)))))
     return _as_dataset(start[2:], lower, upper, int(kept.sum()), misfit)
 
 
@@ -106,12 +106,14 @@ def _fit(
         start = np.array([level, last, -slope, 0.5, 0.2])
 
     def residuals(values: np.ndarray) -> np.ndarray:
-        return np.concatenate([_left(values, squares, depth, width, kept), values[0] - values[2] * steps[0] - steps[1]])
+        return np.concatenate([_residuals(values, squares, depth, width, kept), values[0] - values[2] * steps[0] - steps[1]])
 
     return np.asarray(least_squares(residuals, start).x)
 
 
-def _left(values: np.ndarray, squares: np.ndarray, depth: np.ndarray, width: np.ndarray, kept: np.ndarray) -> np.ndarray:
+def _residuals(
+    values: np.ndarray, squares: np.ndarray, depth: np.ndarray, width: np.ndarray, kept: np.ndarray
+) -> np.ndarray:
     """log error of the surface minus that which was measured."""
     alpha, beta, p, q, r = values
     expected = np.logaddexp(2 * (alpha - p * depth), 2 * (beta - q * width - r * depth)) / 2
