@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import flowplane as fp
+from flowplane.core.results import said
 from flowplane.errors import InputError
 
 X = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
@@ -115,7 +116,7 @@ def test_bins_span_a_layer_over_the_whole_recording(pair):
         seen[3][2].numpy(), Y.numpy(), inputs=X.numpy()
     )
     np.testing.assert_allclose(plane.i_xt.sel(layer="2").values.item(), expected.i_xt, atol=1e-9)
-    assert "[-1, 1]" in plane.attrs["channel"]  # of the tanh layer
+    assert "[-1, 1]" in said(plane, "i_xt", "channel", layer="1")  # of the tanh layer
 
 
 def test_continuous_estimators_know_that_a_model_is_deterministic(pair):

@@ -11,7 +11,7 @@ import zarr
 from torch import nn
 
 import flowplane as fp
-from flowplane.recording.formats import FORMAT
+from flowplane.recording.store import FORMAT
 
 X = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
 Y = (X.sum(1) > 0).long()
@@ -109,7 +109,8 @@ def test_a_measure_of_format_2_is_read(rec):
     attrs = {"i_xt": {"units": "bits", "long_name": "I(X;T)"}, "i_ty": {"units": "bits"}, "flags": flags}
     kinds = {"i_xt": "<f8", "i_ty": "<f8", "flags": "<i4"}
     variables = [{"name": n, "dims": [], "shape": [], "kind": kinds[n], "attrs": attrs[n]} for n in names]
-    about = {"estimator": ["Pairwise"] * 3, "channel": ["noise of 1", "noise of 1", "noise of 2"]}
+    about = {"kind": ["upper bound"] * 3, "estimator": ["Pairwise"] * 3, "parameters": [json.dumps({"variance": 0.1})] * 3}
+    about |= {"channel": ["noise of 1", "noise of 1", "noise of 2"], "units": ["bits"] * 3}
     del root["measures/01"]
     group = root.create_group("measures/01")
     group.attrs["packing"] = json.dumps({"variables": variables, "attrs": about})
@@ -118,6 +119,7 @@ def test_a_measure_of_format_2_is_read(rec):
     group.create_array("values", data=room, dimension_names=("replica", "epoch", "layer", "number"))
     stored = json.loads(root.attrs["configuration"])
     stored["total"] = stored.pop("epochs")
+    stored["measures"][1] = "Pairwise(variance=0.1, bound='upper', relative=False)"
     root.attrs.update({"configuration": json.dumps(stored), "flowplane_format": 2})
     session.commit("as it was")
     old = fp.open(rec.path)
@@ -126,9 +128,11 @@ def test_a_measure_of_format_2_is_read(rec):
     np.testing.assert_array_equal(found.i_xt, now.i_xt)
     np.testing.assert_array_equal(found.i_ty, now.i_ty)
     assert (found.flags == 2).all() and found.flags.dtype.kind == "i" and found.i_xt.attrs["units"] == "bits"
+    assert (found.i_xt.bound, found.i_xt.estimator, found.i_xt.parameters) == ("upper", "Pairwise", "variance=0.1")
     assert found.channel.values.tolist() == ["noise of 1", "noise of 1", "noise of 2"]
+    assert set(found.attrs) >= {"result", "network", "samples"} and not {"kind", "units", "channel"} & set(found.attrs)
     some = old.sel(layer="2", epoch=[2, 3]).measure(fp.Pairwise(0.1))
-    assert some.attrs["channel"] == "noise of 2"
+    assert some.i_xt.channel == "noise of 2"
     np.testing.assert_array_equal(some.i_xt.values[0, :, 0], now.i_xt.values[0, 2:, 2])
     model = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2))
     with pytest.raises(fp.errors.InputError, match=r"path: found .*, online measures in format 2, expected format 3"):

@@ -12,7 +12,7 @@ import zarr
 
 import flowplane as fp
 from flowplane.errors import InputError
-from flowplane.recording.formats import FORMAT
+from flowplane.recording.store import FORMAT
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from oracles import PlainNetwork
 import flowplane as fp
 from flowplane.core.schedule import even_places
 from flowplane.errors import InputError
-from flowplane.recording.formats import FORMAT
+from flowplane.recording.store import FORMAT
 
 
 @pytest.fixture

@@ -190,3 +190,11 @@ def test_many_channels_are_not_all_named():
     assert plane.i_xt.channel == "; ".join(channels)  # what was given stays as it is
     few = xr.Dataset({"i_xt": ((), 1.0, {"channel": "; ".join(channels[:3])})})
     assert readable(few).i_xt.channel == few.i_xt.channel
+
+
+def test_a_tiny_run_is_made_again_from_python():
+    """The command line knows quick and full alone."""
+    assert run_recipe({"experiment": "depth", "scale": "full", "seed": 3}) == "flowplane reproduce depth --full --seed 3"
+    assert run_recipe({"experiment": "depth", "scale": "tiny"}).splitlines()[-1] == (
+        "fp.experiments.run('depth', scale='tiny')"
+    )

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
 
 from flowplane.core.results import RESULTS, along, quantities, with_flags
 
-__all__ = ["load", "measure_name", "modern"]
+__all__ = ["configuration", "load", "measure_name", "modern", "unpacked"]
 
 #: What 0.1 said of all quantities of an estimate as attributes of the Dataset.
 OF_QUANTITIES = ("channel", "estimator", "parameters", "quantity", "base")
@@ -37,6 +39,50 @@ RENAMED_ARGUMENTS = (
     (r"relative='snapshot'", "relative='unit'"),
     (r"relative=True", "relative='recording'"),
 )
+
+#: Arguments of `fp.train` and of `fp.Recorder` that were called otherwise.
+CONFIGURED = {"ensemble": {"noise": "noise_variance"}, "model": {"total": "epochs"}}
+#: Arguments that recordings may be older than, and what was done before there was a choice.
+BEFORE: dict[str, dict[str, Any]] = {"ensemble": {"noise_variance": 0.0}, "model": {"deterministic": True}}
+
+
+def configuration(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """How a recording was made, in today's words.
+
+    Example:
+        >>> configuration({"seed": 0, "noise": 0.1})
+        {'kind': 'ensemble', 'noise_variance': 0.1, 'seed': 0}
+    """
+    kind = stored.get("kind", "ensemble")
+    now = {"kind": kind} | BEFORE[kind] | {CONFIGURED[kind].get(name, name): value for name, value in stored.items()}
+    return now | ({"measures": list(map(measure_name, now["measures"]))} if "measures" in now else {})
+
+
+def unpacked(
+    packing: Mapping[str, Any],
+    rows: Float[np.ndarray, "replica epoch layer number"],
+    wanted: Mapping[str, Sequence[int] | np.ndarray],
+    layers: Sequence[str],
+) -> xr.Dataset:
+    """What a measure found online, as it was kept up to format 2: all of a layer's variables in one row of numbers.
+
+    Arguments:
+        packing: names, shapes and attributes of the variables, and of the Dataset those of each layer.
+        wanted: positions along replica, epoch and layer.
+        layers: their names.
+    """
+    part = rows[wanted["replica"]][:, wanted["epoch"]][:, :, wanted["layer"]]
+    dataset, start = xr.Dataset(coords={"layer": list(layers)}), 0
+    for each in packing["variables"]:
+        size = math.prod(each["shape"])
+        values = part[..., start : start + size].astype(np.dtype(each["kind"])).reshape(*part.shape[:3], *each["shape"])
+        dataset[each["name"]] = (("replica", "epoch", "layer", *each["dims"]), values, each["attrs"])
+        start += size
+    for key, by_layer in packing["attrs"].items():
+        chosen = {layer: by_layer[place] for layer, place in zip(layers, wanted["layer"], strict=True)}
+        same = len(set(map(str, chosen.values()))) == 1
+        dataset.attrs[key] = next(iter(chosen.values())) if same else json.dumps(chosen)
+    return dataset
 
 
 def load(path: str | os.PathLike[str]) -> xr.Dataset:

@@ -10,6 +10,7 @@ import numpy as np
 
 from flowplane.core import streams
 from flowplane.core.network import ACTIVATIONS, Network
+from flowplane.core.points import check_count
 from flowplane.core.schedule import epoch_batches
 from flowplane.errors import InputError, Text, unknown
 from flowplane.tasks import Task
@@ -49,7 +50,7 @@ class Configuration:
         """The configuration for a task, with defaults filled in."""
         hidden = given["hidden"]
         widths = tuple(hidden) if isinstance(hidden, list | tuple | np.ndarray) else (hidden,)
-        given["hidden"] = tuple(_whole("hidden", width, 1) for width in widths)
+        given["hidden"] = tuple(check_count("hidden", width) for width in widths)
         for name, known in (
             ("activation", ACTIVATIONS),
             ("optimizer", tuple(LEARNING_RATES)),
@@ -58,7 +59,7 @@ class Configuration:
             if not isinstance(given[name], str) or given[name] not in known:
                 raise unknown(name, given[name], known)
         for name, least in (("replicas", 1), ("epochs", 1), ("batch_size", 1), ("snapshots", 2), ("seed", 0)):
-            given[name] = _whole(name, given[name], least)
+            given[name] = check_count(name, given[name], least)
         if given["learning_rate"] is None:
             given["learning_rate"] = LEARNING_RATES[given["optimizer"]]
         given["learning_rate"] = _real("learning_rate", given["learning_rate"], "a positive number", lambda v: v > 0)
@@ -144,12 +145,6 @@ class Problem:
     def batches(self, configuration: Configuration) -> list[slice]:
         """The mini-batches of an epoch as slices of its order."""
         return epoch_batches(self.train.shape[1], configuration.batch_size, configuration.drop_last)
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise InputError(name, value, f"a whole number, at least {least}")
-    return int(value)
 
 
 def _real(name: str, value: Any, expected: str, allowed: Any) -> float:

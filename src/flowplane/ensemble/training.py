@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,13 +18,10 @@ from flowplane.core.schedule import log_spaced
 from flowplane.ensemble.configuration import Configuration, Problem
 from flowplane.ensemble.engines import FUSED_WIDTH, Engine, FusedEngine, weight_norms
 from flowplane.errors import InputError, Interrupted, MissingRequirement, Text, unknown
-from flowplane.recording import EnsembleRecording, EnsembleWriter, Snapshot
+from flowplane.recording import MODES, EnsembleRecording, EnsembleWriter, Snapshot, versions
 from flowplane.tasks import Task
-from flowplane.version import __version__
 
 __all__ = ["train"]
-
-MODES = ("create", "resume", "overwrite")
 
 
 @renamed
@@ -238,12 +234,7 @@ class _Run:
             "task_digest": self.task.digest,
             "engine": self.engine_name,
             "device": self.device.type,
-            "versions": {
-                "flowplane": __version__,
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-                "python": platform.python_version(),
-            },
+            "versions": versions(),
         }
 
     def _snapshot(self, epoch: int, state: np.ndarray, metrics: np.ndarray, statistics: np.ndarray) -> Snapshot:

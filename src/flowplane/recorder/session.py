@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -21,14 +20,12 @@ from flowplane.errors import InputError, Text, unknown
 from flowplane.recorder.inputs import read_inputs, read_labels
 from flowplane.recorder.probe import Probe, side_effect_free, unwrapped
 from flowplane.recorder.reduction import checked_rule
-from flowplane.recording import Metrics, ModelRecording, ModelSnapshot, ModelWriter
-from flowplane.version import __version__
+from flowplane.recording import MODES, Metrics, ModelRecording, ModelSnapshot, ModelWriter, versions
 
 __all__ = ["Session"]
 
 KEEP = ("activations", "gradients")
 DTYPES = ("float32", "float16")
-MODES = ("create", "resume", "overwrite")
 NOISY = (
     "the model gives other outputs for the same inputs, although it is in eval mode: what is recorded is one draw, and "
     "estimators that take a layer for a function of its inputs refuse it"
@@ -247,12 +244,7 @@ class Session:
             "dtype": self.dtype,
             "device": str(next((part.device for part in model.parameters()), "cpu")),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": {
-                "flowplane": __version__,
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-                "python": platform.python_version(),
-            },
+            "versions": versions(),
         }
 
 

@@ -6,8 +6,10 @@ from flowplane.recording.model_store import Metrics, ModelSnapshot, ModelWriter
 from flowplane.recording.models import ModelRecording
 from flowplane.recording.opening import open_recording, recording_of
 from flowplane.recording.reader import Recording, require_recording
+from flowplane.recording.store import MODES, versions
 
 __all__ = [
+    "MODES",
     "EnsembleRecording",
     "EnsembleWriter",
     "Metrics",
@@ -19,4 +21,5 @@ __all__ = [
     "open_recording",
     "recording_of",
     "require_recording",
+    "versions",
 ]

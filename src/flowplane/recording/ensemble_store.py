@@ -24,8 +24,7 @@ import numpy as np
 import zarr
 from jaxtyping import Float
 
-from flowplane.recording.formats import FORMAT
-from flowplane.recording.store import BRANCH, Writer, array_of, growing, put
+from flowplane.recording.store import BRANCH, FORMAT, Writer, array_of, growing, put
 from flowplane.tasks import Task
 
 __all__ = ["METRICS", "EnsembleWriter", "Snapshot"]

@@ -7,7 +7,7 @@ first snapshot. The group's attributes are `variables` and `coordinates`, names 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,9 +38,8 @@ def lay_out_measure(group: zarr.Group, found: xr.Dataset, capacity: int, chunk: 
         group[str(name)].attrs.update(_plain(coordinate.attrs))
 
 
-def stored_measure(group: zarr.Group, replicas: np.ndarray, epochs: np.ndarray, layers: Mapping[str, int]) -> xr.Dataset:
-    """What a measure found, (replica, epoch, layer, …), at these positions of replicas and epochs, and of layers by name."""
-    wanted = {"replica": replicas, "epoch": epochs, "layer": list(layers.values())}
+def stored_measure(group: zarr.Group, wanted: Mapping[str, Sequence[int] | np.ndarray]) -> xr.Dataset:
+    """What a measure found, (replica, epoch, layer, …), at these positions along these dimensions."""
 
     def read(name: str) -> xr.Variable:
         array = array_of(group, name)

@@ -34,9 +34,8 @@ from zarr.core.sync import sync
 from zarr.storage import StorePath
 
 from flowplane.errors import InputError, Text
-from flowplane.recording.formats import FORMAT
 from flowplane.recording.measure_store import lay_out_measure
-from flowplane.recording.store import BRANCH, Writer, array_of, growing, put
+from flowplane.recording.store import BRANCH, FORMAT, Writer, array_of, growing, put
 
 __all__ = ["MOMENTS", "Metrics", "ModelSnapshot", "ModelWriter"]
 

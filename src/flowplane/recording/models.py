@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -14,13 +15,13 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from flowplane.core.measure import Measure
-from flowplane.core.older import measure_name
+from flowplane.core.older import modern, unpacked
 from flowplane.core.results import stamp
 from flowplane.errors import InputError, NotRecorded, Text, unknown
-from flowplane.recording.formats import packed_measure
 from flowplane.recording.measure_store import stored_measure
 from flowplane.recording.model_store import MOMENTS
-from flowplane.recording.reader import Block, Recording, View
+from flowplane.recording.reader import Block, Recording
+from flowplane.recording.selection import View
 from flowplane.recording.store import array_of
 from flowplane.tasks import Task
 
@@ -173,7 +174,7 @@ class ModelRecording(Recording):
 
     def measure(self, measure: Measure, samples: str = "all", *, memory_budget: int = 1 << 30) -> xr.Dataset:
         """As `Recording.measure`; a measure that was taken online is not taken again."""
-        known = list(map(measure_name, self.attrs["measures"]))
+        known = self.attrs["measures"]
         if samples == "all" and repr(measure) in known:
             return self._online(known.index(repr(measure)))
         if known and "activations" not in self.attrs["keep"]:
@@ -183,15 +184,18 @@ class ModelRecording(Recording):
     @property
     def online(self) -> dict[str, xr.Dataset]:
         """What the measures given to the Recorder found, by their representation: Datasets (replica, epoch, layer)."""
-        return {measure_name(name): self._online(k) for k, name in enumerate(self.attrs["measures"])}
+        return {name: self._online(k) for k, name in enumerate(self.attrs["measures"])}
 
     def _online(self, place: int) -> xr.Dataset:
         """What one of the measures found."""
         group = zarr.open_group(self._store, path=f"measures/{place:02d}", mode="r")
-        read = packed_measure if "packing" in group.attrs else stored_measure
-        found = read(group, self._view.replicas, self._view.epochs, dict(zip(self.layers, self._places(), strict=True)))
-        coordinates = {"replica": self.replicas, "epoch": self.epochs, **self.layer_coordinates()}
-        return stamp(found.assign_coords(coordinates), "measure", samples="all", **self.identity)
+        wanted: dict[str, Any] = {"replica": self._view.replicas, "epoch": self._view.epochs, "layer": self._places()}
+        if "packing" in group.attrs:  # format 2
+            found = unpacked(json.loads(str(group.attrs["packing"])), np.asarray(group["values"]), wanted, self.layers)
+        else:
+            found = stored_measure(group, wanted)
+        found = found.assign_coords(replica=self.replicas, epoch=self.epochs, **self.layer_coordinates())
+        return stamp(modern(found), "measure", samples="all", **self.identity)
 
     @property
     def _name(self) -> str:

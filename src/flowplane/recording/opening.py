@@ -8,8 +8,8 @@ from typing import Any
 import icechunk
 import zarr
 
+from flowplane.core.older import configuration
 from flowplane.recording.ensembles import EnsembleRecording
-from flowplane.recording.formats import translated
 from flowplane.recording.models import ModelRecording
 from flowplane.recording.reader import Recording
 from flowplane.recording.store import BRANCH, open_repository
@@ -39,5 +39,5 @@ def open_recording(path: Any) -> Recording:
 def recording_of(repository: icechunk.Repository, name: str | None) -> Recording:
     """The Recording of an open repository: an ensemble's, or a model's."""
     root = zarr.open_group(repository.readonly_session(BRANCH).store, mode="r")
-    kind = translated(json.loads(str(root.attrs["configuration"])))["kind"]
+    kind = configuration(json.loads(str(root.attrs["configuration"])))["kind"]
     return (ModelRecording if kind == ModelRecording.kind else EnsembleRecording)(repository, name)

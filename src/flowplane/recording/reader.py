@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -17,16 +18,16 @@ from torch import Tensor
 from flowplane.core.frames import wide_frame
 from flowplane.core.measure import Measure
 from flowplane.core.network import Network
+from flowplane.core.older import configuration
 from flowplane.core.points import check_count
 from flowplane.core.schedule import even_places
 from flowplane.errors import InputError, NotRecorded, Text, unknown
-from flowplane.recording.formats import translated
 from flowplane.recording.html import recording_html
-from flowplane.recording.selection import positions
+from flowplane.recording.selection import View, positions
 from flowplane.recording.store import BRANCH, STATISTICS
 from flowplane.tasks import Task
 
-__all__ = ["Block", "Recording", "View", "require_recording"]
+__all__ = ["Block", "Recording", "require_recording"]
 
 SAMPLES = ("all", "train", "test")
 #: Positions of the replicas and epochs of a block of snapshots, and layers' activations (batch, sample, unit).
@@ -66,7 +67,7 @@ class Recording(ABC):
     def attrs(self) -> dict[str, Any]:
         """How the recording was made: of an ensemble the arguments of `fp.train`, the engine, versions; of a model `model`,
         `parameters`, `layers` (module, shape, reduce, …), `labels`, versions, …"""
-        return translated(json.loads(self._root.attrs["configuration"]))
+        return configuration(json.loads(self._root.attrs["configuration"]))
 
     @property
     def network(self) -> Network:
@@ -243,14 +244,19 @@ class Recording(ABC):
 
         Raises:
             InputError: a replica, epoch or layer that was not recorded.
+
+        Example:
+            >>> import flowplane as fp
+            >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), replicas=3, epochs=2, snapshots=3)
+            >>> part = rec.sel(replica=[2, 0], epoch=slice(1, None), layer="layer1")
+            >>> part.replicas.tolist(), part.epochs.tolist(), part.layers
+            ([2, 0], [1, 2], ('layer1',))
         """
-        view = View(
-            self._view.store,
-            self._view.replicas[positions("replica", replica, self.replicas.tolist())],
-            self._view.epochs[positions("epoch", epoch, self.epochs.tolist())],
-            tuple(np.array(self.layers)[positions("layer", layer, list(self.layers))].tolist()),
+        return self._part(
+            replicas=self._view.replicas[positions("replica", replica, self.replicas.tolist())],
+            epochs=self._view.epochs[positions("epoch", epoch, self.epochs.tolist())],
+            layers=tuple(np.array(self.layers)[positions("layer", layer, list(self.layers))].tolist()),
         )
-        return type(self)(self._repository, self.path, view)
 
     def thin(self, snapshots: int) -> Recording:
         """A view on at most so many snapshots: those nearest to even places in log(1 + epoch), the first and the last
@@ -268,9 +274,7 @@ class Recording(ABC):
             >>> rec.thin(5).epochs.tolist(), len(rec.thin(100).epochs)
             ([0, 1, 4, 9, 20], 21)
         """
-        chosen = even_places(self.epochs, check_count("snapshots", snapshots, 2))
-        view = View(self._view.store, self._view.replicas, self._view.epochs[chosen], self._view.layers)
-        return type(self)(self._repository, self.path, view)
+        return self._part(epochs=self._view.epochs[even_places(self.epochs, check_count("snapshots", snapshots, 2))])
 
     def measure(self, measure: Measure, samples: str = "all", *, memory_budget: int = 1 << 30) -> xr.Dataset:
         """A measure of every layer at every snapshot of every replica: a Dataset (replica, epoch, layer).
@@ -283,6 +287,13 @@ class Recording(ABC):
         Raises:
             InputError: not a measure, unknown samples, no samples in that part, a measure that takes T for a function of x
                 where the networks have noise of their own, or what the measure refuses.
+
+        Example:
+            >>> import flowplane as fp
+            >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), replicas=2, epochs=2, snapshots=3)
+            >>> found = rec.measure(fp.Binned(30), samples="train")
+            >>> dict(found.i_xt.sizes), found.i_xt.units
+            ({'replica': 2, 'epoch': 3, 'layer': 2}, 'bits')
         """
         from flowplane.recording.measuring import measure_recording
 
@@ -292,6 +303,9 @@ class Recording(ABC):
             raise unknown("samples", samples, SAMPLES)
         return measure_recording(self, measure, samples, memory_budget)
 
+    def _part(self, **chosen: Any) -> Recording:
+        return type(self)(self._repository, self.path, replace(self._view, **chosen))
+
     def whole(self) -> Recording:
         """The same recording without any selection."""
         return type(self)(self._repository, self.path, self._everything())
@@ -299,13 +313,3 @@ class Recording(ABC):
     def _everything(self) -> View:
         sizes = self._root.sizes
         return View(self._store, np.arange(sizes["replica"]), np.arange(sizes["epoch"]), self.all_layers)
-
-
-class View:
-    """Which part of a store a Recording shows, as positions, all read from one committed snapshot."""
-
-    def __init__(self, store: Any, replicas: np.ndarray, epochs: np.ndarray, layers: tuple[str, ...]) -> None:
-        self.store = store
-        self.replicas = replicas
-        self.epochs = epochs
-        self.layers = layers

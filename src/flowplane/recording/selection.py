@@ -1,17 +1,29 @@
-"""Which positions a label, a list of labels or a slice of labels means."""
+"""Which part of a recording is shown: positions, and what a label, a list of labels or a slice of labels means."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from jaxtyping import Int
 
 from flowplane.errors import InputError, unknown
 
-__all__ = ["positions"]
+__all__ = ["View", "positions"]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """Positions of replicas and epochs, and names of layers, in a store as it was at one commit."""
+
+    store: Any
+    replicas: Int[np.ndarray, " replica"]
+    epochs: Int[np.ndarray, " epoch"]
+    layers: tuple[str, ...]
 
 
 def positions(name: str, wanted: Any, available: Sequence[Any]) -> np.ndarray:

@@ -7,21 +7,28 @@ snapshot is committed an empty file `unfinished`: only what carries that mark, o
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 from pathlib import Path
 from typing import Any, Self
 
 import icechunk
 import numpy as np
+import torch
 import zarr
 from filelock import FileLock, Timeout
 
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError, Text
-from flowplane.recording.formats import FORMAT
+from flowplane.version import __version__
 
-__all__ = ["BRANCH", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put"]
+__all__ = ["BRANCH", "FORMAT", "MODES", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put", "versions"]
 
+#: 1: ensembles of `fp.train`. 2: recordings of a model as well. 3: arguments under their names of today, and an array for
+#: each variable of an online measure.
+FORMAT = 3
+#: What becomes of a recording that is there already.
+MODES = ("create", "resume", "overwrite")
 STATISTICS = ("gradient_mean", "gradient_std", "weight_norm")
 BRANCH = "main"
 LOCK, DATA, UNFINISHED = "writer.lock", "data", "unfinished"
@@ -218,6 +225,16 @@ def _locked(folder: Path) -> FileLock:
     except OSError as error:
         raise InputError("path", str(folder), f"a folder that can be written ({error.strerror})") from error
     return lock
+
+
+def versions() -> dict[str, str]:
+    """Of what makes a recording."""
+    return {
+        "flowplane": __version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def put(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.ridgelet.scaling import scaling_errors, scaling_law
 from flowplane.experiments.transport.flows import order_of
-from flowplane.experiments.verdicts import around, at_most, exactly, mean_and_ends, means, near, with_ends
+from flowplane.experiments.verdicts import around, at_most, exactly, mean_and_ends, means, near
 from flowplane.ridgelet import Pair, ResidualNetwork, WideLimit
 from flowplane.transport import denoising_flow
 from flowplane.transport.densities import GaussianMixture, Normal
