@@ -6,7 +6,8 @@ import xarray as xr
 import flowplane as fp
 from flowplane.core.results import RESULTS, stamp
 from flowplane.errors import InputError
-from flowplane.plot import figures, registry
+from flowplane.plot import figures
+from flowplane.plot.registry import registered
 
 FILE = '''
 """Weather by the hour."""
@@ -34,7 +35,6 @@ def weather(dataset: xr.Dataset, title: str = "Weather") -> go.Figure:
 def sky(tmp_path, monkeypatch):
     (tmp_path / "weather.py").write_text(FILE)
     monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(tmp_path)])
-    monkeypatch.setattr(registry, "_DRAWERS", {result: dict(found) for result, found in registry._DRAWERS.items()})
     monkeypatch.setitem(RESULTS, "weather", "what falls from the sky")
     rain = ("hour", [0.0, 2.0], {"units": "mm", "long_name": "rain"})
     return stamp(xr.Dataset({"rain": rain}, {"hour": [0, 1]}), "weather")
@@ -46,4 +46,4 @@ def test_a_file_is_enough(sky):
     assert (figure.layout.title.text, figure.layout.yaxis.title.text) == ("Weather", "rain [mm]")
     with pytest.raises(InputError, match=r"dataset: found a Dataset without rain, .*expected what the sky makes"):
         fp.plot.show(sky.drop_vars("rain"))
-    assert "weather" in registry.registered()
+    assert "weather" in registered()

@@ -59,7 +59,7 @@ MAKERS = {
     "measure": lambda rec, soft, flow: rec.measure(fp.Binned(8)),
     "metrics": lambda rec, soft, flow: rec.metrics,
     "noisy_information": lambda rec, soft, flow: fp.analysis.noisy_information(
-        fp.train(fp.tasks.spherical_rule(), hidden=(3,), noise=0.1, replicas=1, epochs=2, snapshots=2), draws=64
+        fp.train(fp.tasks.spherical_rule(), hidden=(3,), noise_variance=0.1, replicas=1, epochs=2, snapshots=2), draws=64
     ),
     "relaxation_times": lambda rec, soft, flow: fp.relaxation_times(rec),
     "replica_spread": lambda rec, soft, flow: fp.replica_spread(rec),

@@ -18,28 +18,25 @@ __all__ = ["draws", "registered", "show"]
 
 Drawer = TypeVar("Drawer", bound=Callable[..., Any])
 
-_DRAWERS: dict[str, dict[str, Callable[..., Any]]] = {}
-
 
 def draws(*results: str) -> Callable[[Drawer], Drawer]:
-    """Register a figure, a function of a Dataset, for results: names in `flowplane.core.results.RESULTS`."""
+    """A figure, a function of a Dataset, of these results: names in `flowplane.core.results.RESULTS`."""
 
-    def register(figure: Drawer) -> Drawer:
-        for result in results:
-            _DRAWERS.setdefault(result, {})[figure.__name__] = figure
+    def marked(figure: Drawer) -> Drawer:
+        figure.results = results  # type: ignore[attr-defined]
         return figure
 
-    return register
+    return marked
 
 
 def registered() -> dict[str, list[Callable[..., Any]]]:
-    """The figures of every result that has one; first the one that is called after it."""
-    for module in iter_modules(figures.__path__):
-        import_module(f"{figures.__name__}.{module.name}")
-    return {
-        result: [found[name] for name in sorted(found, key=lambda name: (name != result, name))]
-        for result, found in sorted(_DRAWERS.items())
-    }
+    """The figures of every result that has one, from all files of `flowplane.plot.figures`; first the one of its name."""
+    found: dict[str, list[Callable[..., Any]]] = {}
+    for file in iter_modules(figures.__path__):
+        figure = getattr(import_module(f"{figures.__name__}.{file.name}"), file.name)
+        for result in getattr(figure, "results", ()):
+            found.setdefault(result, []).append(figure)
+    return {result: sorted(found[result], key=lambda figure: figure.__name__ != result) for result in sorted(found)}
 
 
 def show(dataset: Any) -> go.Figure:
