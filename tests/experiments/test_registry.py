@@ -1,6 +1,7 @@
 """Running experiments at a scale that takes seconds."""
 
 import json
+import math
 
 import pytest
 import xarray as xr
@@ -69,18 +70,18 @@ def tiny(monkeypatch):
     monkeypatch.setattr(backward_heat, "GRIDS", {"quick": (21, 41)})
     monkeypatch.setattr(deep_features, "SPLITS", {"quick": 2})
     monkeypatch.setattr(deep_features, "SIZES", {"quick": (60, 100)})
-    monkeypatch.setattr(deep_features, "POINT_DEPTHS", {"quick": (1, 2, None)})
-    monkeypatch.setattr(deep_features, "MOON_DEPTHS", {"quick": (1, None)})
+    monkeypatch.setattr(deep_features, "POINT_DEPTHS", {"quick": (1, 2, math.inf)})
+    monkeypatch.setattr(deep_features, "MOON_DEPTHS", {"quick": (1, math.inf)})
     monkeypatch.setattr(deep_features, "PART", 0.3)
     monkeypatch.setattr(embeddings, "EPOCHS", {"quick": 20})
     monkeypatch.setattr(embeddings, "REPLICAS", {"quick": 2})
     monkeypatch.setattr(embeddings, "SAMPLES", {"quick": 50})
-    monkeypatch.setattr(transport_cost, "DEPTHS", (1, 2, None))
+    monkeypatch.setattr(transport_cost, "DEPTHS", (1, 2, math.inf))
     for name, value in {"STEPS": 60, "SAMPLES": 30, "DRAWS": 2, "SEEDS": 1, "LOCAL": 10}.items():
         monkeypatch.setattr(stacked_dae, name, {"quick": value})
     monkeypatch.setattr(stacked_dae, "DEPTH", 2)
-    monkeypatch.setattr("flowplane.transport.learned.composing.LOCAL_NODES", 400)
-    monkeypatch.setattr(mixture_dae, "DEPTHS", (1, 2, None))
+    monkeypatch.setattr("flowplane.transport.learned.equivalence.LOCAL_NODES", 400)
+    monkeypatch.setattr(mixture_dae, "DEPTHS", (1, 2, math.inf))
     monkeypatch.setattr(mixture_dae, "BEYOND", {1: 0.561, 2: 0.790})
     for name, value in {"DEPTHS": (2, 4, 8), "WIDTHS": (64, 256), "DRAWS": 2, "SAMPLES": 30}.items():
         monkeypatch.setattr(double_limit, name, {"quick": value})

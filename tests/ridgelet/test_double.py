@@ -1,5 +1,7 @@
 """Residual networks built from a flow without training (§A11)."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,8 @@ from flowplane.errors import InputError
 from flowplane.ridgelet import Pair, WideLimit, network
 from flowplane.ridgelet.cutoff import Region, as_field
 
-LINE = fp.denoising_flow(fp.GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [0.3, 0.4]), 0.1, None)
-PLANE = fp.denoising_flow(fp.Normal([0.3, 0.0], [[1.0, 0.4], [0.4, 0.8]]), 0.15, None)
+LINE = fp.denoising_flow(fp.GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [0.3, 0.4]), 0.1, math.inf)
+PLANE = fp.denoising_flow(fp.Normal([0.3, 0.0], [[1.0, 0.4], [0.4, 0.8]]), 0.15, math.inf)
 BUMP = Pair("gaussian")
 
 
@@ -150,7 +152,7 @@ def test_a_bare_velocity_needs_points_and_a_time():
         ({"time": 7.0}, "time: found 7.0, expected at most 0.1"),
         ({"margin": -1.0}, "margin: found -1.0"),
         ({"extent": (1.0,)}, "extent: found"),
-        ({"field": fp.denoising_flow(fp.Normal([0.0] * 4, 1.0), 0.1, None)}, r"points: found shape \(1000, 4\)"),
+        ({"field": fp.denoising_flow(fp.Normal([0.0] * 4, 1.0), 0.1, math.inf)}, r"points: found shape \(1000, 4\)"),
         ({"field": lambda t, x: x[:, :0], "points": np.zeros((3, 2)), "time": 1.0}, "field: found velocities of shape"),
         ({"field": lambda t, x: x / 0, "points": np.ones((3, 2)), "time": 1.0}, "field: found 3 velocities that are not"),
         ({"field": lambda t, x: 0 * x, "points": [[0.0], [1.0]], "time": 1.0}, "field: found 0 everywhere"),

@@ -93,10 +93,10 @@ def test_a_linear_probe_is_right_as_often_as_the_best_plane():
     n = 4000
     labels = rng.integers(0, 2, 2 * n)
     x = rng.normal(size=(2 * n, 3)) + np.array([1.0, 0.0, 0.0]) * (2 * labels[:, None] - 1)
-    found = linear_probe(x[:n], labels[:n], x[n:], labels[n:])
+    found = linear_probe(x[:n], labels[:n], test=x[n:], test_labels=labels[n:])
     assert found == pytest.approx(norm.cdf(1), abs=4 * np.sqrt(norm.cdf(1) * norm.cdf(-1) / n))
     scales, shift = np.array([1e-6, 1e3, 40.0]), np.array([3.0, 0.0, -9.0])
-    rescaled = linear_probe(x[:n] * scales + shift, labels[:n], x[n:] * scales + shift, labels[n:])
+    rescaled = linear_probe(x[:n] * scales + shift, labels[:n], test=x[n:] * scales + shift, test_labels=labels[n:])
     assert rescaled == pytest.approx(found, abs=2 / n)
 
 
@@ -116,14 +116,17 @@ def test_neighbours_vote_as_if_counted_by_hand(clouds):
     known, new = x[:150], x[150:]
     near = np.square(new[:, None] - known).sum(2).argsort(1)[:, :3]
     votes = np.array([np.bincount(row, minlength=3).argmax() for row in labels[:150][near]])
-    assert neighbour_accuracy(known, labels[:150], new, labels[150:], k=3) == (votes == labels[150:]).mean()
+    assert neighbour_accuracy(known, labels[:150], test=new, test_labels=labels[150:], k=3) == (votes == labels[150:]).mean()
     turned = moved(x, 4)
-    assert neighbour_accuracy(turned[:150], labels[:150], turned[150:], labels[150:], k=3) == (votes == labels[150:]).mean()
+    assert (
+        neighbour_accuracy(turned[:150], labels[:150], test=turned[150:], test_labels=labels[150:], k=3)
+        == (votes == labels[150:]).mean()
+    )
 
 
 def test_constant_features_leave_the_commonest_class():
     constant, labels = np.full((6, 2), 0.1), [0, 1, 1, 1, 0, 1]
-    assert linear_probe(constant, labels, constant, labels) == pytest.approx(4 / 6)
+    assert linear_probe(constant, labels, test=constant, test_labels=labels) == pytest.approx(4 / 6)
 
 
 def test_batches_and_kinds_come_back(clouds):
@@ -166,9 +169,9 @@ def test_what_is_refused(clouds):
         with pytest.raises(InputError, match="test: found 240 values that are NaN"):
             reader(x, labels, hole, labels)
     with pytest.raises(InputError, match="k: found 241, expected 240 or less"):
-        neighbour_accuracy(x, labels, x, labels, k=241)
+        neighbour_accuracy(x, labels, test=x, test_labels=labels, k=241)
     with pytest.raises(InputError, match="strength: found 0"):
-        linear_probe(x, labels, x, labels, strength=0)
+        linear_probe(x, labels, test=x, test_labels=labels, strength=0)
     with pytest.raises(InputError, match="samples: found 0"):
         class_distances(x, labels, samples=0)
 
@@ -184,4 +187,4 @@ def test_the_fisher_ratio_holds_at_any_scale():
 @pytest.mark.parametrize("labels", [np.full(4, np.nan), [0.5, 1.5, 0.5, 1.5]])
 def test_labels_to_be_found_are_whole_numbers(labels):
     with pytest.raises(InputError, match="test_labels: found labels that are no whole numbers"):
-        linear_probe([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1], [[0.0], [1.0], [2.0], [3.0]], labels)
+        linear_probe([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1], test=[[0.0], [1.0], [2.0], [3.0]], test_labels=labels)

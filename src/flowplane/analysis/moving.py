@@ -15,8 +15,8 @@ from flowplane.core.points import check_count, check_positive, check_seed
 from flowplane.core.progress import progress_bar
 from flowplane.errors import unknown
 from flowplane.recording import Recording, require_recording
+from flowplane.transport.layers.embedding import EMBEDDINGS
 from flowplane.transport.layers.entropies import covariance_spectrum
-from flowplane.transport.layers.widths import EMBEDDINGS
 
 __all__ = ["layer_transport"]
 

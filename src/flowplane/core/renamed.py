@@ -9,7 +9,17 @@ from typing import Any, TypeVar
 __all__ = ["RENAMED", "renamed"]
 
 #: By function or class (`__qualname__`): the old name of an argument, and the new one or, beginning with "use", what to do.
-RENAMED: dict[str, dict[str, str]] = {"Recorder": {"total": "epochs"}}
+RENAMED: dict[str, dict[str, str]] = {
+    "Empirical": {"bandwidth": "kernel_covariance"},
+    "LearnedDenoiser": {"covariance": "noise_covariance"},
+    "Recorder": {"total": "epochs"},
+    "Stack.composition": {"noise": "noise_covariances"},
+    "denoising_flow": {"covariance": "noise_covariance"},
+    "denoising_loss": {"covariance": "noise_covariance"},
+    "optimal_loss": {"covariance": "noise_covariance"},
+    "stack": {"covariance": "noise_covariance"},
+    "train_denoiser": {"covariance": "noise_covariance"},
+}
 
 Callee = TypeVar("Callee", bound=Callable[..., Any])
 

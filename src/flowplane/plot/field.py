@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 from flowplane.errors import InputError, Text
 from flowplane.plot.arrows import arrow_line
 from flowplane.plot.slider import add_slider
-from flowplane.plot.style import DENSITY_SCALE, log_density, log_density_axis, panels_of, styled
+from flowplane.plot.style import DENSITY_SCALE, log_density, log_density_axis, panels_of, styled, time_title
 
 __all__ = ["flow_field"]
 
@@ -89,7 +89,7 @@ def flow_field(
         for dim in ("x", "y")
     }
     _same_scale(figure, box, len(panels))
-    add_slider(figure, {frame.name: frame.name for frame in figure.frames}, "t = ", y=-0.13, start=0.3, active=shown)
+    add_slider(figure, {frame.name: frame.name for frame in figure.frames}, f"{time_title(panels.values())} = ", y=-0.13, start=0.3, active=shown)
     figure.update_layout(coloraxis=log_density_axis(logs, DENSITY_SCALE))
     shown_at = f"first shown at t = {times[shown]:.3g}"
     subtitle = f"colour: density; arrows: velocity; circles: particles; faint: where they start; {shown_at}"

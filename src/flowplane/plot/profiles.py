@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.subplots import make_subplots
 
-from flowplane.plot.style import LAYER_COLORS, faded, panels_of, require_units, styled
+from flowplane.plot.style import LAYER_COLORS, faded, panels_of, require_units, styled, time_title
 
 __all__ = ["flow_profiles"]
 
@@ -42,11 +42,12 @@ def flow_profiles(
         profiles: from `flow.profile()`, one or {name: profile}.
 
     Raises:
-        InputError: another kind of Dataset, other units.
+        InputError: another kind of Dataset, other units, times in different units.
 
     Example:
+        >>> import math
         >>> import flowplane as fp
-        >>> flow = fp.denoising_flow(fp.Normal(0.0, 1.0), 0.4, layers=None)
+        >>> flow = fp.denoising_flow(fp.Normal(0.0, 1.0), 0.4, layers=math.inf)
         >>> fp.plot.flow_profiles(flow.profile()).layout.yaxis.title.text
         'H [nats]'
     """
@@ -75,7 +76,7 @@ def flow_profiles(
                     figure.add_trace(trace, **place)
         figure.update_yaxes(title={"text": axis, "standoff": 8}, **place)
         if panel >= len(PANELS) - COLUMNS:
-            figure.update_xaxes(title="time t [variance of noise]", **place)
+            figure.update_xaxes(title=time_title(flows.values()), **place)
     for panel in (4, 5):
         figure.update_yaxes(range=_ratio_range(flows, PANELS[panel][3][0][0]), row=2, col=1 + panel % COLUMNS)
     samples = {int(profile.attrs.get("samples", 0)) for profile in flows.values()}

@@ -10,7 +10,7 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
-from flowplane.plot.style import DENSITY_SCALE, log_density, log_density_axis, panels_of, styled
+from flowplane.plot.style import DENSITY_SCALE, log_density, log_density_axis, panels_of, styled, time_title
 
 __all__ = ["flow_in_time"]
 
@@ -29,7 +29,7 @@ def flow_in_time(histories: xr.Dataset | Mapping[str, xr.Dataset], title: str = 
 
     Example:
         >>> import flowplane as fp
-        >>> history = fp.transport.flow_history(fp.denoising_flow(fp.Normal(0.0, 1.0), 0.4, layers=None), samples=9)
+        >>> history = fp.transport.flow_history(fp.denoising_flow(fp.Normal(0.0, 1.0), 0.4, layers=4), samples=9)
         >>> fp.plot.flow_in_time(history).layout.yaxis.title.text
         'x'
     """
@@ -71,7 +71,7 @@ def flow_in_time(histories: xr.Dataset | Mapping[str, xr.Dataset], title: str = 
             showlegend=False,
         )
         figure.add_trace(lines, row=1, col=column)
-        figure.update_xaxes(title="time t [variance of noise]", range=[times[0], times[-1]], row=1, col=column)
+        figure.update_xaxes(title=time_title([history]), range=[times[0], times[-1]], row=1, col=column)
     first = next(iter(panels.values()))
     figure.update_yaxes(range=[float(first["x"][0]), float(first["x"][-1])], showgrid=False)
     figure.update_yaxes(title="x", col=1)

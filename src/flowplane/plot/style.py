@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ __all__ = [
     "require_units",
     "styled",
     "time_scale",
+    "time_title",
 ]
 
 #: Plasma, perceptually uniform and readable by the colour-blind, without its palest end.
@@ -113,6 +114,19 @@ def faded(color: str, opacity: float) -> str:
     """
     red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"
+
+
+def time_title(flows: Iterable[xr.Dataset]) -> str:
+    """An axis of time with the units that the flows' own times have. Raises InputError where they differ.
+
+    Example:
+        >>> time_title([xr.Dataset(coords={"time": ("time", [0.0], {"units": "s"})})])
+        'time t [s]'
+    """
+    found = sorted({str(flow["time"].attrs.get("units", "1")) for flow in flows})
+    if len(found) > 1:
+        raise InputError("time", Text(f"units {' and '.join(map(repr, found))}"), "one unit: an axis holds one only")
+    return "time t" if found == ["1"] else f"time t [{found[0]}]"
 
 
 def bar_length(end: np.ndarray, value: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The second lens: how a layer moves its data. Arrays and densities in, maps and numbers out."""
 
 from flowplane.transport.flows.denoise import DenoisingFlow, denoising_flow
+from flowplane.transport.flows.denoiser import Denoiser
 from flowplane.transport.flows.descent import GradientFlow, gradient_flow
 from flowplane.transport.flows.functionals import (
     Entropy,
@@ -11,13 +12,14 @@ from flowplane.transport.flows.functionals import (
     RenyiEntropy,
     TsallisEntropy,
 )
+from flowplane.transport.layers.embedding import embed, layer_path
 from flowplane.transport.layers.entropies import covariance_spectrum, gaussian_entropy, neighbour_entropy, score_energy
-from flowplane.transport.layers.layered import embedding_influence, path_measures
+from flowplane.transport.layers.paths import embedding_influence, path_measures
 from flowplane.transport.layers.probes import linear_probe, neighbour_accuracy
 from flowplane.transport.layers.separation import class_distances, fisher_ratio
 from flowplane.transport.layers.similarity import cka, cka_matrix
+from flowplane.transport.layers.slices import sliced_measures
 from flowplane.transport.layers.volumes import affine_log_det, dense_log_det
-from flowplane.transport.layers.widths import layer_path
 from flowplane.transport.learned import (
     Autoencoder,
     DenoisingNetwork,
@@ -36,14 +38,12 @@ from flowplane.transport.learned import (
 )
 from flowplane.transport.maps.base import TransportMap
 from flowplane.transport.maps.composition import Composition
-from flowplane.transport.maps.embedding import embed
 from flowplane.transport.maps.ode import ODEMap
-from flowplane.transport.maps.straight import AffineMap, Denoiser
+from flowplane.transport.maps.straight import AffineMap
 from flowplane.transport.profiles.brenier import brenier_defect
 from flowplane.transport.profiles.continuity import continuity_residual
 from flowplane.transport.profiles.history import flow_history
 from flowplane.transport.profiles.optimal import optimality, wasserstein
-from flowplane.transport.profiles.slices import sliced_measures
 
 __all__ = [
     "AffineMap",

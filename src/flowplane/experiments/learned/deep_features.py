@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import xarray as xr
 
@@ -20,9 +22,9 @@ BANDWIDTHS = {"quick": (0.4,), "full": (0.2, 0.4)}
 #: Of the moons, whose radius is 1: hardly overlapping, and overlapping.
 NOISES = (0.2, 0.4)
 PART = 0.9
-POINT_DEPTHS: dict[str, tuple[int | None, ...]] = {"quick": (1, 2, 4, 16, None), "full": (1, 2, 4, 8, 16, 32, None)}
-KERNEL_DEPTHS: tuple[int | None, ...] = (1, None)
-MOON_DEPTHS: dict[str, tuple[int | None, ...]] = {"quick": (1, 4, None), "full": (1, 2, 4, 8, 16, None)}
+POINT_DEPTHS: dict[str, tuple[float, ...]] = {"quick": (1, 2, 4, 16, math.inf), "full": (1, 2, 4, 8, 16, 32, math.inf)}
+KERNEL_DEPTHS: tuple[float, ...] = (1, math.inf)
+MOON_DEPTHS: dict[str, tuple[float, ...]] = {"quick": (1, 4, math.inf), "full": (1, 2, 4, 8, 16, math.inf)}
 SPLITS = {"quick": 4, "full": 12}
 SIZES = {"quick": (500, 1000), "full": (1000, 2000)}
 

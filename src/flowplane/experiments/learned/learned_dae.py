@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from flowplane.core import streams
 from flowplane.core.threads import one_thread
 from flowplane.experiments.learned.learned_claims import all_claims
 from flowplane.experiments.registry import Context, Result
@@ -47,7 +48,7 @@ class Case(NamedTuple):
 
     @classmethod
     def of(cls, density: Density, variance: float, judges: int, seed: int) -> Case:
-        noisy = density.smoothed(variance).draw(judges, seed)
+        noisy = density.smoothed(variance).draw(judges, streams.generator(seed, streams.EVALUATION))
         optimal = denoising_flow(density, variance, 1)
         return cls(density, variance, optimal, noisy, optimal.forward(noisy))
 
@@ -102,13 +103,17 @@ def _cases(context: Context) -> dict[str, Case]:
         "rings": (rings(0.1), 0.05),
     }
     judges = JUDGES[context.scale]
-    return {name: Case.of(*known[name], judges, context.seed + 10_000) for name in DENSITIES[context.scale]}
+    return {name: Case.of(*known[name], judges, context.seed) for name in DENSITIES[context.scale]}
+
+
+def _stream(context: Context, k: int) -> np.random.Generator:
+    """Of the points that network k is trained on."""
+    return streams.generator(context.seed, streams.SAMPLES, k)
 
 
 def _train(network: Any, case: Case, data: Any, context: Context, seed: int, **options: Any) -> LearnedDenoiser:
-    settings: dict[str, Any] = {"steps": STEPS[context.scale], "covariance": case.variance} | options
-    covariance = settings.pop("covariance")
-    return train_denoiser(network, data, covariance, seed=context.seed + seed, device=context.device, **settings)
+    settings: dict[str, Any] = {"steps": STEPS[context.scale], "noise_covariance": case.variance} | options
+    return train_denoiser(network, data, seed=context.seed + seed, device=context.device, **settings)
 
 
 def _by_samples(cases: dict[str, Case], context: Context) -> xr.Dataset:
@@ -118,7 +123,7 @@ def _by_samples(cases: dict[str, Case], context: Context) -> xr.Dataset:
     learned, affine, attention, excess = (np.full(shape, np.nan) for _ in range(4))
     for i, (name, case) in enumerate(cases.items()):
         for k in range(seeds):
-            sample = case.density.draw(max(sizes), context.seed + k)
+            sample = case.density.draw(max(sizes), _stream(context, k))
             for j, n in enumerate(sizes):
                 points = sample[:n]
                 learned[i, j, k] = case.error(_train(HIDDEN, case, points, context, k))
@@ -165,10 +170,10 @@ def _controls(cases: dict[str, Case], context: Context) -> xr.Dataset:
     for i, case in enumerate(cases.values()):
         for k in range(seeds):
             network = DenoisingNetwork(case.density.dimension, HIDDEN, seed=context.seed + k)
-            points = case.density.draw(n, context.seed + k)
+            points = case.density.draw(n, _stream(context, k))
             network.standardise(points.mean(0).cpu(), points.var(0).cpu(), torch.full((2,), case.variance))
             errors[i, 0, k] = case.error(LearnedDenoiser(network.double(), case.variance))
-            errors[i, 1, k] = case.error(_train(HIDDEN, case, points, context, k, covariance=OTHER * case.variance))
+            errors[i, 1, k] = case.error(_train(HIDDEN, case, points, context, k, noise_covariance=OTHER * case.variance))
     return xr.Dataset(
         {"error": (("density", "control", "seed"), errors, SQUARED)},
         {"density": list(cases), "control": list(names), "seed": range(seeds)},
@@ -181,9 +186,9 @@ def _memory(cases: dict[str, Case], context: Context) -> xr.Dataset:
     found = np.empty((2, len(cases), seeds))
     for i, case in enumerate(cases.values()):
         for k in range(seeds):
-            points = case.density.draw(FEW, context.seed + k)
+            points = case.density.draw(FEW, _stream(context, k))
             g = _train(HIDDEN, case, points, context, k, validation=0.0)
-            few = Case.of(Empirical(points), case.variance, JUDGES[context.scale], context.seed + 10_000)
+            few = Case.of(Empirical(points), case.variance, JUDGES[context.scale], context.seed)
             found[0, i, k] = few.error(g)
             found[1, i, k] = float(
                 (g.forward(few.noisy) - case.optimal.forward(few.noisy)).square().sum(1).mean() / few.moved
@@ -202,7 +207,7 @@ def _memory(cases: dict[str, Case], context: Context) -> xr.Dataset:
 
 def _field(case: Case, context: Context) -> xr.Dataset:
     """Both displacements on a grid, of a network trained on the largest sample."""
-    points = case.density.draw(max(SAMPLES[context.scale]), context.seed)
+    points = case.density.draw(max(SAMPLES[context.scale]), _stream(context, 0))
     g = _train(HIDDEN, case, points, context, 0)
     low, high = case.noisy.amin(0).tolist(), case.noisy.amax(0).tolist()
     axes = [np.linspace(a, b, GRID) for a, b in zip(low, high, strict=True)]

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from torch import Tensor
 
+from flowplane.core.streams import EVALUATION, SAMPLES, generator
 from flowplane.core.threads import one_thread
 from flowplane.experiments.claim import Claim, at_most, near, sign
 from flowplane.experiments.learned.learned_claims import APART, geometric_at_most
@@ -99,22 +100,24 @@ def _flows(name: str, p: Density, seed: int, context: Context) -> dict[str, Tran
     """The exact flow of p * N(0, high·I), the learned one, and one that takes a single denoiser's score at all scales."""
     low, high = VARIANCES[name]
     options: dict[str, Any] = {"steps": STEPS[context.scale], "seed": context.seed + seed, "device": context.device}
-    points = p.draw(POINTS[context.scale], context.seed + seed)
+    points = p.draw(POINTS[context.scale], generator(context.seed, SAMPLES, seed))
     source = p.smoothed(high)
-    learned = train_score(HIDDEN, points, (low, high), **options)
+    learned = train_score(HIDDEN, points, variances=(low, high), **options)
     learned.source = source  # what the particles are drawn from; the score knows the points alone
     flow = learned.flow()
     middle = math.sqrt(low * high)
-    single = train_denoiser(HIDDEN, points, middle, **options).requires_grad_(False)
+    single = train_denoiser(HIDDEN, points, noise_covariance=middle, **options).requires_grad_(False)
 
     def velocity(t: float, x: Tensor) -> Tensor:
         found: Tensor = single(x)
         return (found - x) / middle
 
     return {
-        "exact": denoising_flow(source, flow.time, None),
+        "exact": denoising_flow(source, flow.time, math.inf),
         "learned": flow,
-        "one scale": ODEMap(velocity, p.dimension, flow.time, source, rtol=flow.rtol, atol=flow.atol),
+        "one scale": ODEMap(
+            velocity, p.dimension, time=flow.time, source=source, rtol=flow.rtol, atol=flow.atol, time_units=flow.time_units
+        ),
     }
 
 
@@ -122,8 +125,8 @@ def _compared(flows: dict[str, TransportMap], context: Context, seed: int) -> di
     """All flows on the same particles."""
     exact = flows["exact"]
     times = _times(exact, TIMES + 1)
-    seed = context.seed + 1000 + seed
-    x = exact.known_source().draw(PARTICLES[context.scale], seed)
+    seed = context.seed + seed
+    x = exact.known_source().draw(PARTICLES[context.scale], generator(seed, EVALUATION))
     known = exact.path(x, times)
     moved = (known[1:] - x).square().sum(2).mean(1).sqrt()
     law = 2 * exact.time * exact.dimension

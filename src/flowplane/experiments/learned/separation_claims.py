@@ -199,7 +199,7 @@ def _differences(part: xr.Dataset, quantity: str, depths: list[float], base: flo
 
 
 def _label(depth: float) -> str:
-    return depth_label(None if np.isinf(depth) else int(depth))
+    return depth_label(depth)
 
 
 def _listed(depths: list[float]) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+from torch import Tensor
 
+from flowplane.core.streams import EVALUATION, SUBSETS, UNITS, generator
 from flowplane.experiments.claim import Claim, at_most, mean_interval, near, with_ends
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.ridgelet.surface import fitted, surface
@@ -65,8 +68,8 @@ def run(context: Context) -> Result:
 
 
 def _cases() -> dict[str, Case]:
-    line = denoising_flow(GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [0.3, 0.4]), 0.1, None)
-    plane = denoising_flow(Normal([0.3, 0.0], [[1.0, 0.4], [0.4, 0.8]]), 0.15, None)
+    line = denoising_flow(GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [0.3, 0.4]), 0.1, math.inf)
+    plane = denoising_flow(Normal([0.3, 0.0], [[1.0, 0.4], [0.4, 0.8]]), 0.15, math.inf)
     return {
         "line, bump": Case(line, Pair("gaussian"), 20.0),
         "line, tanh": Case(line, Pair("tanh"), 20.0),
@@ -77,15 +80,15 @@ def _cases() -> dict[str, Case]:
 def _measured(case: Case, context: Context) -> xr.Dataset:
     """Errors of networks over units × draw × layers × width, of the polygon over layers."""
     scale, depths, widths = context.scale, DEPTHS[context.scale], WIDTHS[context.scale]
-    x = case.flow.known_source().sample(SAMPLES[scale], context.seed)
+    x = case.flow.known_source().sample(SAMPLES[scale], generator(context.seed, EVALUATION))
     exact = case.flow(x)
     polygons = {layers: _polygon(case.flow, x, layers) for layers in depths}
     shape = (len(KINDS), DRAWS[scale], len(depths), len(widths))
     errors, apart = np.empty(shape), np.empty(shape)
     limit = WideLimit(case.flow, pair=case.pair, extent=case.extent, seed=context.seed)
     for kind, draw, depth in np.ndindex(shape[:3]):
-        seed = int(np.random.default_rng([context.seed, kind, draw, depth]).integers(2**31))
-        net = limit.network(depths[depth], BLOCKS * widths[-1], KINDS[kind] == "shared", seed)
+        own = generator(context.seed, UNITS, kind, draw, depth)
+        net = limit.network(depths[depth], BLOCKS * widths[-1], shared_units=KINDS[kind] == "shared", seed=own)
         for place, width in enumerate(widths):
             ends = [net.narrowed(width, block * width)(x) for block in range(BLOCKS)]
             errors[kind, draw, depth, place] = _mean_distance(ends, exact)
@@ -224,12 +227,12 @@ def _controls(cases: dict[str, Case], context: Context) -> list[Claim]:
     """The widest networks with output weights of other units, and without the constant 1/K: distances to the flow, in
     displacements."""
     case = cases["line, bump"]
-    x = case.flow.known_source().sample(SAMPLES[context.scale], context.seed)
+    x = case.flow.known_source().sample(SAMPLES[context.scale], generator(context.seed, EVALUATION))
     exact = case.flow(x)
     limit = WideLimit(case.flow, pair=case.pair, extent=case.extent, seed=context.seed)
     rows = []
     for draw in range(DRAWS[context.scale]):
-        net = limit.network(16, WIDTHS[context.scale][-1], False, context.seed + draw)
+        net = limit.network(16, WIDTHS[context.scale][-1], shared_units=False, seed=context.seed + draw)
         changed = (net, _exchanged(net, draw), _scaled(net, case.pair.constant(1)))
         rows.append([_distance(each(x), exact) / _distance(x, exact) for each in changed])
     values = np.array(rows)
@@ -261,12 +264,16 @@ def _controls(cases: dict[str, Case], context: Context) -> list[Claim]:
 
 
 def _exchanged(net: ResidualNetwork, seed: int) -> ResidualNetwork:
-    order = np.random.default_rng([seed, 9]).permutation(net.width)
-    return ResidualNetwork(net.hidden.detach(), net.offsets.detach(), net.output.detach()[:, order], net.pair, net.time)
+    order = generator(seed, SUBSETS).permutation(net.width)
+    return _with_output(net, net.output.detach()[:, order])
 
 
 def _scaled(net: ResidualNetwork, factor: float) -> ResidualNetwork:
-    return ResidualNetwork(net.hidden.detach(), net.offsets.detach(), net.output.detach() * factor, net.pair, net.time)
+    return _with_output(net, net.output.detach() * factor)
+
+
+def _with_output(net: ResidualNetwork, output: Tensor) -> ResidualNetwork:
+    return ResidualNetwork(net.hidden.detach(), net.offsets.detach(), output=output, pair=net.pair, time=net.time)
 
 
 def _table(fits: dict[tuple[str, str], xr.Dataset]) -> xr.Dataset:

@@ -59,7 +59,7 @@ def spectrum_of_bell(
     count = int(np.ceil(2 * REACH * (BAND + WAVES * largest) / (2 * np.pi))) + 1
     x = box(count, dimension)
     extent = (largest, largest * REACH + pair.tail(dimension))
-    return transform(bell(x), x, pair, extent=extent, grid=grid, directions=directions)
+    return transform(bell(x), x, pair=pair, extent=extent, grid=grid, directions=directions)
 
 
 def origin_error(pair: Pair, largest: float, nodes: int) -> float:

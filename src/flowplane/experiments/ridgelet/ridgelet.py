@@ -187,10 +187,10 @@ def _width(scale: str, seed: int) -> tuple[xr.Dataset, list[Claim]]:
         for column, width in enumerate(WIDTHS):
             for k in range(draws):
                 number = seed + k + draws * column
-                network = finite_network(spectrum, width, number)
+                network = finite_network(spectrum, width, seed=number)
                 drawn[row, column, k] = relative(_values(network, x), bell(x))
                 if width <= FITTED and k < FITS[scale]:
-                    network = least_squares_network(spectrum, bell(points), points, width, seed=number)
+                    network = least_squares_network(spectrum, bell(points), points=points, units=width, seed=number)
                     fitted[row, column, k] = relative(_values(network, x), bell(x))
     names = [f"{name}, m = {m}" for name, m in DRAWN]
     both = np.concatenate([drawn, fitted])
@@ -262,7 +262,7 @@ def _inadmissible(scale: str) -> Claim:
     x, at = box(41, 2), places(2)
     sizes = []
     for name, order in (("relu", 1), ("sigmoid", 0)):
-        spectrum = transform(bell(x), x, Forced(name, order), extent=(5.0, 35.0), grid=(80, 700), directions=40)
+        spectrum = transform(bell(x), x, pair=Forced(name, order), extent=(5.0, 35.0), grid=(80, 700), directions=40)
         sizes.append(float(np.linalg.norm(spectrum.reconstruct(at)) / np.linalg.norm(bell(at))))
     statement = (
         "control: an inadmissible pair forced by hand gives back none of f: |S[R]/K| / |f|, relu k = 1, sigmoid k = 0"

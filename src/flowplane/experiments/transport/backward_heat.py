@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import xarray as xr
 
@@ -32,7 +34,7 @@ def run(context: Context) -> Result:
     residuals = _residuals({"one dimension": line, "two dimensions": plane}, context.scale)
     balances, flows = {}, {}
     for name, p in {"1 dimension": line, "2 dimensions": plane, "10 dimensions": _ten_dimensions()}.items():
-        flows[name] = denoising_flow(p, PART * p.smoothing.least_variance / 2, None)
+        flows[name] = denoising_flow(p, PART * p.smoothing.least_variance / 2, math.inf)
         balances[name] = entropy_balance(flows[name], SAMPLES[context.scale], context.seed)
     shallow = denoising_flow(line, flows["1 dimension"].time, 1)
     control = entropy_balance(shallow, SAMPLES[context.scale], context.seed)
@@ -65,8 +67,8 @@ def _ten_dimensions() -> GaussianMixture:
 
 def _push_forward(p: Density, time: float) -> TransportMap:
     """The flow of ∇log p_t whose density is found by going back along it, not from the formula for p_t."""
-    flow = denoising_flow(p, time, None)
-    return ODEMap(flow.field, p.dimension, time, p)
+    flow = denoising_flow(p, time, math.inf)
+    return ODEMap(flow.field, p.dimension, time=time, source=p)
 
 
 def _residuals(densities: dict[str, Density], scale: str) -> xr.Dataset:
@@ -79,7 +81,7 @@ def _residuals(densities: dict[str, Density], scale: str) -> xr.Dataset:
         ]
         flows = {"": _push_forward(p, time), ", shallow": denoising_flow(p, time, 1)}
         for suffix, flow in flows.items():
-            found = [continuity_residual(flow, time / 2, points, reach).attrs for points in GRIDS[scale]]
+            found = [continuity_residual(flow, time / 2, points=points, extent=reach).attrs for points in GRIDS[scale]]
             for equation in ("continuity", "backward_heat"):
                 series.append(f"{equation.replace('_', ' ')}, {name}{suffix}")
                 scales.append([attrs["spacing"] for attrs in found])
@@ -144,7 +146,7 @@ def _gaussian(scale: str) -> Claim:
     for d in (1, 2, 10):
         root = np.random.default_rng(d).normal(size=(d, d + 2))
         p = Normal(np.zeros(d), root @ root.T / d)
-        profile = denoising_flow(p, PART * p.smoothing.least_variance / 2, None).profile()
+        profile = denoising_flow(p, PART * p.smoothing.least_variance / 2, math.inf).profile()
         worst.append(float(np.abs(profile["entropy_rate"] / -profile["fisher_information"] - 1).max()))
     verdict = "reproduced" if max(worst) < 1e-6 else "contradicted"
     statement = "the same for Gaussians in closed form: largest relative deviation in 1, 2, 10 dimensions"

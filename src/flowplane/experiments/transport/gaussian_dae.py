@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import xarray as xr
 
+from flowplane.core.streams import EVALUATION, generator
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.transport.flows import DISTANCE, depth_label, flows_by_depth, order_of, stacked
@@ -18,11 +21,11 @@ __all__ = ["run"]
 
 
 TIME = 0.4
-DEPTHS = (1, 2, 4, 16, 256, None)
+DEPTHS = (1, 2, 4, 16, 256, math.inf)
 #: docs/papers.md §A6, N(0, 1) at t = 0.4.
 VARIANCES = (0.5102, 0.4186, 0.3431, 0.2499, 0.2037, 0.2)
 DIMENSIONS = (1, 2, 10)
-RANDOM_DEPTHS = (1, 2, 4, 16, None)
+RANDOM_DEPTHS = (1, 2, 4, 16, math.inf)
 GAUSSIANS = {"quick": 20, "full": 200}
 SAMPLES = {"quick": 2000, "full": 20_000}
 #: Times of A-4, as parts of t*.
@@ -34,7 +37,7 @@ def run(context: Context) -> Result:
     p = Normal(0.0, 1.0)
     flows = flows_by_depth(p, TIME, DEPTHS)
     profiles = {name: flow.profile() for name, flow in flows.items()}
-    shown = (1, 4, None)
+    shown = (1, 4, math.inf)
     histories = {depth_label(d): flow_history(flows[depth_label(d)], extent=(-3.5, 3.5), samples=400) for d in shown}
     measured = tuple(float(profile["variance"][-1]) for profile in profiles.values())
     errors = _shallow_errors(context)
@@ -102,10 +105,10 @@ def _shallow_errors(context: Context) -> xr.Dataset:
     }
     series, scales, errors = [], [], []
     for name, p in densities.items():
-        x = p.draw(SAMPLES[context.scale], context.seed)
+        x = p.draw(SAMPLES[context.scale], generator(context.seed, EVALUATION))
         last = p.smoothing.least_variance / 2
         times = [part * last for part in PARTS]
-        ends = {t: denoising_flow(p, t, None).forward(x) for t in times}
+        ends = {t: denoising_flow(p, t, math.inf).forward(x) for t in times}
         shallow = {t: denoising_flow(p, t, 1).forward(x) for t in times}
         for label, starts in ((name, shallow), (f"{name}: no layer", dict.fromkeys(times, x))):
             series.append(label)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import xarray as xr
 
+from flowplane.core.streams import EVALUATION, generator
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.transport.flows import (
@@ -23,7 +26,7 @@ from flowplane.transport.densities import GaussianMixture
 
 __all__ = ["run"]
 
-DEPTHS = (1, 2, 4, 8, None)
+DEPTHS = (1, 2, 4, 8, math.inf)
 SAMPLES = {"quick": 20_000, "full": 200_000}
 #: Parts of t* at which depths are compared.
 PARTS = (0.5, 0.95)
@@ -53,8 +56,8 @@ def run(context: Context) -> Result:
             )
             claims.append(fall_claim(f"A-1.{name}-{part:g}", statement, squares, context.scale))
     claims.append(_beyond(narrow, context))
-    shown = flows_by_depth(broad, 0.9 * last, (1, 4, None))
-    balance = entropy_balance(denoising_flow(broad, 0.9 * last, None), samples, context.seed)
+    shown = flows_by_depth(broad, 0.9 * last, (1, 4, math.inf))
+    balance = entropy_balance(denoising_flow(broad, 0.9 * last, math.inf), samples, context.seed)
     limit = _limit(context)
     claims += [
         balance_claim(
@@ -121,11 +124,11 @@ def _beyond(p: GaussianMixture, context: Context) -> Claim:
 def _limit(context: Context) -> xr.Dataset:
     """Distance between compositions and the continuous flow, for both ways to carry the density between layers."""
     p = GaussianMixture([0.4, 0.6], [[-1.0], [0.7]], [0.4, 0.3])
-    x = p.draw(4000, context.seed)
+    x = p.draw(4000, generator(context.seed, EVALUATION))
     series, scales, errors = [], [], []
     for part in (1 / 3, 2 / 3):
         time = part * p.smoothing.least_variance / 2
-        end = denoising_flow(p, time, None).forward(x)
+        end = denoising_flow(p, time, math.inf).forward(x)
         for choice, name in (("nodes", "each layer optimal"), ("refit", "mixture fitted anew")):
             flows = [denoising_flow(p, time, depth, representation=choice) for depth in LIMIT_DEPTHS[choice]]
             series.append(f"{name}, t = {part:.2g} t*")

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.transport.flows import (
     balance_claim,
@@ -23,7 +25,7 @@ __all__ = ["run"]
 NOISE = 0.2
 #: Part of t* = NOISE²/2 up to which the data are denoised.
 PART = 0.75
-DEPTHS = (1, 2, 4, None)
+DEPTHS = (1, 2, 4, math.inf)
 SAMPLES = {"quick": 4000, "full": 20_000}
 BALANCE_SAMPLES = {"quick": 4000, "full": 40_000}
 #: Of the pictures' grids, in each dimension.
@@ -41,9 +43,9 @@ def run(context: Context) -> Result:
         *_, squares = variance_by_depth(by_depth, SAMPLES[context.scale], context.seed)
         statement = f"reported: fall of tr Cov from L = 1 to 2, 4 and the continuous flow, {name} at t = {PART:g} t*"
         claims.append(fall_claim(f"A-1.{name.replace(' ', '-')}", statement, squares, context.scale))
-        continuous = by_depth[depth_label(None)]
+        continuous = by_depth[depth_label(math.inf)]
         balances[name] = entropy_balance(continuous, BALANCE_SAMPLES[context.scale], context.seed)
-        for depth in (1, None):
+        for depth in (1, math.inf):
             histories[name, depth] = flow_history(
                 by_depth[depth_label(depth)],
                 samples=400,
@@ -53,20 +55,21 @@ def run(context: Context) -> Result:
             )
     statement = "entropy falls at the rate −J: largest |dH/dt + J| at 21 times, two moons, swiss roll, rings"
     claims.append(balance_claim("A-3.planar", statement, list(balances.values()), context.scale))
-    moons = {depth_label(d): flows["two moons"][depth_label(d)] for d in (1, 4, None)}
+    moons = {depth_label(d): flows["two moons"][depth_label(d)] for d in (1, 4, math.inf)}
     profiles = {name: flow.profile(samples=2000, times=_times(time), seed=context.seed) for name, flow in moons.items()}
     return Result(
         datasets={
             "balance": stacked(balances, "density"),
             "profiles": stacked(profiles, "flow"),
-            "history-two-moons": histories["two moons", None],
+            "history-two-moons": histories["two moons", math.inf],
         },
         figures={
             "planar-dae": flow_field(
-                {depth_label(d): histories["two moons", d] for d in (1, None)}, "Two moons flow onto their curves"
+                {depth_label(d): histories["two moons", d] for d in (1, math.inf)}, "Two moons flow onto their curves"
             ),
             "swiss-roll-and-rings": flow_field(
-                {name: histories[name, None] for name in ("swiss roll", "rings")}, "The continuous flow of two other curves"
+                {name: histories[name, math.inf] for name in ("swiss roll", "rings")},
+                "The continuous flow of two other curves",
             ),
             "profiles": flow_profiles(profiles, "Two moons denoised"),
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from flowplane.transport.densities import Density, GaussianMixture, Normal, two_
 
 __all__ = ["run"]
 
-DEPTHS = (1, 2, 4, 8, None)
+DEPTHS = (1, 2, 4, 8, math.inf)
 SEEDS = {"quick": 3, "full": 8}
 SAMPLES = {"quick": 300, "full": 1000}
 PART = 0.9
@@ -43,7 +44,7 @@ def run(context: Context) -> Result:
         depth_label(d): denoising_flow(crossing, PART * crossing.smoothing.least_variance / 2, d).profile(
             samples=SAMPLES[context.scale], times=None if context.scale == "full" else _times(crossing), seed=context.seed
         )
-        for d in (1, 4, None)
+        for d in (1, 4, math.inf)
     }
     return Result(
         datasets={"transport-cost": measured},
@@ -91,7 +92,7 @@ def _cost(flow: TransportMap, samples: int, seed: int) -> tuple[float, float, fl
     profile = flow.profile(samples=samples, times=[flow.time], seed=seed).isel(time=0)
     squared = float(profile["wasserstein"]) ** 2
     gap = float(profile["benamou_brenier_gap"]) / squared
-    return float(profile["optimality"]), float(profile["straightness"]), gap, float(brenier_defect(flow, samples, seed))
+    return float(profile["optimality"]), float(profile["straightness"]), gap, float(brenier_defect(flow, samples, seed=seed))
 
 
 def _dataset(values: np.ndarray, names: list[str]) -> xr.Dataset:
@@ -130,7 +131,7 @@ def _shallow(values: np.ndarray, names: list[str], context: Context) -> list[Cla
     )
     p = Normal([0.0, 0.0], [[1.0, 0.6], [0.6, 1.5]])
     noise = [[1.0, -0.8], [-0.8, 1.0]]
-    flow = denoising_flow(p, 0.1, 1, covariance=noise)
+    flow = denoising_flow(p, 0.1, 1, noise_covariance=noise)
     part = 1 - float(flow.profile(times=[flow.time])["optimality"][0])
     seen = "reproduced" if part > 1e-3 else "contradicted"
     statement = "control: 1 − optimality of a shallow autoencoder with anisotropic noise, N(0, Σ) in the plane"
