@@ -85,8 +85,8 @@ def test_units_of_each_layer_gain_by_depth_and_shared_ones_do_not(limit):
     own, shared = [], []
     for depth in (4, 16, 64):
         exact = euler(LINE, x, depth)
-        own.append(root_mean_square(limit.network(depth, 16 * 256, False, seed=4), 256, exact, x))
-        shared.append(root_mean_square(limit.network(depth, 16 * 256, True, seed=4), 256, exact, x))
+        own.append(root_mean_square(limit.network(depth, 16 * 256, shared_units=False, seed=4), 256, exact, x))
+        shared.append(root_mean_square(limit.network(depth, 16 * 256, shared_units=True, seed=4), 256, exact, x))
     # sixteen networks each: ±0.18 in the logarithm, the slope over log 16 by 0.09
     assert slope((4, 16, 64), own) == pytest.approx(-0.5, abs=0.2)
     assert slope((4, 16, 64), shared) == pytest.approx(0.0, abs=0.2)
@@ -94,8 +94,8 @@ def test_units_of_each_layer_gain_by_depth_and_shared_ones_do_not(limit):
 
 def test_what_a_limit_keeps_changes_nothing():
     used, fresh = (WideLimit(LINE, pair=BUMP, extent=3.0) for _ in range(2))
-    used.network(8, 10), used.network(2, 10, False)
-    first, second = (each.network(4, 50, False, seed=9) for each in (used, fresh))
+    used.network(8, 10), used.network(2, 10, shared_units=False)
+    first, second = (each.network(4, 50, shared_units=False, seed=9) for each in (used, fresh))
     assert torch.equal(first.hidden, second.hidden)
     torch.testing.assert_close(first.output, second.output, rtol=1e-12, atol=1e-12)
 

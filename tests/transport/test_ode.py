@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import flowplane as fp
+from flowplane.core.streams import PROFILE, generator
 from flowplane.errors import InputError
 from flowplane.transport import AffineMap, Composition, ODEMap
 
@@ -71,7 +72,7 @@ def test_exact_divergence_hutchinson_and_a_given_one():
 def test_kinetic_energy_of_a_turn():
     flow = ODEMap(rotation, 2, time=np.pi / 2, source=fp.Normal([0.0, 0.0], 1.0))
     profile = flow.profile(samples=500, times=[np.pi / 2], seed=2)
-    x = flow.known_source().draw(500, np.random.default_rng(2)).numpy()
+    x = flow.known_source().draw(500, generator(2, PROFILE)).numpy()
     assert profile.kinetic_energy.values[0] == pytest.approx(np.pi / 2 * (x**2).sum(1).mean(), rel=1e-6)
     assert profile.cost.values[0] == pytest.approx(2 * (x**2).sum(1).mean(), rel=1e-6)
     assert profile.straightness.values[0] == pytest.approx(2 / (np.pi / 2) ** 2, rel=1e-6)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import flowplane as fp
+from flowplane.core.streams import HISTORY, PROFILE, generator
 from flowplane.errors import InputError
 from flowplane.transport import ODEMap, brenier_defect, continuity_residual, flow_history
 from flowplane.transport.profiles.profile import VARIABLES
@@ -42,7 +43,7 @@ def test_layers_against_differences(density, layers):
     profile = flow.profile(samples=300, times=times, seed=3)
     assert profile.entropy_rate.values[0] == pytest.approx(np.diff(profile.entropy.values)[0] / 1e-4, rel=1e-2)
     part = flow.at(0.05)
-    y = part(density.sample(300, seed=3))
+    y = part(density.draw(300, generator(3, PROFILE)).numpy())
     scores = [(part.log_prob(y + 1e-5 * unit) - part.log_prob(y - 1e-5 * unit)) / 2e-5 for unit in np.eye(density.dimension)]
     assert profile.fisher_information.values[0] == pytest.approx(np.square(scores).sum(0).mean(), rel=1e-4)
     assert profile.entropy.values[0] == pytest.approx(-part.log_prob(y).mean(), rel=1e-6)
@@ -126,8 +127,9 @@ def test_residual_of_layers_between_vertices():
 def test_history_is_the_flow():
     flow = fp.denoising_flow(PLANE, 0.1, math.inf)
     history = flow_history(flow, samples=30, times=[0.0, 0.05, 0.1], points=61, extent=(-4, 4), seed=2)
-    np.testing.assert_allclose(history.position[0], PLANE.sample(30, seed=2))
-    np.testing.assert_allclose(history.position[-1], flow(PLANE.sample(30, seed=2)), atol=1e-7)
+    particles = PLANE.draw(30, generator(2, HISTORY)).numpy()
+    np.testing.assert_allclose(history.position[0], particles)
+    np.testing.assert_allclose(history.position[-1], flow(particles), atol=1e-7)
     mass = history.density.sum(("x", "y")) * (8 / 60) ** 2
     np.testing.assert_allclose(mass, 1.0, atol=1e-3)
     place = np.array([[history.arrow_x.values[5], history.arrow_y.values[9]]])

@@ -106,9 +106,9 @@ def test_probes_are_at_chance_on_shuffled_labels_and_see_what_is_there(clouds):
     x = moved(x, 1)
     shuffled = rng.permutation(labels)
     for reader in (linear_probe, neighbour_accuracy):
-        assert reader(x[:120], labels[:120], x[120:], labels[120:]) > 0.6
+        assert reader(x[:120], labels[:120], test=x[120:], test_labels=labels[120:]) > 0.6
         # chance, up to four standard deviations of the count of the commonest class
-        assert reader(x[:120], shuffled[:120], x[120:], shuffled[120:]) < 0.45 + 4 * 0.5 / np.sqrt(120)
+        assert reader(x[:120], shuffled[:120], test=x[120:], test_labels=shuffled[120:]) < 0.45 + 4 * 0.5 / np.sqrt(120)
 
 
 def test_neighbours_vote_as_if_counted_by_hand(clouds):
@@ -141,8 +141,8 @@ def test_batches_and_kinds_come_back(clouds):
     answer = fisher_ratio(tensor, torch.from_numpy(labels))
     assert isinstance(answer, torch.Tensor) and answer.dtype == torch.float32
     for reader in (linear_probe, neighbour_accuracy):
-        found = reader(batch[:, :120], labels[:120], batch[:, 120:], labels[120:])
-        assert found[1] == reader(batch[1, :120], labels[:120], batch[1, 120:], labels[120:])
+        found = reader(batch[:, :120], labels[:120], test=batch[:, 120:], test_labels=labels[120:])
+        assert found[1] == reader(batch[1, :120], labels[:120], test=batch[1, 120:], test_labels=labels[120:])
 
 
 def test_what_is_refused(clouds):
@@ -161,13 +161,13 @@ def test_what_is_refused(clouds):
             measure(x[:0], labels[:0])
     for reader in (linear_probe, neighbour_accuracy):
         with pytest.raises(InputError, match="train_labels: found one class only"):
-            reader(x, np.zeros(240, int), x, labels)
+            reader(x, np.zeros(240, int), test=x, test_labels=labels)
         with pytest.raises(InputError, match=r"test: found shape \(240, 3\), expected the batch \(\) and the 4 units"):
-            reader(x, labels, x[:, :3], labels)
+            reader(x, labels, test=x[:, :3], test_labels=labels)
         with pytest.raises(InputError, match=r"test_labels: found shape \(239,\)"):
-            reader(x, labels, x, labels[1:])
+            reader(x, labels, test=x, test_labels=labels[1:])
         with pytest.raises(InputError, match="test: found 240 values that are NaN"):
-            reader(x, labels, hole, labels)
+            reader(x, labels, test=hole, test_labels=labels)
     with pytest.raises(InputError, match="k: found 241, expected 240 or less"):
         neighbour_accuracy(x, labels, test=x, test_labels=labels, k=241)
     with pytest.raises(InputError, match="strength: found 0"):

@@ -21,10 +21,10 @@ __all__ = [
     "ENTROPY",
     "EVALUATION",
     "EXTENT",
+    "FEATURES",
     "HELD_OUT",
     "HISTORY",
     "LABELS",
-    "LAYERS",
     "NOISE",
     "ORDER",
     "PROBES",
@@ -49,7 +49,7 @@ WEIGHTS, SPLIT, ORDER, LABELS, NOISE, DRAWS = range(6)
 #: ENTROPY and SYMMETRY those of what is called so; EXTENT those that show how far a flow goes, CARRIED those that carry a
 #: density from layer to layer, COMPARED those between which carriers are compared. SUBSETS says which of given points are
 #: taken, DIRECTIONS are random lines and turns, PROBES the signs of a trace's estimate, UNITS hidden units, BOOTSTRAP draws
-#: of draws, LAYERS the seeds of a stack's layers.
+#: of draws, FEATURES the points whose features the later layers of a stack are trained on.
 (
     SAMPLES,
     TRAINING,
@@ -67,7 +67,7 @@ WEIGHTS, SPLIT, ORDER, LABELS, NOISE, DRAWS = range(6)
     PROBES,
     UNITS,
     BOOTSTRAP,
-    LAYERS,
+    FEATURES,
 ) = range(1 << 24, (1 << 24) + 17)
 
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from flowplane.core.points import as_matrix, as_points, check_count
 from flowplane.core.renamed import renamed
-from flowplane.core.streams import LAYERS, generator
+from flowplane.core.streams import FEATURES, generator
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
 from flowplane.transport.learned.decoders import Decoders, own_rows
@@ -121,7 +122,7 @@ def stack(
 
 def layer_seed(seed: int, k: int) -> int:
     """A layer's own seed; the first layer's is the seed itself, so that it is what `train_denoiser` makes."""
-    return seed if k == 0 else int(generator(seed, LAYERS, k).integers(1 << 63))
+    return seed if k == 0 else int(np.random.SeedSequence([seed, k]).generate_state(1)[0])
 
 
 def _networks(
@@ -171,7 +172,7 @@ def _covariances(given: Any, networks: Sequence[Autoencoder]) -> list[Tensor]:
 def _points(data: Any, first: LearnedDenoiser, seed: int) -> Tensor:
     """The points of the first layer, whose features the next ones see."""
     if isinstance(data, Density):
-        rows = data.draw(POOL, generator(seed, LAYERS))
+        rows = data.draw(POOL, generator(seed, FEATURES))
     else:
         rows, _ = as_points("data", data, first.dimension)
     return own_rows(first, rows)
