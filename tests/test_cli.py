@@ -13,6 +13,7 @@ import xarray as xr
 
 import flowplane as fp
 from flowplane import cli
+from flowplane.core.older import load
 from flowplane.experiments import registry
 from flowplane.experiments.information import information_plane
 
@@ -110,9 +111,10 @@ def test_measure(capsys, monkeypatch, tmp_path, recording):
     assert "layer6" in out
     assert "I(X;T) [bits]" in out
     assert f"written: {target}" in out
-    with xr.open_dataset(target, engine="h5netcdf") as plane:
+    with load(target) as plane:
         expected = fp.information_plane(fp.open(recording), fp.Binned(12, range=(-1, 1)))
         xr.testing.assert_equal(plane.load(), expected)
+        assert plane.i_xt.channel == expected.i_xt.channel and "flags" not in xr.open_dataset(target, engine="h5netcdf")
     code, out, _ = run(capsys, monkeypatch, "measure", recording, "--estimator", "binned-published", "--samples", "test")
     assert (code, "saturated" in out) == (0, True)
 

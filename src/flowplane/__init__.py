@@ -26,7 +26,7 @@ _PUBLIC = {
     "Variational": "flowplane.information.variational:Variational",
     "bottleneck": "flowplane.bottleneck",
     "cluster": "flowplane.cluster",
-    "compare_estimators": "flowplane.analysis.compare_estimators:compare_estimators",
+    "compare_estimators": "flowplane.analysis.comparison:compare_estimators",
     "critical_betas": "flowplane.bottleneck.bifurcation:critical_betas",
     "denoising_flow": "flowplane.transport:denoising_flow",
     "densities": "flowplane.transport.densities",
@@ -40,12 +40,12 @@ _PUBLIC = {
     "gradient_phases": "flowplane.analysis.phases:gradient_phases",
     "ib_curve": "flowplane.bottleneck.curve:ib_curve",
     "information": "flowplane.information",
-    "information_plane": "flowplane.analysis.information_plane:information_plane",
+    "information_plane": "flowplane.analysis.plane:information_plane",
     "layer_betas": "flowplane.analysis.betas:layer_betas",
-    "layer_transport": "flowplane.analysis.moving:layer_transport",
+    "layer_transport": "flowplane.analysis.transport.layers:layer_transport",
     "open": "flowplane.recording:open_recording",
     "plot": "flowplane.plot",
-    "relaxation_times": "flowplane.analysis.relaxing:relaxation_times",
+    "relaxation_times": "flowplane.analysis.relaxation:relaxation_times",
     "replica_spread": "flowplane.analysis.replicas:replica_spread",
     "report": "flowplane.reporting.making:report",
     "ridgelet": "flowplane.ridgelet",
@@ -62,14 +62,14 @@ __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
 if TYPE_CHECKING:
     from flowplane import bottleneck, cluster, dynamics, errors, experiments, information, plot, ridgelet, tasks, transport
     from flowplane.analysis.betas import layer_betas
-    from flowplane.analysis.compare_estimators import compare_estimators
+    from flowplane.analysis.comparison import compare_estimators
     from flowplane.analysis.diffusion import weight_diffusion
     from flowplane.analysis.explaining import explain
-    from flowplane.analysis.information_plane import information_plane
-    from flowplane.analysis.moving import layer_transport
     from flowplane.analysis.phases import gradient_phases
-    from flowplane.analysis.relaxing import relaxation_times
+    from flowplane.analysis.plane import information_plane
+    from flowplane.analysis.relaxation import relaxation_times
     from flowplane.analysis.replicas import replica_spread
+    from flowplane.analysis.transport.layers import layer_transport
     from flowplane.bottleneck.bifurcation import critical_betas
     from flowplane.bottleneck.curve import ib_curve
     from flowplane.bottleneck.gaussian import gaussian_ib

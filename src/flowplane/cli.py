@@ -6,9 +6,10 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,13 +38,16 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
-ESTIMATOR_HELP = (
-    "NAME or NAME:argument=value,…: binned (bins=30, or edges -1..0..1; range=activation, data, quantiles or -1..1; "
-    "correction=miller-madow, jackknife, grassberger), binned-published, pairwise (variance=0.1, bound=upper or lower, "
-    "relative=true), ksg (k=4), gaussian (shrinkage=0.1 or oas), renyi (alpha=2, bandwidth=0.5), sliced (base=ksg, "
-    "slices=64, reduce=mean or max), variational (kind=infonce, smile or classifier). noise=0.01 adds a channel to ksg, "
-    "gaussian, sliced and variational."
-)
+class _Measuring(TyperCommand):
+    """Help that lists the estimators: they are imported when it is asked for."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from flowplane.analysis.estimators import estimator_help
+
+        for parameter in self.params:
+            if parameter.name == "estimator":
+                parameter.help = f"{estimator_help()} Without it, what fp.information_plane chooses."  # type: ignore[attr-defined]
+        super().format_help(ctx, formatter)
 
 
 def _version(wanted: bool) -> None:
@@ -145,10 +149,10 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
     return True
 
 
-@app.command()
+@app.command(cls=_Measuring)
 def measure(
     recording: Annotated[Path, typer.Argument(metavar="RUN", help="A recording, such as fp.train(task, path=…) makes.")],
-    estimator: Annotated[str, typer.Option(help=ESTIMATOR_HELP)] = "binned:bins=30",
+    estimator: Annotated[str | None, typer.Option(show_default=False)] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A .nc file for the whole plane.")] = None,
     samples: Annotated[str, typer.Option(help="all, train or test.")] = "all",
 ) -> None:
@@ -156,12 +160,12 @@ def measure(
     from flowplane.analysis.estimators import parse_estimator
     from flowplane.errors import InputError
 
-    chosen = parse_estimator(estimator)
+    chosen = None if estimator is None else parse_estimator(estimator)
     if output is not None:
         folder = output.absolute().parent
         if output.suffix != ".nc" or output.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
             raise InputError("output", str(output), "a file name that ends in .nc, in a folder that can be written to")
-    from flowplane.analysis.information_plane import information_plane
+    from flowplane.analysis.plane import information_plane
     from flowplane.core.results import save
     from flowplane.recording import open_recording
 

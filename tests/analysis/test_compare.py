@@ -6,7 +6,7 @@ import torch
 import xarray as xr
 
 import flowplane as fp
-from flowplane.analysis.compare_estimators import usual_estimators
+from flowplane.analysis.comparison import usual_estimators
 from flowplane.core.results import Flags, said
 from flowplane.errors import InputError
 from flowplane.information.monte_carlo import MonteCarlo

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 import flowplane as fp
-from flowplane.analysis.moved import FLAGS as TRANSPORT
+from flowplane.analysis.transport.quantities import FLAGS as TRANSPORT
 from flowplane.core.older import modern
 from flowplane.core.results import BOUNDS, Flags, quantities, stamp
 from flowplane.errors import InputError

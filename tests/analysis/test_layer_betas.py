@@ -116,7 +116,7 @@ def test_the_plane_is_that_of_the_estimator(rec, found):
     np.testing.assert_allclose(found.i_ty, plane.i_ty, atol=1e-9)
     np.testing.assert_array_equal(found.flags, plane.flags)
     for name in ("channel", "parameters", "estimator"):
-        assert found.attrs[name] == plane.attrs[name]
+        assert found.i_xt.attrs[name] == plane.i_xt.attrs[name]
     assert found.attrs["information"] == pytest.approx(0.99)
 
 

@@ -26,7 +26,7 @@ def made_plane(rec, compression, delays, peak=2):
 
 
 def test_of_its_own_plane(long_rec):
-    plane = fp.information_plane(long_rec, fp.Binned.published())
+    plane = fp.information_plane(long_rec)
     found = fp.relaxation_times(long_rec)
     assert found.identical(fp.relaxation_times(long_rec, plane))
     end = plane.i_xt.isel(epoch=-1)
@@ -38,7 +38,7 @@ def test_of_its_own_plane(long_rec):
     assert found.attrs["points"] == int(found.fitted.sum())
     assert {str(found[name].attrs["units"]) for name in ("compression", "fall", "peak", "end")} == {"bits"}
     assert found.peak_epoch.units == "epochs"
-    assert found.channel == plane.channel
+    assert found.compression.channel == plane.i_xt.attrs["channel"]
 
 
 def test_an_exponential_law_is_found_again(long_rec):
@@ -71,7 +71,7 @@ def test_the_order_of_a_plane_does_not_matter(long_rec):
 
 
 def test_some_epochs_and_replicas(long_rec):
-    plane = fp.information_plane(long_rec, fp.Binned.published())
+    plane = fp.information_plane(long_rec)
     part = fp.relaxation_times(long_rec.sel(replica=[1, 4], epoch=slice(5, 12)), plane)
     assert part.replica.values.tolist() == [1, 4]
     assert part.peak_epoch.min() >= 5

@@ -64,7 +64,7 @@ def test_unrelated_networks_have_the_trained_norms(rec):
 
 
 def test_spread_in_the_plane(rec, found):
-    plane = fp.information_plane(rec, fp.Binned.published())
+    plane = fp.information_plane(rec)
     assert found.epoch.values.tolist() == [0, 40]
     for name, ceiling in (("xt", 12.0), ("ty", rec.task.information)):
         wanted = plane[f"i_{name}"].sel(epoch=[0, 40]).values.std(axis=0, ddof=1)

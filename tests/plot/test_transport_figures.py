@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 import flowplane as fp
-from flowplane.analysis.moved import QUANTITIES
+from flowplane.analysis.transport.quantities import QUANTITIES
 from flowplane.errors import InputError
 from flowplane.plot.names import layer_texts, shortened
 from flowplane.plot.transported import PANELS

@@ -97,7 +97,7 @@ class Study:
         rec = train_or_resume(self.task, path, **self.fixed, **parameters)
         if self.measure is None:
             return rec.metrics
-        from flowplane.analysis.information_plane import information_plane
+        from flowplane.analysis.plane import information_plane
 
         return information_plane(rec, self.measure)
 

@@ -308,7 +308,7 @@ def _write(result: Result, folder: Path, about: dict[str, Any]) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, dataset in result.datasets.items():
-        save(dataset, folder / f"{name}.nc")
+        results.save(dataset, folder / f"{name}.nc")
     for name, figure in result.figures.items():
         save(figure, folder / f"{name}.html")
     about |= {"training_seconds": result.training_seconds, "flowplane": __version__}

@@ -93,7 +93,7 @@ def _phases(rec: Recording) -> xr.Dataset:
 
 def _transport(rec: Recording) -> xr.Dataset:
     """The transport profile; of deep networks at fewer snapshots, with plans between fewer points."""
-    from flowplane.analysis.moving import layer_transport
+    from flowplane.analysis.transport.layers import layer_transport
 
     shown = rec.thin(int(np.clip(STEPS // len(rec.layers), 3, 12)))
     exact = 1000 if len(shown.epochs) * len(rec.layers) <= STEPS // 2 else 300

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from flowplane.analysis.information_plane import information_plane
+from flowplane.analysis.plane import information_plane
 from flowplane.cluster import train_or_resume
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.dynamics.reference import OPTIMIZERS

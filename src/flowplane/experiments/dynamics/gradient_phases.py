@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowplane.analysis.information_plane import information_plane
 from flowplane.analysis.phases import gradient_phases
+from flowplane.analysis.plane import information_plane
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.dynamics.reference import OPTIMIZERS, reference
 from flowplane.experiments.registry import Context, Result

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowplane.analysis.relaxing import relaxation_times
+from flowplane.analysis.plane import information_plane
+from flowplane.analysis.relaxation import relaxation_times
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.dynamics.reference import OPTIMIZERS, reference
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import Measured, means, verdict_of_all, with_ends
+from flowplane.information.binned import Binned
 from flowplane.plot import relaxation_points
 
 __all__ = ["run"]
@@ -30,7 +32,8 @@ def run(context: Context) -> Result:
     figures: dict[str, Any] = {}
     claims: list[Claim] = []
     for optimizer in OPTIMIZERS:
-        found = relaxation_times(reference(context, optimizer), seed=context.seed)
+        rec = reference(context, optimizer)
+        found = relaxation_times(rec, information_plane(rec, Binned.published()), seed=context.seed)
         datasets[f"relaxation-{optimizer}"] = found
         figures[f"relaxation-{optimizer}"] = relaxation_points(found, f"Relaxation time against compression ({optimizer})")
         claims += [_law(found, optimizer), _rate(found, optimizer), _costs(found, optimizer)]

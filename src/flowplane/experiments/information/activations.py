@@ -8,7 +8,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from flowplane.analysis.information_plane import information_plane
+from flowplane.analysis.plane import information_plane
 from flowplane.cluster import train_or_resume
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.dynamics.reference import OPTIMIZERS

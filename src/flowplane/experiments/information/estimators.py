@@ -179,7 +179,7 @@ def _held_to_the_truth(truth: xr.Dataset, table: xr.Dataset) -> Claim:
     names, shares, verdicts = [], [], []
     for name in (name for name in ("KSG", "GaussianMI", "Variational") if name in table["estimator"]):
         part = table.sel(estimator=name)
-        usable = np.isfinite(part["i_xt_lower"].values) & (part["flags"].values == 0)
+        usable = np.isfinite(part["i_xt_lower"].values) & ((part["i_xt_flags"] | part["i_ty_flags"]).values == 0)
         reference = truth["i_xt"].transpose(*part["i_xt"].dims).values
         held = (part["i_xt_lower"].values <= reference) & (reference <= part["i_xt_upper"].values)
         names.append(f"{name} ({int(usable.sum())} values)")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from flowplane.analysis.information_plane import information_plane
-from flowplane.analysis.moving import layer_transport
 from flowplane.analysis.phases import gradient_phases
+from flowplane.analysis.plane import information_plane
+from flowplane.analysis.transport.layers import layer_transport
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.information.readings import at_peak, curves_of
 from flowplane.experiments.registry import Context, Result

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
-from flowplane.analysis.compare_estimators import compare_estimators
+from flowplane.analysis.comparison import compare_estimators
 from flowplane.core.results import interval, joined, stamp
 from flowplane.information.estimator import Estimator
 from flowplane.information.schema import FLAGS

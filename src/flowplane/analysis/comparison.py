@@ -8,7 +8,7 @@ from typing import Any
 import xarray as xr
 
 from flowplane.analysis.estimators import usual_estimators
-from flowplane.analysis.information_plane import information_plane
+from flowplane.analysis.plane import information_plane
 from flowplane.core.renamed import renamed
 from flowplane.core.results import joined, stamp
 from flowplane.errors import InputError, Text

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from flowplane.analysis.moved import CHANGES, FLAGS, QUANTITIES, STEPS
+from flowplane.analysis.transport.quantities import CHANGES, FLAGS, QUANTITIES, STEPS
 from flowplane.transport.layers.entropies import covariance_spectrum, neighbour_entropy, spectral_entropy
 from flowplane.transport.layers.layered import path_measures
 from flowplane.transport.layers.probes import linear_probe

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowplane.analysis.moved import FLAGS, QUANTITIES
-from flowplane.analysis.snapshots import (
+from flowplane.analysis.transport.quantities import FLAGS, QUANTITIES
+from flowplane.analysis.transport.snapshot import (
     AFFINE_FIT,
     AFFINE_SAMPLES,
     CLASS_SAMPLES,

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 import xarray as xr
 
-from flowplane.analysis.followed import FEWEST, compacted, drawn_samples
-from flowplane.analysis.gathered import transport_dataset
-from flowplane.analysis.snapshots import Dense, Settings, Snapshot
+from flowplane.analysis.transport.dataset import transport_dataset
+from flowplane.analysis.transport.samples import FEWEST, compacted, drawn_samples
+from flowplane.analysis.transport.snapshot import Dense, Settings, Snapshot
 from flowplane.core.points import check_count, check_positive, check_seed
 from flowplane.core.progress import progress_bar
 from flowplane.core.renamed import renamed
