@@ -178,14 +178,14 @@ def test_curves_of_another_joint_are_refused():
     betas = fp.layer_betas(rec, curve=curve)
     for wrong in (other, betas, np.ones(3)):
         with pytest.raises(InputError):
-            fp.plot.layers_and_bound(betas, wrong)
+            fp.plot.layer_betas(betas, wrong)
     for wrong in (curve, betas, {}, np.ones(3)):
         with pytest.raises(InputError, match="critical"):
-            fp.plot.layers_and_bound(betas, curve, wrong)
+            fp.plot.layer_betas(betas, curve, critical=wrong)
         with pytest.raises(InputError, match="critical"):
             fp.plot.layer_beta_curves(betas, wrong)
-    with pytest.raises(InputError, match="slowness"):
-        fp.plot.slowing_down_curve(curve)
+    with pytest.raises(InputError, match="dataset: found a Dataset without steps, capped"):
+        fp.plot.critical_slowing_down(curve)
 
 
 def test_layers_are_drawn_below_their_bound():
@@ -194,7 +194,7 @@ def test_layers_are_drawn_below_their_bound():
     curve = fp.ib_curve(task, [1.1, 2.0, 10.0])
     betas = fp.layer_betas(rec, curve=curve)
     critical = fp.critical_betas([[0.4, 0.1], [0.1, 0.4]])
-    figure = fp.plot.layers_and_bound(betas, curve, critical)
+    figure = fp.plot.layer_betas(betas, curve, critical=critical)
     bound = next(trace for trace in figure.data if trace.name == "the bound")
     assert bound.y[-1] == pytest.approx(0.99)
     ties = next(trace for trace in figure.data if trace.name == "β* on the curve")

@@ -5,8 +5,14 @@ import pytest
 import torch
 import xarray as xr
 
-from flowplane.experiments.ridgelet.errors import bell, kept, origin_error, relative, spectrum_of_bell
-from flowplane.experiments.ridgelet.ridgelet import WIDTHS, Forced, falls, truncation_verdict, width_claims, within
+from flowplane.experiments.ridgelet.reconstruction import (
+    gaussian,
+    gaussian_spectrum,
+    origin_error,
+    relative_error,
+    truncated_gaussian,
+)
+from flowplane.experiments.ridgelet.ridgelet import WIDTHS, UncheckedPair, falls, truncation_verdict, width_claims, within
 from flowplane.experiments.ridgelet.trained import NETWORKS, QUANTILES, share_above, units_claim
 from flowplane.experiments.transport.flows import order_of
 from flowplane.ridgelet import Pair, Units, transform
@@ -95,13 +101,13 @@ def test_even_units_have_their_share_by_chance():
 def test_what_truncation_keeps_is_what_comes_back():
     for m, grid in ((1, (60, 300)), (2, (40, 100))):
         x = np.random.default_rng(0).normal(size=(20, m))
-        spectrum = spectrum_of_bell(Pair("gaussian"), m, 3.0, grid, 30)
-        assert relative(spectrum.reconstruct(x), kept(Pair("gaussian"), x, 3.0)) < 1e-4
-        assert relative(bell(x), kept(Pair("gaussian"), x, 3.0)) > 0.02
+        spectrum = gaussian_spectrum(Pair("gaussian"), m, 3.0, grid, 30)
+        assert relative_error(spectrum.reconstruct(x), truncated_gaussian(Pair("gaussian"), x, 3.0)) < 1e-4
+        assert relative_error(gaussian(x), truncated_gaussian(Pair("gaussian"), x, 3.0)) > 0.02
     for pair in (Pair("tanh"), Pair("relu")):
-        expected = 1 - kept(pair, np.zeros((1, 2)), 4.0)[0]
+        expected = 1 - truncated_gaussian(pair, np.zeros((1, 2)), 4.0)[0]
         assert origin_error(pair, 4.0, 48) == pytest.approx(expected, rel=1e-3)
 
 
 def test_nobody_checks_a_forced_pair():
-    assert Forced("relu", 1).integral == pytest.approx(-0.5)
+    assert UncheckedPair("relu", 1).integral == pytest.approx(-0.5)

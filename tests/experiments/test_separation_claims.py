@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 
 import flowplane as fp
+from flowplane.experiments.learned.class_separation import MAPS, MEASURES, digit_data, measured, moon_data, nearest_points
 from flowplane.experiments.learned.deep_features import both_claim, control_claims, depth_claims
-from flowplane.experiments.learned.separating import MAPS, MEASURES, digit_data, measured, moon_data, nearest_points
 from flowplane.experiments.transport.embeddings import influence_claims
 from flowplane.transport import denoising_flow
 from flowplane.transport.densities import Empirical

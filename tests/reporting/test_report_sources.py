@@ -6,13 +6,13 @@ import pytest
 from page_reading import Read
 
 import flowplane as fp
-from flowplane.analysis import choice
-from flowplane.analysis.reading import Choice
+from flowplane.analysis import reading
 from flowplane.errors import InputError
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Result
 from flowplane.plot import save
 from flowplane.reporting import thinning
+from flowplane.reporting.provenance import run_recipe
 from flowplane.reporting.sections import SECTIONS
 
 
@@ -56,6 +56,8 @@ def test_an_experiments_claims(result, tmp_path):
     said = " ".join(read.sections["claims"].split())
     for text in (
         "B-1.peak",
+        "headline",
+        "control",
         "1.25 [1.00, 1.50]",
         "2.00 ± 0.300",
         "✗ contradicted",
@@ -151,12 +153,12 @@ def test_a_stored_figure_keeps_its_frames(result, tmp_path):
 
 
 def test_numbers_that_are_bounds_are_called_so(small, tmp_path, monkeypatch):
-
-    monkeypatch.setattr(choice, "suitable_measure", lambda rec: Choice(fp.Pairwise(0.1), "a test asked for it", True))
+    chosen = reading.Choice(fp.Pairwise(0.1), "a test asked for it")
+    monkeypatch.setattr(reading, "suitable_measure", lambda rec: chosen)
     read = Read(fp.report(small, tmp_path / "report.html").read_text())
     assert "keeps at most" in read.sections["summary"]
     assert "though not as a bound" in read.sections["summary"]
-    assert "I(X;T) in upper bounds" in read.sections["summary"]
+    assert "I(X;T) is an upper bound" in read.sections["summary"]
     assert "a test asked for it" in read.sections["provenance"]
 
 
@@ -182,8 +184,17 @@ def test_many_channels_are_not_all_named():
 
     from flowplane.reporting.subject import readable
 
-    channels = {f"layer{k}": f"30 equal bins on [0, {k}]" for k in range(9)}
-    plane = xr.Dataset(attrs={"channel": json.dumps(channels)})
-    assert readable(plane).attrs["channel"] == "30 equal bins on [0, 0]; 30 equal bins on [0, 1]; … (9 different ones)"
-    few = xr.Dataset(attrs={"channel": json.dumps(dict(list(channels.items())[:3]))})
-    assert readable(few) is few
+    channels = [f"30 equal bins on [0, {k}]" for k in range(9)]
+    plane = xr.Dataset({"i_xt": ((), 1.0, {"channel": "; ".join(channels)})})
+    assert readable(plane).i_xt.channel == "30 equal bins on [0, 0]; 30 equal bins on [0, 1]; … (9 different ones)"
+    assert plane.i_xt.channel == "; ".join(channels)  # what was given stays as it is
+    few = xr.Dataset({"i_xt": ((), 1.0, {"channel": "; ".join(channels[:3])})})
+    assert readable(few).i_xt.channel == few.i_xt.channel
+
+
+def test_a_tiny_run_is_made_again_from_python():
+    """The command line knows quick and full alone."""
+    assert run_recipe({"experiment": "depth", "scale": "full", "seed": 3}) == "flowplane reproduce depth --full --seed 3"
+    assert run_recipe({"experiment": "depth", "scale": "tiny"}).splitlines()[-1] == (
+        "fp.experiments.run('depth', scale='tiny')"
+    )

@@ -304,6 +304,7 @@ def run(
 
 def _write(result: Result, folder: Path, about: dict[str, Any]) -> None:
     """Datasets and figures first, the claims last: a claims.json speaks for files that are there."""
+    from flowplane.core import results
     from flowplane.plot import save
 
     folder.mkdir(parents=True, exist_ok=True)

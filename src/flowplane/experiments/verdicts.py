@@ -147,15 +147,25 @@ def at_least_log(values: Replicas, limit: float) -> Judged:
     return _from_logs(sign(np.log10(values / limit)), limit)
 
 
-def near(lower: np.ndarray, upper: np.ndarray, target: float, reach: float) -> str:
-    """The verdict on the claim that all numbers with these intervals are within `reach` of a target; none decide nothing.
+def near(found: Sequence[np.ndarray] | np.ndarray, target: Any, reach: float) -> Referenced:
+    """Whether numbers with intervals are within `reach` of a target, or of one each; none decide nothing.
+
+    Arguments:
+        found: the numbers, their lower and their upper ends.
 
     Example:
-        >>> near(np.array([0.95]), np.array([1.05]), 1.0, 0.1), near(np.array([1.2]), np.array([1.3]), 1.0, 0.1)
-        ('reproduced', 'contradicted')
+        >>> [near(np.array([[middle], [middle - 0.05], [middle + 0.05]]), 1.0, 0.1)["verdict"] for middle in (1.0, 1.3)]
+        ['reproduced', 'contradicted']
     """
-    low, high = target - reach, target + reach
-    return _verdict((lower >= low) & (upper <= high), (lower > high) | (upper < low))
+    values, lower, upper = found
+    targets = np.broadcast_to(target, max(len(values), 1))
+    low, high = np.subtract(target, reach), np.add(target, reach)
+    return {
+        **with_ends(values, lower, upper),
+        "reference": _floats(targets),
+        "tolerance": (reach,) * len(targets),
+        "verdict": _verdict((lower >= low) & (upper <= high), (lower > high) | (upper < low)),
+    }
 
 
 def around(values: Replicas, target: float, reach: float) -> Referenced:
@@ -165,10 +175,7 @@ def around(values: Replicas, target: float, reach: float) -> Referenced:
         >>> around(5.0 + np.linspace(-1, 1, 50)[:, None], 5.1, 0.5)["verdict"]
         'reproduced'
     """
-    _, lower, upper = mean_and_ends(values)
-    count = max(len(lower), 1)
-    held = (target,) * count, (reach,) * count
-    return {**means(values), "reference": held[0], "tolerance": held[1], "verdict": near(lower, upper, target, reach)}
+    return near(mean_and_ends(values), target, reach)
 
 
 def agreement(values: Replicas, reference: Numbers, wanted: float) -> Referenced:

@@ -161,6 +161,8 @@ def run_recipe(about: dict[str, Any]) -> str:
     name = about.get("experiment")
     if name is None:
         return ""
+    if about.get("scale") == "tiny":
+        return f"import flowplane as fp\nfp.experiments.run({str(name)!r}, scale='tiny')"
     options = [f"--{about['scale']}"] if about.get("scale") in ("quick", "full") else []
     options += [f"--seed {about['seed']}"] if about.get("seed") else []
     return " ".join(["flowplane reproduce", str(name), *options])

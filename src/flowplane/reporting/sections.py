@@ -70,7 +70,7 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
         return subject.figures
     draw: dict[str, tuple[xr.Dataset | None, Callable[[xr.Dataset], dict[str, go.Figure]]]] = {
         "plane": (subject.plane, _plane_figures),
-        "training": (subject.metrics, lambda found: {"training-curves": plot.training_curves(found)}),
+        "training": (subject.metrics, lambda found: {"training-curves": plot.metrics(found)}),
         "gradients": (subject.phases, _gradient_figures),
         "transport": (subject.transport, _transport_figures),
     }
@@ -85,12 +85,11 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
 
 def _plane_figures(plane: xr.Dataset) -> dict[str, go.Figure]:
     from flowplane import plot
-    from flowplane.reporting.curves import input_information_curves
 
     try:
         return {"information-plane": plot.information_plane(plane)}
     except InputError:  # without labels no point is finite
-        return {"input-information": input_information_curves(plane)}
+        return {"input-information": plot.input_information(plane)}
 
 
 def _gradient_figures(found: xr.Dataset) -> dict[str, go.Figure]:
@@ -98,13 +97,13 @@ def _gradient_figures(found: xr.Dataset) -> dict[str, go.Figure]:
     from flowplane import plot
 
     known = np.isfinite(found["gradient_mean"].transpose("replica", "epoch", "layer").values).any(axis=(0, 1))
-    return {"gradient-phases": plot.gradient_phase_curves(found.isel(layer=np.flatnonzero(known)))} if known.any() else {}
+    return {"gradient-phases": plot.gradient_phases(found.isel(layer=np.flatnonzero(known)))} if known.any() else {}
 
 
 def _transport_figures(found: xr.Dataset) -> dict[str, go.Figure]:
     from flowplane import plot
 
-    return {"transport-profile": plot.transport_profile(found), "layer-similarity": plot.layer_similarity(found)}
+    return {"transport-profile": plot.layer_transport(found), "layer-similarity": plot.layer_similarity(found)}
 
 
 def _summary(subject: Subject, layers: list[LayerNumbers]) -> Markup:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from flowplane.experiments.claim import VERDICTS, Claim
-from flowplane.plot.training import split_name
+from flowplane.plot.figures.metrics import split_name
 from flowplane.reporting.layers import GAIN, LOSS, LayerNumbers
 from flowplane.reporting.markup import called, count, epoch_text, listed, number
 

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from flowplane import plot
 from flowplane.analysis.plane import information_plane
 from flowplane.cluster import train_or_resume
 from flowplane.experiments.claim import Claim
@@ -17,7 +18,6 @@ from flowplane.experiments.dynamics.reference import OPTIMIZERS
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import UNKNOWN, Judged, at_most, verdict_of_all
 from flowplane.information.binned import Binned
-from flowplane.plot import information_planes, swept_curves
 from flowplane.tasks import spherical_rule
 
 __all__ = ["run"]
@@ -60,10 +60,12 @@ def run(context: Context) -> Result:
     wide = context.sweep("wide", study, {"optimizer": list(OPTIMIZERS), "hidden": [WIDE]})
     found = found.assign_coords(hidden=("hidden", list(scale.depths), {"long_name": "hidden layers"}))
     figures = {
-        quantity: swept_curves(found, quantity, "hidden", "optimizer", "Depth and the speed of learning", log=True)
+        quantity: plot.sweep(
+            found, quantity, along="hidden", by="optimizer", title="Depth and the speed of learning", log=True
+        )
         for quantity in QUANTITIES
     }
-    figures["planes"] = information_planes(_planes(found), "Networks of different depth (Adam)")
+    figures["planes"] = plot.information_planes(_planes(found), "Networks of different depth (Adam)")
     return Result(datasets={"depths": found, "wide": wide}, figures=figures, claims=_claims(found, wide))
 
 

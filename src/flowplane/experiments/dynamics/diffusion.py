@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.analysis.diffusion import weight_diffusion
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.dynamics.reference import OPTIMIZERS, reference
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import near, verdict_of_all, with_ends
-from flowplane.plot import displacement_curves
 from flowplane.recording import Recording
 
 __all__ = ["run"]
@@ -44,7 +44,7 @@ def run(context: Context) -> Result:
         rec = reference(context, optimizer)
         found = weight_diffusion(rec, draws=SCALES[context.scale].draws, seed=context.seed)
         datasets[f"diffusion-{optimizer}"] = found
-        figures[f"diffusion-{optimizer}"] = displacement_curves(found, f"How far weights move ({optimizer})")
+        figures[f"diffusion-{optimizer}"] = plot.weight_diffusion(found, f"How far weights move ({optimizer})")
         claims += [_exponent(found, optimizer), _independent(found, optimizer), _control(rec, optimizer)]
     deciding = [claim for claim in claims if claim.role == "part"]
     whole = Claim(
@@ -70,29 +70,16 @@ def _exponent(found: xr.Dataset, optimizer: str) -> Claim:
         f"exponent of the mean squared displacement by layer, from epochs {origins} on ({optimizer}); a Wiener process of "
         f"the updates' covariance, read at the same epochs, has {expected}"
     )
-    ends = found["exponent_mean"].values, found["exponent_lower"].values, found["exponent_upper"].values
-    return _by_layer(f"B-7.exponent.{optimizer}", statement, ends, 1.0)
+    ends = [found[f"exponent_{end}"].values for end in ("mean", "lower", "upper")]
+    judged = near(ends, 1.0, WITHIN)
+    return Claim(id=f"B-7.exponent.{optimizer}", role="part", statement=statement, **judged, units="1")
 
 
 def _independent(found: xr.Dataset, optimizer: str) -> Claim:
     statement = f"successive moves are independent ({optimizer}): their correlation, by layer"
-    ends = tuple(found[f"autocorrelation{end}"].values for end in ("", "_lower", "_upper"))
-    return _by_layer(f"B-7.memory.{optimizer}", statement, ends, 0.0)
-
-
-def _by_layer(name: str, statement: str, ends: tuple[np.ndarray, ...], target: float) -> Claim:
-    """Means with their lower and upper ends, (layer,), that should be near a target."""
-    middle, low, high = ends
-    return Claim(
-        id=name,
-        role="part",
-        statement=statement,
-        **with_ends(middle, low, high),
-        reference=(target,) * len(middle),
-        tolerance=(WITHIN,) * len(middle),
-        verdict=near(low, high, target, WITHIN),
-        units="1",
-    )
+    ends = [found[f"autocorrelation{end}"].values for end in ("", "_lower", "_upper")]
+    judged = near(ends, 0.0, WITHIN)
+    return Claim(id=f"B-7.memory.{optimizer}", role="part", statement=statement, **judged, units="1")
 
 
 def _control(rec: Recording, optimizer: str) -> Claim:

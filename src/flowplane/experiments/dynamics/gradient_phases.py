@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.analysis.phases import gradient_phases
 from flowplane.analysis.plane import information_plane
 from flowplane.experiments.claim import Claim
@@ -15,7 +16,6 @@ from flowplane.experiments.dynamics.reference import OPTIMIZERS, reference
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import near, verdict_of_all, with_ends
 from flowplane.information.binned import Binned
-from flowplane.plot import gradient_phase_curves
 from flowplane.tasks import spherical_rule
 
 __all__ = ["run"]
@@ -53,7 +53,7 @@ def run(context: Context) -> Result:
         rec = reference(context, optimizer)
         phases = gradient_phases(rec, information_plane(rec, Binned.published()), seed=context.seed)
         found[f"phases-{optimizer}"] = phases
-        figures[f"gradient-phases-{optimizer}"] = gradient_phase_curves(phases, f"Drift and diffusion ({optimizer})")
+        figures[f"gradient-phases-{optimizer}"] = plot.gradient_phases(phases, f"Drift and diffusion ({optimizer})")
         claims += [_crossing(phases, optimizer), _near(phases, optimizer), _together(phases, optimizer)]
     control = context.train(
         "shuffled-labels",
@@ -62,7 +62,7 @@ def run(context: Context) -> Result:
         epochs=scale.control_epochs,
     )
     found["phases-shuffled-labels"] = gradient_phases(control, seed=context.seed)
-    figures["gradient-phases-shuffled-labels"] = gradient_phase_curves(
+    figures["gradient-phases-shuffled-labels"] = plot.gradient_phases(
         found["phases-shuffled-labels"], "Control: shuffled labels (adam)"
     )
     whole = Claim(
@@ -106,24 +106,13 @@ def _share(phases: xr.Dataset) -> float:
 
 def _near(phases: xr.Dataset, optimizer: str) -> Claim:
     part = _compressing(phases)
-    low, high = part["lag_lower"].values, part["lag_upper"].values
+    judged = near([part[f"lag{end}"].values for end in ("", "_lower", "_upper")], 0.0, NEAR)
     layers = ", ".join(str(depth) for depth in part["depth"].values)
     statement = (
         f"compression starts when diffusion does ({optimizer}): log2 of start over crossing, layers {layers or '–'}, the "
         "others do not compress"
     )
-    found = with_ends(part["lag"].values, low, high)
-    count = len(found["measured"])
-    return Claim(
-        id=f"B-3.start.{optimizer}",
-        role="part",
-        statement=statement,
-        **found,
-        reference=(0.0,) * count,
-        tolerance=(NEAR,) * count,
-        verdict=near(low, high, 0.0, NEAR),
-        units="log2 epochs",
-    )
+    return Claim(id=f"B-3.start.{optimizer}", role="part", statement=statement, **judged, units="log2 epochs")
 
 
 def _together(phases: xr.Dataset, optimizer: str) -> Claim:

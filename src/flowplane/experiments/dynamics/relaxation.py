@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.analysis.plane import information_plane
 from flowplane.analysis.relaxation import relaxation_times
 from flowplane.experiments.claim import Claim
@@ -14,7 +15,6 @@ from flowplane.experiments.dynamics.reference import OPTIMIZERS, reference
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import Measured, means, verdict_of_all, with_ends
 from flowplane.information.binned import Binned
-from flowplane.plot import relaxation_points
 
 __all__ = ["run"]
 
@@ -35,7 +35,9 @@ def run(context: Context) -> Result:
         rec = reference(context, optimizer)
         found = relaxation_times(rec, information_plane(rec, Binned.published()), seed=context.seed)
         datasets[f"relaxation-{optimizer}"] = found
-        figures[f"relaxation-{optimizer}"] = relaxation_points(found, f"Relaxation time against compression ({optimizer})")
+        figures[f"relaxation-{optimizer}"] = plot.relaxation_times(
+            found, f"Relaxation time against compression ({optimizer})"
+        )
         claims += [_law(found, optimizer), _rate(found, optimizer), _costs(found, optimizer)]
     whole = Claim(
         id="B-6",

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import chi2
 
+from flowplane import plot
 from flowplane.analysis.plane import information_plane
 from flowplane.analysis.replicas import replica_spread
 from flowplane.experiments.claim import Claim
@@ -15,7 +16,6 @@ from flowplane.experiments.dynamics.reference import OPTIMIZERS, reference
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import verdict_of_all, with_ends
 from flowplane.information.binned import Binned
-from flowplane.plot import spread_comparison
 
 __all__ = ["run"]
 
@@ -37,7 +37,7 @@ def run(context: Context) -> Result:
         ends = rec.sel(epoch=[int(rec.epochs.min()), int(rec.epochs.max())])
         found = replica_spread(rec, information_plane(ends, Binned.published()), seed=context.seed)
         datasets[f"spread-{optimizer}"] = found
-        figures[f"spread-{optimizer}"] = spread_comparison(found, f"Different weights, the same place? ({optimizer})")
+        figures[f"spread-{optimizer}"] = plot.replica_spread(found, f"Different weights, the same place? ({optimizer})")
         different.append(_different(found, len(rec.replicas), optimizer))
         claims += [different[-1], *(_same(found, name, len(rec.replicas), optimizer) for name in SAME)]
     whole = Claim(

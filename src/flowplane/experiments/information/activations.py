@@ -8,6 +8,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from flowplane import plot
 from flowplane.analysis.plane import information_plane
 from flowplane.cluster import train_or_resume
 from flowplane.experiments.claim import Claim
@@ -16,7 +17,6 @@ from flowplane.experiments.information.readings import INVALID, NOT_SEEN, SEEN, 
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import verdict_of_all, with_ends
 from flowplane.information.binned import Binned
-from flowplane.plot import information_planes
 from flowplane.tasks import spherical_rule
 
 __all__ = ["run"]
@@ -66,7 +66,7 @@ def run(context: Context) -> Result:
     ]
     rows = xr.concat([xr.concat(part, found["activation"]) for part in parts], found["optimizer"])
     figures = {
-        f"activations-{optimizer}": information_planes(
+        f"activations-{optimizer}": plot.information_planes(
             {
                 f"{activation}, {bins} bins": found.sel(optimizer=optimizer, activation=activation, estimator=bins)
                 for bins in BINS

@@ -10,13 +10,13 @@ import xarray as xr
 from jaxtyping import Float
 from scipy.special import expit
 
+from flowplane import plot
 from flowplane.analysis.betas import layer_betas
 from flowplane.bottleneck.bifurcation import critical_betas
 from flowplane.bottleneck.curve import ib_curve
 from flowplane.bottleneck.slowness import slowing_down
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
-from flowplane.plot import layer_beta_curves, layers_and_bound, slowing_down_curve
 from flowplane.tasks import Task, spherical_rule, spherical_strength
 
 __all__ = ["placement_test", "run"]
@@ -72,9 +72,11 @@ def run(context: Context) -> Result:
             f"slowing-down-{name}": slowness,
         }
         figures |= {
-            f"critical-points-{name}": layer_beta_curves(betas, critical, f"β* of each layer, {task.name}"),
-            f"bound-{name}": layers_and_bound(betas, curve, critical),
-            f"slowing-down-{name}": slowing_down_curve(slowness, critical, f"Critical slowing down, {task.name}"),
+            f"critical-points-{name}": plot.layer_beta_curves(betas, critical, title=f"β* of each layer, {task.name}"),
+            f"bound-{name}": plot.layer_betas(betas, curve, critical=critical),
+            f"slowing-down-{name}": plot.critical_slowing_down(
+                slowness, critical, title=f"Critical slowing down, {task.name}"
+            ),
         }
         claims.append(_claim(betas, curve, critical, f"B-9{suffix}", role, task.name, context.seed))
     return Result(datasets=datasets, figures=figures, claims=claims)

@@ -6,19 +6,20 @@ from dataclasses import dataclass
 
 import xarray as xr
 
+from flowplane import plot
 from flowplane.experiments.claim import Claim
-from flowplane.experiments.information.readers import every_reader, for_training
 from flowplane.experiments.information.readings import (
     ENOUGH_ROWS,
     NOT_SEEN,
     SEEN,
     counted,
+    every_reader,
+    for_training,
     of_shannon,
     read_by_all,
     readings,
 )
 from flowplane.experiments.registry import Context, Result
-from flowplane.plot import estimator_curves, training_curves
 from flowplane.tasks import digits
 
 __all__ = ["run"]
@@ -32,7 +33,7 @@ CHANNEL = 0.25
 
 @dataclass(frozen=True)
 class Scale:
-    """What differs from scale to scale, besides the `readers`."""
+    """What differs from scale to scale, besides `readings.SCALES`."""
 
     replicas: int
     epochs: int
@@ -71,9 +72,9 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"planes": together, "readings": verdicts},
         figures={
-            "digits": estimator_curves(together, "Digits: I(X;T) of each layer, read by every estimator"),
-            "digits-labels": estimator_curves(together, "Digits: I(T;Y) of each layer", "i_ty"),
-            **{f"training-{name}": training_curves(metrics[name], f"Digits, {name}") for name in ACTIVATIONS},
+            "digits": plot.estimator_curves(together, "Digits: I(X;T) of each layer, read by every estimator"),
+            "digits-labels": plot.estimator_curves(together, "Digits: I(T;Y) of each layer", quantity="i_ty"),
+            **{f"training-{name}": plot.metrics(metrics[name], f"Digits, {name}") for name in ACTIVATIONS},
         },
         claims=[_claim(name, rows[name], metrics[name]) for name in ACTIVATIONS],
     )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.analysis.noisy import noisy_information
 from flowplane.experiments.claim import Claim
-from flowplane.experiments.information.readers import every_reader, for_training, readers_without_channel
 from flowplane.experiments.information.readings import (
     ENOUGH_ROWS,
     NOT_SEEN,
@@ -17,13 +17,15 @@ from flowplane.experiments.information.readings import (
     at_peak,
     counted,
     curves_of,
+    every_reader,
+    for_training,
     of_shannon,
     read_by_all,
+    readers_without_channel,
     readings,
 )
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import sign, verdict_of_all
-from flowplane.plot import estimator_curves, information_planes
 from flowplane.tasks import spherical_rule
 
 __all__ = ["run"]
@@ -43,7 +45,7 @@ HIDDEN = slice(0, -1)
 
 @dataclass(frozen=True)
 class Scale:
-    """What differs from scale to scale, besides the `readers`."""
+    """What differs from scale to scale, besides `readings.SCALES`."""
 
     replicas: int
     snapshots: int
@@ -94,9 +96,11 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"planes": together, "readings": verdicts, "noisy": noisy_table, "noisy-reference": truth},
         figures={
-            "estimators": estimator_curves(together, title),
-            "noisy": estimator_curves(_with_reference(noisy_table, truth), "A network with noise of its own, and the truth"),
-            "planes": information_planes(_planes(tables), "The information plane, bins and noise as the channel"),
+            "estimators": plot.estimator_curves(together, title),
+            "noisy": plot.estimator_curves(
+                _with_reference(noisy_table, truth), "A network with noise of its own, and the truth"
+            ),
+            "planes": plot.information_planes(_planes(tables), "The information plane, bins and noise as the channel"),
         },
         claims=_claims(rows, truth, noisy_table, accuracy),
     )

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.analysis.betas import layer_betas
 from flowplane.bottleneck.bifurcation import critical_betas
 from flowplane.bottleneck.curve import ib_curve
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import at_most, sign, verdict_of_all
-from flowplane.plot import layer_beta_curves, layers_and_bound
 from flowplane.tasks import spherical_rule
 
 __all__ = ["run"]
@@ -51,7 +51,10 @@ def run(context: Context) -> Result:
     betas = layer_betas(rec.thin(scale.looked), curve=curve)
     return Result(
         datasets={"layer-betas": betas, "curve": curve, "critical-points": critical, "metrics": rec.metrics.load()},
-        figures={"ib-bound": layers_and_bound(betas, curve, critical), "layer-betas": layer_beta_curves(betas, critical)},
+        figures={
+            "ib-bound": plot.layer_betas(betas, curve, critical=critical),
+            "layer-betas": plot.layer_beta_curves(betas, critical),
+        },
         claims=claims_of(betas),
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.analysis.phases import gradient_phases
 from flowplane.analysis.plane import information_plane
 from flowplane.analysis.transport.layers import layer_transport
@@ -15,8 +16,6 @@ from flowplane.experiments.information.readings import at_peak, curves_of
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import agreement, means, sign
 from flowplane.information.binned import Binned
-from flowplane.plot import information_plane as draw
-from flowplane.plot import information_planes, training_curves
 from flowplane.tasks import spherical_rule
 
 __all__ = ["run"]
@@ -70,9 +69,9 @@ def run(context: Context) -> Result:
             "transport": layer_transport(rec.thin(12), samples=scale.followed),
         },
         figures={
-            "information-plane": draw(plane, "Fit first, then compress"),
-            "controls": information_planes(panels, "The same networks, and two controls"),
-            "training-curves": training_curves(metrics, "Training of the reference networks"),
+            "information-plane": plot.information_plane(plane, "Fit first, then compress"),
+            "controls": plot.information_planes(panels, "The same networks, and two controls"),
+            "training-curves": plot.metrics(metrics, "Training of the reference networks"),
         },
         claims=[_headline(plane), *_against_reference(plane, metrics), *_controls(control, shuffled.metrics)],
     )

@@ -1,8 +1,9 @@
-"""What a curve over training says: its peak and its fall; compression seen, not seen, or nothing to believe."""
+"""Networks read by many estimators: who reads what, and what a curve over training says of compression, or does not."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
@@ -10,8 +11,16 @@ from jaxtyping import Float, Int
 
 from flowplane.analysis.comparison import compare_estimators
 from flowplane.core.results import interval, joined, stamp
+from flowplane.information.binned import Binned
 from flowplane.information.estimator import Estimator
+from flowplane.information.gaussian import GaussianMI
+from flowplane.information.ksg import KSG
+from flowplane.information.monte_carlo import MonteCarlo
+from flowplane.information.pairwise import Pairwise
+from flowplane.information.renyi import MatrixRenyi
 from flowplane.information.schema import FLAGS
+from flowplane.information.sliced import SlicedMI
+from flowplane.information.variational import Variational
 from flowplane.recording import Recording
 
 __all__ = [
@@ -23,9 +32,12 @@ __all__ = [
     "at_peak",
     "counted",
     "curves_of",
+    "every_reader",
+    "for_training",
     "held_out_peaks",
     "of_shannon",
     "read_by_all",
+    "readers_without_channel",
     "readings",
 ]
 
@@ -38,6 +50,68 @@ ENOUGH_ROWS = 6
 LEAST_FALL = 0.1
 #: The estimate is not to be believed where more of its values at the peak and at the end are flagged or missing.
 FLAGGED = 0.5
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What differs from scale to scale, for every experiment that reads so."""
+
+    #: Of SlicedMI.
+    slices: int
+    #: Those that an estimator is given which trains networks itself.
+    epochs: int
+    replicas: int
+    #: Those that read; None for all.
+    names: tuple[str, ...] | None = None
+
+    def chosen(self, readers: dict[str, Estimator]) -> dict[str, Estimator]:
+        """Those of them that read."""
+        return {name: reader for name, reader in readers.items() if self.names is None or name in self.names}
+
+
+SCALES = {
+    "quick": Scale(slices=8, epochs=3, replicas=1),
+    "full": Scale(slices=32, epochs=6, replicas=2),
+    "tiny": Scale(slices=2, epochs=2, replicas=1, names=("Monte Carlo", "Binned", "GaussianMI")),
+}
+
+
+def every_reader(scale: str, channel: float) -> dict[str, Estimator]:
+    """Every estimator of §B4; those without a channel of their own get the same Gaussian noise."""
+    at = SCALES[scale]
+    readers: dict[str, Estimator] = {
+        "Monte Carlo": MonteCarlo(channel),
+        "Binned": Binned(30),
+        "Pairwise": Pairwise(channel),
+        "Pairwise, relative": Pairwise(channel, relative="recording"),
+        "KSG": KSG(noise_variance=channel),
+        "GaussianMI": GaussianMI(noise_variance=channel),
+        "MatrixRenyi": MatrixRenyi(),
+        "SlicedMI": SlicedMI(slices=at.slices, noise_variance=channel),
+        "Variational": Variational(noise_variance=channel),
+    }
+    return at.chosen(readers)
+
+
+def readers_without_channel(scale: str) -> dict[str, Estimator]:
+    """Those that a network with noise of its own can be read by: they take the inputs and need no channel."""
+    at = SCALES[scale]
+    readers: dict[str, Estimator] = {
+        "KSG": KSG(),
+        "GaussianMI": GaussianMI(),
+        "MatrixRenyi": MatrixRenyi(),
+        "SlicedMI": SlicedMI(slices=at.slices),
+        "Variational": Variational(),
+    }
+    return at.chosen(readers)
+
+
+def for_training(rec: Recording, scale: str) -> Recording:
+    """The replicas and epochs, spread over training, that an estimator is given which trains networks itself."""
+    at = SCALES[scale]
+    # the first epoch has nothing to lose yet
+    places = np.unique(np.linspace(1, len(rec.epochs) - 1, min(at.epochs, len(rec.epochs))).round().astype(int))
+    return rec.sel(replica=rec.replicas[: at.replicas].tolist(), epoch=rec.epochs[places].tolist())
 
 
 def curves_of(plane: xr.Dataset, name: str) -> Float[np.ndarray, "replica epoch layer"]:

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import spearmanr
 
+from flowplane import plot
 from flowplane.analysis.plane import information_plane
 from flowplane.cluster import train_or_resume
 from flowplane.experiments.claim import Claim
@@ -18,7 +19,6 @@ from flowplane.experiments.information.readings import at_peak, curves_of, held_
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import agreement, means, sign
 from flowplane.information.binned import Binned
-from flowplane.plot import information_planes, swept_curves
 from flowplane.tasks import spherical_rule
 
 __all__ = ["run"]
@@ -76,8 +76,10 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"planes": found, "plane-shuffled-labels": control},
         figures={
-            "training-size": information_planes(panels, "Few samples: over-compression loses I(T;Y)"),
-            "label-loss": swept_curves(found, "label_loss", "train_fraction", "optimizer", "What few samples cost"),
+            "training-size": plot.information_planes(panels, "Few samples: over-compression loses I(T;Y)"),
+            "label-loss": plot.sweep(
+                found, "label_loss", along="train_fraction", by="optimizer", title="What few samples cost"
+            ),
         },
         claims=_claims(found, control),
     )

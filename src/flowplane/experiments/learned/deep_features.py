@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.experiments.claim import Claim
-from flowplane.experiments.learned.separating import Data, digit_data, measured, moon_data
+from flowplane.experiments.learned.class_separation import Data, digit_data, measured, moon_data
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.transport.flows import depth_label
 from flowplane.experiments.verdicts import Judged, around, exactly, sign, verdict_of_all
-from flowplane.plot import class_particles, separation_curves
 
 __all__ = ["CLAIMED", "both_claim", "control_claims", "depth_claims", "run"]
 
@@ -77,23 +77,22 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"deep-features": found},
         figures={
-            "deep-features": separation_curves(found.sel(map="flow"), "Classes by depth, at equal noise in all"),
-            "moons-by-depth": class_particles(_particles(sets["moons-overlapping"]), "Overlapping moons by depth"),
-            "sharp-moons-by-depth": class_particles(_particles(sets["moons"]), "Two moons by depth"),
+            "deep-features": plot.separation_curves(found.sel(map="flow"), "Classes by depth, at equal noise in all"),
+            "moons-by-depth": plot.class_particles(_particles(sets["moons-overlapping"]), "Overlapping moons by depth"),
+            "sharp-moons-by-depth": plot.class_particles(_particles(sets["moons"]), "Two moons by depth"),
         },
         claims=[both_claim(claims), *claims, *control_claims(found, sets["digits"].name)],
     )
 
 
-def _particles(data: Data) -> xr.DataArray:
+def _particles(data: Data) -> xr.Dataset:
     """The held-out points of the first split at each depth."""
     split = data.splits[0]
     panels = {"raw": split.test} | {depth_label(depth): data.features(split, depth)[1] for depth in data.depths}
-    return xr.DataArray(
-        np.stack(list(panels.values())),
+    return xr.Dataset(
+        {"position": (("panel", "sample", "feature"), np.stack(list(panels.values())))},
         {"panel": list(panels), "label": ("sample", split.test_labels)},
-        ("panel", "sample", "coordinate"),
-        attrs={"subtitle": f"{data.name} · the same held-out points in every panel"},
+        {"subtitle": f"{data.name} · the same held-out points in every panel"},
     )
 
 

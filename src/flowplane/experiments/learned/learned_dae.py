@@ -9,10 +9,10 @@ import numpy as np
 import torch
 import xarray as xr
 
+from flowplane import plot
 from flowplane.core.threads import one_thread
 from flowplane.experiments.learned.learned_claims import all_claims
 from flowplane.experiments.registry import Context, Result
-from flowplane.plot import convergence, denoiser_fields, swept_curves
 from flowplane.transport import DenoisingNetwork, LearnedDenoiser, TransportMap, denoising_flow, train_denoiser
 from flowplane.transport.densities import Density, Empirical, GaussianMixture, Normal, rings, two_moons
 
@@ -112,10 +112,15 @@ def run(context: Context) -> Result:
             **{f"field-{name.replace(' ', '-')}": field for name, field in fields.items()},
         },
         figures={
-            "learned-dae": denoiser_fields(fields, "What a network learns to do, and what is best"),
-            "sample-size": convergence(_curves(errors), "Trained denoisers tend to the optimal map"),
-            "width": swept_curves(
-                widths.rename(seed="replica"), "error", "width", "density", "Wider networks come nearer", log=True
+            "learned-dae": plot.denoiser_fields(fields, "What a network learns to do, and what is best"),
+            "sample-size": plot.error_orders(_curves(errors), "Trained denoisers tend to the optimal map"),
+            "width": plot.sweep(
+                widths.rename(seed="replica"),
+                "error",
+                along="width",
+                by="density",
+                title="Wider networks come nearer",
+                log=True,
             ),
         },
         claims=all_claims(errors, widths, controls, memory),

@@ -10,13 +10,13 @@ import numpy as np
 import xarray as xr
 from torch import Tensor
 
+from flowplane import plot
 from flowplane.core.threads import one_thread
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.learned.learned_claims import APART
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.transport.flows import entropy_balance
 from flowplane.experiments.verdicts import around, at_least_log, at_most, at_most_log
-from flowplane.plot import flow_field, flow_profiles, swept_curves
 from flowplane.transport import ODEMap, TransportMap, denoising_flow, flow_history, train_denoiser, train_score
 from flowplane.transport.densities import Density, GaussianMixture, two_moons
 
@@ -97,16 +97,16 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"score-flow": measured, "history-learned": histories["learned"]},
         figures={
-            "score-flow": flow_field(histories, "Two moons flow: the exact score and a learned one"),
-            "distance": swept_curves(
+            "score-flow": plot.flow_history(histories, "Two moons flow: the exact score and a learned one"),
+            "distance": plot.sweep(
                 measured.sel(flow=["learned", "one scale"], density="two moons").rename(seed="replica"),
                 "distance",
-                "time",
-                "flow",
-                "Two moons: distance from the exact flow",
+                along="time",
+                by="flow",
+                title="Two moons: distance from the exact flow",
                 log=True,
             ),
-            "profiles": flow_profiles(profiles, "Two moons: exact and learned flow"),
+            "profiles": plot.flow_profile(profiles, "Two moons: exact and learned flow"),
         },
         claims=all_claims(measured),
     )

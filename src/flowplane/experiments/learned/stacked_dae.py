@@ -20,6 +20,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from flowplane import plot
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.learned.stacked_exact import (
     layer_errors,
@@ -30,7 +31,6 @@ from flowplane.experiments.learned.stacked_exact import (
 )
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import mean_and_ends, means
-from flowplane.plot import convergence, displacement_fields, equivalence_errors
 from flowplane.transport import Autoencoder, Composition, LearnedDenoiser, Stack, stack
 from flowplane.transport.densities import Density, GaussianMixture, Normal, two_moons
 from flowplane.transport.learned.decoding import Decoders
@@ -78,9 +78,9 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"stacked-errors": measured, "stacked-fields": fields, "linear": linear, "local": local},
         figures={
-            "stacked-dae": displacement_fields(fields, "Two moons: what a stack's layers do in the ground space"),
-            "stacked-errors": equivalence_errors(measured, "Decoded stacks against compositions"),
-            "stacked-local": convergence(local, "Curved decoders: how local is the composition?"),
+            "stacked-dae": plot.displacement_fields(fields, "Two moons: what a stack's layers do in the ground space"),
+            "stacked-errors": plot.equivalence_errors(measured, "Decoded stacks against compositions"),
+            "stacked-local": plot.error_orders(local, "Curved decoders: how local is the composition?"),
         },
         claims=[_all(trained["affine"]), *trained.values(), *linear_claims(linear), *local_claims(local)],
     )

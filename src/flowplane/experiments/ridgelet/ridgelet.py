@@ -11,16 +11,24 @@ import numpy as np
 import torch
 import xarray as xr
 
+from flowplane import plot
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
-from flowplane.experiments.ridgelet.errors import bell, box, kept, origin_error, places, relative, spectrum_of_bell
+from flowplane.experiments.ridgelet.reconstruction import (
+    gaussian,
+    gaussian_spectrum,
+    grid_points,
+    normal_points,
+    origin_error,
+    relative_error,
+    truncated_gaussian,
+)
 from flowplane.experiments.ridgelet.trained import trained_claims
 from flowplane.experiments.transport.flows import order_of
 from flowplane.experiments.verdicts import around, mean_and_ends, with_ends
-from flowplane.plot import convergence
 from flowplane.ridgelet import Pair, finite_network, least_squares_network, transform
 
-__all__ = ["Forced", "falls", "run", "truncation_verdict", "width_claims", "within"]
+__all__ = ["UncheckedPair", "falls", "run", "truncation_verdict", "width_claims", "within"]
 
 LARGEST = {1: 8.0, 2: 6.0, 3: 4.0}
 DIRECTIONS = {1: 1, 2: 40, 3: 196}
@@ -94,7 +102,7 @@ SCALES = {
 }
 
 
-class Forced(Pair):
+class UncheckedPair(Pair):
     """A pair whose order nobody checks, for the control."""
 
     def _check(self) -> None:
@@ -112,15 +120,15 @@ def run(context: Context) -> Result:
         datasets={"quadrature": quadrature, "truncation": truncation, "width": width, "trained": trained},
         figures={
             **figures,
-            "quadrature": convergence(
+            "quadrature": plot.error_orders(
                 quadrature.isel(series=quadrature["dimension"] == 1),
                 "What quadrature leaves besides truncation, on the line",
             ),
-            "quadrature-plane": convergence(
+            "quadrature-plane": plot.error_orders(
                 quadrature.isel(series=quadrature["dimension"] > 1), "What quadrature leaves besides truncation, m > 1"
             ),
-            "truncation": convergence(truncation, "What |a| < A misses, in the plane"),
-            "width": convergence(width, "A finite number of units"),
+            "truncation": plot.error_orders(truncation, "What |a| < A misses, in the plane"),
+            "width": plot.error_orders(width, "A finite number of units"),
         },
         claims=[*quadrature_claims, truncation_claim, *width_found, _inadmissible(scale), *unit_claims],
     )
@@ -133,13 +141,13 @@ def _quadrature(scale: Scale) -> tuple[xr.Dataset, list[Claim]]:
     left, counts = np.full((2, len(series), steps), np.nan)
     whole, truncated = np.empty((2, len(series)))
     for row, (name, m) in enumerate(series):
-        pair, x = Pair(name), places(m)
+        pair, x = Pair(name), normal_points(m)
         for column, nodes in enumerate(scale.nodes[m]):
             offsets = KINKED_OFFSETS[m] if name == "relu" else (4 if m == 1 else 3) * nodes
-            found = spectrum_of_bell(pair, m, LARGEST[m], (nodes, offsets), DIRECTIONS[m]).reconstruct(x)
-            left[row, column], counts[row, column] = relative(found, kept(pair, x, LARGEST[m])), nodes
-            whole[row] = relative(found, bell(x))
-        truncated[row] = relative(kept(pair, x, LARGEST[m]), bell(x))
+            found = gaussian_spectrum(pair, m, LARGEST[m], (nodes, offsets), DIRECTIONS[m]).reconstruct(x)
+            left[row, column], counts[row, column] = relative_error(found, truncated_gaussian(pair, x, LARGEST[m])), nodes
+            whole[row] = relative_error(found, gaussian(x))
+        truncated[row] = relative_error(truncated_gaussian(pair, x, LARGEST[m]), gaussian(x))
     names = [f"{name}, m = {m}" for name, m in series]
     dataset = xr.Dataset(
         {
@@ -185,7 +193,9 @@ def _truncation(scale: Scale) -> tuple[xr.Dataset, Claim]:
     names = [f"{name}, k = {k}" for name, k in orders]
     powers = np.log(np.abs(errors[:, -1] / errors[:, -2])) / np.log(extents[-1] / extents[-2])
     reference = tuple(-3.0 if k == Pair(name).order else -1.0 for name, k in orders)
-    exact = np.array([[1 - float(kept(Pair(*pair), np.zeros((1, 2)), a)[0]) for a in extents] for pair in orders])
+    exact = np.array(
+        [[1 - float(truncated_gaussian(Pair(*pair), np.zeros((1, 2)), a)[0]) for a in extents] for pair in orders]
+    )
     dataset = xr.Dataset(
         {
             "error": (("series", "step"), errors, {"long_name": "1 − S[R](0)/(K f(0))"}),
@@ -221,16 +231,16 @@ def _width(scale: Scale, seed: int) -> tuple[xr.Dataset, list[Claim]]:
     fitted = np.full(drawn.shape, np.nan)
     for row, (name, m) in enumerate(scale.drawn):
         offsets = KINKED_OFFSETS[m] // 2 if name == "relu" else 300 // m
-        spectrum = spectrum_of_bell(Pair(name), m, LARGEST[m], (96 // m, offsets), DIRECTIONS[m])
-        x, points = places(m), box(200 if m == 1 else 21, m)
+        spectrum = gaussian_spectrum(Pair(name), m, LARGEST[m], (96 // m, offsets), DIRECTIONS[m])
+        x, points = normal_points(m), grid_points(200 if m == 1 else 21, m)
         for column, width in enumerate(WIDTHS):
             for k in range(draws):
                 number = seed + k + draws * column
                 network = finite_network(spectrum, width, number)
-                drawn[row, column, k] = relative(_values(network, x), bell(x))
+                drawn[row, column, k] = relative_error(_values(network, x), gaussian(x))
                 if width <= FITTED and k < scale.fits:
-                    network = least_squares_network(spectrum, bell(points), points, width, seed=number)
-                    fitted[row, column, k] = relative(_values(network, x), bell(x))
+                    network = least_squares_network(spectrum, gaussian(points), points, width, seed=number)
+                    fitted[row, column, k] = relative_error(_values(network, x), gaussian(x))
     names = [f"{name}, m = {m}" for name, m in scale.drawn]
     both = np.concatenate([drawn, fitted])
     labels = [f"{name}, {way}" for way in ("as drawn", "least squares") for name in names]
@@ -285,11 +295,11 @@ def _values(network: torch.nn.Module, x: np.ndarray) -> np.ndarray:
 
 def _inadmissible(scale: Scale) -> Claim:
     """ReLU with k = 1 and the sigmoid with k = 0 have ∫ρ_0σ ≠ 0, and nothing comes back."""
-    x, at = box(41, 2), places(2)
+    x, at = grid_points(41, 2), normal_points(2)
     sizes = []
     for name, order in (("relu", 1), ("sigmoid", 0)):
-        spectrum = transform(bell(x), x, Forced(name, order), extent=(5.0, 35.0), grid=(80, 700), directions=40)
-        sizes.append(float(np.linalg.norm(spectrum.reconstruct(at)) / np.linalg.norm(bell(at))))
+        spectrum = transform(gaussian(x), x, UncheckedPair(name, order), extent=(5.0, 35.0), grid=(80, 700), directions=40)
+        sizes.append(float(np.linalg.norm(spectrum.reconstruct(at)) / np.linalg.norm(gaussian(at))))
     return Claim(
         id="A-8.inadmissible",
         role="control",

@@ -12,10 +12,10 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from flowplane import plot
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context
 from flowplane.experiments.verdicts import mean_and_ends, means
-from flowplane.plot import ridgelet_spectrum
 from flowplane.ridgelet import Spectrum, Units, monte_carlo_transform, transform, units_of
 
 __all__ = ["share_above", "trained_claims", "units_claim"]
@@ -132,8 +132,8 @@ def trained_claims(context: Context) -> tuple[xr.Dataset, dict[str, go.Figure], 
     )
     drawn, settled = spectrum.to_dataset(), shown[NETWORKS[2]]
     figures = {
-        "spectrum": ridgelet_spectrum(drawn, settled.after, title=f"{TITLE} trained by Adam with decay"),
-        "spectrum-untrained": ridgelet_spectrum(drawn, settled.before, title=f"{TITLE} before training"),
+        "spectrum": plot.ridgelet_spectrum(drawn, settled.after, title=f"{TITLE} trained by Adam with decay"),
+        "spectrum-untrained": plot.ridgelet_spectrum(drawn, settled.before, title=f"{TITLE} before training"),
     }
     return dataset, figures, [units_claim(dataset)]
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.transport.flows import balance_claim, entropy_balance, order_of, stacked
 from flowplane.experiments.verdicts import exactly
-from flowplane.plot import convergence, flow_profiles
 from flowplane.transport import ODEMap, TransportMap, continuity_residual, denoising_flow
 from flowplane.transport.densities import Density, GaussianMixture, Normal
 
@@ -60,8 +60,8 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"residuals": residuals, "balance": stacked(balances, "density"), "balance-shallow": control},
         figures={
-            "backward-heat": convergence(residuals, "The continuous autoencoder solves the backward heat equation"),
-            "entropy": flow_profiles(profiles, "Entropy falls at the rate −J in the continuous flow only"),
+            "backward-heat": plot.error_orders(residuals, "The continuous autoencoder solves the backward heat equation"),
+            "entropy": plot.flow_profile(profiles, "Entropy falls at the rate −J in the continuous flow only"),
         },
         claims=[
             *_residual_claims(residuals),

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import exactly, mean_and_ends, means
-from flowplane.plot import embedding_comparison
 from flowplane.recording import Recording
 from flowplane.tasks import digits
 from flowplane.transport import embedding_influence
@@ -61,8 +61,10 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"embeddings": together},
         figures={
-            "embeddings": embedding_comparison(after, "Layers of trained digit classifiers in a common space"),
-            "embeddings-untrained": embedding_comparison(before, "Layers of untrained digit classifiers in a common space"),
+            "embeddings": plot.embedding_influence(after, "Layers of trained digit classifiers in a common space"),
+            "embeddings-untrained": plot.embedding_influence(
+                before, "Layers of untrained digit classifiers in a common space"
+            ),
         },
         claims=influence_claims(after),
     )

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.transport.flows import DISTANCE, depth_label, flows_by_depth, order_of, stacked
 from flowplane.experiments.verdicts import exactly
-from flowplane.plot import convergence, depth_curves, flow_in_time, flow_profiles
 from flowplane.transport import TransportMap, denoising_flow, flow_history
 from flowplane.transport.densities import Density, GaussianMixture, Normal
 
@@ -59,10 +59,10 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"profiles": stacked(profiles, "flow"), "shallow-errors": errors},
         figures={
-            "gaussian-dae": flow_in_time(histories, "Denoising a Gaussian, N(0, 1)"),
-            "profiles": flow_profiles({depth_label(d): profiles[depth_label(d)] for d in shown}, "N(0, 1) denoised"),
-            "depth": depth_curves(_depths(measured), "Deeper autoencoders transport faster: N(0, 1), t = 0.4"),
-            "shallow-error": convergence(errors, "The shallow autoencoder is the continuous flow to first order"),
+            "gaussian-dae": plot.flow_history(histories, "Denoising a Gaussian, N(0, 1)"),
+            "profiles": plot.flow_profile({depth_label(d): profiles[depth_label(d)] for d in shown}, "N(0, 1) denoised"),
+            "depth": plot.depth_curves(_depths(measured), "Deeper autoencoders transport faster: N(0, 1), t = 0.4"),
+            "shallow-error": plot.error_orders(errors, "The shallow autoencoder is the continuous flow to first order"),
         },
         claims=[_variance_claim(measured), _random_claim(scale.gaussians, context.seed), *_order_claims(errors)],
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.transport.flows import (
@@ -21,7 +22,6 @@ from flowplane.experiments.transport.flows import (
     variance_by_depth,
 )
 from flowplane.experiments.verdicts import exactly, with_ends
-from flowplane.plot import convergence, depth_curves, flow_in_time, flow_profiles
 from flowplane.transport import denoising_flow, flow_history
 from flowplane.transport.densities import GaussianMixture
 
@@ -90,13 +90,13 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"balance": balance, "limit": limit, "depths": by_depth, "profiles": stacked(profiles, "flow")},
         figures={
-            "mixture-dae": flow_in_time(
+            "mixture-dae": plot.flow_history(
                 {name: flow_history(flow, extent=(-4.0, 3.5), samples=400) for name, flow in shown.items()},
                 "Denoising a mixture: the deeper, the sharper",
             ),
-            "profiles": flow_profiles(profiles, "A mixture denoised up to 0.9 t*"),
-            "depth": depth_curves(by_depth, "Variance lost against depth", "lost"),
-            "limit": convergence(limit, "Compositions and the continuous flow"),
+            "profiles": plot.flow_profile(profiles, "A mixture denoised up to 0.9 t*"),
+            "depth": plot.depth_curves(by_depth, "Variance lost against depth", quantity="lost"),
+            "limit": plot.error_orders(limit, "Compositions and the continuous flow"),
         },
         claims=claims,
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flowplane import plot
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.transport.flows import (
     balance_claim,
@@ -16,7 +17,6 @@ from flowplane.experiments.transport.flows import (
     stacked,
     variance_by_depth,
 )
-from flowplane.plot import flow_field, flow_profiles
 from flowplane.transport import flow_history
 from flowplane.transport.densities import rings, swiss_roll, two_moons
 
@@ -82,13 +82,13 @@ def run(context: Context) -> Result:
             "history-two-moons": histories["two moons", None],
         },
         figures={
-            "planar-dae": flow_field(
+            "planar-dae": plot.flow_history(
                 {depth_label(d): histories["two moons", d] for d in (1, None)}, "Two moons flow onto their curves"
             ),
-            "swiss-roll-and-rings": flow_field(
+            "swiss-roll-and-rings": plot.flow_history(
                 {name: histories[name, None] for name in ("swiss roll", "rings")}, "The continuous flow of two other curves"
             ),
-            "profiles": flow_profiles(profiles, "Two moons denoised"),
+            "profiles": plot.flow_profile(profiles, "Two moons denoised"),
         },
         claims=claims,
     )

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.transport.flows import depth_label, flows_by_depth
 from flowplane.experiments.verdicts import exactly, mean_and_ends, means
-from flowplane.plot import depth_curves, flow_profiles
 from flowplane.transport import TransportMap, brenier_defect, denoising_flow
 from flowplane.transport.densities import Density, GaussianMixture, Normal, two_moons
 
@@ -63,10 +63,10 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"transport-cost": measured},
         figures={
-            "transport-cost": depth_curves(measured, "The deeper, the more energy above the optimal", "gap"),
-            "brenier-defect": depth_curves(measured, "How far the maps are from gradients", "defect"),
-            "straightness": depth_curves(measured, "How straight the paths are", "straightness"),
-            "profiles": flow_profiles(profiles, "Four narrow Gaussians in the plane, denoised"),
+            "transport-cost": plot.depth_curves(measured, "The deeper, the more energy above the optimal", quantity="gap"),
+            "brenier-defect": plot.depth_curves(measured, "How far the maps are from gradients", quantity="defect"),
+            "straightness": plot.depth_curves(measured, "How straight the paths are", quantity="straightness"),
+            "profiles": plot.flow_profile(profiles, "Four narrow Gaussians in the plane, denoised"),
         },
         claims=[*_shallow(values, list(densities)), *_deep(values, list(densities))],
     )
