@@ -7,7 +7,6 @@ install_import_hook(
         "flowplane.core.network",
         "flowplane.information.symbols",
         "flowplane.experiments.information.readings",
-        "flowplane.experiments.transport.flows",
         "flowplane.experiments.verdicts",
         *(
             f"flowplane.bottleneck.{name}"

@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 import flowplane as fp
+from flowplane.core.streams import PROFILE
 from flowplane.experiments.transport.flows import (
     balance_claim,
     entropy_balance,
@@ -45,7 +46,9 @@ def test_verdicts_on_falling_variance():
     assert fall_claim("A-1", "", noise + np.array([[3.0], [2.0], [1.999]])).verdict == "inconclusive"
 
 
-def test_variance_by_depth_is_that_of_the_profile():
+def test_variance_by_depth_is_that_of_the_profile(monkeypatch):
+    """On the same particles, which are drawn for another purpose."""
+    monkeypatch.setattr("flowplane.experiments.transport.flows.EVALUATION", PROFILE)
     flows = flows_by_depth(LINE, 0.1, (1, 2, np.inf))
     values, errors, squares = variance_by_depth(flows, 2000, 3)
     profile = flows["L = 2"].profile(samples=2000, times=[0.1], seed=3)
