@@ -36,7 +36,7 @@ REACH = 1.96
 LARGEST_DEVIATION = 4.0
 
 
-def depth_label(layers: float) -> str:
+def depth_label(layers: int | float) -> str:
     """What a figure calls a depth.
 
     Example:
@@ -46,7 +46,9 @@ def depth_label(layers: float) -> str:
     return "continuous" if layers == math.inf else f"{'shallow, ' if layers == 1 else ''}L = {layers:g}"
 
 
-def flows_by_depth(density: Density, time: float, depths: Sequence[float], **arguments: Any) -> dict[str, DenoisingFlow]:
+def flows_by_depth(
+    density: Density, time: float, depths: Sequence[int | float], **arguments: Any
+) -> dict[str, DenoisingFlow]:
     """A flow for each depth, by its label."""
     return {depth_label(layers): denoising_flow(density, time, layers, **arguments) for layers in depths}
 
