@@ -29,6 +29,7 @@ install_import_hook(
             for name in [
                 "densities.smoothing",
                 "densities.attention",
+                "flows.denoiser",
                 "flows.running",
                 "maps.straight",
                 "maps.composition",
@@ -37,10 +38,10 @@ install_import_hook(
                 "flows.blobs",
                 "flows.fokker_planck",
                 "learned.networks",
-                "learned.conditioned",
-                "learned.decoding",
+                "learned.score_network",
+                "learned.decoders",
                 "learned.anisotropic",
-                "learned.composing",
+                "learned.equivalence",
             ]
         ),
         *(f"flowplane.ridgelet.{name}" for name in ["derivatives", "quadrature", "spectrum", "spreading", "cutoff"]),

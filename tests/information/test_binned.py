@@ -232,7 +232,7 @@ def test_range_belongs_to_the_layer_over_the_whole_recording(task):
 def test_schema():
     result = fp.Binned(5, range=(-1, 1))(layer_of(9), np.arange(200) % 2)
     names = [f"{name}{end}" for name in ("i_xt", "i_ty", "h_t") for end in ("", "_lower", "_upper")]
-    assert set(result.data_vars) == {*names, "flags"}
+    assert set(result.data_vars) == {*names, "i_xt_flags", "i_ty_flags", "h_t_flags", "flags"}
     assert all(result[name].attrs["units"] == "bits" for name in names)
     for name in ("i_xt", "i_ty", "h_t"):
         assert result[f"{name}_lower"] <= result[name] <= result[f"{name}_upper"]

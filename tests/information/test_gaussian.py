@@ -397,9 +397,9 @@ def test_correlated_normals_are_normal():
         ({"shrinkage": None}, "shrinkage: found None"),
         ({"shrinkage": True}, "shrinkage: found True"),
         ({"shrinkage": np.array([0.1, 0.2])}, "shrinkage"),
-        ({"noise": 0}, "noise: found 0"),
-        ({"noise": "0.1"}, "noise: found '0.1'"),
-        ({"noise": math.inf}, "noise: found inf"),
+        ({"noise_variance": 0}, "noise_variance: found 0"),
+        ({"noise_variance": "0.1"}, "noise_variance: found '0.1'"),
+        ({"noise_variance": math.inf}, "noise_variance: found inf"),
     ],
 )
 def test_bad_parameters_are_refused(arguments, message):

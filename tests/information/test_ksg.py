@@ -332,8 +332,8 @@ def test_schema():
         ({"k": 0}, "k: found 0"),
         ({"k": 2.5}, "k: found 2.5"),
         ({"k": True}, "k: found True"),
-        ({"noise": 0}, "noise: found 0"),
-        ({"noise": -1.0}, "noise: found -1.0"),
+        ({"noise_variance": 0}, "noise_variance: found 0"),
+        ({"noise_variance": -1.0}, "noise_variance: found -1.0"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):

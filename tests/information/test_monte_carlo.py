@@ -174,7 +174,7 @@ def test_batches_kinds_of_array_and_seeds():
     for k in range(3):
         assert float(MonteCarlo(0.1)(layer[k], labels).i_xt) == pytest.approx(float(whole.i_xt[k]), abs=TOLERANCE)
     assert float(MonteCarlo(0.1)(layer[0], labels, seed=1).i_xt) != float(whole.i_xt[0])
-    assert float(whole.variance) == 0.1
+    assert float(whole.noise_variance) == 0.1
 
 
 def test_what_is_missing():
@@ -202,5 +202,5 @@ def test_bad_parameters_are_refused(arguments, message):
 
 
 def test_the_refusal_names_the_argument():
-    with pytest.raises(InputError, match=r"^variance: found 0"):
+    with pytest.raises(InputError, match=r"^noise_variance: found 0"):
         MonteCarlo(0)

@@ -253,8 +253,8 @@ def test_batches_and_kinds_of_array():
 def test_relative_noise_is_a_share_of_the_mean_variance():
     layer, labels = 7 * layer_of(10), np.arange(150) % 2
     relative = fp.Pairwise(0.1, relative="recording")(layer, labels)
-    assert float(relative.variance) == pytest.approx(0.1 * layer.var(0).mean())
-    absolute = fp.Pairwise(float(relative.variance))(layer, labels)
+    assert float(relative.noise_variance) == pytest.approx(0.1 * layer.var(0).mean())
+    absolute = fp.Pairwise(float(relative.noise_variance))(layer, labels)
     assert float(relative.i_xt) == float(absolute.i_xt)
     assert "relative='recording'" in relative.i_xt.parameters
     moved = fp.Pairwise(0.1, relative="recording")(100 * layer, labels)
@@ -299,16 +299,16 @@ def test_flags():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"variance": 0}, "variance: found 0"),
-        ({"variance": -1.0}, "variance: found -1.0"),
-        ({"variance": math.inf}, "variance: found inf"),
-        ({"variance": math.nan}, "variance: found nan"),
-        ({"variance": "0.1"}, "variance: found '0.1'"),
-        ({"variance": True}, "variance: found True"),
-        ({"variance": None}, "variance: found None"),
-        ({"variance": [0.1]}, "variance: found"),
-        ({"variance": 0.1, "bound": "uper"}, "did you mean 'upper'"),
-        ({"variance": 0.1, "bound": 3}, "bound: found 3"),
+        ({"noise_variance": 0}, "noise_variance: found 0"),
+        ({"noise_variance": -1.0}, "noise_variance: found -1.0"),
+        ({"noise_variance": math.inf}, "noise_variance: found inf"),
+        ({"noise_variance": math.nan}, "noise_variance: found nan"),
+        ({"noise_variance": "0.1"}, "noise_variance: found '0.1'"),
+        ({"noise_variance": True}, "noise_variance: found True"),
+        ({"noise_variance": None}, "noise_variance: found None"),
+        ({"noise_variance": [0.1]}, "noise_variance: found"),
+        ({"noise_variance": 0.1, "bound": "uper"}, "did you mean 'upper'"),
+        ({"noise_variance": 0.1, "bound": 3}, "bound: found 3"),
     ],
 )
 def test_bad_parameters_are_refused(arguments, message):
@@ -367,5 +367,5 @@ def test_noise_in_proportion_to_each_snapshot():
     assert "0.5 times the mean variance" in found.i_xt.channel and float(found.relative_noise_variance) == 0.5
     constant = fp.Pairwise(0.5, relative="unit")(np.ones((5, 2)), [0, 1, 0, 1, 0])
     assert float(constant.i_xt) == 0.0
-    with pytest.raises(InputError, match="relative: found 'epoch', expected True, False or 'snapshot'"):
+    with pytest.raises(InputError, match="relative: found 'epoch', expected False, 'unit' or 'recording'"):
         fp.Pairwise(0.5, relative="epoch")

@@ -97,9 +97,8 @@ class SlicedMI(Continuous):
         object.__setattr__(self, "deterministic", bool(self.deterministic))
         if isinstance(self.base, Continuous):
             # noise on every unit is noise of the same variance on every slice; and a slice is no function of another
-            object.__setattr__(
-                self, "noise", self.base.noise_variance if self.noise_variance is None else self.noise_variance
-            )
+            noise_variance = self.base.noise_variance if self.noise_variance is None else self.noise_variance
+            object.__setattr__(self, "noise_variance", noise_variance)
             object.__setattr__(self, "deterministic", self.deterministic or self.base.deterministic)
             object.__setattr__(self, "base", replace(self.base, noise_variance=None, deterministic=False))  # type: ignore[type-var]
 

@@ -67,7 +67,7 @@ def gaussian_spectrum(
     count = int(np.ceil(2 * REACH * (BAND + WAVES * largest) / (2 * np.pi))) + 1
     x = grid_points(count, dimension)
     extent = (largest, largest * REACH + pair.tail(dimension))
-    return transform(gaussian(x), x, pair, extent=extent, grid=grid, directions=directions)
+    return transform(gaussian(x), x, pair=pair, extent=extent, grid=grid, directions=directions)
 
 
 def origin_error(pair: Pair, largest: float, nodes: int) -> float:
