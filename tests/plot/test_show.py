@@ -67,7 +67,7 @@ MAKERS = {
         np.exp(-(np.linspace(-6, 6, 100) ** 2)), np.linspace(-6, 6, 100), grid=(8, 8)
     ).to_dataset(),
     "training_history": lambda rec, soft, flow: (
-        fp.transport.train_denoiser((4,), fp.Normal(0.0, 1.0).sample(100, seed=0), 0.2, steps=10).history
+        fp.transport.train_denoiser((4,), fp.Normal(0.0, 1.0).sample(100, seed=0), noise_covariance=0.2, steps=10).history
     ),
     "weight_diffusion": lambda rec, soft, flow: fp.weight_diffusion(rec, since=2, draws=10),
 }
