@@ -81,8 +81,8 @@ def test_the_interval_is_students():
     values = np.random.default_rng(3).normal(size=(7, 2))
     mean, lower, upper = interval(values)
     for k in range(2):
-        interval = ttest_1samp(values[:, k], 0).confidence_interval(0.95)
-        np.testing.assert_allclose([lower[k], upper[k]], interval)
+        expected = ttest_1samp(values[:, k], 0).confidence_interval(0.95)
+        np.testing.assert_allclose([lower[k], upper[k]], expected)
         assert mean[k] == pytest.approx(values[:, k].mean())
     gapped = np.vstack([values, [[np.nan, 1.0]]])
     assert interval(gapped)[1][0] == pytest.approx(lower[0])

@@ -216,6 +216,7 @@ class Recording(ABC):
         dataset = xr.Dataset(parts).assign_coords(self.layer_coordinates())
         for name in ("gradient_mean", "gradient_std"):
             dataset[name].attrs["units"] = "nats per unit of weight"
+        dataset["weight_norm"].attrs["units"] = "units of weight"
         return stamp(dataset, "gradients", **self.identity)
 
     @property
