@@ -14,9 +14,9 @@ from functools import partial
 
 import numpy as np
 import torch
-from flowplane.ridgelet.monte_carlo import direct
 
 from flowplane.ridgelet import Pair, transform
+from flowplane.ridgelet.monte_carlo import direct
 
 #: Dimension, activation, grid, directions, and one row of a in how many the direct evaluation does (its time is multiplied).
 CASES = (

@@ -89,7 +89,8 @@ def flow_field(
         for dim in ("x", "y")
     }
     _same_scale(figure, box, len(panels))
-    add_slider(figure, {frame.name: frame.name for frame in figure.frames}, f"{time_title(panels.values())} = ", y=-0.13, start=0.3, active=shown)
+    frames, prefix = {frame.name: frame.name for frame in figure.frames}, f"{time_title(panels.values())} = "
+    add_slider(figure, frames, prefix, y=-0.13, start=0.3, active=shown)
     figure.update_layout(coloraxis=log_density_axis(logs, DENSITY_SCALE))
     shown_at = f"first shown at t = {times[shown]:.3g}"
     subtitle = f"colour: density; arrows: velocity; circles: particles; faint: where they start; {shown_at}"
