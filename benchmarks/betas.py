@@ -54,7 +54,7 @@ def main() -> None:
     of_curve = time.perf_counter() - began
     layer_betas(rec.sel(replica=0, epoch=0), curve=curve)  # compiles
     began, worked = time.perf_counter(), time.process_time()
-    found = layer_betas(rec, options.epochs, curve=curve)
+    found = layer_betas(rec.thin(options.epochs), curve=curve)
     seconds, work = time.perf_counter() - began, time.process_time() - worked
     parts = found.residual.size
 

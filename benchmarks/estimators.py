@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import flowplane as fp
-from flowplane.analysis.compare import usual_estimators
+from flowplane.analysis.comparison import usual_estimators
 from flowplane.information.monte_carlo import MonteCarlo
 
 #: What is asked for: replicas × epochs of six layers.

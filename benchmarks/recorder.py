@@ -79,7 +79,7 @@ def measured(name: str, seconds: float) -> str:
     spent = dict.fromkeys(optimizers, 0.0)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        recorder = fp.Recorder(model, probe, labels, path=Path(folder) / "run.fp", total=epochs, **arguments)
+        recorder = fp.Recorder(model, probe, labels, path=Path(folder) / "run.fp", epochs=epochs, **arguments)
         recorder.start()
         spent["recorded"] += time.perf_counter() - began
         for number in range(epochs):

@@ -55,7 +55,7 @@ def main() -> None:
     serial = alone(study, options.tasks)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        found = fp.sweep(study, {"seed": list(range(options.tasks))}, Path(folder) / "out", options.workers)
+        found = fp.sweep(study, {"seed": list(range(options.tasks))}, Path(folder) / "out", cluster=options.workers)
         wall = time.perf_counter() - began
     inside = float(found.seconds.sum())
     print(f"| {options.tasks} tasks, {options.workers} workers | seconds |")

@@ -1,6 +1,6 @@
 """Judge every estimator of information by distributions whose information is known: bias, spread, coverage, flags.
 
-Each pair of an estimator and a distribution of `flowplane.information.truths` gets seeded draws; I(X;T) and I(T;Y) are asked
+Each pair of an estimator and a distribution of `tests/truths.py` gets seeded draws; I(X;T) and I(T;Y) are asked
 for one at a time, so that the flags of one do not count against the other. Results go to docs/estimators-table.json after
 every pair, and a pair that stands there is not run again without --again: the table can be made in parts.
 
@@ -25,11 +25,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from truths import TRUTHS, Pair, Truth
 
 import flowplane as fp
+from flowplane.core.results import Flags
 from flowplane.information.entropies import CORRECTIONS
-from flowplane.information.schema import flag_names
-from flowplane.information.truths import TRUTHS, Pair, Truth
 
 QUANTITIES = {"i_xt": "I(X;T)", "i_ty": "I(T;Y)"}
 #: What is not given because it is not asked for.
@@ -130,7 +130,7 @@ def answer(estimator: Any, sample: Any, quantity: str, seed: int) -> tuple[float
     inputs, activations, labels = sample
     known = {"inputs": inputs} if quantity == "i_xt" else {"labels": labels}
     result = estimator(activations, **known, seed=seed)
-    flags = tuple(name for name in flag_names(int(result.flags)) if name != EXPECTED[quantity])
+    flags = tuple(name for name in Flags.names(result.flags) if name != EXPECTED[quantity])
     value, low, high = (float(result[quantity + end]) for end in ("", "_lower", "_upper"))
     return value, low, high, flags
 

@@ -17,7 +17,7 @@ if __name__ == "__main__":
     flows = {"shallow, L = 1": fp.denoising_flow(moons, 0.015, 1), "continuous": fp.denoising_flow(moons, 0.015, None)}
     extent = [(-1.7, 2.7), (-1.2, 1.7)]
     histories = {name: fp.transport.flow_history(flow, samples=400, extent=extent) for name, flow in flows.items()}
-    print(fp.plot.save(fp.plot.flow_field(histories, "Two moons flow onto their curves"), images / "two-moons.png"))
+    print(fp.plot.save(fp.plot.flow_history(histories, "Two moons flow onto their curves"), images / "two-moons.png"))
     with xr.open_dataset(results / "information-plane" / "plane.nc", engine="h5netcdf") as plane:
         figure = fp.plot.information_plane(plane, "Fit first, then compress")
     print(fp.plot.save(figure, images / "information-plane.png"))

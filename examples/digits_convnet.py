@@ -84,7 +84,7 @@ def main(out: Path, quick: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     path = out / "digits-convnet.fp"
     # layers: the model's children; feature maps of up to 1,024 numbers are flattened
-    with fp.Recorder(model, probe, probe_labels, path=path, total=epochs, snapshots=60, mode="overwrite") as recorder:
+    with fp.Recorder(model, probe, probe_labels, path=path, epochs=epochs, snapshots=60, mode="overwrite") as recorder:
         for epoch in range(epochs):
             loss = train_epoch(model, optimizer, inputs, labels)
             model.eval()

@@ -44,7 +44,7 @@ def main(out: Path, quick: bool) -> None:
         classes[probe],
         path=path,
         layers=[nn.Tanh, "8"],
-        total=epochs,
+        epochs=epochs,
         snapshots=10 if quick else 60,
         mode="overwrite",
     ) as recorder:

@@ -117,7 +117,7 @@ def main(out: Path, quick: bool) -> None:
         path=path,
         layers=["transformer.drop", "transformer.h.*"],
         reduce="tokens",
-        total=epochs,
+        epochs=epochs,
         snapshots=30,
         mode="overwrite",
     ) as recorder:

@@ -6,8 +6,9 @@ install_import_hook(
     [
         "flowplane.core.network",
         "flowplane.information.symbols",
-        "flowplane.experiments.information.peaks",
-        "flowplane.experiments.claim",
+        "flowplane.experiments.information.readings",
+        "flowplane.experiments.transport.flows",
+        "flowplane.experiments.verdicts",
         *(
             f"flowplane.bottleneck.{name}"
             for name in [

@@ -40,7 +40,7 @@ def study(path, seed):
 
 HALF = 100
 task = fp.tasks.spherical_rule()
-print(fp.sweep(study, {"seed": [0, 1]}, Path(sys.argv[1]) / "out", 2).status.values.tolist())
+print(fp.sweep(study, {"seed": [0, 1]}, Path(sys.argv[1]) / "out", cluster=2).status.values.tolist())
 """
 
 
@@ -221,7 +221,7 @@ def test_a_fixed_argument_is_no_parameter_of_the_grid(task, tmp_path):
 def test_it_gives_what_direct_calls_give_bit_for_bit(task, tmp_path, cluster):
     study = Study(task, fp.Binned(30), epochs=60, **SMALL)
     seeds, fractions = [3, 0], [0.85, 0.1]
-    found = fp.sweep(study, {"seed": seeds, "train_fraction": fractions}, tmp_path / "out", cluster)
+    found = fp.sweep(study, {"seed": seeds, "train_fraction": fractions}, tmp_path / "out", cluster=cluster)
     assert found.i_ty.dims == ("seed", "train_fraction", "replica", "epoch", "layer")
     assert found.seed.values.tolist() == seeds and found.train_fraction.values.tolist() == fractions
     assert (found.status == "done").all() and found.i_ty.units == "bits"
@@ -239,38 +239,38 @@ def test_it_gives_what_direct_calls_give_bit_for_bit(task, tmp_path, cluster):
 
 def test_finished_tasks_are_never_run_again_and_a_grid_may_grow(tmp_path, cluster):
     study, out = counting(tmp_path / "runs"), tmp_path / "out"
-    first = fp.sweep(study, {"seed": [1, 2]}, out, cluster)
-    again = fp.sweep(study, {"seed": [1, 2]}, out, "tcp://127.0.0.1:1")  # not even a cluster is asked for
+    first = fp.sweep(study, {"seed": [1, 2]}, out, cluster=cluster)
+    again = fp.sweep(study, {"seed": [1, 2]}, out, cluster="tcp://127.0.0.1:1")  # not even a cluster is asked for
     assert again.identical(first)
-    more = fp.sweep(study, {"seed": [3, 2]}, out, cluster)
+    more = fp.sweep(study, {"seed": [3, 2]}, out, cluster=cluster)
     assert more.value.values.tolist() == [[3, 4, 5], [2, 3, 4]]
     assert runs(tmp_path / "runs") == {"1-1.0": 1, "2-1.0": 1, "3-1.0": 1}
     assert gather(out).seed.values.tolist() == [1, 2, 3]
     with pytest.raises(InputError, match="the parameters of the sweep"):
-        fp.sweep(study, {"seed": [1], "scale": [1.0]}, out, cluster)
+        fp.sweep(study, {"seed": [1], "scale": [1.0]}, out, cluster=cluster)
     with pytest.raises(InputError, match="another `out`"):
-        fp.sweep(lambda path, seed: None, {"seed": [1]}, out, cluster)
+        fp.sweep(lambda path, seed: None, {"seed": [1]}, out, cluster=cluster)
 
 
 def test_a_folder_of_another_study_is_refused(task, tmp_path):
     short, long = (Study(task, fp.Binned(30), epochs=epochs, **SMALL) for epochs in (1, 2))
     assert Study(task, fp.Binned(30), epochs=1, **SMALL).description == short.description
     with pytest.raises(InputError, match="running scheduler"):  # the folder is this study's from here on
-        fp.sweep(short, {"seed": [0]}, tmp_path, "nowhere")
+        fp.sweep(short, {"seed": [0]}, tmp_path, cluster="nowhere")
     for other in (
         long,
         Study(task, fp.Binned(20), epochs=1, **SMALL),
         Study(task.shuffled(), fp.Binned(30), epochs=1, **SMALL),
     ):
         with pytest.raises(InputError, match=r"function: found Study of .* or another `out`"):
-            fp.sweep(other, {"seed": [0]}, tmp_path, "nowhere")
+            fp.sweep(other, {"seed": [0]}, tmp_path, cluster="nowhere")
 
 
 def test_a_task_that_fails_is_tried_again_then_named_when_all_others_are_done(tmp_path, cluster):
     study, out = counting(tmp_path / "runs"), tmp_path / "out"
     grid = {"seed": [13, 1, 7], "scale": [1.0, 2.0]}
     with pytest.raises(SweepFailed, match=r"2 of 6 .*\n.*seed=13, scale=1.0: ArithmeticError: seed 13 is unlucky") as failed:
-        fp.sweep(study, grid, out, cluster)
+        fp.sweep(study, grid, out, cluster=cluster)
     assert runs(tmp_path / "runs") == {f"{seed}-{scale}": n for seed, n in [(13, 2), (1, 1), (7, 2)] for scale in (1.0, 2.0)}
     assert [parameters for parameters, _ in failed.value.failures] == [{"seed": 13, "scale": s} for s in (1.0, 2.0)]
     assert all("in study" in trace for _, trace in failed.value.failures)
@@ -278,7 +278,7 @@ def test_a_task_that_fails_is_tried_again_then_named_when_all_others_are_done(tm
     assert kept.status.values.tolist() == [["failed"] * 2, ["done"] * 2, ["done"] * 2]
     assert kept.value.sel(seed=13).isnull().all() and kept.value.sel(seed=1, scale=2.0).values.tolist() == [1, 3, 5]
     with pytest.raises(SweepFailed):
-        fp.sweep(study, grid, out, cluster, retries=0)
+        fp.sweep(study, grid, out, cluster=cluster, retries=0)
     assert runs(tmp_path / "runs")["13-1.0"] == 3 and runs(tmp_path / "runs")["1-1.0"] == 1
 
 
@@ -289,7 +289,7 @@ def returning(path, kind):
     if kind == "clash":
         return xr.Dataset({"kind": 1.0})
     if kind in ("memory", "disk"):
-        return fp.train(fp.tasks.spherical_rule(), path if kind == "disk" else None, epochs=1, **SMALL)
+        return fp.train(fp.tasks.spherical_rule(), path=path if kind == "disk" else None, epochs=1, **SMALL)
     if kind == "exit":
         sys.exit(3)
     if kind == "ragged":
@@ -302,7 +302,7 @@ def returning(path, kind):
 def test_what_a_study_may_return(tmp_path, cluster):
     grid = {"kind": ["number", "clash", "memory", "disk", "exit", "ragged", "other", "nothing"]}
     with pytest.raises(SweepFailed) as failed:
-        fp.sweep(returning, grid, tmp_path, cluster, retries=0)
+        fp.sweep(returning, grid, tmp_path, cluster=cluster, retries=0)
     says = {parameters["kind"]: trace.splitlines()[-1] for parameters, trace in failed.value.failures}
     assert set(says) == {"number", "clash", "memory", "exit"}
     assert "returned float" in says["number"] and "names other than those of the grid" in says["clash"]
@@ -325,7 +325,7 @@ def test_one_thread_a_task(tmp_path, cluster):
         omp = int(os.environ["OMP_NUM_THREADS"])
         return xr.Dataset({"threads": ("of", [torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS, cores(), omp])})
 
-    found = fp.sweep(threads, {"n": [0, 1, 2]}, tmp_path, cluster)
+    found = fp.sweep(threads, {"n": [0, 1, 2]}, tmp_path, cluster=cluster)
     assert (found.threads == 1).all()
 
 
@@ -353,7 +353,7 @@ def test_recordings_may_be_elsewhere(task, tmp_path, cluster):
 
     elsewhere = tmp_path / "bucket"
     elsewhere.mkdir()
-    found = fp.sweep(study, {"seed": [4]}, tmp_path / "out", cluster)
+    found = fp.sweep(study, {"seed": [4]}, tmp_path / "out", cluster=cluster)
     direct = fp.train(task, epochs=3, seed=4, **SMALL).metrics
     assert found.train_epoch.values.tolist() == [3] and found.recording.values.tolist() == [""]
     np.testing.assert_array_equal(found.train_loss.values[0, :, 0], direct.train_loss.values[:, 3])
@@ -384,7 +384,7 @@ def kill_after(path, snapshots):
 
 
 def test_a_killed_worker_costs_nothing_that_was_committed(task, tmp_path, cluster):
-    found = fp.sweep(killed_once, {"seed": [0, 1]}, tmp_path, cluster, retries=0)
+    found = fp.sweep(killed_once, {"seed": [0, 1]}, tmp_path, cluster=cluster, retries=0)
     assert (found.status == "done").all()
     for seed in (0, 1):
         assert int((tmp_path / f"resumed-{seed}").read_text()) >= (4 if seed == 0 else 0)
@@ -401,7 +401,7 @@ def test_a_task_that_kills_every_worker_is_given_up(tmp_path):
         return xr.Dataset({"n_found": float(n)})
 
     with pytest.raises(SweepFailed, match=r"1 of 4 .*\n  n=1: .*KilledWorker") as failed:
-        fp.sweep(study, {"n": [0, 1, 2, 3]}, tmp_path, 2, retries=0)
+        fp.sweep(study, {"n": [0, 1, 2, 3]}, tmp_path, cluster=2, retries=0)
     np.testing.assert_array_equal(failed.value.dataset.n_found, [0, np.nan, 2, 3])
 
 
@@ -477,7 +477,7 @@ def test_a_lost_scheduler_is_named(tmp_path):
     running_pid = running.processes[0].pid
     try:
         with pytest.raises(SweepFailed, match="the scheduler is gone; 0 of 2 tasks"):
-            fp.sweep(kills_it, {"n": [0, 1]}, tmp_path / "out", running.address)
+            fp.sweep(kills_it, {"n": [0, 1]}, tmp_path / "out", cluster=running.address)
     finally:
         running.processes[1].kill()
         running.close()

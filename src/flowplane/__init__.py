@@ -5,102 +5,56 @@ Every public name is imported when it is first used, so that `import flowplane` 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flowplane.version import __version__
-
-#: Where each public name lives; a name without a colon is a module.
-_PUBLIC = {
-    "Binned": "flowplane.information.binned:Binned",
-    "Empirical": "flowplane.transport.densities:Empirical",
-    "GaussianMI": "flowplane.information.gaussian:GaussianMI",
-    "GaussianMixture": "flowplane.transport.densities:GaussianMixture",
-    "KSG": "flowplane.information.ksg:KSG",
-    "MatrixRenyi": "flowplane.information.renyi:MatrixRenyi",
-    "Normal": "flowplane.transport.densities:Normal",
-    "Pairwise": "flowplane.information.pairwise:Pairwise",
-    "Recorder": "flowplane.recorder.recorder:Recorder",
-    "Recording": "flowplane.recording:Recording",
-    "SlicedMI": "flowplane.information.sliced:SlicedMI",
-    "Variational": "flowplane.information.variational:Variational",
-    "bottleneck": "flowplane.bottleneck",
-    "cluster": "flowplane.cluster",
-    "compare_estimators": "flowplane.analysis.compare:compare_estimators",
-    "critical_betas": "flowplane.bottleneck.bifurcation:critical_betas",
-    "denoising_flow": "flowplane.transport:denoising_flow",
-    "densities": "flowplane.transport.densities",
-    "dynamics": "flowplane.dynamics",
-    "errors": "flowplane.errors",
-    "experiments": "flowplane.experiments",
-    "explain": "flowplane.information.words:explain",
-    "from_checkpoints": "flowplane.recorder.checkpoints:from_checkpoints",
-    "gaussian_ib": "flowplane.bottleneck.gaussian:gaussian_ib",
-    "gradient_flow": "flowplane.transport:gradient_flow",
-    "gradient_phases": "flowplane.analysis.phases:gradient_phases",
-    "ib_curve": "flowplane.bottleneck.curve:ib_curve",
-    "information": "flowplane.information",
-    "information_plane": "flowplane.analysis.plane:information_plane",
-    "layer_betas": "flowplane.analysis.betas:layer_betas",
-    "layer_transport": "flowplane.analysis.moving:layer_transport",
-    "open": "flowplane.recording:open_recording",
-    "plot": "flowplane.plot",
-    "relaxation_times": "flowplane.analysis.relaxing:relaxation_times",
-    "replica_spread": "flowplane.analysis.replicas:replica_spread",
-    "report": "flowplane.reporting.making:report",
-    "ridgelet": "flowplane.ridgelet",
-    "sweep": "flowplane.cluster.sweeping:sweep",
-    "tasks": "flowplane.tasks",
-    "train": "flowplane.ensemble:train",
-    "transport": "flowplane.transport",
-    "wasserstein": "flowplane.transport:wasserstein",
-    "weight_diffusion": "flowplane.analysis.diffusion:weight_diffusion",
-}
-
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+from flowplane.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from flowplane import bottleneck, cluster, dynamics, errors, experiments, information, plot, ridgelet, tasks, transport
-    from flowplane.analysis.betas import layer_betas
-    from flowplane.analysis.compare import compare_estimators
-    from flowplane.analysis.diffusion import weight_diffusion
-    from flowplane.analysis.moving import layer_transport
-    from flowplane.analysis.phases import gradient_phases
-    from flowplane.analysis.plane import information_plane
-    from flowplane.analysis.relaxing import relaxation_times
-    from flowplane.analysis.replicas import replica_spread
-    from flowplane.bottleneck.bifurcation import critical_betas
-    from flowplane.bottleneck.curve import ib_curve
-    from flowplane.bottleneck.gaussian import gaussian_ib
-    from flowplane.cluster.sweeping import sweep
-    from flowplane.ensemble import train
-    from flowplane.information.binned import Binned
-    from flowplane.information.gaussian import GaussianMI
-    from flowplane.information.ksg import KSG
-    from flowplane.information.pairwise import Pairwise
-    from flowplane.information.renyi import MatrixRenyi
-    from flowplane.information.sliced import SlicedMI
-    from flowplane.information.variational import Variational
-    from flowplane.information.words import explain
-    from flowplane.recorder.checkpoints import from_checkpoints
-    from flowplane.recorder.recorder import Recorder
-    from flowplane.recording import Recording
-    from flowplane.recording import open_recording as open
-    from flowplane.reporting.making import report
-    from flowplane.transport import denoising_flow, densities, gradient_flow, wasserstein
-    from flowplane.transport.densities import Empirical, GaussianMixture, Normal
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'flowplane' has no attribute {name!r}")
-    module, _, attribute = _PUBLIC[name].partition(":")
-    value = import_module(module)
-    if attribute:
-        value = getattr(value, attribute)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    from flowplane import analysis as analysis
+    from flowplane import bottleneck as bottleneck
+    from flowplane import cluster as cluster
+    from flowplane import dynamics as dynamics
+    from flowplane import errors as errors
+    from flowplane import experiments as experiments
+    from flowplane import information as information
+    from flowplane import plot as plot
+    from flowplane import ridgelet as ridgelet
+    from flowplane import tasks as tasks
+    from flowplane import transport as transport
+    from flowplane.analysis import compare_estimators as compare_estimators
+    from flowplane.analysis import explain as explain
+    from flowplane.analysis import gradient_phases as gradient_phases
+    from flowplane.analysis import information_plane as information_plane
+    from flowplane.analysis import layer_betas as layer_betas
+    from flowplane.analysis import layer_transport as layer_transport
+    from flowplane.analysis import mutual_information as mutual_information
+    from flowplane.analysis import relaxation_times as relaxation_times
+    from flowplane.analysis import replica_spread as replica_spread
+    from flowplane.analysis import weight_diffusion as weight_diffusion
+    from flowplane.bottleneck import critical_betas as critical_betas
+    from flowplane.bottleneck import gaussian_ib as gaussian_ib
+    from flowplane.bottleneck import ib_curve as ib_curve
+    from flowplane.cluster import sweep as sweep
+    from flowplane.ensemble import train as train
+    from flowplane.information import KSG as KSG
+    from flowplane.information import Binned as Binned
+    from flowplane.information import GaussianMI as GaussianMI
+    from flowplane.information import MatrixRenyi as MatrixRenyi
+    from flowplane.information import Pairwise as Pairwise
+    from flowplane.information import SlicedMI as SlicedMI
+    from flowplane.information import Variational as Variational
+    from flowplane.recorder import Recorder as Recorder
+    from flowplane.recorder import from_checkpoints as from_checkpoints
+    from flowplane.recording import Recording as Recording
+    from flowplane.recording import open_recording as open  # noqa: F401
+    from flowplane.reporting.making import report as report
+    from flowplane.transport import Empirical as Empirical
+    from flowplane.transport import GaussianMixture as GaussianMixture
+    from flowplane.transport import Normal as Normal
+    from flowplane.transport import denoising_flow as denoising_flow
+    from flowplane.transport import densities as densities
+    from flowplane.transport import gradient_flow as gradient_flow
+    from flowplane.transport import wasserstein as wasserstein
+    from flowplane.version import __version__ as __version__
+else:
+    __getattr__, __dir__, __all__ = lazy(__name__)

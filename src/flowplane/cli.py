@@ -6,9 +6,10 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,13 +38,16 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
-ESTIMATOR_HELP = (
-    "NAME or NAME:argument=value,…: binned (bins=30, or edges -1..0..1; range=activation, data, quantiles or -1..1; "
-    "correction=miller-madow, jackknife, grassberger), binned-published, pairwise (variance=0.1, bound=upper or lower, "
-    "relative=true), ksg (k=4), gaussian (shrinkage=0.1 or oas), renyi (alpha=2, bandwidth=0.5), sliced (base=ksg, "
-    "slices=64, reduce=mean or max), variational (kind=infonce, smile or classifier). noise=0.01 adds a channel to ksg, "
-    "gaussian, sliced and variational."
-)
+class _Measuring(TyperCommand):
+    """Help that lists the estimators: they are imported when it is asked for."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from flowplane.analysis.estimators import estimator_help
+
+        for parameter in self.params:
+            if parameter.name == "estimator":
+                parameter.help = f"{estimator_help()} Without it, what fp.information_plane chooses."  # type: ignore[attr-defined]
+        super().format_help(ctx, formatter)
 
 
 def _version(wanted: bool) -> None:
@@ -75,7 +79,7 @@ def experiments() -> None:
     for name in ("claims", "figure", "quick", "full"):
         table.add_column(name, no_wrap=True)
     for experiment in EXPERIMENTS.values():
-        seconds = [f"{experiment.seconds[scale]} s" for scale in ("quick", "full")]
+        seconds = [f"{each} s" for each in experiment.seconds]
         table.add_row(experiment.name, experiment.title, ", ".join(experiment.claims), experiment.figure, *seconds)
     _console().print(table)
 
@@ -116,12 +120,12 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
     import traceback
 
     from flowplane.errors import InputError, Interrupted, MissingRequirement, SweepFailed
-    from flowplane.experiments.registry import EXPERIMENTS, run
+    from flowplane.experiments.registry import EXPERIMENTS, SCALES, run
     from flowplane.reporting.ledger import claims_table
 
     experiment = EXPERIMENTS[name]
     console = _console()
-    console.print(f"{name}: {experiment.title} ({scale} scale, about {experiment.seconds[scale]} s)")
+    console.print(f"{name}: {experiment.title} ({scale} scale, about {experiment.seconds[SCALES.index(scale)]} s)")
     try:
         result = run(name, scale, out, device.value, seed, overwrite, cluster)
     except (InputError, MissingRequirement):
@@ -145,23 +149,24 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
     return True
 
 
-@app.command()
+@app.command(cls=_Measuring)
 def measure(
     recording: Annotated[Path, typer.Argument(metavar="RUN", help="A recording, such as fp.train(task, path=…) makes.")],
-    estimator: Annotated[str, typer.Option(help=ESTIMATOR_HELP)] = "binned:bins=30",
+    estimator: Annotated[str | None, typer.Option(show_default=False)] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A .nc file for the whole plane.")] = None,
     samples: Annotated[str, typer.Option(help="all, train or test.")] = "all",
 ) -> None:
     """Estimate the information plane of a recording; prints the last epoch's means."""
+    from flowplane.analysis.estimators import parse_estimator
     from flowplane.errors import InputError
-    from flowplane.information.named import parse_estimator
 
-    chosen = parse_estimator(estimator)
+    chosen = None if estimator is None else parse_estimator(estimator)
     if output is not None:
         folder = output.absolute().parent
         if output.suffix != ".nc" or output.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
             raise InputError("output", str(output), "a file name that ends in .nc, in a folder that can be written to")
     from flowplane.analysis.plane import information_plane
+    from flowplane.core.results import save
     from flowplane.recording import open_recording
 
     plane = information_plane(open_recording(recording), chosen, samples=samples)
@@ -169,7 +174,7 @@ def measure(
     if output is not None:
         partial = output.with_name(f".{output.name}.partial")
         try:
-            plane.to_netcdf(partial, engine="h5netcdf")
+            save(plane, partial)
             partial.replace(output)
         except OSError as error:
             raise InputError("output", str(output), "a file that can be written") from error
@@ -184,7 +189,7 @@ def _print_plane(plane: object) -> None:
     from rich.table import Table
     from xarray import Dataset
 
-    from flowplane.information.schema import flag_names
+    from flowplane.core.results import Flags
 
     assert isinstance(plane, Dataset)
     last = plane.isel(epoch=-1)
@@ -195,7 +200,7 @@ def _print_plane(plane: object) -> None:
         table.add_column(name, no_wrap=name == "layer")
     for layer in range(plane.sizes["layer"]):
         row = last.isel(layer=layer)
-        raised = sorted({name for flags in row["flags"].values.ravel().tolist() for name in flag_names(flags)})
+        raised = sorted(Flags.names(row["flags"]))
         table.add_row(
             str(row["layer"].item()),
             str(row["width"].item()),

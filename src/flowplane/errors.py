@@ -6,7 +6,16 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["InputError", "Interrupted", "MissingRequirement", "RecordingFailed", "SweepFailed", "Text", "unknown"]
+__all__ = [
+    "InputError",
+    "Interrupted",
+    "MissingRequirement",
+    "NotRecorded",
+    "RecordingFailed",
+    "SweepFailed",
+    "Text",
+    "unknown",
+]
 
 
 class InputError(ValueError):
@@ -27,6 +36,10 @@ class InputError(ValueError):
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, object, str]]:
         return type(self), (self.argument, self.found, self.expected)
+
+
+class NotRecorded(InputError):
+    """What was asked of a recording was not kept while it was recorded."""
 
 
 class MissingRequirement(RuntimeError):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import flowplane as fp
-from flowplane.analysis.choice import VARIANCES, suitable_measure
+from flowplane.analysis.reading import VARIANCES, suitable_measure
 from flowplane.errors import InputError
 
 X = torch.randn(300, 20, generator=torch.Generator().manual_seed(0))
@@ -40,12 +40,12 @@ def test_models_get_the_least_noise_that_does():
     plane = fp.information_plane(rec)
     assert saturated(plane) <= 0.25 and np.isfinite(plane.i_xt).all()
     less = VARIANCES[VARIANCES.index(choice.measure.variance) - 1]
-    assert saturated(fp.information_plane(rec, fp.Pairwise(less, relative="snapshot"))) > 0.25
+    assert saturated(fp.information_plane(rec, fp.Pairwise(less, relative="unit"))) > 0.25
 
 
 def test_a_layer_that_only_grows_neither_learns_nor_compresses():
     model = wide(30, 2)
-    with fp.Recorder(model, X, X[:, 0] > 0, total=20) as recorder, torch.no_grad():
+    with fp.Recorder(model, X, X[:, 0] > 0, epochs=20) as recorder, torch.no_grad():
         for _ in range(20):
             model[0].weight.mul_(1.2)
             model[0].bias.mul_(1.2)
@@ -61,7 +61,7 @@ def test_where_nothing_fits_it_says_why():
 
 
 def test_networks_with_noise_need_no_channel():
-    rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), replicas=1, epochs=1, snapshots=2, noise=0.01)
+    rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), replicas=1, epochs=1, snapshots=2, noise_variance=0.01)
     assert suitable_measure(rec).measure == fp.KSG(4)
     with pytest.raises(InputError, match="rec: found int"):
         suitable_measure(3)

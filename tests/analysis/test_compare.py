@@ -1,17 +1,15 @@
 """Estimators side by side: each answers as it would alone, and its attributes are kept by name."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 
 import flowplane as fp
-from flowplane.analysis.compare import usual_estimators
+from flowplane.analysis.comparison import usual_estimators
+from flowplane.core.results import Flags, said
 from flowplane.errors import InputError
 from flowplane.information.monte_carlo import MonteCarlo
-from flowplane.information.schema import flag_names
 
 CHEAP = {
     "bins": fp.Binned(8, range=(-1, 1)),
@@ -29,7 +27,7 @@ def layer_of(seed, n=120, batch=()):
 
 
 def flags(result):
-    return set(flag_names(int(result.flags)))
+    return set(Flags.names(result.flags))
 
 
 @pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
@@ -49,13 +47,14 @@ def test_each_answers_as_it_would_alone(batch):
 def test_attributes_by_estimator():
     x, layer, labels = layer_of(1)
     table = fp.compare_estimators(layer, labels, inputs=x, estimators=CHEAP)
-    channels = json.loads(table.attrs["channel"])
-    assert list(channels) == list(CHEAP)
-    assert channels["bins"] == "8 equal bins on [-1, 1]"
-    assert json.loads(table.attrs["estimator"])["kernel"] == "MatrixRenyi"
-    assert json.loads(table.attrs["quantity"]).keys() == {"kernel"}  # which alone has one
-    assert (table.attrs["units"], table.attrs["confidence"]) == ("bits", 0.95)
-    assert json.loads(json.loads(table.attrs["parameters"])["noise"])["variance"] == 0.1
+    assert table.channel.dims == ("estimator",)
+    assert said(table, "i_xt", "channel", estimator="bins") == "8 equal bins on [-1, 1]"
+    assert said(table, "i_ty", "estimator", estimator="kernel") == "MatrixRenyi"
+    told = {name: said(table, "i_xt", "quantity", estimator=name) for name in CHEAP}
+    assert {name for name, text in told.items() if text} == {"kernel"}  # which alone has one
+    assert (table.i_xt.units, table.attrs["confidence"]) == ("bits", 0.95)
+    assert "noise_variance=0.1" in said(table, "i_xt", "parameters", estimator="noise")
+    assert "{" not in "".join(str(value) for value in table.attrs.values())
 
 
 def test_names():
@@ -78,12 +77,12 @@ def test_one_of_each_kind():
 
 def test_noise_is_for_those_without_a_channel():
     x, layer, labels = layer_of(4)
-    table = fp.compare_estimators(layer, labels, inputs=x, estimators=CHEAP, noise=0.5)
+    table = fp.compare_estimators(layer, labels, inputs=x, estimators=CHEAP, noise_variance=0.5)
     plain = fp.compare_estimators(layer, labels, inputs=x, estimators=CHEAP)
     assert float(table.i_xt.sel(estimator="normal")) < float(plain.i_xt.sel(estimator="normal"))
     for name in ("bins", "noise", "kernel"):
         assert float(table.i_xt.sel(estimator=name)) == float(plain.i_xt.sel(estimator=name))
-    assert json.loads(table.attrs["channel"])["normal"] == "Gaussian noise of variance 0.5 added to each unit"
+    assert said(table, "i_xt", "channel", estimator="normal") == "Gaussian noise of variance 0.5 added to each unit"
 
 
 def test_seeds_weights_and_rules_are_passed_on():
@@ -185,28 +184,26 @@ def test_a_class_that_cannot_occur_does_no_harm(name):
 
 def test_a_recording_is_read_as_a_plane(rec):
     part = rec.sel(replica=0, epoch=[0, 40], layer=["layer2", "layer6"])
-    chosen = {"bins": fp.Binned.published(), "noise": fp.Pairwise(0.1, relative=True), "normal": fp.GaussianMI()}
+    chosen = {"bins": fp.Binned.published(), "noise": fp.Pairwise(0.1, relative="recording"), "normal": fp.GaussianMI()}
     table = fp.compare_estimators(part, estimators=chosen)
     assert dict(table.i_xt.sizes) == {"estimator": 3, "replica": 1, "epoch": 2, "layer": 2}
-    assert "variance" not in table.coords
+    assert "noise_variance" not in table.coords
     for name, estimator in chosen.items():
         plane = fp.information_plane(part, estimator)
         for variable in ("i_xt", "i_ty", "flags"):
             found = table[variable].sel(estimator=name).values
             assert np.array_equal(found, plane[variable].values, equal_nan=True), (name, variable)
     assert np.isnan(table.i_xt.sel(estimator="normal")).all()
-    assert all("deterministic" in flag_names(int(found)) for found in table.flags.sel(estimator="normal").values.ravel())
+    assert all("deterministic" in Flags.names(found) for found in table.flags.sel(estimator="normal").stack(place=[...]))
     assert table.attrs["activation"] == "tanh"
-    channels = json.loads(table.attrs["channel"])
-    assert set(channels) == set(chosen)
-    assert set(json.loads(channels["noise"])) == {"layer2", "layer6"}
+    assert table.channel.sel(estimator="noise").item().count("Gaussian noise of variance") == 2  # one a layer
 
 
 def test_noise_for_a_recording(rec):
     """Noise is for the estimators that need a channel; the others are left as they are."""
     part = rec.sel(replica=0, epoch=40, layer="layer2")
     chosen = {"bins": fp.Binned(30), "normal": fp.GaussianMI()}
-    table = fp.compare_estimators(part, estimators=chosen, noise=0.1)
+    table = fp.compare_estimators(part, estimators=chosen, noise_variance=0.1)
     plain = fp.compare_estimators(part, estimators=chosen)
     assert float(table.i_xt.sel(estimator="bins").squeeze()) == float(plain.i_xt.sel(estimator="bins").squeeze())
     assert np.isfinite(table.i_xt.sel(estimator="normal")).all()
@@ -244,8 +241,8 @@ def test_arrays_beside_a_recording_are_refused(rec, name):
         ({"labels": [0, 1]}, "labels: found shape"),
         ({"labels": [1, 1, 1, 1]}, "one class only"),
         ({"inputs": np.zeros((3, 2))}, "inputs: found shape"),
-        ({"noise": -1.0}, "noise: found -1.0"),
-        ({"noise": "0.1"}, "noise: found '0.1'"),
+        ({"noise_variance": -1.0}, "noise_variance: found -1.0"),
+        ({"noise_variance": "0.1"}, "noise_variance: found '0.1'"),
         ({"seed": "0"}, "seed: found '0'"),
         ({"seed": None}, "seed: found None"),
     ],
@@ -269,7 +266,7 @@ def test_what_is_missing_is_nan_with_a_reason():
 @pytest.mark.parametrize(
     ("given", "name"),
     [
-        ({"noise": -1}, "noise"),
+        ({"noise_variance": -1}, "noise_variance"),
         ({"labels": np.linspace(0, 1, 60)}, "labels"),
         ({"activations": np.ma.masked_greater(np.linspace(0, 2, 60)[:, None], 1)}, "activations"),
     ],

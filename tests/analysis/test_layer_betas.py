@@ -28,7 +28,7 @@ def rec(soft):
 
 @pytest.fixture(scope="module")
 def found(rec, curve):
-    return layer_betas(rec, epochs=3, curve=curve)
+    return layer_betas(rec.thin(3), curve=curve)
 
 
 def naive_symbols(values, low, high):
@@ -88,7 +88,7 @@ def test_a_small_task_against_the_brute_force_oracle():
     probability[5] = 0.0
     task = fp.tasks.Task(inputs, rule.argmax(1), probability / probability.sum(), rule)
     rec = fp.train(task, hidden=(2,), replicas=1, epochs=3, snapshots=2, train_fraction=1.0)
-    found = layer_betas(rec, 1, estimator=fp.Binned(3))
+    found = layer_betas(rec.sel(epoch=3), estimator=fp.Binned(3))
     keys = [tuple(row) for row in inputs]
     p = task.probability
     joint = np.array(
@@ -116,7 +116,7 @@ def test_the_plane_is_that_of_the_estimator(rec, found):
     np.testing.assert_allclose(found.i_ty, plane.i_ty, atol=1e-9)
     np.testing.assert_array_equal(found.flags, plane.flags)
     for name in ("channel", "parameters", "estimator"):
-        assert found.attrs[name] == plane.attrs[name]
+        assert found.i_xt.attrs[name] == plane.i_xt.attrs[name]
     assert found.attrs["information"] == pytest.approx(0.99)
 
 
@@ -130,10 +130,10 @@ def test_bounds(found):
 
 
 def test_which_epochs(rec, curve):
-    assert layer_betas(rec.sel(layer="layer6"), 2, curve=curve).epoch.values.tolist() == [0, 30]
-    every = layer_betas(rec.sel(layer="layer6", replica=0), 100, curve=curve)
+    assert layer_betas(rec.sel(layer="layer6").thin(2), curve=curve).epoch.values.tolist() == [0, 30]
+    every = layer_betas(rec.sel(layer="layer6", replica=0), curve=curve)
     assert every.epoch.values.tolist() == rec.epochs.tolist()
-    some = layer_betas(rec.sel(layer="layer6"), [30, 0], curve=curve, betas=[0.5, 1.001])
+    some = layer_betas(rec.sel(layer="layer6", epoch=[30, 0]), curve=curve, betas=[0.5, 1.001])
     assert some.epoch.values.tolist() == [30, 0]
     np.testing.assert_allclose(some.i_xt.values[0], every.sel(epoch=[30, 0]).i_xt.values[0])
     assert (some.beta_star <= 1.001).all() and (some.edge == 1).any()
@@ -141,8 +141,8 @@ def test_which_epochs(rec, curve):
 
 def test_another_rule_and_an_own_curve(rec, soft):
     blunt = 0.8 * soft.conditional + 0.1
-    part = rec.sel(replica=0, layer="layer6")
-    found = layer_betas(part, [30], rule=blunt)
+    part = rec.sel(replica=0, layer="layer6", epoch=30)
+    found = layer_betas(part, rule=blunt)
     assert found.attrs["information"] < 0.6
     down, _ = curve_distance(found.i_xt, found.i_ty, ib_curve(blunt / 4096), blunt / 4096)
     np.testing.assert_allclose(found.distance_vertical, down, atol=1e-12)
@@ -150,7 +150,7 @@ def test_another_rule_and_an_own_curve(rec, soft):
 
 def test_bad_input_is_named(rec, soft, curve):
     hard = fp.train(fp.tasks.spherical_rule(), hidden=(2,), replicas=1, epochs=1, snapshots=2)
-    noisy = fp.train(soft, hidden=(2,), replicas=1, epochs=1, snapshots=2, noise=0.1, labels="sampled")
+    noisy = fp.train(soft, hidden=(2,), replicas=1, epochs=1, snapshots=2, noise_variance=0.1, labels="sampled")
     for call, text in (
         (lambda: layer_betas("run.fp"), "rec: "),
         (lambda: layer_betas(hard), r"rec: .*hard labels.*spherical_rule\(information=0.99\)"),
@@ -158,13 +158,15 @@ def test_bad_input_is_named(rec, soft, curve):
         (lambda: layer_betas(hard, rule=[[0.5, 0.5]]), "rule: "),
         (lambda: layer_betas(rec, estimator=fp.KSG()), "estimator: "),
         (lambda: layer_betas(rec, estimator=fp.Binned(30, correction="jackknife")), "estimator: "),
-        (lambda: layer_betas(rec, 0), "epochs: "),
-        (lambda: layer_betas(rec, [17], curve=curve), "epoch: "),
         (lambda: layer_betas(noisy, curve=curve), "noise of its own"),
         (lambda: layer_betas(rec, curve=3), "curve: "),
     ):
         with pytest.raises(InputError, match=text):
             call()
+    with pytest.raises(TypeError, match=r"has no argument 'epochs' any more: use rec.thin\(…\) or rec.sel\(epoch=…\)"):
+        layer_betas(rec, epochs=20)
+    with pytest.raises(TypeError, match="positional"):
+        layer_betas(rec, 20)
 
 
 def test_curves_of_another_joint_are_refused():
@@ -176,14 +178,14 @@ def test_curves_of_another_joint_are_refused():
     betas = fp.layer_betas(rec, curve=curve)
     for wrong in (other, betas, np.ones(3)):
         with pytest.raises(InputError):
-            fp.plot.layers_and_bound(betas, wrong)
+            fp.plot.layer_betas(betas, wrong)
     for wrong in (curve, betas, {}, np.ones(3)):
         with pytest.raises(InputError, match="critical"):
-            fp.plot.layers_and_bound(betas, curve, wrong)
+            fp.plot.layer_betas(betas, curve, critical=wrong)
         with pytest.raises(InputError, match="critical"):
             fp.plot.layer_beta_curves(betas, wrong)
-    with pytest.raises(InputError, match="slowness"):
-        fp.plot.slowing_down_curve(curve)
+    with pytest.raises(InputError, match="dataset: found a Dataset without steps, capped"):
+        fp.plot.critical_slowing_down(curve)
 
 
 def test_layers_are_drawn_below_their_bound():
@@ -192,7 +194,7 @@ def test_layers_are_drawn_below_their_bound():
     curve = fp.ib_curve(task, [1.1, 2.0, 10.0])
     betas = fp.layer_betas(rec, curve=curve)
     critical = fp.critical_betas([[0.4, 0.1], [0.1, 0.4]])
-    figure = fp.plot.layers_and_bound(betas, curve, critical)
+    figure = fp.plot.layer_betas(betas, curve, critical=critical)
     bound = next(trace for trace in figure.data if trace.name == "the bound")
     assert bound.y[-1] == pytest.approx(0.99)
     ties = next(trace for trace in figure.data if trace.name == "β* on the curve")

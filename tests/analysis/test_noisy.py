@@ -22,7 +22,7 @@ def plane_task():
 
 def trained(task, hidden, noise, **arguments):
     given = {"replicas": 2, "epochs": 60, "snapshots": 2, "learning_rate": 0.02, "batch_size": 4, "train_fraction": 1.0}
-    return fp.train(task, hidden=hidden, noise=noise, **(given | arguments))
+    return fp.train(task, hidden=hidden, noise_variance=noise, **(given | arguments))
 
 
 def unpacked(rec, replica, epoch):
@@ -114,10 +114,14 @@ def test_errors_are_what_they_say(plane_task):
 
 
 def test_limits_of_the_noise(task):
-    loud = noisy_information(fp.train(task, hidden=(4, 3), noise=1e4, replicas=1, epochs=1, snapshots=2), draws=1024)
+    loud = noisy_information(
+        fp.train(task, hidden=(4, 3), noise_variance=1e4, replicas=1, epochs=1, snapshots=2), draws=1024
+    )
     assert np.abs(loud.i_xt.values).max() < 0.01
     assert np.abs(loud.i_ty.values).max() < 0.01
-    quiet = noisy_information(fp.train(task, noise=1e-10, replicas=1, epochs=1, snapshots=2).sel(layer="layer1"), draws=512)
+    quiet = noisy_information(
+        fp.train(task, noise_variance=1e-10, replicas=1, epochs=1, snapshots=2).sel(layer="layer1"), draws=512
+    )
     assert quiet.i_xt.values == pytest.approx(12, abs=1e-6)
     assert quiet.i_ty.values == pytest.approx(task.information, abs=1e-6)
     assert (quiet.flags.values == 1).all()  # saturated
@@ -126,7 +130,7 @@ def test_limits_of_the_noise(task):
 
 def test_bounds(task):
     """Nothing exceeds the entropies, and no layer knows more of x or y than the one before (data processing)."""
-    rec = fp.train(task, noise=0.02, replicas=2, epochs=30, snapshots=2, learning_rate=4e-3)
+    rec = fp.train(task, noise_variance=0.02, replicas=2, epochs=30, snapshots=2, learning_rate=4e-3)
     plane = noisy_information(rec, draws=1024)
     for name, ceiling in (("i_xt", 12.0), ("i_ty", task.information)):
         error = plane[f"{name}_upper"] - plane[name]
@@ -135,7 +139,7 @@ def test_bounds(task):
         rise = plane[name].diff("layer")
         assert (rise <= error.isel(layer=slice(1, None)) + error.shift(layer=1).isel(layer=slice(1, None))).all()
     assert (plane.i_ty <= plane.i_xt + plane.i_xt_error * 4).all()
-    assert plane.attrs["channel"] == "the network's own noise of variance 0.02"
+    assert plane.i_xt.channel == "the network's own noise of variance 0.02"
     assert plane.i_xt.dims == ("replica", "epoch", "layer")
 
 

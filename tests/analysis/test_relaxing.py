@@ -26,7 +26,7 @@ def made_plane(rec, compression, delays, peak=2):
 
 
 def test_of_its_own_plane(long_rec):
-    plane = fp.information_plane(long_rec, fp.Binned.published())
+    plane = fp.information_plane(long_rec)
     found = fp.relaxation_times(long_rec)
     assert found.identical(fp.relaxation_times(long_rec, plane))
     end = plane.i_xt.isel(epoch=-1)
@@ -38,7 +38,7 @@ def test_of_its_own_plane(long_rec):
     assert found.attrs["points"] == int(found.fitted.sum())
     assert {str(found[name].attrs["units"]) for name in ("compression", "fall", "peak", "end")} == {"bits"}
     assert found.peak_epoch.units == "epochs"
-    assert found.channel == plane.channel
+    assert found.compression.channel == plane.i_xt.attrs["channel"]
 
 
 def test_an_exponential_law_is_found_again(long_rec):
@@ -71,8 +71,8 @@ def test_the_order_of_a_plane_does_not_matter(long_rec):
 
 
 def test_some_epochs_and_replicas(long_rec):
-    plane = fp.information_plane(long_rec, fp.Binned.published())
-    part = fp.relaxation_times(long_rec.sel(replica=[1, 4]), plane, epochs=slice(5, 12))
+    plane = fp.information_plane(long_rec)
+    part = fp.relaxation_times(long_rec.sel(replica=[1, 4], epoch=slice(5, 12)), plane)
     assert part.replica.values.tolist() == [1, 4]
     assert part.peak_epoch.min() >= 5
     assert np.allclose(part.end, plane.i_xt.sel(replica=[1, 4], epoch=12))
@@ -80,7 +80,7 @@ def test_some_epochs_and_replicas(long_rec):
 
 
 def test_too_few_points_are_said(rec):
-    found = fp.relaxation_times(rec.sel(replica=0), epochs=slice(0, 2))
+    found = fp.relaxation_times(rec.sel(replica=0, epoch=slice(0, 2)))
     assert np.isnan(found.slope) and found.attrs["best"] == "" and found.attrs["exponent_one"] == ""
 
 
@@ -90,8 +90,10 @@ def test_what_recordings_are_refused(rec):
         fp.relaxation_times(plane)
     with pytest.raises(InputError, match=r"^rec: found a recording that shows layer2"):
         fp.relaxation_times(rec.sel(layer=["layer2", "layer3"]))
-    with pytest.raises(InputError, match=r"^epochs: found 1 recorded"):
-        fp.relaxation_times(rec, epochs=0)
+    with pytest.raises(InputError, match=r"^rec: found a recording that shows 1 epochs"):
+        fp.relaxation_times(rec.sel(epoch=0))
+    with pytest.raises(TypeError, match=r"has no argument 'epochs' any more: use rec.thin\(…\) or rec.sel\(epoch=…\)"):
+        fp.relaxation_times(rec, epochs=slice(0, 9))
     with pytest.raises(InputError, match=r"^seed"):
         fp.relaxation_times(rec, seed=-1)
 

@@ -64,7 +64,7 @@ def test_unrelated_networks_have_the_trained_norms(rec):
 
 
 def test_spread_in_the_plane(rec, found):
-    plane = fp.information_plane(rec, fp.Binned.published())
+    plane = fp.information_plane(rec)
     assert found.epoch.values.tolist() == [0, 40]
     for name, ceiling in (("xt", 12.0), ("ty", rec.task.information)):
         wanted = plane[f"i_{name}"].sel(epoch=[0, 40]).values.std(axis=0, ddof=1)
@@ -115,9 +115,9 @@ def test_a_sample_of_pairs(rec, found):
 
 def test_other_networks():
     task = fp.tasks.spherical_rule()
-    for given in ({"activation": "relu"}, {"hidden": ()}, {"noise": 0.01}):
+    for given in ({"activation": "relu"}, {"hidden": ()}, {"noise_variance": 0.01}):
         rec = fp.train(task, replicas=2, epochs=2, snapshots=2, **({"hidden": (5, 4)} | given))
-        part = fp.replica_spread(rec, fp.information_plane(rec, fp.GaussianMI()) if "noise" in given else None)
+        part = fp.replica_spread(rec, fp.information_plane(rec, fp.GaussianMI()) if "noise_variance" in given else None)
         assert (part.distance <= part.distance_unaligned).all()
         assert 0 <= float(part.agreement[0]) <= 1
 

@@ -22,7 +22,15 @@ def small():
 
 
 def noisy(small, **changes):
-    given = {"hidden": (5, 4), "replicas": 2, "epochs": 5, "snapshots": 6, "batch_size": 32, "noise": 0.05, "device": "cpu"}
+    given = {
+        "hidden": (5, 4),
+        "replicas": 2,
+        "epochs": 5,
+        "snapshots": 6,
+        "batch_size": 32,
+        "noise_variance": 0.05,
+        "device": "cpu",
+    }
     return fp.train(small, **(given | changes))
 
 
@@ -42,7 +50,7 @@ def engine_of(small, activation, noise):
         "snapshots": 2,
         "keep": (),
         "seed": 3,
-        "noise": noise,
+        "noise_variance": noise,
     }
     configuration = Configuration.checked(small, **arguments)
     network, problem = configuration.network(small), Problem.draw(small, configuration)
@@ -91,7 +99,7 @@ def test_noise_is_normal_fresh_and_independent(small):
 
 def test_noise_changes_training_and_none_does_not(small):
     assert noisy(small).attrs["engine"] == "eager"
-    quiet, plain = (noisy(small, noise=value, compile=False) for value in (0, 0.0))
+    quiet, plain = (noisy(small, noise_variance=value, compile=False) for value in (0, 0.0))
     assert np.array_equal(quiet.weights.values, plain.weights.values)
     with_noise = noisy(small)
     assert np.array_equal(with_noise.weights.values[:, 0], plain.weights.values[:, 0])
@@ -120,13 +128,13 @@ def test_resuming_is_running_through(small, tmp_path, drop_last):
 
 def test_resuming_compares_the_noise(small, tmp_path):
     noisy(small, path=tmp_path / "run.fp", epochs=2, snapshots=2)
-    with pytest.raises(InputError, match=r"noise: found 0.1, expected 0.05, as in the recording to resume"):
-        noisy(small, path=tmp_path / "run.fp", epochs=4, noise=0.1, mode="resume")
+    with pytest.raises(InputError, match=r"noise_variance: found 0.1, expected 0.05, as in the recording to resume"):
+        noisy(small, path=tmp_path / "run.fp", epochs=4, noise_variance=0.1, mode="resume")
 
 
 def test_metrics_are_those_of_the_recorded_draw(small):
     """The loss is that of the noisy network, with the noise that `rec.activations` shows."""
-    rec = noisy(small, noise=0.5, train_fraction=0.7)
+    rec = noisy(small, noise_variance=0.5, train_fraction=0.7)
     probability = rec.activations("layer3").values[:, -1]
     for k in (0, 1):
         own = np.log(probability[k][np.arange(120), small.labels])
@@ -139,14 +147,14 @@ def test_metrics_are_those_of_the_recorded_draw(small):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"noise": -0.1}, "noise: found -0.1, expected the variance of Gaussian noise"),
-        ({"noise": float("nan")}, "noise: found nan, expected"),
-        ({"noise": float("inf")}, "noise: found inf, expected"),
-        ({"noise": 1e-30}, "noise: found 1e-30, expected the variance of .*: 0, or at least 1e-12"),
-        ({"noise": True}, "noise: found True, expected"),
-        ({"noise": "loud"}, "noise: found 'loud', expected"),
-        ({"noise": None}, "noise: found None, expected"),
-        ({"hidden": ()}, "noise: found 0.05, expected 0 for a network without hidden layers"),
+        ({"noise_variance": -0.1}, "noise_variance: found -0.1, expected the variance of Gaussian noise"),
+        ({"noise_variance": float("nan")}, "noise_variance: found nan, expected"),
+        ({"noise_variance": float("inf")}, "noise_variance: found inf, expected"),
+        ({"noise_variance": 1e-30}, "noise_variance: found 1e-30, expected the variance of .*: 0, or at least 1e-12"),
+        ({"noise_variance": True}, "noise_variance: found True, expected"),
+        ({"noise_variance": "loud"}, "noise_variance: found 'loud', expected"),
+        ({"noise_variance": None}, "noise_variance: found None, expected"),
+        ({"hidden": ()}, "noise_variance: found 0.05, expected 0 for a network without hidden layers"),
         ({"compile": True}, "compile: found True, expected 'auto' or False for a network with noise"),
     ],
 )
@@ -154,6 +162,14 @@ def test_refusals(small, tmp_path, arguments, message):
     with pytest.raises(InputError, match=message):
         noisy(small, path=tmp_path / "run.fp", **arguments)
     assert not any(tmp_path.iterdir())
+
+
+def test_the_old_name_says_the_new_one(small):
+    for call in (fp.train, fp.cluster.Study):
+        with pytest.raises(TypeError, match=r"has no argument 'noise' any more: it is called 'noise_variance' now"):
+            call(small, noise=0.1)
+    with pytest.raises(TypeError, match="positional"):
+        fp.train(small, "run.fp")
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

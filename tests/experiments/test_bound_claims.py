@@ -44,7 +44,7 @@ def layers(below=0.01, residual=0.02, fall=0.5, spread=0.001, replicas=8):
     ],
 )
 def test_the_bounds_verdicts(changes, verdicts):
-    claims = {claim.id: claim for claim in claims_of(layers(**changes), "quick")}
+    claims = {claim.id: claim for claim in claims_of(layers(**changes))}
     for name, verdict in verdicts.items():
         assert claims[name].verdict == verdict, name
     assert len(claims["B-4.depth"].measured) == 2  # the first layer's β* is beyond the search, but above the second's

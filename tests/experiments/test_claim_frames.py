@@ -7,16 +7,24 @@ import xarray as xr
 
 from flowplane.core.frames import long_frame, wide_frame
 from flowplane.errors import InputError
-from flowplane.experiments.claim import Claim
-from flowplane.experiments.frames import COLUMNS
+from flowplane.experiments.claim import COLUMNS, Claim
 from flowplane.experiments.registry import Result
 
 NAN = float("nan")
 CLAIMS = [
     Claim(
-        "B-1", "two layers", (1.0, 2.0), ((0.5, 1.5), (1.5, 2.5)), (1.1, 2.1), (0.2, 0.2), "reproduced", "full", 9.0, "bits"
+        id="B-1",
+        role="headline",
+        statement="two layers",
+        measured=(1.0, 2.0),
+        interval=((0.5, 1.5), (1.5, 2.5)),
+        reference=(1.1, 2.1),
+        tolerance=(0.2, 0.2),
+        verdict="reproduced",
+        scale="full",
+        units="bits",
     ),
-    Claim("B-2", "a sign", (3.0,), None, None, None, "contradicted", "full", 9.0),
+    Claim(id="B-2", role="control", statement="a sign", measured=(3.0,), verdict="contradicted", scale="full"),
 ]
 
 
@@ -33,9 +41,9 @@ def test_a_row_for_each_number_of_each_claim():
     assert tuple(frame.columns) == COLUMNS
     rows = frame.drop(columns=["statement", "scale", "units"]).values.tolist()
     expected = [
-        ["B-1", 0, 1.0, 0.5, 1.5, 1.1, 0.2, "reproduced"],
-        ["B-1", 1, 2.0, 1.5, 2.5, 2.1, 0.2, "reproduced"],
-        ["B-2", 0, 3.0, NAN, NAN, NAN, NAN, "contradicted"],
+        ["B-1", "headline", 0, 1.0, 0.5, 1.5, 1.1, 0.2, "reproduced"],
+        ["B-1", "headline", 1, 2.0, 1.5, 2.5, 2.1, 0.2, "reproduced"],
+        ["B-2", "control", 0, 3.0, NAN, NAN, NAN, NAN, "contradicted"],
     ]
     assert repr(rows) == repr(expected)
     assert frame["measured"].dtype == np.float64

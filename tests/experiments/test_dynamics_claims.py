@@ -5,7 +5,6 @@ import pytest
 import xarray as xr
 
 from flowplane.experiments.dynamics import depth, diffusion, gradient_phases, relaxation, replicas
-from flowplane.experiments.dynamics.optimizers import verdict_of_all
 from flowplane.experiments.information import activations, training_size
 
 
@@ -45,7 +44,7 @@ def phases(crossed=(1.0, 1.0, 1.0), lag=(np.nan, 0.3, -0.2), reach=0.2, pairs=(0
     ],
 )
 def test_drift_and_diffusion(judge, changes, verdict):
-    assert judge(phases(**changes), "adam", "quick").verdict == verdict
+    assert judge(phases(**changes), "adam").verdict == verdict
 
 
 def test_layers_that_compress_when_diffusion_begins():
@@ -77,7 +76,7 @@ def moves(exponent=1.0, reach=0.03, memory=0.02):
     ],
 )
 def test_diffusion(judge, changes, verdict):
-    assert judge(moves(**changes), "sgd", "quick").verdict == verdict
+    assert judge(moves(**changes), "sgd").verdict == verdict
 
 
 def relaxed(slope=1.0, reach=0.2, weights=(0.97, 0.01, 0.01, 0.01), points=40):
@@ -111,7 +110,7 @@ def relaxed(slope=1.0, reach=0.2, weights=(0.97, 0.01, 0.01, 0.01), points=40):
     ],
 )
 def test_relaxation(judge, changes, verdict):
-    assert judge(relaxed(**changes), "adam", "quick").verdict == verdict
+    assert judge(relaxed(**changes), "adam").verdict == verdict
 
 
 def spread(distance=0.8, random=0.9, last=0.03, replicas=12):
@@ -132,12 +131,12 @@ def spread(distance=0.8, random=0.9, last=0.03, replicas=12):
 
 @pytest.mark.parametrize(("distance", "verdict"), [(0.8, "reproduced"), (0.55, "inconclusive"), (0.3, "contradicted")])
 def test_weights_that_differ(distance, verdict):
-    assert replicas._different(spread(distance), 12, "adam", "quick").verdict == verdict
+    assert replicas._different(spread(distance), 12, "adam").verdict == verdict
 
 
 @pytest.mark.parametrize(("last", "verdict"), [(0.02, "reproduced"), (0.05, "inconclusive"), (0.12, "contradicted")])
 def test_places_that_are_the_same(last, verdict):
-    assert replicas._same(spread(last=last), "ty", 12, "adam", "quick").verdict == verdict
+    assert replicas._same(spread(last=last), "ty", 12, "adam").verdict == verdict
 
 
 def speeds(slope=-0.5, missing=0.0, replicas=20):
@@ -162,7 +161,7 @@ def speeds(slope=-0.5, missing=0.0, replicas=20):
 )
 def test_depth(changes, verdict):
     wide = speeds().isel(hidden=[0])
-    claims = {claim.id: claim for claim in depth._claims(speeds(**changes), wide, "quick")}
+    claims = {claim.id: claim for claim in depth._claims(speeds(**changes), wide)}
     assert claims["B-5"].verdict == verdict
     if changes == {}:
         assert claims["B-5.accuracy.adam"].measured[0] == pytest.approx(-0.5, abs=5 * 0.1 / np.sqrt(8 * 20))
@@ -176,14 +175,9 @@ def test_the_slowest_of_all_depths_counts_only_where_it_arrives():
 def test_loss_falls_with_size():
     losses = np.linspace(0.2, 0.0, 5)[None, :] + np.random.default_rng(0).normal(scale=0.01, size=(10, 5))
     found = xr.Dataset({"label_loss": (("replica", "train_fraction"), losses)}, {"train_fraction": np.linspace(0.1, 0.9, 5)})
-    assert training_size._falls_with_size(found, "adam", "quick").verdict == "reproduced"
-    assert (
-        training_size._falls_with_size(found.assign(label_loss=-found.label_loss), "adam", "quick").verdict == "contradicted"
-    )
-    assert (
-        training_size._falls_with_size(found.assign(label_loss=0 * found.label_loss), "adam", "quick").verdict
-        != "reproduced"
-    )
+    assert training_size._falls_with_size(found, "adam").verdict == "reproduced"
+    assert training_size._falls_with_size(found.assign(label_loss=-found.label_loss), "adam").verdict == "contradicted"
+    assert training_size._falls_with_size(found.assign(label_loss=0 * found.label_loss), "adam").verdict != "reproduced"
 
 
 @pytest.mark.parametrize(
@@ -207,10 +201,4 @@ def test_activations(activation, read, accuracy, verdict):
     rows = xr.Dataset({"reading": (dims, reading), "fall": fall, "fall_lower": fall, "fall_upper": fall}, labels)
     right = (("optimizer", "activation", "replica"), np.full((1, 1, 3), accuracy))
     planes = xr.Dataset({"test_accuracy": right}, {name: labels[name] for name in ("optimizer", "activation")})
-    assert activations._of_last_hidden(rows, planes, "adam", activation, "quick").verdict == verdict
-
-
-def test_a_claim_holds_with_all_its_parts():
-    assert verdict_of_all(["reproduced"] * 3) == "reproduced"
-    assert verdict_of_all(["reproduced", "inconclusive", "contradicted"]) == "contradicted"
-    assert verdict_of_all([]) == "inconclusive"
+    assert activations._of_last_hidden(rows, planes, "adam", activation).verdict == verdict

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flowplane.experiments.ridgelet import double_limit
-from flowplane.experiments.ridgelet.surface import fitted, surface
+from flowplane.experiments.ridgelet.scaling import scaling_errors, scaling_law
 
 DEPTHS, WIDTHS = (2, 4, 8, 16, 32), (128, 512, 2048, 8192)
 
@@ -18,23 +18,23 @@ def made(p, q, r, draws=20, spread=0.05, field_error=0.001, displacement=9.0):
     )
     times = 0.5 * np.array(DEPTHS) ** -float(p)
     error = np.sqrt(times[:, None] ** 2 + apart**2)
-    return surface(error, apart, times, double_limit.KINDS, DEPTHS, WIDTHS, displacement, field_error)
+    return scaling_errors(error, apart, times, double_limit.KINDS, DEPTHS, WIDTHS, displacement, field_error)
 
 
 def claim(whole):
-    fits = {("line", kind): fitted(whole.sel(units=kind), 0) for kind in double_limit.KINDS}
-    return double_limit._main(fits, whole, "full")
+    fits = {("line", kind): scaling_law(whole.sel(units=kind), 0) for kind in double_limit.KINDS}
+    return double_limit._main(fits, whole)
 
 
 def test_exponents_of_a_surface_are_found_with_intervals():
-    fit = fitted(made(1.0, 0.5, (0.0, 0.5)).sel(units="own"), 0)
+    fit = scaling_law(made(1.0, 0.5, (0.0, 0.5)).sel(units="own"), 0)
     np.testing.assert_allclose(fit["exponent"], [1.0, 0.5, 0.5], atol=0.02)
     assert (fit["lower"] < fit["exponent"]).all() and (fit["exponent"] < fit["upper"]).all()
     assert fit.attrs["misfit"] < 0.05
 
 
 def test_places_where_the_network_is_no_approximation_are_left_out():
-    fit = fitted(made(1.0, 0.5, (0.0, 0.5), displacement=0.1).sel(units="shared"), 0)
+    fit = scaling_law(made(1.0, 0.5, (0.0, 0.5), displacement=0.1).sel(units="shared"), 0)
     assert 0 < int(fit["places"]) < len(DEPTHS) * len(WIDTHS)
 
 

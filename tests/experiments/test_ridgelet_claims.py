@@ -5,33 +5,39 @@ import pytest
 import torch
 import xarray as xr
 
-from flowplane.experiments.ridgelet.errors import bell, kept, origin_error, relative, spectrum_of_bell
-from flowplane.experiments.ridgelet.ridgelet import WIDTHS, Forced, falls, power, truncation_verdict, width_claims, within
-from flowplane.experiments.ridgelet.trained import NETWORKS, QUANTILES, units_claim
-from flowplane.experiments.ridgelet.units import share_above
+from flowplane.experiments.ridgelet.reconstruction import (
+    gaussian,
+    gaussian_spectrum,
+    origin_error,
+    relative_error,
+    truncated_gaussian,
+)
+from flowplane.experiments.ridgelet.ridgelet import WIDTHS, UncheckedPair, falls, truncation_verdict, width_claims, within
+from flowplane.experiments.ridgelet.trained import NETWORKS, QUANTILES, share_above, units_claim
+from flowplane.experiments.transport.flows import order_of
 from flowplane.ridgelet import Pair, Units, transform
 
 
 def test_sizes_within_a_limit():
-    assert within(np.array([0.1, -0.2]), 0.2, "quick") == "reproduced"
-    assert within(np.array([0.1, 0.3]), 0.2, "full") == "contradicted"
-    assert within(np.array([0.1, np.nan]), 0.2, "quick") == "inconclusive"
+    assert within(np.array([0.1, -0.2]), 0.2, fine=False) == "reproduced"
+    assert within(np.array([0.1, 0.3]), 0.2, fine=True) == "contradicted"
+    assert within(np.array([0.1, np.nan]), 0.2, fine=False) == "inconclusive"
 
 
 def test_errors_that_fall():
     good = np.array([[1.0, 0.1, 0.01, np.nan], [0.5, 0.01, 0.009, 0.0095]])
-    assert falls(good, 0.01, "full") == "reproduced"  # below the limit they may move
-    assert falls(np.array([[1.0, 2.0, 0.01]]), 0.01, "full") == "contradicted"
-    assert falls(np.array([[1.0, 0.5, 0.1]]), 0.01, "full") == "contradicted"
-    assert falls(np.array([[1.0, 0.5, 0.1]]), 0.01, "quick") == "inconclusive"
+    assert falls(good, 0.01, fine=True) == "reproduced"  # below the limit they may move
+    assert falls(np.array([[1.0, 2.0, 0.01]]), 0.01, fine=True) == "contradicted"
+    assert falls(np.array([[1.0, 0.5, 0.1]]), 0.01, fine=True) == "contradicted"
+    assert falls(np.array([[1.0, 0.5, 0.1]]), 0.01, fine=False) == "inconclusive"
 
 
 def test_verdicts_on_truncation():
     powers, reference = np.array([-2.95, -1.02]), np.array([-3.0, -1.0])
-    assert truncation_verdict(powers, reference, 0.1, 0.001, "full") == "reproduced"
-    assert truncation_verdict(powers + 1, reference, 0.1, 0.001, "full") == "contradicted"
-    assert truncation_verdict(powers + 1, reference, 0.1, 0.001, "quick") == "inconclusive"
-    assert truncation_verdict(powers, reference, 0.1, 0.2, "full") == "inconclusive"
+    assert truncation_verdict(powers, reference, 0.1, 0.001, fine=True) == "reproduced"
+    assert truncation_verdict(powers + 1, reference, 0.1, 0.001, fine=True) == "contradicted"
+    assert truncation_verdict(powers + 1, reference, 0.1, 0.001, fine=False) == "inconclusive"
+    assert truncation_verdict(powers, reference, 0.1, 0.2, fine=True) == "inconclusive"
 
 
 def claims_of(exponent, ratio, noise=0.1):
@@ -39,7 +45,7 @@ def claims_of(exponent, ratio, noise=0.1):
     drawn = np.array(WIDTHS, float)[:, None] ** exponent * np.exp(noise * rng.normal(size=(1, len(WIDTHS), 50)))
     fitted = drawn * ratio
     fitted[:, 3:], fitted[:, :, 20:] = np.nan, np.nan
-    return width_claims(drawn, fitted, ["tanh"], "full")
+    return width_claims(drawn, fitted, ["tanh"])
 
 
 def test_verdicts_on_the_width():
@@ -54,7 +60,7 @@ def test_verdicts_on_the_width():
 
 def test_powers():
     widths = np.array([10.0, 40.0, 200.0])
-    np.testing.assert_allclose(power(widths, np.stack([widths**-0.5, 3 / widths], 1)), [-0.5, -1.0])
+    np.testing.assert_allclose(order_of(widths, np.stack([widths**-0.5, 3 / widths])), [-0.5, -1.0])
 
 
 def units_of_shares(own, other, untrained):
@@ -65,7 +71,7 @@ def units_of_shares(own, other, untrained):
     share[1:, 1] += other
     dims = ("network", "function", "quantile", "seed")
     coords = {"network": list(NETWORKS), "function": ["its own", "another"], "quantile": list(QUANTILES)}
-    return units_claim(xr.Dataset({"share": (dims, share)}, coords), "full")
+    return units_claim(xr.Dataset({"share": (dims, share)}, coords))
 
 
 def test_trained_units_count_only_beyond_both_controls():
@@ -74,7 +80,7 @@ def test_trained_units_count_only_beyond_both_controls():
     assert units_of_shares(0.1, 0.0, 0.1).verdict == "inconclusive"
     claim = units_of_shares(0.6, 0.3, 0.1)
     assert claim.measured == pytest.approx((0.6, 0.6, 0.1, 0.3) * 2, abs=0.02)
-    assert claim.statement.startswith("reported:")
+    assert claim.role == "reported"
 
 
 def test_even_units_have_their_share_by_chance():
@@ -95,13 +101,13 @@ def test_even_units_have_their_share_by_chance():
 def test_what_truncation_keeps_is_what_comes_back():
     for m, grid in ((1, (60, 300)), (2, (40, 100))):
         x = np.random.default_rng(0).normal(size=(20, m))
-        spectrum = spectrum_of_bell(Pair("gaussian"), m, 3.0, grid, 30)
-        assert relative(spectrum.reconstruct(x), kept(Pair("gaussian"), x, 3.0)) < 1e-4
-        assert relative(bell(x), kept(Pair("gaussian"), x, 3.0)) > 0.02
+        spectrum = gaussian_spectrum(Pair("gaussian"), m, 3.0, grid, 30)
+        assert relative_error(spectrum.reconstruct(x), truncated_gaussian(Pair("gaussian"), x, 3.0)) < 1e-4
+        assert relative_error(gaussian(x), truncated_gaussian(Pair("gaussian"), x, 3.0)) > 0.02
     for pair in (Pair("tanh"), Pair("relu")):
-        expected = 1 - kept(pair, np.zeros((1, 2)), 4.0)[0]
+        expected = 1 - truncated_gaussian(pair, np.zeros((1, 2)), 4.0)[0]
         assert origin_error(pair, 4.0, 48) == pytest.approx(expected, rel=1e-3)
 
 
 def test_nobody_checks_a_forced_pair():
-    assert Forced("relu", 1).integral == pytest.approx(-0.5)
+    assert UncheckedPair("relu", 1).integral == pytest.approx(-0.5)

@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 import flowplane as fp
-from flowplane.experiments.learned.separating import MAPS, MEASURES, digit_data, measured, moon_data, nearest_points
-from flowplane.experiments.learned.separation_claims import both_claim, control_claims, depth_claims
+from flowplane.experiments.learned.class_separation import MAPS, MEASURES, digit_data, measured, moon_data, nearest_points
+from flowplane.experiments.learned.deep_features import both_claim, control_claims, depth_claims
 from flowplane.experiments.transport.embeddings import influence_claims
 from flowplane.transport import denoising_flow
 from flowplane.transport.densities import Empirical
@@ -36,7 +36,7 @@ def made(gain=0.01, noise=0.001, splits=6, truth=np.nan, bits=0.0, valid=1.0, ba
 
 
 def verdicts(found, name="moons"):
-    return {claim.id.removeprefix(f"A-5.{name}"): claim for claim in depth_claims(name, found.isel(data=0), "quick")}
+    return {claim.id.removeprefix(f"A-5.{name}"): claim for claim in depth_claims(name, found.isel(data=0))}
 
 
 def test_rising_measures_reproduce_and_falling_ones_contradict():
@@ -81,25 +81,25 @@ def test_the_raw_data_are_beside_every_depth():
 
 def test_both_data_sets_decide():
     digits, moons, fallen = (
-        depth_claims(*args, "quick")
+        depth_claims(*args)
         for args in (("digits", made().isel(data=0)), ("moons", made().isel(data=0)), ("moons", made(-0.01).isel(data=0)))
     )
-    assert both_claim(digits + moons, "quick").verdict == "reproduced"
-    assert both_claim(digits + fallen, "quick").verdict == "contradicted"
-    assert len(both_claim(digits + moons, "quick").measured) == 8
+    assert both_claim(digits + moons).verdict == "reproduced"
+    assert both_claim(digits + fallen).verdict == "contradicted"
+    assert len(both_claim(digits + moons).measured) == 8
 
 
 def test_controls_fail_where_they_should():
-    good = {claim.id: claim.verdict for claim in control_claims(made(0.0, bare=True), "made", "quick")}
+    good = {claim.id: claim.verdict for claim in control_claims(made(0.0, bare=True), "made")}
     assert good["A-5.shrunk"] == "reproduced" and good["A-5.shuffled"] == "reproduced"
     assert good["A-5.frozen"] == "contradicted"  # it still moves as at L = 1
     frozen = made(0.0, bare=True)
     frozen["moved"][..., 3] = 0.0
-    assert control_claims(frozen, "made", "quick")[2].verdict == "reproduced"
+    assert control_claims(frozen, "made")[2].verdict == "reproduced"
     leaking = made(0.0, bare=True)
     leaking["probe"][0, 2] = 0.4
     leaking["fisher"][0, 1, :, 2] += 0.1
-    bad = {claim.id: claim.verdict for claim in control_claims(leaking, "made", "quick")}
+    bad = {claim.id: claim.verdict for claim in control_claims(leaking, "made")}
     assert bad["A-5.shrunk"] == bad["A-5.shuffled"] == "contradicted"
 
 
@@ -149,15 +149,15 @@ def test_verdicts_on_embeddings():
     layers = [x, x[:, :3] @ rng.normal(size=(3, 3)), np.tanh(x[:, :2]), x[:, 1:3]]
     part = fp.transport.embedding_influence(layers, draws=2)
     found = xr.concat([part] * 3, "network", combine_attrs="override")
-    claims = {claim.id: claim for claim in influence_claims(found, "quick")}
-    assert claims["A8.isometry"].verdict == "reproduced"
-    assert claims["A8.alignment"].measured == pytest.approx(
+    claims = {claim.id: claim for claim in influence_claims(found)}
+    assert claims["X-embedding.isometry"].verdict == "reproduced"
+    assert claims["X-embedding.alignment"].measured == pytest.approx(
         (part.cost.sel(embedding="procrustes") / part.cost.sel(embedding="pad")).values[1:]
     )
     same = found.copy(deep=True)
     same["order"][:] = 1.0
     same["range"].loc[{"measure": "participation"}] = 0.1
-    claims = {claim.id: claim.verdict for claim in influence_claims(same, "quick")}
-    assert claims["A8.embedding-cost"] == "contradicted" and claims["A8.isometry"] == "contradicted"
+    claims = {claim.id: claim.verdict for claim in influence_claims(same)}
+    assert claims["X-embedding.cost"] == "contradicted" and claims["X-embedding.isometry"] == "contradicted"
     same["order"][:] = -1.0
-    assert influence_claims(same, "quick")[1].verdict == "reproduced"
+    assert influence_claims(same)[1].verdict == "reproduced"

@@ -26,7 +26,7 @@ def errors(composition, *controls, spread=0.01, seeds=5):
 
 def test_verdicts_on_the_equivalence():
     def verdict(*numbers, **more):
-        return equivalence_claim("A-6.affine", errors(*numbers, **more), "quick").verdict
+        return equivalence_claim("affine", errors(*numbers, **more)).verdict
 
     assert verdict(0.1, 0.5, 2.0, 1.4) == "reproduced"
     assert verdict(0.3, 0.9, 2.0, 1.4) == "inconclusive"  # beyond the limit, better than controls
@@ -35,7 +35,7 @@ def test_verdicts_on_the_equivalence():
     assert verdict(2.5, 3.0, 2.0, 1.4) == "contradicted"
     assert verdict(0.1, 0.5, 2.0, 1.4, spread=0.8, seeds=2) == "inconclusive"
     assert verdict(0.1, 0.5, 2.0, 1.4, seeds=1) == "inconclusive"
-    claim = equivalence_claim("A-6.affine", errors(0.1, 0.5, 2.0, 1.4), "full")
+    claim = equivalence_claim("affine", errors(0.1, 0.5, 2.0, 1.4))
     assert claim.measured == pytest.approx((0.1,) * 4, rel=0.02)
     assert "largest share of a control's 0.2" in claim.statement
 
@@ -53,18 +53,18 @@ def test_the_error_of_a_layer():
 
 def test_claims_in_closed_form():
     found = linear_errors(2, 0)
-    exact, isotropic = linear_claims(found, "quick")
+    exact, isotropic = linear_claims(found)
     assert exact.verdict == "reproduced"
     assert exact.measured[0] < 1e-10
     assert len(isotropic.measured) == 4
     off = found.copy(deep=True)
     off["error"][0, 0, 0] = 1e-6
-    assert linear_claims(off, "quick")[0].verdict == "contradicted"
+    assert linear_claims(off)[0].verdict == "contradicted"
 
     def local(kept, changed, corrected):
         rows = [[size * t**order for t in TIMES] for size, order in (kept, changed, corrected)]
         names = ["volume kept", "volume changed", "volume changed, with its term"]
-        return local_claims(xr.Dataset({"error": (("series", "step"), rows)}, {"series": names}), "quick")
+        return local_claims(xr.Dataset({"error": (("series", "step"), rows)}, {"series": names}))
 
     assert [claim.verdict for claim in local((1, 1), (0.3, 0), (3, 1))] == ["reproduced"] * 2
     assert [claim.verdict for claim in local((0.3, 0), (3, 1), (3, 1))] == ["contradicted", "inconclusive"]

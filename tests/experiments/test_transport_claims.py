@@ -1,7 +1,5 @@
 """Verdicts of the second lens, from data made to deserve them."""
 
-import math
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -24,25 +22,27 @@ def balance(gap, entropy=(3.0, 2.0, 1.0)):
 
 
 def test_verdicts_on_the_entropy_balance():
-    assert balance_claim("A-3", "", [balance([0.1, -0.2, 0.0])], "quick").verdict == "reproduced"
-    assert balance_claim("A-3", "", [balance([0.1, -0.5, 0.0])], "quick").verdict == "contradicted"
-    assert balance_claim("A-3", "", [balance([0.0] * 3, entropy=(1.0, 2.0, 0.0))], "quick").verdict == "contradicted"
-    assert balance_claim("A-3", "", [balance([0.1] * 3), balance([0.5] * 3)], "quick").measured == pytest.approx((1.0, 5.0))
+    assert balance_claim("A-3", "headline", "", [balance([0.1, -0.2, 0.0])]).verdict == "reproduced"
+    assert balance_claim("A-3", "headline", "", [balance([0.1, -0.5, 0.0])]).verdict == "contradicted"
+    assert balance_claim("A-3", "headline", "", [balance([0.0] * 3, entropy=(1.0, 2.0, 0.0))]).verdict == "contradicted"
+    assert balance_claim("A-3", "headline", "", [balance([0.1] * 3), balance([0.5] * 3)]).measured == pytest.approx(
+        (1.0, 5.0)
+    )
 
 
 def test_a_shallow_flow_fails_the_balance_that_the_continuous_one_keeps():
-    shallow, continuous = (entropy_balance(fp.denoising_flow(LINE, 0.1, layers), 4000, 0) for layers in (1, math.inf))
-    assert balance_claim("A-3", "", [continuous], "quick").verdict == "reproduced"
-    assert balance_claim("A-3", "", [shallow], "quick").verdict == "contradicted"
+    shallow, continuous = (entropy_balance(fp.denoising_flow(LINE, 0.1, layers), 4000, 0) for layers in (1, np.inf))
+    assert balance_claim("A-3", "headline", "", [continuous]).verdict == "reproduced"
+    assert balance_claim("A-3", "headline", "", [shallow]).verdict == "contradicted"
     np.testing.assert_allclose(continuous.entropy_difference, continuous.entropy_rate, rtol=0.02)
 
 
 def test_verdicts_on_falling_variance():
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(3, 1000))
-    assert fall_claim("A-1", "", noise * 0.1 + [[3.0], [2.0], [1.0]], "quick").verdict == "reproduced"
-    assert fall_claim("A-1", "", noise * 0.1 + [[3.0], [2.0], [2.5]], "quick").verdict == "contradicted"
-    assert fall_claim("A-1", "", noise + np.array([[3.0], [2.0], [1.999]]), "quick").verdict == "inconclusive"
+    assert fall_claim("A-1", "", noise * 0.1 + [[3.0], [2.0], [1.0]]).verdict == "reproduced"
+    assert fall_claim("A-1", "", noise * 0.1 + [[3.0], [2.0], [2.5]]).verdict == "contradicted"
+    assert fall_claim("A-1", "", noise + np.array([[3.0], [2.0], [1.999]])).verdict == "inconclusive"
 
 
 def test_variance_by_depth_is_that_of_the_profile():

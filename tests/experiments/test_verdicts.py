@@ -6,7 +6,7 @@ import xarray as xr
 
 from flowplane.experiments.information import estimators
 from flowplane.experiments.information.readings import INVALID, NOT_SEEN, SEEN, UNDECIDED, counted, readings
-from flowplane.information.schema import flag_bit
+from flowplane.information.schema import FLAGS
 
 EPOCHS = [0, 1, 10, 100]
 FALLING, FLAT, RISING = [2.0, 4.0, 3.0, 2.5], [2.0, 3.0, 3.0, 3.0], [1.0, 2.0, 3.0, 4.0]
@@ -50,13 +50,13 @@ def test_what_replicas_disagree_on_is_undecided():
 def test_flagged_values_at_the_peak_or_the_end_are_not_believed():
     shape = (1, 4, 4, 1)
     at_the_end = np.zeros(shape, int)
-    at_the_end[:, :, -1] = flag_bit("saturated")
+    at_the_end[:, :, -1] = FLAGS.bits("saturated")
     assert readings(table([FALLING], flags=at_the_end))["reading"].item() == SEEN  # a half, and no more
     both = at_the_end.copy()
-    both[:, :2, 1] = flag_bit("saturated")
+    both[:, :2, 1] = FLAGS.bits("saturated")
     assert readings(table([FALLING], flags=both))["reading"].item() == INVALID
     assert readings(table([FALLING], flags=both), {"reader": ("saturated",)})["reading"].item() == SEEN
-    died = np.full(shape, flag_bit("constant_units"))
+    died = np.full(shape, FLAGS.bits("constant_units"))
     assert readings(table([FALLING], flags=died))["reading"].item() == SEEN
     nothing = table([FALLING])
     nothing["i_xt"][:] = np.nan
@@ -84,7 +84,7 @@ def headline(tanh, others):
     names = ("Binned", "KSG", "Pairwise", "MatrixRenyi")
     networks = {"tanh": rows(dict(zip(names, tanh, strict=True)))}
     networks |= {name: rows(dict(zip(names, others, strict=True))) for name in ("relu", "linear")}
-    return estimators._headline(networks, "quick")
+    return estimators._headline(networks)
 
 
 def test_the_headline_follows_from_the_rows():

@@ -1,7 +1,5 @@
 """Binned information against the oracle, its invariances, and its flags."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -12,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from oracles import bin_of, binned_information, published_bin
 
 import flowplane as fp
+from flowplane.core.results import Flags
 from flowplane.errors import InputError
-from flowplane.information.schema import flag_names
 
 TOLERANCE = 1e-9
 
@@ -160,7 +158,7 @@ def test_hard_rule_equals_hard_labels():
     estimator = fp.Binned(5, range=(-1, 1))
     by_rule = estimator(layer, labels, conditional=np.eye(3)[labels])
     assert float(by_rule.i_ty) == pytest.approx(float(estimator(layer, labels).i_ty), abs=TOLERANCE)
-    assert by_rule.attrs["labels"].startswith("soft rule")
+    assert by_rule.i_ty.labels.startswith("soft rule")
 
 
 def test_noisy_channel_has_less_than_its_entropy():
@@ -173,7 +171,7 @@ def test_noisy_channel_has_less_than_its_entropy():
 
 
 def flags(result):
-    return set(flag_names(int(result.flags)))
+    return set(Flags.names(result.flags))
 
 
 def test_flags():
@@ -226,7 +224,7 @@ def test_range_belongs_to_the_layer_over_the_whole_recording(task):
     check(plane.isel(replica=1, epoch=2, layer=1), expected)
     part = fp.information_plane(rec.sel(replica=1, epoch=int(rec.epochs[2]), layer="layer2"), fp.Binned(30))
     assert float(part.i_xt.squeeze()) == float(plane.i_xt[1, 2, 1])
-    channels = json.loads(plane.channel)
+    channels = dict(zip(plane.layer.values.tolist(), plane.channel.values.tolist(), strict=True))
     assert f"{values.max():.6g}" in channels["layer2"]
     assert channels["layer3"] == "30 equal bins on [0, 1]"
 
@@ -234,14 +232,14 @@ def test_range_belongs_to_the_layer_over_the_whole_recording(task):
 def test_schema():
     result = fp.Binned(5, range=(-1, 1))(layer_of(9), np.arange(200) % 2)
     names = [f"{name}{end}" for name in ("i_xt", "i_ty", "h_t") for end in ("", "_lower", "_upper")]
-    assert set(result.data_vars) == {*names, "flags"}
+    assert set(result.data_vars) == {*names, "i_xt_flags", "i_ty_flags", "h_t_flags", "flags"}
     assert all(result[name].attrs["units"] == "bits" for name in names)
     for name in ("i_xt", "i_ty", "h_t"):
         assert result[f"{name}_lower"] <= result[name] <= result[f"{name}_upper"]
     assert len(result.flags.attrs["flag_meanings"].split()) == len(result.flags.attrs["flag_masks"])
-    assert result.attrs["channel"] == "5 equal bins on [-1, 1]"
-    assert json.loads(result.attrs["parameters"]) == {"bins": 5, "range": [-1.0, 1.0]}
-    assert (result.attrs["units"], result.attrs["kind"], result.attrs["estimator"]) == ("bits", "estimate", "Binned")
+    assert result.i_xt.channel == "5 equal bins on [-1, 1]"
+    assert result.i_xt.parameters == "bins=5, range=(-1.0, 1.0)"
+    assert (result.i_xt.units, result.i_xt.bound, result.i_xt.estimator) == ("bits", "estimate", "Binned")
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,16 @@ from oracles_information import CORRECTED, corrected_information, grassberger_g,
 from scipy.integrate import quad
 
 import flowplane as fp
+from flowplane.core.results import Flags
 from flowplane.errors import InputError
 from flowplane.information.entropies import CORRECTIONS, entropy_table
-from flowplane.information.schema import flag_names
 
 TOLERANCE = 1e-9
 KINDS = (None, *CORRECTIONS)
 
 
 def flags(result):
-    return set(flag_names(int(result.flags)))
+    return set(Flags.names(result.flags))
 
 
 def of_cells(cells):
@@ -187,8 +187,8 @@ def test_unknown_corrections_are_refused():
 
 def test_the_correction_is_named_in_the_answer():
     result = fp.Binned(5, correction="jackknife")(of_cells(np.arange(20) % 5), np.arange(20) % 2)
-    assert '"correction": "jackknife"' in result.attrs["parameters"]
-    assert "correction" not in fp.Binned(5)(of_cells(np.arange(20) % 5)).attrs["parameters"]
+    assert "correction='jackknife'" in result.i_xt.parameters
+    assert "correction" not in fp.Binned(5)(of_cells(np.arange(20) % 5)).i_xt.parameters
 
 
 @pytest.mark.parametrize("correction", CORRECTIONS)

@@ -9,12 +9,12 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles_information import determinants_information, mixture_of_classes, quadratic_discriminant, wishart_bias
+from truths import TRUTHS
 
 import flowplane as fp
+from flowplane.core.results import Flags
 from flowplane.errors import InputError
 from flowplane.information.normality import _waves
-from flowplane.information.schema import flag_names
-from flowplane.information.truths import TRUTHS
 
 TOLERANCE = 1e-9
 #: The ridge of 1e-10 on correlations, magnified by the condition of small samples.
@@ -23,7 +23,7 @@ QUANTITIES = ("i_xt", "i_ty", "h_t")
 
 
 def flags(result):
-    return set(flag_names(int(result.flags)))
+    return set(Flags.names(result.flags))
 
 
 def normal_pair(seed, n, correlation, dimension=1):
@@ -131,16 +131,16 @@ def test_through_noise():
     t = np.random.default_rng(4).normal(size=(n, 2)) @ mixing.T
     found = []
     for noise in (1e-3, 0.1, 10.0, 1e6):
-        result = fp.GaussianMI(noise=noise, deterministic=True)(t)
+        result = fp.GaussianMI(noise_variance=noise, deterministic=True)(t)
         truth = 0.5 * np.linalg.slogdet(np.eye(2) + mixing @ mixing.T / noise)[1] / math.log(2)
         assert float(result.i_xt) == pytest.approx(truth, abs=5 * math.sqrt(2 / (2 * n)) / math.log(2))
         assert flags(result) - {"not_gaussian"} == {"no_labels"}
-        assert result.attrs["kind"] == "upper bound"
+        assert result.i_xt.bound == "upper"
         found.append(float(result.i_xt))
     assert found == sorted(found, reverse=True)
     assert found[-1] < 1e-5
     # an additive channel whose inputs are given: x itself, the noise in the covariance
-    given_x = fp.GaussianMI(noise=0.1)(t, inputs=t)
+    given_x = fp.GaussianMI(noise_variance=0.1)(t, inputs=t)
     exact = 0.5 * np.linalg.slogdet(np.eye(2) + mixing @ mixing.T / 0.1)[1] / math.log(2)
     assert float(given_x.i_xt) == pytest.approx(exact, abs=5 * math.sqrt(2 / n) / math.log(2))
 
@@ -313,7 +313,7 @@ def test_intervals_cover_the_information_of_classes(means, deviations, units):
 def test_intervals_cover_the_channel_and_the_entropy(units):
     noise = 0.2
     draws = np.random.default_rng(14).normal(size=(200, 200, units))
-    result = fp.GaussianMI(noise=noise, deterministic=True)(draws)
+    result = fp.GaussianMI(noise_variance=noise, deterministic=True)(draws)
     truth = units / 2 * math.log2(1 + 1 / noise)
     unflagged = (result.flags.values & ~(1 << 7)) == 0
     assert unflagged.sum() > 180
@@ -382,8 +382,8 @@ def test_correlated_normals_are_normal():
     """T through a known noise, its units correlated: jointly normal, and so no more often flagged than one in a hundred."""
     mixing = np.array([[1.0, 0.0], [0.7, 0.5]])
     draws = np.random.default_rng(19).normal(size=(200, 500, 2)) @ mixing.T
-    result = fp.GaussianMI(noise=0.1, deterministic=True)(draws)
-    called = ["not_gaussian" in flag_names(int(found)) for found in result.flags.values]
+    result = fp.GaussianMI(noise_variance=0.1, deterministic=True)(draws)
+    called = ["not_gaussian" in Flags.names(found) for found in result.flags]
     assert np.mean(called) <= 0.02 + 4 * math.sqrt(0.02 / 200)
 
 
@@ -397,9 +397,9 @@ def test_correlated_normals_are_normal():
         ({"shrinkage": None}, "shrinkage: found None"),
         ({"shrinkage": True}, "shrinkage: found True"),
         ({"shrinkage": np.array([0.1, 0.2])}, "shrinkage"),
-        ({"noise": 0}, "noise: found 0"),
-        ({"noise": "0.1"}, "noise: found '0.1'"),
-        ({"noise": math.inf}, "noise: found inf"),
+        ({"noise_variance": 0}, "noise_variance: found 0"),
+        ({"noise_variance": "0.1"}, "noise_variance: found '0.1'"),
+        ({"noise_variance": math.inf}, "noise_variance: found inf"),
     ],
 )
 def test_bad_parameters_are_refused(arguments, message):
@@ -413,7 +413,11 @@ def test_hardly_any_samples(n, units):
     rng = np.random.default_rng(n)
     t, x = rng.normal(size=(n, units)), rng.normal(size=(n, 2))
     labels = np.arange(n) % 2 if n > 1 else None
-    for estimator in (fp.GaussianMI(), fp.GaussianMI(shrinkage="oas"), fp.GaussianMI(noise=0.1, deterministic=True)):
+    for estimator in (
+        fp.GaussianMI(),
+        fp.GaussianMI(shrinkage="oas"),
+        fp.GaussianMI(noise_variance=0.1, deterministic=True),
+    ):
         assert "too_few_samples" in flags(estimator(t, labels, inputs=x))
 
 
@@ -450,7 +454,7 @@ def test_any_scale(scale):
 
 def test_noise_is_a_covariance_for_the_inputs_and_a_draw_for_the_labels():
     t, labels = classes_of(20, 400)
-    first, other = (fp.GaussianMI(noise=0.5)(t, labels, inputs=t + 1, seed=seed) for seed in (0, 1))
+    first, other = (fp.GaussianMI(noise_variance=0.5)(t, labels, inputs=t + 1, seed=seed) for seed in (0, 1))
     assert float(first.i_xt) == float(other.i_xt)
     assert 0 < abs(float(first.i_ty) - float(other.i_ty)) < float(first.i_ty_upper - first.i_ty_lower)
 
@@ -459,7 +463,7 @@ def test_noise_is_a_covariance_for_the_inputs_and_a_draw_for_the_labels():
 def test_through_noise_units_of_any_scale(scale):
     """A unit far below the noise, once or twice, tells nothing: ½ log2(1 + 1/σ²) of the other is left."""
     t = np.random.default_rng(21).normal(size=(300, 2)) * [1.0, scale]
-    alone = float(fp.GaussianMI(noise=0.1, deterministic=True)(t[:, :1]).i_xt)
+    alone = float(fp.GaussianMI(noise_variance=0.1, deterministic=True)(t[:, :1]).i_xt)
     for units in ([0, 1], [0, 1, 1]):
-        result = fp.GaussianMI(noise=0.1, deterministic=True)(t[:, units])
+        result = fp.GaussianMI(noise_variance=0.1, deterministic=True)(t[:, units])
         assert float(result.i_xt) == pytest.approx(alone, abs=1e-3), units

@@ -1,6 +1,5 @@
 """Nearest-neighbour information against the oracle, the truth of known distributions, its invariances and its flags."""
 
-import json
 import math
 
 import numpy as np
@@ -13,9 +12,9 @@ from oracles_neighbours import kozachenko_leonenko, ksg, ross
 from scipy.stats import norm
 from sklearn.feature_selection import mutual_info_classif
 
+from flowplane.core.results import Flags
 from flowplane.errors import InputError
 from flowplane.information.ksg import KSG
-from flowplane.information.schema import flag_names
 from flowplane.information.sliced import SlicedMI
 
 TOLERANCE = 1e-9
@@ -24,7 +23,7 @@ VALUES = st.one_of(st.floats(-2, 2, width=32), st.sampled_from([0.0, 0.5, -1.0])
 
 
 def flags(result):
-    return set(flag_names(int(result.flags)))
+    return set(Flags.names(result.flags))
 
 
 def normal_pair(seed, n, correlation, dimension=1):
@@ -113,14 +112,14 @@ def test_classes_far_apart_give_one_bit():
 
 def test_noise_is_a_channel():
     x = np.random.default_rng(3).normal(size=(2000, 1))
-    noisy = KSG(noise=0.25)
+    noisy = KSG(noise_variance=0.25)
     truth = 0.5 * math.log2(1 + 1 / 0.25)
-    by_function = KSG(noise=0.25, deterministic=True)(x)
+    by_function = KSG(noise_variance=0.25, deterministic=True)(x)
     by_pairs = noisy(x, inputs=x)
     assert by_function.i_xt_lower < truth < by_function.i_xt_upper
     assert by_pairs.i_xt_lower < truth < by_pairs.i_xt_upper
     assert float(by_function.i_xt) == pytest.approx(float(by_function.h_t) - 0.5 * math.log2(2 * math.pi * math.e * 0.25))
-    assert by_pairs.attrs["channel"] == "Gaussian noise of variance 0.25 added to each unit"
+    assert by_pairs.i_xt.channel == "Gaussian noise of variance 0.25 added to each unit"
     assert float(noisy(x, inputs=x, seed=1).i_xt) != float(by_pairs.i_xt)
     assert float(noisy(x, inputs=x).i_xt) == float(by_pairs.i_xt)
 
@@ -156,7 +155,7 @@ def test_invariances(seed):
 def test_a_member_does_not_depend_on_the_batch():
     rng = np.random.default_rng(4)
     x, t, labels = rng.normal(size=(150, 2)), rng.normal(size=(2, 3, 150, 2)), np.arange(150) % 3
-    for estimator in (KSG(), KSG(noise=0.1)):
+    for estimator in (KSG(), KSG(noise_variance=0.1)):
         whole = estimator(t, labels, inputs=x)
         assert whole.i_xt.dims == ("batch_0", "batch_1")
         for i, j in np.ndindex(2, 3):
@@ -245,10 +244,10 @@ def test_flags():
     assert flags(KSG()(t, inputs=x)) == {"no_labels"}
     assert flags(KSG()(t, labels)) == {"no_inputs"}
     assert flags(KSG(deterministic=True)(t, labels, inputs=x)) == {"deterministic"}
-    assert flags(KSG(deterministic=True, noise=0.1)(t, labels)) == set()
+    assert flags(KSG(deterministic=True, noise_variance=0.1)(t, labels)) == set()
     assert flags(KSG()(np.maximum(t, 0), labels, inputs=x)) == {"ties"}
     assert flags(KSG()(t, labels, inputs=x.round(2))) == {"ties"}
-    assert flags(KSG(noise=0.1)(np.maximum(t, 0), labels, inputs=x)) == set()
+    assert flags(KSG(noise_variance=0.1)(np.maximum(t, 0), labels, inputs=x)) == set()
     assert flags(KSG()(t[:40], labels[:40], inputs=x[:40])) == {"too_few_samples"}
     assert flags(KSG()(t, np.where(np.arange(400) < 3, 5, labels), inputs=x)) == {"too_few_samples"}
     assert flags(KSG()(wide, labels, inputs=rng.normal(size=(400, 5)))) == {"too_few_samples"}
@@ -316,14 +315,14 @@ def test_classes_of_one_sample_each():
 
 def test_schema():
     x, t = normal_pair(10, 200, 0.6)
-    result = KSG(3, noise=0.5)(t, np.arange(200) % 2, inputs=x)
+    result = KSG(3, noise_variance=0.5)(t, np.arange(200) % 2, inputs=x)
     for name in QUANTITIES:
         assert result[f"{name}_lower"] <= result[name] <= result[f"{name}_upper"]
-    assert json.loads(result.attrs["parameters"]) == {"k": 3, "noise": 0.5}
-    assert (result.attrs["units"], result.attrs["kind"], result.attrs["estimator"]) == ("bits", "estimate", "KSG")
-    assert KSG()(t).attrs["channel"] == "none"
+    assert result.i_xt.parameters == "k=3, noise_variance=0.5"
+    assert (result.i_xt.units, result.i_xt.bound, result.i_xt.estimator) == ("bits", "estimate", "KSG")
+    assert KSG()(t).i_xt.channel == "none"
     drawn = KSG()(t, conditional=np.full((200, 2), 0.5))
-    assert drawn.attrs["labels"] == "labels drawn from the soft rule p(y|x)"
+    assert drawn.i_ty.labels == "labels drawn from the soft rule p(y|x)"
     assert np.isfinite(float(drawn.i_ty))
 
 
@@ -333,8 +332,8 @@ def test_schema():
         ({"k": 0}, "k: found 0"),
         ({"k": 2.5}, "k: found 2.5"),
         ({"k": True}, "k: found True"),
-        ({"noise": 0}, "noise: found 0"),
-        ({"noise": -1.0}, "noise: found -1.0"),
+        ({"noise_variance": 0}, "noise_variance: found 0"),
+        ({"noise_variance": -1.0}, "noise_variance: found -1.0"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
@@ -345,7 +344,7 @@ def test_bad_arguments_are_refused(arguments, message):
 def test_nothing_is_changed_in_place():
     x, t = normal_pair(11, 100, 0.6)
     copies = x.copy(), t.copy()
-    KSG(noise=0.1)(t, inputs=x)
+    KSG(noise_variance=0.1)(t, inputs=x)
     assert np.array_equal(x, copies[0])
     assert np.array_equal(t, copies[1])
 

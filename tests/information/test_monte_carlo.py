@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from oracles_information import noisy_information
 
+from flowplane.core.results import Flags
 from flowplane.errors import InputError
 from flowplane.information.monte_carlo import MonteCarlo
-from flowplane.information.schema import flag_names
 
 TOLERANCE = 1e-9
 QUANTITIES = ("i_xt", "i_ty", "h_t")
@@ -22,7 +22,7 @@ DRAWS = 400
 
 
 def flags(result):
-    return set(flag_names(int(result.flags)))
+    return set(Flags.names(result.flags))
 
 
 def layer_of(seed, n=150, units=3, batch=()):
@@ -174,7 +174,7 @@ def test_batches_kinds_of_array_and_seeds():
     for k in range(3):
         assert float(MonteCarlo(0.1)(layer[k], labels).i_xt) == pytest.approx(float(whole.i_xt[k]), abs=TOLERANCE)
     assert float(MonteCarlo(0.1)(layer[0], labels, seed=1).i_xt) != float(whole.i_xt[0])
-    assert float(whole.variance) == 0.1
+    assert float(whole.noise_variance) == 0.1
 
 
 def test_what_is_missing():
@@ -202,5 +202,5 @@ def test_bad_parameters_are_refused(arguments, message):
 
 
 def test_the_refusal_names_the_argument():
-    with pytest.raises(InputError, match=r"^variance: found 0"):
+    with pytest.raises(InputError, match=r"^noise_variance: found 0"):
         MonteCarlo(0)

@@ -1,6 +1,5 @@
 """Bounds from pairwise distances: against the oracle, in order, in their limits, invariant, and covering normals' truth."""
 
-import json
 import math
 
 import numpy as np
@@ -13,9 +12,9 @@ from hypothesis.extra.numpy import arrays
 from oracles_information import noisy_information, pairwise_information
 
 import flowplane as fp
+from flowplane.core.results import Flags
 from flowplane.errors import InputError
 from flowplane.information.monte_carlo import MonteCarlo
-from flowplane.information.schema import flag_names
 
 TOLERANCE = 1e-9
 QUANTITIES = ("i_xt", "i_ty", "h_t")
@@ -24,7 +23,7 @@ BOUNDS = ("upper", "lower")
 
 
 def flags(result):
-    return set(flag_names(int(result.flags)))
+    return set(Flags.names(result.flags))
 
 
 def layer_of(seed, n=150, units=3, batch=()):
@@ -253,14 +252,14 @@ def test_batches_and_kinds_of_array():
 
 def test_relative_noise_is_a_share_of_the_mean_variance():
     layer, labels = 7 * layer_of(10), np.arange(150) % 2
-    relative = fp.Pairwise(0.1, relative=True)(layer, labels)
-    assert float(relative.variance) == pytest.approx(0.1 * layer.var(0).mean())
-    absolute = fp.Pairwise(float(relative.variance))(layer, labels)
+    relative = fp.Pairwise(0.1, relative="recording")(layer, labels)
+    assert float(relative.noise_variance) == pytest.approx(0.1 * layer.var(0).mean())
+    absolute = fp.Pairwise(float(relative.noise_variance))(layer, labels)
     assert float(relative.i_xt) == float(absolute.i_xt)
-    assert json.loads(relative.attrs["parameters"])["relative"] is True
-    moved = fp.Pairwise(0.1, relative=True)(100 * layer, labels)
+    assert "relative='recording'" in relative.i_xt.parameters
+    moved = fp.Pairwise(0.1, relative="recording")(100 * layer, labels)
     assert float(moved.i_xt) == pytest.approx(float(relative.i_xt), abs=1e-8)
-    flat = fp.Pairwise(0.1, relative=True)(np.ones((20, 2)), np.arange(20) % 2)
+    flat = fp.Pairwise(0.1, relative="recording")(np.ones((20, 2)), np.arange(20) % 2)
     assert float(flat.i_xt) == pytest.approx(0, abs=TOLERANCE)
 
 
@@ -300,16 +299,16 @@ def test_flags():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"variance": 0}, "variance: found 0"),
-        ({"variance": -1.0}, "variance: found -1.0"),
-        ({"variance": math.inf}, "variance: found inf"),
-        ({"variance": math.nan}, "variance: found nan"),
-        ({"variance": "0.1"}, "variance: found '0.1'"),
-        ({"variance": True}, "variance: found True"),
-        ({"variance": None}, "variance: found None"),
-        ({"variance": [0.1]}, "variance: found"),
-        ({"variance": 0.1, "bound": "uper"}, "did you mean 'upper'"),
-        ({"variance": 0.1, "bound": 3}, "bound: found 3"),
+        ({"noise_variance": 0}, "noise_variance: found 0"),
+        ({"noise_variance": -1.0}, "noise_variance: found -1.0"),
+        ({"noise_variance": math.inf}, "noise_variance: found inf"),
+        ({"noise_variance": math.nan}, "noise_variance: found nan"),
+        ({"noise_variance": "0.1"}, "noise_variance: found '0.1'"),
+        ({"noise_variance": True}, "noise_variance: found True"),
+        ({"noise_variance": None}, "noise_variance: found None"),
+        ({"noise_variance": [0.1]}, "noise_variance: found"),
+        ({"noise_variance": 0.1, "bound": "uper"}, "did you mean 'upper'"),
+        ({"noise_variance": 0.1, "bound": 3}, "bound: found 3"),
     ],
 )
 def test_bad_parameters_are_refused(arguments, message):
@@ -360,13 +359,13 @@ def test_noise_in_proportion_to_each_snapshot():
     t = rng.normal(size=(60, 3)) @ np.diag([1.0, 0.3, 2.0])
     y = (t[:, 0] > 0).astype(int)
     stacked = np.stack([t, 1e-3 * t + 5.0, 1e4 * t])
-    found = fp.Pairwise(0.5, relative="snapshot")(stacked, y)
+    found = fp.Pairwise(0.5, relative="unit")(stacked, y)
     absolute = fp.Pairwise(0.5 * t.var(axis=0).mean())(t, y)
     for name in ("i_xt", "i_ty", "i_xt_lower", "i_ty_upper"):
         np.testing.assert_allclose(found[name], float(absolute[name]), rtol=1e-6, err_msg=name)
     np.testing.assert_allclose(found.h_t - found.h_t[0], [0, 3 * np.log2(1e-3), 3 * np.log2(1e4)], atol=1e-6)
-    assert "0.5 times the mean variance" in found.attrs["channel"] and float(found.relative_variance) == 0.5
-    constant = fp.Pairwise(0.5, relative="snapshot")(np.ones((5, 2)), [0, 1, 0, 1, 0])
+    assert "0.5 times the mean variance" in found.i_xt.channel and float(found.relative_noise_variance) == 0.5
+    constant = fp.Pairwise(0.5, relative="unit")(np.ones((5, 2)), [0, 1, 0, 1, 0])
     assert float(constant.i_xt) == 0.0
-    with pytest.raises(InputError, match="relative: found 'epoch', expected True, False or 'snapshot'"):
+    with pytest.raises(InputError, match="relative: found 'epoch', expected False, 'unit' or 'recording'"):
         fp.Pairwise(0.5, relative="epoch")

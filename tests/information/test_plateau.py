@@ -1,7 +1,5 @@
 """How an estimate depends on samples and on its own parameter: shapes, subsets, plateaus where there are, refusals."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -26,7 +24,7 @@ def two_blobs(seed, n, apart=1.5):
 
 
 def plateaus(curve):
-    return json.loads(curve.attrs["plateau"])
+    return {name: curve[name].attrs.get("plateau") for name in ("i_xt", "i_ty")}
 
 
 # -- shapes and subsets ------------------------------------------------------------------------------------------------
@@ -39,7 +37,7 @@ def test_shapes_and_attributes():
     assert curve.bins.values.tolist() == [2, 4, 8]
     assert curve.samples.values.tolist() == [32, 64, 128, 256]
     assert curve.attrs["parameter"] == "bins"
-    assert curve.attrs["estimator"] == "Binned"
+    assert curve.i_xt.estimator == "Binned"
     assert set(plateaus(curve)) == {"i_xt", "i_ty"}
     for name in ("i_xt", "i_ty", "h_t"):
         for end in ("", "_lower", "_upper"):
@@ -86,7 +84,7 @@ def test_sizes_as_given_and_as_usual():
         (fp.GaussianMI(), "shrinkage"),
         (fp.MatrixRenyi(), "bandwidth"),
         (fp.SlicedMI(fp.GaussianMI()), "slices"),
-        (fp.Pairwise(0.1), "variance"),
+        (fp.Pairwise(0.1), "noise_variance"),
     ],
 )
 def test_the_parameter_that_matters_most(estimator, name):
@@ -95,9 +93,9 @@ def test_the_parameter_that_matters_most(estimator, name):
     assert curve.attrs["parameter"] == name
     assert curve.sizes[name] > 3
     assert np.isfinite(curve.i_ty).all()
-    if name == "variance":
-        assert curve.variance.values[0] == pytest.approx(1e-4)
-        assert curve.variance.values[-1] == pytest.approx(100.0)
+    if name == "noise_variance":
+        assert curve.noise_variance.values[0] == pytest.approx(1e-4)
+        assert curve.noise_variance.values[-1] == pytest.approx(100.0)
         assert (np.diff(curve.i_xt.values[:, 0, 0]) <= 1e-12).all()  # more noise, less information
 
 
@@ -134,10 +132,10 @@ def test_a_parameter_of_several_numbers():
 
 def test_noise_relative_to_the_layer():
     layer, labels = layer_of(7, n=128)
-    curve = convergence(fp.Pairwise(0.1, relative=True), layer, labels, draws=2)
-    assert curve.sizes["variance"] == 13
-    assert curve.i_xt.dims == ("variance", "samples", "draw")
-    assert curve.variance.values[6] == pytest.approx(0.1)
+    curve = convergence(fp.Pairwise(0.1, relative="recording"), layer, labels, draws=2)
+    assert curve.sizes["noise_variance"] == 13
+    assert curve.i_xt.dims == ("noise_variance", "samples", "draw")
+    assert curve.noise_variance.values[6] == pytest.approx(0.1)
 
 
 def test_kinds_of_array():

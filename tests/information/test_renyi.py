@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import arrays
 from oracles_information import renyi_information
 
 import flowplane as fp
+from flowplane.core.results import Flags
 from flowplane.errors import InputError
-from flowplane.information.schema import flag_names
 
 TOLERANCE = 1e-9
 QUANTITIES = ("i_xt", "i_ty", "h_t")
@@ -22,7 +22,7 @@ ORDERS = (0.5, 1.0, 1.01, 2.0, 3.0)
 
 
 def flags(result):
-    return set(flag_names(int(result.flags)))
+    return set(Flags.names(result.flags))
 
 
 def pair_of(seed, n=80, units=3):

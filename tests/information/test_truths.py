@@ -3,8 +3,7 @@
 import numpy as np
 import oracles_truths as oracles
 import pytest
-
-from flowplane.information.truths import TRUTHS
+from truths import TRUTHS
 
 N = 200_000
 

@@ -1,14 +1,13 @@
 """Variational information against known truths, as bounds, and its flags."""
 
-import json
 import math
 
 import numpy as np
 import pytest
 from scipy.special import entr
 
+from flowplane.core.results import Flags
 from flowplane.errors import InputError
-from flowplane.information.schema import flag_names
 from flowplane.information.variational import Variational
 
 #: float32 sums in another order end, after some hundred steps of training, in other parameters; bits.
@@ -36,7 +35,7 @@ def two_classes(distance, n, seed, units=1):
 
 
 def flags(result):
-    return set(flag_names(int(result.flags)))
+    return set(Flags.names(result.flags))
 
 
 def error(result, name="i_xt"):
@@ -91,7 +90,7 @@ def test_the_normal_cross_entropy_is_the_entropy_of_normal_activations():
     assert float(draws.h_t.mean()) == pytest.approx(truth, abs=0.05)
     uniform = estimator(rng.uniform(size=(2000, 2)))
     assert float(uniform.h_t) > 0.3  # H is 0: the bound lies above by 2 · 0.254 bits
-    assert "upper bound" in uniform.attrs["h_t"]
+    assert "upper bound" in uniform.h_t.quantity
 
 
 @pytest.mark.parametrize("kind", ["infonce", "smile"])
@@ -112,7 +111,7 @@ def test_classes_are_known_no_better_than_their_entropy():
     assert 0.8 * entropy < float(result.i_ty) <= entropy + 1e-12
     assert entropy < float(result.i_ty_upper) <= 1.0
     assert np.isnan(float(result.i_xt))
-    assert result.attrs["missing"].startswith("i_xt")
+    assert result.i_xt.missing == "a classifier gives I(T;Y) only"
 
 
 def test_labels_are_drawn_from_a_rule():
@@ -121,7 +120,7 @@ def test_labels_are_drawn_from_a_rule():
     hard = estimator(layer, labels)
     by_rule = estimator(layer, conditional=np.eye(2)[labels])
     assert float(by_rule.i_ty) == float(hard.i_ty)
-    assert by_rule.attrs["labels"] == "labels drawn from the soft rule p(y|x)"
+    assert by_rule.i_ty.labels == "labels drawn from the soft rule p(y|x)"
     chance = estimator(layer, conditional=np.full((600, 2), 0.5))
     assert float(chance.i_ty_lower) == 0
 
@@ -179,7 +178,7 @@ def test_flags_of_what_is_given():
     without = Variational(deterministic=True)(t, labels, inputs=x)
     assert flags(without) == {"deterministic"}
     assert np.isnan(float(without.i_xt))
-    assert flags(Variational(deterministic=True, noise=0.1)(t, labels)) == {"no_inputs"}
+    assert flags(Variational(deterministic=True, noise_variance=0.1)(t, labels)) == {"no_inputs"}
     assert flags(Variational("classifier", **short)(t, labels)) == set()
     refused = Variational()(t, labels, inputs=x, probability=np.linspace(1, 2, 400) / 600)
     assert flags(refused) == {"weighted"}
@@ -187,11 +186,11 @@ def test_flags_of_what_is_given():
 
 def test_noise_makes_a_function_finite():
     x = np.random.default_rng(8).normal(size=(1000, 1))
-    result = Variational(deterministic=True, noise=0.5)(x, inputs=x)
+    result = Variational(deterministic=True, noise_variance=0.5)(x, inputs=x)
     truth = 0.5 * math.log2(1 + 1 / 0.5)
     assert flags(result) == {"no_labels"}
     assert float(result.i_xt_lower) < truth < float(result.i_xt) + 0.15
-    assert result.attrs["channel"] == "Gaussian noise of variance 0.5 added to each unit"
+    assert result.i_xt.channel == "Gaussian noise of variance 0.5 added to each unit"
 
 
 def test_constant_and_dependent_units():
@@ -240,11 +239,11 @@ def test_few_samples_are_flagged_and_never_raise(kind, n):
 def test_schema():
     x, t, _ = normals(0.6, 60, 13)
     labels = np.arange(60) % 2
-    for kind, bound in (("infonce", "lower bound"), ("smile", "estimate"), ("classifier", "lower bound")):
+    for kind, bound in (("infonce", "lower"), ("smile", "estimate"), ("classifier", "lower")):
         result = Variational(kind, epochs=2)(t, labels, inputs=x)
-        assert result.attrs["kind"] == bound
-        assert result.attrs["i_ty"].startswith("lower bound")
-        assert json.loads(result.attrs["parameters"])["kind"] == kind
+        assert result.i_xt.bound == bound
+        assert result.i_ty.bound == "lower" and result.h_t.bound == "upper"
+        assert f"kind={kind!r}" in result.i_xt.parameters
         for name in ("i_ty", "h_t", *(["i_xt"] if kind != "classifier" else [])):
             assert result[f"{name}_lower"] <= result[name] <= result[f"{name}_upper"]
 
@@ -273,7 +272,7 @@ def test_nothing_is_changed_and_no_global_state_is_touched():
         ({"learning_rate": 0.0}, "learning_rate: found 0.0"),
         ({"clip": -1}, "clip: found -1"),
         ({"clip": math.nan}, "clip: found nan"),
-        ({"noise": 0}, "noise: found 0"),
+        ({"noise_variance": 0}, "noise_variance: found 0"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):

@@ -51,9 +51,9 @@ def test_one_dataset_has_no_row_title():
 
 
 def test_what_is_refused():
-    with pytest.raises(InputError, match=r"fields: .*the experiment learned-dae"):
+    with pytest.raises(InputError, match=r"dataset: .*the experiment learned-dae"):
         fp.plot.denoiser_fields(field().drop_vars("learned"))
-    with pytest.raises(InputError, match=r"fields: found 1 dimensions"):
+    with pytest.raises(InputError, match=r"dataset: found 1 dimensions"):
         fp.plot.denoiser_fields(field(features=1))
     with pytest.raises(InputError, match="the attribute displacement"):
         fp.plot.denoiser_fields(field().assign_attrs(displacement=1).drop_attrs())

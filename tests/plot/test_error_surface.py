@@ -30,9 +30,9 @@ def test_a_panel_a_case_and_kind_in_parts_of_the_displacement():
 
 
 def test_what_is_refused():
-    with pytest.raises(InputError, match="surfaces: found"):
+    with pytest.raises(InputError, match="dataset: found"):
         fp.plot.error_surface(surfaces().drop_vars("displacement"))
-    with pytest.raises(InputError, match="surfaces: found DataArray"):
+    with pytest.raises(InputError, match="dataset: found DataArray"):
         fp.plot.error_surface(surfaces()["error"])
-    with pytest.raises(InputError, match="surfaces: found"):
+    with pytest.raises(InputError, match="dataset: found"):
         fp.plot.error_surface(surfaces().isel(case=0))

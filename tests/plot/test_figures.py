@@ -63,15 +63,15 @@ def test_what_is_refused(plane, rec):
     with pytest.raises(InputError, match="no finite point"):
         fp.plot.information_plane(plane.where(plane.i_xt > 99))
     for wrong in (plane, rec):
-        with pytest.raises(InputError, match="metrics: found"):
-            fp.plot.training_curves(wrong)
+        with pytest.raises(InputError, match="dataset: found"):
+            fp.plot.metrics(wrong)
     with pytest.raises(InputError, match="dataset: found EnsembleRecording"):
         fp.plot.information_plane(rec)
-    with pytest.raises(InputError, match="planes: found list"):
+    with pytest.raises(InputError, match="dataset: found list"):
         fp.plot.information_planes([plane])
     with pytest.raises(InputError, match="figure: found NoneType"):
         fp.plot.save(None, "x.html")
-    with pytest.raises(InputError, match="planes: found"):
+    with pytest.raises(InputError, match="dataset: found"):
         fp.plot.information_planes({})
 
 
@@ -88,14 +88,14 @@ def test_information_planes(plane):
 
 
 def test_training_curves(rec):
-    figure = fp.plot.training_curves(rec.metrics)
+    figure = fp.plot.metrics(rec.metrics)
     assert [trace.name for trace in figure.data if trace.name] == ["train", "test", "train", "test"]
     assert figure.layout.yaxis2.title.text == "accuracy [fraction right]"
     mean = next(trace for trace in figure.data if trace.name == "test")
     assert mean.y[-1] == pytest.approx(float(rec.metrics.test_loss.isel(train_epoch=-1).mean()))
     nothing_held_out = rec.metrics.load().copy()
     nothing_held_out["test_loss"][:] = np.nan
-    assert len(fp.plot.training_curves(nothing_held_out).data) == 6
+    assert len(fp.plot.metrics(nothing_held_out).data) == 6
 
 
 def test_ticks():
@@ -131,5 +131,5 @@ def test_missing_browser_is_one_clear_sentence(plane, tmp_path, monkeypatch):
 @pytest.mark.skipif(not any(map(shutil.which, ("chromium", "google-chrome", "chrome"))), reason="no browser here")
 @pytest.mark.parametrize(("ending", "start"), [("svg", b"<svg"), ("pdf", b"%PDF"), ("png", b"\x89PNG")])
 def test_still_pictures(rec, tmp_path, ending, start):
-    path = fp.plot.save(fp.plot.training_curves(rec.metrics), tmp_path / f"curves.{ending}")
+    path = fp.plot.save(fp.plot.metrics(rec.metrics), tmp_path / f"curves.{ending}")
     assert path.read_bytes().startswith(start)

@@ -33,7 +33,7 @@ def profiles():
 
 
 def test_space_and_time(line):
-    figure = fp.plot.flow_in_time(line, "A title")
+    figure = fp.plot.flow_history(line, "A title")
     assert figure.layout.title.text == "A title"
     heat, paths = figure.data[:2]
     np.testing.assert_allclose(heat.z, np.log10(line["shallow"].density.T), rtol=1e-5)
@@ -41,11 +41,11 @@ def test_space_and_time(line):
     assert np.isnan(paths.y).sum() == 25
     assert [note.text for note in figure.layout.annotations] == ["shallow", "continuous"]
     assert figure.layout.xaxis.title.text == "time t [variance of noise]"
-    assert len(fp.plot.flow_in_time(line["shallow"]).data) == 2
+    assert len(fp.plot.flow_history(line["shallow"]).data) == 2
 
 
 def test_field(plane):
-    figure = fp.plot.flow_field(plane)
+    figure = fp.plot.flow_history(plane)
     assert [frame.name for frame in figure.frames] == ["0", "0.05", "0.1"]
     assert len(figure.layout.sliders[0].steps) == 3
     assert figure.frames[1].traces == (0, 1, 2, 4, 5, 6)
@@ -63,11 +63,11 @@ def test_field(plane):
     along = (tips * velocity).sum(0) / (np.hypot(*tips) * np.hypot(*velocity))
     np.testing.assert_allclose(along, 1.0, atol=1e-3)  # arrows point where the velocity points
     assert figure.layout.title.subtitle.text.endswith("t = 0.1")
-    assert fp.plot.flow_field(plane, start="first").layout.title.subtitle.text.endswith("t = 0")
+    assert fp.plot.flow_history(plane, start="first").layout.title.subtitle.text.endswith("t = 0")
 
 
 def test_profiles(profiles):
-    figure = fp.plot.flow_profiles(profiles)
+    figure = fp.plot.flow_profile(profiles)
     shown = {trace.name for trace in figure.data if trace.showlegend}
     assert shown == {"shallow", "continuous"}
     curves = [trace for trace in figure.data if trace.xaxis == "x3" and trace.name]
@@ -77,7 +77,7 @@ def test_profiles(profiles):
     titles = [figure.layout[f"yaxis{k}"].title.text for k in ("", "2", "3")]
     assert titles == ["H [nats]", "nats per unit of time", "tr Cov [units of x²]"]
     points = fp.denoising_flow(fp.Empirical(LINE.sample(50, seed=0)), 0.1, 2).profile(samples=50)
-    assert fp.plot.flow_profiles(points).data  # what is unknown is left out
+    assert fp.plot.flow_profile(points).data  # what is unknown is left out
 
 
 def test_depth_and_convergence():
@@ -99,36 +99,34 @@ def test_depth_and_convergence():
         {"series": ["one"]},
         {"order": 2},
     )
-    figure = fp.plot.convergence(errors)
+    figure = fp.plot.error_orders(errors)
     line = figure.data[-1]
     assert np.diff(np.log(line.y)) / np.diff(np.log(line.x)) == pytest.approx(2)
     assert figure.layout.xaxis.title.text == "t [s]"
 
 
 def test_pages_can_be_written(plane, profiles, tmp_path):
-    for name, figure in (("field", fp.plot.flow_field(plane)), ("profiles", fp.plot.flow_profiles(profiles))):
+    for name, figure in (("field", fp.plot.flow_history(plane)), ("profiles", fp.plot.flow_profile(profiles))):
         assert fp.plot.save(figure, tmp_path / f"{name}.html").stat().st_size > 1e6
 
 
 def test_what_is_refused(line, plane, profiles):
-    with pytest.raises(InputError, match="histories: found 2 dimensions, expected one: two are for"):
-        fp.plot.flow_in_time(plane)
-    with pytest.raises(InputError, match="histories: found 1 dimensions, expected two: one is for"):
-        fp.plot.flow_field(line)
+    with pytest.raises(InputError, match="dataset: found 1 and 2 dimensions"):
+        fp.plot.flow_history({"line": line["shallow"], "plane": plane["shallow"]})
     with pytest.raises(InputError, match="start: found 'middle'"):
-        fp.plot.flow_field(plane, start="middle")
+        fp.plot.flow_history(plane, start="middle")
     with pytest.raises(InputError, match="the same times"):
-        fp.plot.flow_field({"a": plane["shallow"], "b": plane["continuous"].isel(time=[0, 1])})
+        fp.plot.flow_history({"a": plane["shallow"], "b": plane["continuous"].isel(time=[0, 1])})
     for wrong in (None, {}, profiles, [plane["shallow"]]):
-        with pytest.raises(InputError, match=r"histories: found .*flow_history"):
-            fp.plot.flow_field(wrong)
-    with pytest.raises(InputError, match="profiles: found"):
-        fp.plot.flow_profiles(line)
+        with pytest.raises(InputError, match=r"dataset: found .*flow_history"):
+            fp.plot.flow_history(wrong)
+    with pytest.raises(InputError, match="dataset: found"):
+        fp.plot.flow_profile(line)
     bits = profiles["shallow"].copy()
     bits["entropy"] = bits["entropy"].assign_attrs(units="bits")
     with pytest.raises(InputError, match="entropy: found units 'bits', expected nats"):
-        fp.plot.flow_profiles(bits)
-    with pytest.raises(InputError, match="depths"):
+        fp.plot.flow_profile(bits)
+    with pytest.raises(InputError, match="dataset: found dict"):
         fp.plot.depth_curves(profiles)
-    with pytest.raises(InputError, match="errors"):
-        fp.plot.convergence(profiles["shallow"])
+    with pytest.raises(InputError, match="without error, scale"):
+        fp.plot.error_orders(profiles["shallow"])

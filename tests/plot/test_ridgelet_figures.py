@@ -61,7 +61,10 @@ def test_channels_are_chosen_or_their_norm_is_drawn():
 def test_what_is_refused():
     drawn = monte_carlo_transform(BELL, LINE, units=5).to_dataset()
     line = transform(BELL, LINE, grid=(4, 4)).to_dataset()
-    for spectrum, message in ((xr.Dataset(), "spectrum: found Dataset"), (drawn, "spectrum: found nodes that were drawn")):
+    for spectrum, message in (
+        (xr.Dataset(), "dataset: found a Dataset without coefficient"),
+        (drawn, "dataset: found nodes that were drawn"),
+    ):
         with pytest.raises(InputError, match=message):
             fp.plot.ridgelet_spectrum(spectrum)
     units = (np.zeros((2, 2)), np.zeros(2), np.ones(2))

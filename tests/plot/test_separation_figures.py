@@ -52,7 +52,7 @@ def test_flagged_values_are_hollow(found):
 def test_what_is_refused(found):
     with pytest.raises(InputError, match="information: found units 'nats'"):
         fp.plot.separation_curves(found.assign(information=found.information.assign_attrs(units="nats")))
-    with pytest.raises(InputError, match="found: found probe over"):
+    with pytest.raises(InputError, match="dataset: found probe over"):
         fp.plot.separation_curves(found.isel(data=0))
     with pytest.raises(InputError, match="fisher"):
         fp.plot.separation_curves(found.drop_vars("fisher"))
@@ -62,7 +62,7 @@ def test_particles_keep_their_colours_and_share_axes():
     points = np.random.default_rng(0).normal(size=(3, 20, 2))
     labels = np.arange(20) % 2
     coords = {"panel": ["raw", "L = 1", "continuous"], "label": ("sample", labels)}
-    given = xr.DataArray(points, coords, ("panel", "sample", "coordinate"))
+    given = xr.Dataset({"position": (("panel", "sample", "feature"), points)}, coords)
     figure = fp.plot.class_particles(given)
     assert len(figure.data) == 6 and sum(trace.showlegend for trace in figure.data) == 2
     np.testing.assert_array_equal(figure.data[3].x, points[1, labels == 1, 0])
@@ -70,7 +70,9 @@ def test_particles_keep_their_colours_and_share_axes():
     assert figure.layout.xaxis.range == figure.layout.xaxis3.range
     low, high = figure.layout.yaxis.range
     assert low < points[..., 1].min() and points[..., 1].max() < high
-    with pytest.raises(InputError, match="particles: found ndarray"):
+    with pytest.raises(InputError, match="dataset: found ndarray"):
         fp.plot.class_particles(points)
-    with pytest.raises(InputError, match="with labels over sample"):
+    with pytest.raises(InputError, match="without label"):
         fp.plot.class_particles(given.drop_vars("label"))
+    with pytest.raises(InputError, match="two features"):
+        fp.plot.class_particles(given.isel(feature=[0]))

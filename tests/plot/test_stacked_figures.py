@@ -60,11 +60,11 @@ def test_errors_with_their_controls():
 
 
 def test_what_the_figures_refuse():
-    with pytest.raises(InputError, match="fields: found 3 dimensions, expected points in the plane"):
+    with pytest.raises(InputError, match="dataset: found 3 dimensions, expected points in the plane"):
         fp.plot.displacement_fields(fields(dimension=3))
-    with pytest.raises(InputError, match="fields: found units"):
+    with pytest.raises(InputError, match="dataset: found position in units of x, displacement in nats"):
         fp.plot.displacement_fields(fields(units="nats"))
-    with pytest.raises(InputError, match="expected a Dataset with position and displacement"):
+    with pytest.raises(InputError, match="without position, displacement, with error, expected what the experiment"):
         fp.plot.displacement_fields(errors())
-    with pytest.raises(InputError, match=r"found: found .*expected a Dataset with error over"):
+    with pytest.raises(InputError, match=r"dataset: found error over .*expected error over"):
         fp.plot.equivalence_errors(errors().isel(layer=0))

@@ -72,7 +72,7 @@ def test_to_a_folder_and_further(run, tmp_path):
         network(), paths, X, Y, path=tmp_path / "some.fp", layers=["3"], dtype="float16", mode="resume"
     )
     assert more.epochs.tolist() == list(range(2, 11))
-    assert fp.from_checkpoints(network(), paths[:2], X, epochs=[50, 20]).epochs.tolist() == [20, 50]
+    assert fp.from_checkpoints(network(), paths[:2], X, at=[50, 20]).epochs.tolist() == [20, 50]
 
 
 def test_names_without_numbers_are_taken_in_order(tmp_path):
@@ -139,7 +139,12 @@ def test_what_is_refused(tmp_path, make, message):
 def test_arguments_that_belong_to_a_recorder_only(run):
     with pytest.raises(InputError, match="argument: found 'total', expected one of layers"):
         fp.from_checkpoints(network(), run[1], X, total=5)
-    with pytest.raises(InputError, match="epochs: found 1 different numbers, expected 11"):
+    with pytest.raises(InputError, match="at: found 1 different numbers, expected 11"):
+        fp.from_checkpoints(network(), run[1], X, at=[1])
+
+
+def test_the_old_name_says_the_new_one(run):
+    with pytest.raises(TypeError, match=r"from_checkpoints\(\) has no argument 'epochs' any more: it is called 'at' now"):
         fp.from_checkpoints(network(), run[1], X, epochs=[1])
 
 
@@ -165,9 +170,9 @@ def test_epochs_are_read_from_names(tmp_path):
     assert epochs("model_3.pt", "model_20.pt") == [3, 20]
     assert epochs("checkpoint-2", "checkpoint-10", "model.safetensors.pt") == [2, 10]
     for names in (("epoch9.pt", "best.pt"), ("model-001-val0.90.pt", "model-002-val0.50.pt"), ("last.ckpt", "epoch=1.ckpt")):
-        with pytest.raises(InputError, match=r"epochs: found none for .*, expected epochs=\[…\]"):
+        with pytest.raises(InputError, match=r"at: found none for .*, expected at=\[…\]"):
             epochs(*names)
-    with pytest.raises(InputError, match="epochs: found one that two checkpoints have"):
+    with pytest.raises(InputError, match="at: found one that two checkpoints have"):
         epochs("a_epoch3.pt", "b_epoch3.pt")
 
 

@@ -2,15 +2,13 @@
 
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from forked import Forked
 from torch import nn
 
 import flowplane as fp
@@ -25,7 +23,7 @@ torch.manual_seed(0)
 x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
 model = torch.nn.Sequential(torch.nn.Linear(3, 200), torch.nn.Tanh(), torch.nn.Linear(200, 2))
 optimizer = torch.optim.SGD(model.parameters(), 0.01)
-with fp.Recorder(model, x, x[:, 0] > 0, path=sys.argv[1], total=100000, snapshots=100001) as recorder:
+with fp.Recorder(model, x, x[:, 0] > 0, path=sys.argv[1], epochs=100000, snapshots=100001) as recorder:
     print(0, model(x)[0, 0].item(), flush=True)
     for epoch in range(1, 100001):
         optimizer.zero_grad()
@@ -38,14 +36,13 @@ with fp.Recorder(model, x, x[:, 0] > 0, path=sys.argv[1], total=100000, snapshot
 
 def killed(path, after):
     """Run the script, kill it so many seconds after its first snapshot; what it said by epoch."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(path)], stdout=subprocess.PIPE, text=True, env=environment
-    ) as child:
-        first = child.stdout.readline()
-        time.sleep(after)
-        child.send_signal(signal.SIGKILL)
-        lines = [first, *child.stdout.read().splitlines()]
+    child = Forked(SCRIPT, path)
+    while "\n" not in child.stdout:
+        assert child.poll() is None, child.stderr
+        time.sleep(0.001)
+    time.sleep(after)
+    child.kill()
+    lines = child.stdout.splitlines()
     return {int(line.split()[0]): float(line.split()[1]) for line in lines if len(line.split()) == 2}
 
 
@@ -76,7 +73,7 @@ def test_a_killed_recording_can_be_resumed(tmp_path):
     said = killed(tmp_path / "run.fp", 0.3)
     model = nn.Sequential(nn.Linear(3, 200), nn.Tanh(), nn.Linear(200, 2))
     with fp.Recorder(
-        model, X, X[:, 0] > 0, path=tmp_path / "run.fp", total=100000, snapshots=100001, mode="resume"
+        model, X, X[:, 0] > 0, path=tmp_path / "run.fp", epochs=100000, snapshots=100001, mode="resume"
     ) as recorder:
         last = int(recorder.recording.epochs[-1])
         assert last >= max(said) - 1
@@ -105,13 +102,9 @@ except RecordingFailed as error:
     print("FAILED", error)
 print("TRAINED", trained, recorder.recording.epochs.tolist())
 """
-    return subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "run.fp")],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        check=True,
-    )
+    child = Forked(script, tmp_path / "run.fp")
+    assert child.wait() == 0, child.stderr
+    return child
 
 
 def test_a_full_disk_stops_training_by_name(tmp_path):
@@ -176,7 +169,7 @@ def test_what_failed_to_be_written_comes_with_the_next_snapshot(tmp_path, monkey
 def test_ctrl_c_between_snapshots_keeps_what_is_there(tmp_path):
     with (
         pytest.raises(KeyboardInterrupt),
-        fp.Recorder(nn.Linear(3, 2), X, path=tmp_path / "run.fp", total=100, snapshots=3) as recorder,
+        fp.Recorder(nn.Linear(3, 2), X, path=tmp_path / "run.fp", epochs=100, snapshots=3) as recorder,
     ):
         for epoch in range(1, 10):
             recorder.step(epoch=epoch, loss=1 / epoch)

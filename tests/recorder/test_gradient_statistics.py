@@ -25,7 +25,7 @@ def test_the_mini_batches_of_the_epoch_before_a_snapshot(optimizer, accumulate):
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
     stepper = optimizer(model.parameters(), 0.05)
     seen = {}
-    with fp.Recorder(model, X, Y, total=3, snapshots=4) as recorder:
+    with fp.Recorder(model, X, Y, epochs=3, snapshots=4) as recorder:
         for epoch in range(1, 4):
             seen[epoch] = {"0": [], "2": []}
             for count, rows in enumerate(torch.randperm(60).split(10), start=1):
@@ -65,7 +65,7 @@ def test_between_snapshots_no_hook_is_armed():
     from torch.optim.optimizer import _global_optimizer_pre_hooks
 
     model = nn.Sequential(nn.Linear(3, 2))
-    with fp.Recorder(model, X, Y, total=100, snapshots=3) as recorder:  # epochs 0, 1 and 100
+    with fp.Recorder(model, X, Y, epochs=100, snapshots=3) as recorder:  # epochs 0, 1 and 100
         armed = []
         for _ in range(100):
             armed.append(bool(_global_optimizer_pre_hooks))
@@ -92,7 +92,7 @@ def test_phases_of_a_model():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
     optimizer = torch.optim.SGD(model.parameters(), 0.5)
-    with fp.Recorder(model, X, Y, total=40, snapshots=20) as recorder:
+    with fp.Recorder(model, X, Y, epochs=40, snapshots=20) as recorder:
         for _ in range(40):
             for rows in torch.randperm(60).split(15):
                 optimizer.zero_grad()

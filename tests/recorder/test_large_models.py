@@ -26,7 +26,7 @@ x = torch.randn(2000, 1024)
 model(x[:8]).square().mean().backward()  # gradients are the model's own size once more, with a recorder or without
 optimizer.step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-with fp.Recorder(model, x, x[:, 0] > 0, path=sys.argv[1], total=1) as recorder:
+with fp.Recorder(model, x, x[:, 0] > 0, path=sys.argv[1], epochs=1) as recorder:
     for rows in (slice(0, 8), slice(8, 16)):
         optimizer.zero_grad()
         model(x[rows]).square().mean().backward()

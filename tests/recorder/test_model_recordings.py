@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import flowplane as fp
+from flowplane.core.results import said
 from flowplane.errors import InputError
 
 X = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
@@ -24,7 +25,7 @@ def trained(path=None, epochs=6, stop=None, model=None, **arguments):
     model = network() if model is None else model
     optimizer = torch.optim.SGD(model.parameters(), 0.5)
     seen = {0: [part.detach().clone() for part in outputs(model)]}
-    with fp.Recorder(model, X, Y, path=path, total=epochs, **arguments) as recorder:
+    with fp.Recorder(model, X, Y, path=path, epochs=epochs, **arguments) as recorder:
         for epoch in range(1, (stop or epochs) + 1):
             optimizer.zero_grad()
             loss = nn.functional.cross_entropy(model(X), Y)
@@ -115,7 +116,7 @@ def test_bins_span_a_layer_over_the_whole_recording(pair):
         seen[3][2].numpy(), Y.numpy(), inputs=X.numpy()
     )
     np.testing.assert_allclose(plane.i_xt.sel(layer="2").values.item(), expected.i_xt, atol=1e-9)
-    assert "[-1, 1]" in plane.attrs["channel"]  # of the tanh layer
+    assert "[-1, 1]" in said(plane, "i_xt", "channel", layer="1")  # of the tanh layer
 
 
 def test_continuous_estimators_know_that_a_model_is_deterministic(pair):
@@ -185,7 +186,7 @@ def test_the_schedule():
     from flowplane.core.schedule import log_spaced
 
     for total, snapshots in ((50, 7), (3, 100)):
-        with fp.Recorder(network(), X, Y, total=total, snapshots=snapshots) as recorder:
+        with fp.Recorder(network(), X, Y, epochs=total, snapshots=snapshots) as recorder:
             for _ in range(total):
                 recorder.step()
         assert recorder.recording.epochs.tolist() == log_spaced(total, snapshots).tolist()
@@ -196,10 +197,17 @@ def test_the_schedule():
     assert epochs[:12].tolist() == [*range(11), 11] and epochs[-1] == 60  # the last one at the end
     late = epochs[(epochs >= 10) & (epochs < 60)]
     assert (np.diff(late) <= np.ceil(0.1 * late[:-1] + 1e-9)).all() and (late[1:] >= 1.1 * late[:-1] - 1e-9).all()
-    with fp.Recorder(network(), X, Y, total=20, snapshots=4) as recorder:  # stopped early, in strides
+    with fp.Recorder(network(), X, Y, epochs=20, snapshots=4) as recorder:  # stopped early, in strides
         for epoch in range(3, 15, 3):
             recorder.step(epoch=epoch)
     assert recorder.recording.epochs.tolist() == [0, 3, 6, 12]
+
+
+def test_the_old_name_says_the_new_one():
+    with pytest.raises(TypeError, match=r"Recorder\(\) has no argument 'total' any more: it is called 'epochs' now"):
+        fp.Recorder(network(), X, Y, total=3)
+    with pytest.raises(TypeError, match="positional"):
+        fp.Recorder(network(), X, Y, "run.fp")
 
 
 def test_more_snapshots_than_there_was_room_for(tmp_path):
@@ -276,17 +284,21 @@ def test_what_a_model_that_diverges_leaves(tmp_path):
     assert rec.epochs.tolist() == [0, 1, 2]
     with pytest.raises(InputError, match=r"activations: found NaN .* in layer '0' at epoch 2, .*slice\(None, 1\)"):
         fp.information_plane(rec, fp.Pairwise(0.1))
-    for measure in (fp.Pairwise(0.1), fp.Binned(30), fp.Pairwise(0.1, relative=True)):  # the last two look at all snapshots
+    for measure in (
+        fp.Pairwise(0.1),
+        fp.Binned(30),
+        fp.Pairwise(0.1, relative="recording"),
+    ):  # the last two look at all snapshots
         assert np.isfinite(fp.information_plane(rec.sel(epoch=slice(None, 1)), measure).i_xt).all()
 
 
 def test_the_cost_is_told_before(tmp_path):
-    recorder = fp.Recorder(network(), X, Y, path=tmp_path / "run.fp", total=50, snapshots=20)
+    recorder = fp.Recorder(network(), X, Y, path=tmp_path / "run.fp", epochs=50, snapshots=20)
     cost = recorder.cost()
     assert cost.snapshots == 20 and cost.bytes == 20 * 60 * (5 + 5 + 2) * 4 and 0 < cost.seconds < 60
     assert str(cost).startswith("20 snapshots, 0.1 MiB before compression, about ")
     assert not (tmp_path / "run.fp").exists()
-    assert fp.Recorder(network(), X, Y, dtype="float16", total=50, snapshots=20).cost().bytes == cost.bytes // 2
+    assert fp.Recorder(network(), X, Y, dtype="float16", epochs=50, snapshots=20).cost().bytes == cost.bytes // 2
 
 
 def test_resuming_goes_on_where_it_stopped(tmp_path):

@@ -54,7 +54,7 @@ def test_training_is_the_same_to_the_last_bit(how):
     alone, forward = prepared()
     noise = train(alone, forward, **options)
     watched, forward = prepared()
-    with fp.Recorder(forward, X, Y, measures=(fp.Pairwise(0.1),), snapshots=3, total=4) as recorder:
+    with fp.Recorder(forward, X, Y, measures=(fp.Pairwise(0.1),), snapshots=3, epochs=4) as recorder:
         assert train(watched, forward, recorder, **options) == noise
     for name, values in alone.state_dict().items():
         assert torch.equal(values, watched.state_dict()[name]), name
@@ -184,7 +184,7 @@ def _process(rank, folder, port):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), GLOO_SOCKET_IFNAME="lo")
     torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
     model = nn.parallel.DistributedDataParallel(network())
-    with fp.Recorder(model, X, Y, path=f"{folder}/run.fp", total=2) as recorder:
+    with fp.Recorder(model, X, Y, path=f"{folder}/run.fp", epochs=2) as recorder:
         train(model, model, recorder, epochs=2)
     torch.save(model.module.state_dict(), f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()

@@ -73,7 +73,7 @@ def test_an_ensemble(rec):
 
 def test_a_model_of_ones_own():
     net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh())
-    with fp.Recorder(net, torch.randn(9, 2), total=2) as recorder:
+    with fp.Recorder(net, torch.randn(9, 2), epochs=2) as recorder:
         recorder.step(loss=0.5)
         recorder.step(loss=0.25)
     text = Balanced(recording_html(recorder.recording)).text

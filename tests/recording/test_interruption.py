@@ -2,12 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
+from forked import Forked
 
 import flowplane as fp
 from flowplane.errors import InputError, Interrupted
@@ -36,12 +35,12 @@ def same(a, b):
 
 
 def start(path, mode="create"):
-    return subprocess.Popen([sys.executable, "-c", CODE, str(path), mode], stderr=subprocess.PIPE, text=True)
+    return Forked(CODE, path, mode)
 
 
 def wait_for_snapshots(path, count, process):
     for _ in range(6000):
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, process.stderr
         try:
             if len(fp.open(path).epochs) >= count:
                 return
@@ -58,8 +57,6 @@ def test_killed_at_any_moment_it_resumes_to_the_same_bits(task, uninterrupted, t
     wait_for_snapshots(path, count, process)
     time.sleep(0.002 * count)
     process.kill()
-    process.wait()
-    process.stderr.close()
     left = fp.open(path)
     committed = len(left.epochs)
     assert committed >= count
@@ -75,8 +72,6 @@ def test_killed_before_the_first_snapshot(task, uninterrupted, tmp_path):
         assert process.poll() is None
         time.sleep(0.0005)
     process.kill()
-    process.wait()
-    process.stderr.close()
     try:
         fp.open(path)
         mode = "resume"
@@ -91,8 +86,8 @@ def test_ctrl_c_says_where_and_how_to_go_on(task, uninterrupted, tmp_path):
     process = start(path)
     wait_for_snapshots(path, 5, process)
     process.send_signal(signal.SIGINT)
-    error = process.communicate(timeout=60)[1]
-    assert process.returncode != 0
+    assert process.wait() != 0
+    error = process.stderr
     epoch = fp.open(path).epochs[-1]
     assert f"everything up to epoch {epoch} of 400 is kept in {path}; the same call with mode='resume'" in error
     assert same(fp.train(task, path=path, mode="resume", **ARGUMENTS), uninterrupted)
@@ -192,8 +187,6 @@ def test_one_writer_at_a_time(task, tmp_path):
                 fp.train(task, path=path, mode=mode, **ARGUMENTS)
     finally:
         process.kill()
-        process.wait()
-        process.stderr.close()
     fp.train(task, path=path, mode="resume", **ARGUMENTS)  # a dead process keeps no lock
 
 

@@ -12,22 +12,23 @@ import zarr
 
 import flowplane as fp
 from flowplane.errors import InputError
+from flowplane.recording.store import FORMAT
 
 
 @pytest.fixture(scope="module")
 def noisy(task):
-    return fp.train(task, hidden=(4, 3), replicas=2, epochs=3, snapshots=3, noise=0.04)
+    return fp.train(task, hidden=(4, 3), replicas=2, epochs=3, snapshots=3, noise_variance=0.04)
 
 
 def test_noise_is_part_of_the_network(noisy, rec):
     assert (noisy.deterministic, rec.deterministic) == (False, True)
-    assert (noisy.network.noise, rec.network.noise) == (0.04, 0.0)
-    assert noisy.attrs["noise"] == noisy.activations("layer1").attrs["noise"] == 0.04
-    assert rec.activations("layer1").attrs["noise"] == 0
+    assert (noisy.network.noise_variance, rec.network.noise_variance) == (0.04, 0.0)
+    assert noisy.attrs["noise_variance"] == noisy.activations("layer1").attrs["noise_variance"] == 0.04
+    assert rec.activations("layer1").attrs["noise_variance"] == 0
 
 
 def test_activations_are_draws(noisy):
-    clean = dataclasses.replace(noisy.network, noise=0.0)
+    clean = dataclasses.replace(noisy.network, noise_variance=0.0)
     import torch
 
     weights = torch.tensor(noisy.weights.values[1])
@@ -50,16 +51,37 @@ def test_recordings_from_before_there_was_noise(task, tmp_path):
     session = icechunk.Repository.open(icechunk.local_filesystem_storage(str(path / "data"))).writable_session("main")
     attrs = zarr.open_group(session.store, mode="r+").attrs
     stored = json.loads(attrs["configuration"])
-    del stored["noise"]
-    attrs["configuration"] = json.dumps(stored)
+    del stored["noise_variance"]
+    attrs.update({"configuration": json.dumps(stored), "flowplane_format": 1})
     session.commit("as it was")
     old = fp.open(path)
     assert old.deterministic
-    assert old.attrs["noise"] == 0
-    with pytest.raises(InputError, match=r"noise: found 0.1, expected 0.0, as in the recording"):
-        fp.train(task, path=path, hidden=(3,), replicas=1, epochs=3, snapshots=2, noise=0.1, mode="resume")
+    assert old.attrs["noise_variance"] == 0
+    with pytest.raises(InputError, match=r"noise_variance: found 0.1, expected 0.0, as in the recording"):
+        fp.train(task, path=path, hidden=(3,), replicas=1, epochs=3, snapshots=2, noise_variance=0.1, mode="resume")
     longer = fp.train(task, path=path, hidden=(3,), replicas=1, epochs=3, snapshots=2, mode="resume")
     assert longer.epochs.tolist() == [0, 2, 3]
+
+
+def test_recordings_that_call_their_variance_noise(task, tmp_path):
+    about = {"path": tmp_path / "old.fp", "hidden": (3,), "replicas": 1, "snapshots": 2}
+    fp.train(task, epochs=2, noise_variance=0.1, **about)
+    storage = icechunk.local_filesystem_storage(str(tmp_path / "old.fp" / "data"))
+    session = icechunk.Repository.open(storage).writable_session("main")
+    attrs = zarr.open_group(session.store, mode="r+").attrs
+    stored = json.loads(attrs["configuration"])
+    stored["noise"] = stored.pop("noise_variance")
+    attrs.update({"configuration": json.dumps(stored), "flowplane_format": 1})
+    session.commit("as it was")
+    old = fp.open(tmp_path / "old.fp")
+    assert old.network.noise_variance == old.attrs["noise_variance"] == 0.1 and "noise" not in old.attrs
+    assert not old.deterministic
+    with pytest.raises(InputError, match=r"noise_variance: found 0.2, expected 0.1, as in the recording"):
+        fp.train(task, epochs=3, noise_variance=0.2, mode="resume", **about)
+    longer = fp.train(task, epochs=3, noise_variance=0.1, mode="resume", **about)
+    assert longer.epochs.tolist() == [0, 2, 3] and longer.attrs["epochs"] == 3
+    attrs = zarr.open_group(icechunk.Repository.open(storage).readonly_session("main").store, mode="r").attrs
+    assert attrs["flowplane_format"] == FORMAT  # it says what it says in today's words
 
 
 @dataclass(frozen=True)
@@ -102,8 +124,7 @@ def test_measures_that_take_t_for_a_function_of_x_are_refused(noisy, rec):
         with pytest.raises(InputError, match=r"measure: found \w+, expected an estimator that takes inputs as they are"):
             noisy.measure(measure)
         rec.measure(measure)
-    with pytest.raises(InputError, match="the network of this recording has noise of its own"):
-        fp.information_plane(noisy)
+    assert fp.information_plane(noisy).i_xt.estimator == "KSG"  # which takes inputs as they are
 
 
 def test_scalar_coordinates_stand_along_layers(noisy):

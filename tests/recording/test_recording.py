@@ -1,7 +1,5 @@
 """Reading recordings: views, activations, measures, and everything that is refused."""
 
-import json
-
 import icechunk
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ import zarr
 from oracles import PlainNetwork
 
 import flowplane as fp
+from flowplane.core.schedule import even_places
 from flowplane.errors import InputError
 from flowplane.recording.store import FORMAT
 
@@ -150,7 +149,7 @@ def test_measures_of_ones_own(stored, task):
     result = stored.measure(CountsSamples())
     assert result["moments"].dims == ("replica", "epoch", "layer", "moment")
     assert (result["size"].values == 4096).all()
-    assert json.loads(result.attrs["width"])["layer3"] == 5
+    assert result.width.sel(layer="layer3") == 5
     assert float(result["moments"][1, 2, 3, 0]) == pytest.approx(float(stored.activations("layer4")[1, 2].mean()), abs=1e-6)
     assert result.width.values.tolist() == [10, 7, 5, 4, 3, 2]
     for samples, count in (("train", 3481), ("test", 615)):
@@ -185,11 +184,11 @@ def test_measure_refuses(stored, task):
 def test_soft_rule_is_measured_and_said(task):
     soft = fp.tasks.spherical_rule(information=0.9)
     plane = fp.information_plane(fp.train(soft, replicas=1, epochs=1, snapshots=2))
-    assert plane.attrs["labels"].startswith("soft rule")
+    assert plane.i_ty.labels.startswith("soft rule")
     assert plane.attrs["label_information"] == pytest.approx(0.9)
     assert float(plane.i_ty.max()) <= 0.9 + 1e-9
     hard = fp.information_plane(fp.train(task, replicas=1, epochs=1, snapshots=2))
-    assert hard.attrs["labels"] == "hard labels"
+    assert hard.i_ty.labels == "hard labels"
 
 
 def test_weighted_tasks_are_measured_with_their_weights(task):
@@ -198,6 +197,33 @@ def test_weighted_tasks_are_measured_with_their_weights(task):
     plane = fp.information_plane(rec)
     assert float(plane.h_t.max()) <= 6 + 1e-9
     assert plane.attrs["input_entropy"] == pytest.approx(6)
+
+
+def test_thinned_recordings_are_recordings(rec):
+    part = rec.thin(5)
+    assert part.epochs.tolist() == rec.epochs[even_places(rec.epochs, 5)].tolist() and len(part.epochs) == 5
+    assert {rec.epochs[0], rec.epochs[-1]} <= set(part.epochs.tolist())
+    assert (part.replicas.tolist(), part.layers, part.whole().epochs.tolist()) == (
+        rec.replicas.tolist(),
+        rec.layers,
+        rec.epochs.tolist(),
+    )
+    np.testing.assert_array_equal(part.weights, rec.weights.sel(epoch=part.epochs))
+    assert rec.thin(len(rec.epochs)).epochs.tolist() == rec.thin(100).epochs.tolist() == rec.epochs.tolist()
+
+
+def test_views_of_views_are_thinned(rec):
+    few = rec.sel(replica=[2, 0], layer="layer3").thin(4)
+    assert (few.replicas.tolist(), few.layers, len(few.epochs)) == ([2, 0], ("layer3",), 4)
+    again = few.thin(3)
+    assert len(again.epochs) == 3 and set(again.epochs) <= set(few.epochs) and again.epochs[-1] == rec.epochs[-1]
+    turned = rec.sel(epoch=rec.epochs[::-1].tolist()).thin(4)  # order is kept
+    assert turned.epochs.tolist() == few.epochs[::-1].tolist()
+    alone = rec.sel(epoch=int(rec.epochs[2]))
+    assert alone.thin(2).epochs.tolist() == alone.epochs.tolist()
+    for wrong in (1, 0, 2.5, True):
+        with pytest.raises(InputError, match=r"snapshots: found .*, expected a whole number, 2 or more"):
+            rec.thin(wrong)
 
 
 def test_keep(task):
@@ -216,7 +242,7 @@ def test_planes_survive_a_file(stored, tmp_path):
     plane.to_netcdf(tmp_path / "plane.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "plane.nc", engine="h5netcdf") as again:
         xr.testing.assert_equal(again.load(), plane)
-        assert json.loads(again.attrs["parameters"]) == {"setting": "published"}
+        assert again.i_xt.parameters == "setting='published'"
 
 
 @pytest.mark.parametrize("make", ["nothing", "file", "folder", "unfinished", "empty", "newer"])

@@ -53,7 +53,7 @@ def hostile(small_task, tmp_path_factory) -> fp.Recording:
     inputs = torch.tensor(small_task.inputs)
     labels = torch.tensor(small_task.labels)
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    with fp.Recorder(model, inputs, path=path, total=6, snapshots=4) as recorder:
+    with fp.Recorder(model, inputs, path=path, epochs=6, snapshots=4) as recorder:
         for epoch in range(6):
             optimizer.zero_grad()
             loss = torch.nn.functional.cross_entropy(model(inputs), labels)

@@ -8,13 +8,14 @@ import pytest
 from rich.console import Console
 
 from flowplane.experiments import EXPERIMENTS
-from flowplane.experiments.claim import Claim
-from flowplane.experiments.papers import PAPER_CLAIMS, PAPERS, experiments_of, head_of
+from flowplane.experiments.claim import ROLES, Claim
+from flowplane.experiments.papers import PAPER_CLAIMS, PAPERS, head_of
+from flowplane.experiments.registry import experiments_of
 from flowplane.reporting.ledger import count_verdicts, paper_tables, read_claims
 
 
-def claim(name, verdict="reproduced"):
-    return Claim(name, f"statement of {name}", (1.0,), None, None, None, verdict, "quick", 1.0, "bits")
+def claim(name, verdict="reproduced", role="part"):
+    return Claim(id=name, role=role, statement=f"statement of {name}", measured=(1.0,), verdict=verdict, units="bits")
 
 
 def lines_of(claims):
@@ -28,7 +29,7 @@ def lines_of(claims):
 
 def ids_of(claims):
     words = [line.split() for line in lines_of(claims)]
-    return [line[0] for line in words if line and re.match(r"[AB]-?\d", line[0])]
+    return [line[0] for line in words if line and re.match(r"[AB]-\d|X-", line[0])]
 
 
 def test_both_papers_claims_are_all_there():
@@ -45,10 +46,10 @@ def test_an_experiment_tests_each(name):
 
 
 def test_experiments_speak_of_known_claims():
-    """What is under no claim of a paper is named by a formula, §A1 to §B7."""
+    """What is under no claim of a paper is named by words after an X."""
     for experiment in EXPERIMENTS.values():
         for name in experiment.claims:
-            assert head_of(name) or re.fullmatch(r"[AB]\d+\.[\w-]+", name), name
+            assert head_of(name) or re.fullmatch(r"X(-[a-z]+)+", name), name
 
 
 def test_what_was_not_run_says_what_to_run():
@@ -82,12 +83,18 @@ def test_parts_without_their_claim():
     ]
 
 
-def test_formulas_stand_apart():
-    lines = lines_of([claim("A7.shallow")])
-    titles = [line.strip() for line in lines if line.strip() in (*PAPERS.values(), "Beyond the papers' claims")]
-    assert titles == [*PAPERS.values(), "Beyond the papers' claims"]
-    assert ids_of([claim("A7.shallow")])[-1] == "A7.shallow"
-    assert count_verdicts([claim("A7.shallow")]).startswith("the papers' 19 claims: 19 not run")
+def test_claims_of_neither_paper_stand_apart():
+    lines = lines_of([claim("X-shallow-optimal")])
+    titles = [line.strip() for line in lines if line.strip() in (*PAPERS.values(), "Claims of neither paper")]
+    assert titles == [*PAPERS.values(), "Claims of neither paper"]
+    assert ids_of([claim("X-shallow-optimal")])[-1] == "X-shallow-optimal"
+    assert count_verdicts([claim("X-shallow-optimal")]).startswith("the papers' 19 claims: 19 not run")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_row_says_its_role(role):
+    row = next(line for line in lines_of([claim("B-3.x", role=role)]) if line.split()[:1] == ["B-3.x"])
+    assert row.split()[1] == role
 
 
 def test_counts():

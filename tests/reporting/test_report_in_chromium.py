@@ -7,7 +7,6 @@ import pytest
 from chromium_page import CHROME, with_page
 
 import flowplane as fp
-from flowplane.analysis.choice import suitable_measure
 
 pytestmark = pytest.mark.skipif(CHROME is None, reason="no browser here")
 
@@ -22,7 +21,7 @@ def path(small, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plane(small):
-    return fp.information_plane(small, suitable_measure(small).measure)
+    return fp.information_plane(small)
 
 
 def shown(traces, plane, epoch):

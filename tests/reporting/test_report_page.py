@@ -9,19 +9,16 @@ import xarray as xr
 from page_reading import Read
 
 import flowplane as fp
-from flowplane.analysis import choice
-from flowplane.analysis.choice import Choice, common_measure, suitable_measure
+from flowplane.analysis.explaining import flag_words
+from flowplane.core.results import stamp
+from flowplane.information.schema import FLAGS, QUANTITIES, estimate_dataset
 from flowplane.reporting import page, provenance, recordings
 from flowplane.reporting.layers import layer_numbers
+from flowplane.reporting.markup import interval
 from flowplane.reporting.sections import SECTIONS
 
 MEGABYTES = 10_000_000
 HOSTILE = "<script>alert(1)</script>"
-
-
-def plane_of(rec):
-    """By the estimator that a report takes."""
-    return fp.information_plane(rec, suitable_measure(rec).measure)
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +40,8 @@ def test_every_section_in_its_order(read):
 
 
 def test_the_summary_gives_the_numbers_of_the_plane(read, small):
-    layers = layer_numbers(plane_of(small))
-    last = plane_of(small).isel(epoch=-1)
+    layers = layer_numbers(fp.information_plane(small))
+    last = fp.information_plane(small).isel(epoch=-1)
     for k, layer in enumerate(layers):
         assert layer.i_xt.value == pytest.approx(float(last.i_xt.isel(layer=k).mean()))
         assert f"{layer.i_xt.value:.2f} [" in read.sections["summary"]
@@ -52,15 +49,13 @@ def test_the_summary_gives_the_numbers_of_the_plane(read, small):
     assert f"{layers[-1].i_xt.value:.2f} of the 7.00 bits" in read.sections["summary"]
 
 
-def test_the_flags_raised_are_explained(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(choice, "suitable_measure", lambda rec: Choice(fp.Binned(30), "fine bins", True))
-    read = Read(fp.report(small, tmp_path / "report.html").read_text())
-    plane = fp.information_plane(small, fp.Binned(30))
+def test_the_flags_raised_are_explained(small, read):
+    plane = fp.information_plane(small)
     raised = {line.split(" ")[0].split(":")[0] for line in fp.explain(plane).splitlines()[1:]} - {"No"}
     assert raised
     for name in raised:
         assert name.replace("_", " ") in read.sections["validity"]
-        assert fp.information.words.CONSEQUENCES[name] in " ".join(read.sections["validity"].split())
+        assert flag_words(plane)[name].advice in " ".join(read.sections["validity"].split())
     assert "no turn" in read.sections["validity"]
 
 
@@ -155,13 +150,22 @@ def test_two_recordings_share_axes_and_are_compared(small, other, tmp_path):
     said = " ".join(read.sections["summary"].split())
     assert "Differences at the last epoch" in said
     assert "What was set differently" in said
-    assert "do not compare" not in said  # one channel was chosen for both
+    assert "do not compare" in said  # bins of tanh and of ReLU units are different channels
     assert "relu" in said
     assert said.count("small.fp") > 2
-    measure = common_measure([small, other]).measure
-    first, second = (layer_numbers(fp.information_plane(rec, measure)) for rec in (small, other))
+    first, second = (layer_numbers(fp.information_plane(rec)) for rec in (small, other))
     difference = second[0].i_xt.value - first[0].i_xt.value
     assert f"{abs(difference):.3f}" in said or f"{abs(difference):.2f}" in said
+
+
+def test_page_and_function_never_disagree(small, other, read, tmp_path):
+    """One recording by itself, and beside another one: the numbers are those of `fp.information_plane`."""
+    both = Read(fp.report([small, other], tmp_path / "two.html").read_text()).sections["summary"]
+    for rec, pages in ((small, (read.sections["summary"], both)), (other, (both,))):
+        for layer in layer_numbers(fp.information_plane(rec)):
+            for said in pages:
+                for part in (layer.i_xt, layer.i_ty):
+                    assert interval(part.value, part.lower, part.upper) in said
 
 
 def test_same_names_are_numbered(small, tmp_path):
@@ -171,17 +175,15 @@ def test_same_names_are_numbered(small, tmp_path):
 
 
 def test_numbers_that_are_missing_say_why():
-    nan = np.full((2, 3, 1), np.nan)
-    attrs = {"units": "bits"}
-    plane = xr.Dataset(
-        {
-            "i_xt": (("replica", "epoch", "layer"), nan, attrs),
-            "i_ty": (("replica", "epoch", "layer"), nan, attrs),
-            "flags": (("replica", "epoch", "layer"), np.full((2, 3, 1), 1 << 8, np.int32)),
-        },
+    nan, flags = np.full((2, 3, 1), np.nan), np.full((2, 3, 1), FLAGS.bits("deterministic"))
+    found = estimate_dataset(
+        ("replica", "epoch", "layer"),
         {"replica": [0, 1], "epoch": [0, 1, 2], "layer": ["a"]},
-        {"kind": "estimate", "channel": "none", "estimator": "KSG"},
+        dict.fromkeys(QUANTITIES, nan),
+        dict.fromkeys(QUANTITIES, flags),
+        about={"channel": "none", "estimator": "KSG", "parameters": ""},
     )
+    plane = stamp(found, "information_plane")
     from flowplane.reporting.subject import Subject
 
     read = Read(page.page_of([Subject("x", "about", plane=plane)]))

@@ -2,18 +2,17 @@
 
 import json
 
-import numpy as np
 import pytest
 from page_reading import Read
 
 import flowplane as fp
-from flowplane.analysis import choice
-from flowplane.analysis.choice import Choice
+from flowplane.analysis import reading
 from flowplane.errors import InputError
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Result
 from flowplane.plot import save
 from flowplane.reporting import thinning
+from flowplane.reporting.provenance import run_recipe
 from flowplane.reporting.sections import SECTIONS
 
 
@@ -22,18 +21,27 @@ def result(small) -> Result:
     plane = fp.information_plane(small, fp.Binned(30))
     claims = [
         Claim(
-            "B-1",
-            "I(X;T) < H(X)",
-            (1.25, 2.0),
-            ((1.0, 1.5), (1.9, 2.1)),
-            (1.3, 2.0),
-            (0.3, 0.3),
-            "reproduced",
-            "quick",
-            1.0,
-            "bits",
+            id="B-1",
+            role="headline",
+            statement="I(X;T) < H(X)",
+            measured=(1.25, 2.0),
+            interval=((1.0, 1.5), (1.9, 2.1)),
+            reference=(1.3, 2.0),
+            tolerance=(0.3, 0.3),
+            verdict="reproduced",
+            scale="quick",
+            seconds=1.0,
+            units="bits",
         ),
-        Claim("B-1.peak", "it falls", (0.1,), None, None, None, "contradicted", "quick", 1.0),
+        Claim(
+            id="B-1.peak",
+            role="control",
+            statement="it falls",
+            measured=(0.1,),
+            verdict="contradicted",
+            scale="quick",
+            seconds=1.0,
+        ),
     ]
     figures = {
         "information-plane": fp.plot.information_plane(plane),
@@ -48,6 +56,8 @@ def test_an_experiments_claims(result, tmp_path):
     said = " ".join(read.sections["claims"].split())
     for text in (
         "B-1.peak",
+        "headline",
+        "control",
         "1.25 [1.00, 1.50]",
         "2.00 ± 0.300",
         "✗ contradicted",
@@ -90,7 +100,7 @@ def test_figures_that_would_make_the_page_heavy_are_named(result, tmp_path, monk
 
 
 def test_large_recordings_are_thinned_and_that_is_said(small, monkeypatch):
-    part, said = thinning.thinned(small, snapshots=4, replicas=2)
+    part, said = thinning.small_part(small, snapshots=4, replicas=2)
     assert len(part.epochs) == 4
     assert {small.epochs[0], small.epochs[-1]} <= set(part.epochs)
     assert part.replicas.tolist() == [0, 1]
@@ -98,17 +108,7 @@ def test_large_recordings_are_thinned_and_that_is_said(small, monkeypatch):
         said
         == "To be made in seconds, this page measures 4 of 8 snapshots, evenly in log(epoch) and the first 2 of 3 replicas."
     )
-    assert thinning.thinned(small)[1] == ""
-
-
-@pytest.mark.parametrize("most", [2, 3, 7, 40])
-def test_thinning_keeps_both_ends_and_no_more(most):
-    for epochs in (np.arange(5000), np.unique(np.geomspace(1, 1e6, 300).astype(int)), np.array([0])):
-        kept = thinning.even_in_time(epochs, most)
-        assert len(kept) <= most
-        assert {epochs[0], epochs[-1]} <= set(kept.tolist())
-        assert set(kept.tolist()) <= set(epochs.tolist())
-        assert len(kept) >= min(most, len(epochs)) * 0.7
+    assert thinning.small_part(small)[1] == ""
 
 
 @pytest.mark.parametrize(
@@ -153,12 +153,12 @@ def test_a_stored_figure_keeps_its_frames(result, tmp_path):
 
 
 def test_numbers_that_are_bounds_are_called_so(small, tmp_path, monkeypatch):
-
-    monkeypatch.setattr(choice, "suitable_measure", lambda rec: Choice(fp.Pairwise(0.1), "a test asked for it", True))
+    chosen = reading.Choice(fp.Pairwise(0.1), "a test asked for it")
+    monkeypatch.setattr(reading, "suitable_measure", lambda rec: chosen)
     read = Read(fp.report(small, tmp_path / "report.html").read_text())
     assert "keeps at most" in read.sections["summary"]
     assert "though not as a bound" in read.sections["summary"]
-    assert "I(X;T) in upper bounds" in read.sections["summary"]
+    assert "I(X;T) is an upper bound" in read.sections["summary"]
     assert "a test asked for it" in read.sections["provenance"]
 
 
@@ -169,7 +169,7 @@ def test_a_recording_of_measures_alone_shows_what_was_measured(small_task, tmp_p
     model = torch.nn.Sequential(torch.nn.Linear(7, 3), torch.nn.Tanh())
     inputs, labels = torch.tensor(small_task.inputs), torch.tensor(small_task.labels)
     path, wanted = tmp_path / "measures.fp", fp.Binned(12, range=(-1, 1))
-    with fp.Recorder(model, inputs, labels, path=path, total=3, snapshots=3, measures=(wanted,), keep=()) as recorder:
+    with fp.Recorder(model, inputs, labels, path=path, epochs=3, snapshots=3, measures=(wanted,), keep=()) as recorder:
         for epoch in range(3):
             recorder.step(epoch=epoch + 1)
     read = Read(fp.report(path, tmp_path / "report.html").read_text())
@@ -184,8 +184,17 @@ def test_many_channels_are_not_all_named():
 
     from flowplane.reporting.subject import readable
 
-    channels = {f"layer{k}": f"30 equal bins on [0, {k}]" for k in range(9)}
-    plane = xr.Dataset(attrs={"channel": json.dumps(channels)})
-    assert readable(plane).attrs["channel"] == "30 equal bins on [0, 0]; 30 equal bins on [0, 1]; … (9 different ones)"
-    few = xr.Dataset(attrs={"channel": json.dumps(dict(list(channels.items())[:3]))})
-    assert readable(few) is few
+    channels = [f"30 equal bins on [0, {k}]" for k in range(9)]
+    plane = xr.Dataset({"i_xt": ((), 1.0, {"channel": "; ".join(channels)})})
+    assert readable(plane).i_xt.channel == "30 equal bins on [0, 0]; 30 equal bins on [0, 1]; … (9 different ones)"
+    assert plane.i_xt.channel == "; ".join(channels)  # what was given stays as it is
+    few = xr.Dataset({"i_xt": ((), 1.0, {"channel": "; ".join(channels[:3])})})
+    assert readable(few).i_xt.channel == few.i_xt.channel
+
+
+def test_a_tiny_run_is_made_again_from_python():
+    """The command line knows quick and full alone."""
+    assert run_recipe({"experiment": "depth", "scale": "full", "seed": 3}) == "flowplane reproduce depth --full --seed 3"
+    assert run_recipe({"experiment": "depth", "scale": "tiny"}).splitlines()[-1] == (
+        "fp.experiments.run('depth', scale='tiny')"
+    )

@@ -122,7 +122,7 @@ def diverging(path, from_epoch, hidden_only=False, epochs=6):
     model = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.ReLU(), torch.nn.Linear(4, 3), torch.nn.Sigmoid())
     inputs = torch.rand(40, 5)
     with fp.Recorder(
-        model, inputs, torch.arange(40) % 2, path=path, total=epochs, snapshots=epochs + 1, keep=("activations",)
+        model, inputs, torch.arange(40) % 2, path=path, epochs=epochs, snapshots=epochs + 1, keep=("activations",)
     ) as recorder:
         for epoch in range(1, epochs + 1):
             if epoch >= from_epoch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -12,10 +12,12 @@ import xarray as xr
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from flowplane.analysis.reading import BINS
 from flowplane.bottleneck.curve import ib_curve
 from flowplane.bottleneck.distance import CurveLine, curve_line
 from flowplane.bottleneck.encoder import symbol_beta
-from flowplane.core.points import check_count
+from flowplane.core.renamed import renamed
+from flowplane.core.results import stamp, with_flags
 from flowplane.errors import InputError, Text
 from flowplane.information.arguments import checked_labelling
 from flowplane.information.binned import Binned
@@ -29,14 +31,9 @@ _SOFT = (
 )
 
 
+@renamed
 def layer_betas(
-    rec: Recording,
-    epochs: int | Sequence[int] = 20,
-    *,
-    estimator: Binned | None = None,
-    betas: Any = None,
-    curve: xr.Dataset | None = None,
-    rule: Any = None,
+    rec: Recording, *, estimator: Binned | None = None, betas: Any = None, curve: xr.Dataset | None = None, rule: Any = None
 ) -> xr.Dataset:
     """For every layer the β whose self-consistent equations its binned encoder p(t|x) fits best, how well, and how far it
     is from the curve (§B6).
@@ -49,9 +46,7 @@ def layer_betas(
     `flowplane.bottleneck.encoder.encoder_beta` for encoders of one's own.
 
     Arguments:
-        rec: of networks without noise of their own.
-        epochs: this many of the recorded ones, evenly over their list (which is log-spaced), first and last included; or
-            which.
+        rec: of networks without noise of their own; `rec.thin(20)` shows twenty of its snapshots.
         estimator: the bins; `fp.Binned(30)` if None.
         betas: the least and the greatest of these bound the search; 0.01 and 10,000 if None.
         curve: from `fp.ib_curve`, of the same p(x, y); computed if None.
@@ -66,27 +61,25 @@ def layer_betas(
 
     Raises:
         InputError: not a Recording, hard labels without a rule, a rule that is none or hard, another estimator than Binned
-            or one that corrects, epochs that were not recorded, noisy networks, or what `curve_line` refuses.
+            or one that corrects, noisy networks, or what `curve_line` refuses.
 
     Example:
         >>> import flowplane as fp
         >>> from flowplane.bottleneck.curve import ib_curve
         >>> task = fp.tasks.spherical_rule(information=0.99)
         >>> rec = fp.train(task, hidden=(4,), replicas=2, epochs=2, snapshots=3, labels="sampled")
-        >>> found = layer_betas(rec, epochs=2, curve=ib_curve(task.joint, [1.1, 2.0, 10.0]))
+        >>> found = layer_betas(rec.thin(2), curve=ib_curve(task.joint, [1.1, 2.0, 10.0]))
         >>> dict(found.beta_star.sizes), found.residual.units, bool((found.residual <= found.i_xt).all())
         ({'replica': 2, 'epoch': 2, 'layer': 2}, 'bits', True)
     """
     rec = require_recording(rec)
-    binned = Binned(30) if estimator is None else estimator
+    binned = BINS if estimator is None else estimator
     if not isinstance(binned, Binned) or binned.correction is not None:
         raise InputError("estimator", binned, "fp.Binned without a correction: its bins make the encoder p(t|x)")
     possible, joint = _law(rec.task, rule)
-    shown = rec.sel(epoch=_chosen(rec.epochs, epochs))
     line = curve_line(ib_curve(joint) if curve is None else curve, joint)
-    found = shown.measure(_LayerBeta(binned, possible, joint, line, betas))
-    found.attrs |= {"task": rec.task.name, "rule": "the task's" if rule is None else "given"}
-    return found
+    found = rec.measure(_LayerBeta(binned, possible, joint, line, betas))
+    return stamp(found, "layer_betas", rule="the task's" if rule is None else "given", **rec.identity)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +105,10 @@ class _LayerBeta:
         beyond = found.i_xt.values - self.line.compression(found.i_ty.values)
         found["distance_vertical"] = (found.i_xt.dims, below, {**bits, "long_name": "curve at I(X;T), less I(T;Y)"})
         found["distance_horizontal"] = (found.i_xt.dims, beyond, {**bits, "long_name": "I(X;T) less the least for I(T;Y)"})
-        found["flags"] = plane["flags"]
-        found.attrs |= {name: plane.attrs[name] for name in ("channel", "estimator", "parameters")}
-        return found
+        for name in ("i_xt", "i_ty"):
+            found[name].attrs |= plane[name].attrs
+            found[f"{name}_flags"] = plane[f"{name}_flags"]
+        return with_flags(found)
 
 
 def _law(task: Task, rule: Any) -> tuple[Bool[np.ndarray, " sample"], Float[np.ndarray, "x class"]]:
@@ -136,11 +130,3 @@ def _law(task: Task, rule: Any) -> tuple[Bool[np.ndarray, " sample"], Float[np.n
     if ((shared == 0) | (shared == 1)).all():
         raise InputError("rule", Text("a hard rule: each p(y|x) is 0 or 1"), _SOFT)
     return possible, task.probability[possible, None] * shared
-
-
-def _chosen(recorded: np.ndarray, epochs: int | Sequence[int]) -> Sequence[int]:
-    if not isinstance(epochs, int | np.integer):
-        return epochs
-    count = min(check_count("epochs", epochs), len(recorded))
-    places = np.linspace(0, len(recorded) - 1, count) if count > 1 else np.array([len(recorded) - 1])
-    return recorded[places.round().astype(int)].tolist()

@@ -10,6 +10,7 @@ import xarray as xr
 from flowplane.analysis.phases import gradient_phases
 from flowplane.core.points import check_count, check_seed
 from flowplane.core.progress import progress_bar
+from flowplane.core.results import interval, stamp
 from flowplane.dynamics.arguments import Window
 from flowplane.dynamics.comparison import WienerComparison, against_wiener
 from flowplane.dynamics.crossing import CONFIDENCE, CROSSED, START
@@ -17,7 +18,6 @@ from flowplane.dynamics.diffusion import (
     Spectrum,
     diffusion_exponent,
     in_window,
-    mean_interval,
     mean_squared_displacement,
     update_spectrum,
     velocity_autocorrelation,
@@ -101,13 +101,10 @@ def weight_diffusion(
         "fallback": fallback,
         "confidence": CONFIDENCE,
         "draws": draws,
-        "seed": seed,
-        "task": rec.task.name,
-        "network": rec.architecture,
-        "activation": rec.activation,
         "window": "all lags" if window is None else f"{window[0]:g} to {window[1]:g} epochs",
     }
-    return found.assign_coords(replica=weights["replica"].values, **rec.layer_coordinates())
+    found = found.assign_coords(replica=weights["replica"].values, **rec.layer_coordinates())
+    return stamp(found, "weight_diffusion", seed=seed, **rec.identity)
 
 
 class _Layer(NamedTuple):
@@ -166,7 +163,7 @@ def _dataset(parts: list[_Layer | None], replicas: int) -> xr.Dataset:
         eigenvalues = part.spectrum.eigenvalues
         total = eigenvalues.sum(1, keepdims=True)
         share = np.divide(eigenvalues, total, out=np.full_like(eigenvalues, np.nan), where=total > 0)
-        spectrum[k, : eigenvalues.shape[1]] = mean_interval(share)[0]
+        spectrum[k, : eigenvalues.shape[1]] = interval(share)[0]
     one, by_replica = {"units": "1"}, ("replica", "layer")
     variables: dict[str, Any] = {
         "msd": (("replica", "lag_epoch", "layer"), msd, {"units": _WEIGHT}),
@@ -182,7 +179,7 @@ def _dataset(parts: list[_Layer | None], replicas: int) -> xr.Dataset:
     }
     names = (("exponent_mean", exponent), ("autocorrelation", autocorrelation))
     for name, values in names:
-        for end, value in zip(("", "_lower", "_upper"), mean_interval(values), strict=True):
+        for end, value in zip(("", "_lower", "_upper"), interval(values), strict=True):
             variables[name if not end else name.removesuffix("_mean") + end] = ("layer", value, one)
     coords = {"lag_epoch": ("lag_epoch", lags, {"units": "epochs"}), "bound": ["lower", "median", "upper"]}
     return xr.Dataset(variables, coords)

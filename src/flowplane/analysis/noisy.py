@@ -17,9 +17,10 @@ from flowplane.core import streams
 from flowplane.core.network import Network, activate
 from flowplane.core.points import check_count, check_seed
 from flowplane.core.progress import progress_bar
+from flowplane.core.results import stamp
 from flowplane.errors import InputError, Text
 from flowplane.information.estimator import Z
-from flowplane.information.schema import estimate_dataset, flag_bit
+from flowplane.information.schema import FLAGS, QUANTITIES, estimate_dataset, parameters_text
 from flowplane.recording import Recording, require_recording
 from flowplane.tasks import Task
 
@@ -75,7 +76,7 @@ def noisy_information(rec: Recording, *, draws: int = 4096, paths: int = 256, se
 
     Example:
         >>> import flowplane as fp
-        >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(3,), noise=0.1, replicas=1, epochs=2, snapshots=2)
+        >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(3,), noise_variance=0.1, replicas=1, epochs=2, snapshots=2)
         >>> plane = noisy_information(rec.sel(epoch=2), draws=256)
         >>> bool(0.5 < plane.i_xt.sel(layer="layer1") < 12), plane.i_xt.units
         (True, 'bits')
@@ -83,7 +84,7 @@ def noisy_information(rec: Recording, *, draws: int = 4096, paths: int = 256, se
     rec = require_recording(rec)
     if rec.deterministic:
         raise InputError(
-            "rec", Text("networks without noise"), "networks with noise of their own, from fp.train(…, noise=…)"
+            "rec", Text("networks without noise"), "networks with noise of their own, from fp.train(…, noise_variance=…)"
         )
     draws, paths = check_count("draws", draws, 2), check_count("paths", paths, 2)
     if paths % 2:
@@ -159,7 +160,7 @@ def _layers(
     generator = torch.Generator().manual_seed(key)
     x = law.dealt(draws, generator)
     each = max(2, 2 * math.ceil(BANK / 2 / len(law.inputs)))
-    scale = math.sqrt(network.noise)
+    scale = math.sqrt(network.noise_variance)
     values = _Paths(law.inputs[:, None], law.inputs[x][:, None], law.inputs[x])
     centres, layers = values, network.unpack(weights)
     for layer, (matrix, bias) in zip(network.layers[:-1], layers[:-1], strict=True):
@@ -249,33 +250,32 @@ def _quantities(
 
 
 def _dataset(rec: Recording, law: _Law, found: np.ndarray, parameters: dict[str, Any]) -> xr.Dataset:
-    names = ("i_xt", "i_ty", "h_t")
     mean, error, bias = (np.moveaxis(found[..., part], -1, 0) for part in range(3))
     spread = Z * error + np.abs(bias)
     input_entropy = float(torch.special.entr(law.joint.sum(1)).sum() / math.log(2.0))
-    flags = np.where(mean[0] >= SATURATION * input_entropy, flag_bit("saturated"), 0)
-    flags += np.where(np.abs(bias[:2]).max(0) > MOST_BIAS, flag_bit("too_few_samples"), 0)
-    dims = ("replica", "epoch", "layer")
+    saturated = np.where(mean[0] >= SATURATION * input_entropy, FLAGS.bits("saturated"), 0)
+    few = np.where(np.abs(bias) > MOST_BIAS, FLAGS.bits("too_few_samples"), 0)
     dataset = estimate_dataset(
-        dims,
+        ("replica", "epoch", "layer"),
         {"replica": rec.replicas, "epoch": rec.epochs, **rec.layer_coordinates()},
-        dict(zip(names, mean, strict=True)),
-        flags,
-        kind="estimate",
-        channel=f"the network's own noise of variance {rec.network.noise:.6g}",
-        estimator="noisy_information",
-        parameters=parameters,
-        intervals={name: (m - s, m + s) for name, m, s in zip(names, mean, spread, strict=True)},
-        labels="hard labels" if rec.task.conditional is None else "soft rule p(y|x)",
-        x="equal inputs are one x",
+        dict(zip(QUANTITIES, mean, strict=True)),
+        dict(zip(QUANTITIES, (saturated | few[0], few[1], few[2]), strict=True)),
+        intervals={name: (m - s, m + s) for name, m, s in zip(QUANTITIES, mean, spread, strict=True)},
+        errors=dict(zip(QUANTITIES, error, strict=True)),
+        about={
+            "estimator": "noisy_information",
+            "parameters": parameters_text(parameters),
+            "channel": f"the network's own noise of variance {rec.network.noise_variance:.6g}",
+            "i_xt": {"x": "equal inputs are one x"},
+            "i_ty": {"labels": "hard labels" if rec.task.conditional is None else "soft rule p(y|x)"},
+        },
+    )
+    return stamp(
+        dataset,
+        "noisy_information",
+        seed=parameters["seed"],
         samples="all",
-        task=rec.task.name,
-        network=rec.architecture,
-        activation=rec.activation,
-        noise=rec.network.noise,
         input_entropy=input_entropy,
         label_information=rec.task.information,
+        **rec.identity,
     )
-    for name, value in zip(names, error, strict=True):
-        dataset[f"{name}_error"] = (dims, value, {"units": "bits", "long_name": "Monte Carlo standard error"})
-    return dataset

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from flowplane.analysis.given import DIMS, own_plane
+from flowplane.analysis.reading import DIMS, own_plane
 from flowplane.core.points import check_seed
+from flowplane.core.results import stamp
 from flowplane.dynamics.crossing import CONFIDENCE, CROSSED, UNDEFINED, median_crossing, phase_crossing
 from flowplane.dynamics.gradients import drift_norm, per_weight
 from flowplane.dynamics.timing import coincidence, compression_start
@@ -90,19 +91,11 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
             "crossed": ("layer", share, {"units": "fraction"}),
         },
         {name: gradients.coords[name] for name in (*DIMS, "depth", "width")},
-        {
-            "confidence": CONFIDENCE,
-            "batches": batches,
-            "covered": covered,
-            "seed": seed,
-            "task": rec.task.name,
-            "network": rec.architecture,
-            "activation": rec.activation,
-        },
+        {"confidence": CONFIDENCE, "batches": batches, "covered": covered},
     )
     if matching is not None:
         _add_compression(found, matching, seed)
-    return found
+    return stamp(found, "gradient_phases", seed=seed, **rec.identity)
 
 
 _EPOCHS = {"units": "epochs"}

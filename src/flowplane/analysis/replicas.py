@@ -10,11 +10,12 @@ import torch
 import xarray as xr
 from jaxtyping import Float, Int
 
-from flowplane.analysis.given import own_plane
+from flowplane.analysis.reading import own_plane
 from flowplane.core import streams
 from flowplane.core.network import Network
 from flowplane.core.points import check_count, check_seed
 from flowplane.core.progress import progress_bar
+from flowplane.core.results import stamp
 from flowplane.dynamics.alignment import align, centred, weight_distance
 from flowplane.errors import InputError, Text
 from flowplane.recording import Recording, require_recording
@@ -47,7 +48,7 @@ def replica_spread(
 
     Arguments:
         rec: of two replicas or more. Distances are those of whole networks; other results show the layers that `rec` does.
-        plane: its information plane; `fp.Binned.published()` at the two epochs if None.
+        plane: its information plane; as `fp.information_plane` reads it at the two epochs if None.
         epoch: a recorded one; the last if None. It is compared with the first one.
         starts: of each alignment.
         seed: of the control, of random starts and of the choice of pairs.
@@ -89,7 +90,8 @@ def replica_spread(
     found = found.merge(_spread(rec.sel(epoch=[start, last]), plane), combine_attrs="no_conflicts")
     found.attrs |= {"epoch": last, "starts": starts, "pairs_possible": len(rec.replicas) * (len(rec.replicas) - 1) // 2}
     labels = {name: ("pair", rec.replicas[chosen[:, k]]) for k, name in enumerate(("first", "second"))}
-    return found.assign_coords({**labels, **rec.layer_coordinates()})
+    found = found.assign_coords({**labels, **rec.layer_coordinates()})
+    return stamp(found, "replica_spread", seed=seed, **rec.identity)
 
 
 def _pairs(replicas: int, most: int, seed: int) -> Int[np.ndarray, "pair two"]:

@@ -19,6 +19,7 @@ from flowplane.bottleneck.joint import Merged, States, check_betas, checked_join
 from flowplane.bottleneck.polish import polished
 from flowplane.bottleneck.stability import highest, instability, split_words
 from flowplane.bottleneck.weights import best_weights
+from flowplane.core.results import stamp
 from flowplane.core.threads import one_thread
 from flowplane.errors import InputError, Text
 
@@ -92,7 +93,8 @@ def critical_betas(joint: Any, betas: Any = None) -> xr.Dataset:
     }
     beta = ("critical", np.array([event.beta for event in found], np.float64), {"long_name": "critical β"})
     searched = [float(path[0]), float(path[-1])]
-    return xr.Dataset(variables, {"beta": beta}, {"betas": searched, "first": first, "units": "bits"})
+    dataset = xr.Dataset(variables, {"beta": beta}, {"betas": searched, "first": first, "units": "bits"})
+    return stamp(dataset, "critical_betas")
 
 
 def _first(law: Merged) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -15,6 +14,7 @@ from flowplane.bottleneck.grid import default_betas
 from flowplane.bottleneck.joint import States, check_betas, checked_joint, information
 from flowplane.bottleneck.solve import MANY, Solution, corner, solve_in_company
 from flowplane.core.points import check_count, check_positive, check_seed
+from flowplane.core.results import stamp
 from flowplane.core.threads import one_thread
 from flowplane.errors import InputError
 
@@ -102,11 +102,13 @@ def ib_curve(
         "states": len(mass),
         "deterministic_labels": int(states.deterministic),
         "gap_kind": CERTIFIED if problem.binary or states.deterministic else HEURISTIC,
-        "parameters": json.dumps({"starts": starts, "seed": seed, "tolerance": tolerance, "merge": merge}),
+        "starts": starts,
+        "tolerance": tolerance,
+        "merge": int(merge),
     }
     if states.deterministic:
         attrs["note"] = DETERMINISTIC
-    return xr.Dataset(variables, {"beta": distinct}, attrs).isel(beta=place)
+    return stamp(xr.Dataset(variables, {"beta": distinct}, attrs).isel(beta=place), "ib_curve", seed=seed)
 
 
 def _plane(problem: Problem, solution: Solution) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor
 from flowplane.bottleneck.joint import Merged, States, check_betas, checked_joint
 from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.core.points import check_count, check_seed
+from flowplane.core.results import stamp
 from flowplane.core.threads import one_thread
 from flowplane.errors import InputError, Text
 
@@ -76,8 +76,8 @@ def deterministic_ib(joint: Any, betas: Any, *, starts: int = 32, seed: int = 0)
     }
     about = {"units": "1", "long_name": "cluster of each x"}
     variables["cluster_of_x"] = (("beta", "x"), partition[:, states.state].numpy(), about)
-    attrs = {"units": "bits", "exact": int(exact), "parameters": json.dumps({"starts": starts, "seed": seed})}
-    return xr.Dataset(variables, {"beta": distinct}, attrs).isel(beta=place)
+    attrs = {"units": "bits", "exact": int(exact), "starts": starts}
+    return stamp(xr.Dataset(variables, {"beta": distinct}, attrs).isel(beta=place), "deterministic_ib", seed=seed)
 
 
 def concave_hull(i_xt: Any, i_ty: Any) -> tuple[Float[np.ndarray, " vertex"], Float[np.ndarray, " vertex"]]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from flowplane.bottleneck.joint import check_betas
 from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.core.points import as_matrix
+from flowplane.core.results import stamp
 from flowplane.errors import InputError, Text
 
 __all__ = ["gaussian_ib"]
@@ -67,7 +68,7 @@ def gaussian_ib(covariance_x: Any, covariance_y: Any, covariance_xy: Any, betas:
     relevant = np.where(opened, extent - 0.5 * np.log2(beta * safe), 0.0)
     gain = np.sqrt(np.where(opened, beta * safe - 1.0, 0.0) / (1.0 - safe))
     bits = {"units": "bits"}
-    return xr.Dataset(
+    dataset = xr.Dataset(
         {
             "i_xt": ("beta", extent.sum(1).clip(min=0.0), {**bits, "long_name": "I(X;T)"}),
             "i_ty": ("beta", relevant.sum(1).clip(min=0.0), {**bits, "long_name": "I(T;Y)"}),
@@ -79,6 +80,7 @@ def gaussian_ib(covariance_x: Any, covariance_y: Any, covariance_xy: Any, betas:
         coords={"beta": given},
         attrs={"units": "bits", "information": float(-0.5 * np.log2(eigenvalues).sum())},
     )
+    return stamp(dataset, "gaussian_ib")
 
 
 def _covariances(

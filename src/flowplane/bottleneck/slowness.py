@@ -10,6 +10,7 @@ import xarray as xr
 from flowplane.bottleneck.blahut_arimoto import step
 from flowplane.bottleneck.joint import check_betas, checked_joint, merged
 from flowplane.core.points import check_count, check_positive
+from flowplane.core.results import stamp
 from flowplane.core.threads import one_thread
 
 __all__ = ["slowing_down"]
@@ -57,8 +58,6 @@ def slowing_down(joint: Any, betas: Any, *, tolerance: float = 1e-10, most: int 
         if len(running) == 0:
             break
     capped = torch.zeros(len(given), dtype=torch.bool).index_fill_(0, running, True)
-    return xr.Dataset(
-        {"steps": ("beta", steps.numpy()), "capped": ("beta", capped.numpy())},
-        {"beta": given},
-        {"tolerance": tolerance, "most": most},
-    )
+    found = {"steps": ("beta", steps.numpy()), "capped": ("beta", capped.numpy())}
+    dataset = xr.Dataset(found, {"beta": given}, {"tolerance": tolerance, "most": most})
+    return stamp(dataset, "critical_slowing_down")

@@ -5,31 +5,14 @@ Names are imported when they are used: Dask's scheduler loads this package too, 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-_PUBLIC = {
-    "Study": "flowplane.cluster.study",
-    "gather": "flowplane.cluster.gathering",
-    "sweep": "flowplane.cluster.sweeping",
-    "train_or_resume": "flowplane.cluster.study",
-}
-
-__all__ = ["Study", "gather", "sweep", "train_or_resume"]
+from flowplane.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from flowplane.cluster.gathering import gather
-    from flowplane.cluster.study import Study, train_or_resume
-    from flowplane.cluster.sweeping import sweep
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'flowplane.cluster' has no attribute {name!r}")
-    value = getattr(import_module(_PUBLIC[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    from flowplane.cluster.gathering import gather as gather
+    from flowplane.cluster.study import Study as Study
+    from flowplane.cluster.study import train_or_resume as train_or_resume
+    from flowplane.cluster.sweeping import sweep as sweep
+else:
+    __getattr__, __dir__, __all__ = lazy(__name__)

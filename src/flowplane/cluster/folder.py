@@ -28,7 +28,9 @@ from typing import Any
 import xarray as xr
 
 from flowplane.cluster.grid import RESERVED, Grid, Value, task_name
+from flowplane.core.older import load
 from flowplane.core.paths import as_path
+from flowplane.core.results import save
 from flowplane.errors import InputError, Text
 from flowplane.recording import Recording
 from flowplane.version import __version__
@@ -94,7 +96,7 @@ class TaskFolder:
             if taken:
                 raise InputError("function", Text(f"a Dataset with {taken[0]!r}"), "names other than those of the grid")
             part = self.path / "result.nc.part"
-            returned.to_netcdf(part, engine="h5netcdf")
+            save(returned, part)
             os.replace(part, self.path / "result.nc")
         elif returned is not None:
             found = Text(f"a function that returned {type(returned).__name__}")
@@ -115,7 +117,7 @@ class TaskFolder:
         place = about["recording"]
         if place == self.recording.name:
             place = str(self.recording)
-        found = xr.load_dataset(self.path / "result.nc", engine="h5netcdf") if about["result"] else xr.Dataset()
+        found = load(self.path / "result.nc").load() if about["result"] else xr.Dataset()
         return place or "", found
 
 

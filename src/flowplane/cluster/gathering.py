@@ -10,6 +10,7 @@ import xarray as xr
 
 from flowplane.cluster.folder import SweepFolder
 from flowplane.cluster.grid import Grid
+from flowplane.core.results import stamp
 from flowplane.errors import InputError
 
 __all__ = ["gather", "gathered"]
@@ -57,7 +58,7 @@ def gathered(folder: SweepFolder, grid: Grid) -> xr.Dataset:
     names = tuple(grid.values)
     dataset["status"] = (names, status.reshape(grid.shape), {"long_name": "done, failed or missing"})
     dataset["recording"] = (names, places.astype(str).reshape(grid.shape), {"long_name": "path of the recording"})
-    return dataset
+    return stamp(dataset, "sweep", of=dataset.attrs.get("result"))
 
 
 def _on_the_grid(found: dict[int, xr.Dataset], grid: Grid) -> xr.Dataset:
@@ -77,7 +78,10 @@ def _on_the_grid(found: dict[int, xr.Dataset], grid: Grid) -> xr.Dataset:
     )
     stacked = stacked.assign_coords({_TASK: list(found)}).reindex({_TASK: np.arange(math.prod(grid.shape))}).drop_vars(_TASK)
     variables = {name: _unstacked(variable, grid) for name, variable in stacked.variables.items()}
-    return xr.Dataset(variables, axes, stacked.attrs).set_coords(list(stacked.coords))
+    flags = {
+        name: variable.fillna(0).astype(np.int32) for name, variable in variables.items() if "flag_masks" in variable.attrs
+    }
+    return xr.Dataset(variables | flags, axes, stacked.attrs).set_coords(list(stacked.coords))
 
 
 def _unstacked(variable: xr.Variable, grid: Grid) -> xr.Variable:

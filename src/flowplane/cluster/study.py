@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 
 from flowplane.core.measure import Measure
+from flowplane.core.renamed import renamed
 from flowplane.ensemble import train
 from flowplane.errors import InputError, Text, unknown
 from flowplane.recording import Recording, open_recording
@@ -47,6 +48,7 @@ def train_or_resume(task: Task, path: Any, **arguments: Any) -> Recording:
     return train(task, path=path, mode=mode, **arguments)
 
 
+@renamed
 class Study:
     """Trains an ensemble at each point of a grid and measures it: a function for `fp.sweep`.
 

@@ -34,7 +34,7 @@ __all__ = ["sweep"]
 _SHOWN = 10
 
 
-def sweep(function: Callable[..., Any], grid: Any, out: Any, cluster: Any = None, *, retries: int = 1) -> xr.Dataset:
+def sweep(function: Callable[..., Any], grid: Any, out: Any, *, cluster: Any = None, retries: int = 1) -> xr.Dataset:
     """Run a study at every point of a grid, and gather what it found as one Dataset.
 
     Each task has a folder of its own in `out`. A finished task is never run again; one that was cut short, by Ctrl-C, a

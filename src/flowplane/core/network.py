@@ -27,14 +27,14 @@ class Network:
     Layers are numbered from 1, the softmax is the last. The parameters of layer l stand in one packed vector from
     `starts[l - 1]` on: the weights (output, input) row by row, then the biases.
 
-    With `noise` every hidden layer has a noise of its own, T_l = σ(W T_{l−1} + b) + Z_l with Z_l ~ N(0, noise·I), so that
-    I(X;T_l) is finite and well defined (Goldfeld et al., ICML 2019, arXiv 1810.05728). The softmax has none; it is a
-    function of the noisy T_{L−1}.
+    With a `noise_variance` σ² every hidden layer has a noise of its own, T_l = σ(W T_{l−1} + b) + Z_l with
+    Z_l ~ N(0, σ²I), so that I(X;T_l) is finite and well defined (Goldfeld et al., ICML 2019, arXiv 1810.05728). The softmax
+    has none; it is a function of the noisy T_{L−1}.
 
     Arguments:
         sizes: of the inputs, of each hidden layer, and the number of classes.
         activation: of the hidden layers.
-        noise: variance of Z_l, in the square of the layers' units; 0 for none.
+        noise_variance: of Z_l, in the square of the layers' units; 0 for none.
         noise_seed: names the draw of Z that `forward` adds.
 
     Example:
@@ -45,7 +45,7 @@ class Network:
 
     sizes: tuple[int, ...]
     activation: str
-    noise: float = 0.0
+    noise_variance: float = 0.0
     noise_seed: int = 0
 
     @cached_property
@@ -110,15 +110,15 @@ class Network:
         recording, share the draw: common random numbers, by which differences between them are not blurred.
 
         Example:
-            >>> noisy = Network((12, 10, 7, 2), "tanh", noise=0.01)
+            >>> noisy = Network((12, 10, 7, 2), "tanh", noise_variance=0.01)
             >>> [tuple(z.shape) for z in noisy.noise_draw(5)]
             [(10, 5), (7, 5)]
             >>> bool((noisy.noise_draw(5)[0] == noisy.noise_draw(9)[0][:, :5]).all())
             True
         """
-        if not self.noise:
+        if not self.noise_variance:
             return []
-        scale = np.float32(np.sqrt(self.noise))
+        scale = np.float32(np.sqrt(self.noise_variance))
         draws = []
         for layer, width in enumerate(self.widths[:-1]):
             stream = streams.generator(self.noise_seed, 0, streams.DRAWS, layer)

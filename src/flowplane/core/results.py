@@ -267,7 +267,8 @@ def joined(dataset: xr.Dataset, dim: str, parts: Mapping[Any, xr.Dataset]) -> xr
         dataset[name].attrs = _common_attrs(list(own.values()))
         for key in dict.fromkeys(key for attrs in own.values() for key in attrs):
             values = {label: attrs[key] for label, attrs in own.items() if isinstance(attrs.get(key), str)}
-            if len(set(values.values())) > 1 and name in quantities(dataset):
+            differ = len(set(values.values())) > 1 or 0 < len(values) < len(own)
+            if differ and name in quantities(dataset):
                 told = str(key)
                 if told in dataset.coords and not _holds(dataset, told, values):
                     told = f"{name}_{key}"

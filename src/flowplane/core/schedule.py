@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Int
 
-__all__ = ["epoch_batches", "log_spaced"]
+__all__ = ["epoch_batches", "even_places", "log_spaced"]
 
 
 def log_spaced(total: int, snapshots: int) -> np.ndarray:
@@ -29,6 +30,24 @@ def log_spaced(total: int, snapshots: int) -> np.ndarray:
     if total > 0:
         epochs.append(total)
     return np.array(epochs, dtype=np.int64)
+
+
+def even_places(epochs: Int[np.ndarray, " epoch"], count: int) -> Int[np.ndarray, " place"]:
+    """Positions of exactly min(count, len(epochs)) epochs, those nearest to even places in log(1 + epoch), first and last
+    included, in their own order. Where two places fall on one epoch the next free one is taken.
+
+    Example:
+        >>> even_places(np.arange(101), 5).tolist(), even_places(np.arange(10), 8).tolist()
+        ([0, 2, 9, 31, 100], [0, 1, 2, 3, 4, 5, 6, 9])
+    """
+    count = min(count, len(epochs))
+    order = np.argsort(epochs, kind="stable")
+    times = np.log1p(epochs[order].astype(float))
+    nearest = np.abs(times - np.linspace(times[0], times[-1], count)[:, None]).argmin(1)
+    steps = np.arange(count)
+    free = np.maximum.accumulate(nearest - steps) + steps  # past the one before
+    chosen = np.minimum(free, len(epochs) - count + steps)  # and as many left as are still to come
+    return np.sort(order[chosen])
 
 
 def epoch_batches(samples: int, batch_size: int, drop_last: bool) -> list[slice]:

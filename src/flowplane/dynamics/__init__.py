@@ -2,82 +2,31 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-_PUBLIC = {
-    "against_wiener": "flowplane.dynamics.comparison",
-    "align": "flowplane.dynamics.alignment",
-    "coincidence": "flowplane.dynamics.timing",
-    "compression_costs": "flowplane.dynamics.relaxation",
-    "compression_start": "flowplane.dynamics.timing",
-    "diffusion_exponent": "flowplane.dynamics.diffusion",
-    "drift_norm": "flowplane.dynamics.gradients",
-    "fit_laws": "flowplane.dynamics.laws",
-    "layer_compression": "flowplane.dynamics.relaxation",
-    "mean_interval": "flowplane.dynamics.diffusion",
-    "mean_squared_displacement": "flowplane.dynamics.diffusion",
-    "median_crossing": "flowplane.dynamics.crossing",
-    "ornstein_uhlenbeck": "flowplane.dynamics.processes",
-    "per_weight": "flowplane.dynamics.gradients",
-    "phase_crossing": "flowplane.dynamics.crossing",
-    "relaxation_delays": "flowplane.dynamics.relaxation",
-    "slope_interval": "flowplane.dynamics.laws",
-    "update_spectrum": "flowplane.dynamics.diffusion",
-    "velocity_autocorrelation": "flowplane.dynamics.diffusion",
-    "weight_distance": "flowplane.dynamics.alignment",
-    "wiener": "flowplane.dynamics.processes",
-}
-
-__all__ = [
-    "against_wiener",
-    "align",
-    "coincidence",
-    "compression_costs",
-    "compression_start",
-    "diffusion_exponent",
-    "drift_norm",
-    "fit_laws",
-    "layer_compression",
-    "mean_interval",
-    "mean_squared_displacement",
-    "median_crossing",
-    "ornstein_uhlenbeck",
-    "per_weight",
-    "phase_crossing",
-    "relaxation_delays",
-    "slope_interval",
-    "update_spectrum",
-    "velocity_autocorrelation",
-    "weight_distance",
-    "wiener",
-]
+from flowplane.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from flowplane.dynamics.alignment import align, weight_distance
-    from flowplane.dynamics.comparison import against_wiener
-    from flowplane.dynamics.crossing import median_crossing, phase_crossing
-    from flowplane.dynamics.diffusion import (
-        diffusion_exponent,
-        mean_interval,
-        mean_squared_displacement,
-        update_spectrum,
-        velocity_autocorrelation,
-    )
-    from flowplane.dynamics.gradients import drift_norm, per_weight
-    from flowplane.dynamics.laws import fit_laws, slope_interval
-    from flowplane.dynamics.processes import ornstein_uhlenbeck, wiener
-    from flowplane.dynamics.relaxation import compression_costs, layer_compression, relaxation_delays
-    from flowplane.dynamics.timing import coincidence, compression_start
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'flowplane.dynamics' has no attribute {name!r}")
-    value = getattr(import_module(_PUBLIC[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    from flowplane.dynamics.alignment import align as align
+    from flowplane.dynamics.alignment import weight_distance as weight_distance
+    from flowplane.dynamics.comparison import against_wiener as against_wiener
+    from flowplane.dynamics.crossing import median_crossing as median_crossing
+    from flowplane.dynamics.crossing import phase_crossing as phase_crossing
+    from flowplane.dynamics.diffusion import diffusion_exponent as diffusion_exponent
+    from flowplane.dynamics.diffusion import mean_interval as mean_interval
+    from flowplane.dynamics.diffusion import mean_squared_displacement as mean_squared_displacement
+    from flowplane.dynamics.diffusion import update_spectrum as update_spectrum
+    from flowplane.dynamics.diffusion import velocity_autocorrelation as velocity_autocorrelation
+    from flowplane.dynamics.gradients import drift_norm as drift_norm
+    from flowplane.dynamics.gradients import per_weight as per_weight
+    from flowplane.dynamics.laws import fit_laws as fit_laws
+    from flowplane.dynamics.laws import slope_interval as slope_interval
+    from flowplane.dynamics.processes import ornstein_uhlenbeck as ornstein_uhlenbeck
+    from flowplane.dynamics.processes import wiener as wiener
+    from flowplane.dynamics.relaxation import compression_costs as compression_costs
+    from flowplane.dynamics.relaxation import layer_compression as layer_compression
+    from flowplane.dynamics.relaxation import relaxation_delays as relaxation_delays
+    from flowplane.dynamics.timing import coincidence as coincidence
+    from flowplane.dynamics.timing import compression_start as compression_start
+else:
+    __getattr__, __dir__, __all__ = lazy(__name__)

@@ -147,13 +147,17 @@ class BatchedEngine:
 
     def _noise_streams(self, epoch: int) -> list[np.random.Generator]:
         """One stream a replica for the noise of an epoch; none for networks without noise."""
-        return [streams.counter_generator(key, epoch) for key in self._problem.noise_keys] if self._network.noise else []
+        return (
+            [streams.counter_generator(key, epoch) for key in self._problem.noise_keys]
+            if self._network.noise_variance
+            else []
+        )
 
     def _fresh(self, noise: Sequence[np.random.Generator], samples: int) -> list[Tensor]:
         """The next Z_l (replica, unit, sample) of each hidden layer."""
         widths = self._network.widths[:-1]
         draws = np.stack([stream.standard_normal((sum(widths), samples), np.float32) for stream in noise])
-        draws *= np.float32(np.sqrt(self._network.noise))
+        draws *= np.float32(np.sqrt(self._network.noise_variance))
         return list(torch.from_numpy(draws).to(self._device).split(widths, dim=1))
 
     def _gathered(self, samples: Tensor) -> tuple[Tensor, Tensor]:

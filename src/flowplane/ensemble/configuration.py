@@ -10,6 +10,7 @@ import numpy as np
 
 from flowplane.core import streams
 from flowplane.core.network import ACTIVATIONS, Network
+from flowplane.core.points import check_count
 from flowplane.core.schedule import epoch_batches
 from flowplane.errors import InputError, Text, unknown
 from flowplane.tasks import Task
@@ -42,14 +43,14 @@ class Configuration:
     snapshots: int
     keep: tuple[str, ...]
     seed: int
-    noise: float = 0.0
+    noise_variance: float = 0.0
 
     @classmethod
     def checked(cls, task: Task, **given: Any) -> Configuration:
         """The configuration for a task, with defaults filled in."""
         hidden = given["hidden"]
         widths = tuple(hidden) if isinstance(hidden, list | tuple | np.ndarray) else (hidden,)
-        given["hidden"] = tuple(_whole("hidden", width, 1) for width in widths)
+        given["hidden"] = tuple(check_count("hidden", width) for width in widths)
         for name, known in (
             ("activation", ACTIVATIONS),
             ("optimizer", tuple(LEARNING_RATES)),
@@ -58,7 +59,7 @@ class Configuration:
             if not isinstance(given[name], str) or given[name] not in known:
                 raise unknown(name, given[name], known)
         for name, least in (("replicas", 1), ("epochs", 1), ("batch_size", 1), ("snapshots", 2), ("seed", 0)):
-            given[name] = _whole(name, given[name], least)
+            given[name] = check_count(name, given[name], least)
         if given["learning_rate"] is None:
             given["learning_rate"] = LEARNING_RATES[given["optimizer"]]
         given["learning_rate"] = _real("learning_rate", given["learning_rate"], "a positive number", lambda v: v > 0)
@@ -66,11 +67,11 @@ class Configuration:
         if given["momentum"] and given["optimizer"] == "adam":
             raise InputError("momentum", given["momentum"], "0 for adam, which has momenta of its own")
         expected = f"the variance of Gaussian noise on the hidden layers: 0, or at least {LEAST_NOISE:g}"
-        given["noise"] = _real("noise", given.get("noise", 0.0), expected, lambda v: v == 0 or v >= LEAST_NOISE)
-        if given["noise"] and not given["hidden"]:
-            raise InputError(
-                "noise", given["noise"], "0 for a network without hidden layers, which are what noise is added to"
-            )
+        variance = _real("noise_variance", given.get("noise_variance", 0.0), expected, lambda v: v == 0 or v >= LEAST_NOISE)
+        if variance and not given["hidden"]:
+            wanted = "0 for a network without hidden layers, which are what noise is added to"
+            raise InputError("noise_variance", variance, wanted)
+        given["noise_variance"] = variance
         fraction = _real("train_fraction", given["train_fraction"], "a number in (0, 1]", lambda v: 0 < v <= 1)
         if math.floor(fraction * len(task)) < 1:
             raise InputError("train_fraction", fraction, f"at least 1/{len(task)}, so that one sample is trained on")
@@ -90,7 +91,7 @@ class Configuration:
 
     def network(self, task: Task) -> Network:
         """The network for a task."""
-        return Network((task.inputs.shape[1], *self.hidden, task.classes), self.activation, self.noise)
+        return Network((task.inputs.shape[1], *self.hidden, task.classes), self.activation, self.noise_variance)
 
     def stored(self) -> dict[str, Any]:
         """As JSON takes it."""
@@ -144,12 +145,6 @@ class Problem:
     def batches(self, configuration: Configuration) -> list[slice]:
         """The mini-batches of an epoch as slices of its order."""
         return epoch_batches(self.train.shape[1], configuration.batch_size, configuration.drop_last)
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise InputError(name, value, f"a whole number, at least {least}")
-    return int(value)
 
 
 def _real(name: str, value: Any, expected: str, allowed: Any) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,21 +13,21 @@ from flowplane.core.devices import chosen_device
 from flowplane.core.interrupts import deferred_interrupts
 from flowplane.core.network import Network
 from flowplane.core.progress import progress_bar
+from flowplane.core.renamed import renamed
 from flowplane.core.schedule import log_spaced
 from flowplane.ensemble.configuration import Configuration, Problem
 from flowplane.ensemble.engines import FUSED_WIDTH, Engine, FusedEngine, weight_norms
 from flowplane.errors import InputError, Interrupted, MissingRequirement, Text, unknown
-from flowplane.recording import EnsembleRecording, EnsembleWriter, Snapshot
+from flowplane.recording import MODES, EnsembleRecording, EnsembleWriter, Snapshot, versions
 from flowplane.tasks import Task
-from flowplane.version import __version__
 
 __all__ = ["train"]
 
-MODES = ("create", "resume", "overwrite")
 
-
+@renamed
 def train(
     task: Task,
+    *,
     path: Any = None,
     hidden: Sequence[int] = (10, 7, 5, 4, 3),
     activation: str = "tanh",
@@ -41,7 +40,7 @@ def train(
     batch_size: int = 512,
     drop_last: bool = True,
     labels: str = "hard",
-    noise: float = 0.0,
+    noise_variance: float = 0.0,
     snapshots: int = 100,
     keep: Sequence[str] = ("weights", "gradients"),
     device: str = "auto",
@@ -65,7 +64,7 @@ def train(
         batch_size: samples a step, at most the training part.
         drop_last: leave out the last batch of an epoch where it would be smaller.
         labels: "hard", or "sampled" from the task's conditional, once for each replica.
-        noise: variance of the Gaussian noise that each hidden layer adds to its output, fresh at every step:
+        noise_variance: of the Gaussian noise that each hidden layer adds to its output, fresh at every step:
             T_l = σ(W T_{l−1} + b) + Z_l, the network where I(X;T) is finite and well defined (Goldfeld et al., ICML 2019,
             arXiv 1810.05728). Metrics are then those of the noisy network, with one draw for all epochs and replicas.
         snapshots: how many, spread evenly over log(epoch), epoch 0 and the last included.
@@ -112,7 +111,7 @@ def train(
         snapshots=snapshots,
         keep=keep,
         seed=seed,
-        noise=noise,
+        noise_variance=noise_variance,
     )
     chosen = chosen_device(device)
     if compile != "auto" and not isinstance(compile, bool):
@@ -235,12 +234,7 @@ class _Run:
             "task_digest": self.task.digest,
             "engine": self.engine_name,
             "device": self.device.type,
-            "versions": {
-                "flowplane": __version__,
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-                "python": platform.python_version(),
-            },
+            "versions": versions(),
         }
 
     def _snapshot(self, epoch: int, state: np.ndarray, metrics: np.ndarray, statistics: np.ndarray) -> Snapshot:
@@ -262,7 +256,7 @@ def _engine_name(
     """ "fused", "eager", "compiled" or "graph": from the arguments alone, so that a resumed run chooses alike."""
     from flowplane.ensemble.batched import compiler_found, compiling_pays
 
-    if network.noise:
+    if network.noise_variance:
         if compile is True:
             raise InputError(
                 "compile", compile, "'auto' or False for a network with noise of its own, which is trained eagerly"

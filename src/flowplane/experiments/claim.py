@@ -1,48 +1,77 @@
-"""Claims: what a paper says, what was measured, and the verdict that follows."""
+"""Claims: what a paper says, what was measured, the verdict; as rows of claims.json and of a table."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
 
 from flowplane.errors import InputError
+from flowplane.experiments.papers import PAPER_CLAIMS
 
-__all__ = ["VERDICTS", "Claim", "agreement", "at_most", "mean_interval", "near", "sign", "with_ends"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ROLES", "VERDICTS", "Claim", "claims_frame"]
 
 VERDICTS = ("reproduced", "contradicted", "inconclusive", "not run")
-#: Size of the reference run of docs/papers.md, whose spread over replicas is taken to be that of ours.
-REFERENCE_REPLICAS = 50
-#: Where the statistical tolerance exceeds this many times the wanted one, agreement says nothing.
-DECISIVE = 3.0
+#: A paper's claim as a whole; something that has to hold besides; what is measured and decides nothing; what shows that the
+#: measurement can fail, or that something else is no explanation.
+ROLES = ("headline", "part", "reported", "control")
 
 Numbers = tuple[float, ...]
+Intervals = tuple[tuple[float, float], ...]
+
+#: Of a table of claims.
+COLUMNS = (
+    "claim",
+    "role",
+    "statement",
+    "index",
+    "measured",
+    "lower",
+    "upper",
+    "reference",
+    "tolerance",
+    "verdict",
+    "scale",
+    "units",
+)
+_NUMBERS = ("measured", "lower", "upper", "reference", "tolerance")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Claim:
     """One row of the ledger. Several numbers (a layer each, say) stand in tuples of equal length.
 
     `interval` holds a (lower, upper) pair for each number, at 95 % over replicas; `tolerance` is what a number may differ
-    from its reference; `tolerance` and `reference` are None where the claim is about a sign.
+    from its reference; `tolerance` and `reference` are None where the claim is about a sign. An experiment leaves `scale`
+    and `seconds` to `flowplane.experiments.run`, which knows them.
+
+    Raises:
+        InputError: another role or verdict.
     """
 
     id: str
+    #: One of `ROLES`.
+    role: str
     statement: str
     measured: Numbers
-    interval: tuple[tuple[float, float], ...] | None
-    reference: Numbers | None
-    tolerance: Numbers | None
+    interval: Intervals | None = None
+    reference: Numbers | None = None
+    tolerance: Numbers | None = None
+    #: One of `VERDICTS`.
     verdict: str
-    scale: str
-    seconds: float
+    scale: str = ""
+    seconds: float = 0.0
     units: str = ""
 
     def __post_init__(self) -> None:
-        if self.verdict not in VERDICTS:
-            raise InputError("verdict", self.verdict, f"one of {', '.join(VERDICTS)}")
+        for name, known in (("role", ROLES), ("verdict", VERDICTS)):
+            if getattr(self, name) not in known:
+                raise InputError(name, getattr(self, name), f"one of {', '.join(known)}")
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in claims.json: one number bare, several as a list, NaN as null."""
@@ -50,7 +79,9 @@ class Claim:
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Claim:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`; of a row that flowplane 0.1 wrote as well, whose statement began with its role."""
+        if "role" not in row and {"id", "statement"} <= set(row):
+            row = row | _role_of_old(row["id"], row["statement"])
         missing = {field.name for field in fields(cls)} - set(row)
         if missing:
             raise InputError("claim", sorted(row), f"the fields {', '.join(sorted(missing))} as well")
@@ -62,6 +93,14 @@ class Claim:
             pairs = (pairs,) if not pairs or not isinstance(pairs[0], list) else pairs
             pairs = tuple(tuple(_number(end) for end in pair) for pair in pairs)
         return cls(**{**{field.name: row[field.name] for field in fields(cls)}, **numbers, "interval": pairs})
+
+
+def _role_of_old(name: str, statement: str) -> dict[str, str]:
+    """The role of a row of 0.1, and its statement without it."""
+    for role in ("reported", "control"):
+        if statement.startswith(f"{role}: "):
+            return {"role": role, "statement": statement.removeprefix(f"{role}: ")}
+    return {"role": "headline" if name in PAPER_CLAIMS else "part"}
 
 
 def _bare(value: Any) -> Any:
@@ -83,108 +122,21 @@ def _tuple(value: Any) -> Any:
     return tuple(_number(part) for part in value) if isinstance(value, list) else (_number(value),)
 
 
-def mean_interval(values: Float[np.ndarray, "replica quantity"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean over replicas, its 95 % t-interval (quantity, 2), and its standard error; NaN ends for a single replica."""
-    from scipy.stats import t
+def claims_frame(claims: Iterable[Claim]) -> pd.DataFrame:
+    """A row for each number of each claim; NaN where a claim has no interval, reference or tolerance.
 
-    n = len(values)
-    mean = values.mean(axis=0)
-    if n < 2:
-        return mean, np.full((len(mean), 2), np.nan), np.full(len(mean), np.nan)
-    error = values.std(axis=0, ddof=1) / np.sqrt(n)
-    reach = t.ppf(0.975, n - 1) * error
-    return mean, np.stack([mean - reach, mean + reach], axis=1), error
-
-
-def agreement(
-    values: Float[np.ndarray, "replica quantity"], reference: Numbers, wanted: float
-) -> tuple[Numbers, tuple[tuple[float, float], ...], Numbers, str]:
-    """Measured means, intervals, tolerances and the verdict against reference values.
-
-    The tolerance is `wanted`, or three standard errors of the difference where that is larger. All within tolerance is
-    reproduced, one outside contradicted; inconclusive where fewer replicas than the reference had make the standard
-    errors too large to tell.
-
-    Example:
-        >>> spread = np.linspace(-1, 1, 50)[:, None]
-        >>> agreement(5.0 + spread, (5.1,), wanted=0.3)[-1], agreement(7.0 + spread, (5.1,), wanted=0.3)[-1]
-        ('reproduced', 'contradicted')
-        >>> agreement(5.0 + 9 * spread[::10], (5.1,), wanted=0.3)[-1]
-        'inconclusive'
+    `index` counts a claim's numbers from 0 (a layer each, say).
     """
-    mean, interval, error = mean_interval(values)
-    ours = np.nan_to_num(error, nan=np.inf)
-    difference_error = ours * np.sqrt(1 + len(values) / REFERENCE_REPLICAS)
-    tolerance = np.maximum(wanted, 3 * difference_error)
-    outside = np.abs(mean - np.array(reference)) > tolerance
-    vague = len(values) < REFERENCE_REPLICAS and (tolerance > DECISIVE * wanted).any()
-    verdict = "contradicted" if outside.any() else "inconclusive" if vague else "reproduced"
-    return _floats(mean), _pairs(interval), _floats(tolerance), verdict
+    import pandas as pd
+
+    frame = pd.DataFrame([row for claim in claims for row in _rows(claim)], columns=list(COLUMNS))
+    return frame.astype(dict.fromkeys(_NUMBERS, float) | {"index": int})
 
 
-def sign(values: Float[np.ndarray, "replica quantity"]) -> tuple[Numbers, tuple[tuple[float, float], ...], str]:
-    """Measured means, intervals and the verdict on the claim that every quantity is positive.
-
-    Example:
-        >>> spread = np.linspace(-1, 1, 50)[:, None]
-        >>> sign(3 + spread)[-1], sign(-3 + spread)[-1], sign(0.1 + spread)[-1]
-        ('reproduced', 'contradicted', 'inconclusive')
-    """
-    mean, interval, _ = mean_interval(values)
-    if (interval[:, 0] > 0).all():
-        verdict = "reproduced"
-    else:
-        verdict = "contradicted" if (interval[:, 1] < 0).any() else "inconclusive"
-    return _floats(mean), _pairs(interval), verdict
-
-
-def at_most(
-    values: Float[np.ndarray, "replica quantity"], limit: float
-) -> tuple[Numbers, tuple[tuple[float, float], ...], str]:
-    """Measured means, intervals and the verdict on the claim that no quantity is above a limit.
-
-    Example:
-        >>> spread = np.linspace(-1, 1, 50)[:, None]
-        >>> at_most(1 + spread, 2.0)[-1], at_most(3 + spread, 2.0)[-1], at_most(1.9 + spread, 2.0)[-1]
-        ('reproduced', 'contradicted', 'inconclusive')
-    """
-    mean, interval, _ = mean_interval(values)
-    verdict = "reproduced" if (interval[:, 1] <= limit).all() else "inconclusive"
-    if (interval[:, 0] > limit).any():
-        verdict = "contradicted"
-    return _floats(mean), _pairs(interval), verdict
-
-
-def near(lower: np.ndarray, upper: np.ndarray, target: float, reach: float) -> str:
-    """The verdict on the claim that all numbers with these intervals are within `reach` of a target; none decide nothing.
-
-    Example:
-        >>> near(np.array([0.95]), np.array([1.05]), 1.0, 0.1), near(np.array([1.2]), np.array([1.3]), 1.0, 0.1)
-        ('reproduced', 'contradicted')
-    """
-    low, high = target - reach, target + reach
-    if len(lower) and (lower >= low).all() and (upper <= high).all():
-        return "reproduced"
-    return "contradicted" if ((lower > high) | (upper < low)).any() else "inconclusive"
-
-
-def with_ends(
-    values: np.ndarray, lower: np.ndarray, upper: np.ndarray
-) -> tuple[Numbers, tuple[tuple[float, float], ...] | None]:
-    """Numbers and intervals as a claim holds them; NaN and none where there are no numbers.
-
-    Example:
-        >>> with_ends(np.array([1.0]), np.array([0.5]), np.array([2.0])), with_ends(*np.empty((3, 0)))
-        (((1.0,), ((0.5, 2.0),)), ((nan,), None))
-    """
-    if len(values) == 0:
-        return (float("nan"),), None
-    return _floats(values), _pairs(np.stack([lower, upper], axis=1))
-
-
-def _floats(values: np.ndarray) -> Numbers:
-    return tuple(float(value) for value in values)
-
-
-def _pairs(intervals: np.ndarray) -> tuple[tuple[float, float], ...]:
-    return tuple((float(low), float(high)) for low, high in intervals)
+def _rows(claim: Claim) -> Iterable[tuple[Any, ...]]:
+    nothing = (float("nan"),) * len(claim.measured)
+    ends = claim.interval or tuple(zip(nothing, nothing, strict=True))
+    before, after = (claim.id, claim.role, claim.statement), (claim.verdict, claim.scale, claim.units)
+    numbers = zip(claim.measured, ends, claim.reference or nothing, claim.tolerance or nothing, strict=True)
+    for index, (measured, (lower, upper), reference, tolerance) in enumerate(numbers):
+        yield (*before, index, measured, lower, upper, reference, tolerance, *after)

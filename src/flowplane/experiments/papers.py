@@ -1,12 +1,10 @@
-"""The claims of the two papers, and which experiments test them."""
+"""The claims of the two papers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flowplane.experiments.registry import EXPERIMENTS
-
-__all__ = ["PAPERS", "PAPER_CLAIMS", "PaperClaim", "experiments_of", "head_of"]
+__all__ = ["PAPERS", "PAPER_CLAIMS", "PaperClaim", "head_of"]
 
 #: The papers, by the letter that the ids of their claims begin with.
 PAPERS = {
@@ -55,22 +53,11 @@ PAPER_CLAIMS = {
 
 
 def head_of(name: str) -> str | None:
-    """The paper's claim that an id stands under; None for what tests a formula.
+    """The paper's claim that an id stands under; None for a claim of neither paper, whose id begins with an X.
 
     Example:
-        >>> head_of("B-10.binned.relu.sgd"), head_of("A-1"), head_of("A7.shallow")
+        >>> head_of("B-10.binned.relu.sgd"), head_of("A-1"), head_of("X-shallow-optimal")
         ('B-10', 'A-1', None)
     """
     head = name.partition(".")[0]
     return head if head in PAPER_CLAIMS else None
-
-
-def experiments_of(name: str) -> tuple[str, ...]:
-    """The experiments that test a paper's claim as a whole; where there is none, those that test parts of it.
-
-    Example:
-        >>> experiments_of("B-1"), experiments_of("A-3")
-        (('information-plane',), ('backward-heat',))
-    """
-    whole = tuple(e.name for e in EXPERIMENTS.values() if name in e.claims)
-    return whole or tuple(e.name for e in EXPERIMENTS.values() if any(head_of(claim) == name for claim in e.claims))

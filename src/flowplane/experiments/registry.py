@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError, unknown
-from flowplane.experiments.claim import Claim
-from flowplane.experiments.frames import claims_frame
+from flowplane.experiments.claim import Claim, claims_frame
+from flowplane.experiments.papers import head_of
 from flowplane.version import __version__
 
 if TYPE_CHECKING:
@@ -27,221 +27,152 @@ if TYPE_CHECKING:
     from flowplane.recording import Recording
     from flowplane.tasks import Task
 
-__all__ = ["EXPERIMENTS", "SCALES", "Context", "Experiment", "Result", "run"]
+__all__ = ["EXPERIMENTS", "SCALES", "Context", "Experiment", "Result", "experiments_of", "run"]
 
-SCALES = ("quick", "full")
+#: Quick takes a minute or two and may be inconclusive, full is the papers' scale; tiny shows in seconds that an experiment
+#: runs, and decides nothing.
+SCALES = ("quick", "full", "tiny")
 
 
 @dataclass(frozen=True)
 class Experiment:
     """What `flowplane experiments` lists; the module's `run(context)` returns a Result."""
 
-    name: str
-    title: str
-    claims: tuple[str, ...]
-    figure: str
+    #: Named after the experiment; a leading dot stands for `flowplane.experiments`.
     module: str
-    #: Seconds on two cores at each scale, as measured.
-    seconds: dict[str, int]
+    title: str
+    #: Those that `flowplane experiments` names.
+    claims: tuple[str, ...]
+    #: On two cores, as measured: quick, full.
+    seconds: tuple[int, int]
+    #: The name of the first figure, where that is not the experiment's.
+    shown: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of the experiment: `flowplane reproduce NAME`."""
+        return self.module.rpartition(".")[2].replace("_", "-")
+
+    @property
+    def figure(self) -> str:
+        """The first figure's file."""
+        return f"{self.shown or self.name}.html"
 
 
 EXPERIMENTS = {
     experiment.name: experiment
     for experiment in (
+        Experiment(".information.information_plane", "fit first, then compress", ("B-1",), (55, 85)),
+        Experiment(".information.training_size", "few samples: over-compression loses I(T;Y)", ("B-2",), (60, 820)),
         Experiment(
-            "information-plane",
-            "fit first, then compress",
-            ("B-1",),
-            "information-plane.html",
-            "flowplane.experiments.information.information_plane",
-            {"quick": 55, "full": 85},
+            ".information.estimators", "compression without saturation? read by every estimator", ("B-10",), (320, 2800)
         ),
         Experiment(
-            "training-size",
-            "few samples: over-compression loses I(T;Y)",
-            ("B-2",),
-            "training-size.html",
-            "flowplane.experiments.information.training_size",
-            {"quick": 60, "full": 820},
-        ),
-        Experiment(
-            "estimators",
-            "compression without saturation? read by every estimator",
-            ("B-10",),
-            "estimators.html",
-            "flowplane.experiments.information.estimators",
-            {"quick": 320, "full": 2800},
-        ),
-        Experiment(
-            "digits",
+            ".information.digits",
             "do ReLU and tanh classifiers of digits compress?",
             ("B-10.digits-tanh", "B-10.digits-relu"),
-            "digits.html",
-            "flowplane.experiments.information.digits",
-            {"quick": 120, "full": 400},
+            (120, 400),
         ),
         Experiment(
-            "ib-bound",
-            "how near do layers come to the information bottleneck's bound?",
-            ("B-4",),
-            "ib-bound.html",
-            "flowplane.experiments.information.ib_bound",
-            {"quick": 30, "full": 370},
+            ".information.ib_bound", "how near do layers come to the information bottleneck's bound?", ("B-4",), (30, 370)
         ),
         Experiment(
-            "critical-points",
+            ".information.critical_points",
             "do layers settle near the bound's critical points?",
             ("B-9",),
-            "critical-points-sharp.html",
-            "flowplane.experiments.information.critical_points",
-            {"quick": 175, "full": 830},
+            (175, 830),
+            shown="critical-points-sharp",
         ),
         Experiment(
-            "gradient-phases",
+            ".dynamics.gradient_phases",
             "gradients pass from drift to diffusion when compression starts",
             ("B-3",),
-            "gradient-phases-sgd.html",
-            "flowplane.experiments.dynamics.gradient_phases",
-            {"quick": 30, "full": 180},
+            (30, 180),
+            shown="gradient-phases-sgd",
         ),
         Experiment(
-            "diffusion",
-            "do the weights diffuse like a Wiener process?",
-            ("B-7",),
-            "diffusion-sgd.html",
-            "flowplane.experiments.dynamics.diffusion",
-            {"quick": 15, "full": 30},
+            ".dynamics.diffusion", "do the weights diffuse like a Wiener process?", ("B-7",), (15, 30), shown="diffusion-sgd"
         ),
         Experiment(
-            "relaxation",
+            ".dynamics.relaxation",
             "does the time to compress grow exponentially with the compression?",
             ("B-6",),
-            "relaxation-sgd.html",
-            "flowplane.experiments.dynamics.relaxation",
-            {"quick": 15, "full": 20},
+            (15, 20),
+            shown="relaxation-sgd",
         ),
         Experiment(
-            "replicas",
+            ".dynamics.replicas",
             "do very different networks reach the same optimum?",
             ("B-8",),
-            "spread-sgd.html",
-            "flowplane.experiments.dynamics.replicas",
-            {"quick": 15, "full": 15},
+            (15, 15),
+            shown="spread-sgd",
         ),
         Experiment(
-            "depth",
+            ".dynamics.depth",
             "more hidden layers: fewer epochs to the same generalisation",
             ("B-5",),
-            "epochs_to_accuracy.html",
-            "flowplane.experiments.dynamics.depth",
-            {"quick": 60, "full": 1070},
+            (60, 1070),
+            shown="epochs_to_accuracy",
         ),
         Experiment(
-            "activations",
+            ".information.activations",
             "which activations compress, by bins?",
             ("B-10.binned",),
-            "activations-sgd.html",
-            "flowplane.experiments.information.activations",
-            {"quick": 70, "full": 610},
+            (70, 610),
+            shown="activations-sgd",
         ),
+        Experiment(".transport.gaussian_dae", "deeper autoencoders transport faster", ("A-1", "A-4"), (7, 20)),
         Experiment(
-            "gaussian-dae",
-            "deeper autoencoders transport faster",
-            ("A-1", "A-4"),
-            "gaussian-dae.html",
-            "flowplane.experiments.transport.gaussian_dae",
-            {"quick": 7, "full": 20},
+            ".transport.mixture_dae", "mixtures: depth and the continuous limit", ("A-1.limit", "A-3.mixture"), (9, 15)
         ),
+        Experiment(".transport.planar_dae", "two moons, a swiss roll and rings flow", ("A-3.planar",), (15, 45)),
+        Experiment(".transport.backward_heat", "the flow solves the backward heat equation", ("A-2", "A-3"), (7, 30)),
+        Experiment(".learned.learned_dae", "trained autoencoders and the optimal map", ("A-7",), (50, 800)),
+        Experiment(".learned.score_flow", "a learned score makes the continuous flow", ("X-learned-flow",), (50, 340)),
         Experiment(
-            "mixture-dae",
-            "mixtures: depth and the continuous limit",
-            ("A-1.limit", "A-3.mixture"),
-            "mixture-dae.html",
-            "flowplane.experiments.transport.mixture_dae",
-            {"quick": 9, "full": 15},
-        ),
-        Experiment(
-            "planar-dae",
-            "two moons, a swiss roll and rings flow",
-            ("A-3.planar",),
-            "planar-dae.html",
-            "flowplane.experiments.transport.planar_dae",
-            {"quick": 15, "full": 45},
-        ),
-        Experiment(
-            "backward-heat",
-            "the flow solves the backward heat equation",
-            ("A-2", "A-3"),
-            "backward-heat.html",
-            "flowplane.experiments.transport.backward_heat",
-            {"quick": 7, "full": 30},
-        ),
-        Experiment(
-            "learned-dae",
-            "trained autoencoders and the optimal map",
-            ("A-7",),
-            "learned-dae.html",
-            "flowplane.experiments.learned.learned_dae",
-            {"quick": 50, "full": 800},
-        ),
-        Experiment(
-            "score-flow",
-            "a learned score makes the continuous flow",
-            ("A5.learned",),
-            "score-flow.html",
-            "flowplane.experiments.learned.score_flow",
-            {"quick": 50, "full": 340},
-        ),
-        Experiment(
-            "stacked-dae",
+            ".learned.stacked_dae",
             "is a stack of autoencoders a composition of them?",
             ("A-6", "A-6.affine", "A-6.curved", "A-6.linear", "A-6.local"),
-            "stacked-dae.html",
-            "flowplane.experiments.learned.stacked_dae",
-            {"quick": 55, "full": 300},
+            (55, 300),
         ),
         Experiment(
-            "deep-features",
+            ".learned.deep_features",
             "do deeper autoencoders separate classes better?",
             ("A-5", "A-5.digits", "A-5.moons"),
-            "deep-features.html",
-            "flowplane.experiments.learned.deep_features",
-            {"quick": 50, "full": 370},
+            (50, 370),
         ),
         Experiment(
-            "embeddings",
+            ".transport.embeddings",
             "layers of different width as transport: does the common space matter?",
-            ("A8.embedding",),
-            "embeddings.html",
-            "flowplane.experiments.transport.embeddings",
-            {"quick": 10, "full": 180},
+            ("X-embedding",),
+            (10, 180),
         ),
         Experiment(
-            "transport-cost",
-            "each depth's distance from optimal transport",
-            ("A7.shallow",),
-            "transport-cost.html",
-            "flowplane.experiments.transport.transport_cost",
-            {"quick": 20, "full": 90},
+            ".transport.transport_cost", "each depth's distance from optimal transport", ("X-shallow-optimal",), (20, 90)
         ),
         Experiment(
-            "ridgelet",
+            ".ridgelet.ridgelet",
             "a network as an integral over its hidden units",
             ("A-8", "A-8.truncation", "A-8.width"),
-            "spectrum.html",
-            "flowplane.experiments.ridgelet.ridgelet",
-            {"quick": 40, "full": 225},
+            (40, 225),
+            shown="spectrum",
         ),
         Experiment(
-            "double-limit",
-            "residual networks built without training converge to the flow",
-            ("A-9",),
-            "double-limit.html",
-            "flowplane.experiments.ridgelet.double_limit",
-            {"quick": 45, "full": 1100},
+            ".ridgelet.double_limit", "residual networks built without training converge to the flow", ("A-9",), (45, 1100)
         ),
     )
 }
+
+
+def experiments_of(claim: str) -> tuple[str, ...]:
+    """The experiments that test a paper's claim as a whole; where there is none, those that test parts of it.
+
+    Example:
+        >>> experiments_of("B-1"), experiments_of("A-3")
+        (('information-plane',), ('backward-heat',))
+    """
+    whole = tuple(e.name for e in EXPERIMENTS.values() if claim in e.claims)
+    return whole or tuple(e.name for e in EXPERIMENTS.values() if any(head_of(part) == claim for part in e.claims))
 
 
 @dataclass(frozen=True)
@@ -264,7 +195,7 @@ class Result:
             InputError: no Dataset of that name.
 
         Example:
-            >>> claim = Claim("A-1", "faster", (0.5, 0.4), None, (0.5, 0.4), (0.1, 0.1), "reproduced", "quick", 1.0)
+            >>> claim = Claim(id="A-1", role="headline", statement="faster", measured=(0.5, 0.4), verdict="reproduced")
             >>> Result({}, {}, [claim]).to_dataframe()[["claim", "index", "measured", "verdict"]]
               claim  index  measured     verdict
             0   A-1      0       0.5  reproduced
@@ -321,7 +252,7 @@ class Context:
                 folder = self.out / "sweeps" / f"{name}-{self.scale}"
                 if self.overwrite and folder.exists():
                     shutil.rmtree(folder)
-            return sweep(function, grid, folder, self.cluster)
+            return sweep(function, grid, folder, cluster=self.cluster)
 
 
 def run(
@@ -337,7 +268,8 @@ def run(
 
     Arguments:
         name: one of `EXPERIMENTS`.
-        scale: "quick" (under a minute, may be inconclusive) or "full" (the paper's scale).
+        scale: "quick" (about a minute, may be inconclusive), "full" (the paper's scale) or "tiny" (seconds, to see that it
+            runs: no claim of it is more than inconclusive).
         out: folder of all results; None writes nothing.
         device, seed: as in `fp.train`.
         overwrite: train anew even where a recording of the same experiment and scale is there.
@@ -358,9 +290,12 @@ def run(
         folder = root / name
     began = time.perf_counter()
     context = Context(scale, folder, device, seed, overwrite, cluster)
-    result = import_module(EXPERIMENTS[name].module).run(context)
+    result = import_module(EXPERIMENTS[name].module, __package__).run(context)
     seconds = time.perf_counter() - began
-    claims = [replace(claim, seconds=round(seconds, 1)) for claim in result.claims]
+    known: dict[str, Any] = {"scale": scale, "seconds": round(seconds, 1)}
+    if scale == "tiny":
+        known["verdict"] = "inconclusive"
+    claims = [replace(claim, **known) for claim in result.claims]
     result = replace(result, claims=claims, training_seconds=round(context.training_seconds, 1))
     if folder is not None:
         _write(result, folder, {"experiment": name, "scale": scale, "seed": seed, "seconds": round(seconds, 1)})
@@ -369,11 +304,12 @@ def run(
 
 def _write(result: Result, folder: Path, about: dict[str, Any]) -> None:
     """Datasets and figures first, the claims last: a claims.json speaks for files that are there."""
+    from flowplane.core import results
     from flowplane.plot import save
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, dataset in result.datasets.items():
-        dataset.to_netcdf(folder / f"{name}.nc", engine="h5netcdf")
+        results.save(dataset, folder / f"{name}.nc")
     for name, figure in result.figures.items():
         save(figure, folder / f"{name}.html")
     about |= {"training_seconds": result.training_seconds, "flowplane": __version__}

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-_PUBLIC = {
-    "convergence": "flowplane.information.plateau",
-    "explain": "flowplane.information.words",
-    "parse_estimator": "flowplane.information.named",
-}
-
-__all__ = ["convergence", "explain", "parse_estimator"]
+from flowplane.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from flowplane.information.named import parse_estimator
-    from flowplane.information.plateau import convergence
-    from flowplane.information.words import explain
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'flowplane.information' has no attribute {name!r}")
-    value = getattr(import_module(_PUBLIC[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    from flowplane.information.binned import Binned as Binned
+    from flowplane.information.estimator import Continuous as Continuous
+    from flowplane.information.estimator import Estimator as Estimator
+    from flowplane.information.gaussian import GaussianMI as GaussianMI
+    from flowplane.information.ksg import KSG as KSG
+    from flowplane.information.monte_carlo import MonteCarlo as MonteCarlo
+    from flowplane.information.pairwise import Pairwise as Pairwise
+    from flowplane.information.plateau import convergence as convergence
+    from flowplane.information.renyi import MatrixRenyi as MatrixRenyi
+    from flowplane.information.sliced import SlicedMI as SlicedMI
+    from flowplane.information.variational import Variational as Variational
+else:
+    __getattr__, __dir__, __all__ = lazy(__name__)

@@ -70,6 +70,8 @@ class Binned(Estimator):
         (1.0, 1.0, 'bits')
     """
 
+    short_name: ClassVar[str] = "binned"
+    help: ClassVar[str] = "bins=30, range=activation, data, quantiles or -1..1, correction=miller-madow"
     needs_function: ClassVar[bool] = True
 
     bins: int | tuple[float, ...] = 30
@@ -108,6 +110,9 @@ class Binned(Estimator):
         object.__setattr__(measure, "bins", (*np.linspace(-1.0, 1.0, 30).tolist(), np.inf))
         object.__setattr__(measure, "range", (-1.0, 1.0))
         return measure
+
+    def swept(self) -> tuple[str, tuple[Any, ...]]:
+        return "bins", (2, 4, 8, 16, 32, 64, 128, 256)
 
     # -- which bins ---------------------------------------------------------------------------------------------------
 
@@ -173,7 +178,7 @@ class Binned(Estimator):
 
     def _about(self, known: Known) -> dict[str, Any]:
         x = "every sample is its own x" if known.inputs is None else "equal inputs are one x"
-        return {"channel": self._channel(self._edges()), "x": x}
+        return {"channel": self._channel(self._edges()), "i_xt": {"x": x}}
 
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
         return _estimate(values, known, self._edges(), self.correction)
@@ -212,7 +217,7 @@ def _estimate(
         clipped=(least < edges[0]).any(1) | (greatest > _last_closed(edges)).any(1),
         constant_units=(least == greatest).any(1),
         too_few_samples=(alone > ALONE * n) if known.weights is None else False,
-        weighted=correction is not None and (known.weights is not None or known.rule is not None),
+        weighted=_uncounted(known, correction),
     )
     missing = Quantity.missing(values)
     if correction is not None and known.weights is not None:
@@ -220,6 +225,14 @@ def _estimate(
     if correction is not None and known.rule is not None:
         i_ty = missing
     return Estimates(i_xt.within(0.0, np.inf), i_ty.within(0.0, np.inf), entropy.within(0.0, np.inf), flags)
+
+
+def _uncounted(known: Known, correction: str | None) -> dict[str, Tensor | bool]:
+    """Which quantities a correction cannot give, for want of counts."""
+    if correction is None:
+        return {}
+    weights = known.weights is not None
+    return {"i_xt": weights, "i_ty": weights or known.rule is not None, "h_t": weights}
 
 
 def _quantity(values: Float[Tensor, "batch table"], variance: Tensor, known: Known) -> Quantity:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
@@ -17,9 +17,10 @@ from torch import Tensor
 
 from flowplane.core.arrays import as_tensor, batch_dims, require_finite
 from flowplane.core.points import check_positive, check_seed
+from flowplane.core.results import stamp
 from flowplane.errors import InputError, Text
 from flowplane.information.arguments import checked_inputs, checked_labelling, checked_weights, row_numbers
-from flowplane.information.schema import CONFIDENCE, estimate_dataset, flag_bit
+from flowplane.information.schema import CONFIDENCE, FLAGS, QUANTITIES, estimate_dataset, parameters_text
 
 __all__ = ["Continuous", "Estimates", "Estimator", "Known", "Quantity", "Z", "check_noise", "constant_units", "raised"]
 
@@ -73,18 +74,18 @@ class Quantity(NamedTuple):
 
 
 class Estimates(NamedTuple):
-    """What an estimator finds for a block of batch members, in bits."""
+    """What an estimator finds for a block of batch members, in bits; the flags are those of the three quantities."""
 
     i_xt: Quantity
     i_ty: Quantity
     h_t: Quantity
-    flags: Int[Tensor, " batch"]
+    flags: Int[Tensor, "3 batch"]
 
     @classmethod
     def together(cls, parts: Sequence[Estimates]) -> Estimates:
         """Those of one batch, from those of its parts."""
         i_xt, i_ty, h_t = (Quantity.joined(quantity) for quantity in zip(*(part[:3] for part in parts), strict=True))
-        return cls(i_xt, i_ty, h_t, torch.cat([part.flags for part in parts]))
+        return cls(i_xt, i_ty, h_t, torch.cat([part.flags for part in parts], 1))
 
 
 @dataclass(frozen=True)
@@ -153,11 +154,20 @@ class Known:
         return values + torch.from_numpy(draw).to(values.device)
 
 
-def raised(known: Known, values: Tensor, **where: Tensor | bool) -> Int[Tensor, " batch"]:
-    """Flags of each batch member: the named ones where they hold, `no_labels` where labels are missing."""
-    flags = torch.zeros(len(values), dtype=torch.int64, device=values.device)
+#: Flags that concern one quantity alone.
+OF_ONE = {"no_inputs": "i_xt", "deterministic": "i_xt", "batch_ceiling": "i_xt", "no_labels": "i_ty"}
+
+
+def raised(known: Known, values: Tensor, **where: Tensor | bool | Mapping[str, Tensor | bool]) -> Int[Tensor, "3 batch"]:
+    """Flags of each quantity of each batch member: the named ones where they hold, for all quantities or, from a mapping,
+    for those that it names; `no_labels` where labels are missing."""
+    flags = torch.zeros((len(QUANTITIES), len(values)), dtype=torch.int64, device=values.device)
     for name, holds in {"no_labels": not known.labelled, **where}.items():
-        flags += torch.as_tensor(holds, device=values.device).expand(len(values)) * flag_bit(name)
+        of_one = (OF_ONE[name],) if name in OF_ONE else tuple(QUANTITIES)
+        parts = holds if isinstance(holds, Mapping) else dict.fromkeys(of_one, holds)
+        for row, quantity in enumerate(QUANTITIES):
+            held = torch.as_tensor(parts.get(quantity, False), device=values.device)
+            flags[row] += held.expand(len(values)) * FLAGS.bits(name)
     return flags
 
 
@@ -166,14 +176,21 @@ def constant_units(values: Float[Tensor, "batch sample unit"]) -> Bool[Tensor, "
     return values.amin(1) == values.amax(1)
 
 
-def check_noise(noise: Any) -> float | None:
+def check_noise(noise_variance: Any) -> float | None:
     """A variance above 0, or None. Raises InputError otherwise."""
-    return None if noise is None else check_positive("noise", noise, "the variance of Gaussian noise, above 0, or None")
+    return (
+        None
+        if noise_variance is None
+        else check_positive("noise_variance", noise_variance, "the variance of Gaussian noise, above 0, or None")
+    )
 
 
 class Estimator(ABC):
     """Called with activations and what is known of the samples; answers in the schema of `estimate_dataset`."""
 
+    #: What the command line calls it, and the arguments that its help names; without a name it is not offered there.
+    short_name: ClassVar[str] = ""
+    help: ClassVar[str] = ""
     #: Values (samples × units × members) that are worked on together.
     block_values: ClassVar[int] = 1 << 22
     #: Whether p(x) may be other than uniform, and p(y|x) soft. Where not, all is NaN, and labels are drawn from the rule.
@@ -207,7 +224,8 @@ class Estimator(ABC):
 
         Returns:
             Dataset over the leading dimensions: `i_xt`, `i_ty`, `h_t` in bits, each with `_lower` and `_upper` at
-            `attrs["confidence"]` (NaN where there is no interval), and `flags`.
+            `attrs["confidence"]` (NaN where there is no interval), `_flags` of its own, and attributes that say its `bound`,
+            `estimator` and `channel`; `flags`, all flags together.
 
         Raises:
             InputError: NaN or infinite activations, no samples, lengths that differ, one class only, no distribution.
@@ -232,9 +250,19 @@ class Estimator(ABC):
         refused = weights is not None and not self.takes_weights
         estimate = _refused if refused else settled._estimate
         parts = [estimate(flat[first : first + step], known) for first in range(0, len(flat), step)]
-        return settled._dataset(activations, batch, known, Estimates.together(parts), self._parameters())
+        dataset = settled._dataset(activations, batch, known, Estimates.together(parts), self._parameters())
+        return stamp(dataset, "estimate", seed=known.seed)
 
-    def with_channel(self, noise: float | None) -> Estimator:
+    @classmethod
+    def usual(cls) -> Estimator:
+        """The estimator with the parameters that it is compared with others at."""
+        return cls()
+
+    def swept(self) -> tuple[str, tuple[Any, ...]]:
+        """The parameter whose choice matters most, and values to compare: what `convergence` sweeps."""
+        return fields(self)[0].name, ()  # type: ignore[arg-type]
+
+    def with_channel(self, noise_variance: float | None) -> Estimator:
         """The estimator with Gaussian noise of this variance as its channel; as it is where it has one of its own."""
         return self
 
@@ -244,20 +272,20 @@ class Estimator(ABC):
         dims, coords = batch_dims(activations, len(batch))
         found: dict[str, np.ndarray] = {}
         intervals: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        for name in ("i_xt", "i_ty", "h_t"):
+        for name in QUANTITIES:
             ends = [end.cpu().double().numpy().reshape(batch) for end in getattr(estimates, name)]
             found[name], intervals[name] = ends[0], (ends[1], ends[2])
+        flags = estimates.flags.cpu().numpy().reshape(len(QUANTITIES), *batch)
         about = self._about(known)
-        flags = estimates.flags.cpu().numpy().reshape(batch)
+        labels = {"labels": self._labelling(known)} | about.pop("i_ty", {})
+        said = {"estimator": type(self).__name__, "parameters": parameters_text(parameters), "i_ty": labels} | about
         return estimate_dataset(
             dims,
-            coords | about.pop("coords", {}),
+            coords | said.pop("coords", {}),
             found,
-            flags,
-            **{"kind": "estimate", "labels": self._labelling(known), **about},
-            estimator=type(self).__name__,
-            parameters=parameters,
+            dict(zip(QUANTITIES, flags, strict=True)),
             intervals=intervals,
+            about=said,
         )
 
     def _labelling(self, known: Known) -> str:
@@ -268,9 +296,9 @@ class Estimator(ABC):
         return "soft rule p(y|x)" if self.takes_rule else "labels drawn from the soft rule p(y|x)"
 
     def _parameters(self) -> dict[str, Any]:
-        """The arguments of the constructor, JSON-able; `deterministic` speaks of the samples and is left out."""
+        """The arguments of the constructor; `deterministic` speaks of the samples and is left out."""
         names = [field.name for field in fields(self) if field.name != "deterministic"]  # type: ignore[arg-type]
-        return {name: _plain(getattr(self, name)) for name in names}
+        return {name: getattr(self, name) for name in names}
 
     def _settled(self, activation: str | None, values: Tensor) -> Estimator:
         """The estimator with whatever depends on the layer settled from a bare array."""
@@ -282,41 +310,49 @@ class Estimator(ABC):
 
     @abstractmethod
     def _about(self, known: Known) -> dict[str, Any]:
-        """`channel`, and what else belongs in attrs; scalar coordinates under `coords`."""
+        """`channel`, and what else is to be said of all quantities; under `i_xt`, `i_ty`, `h_t` what is said of one, such as
+        its `bound` ("lower" or "upper"; an estimate where nothing is said); scalar coordinates under `coords`."""
 
 
 class Continuous(Estimator):
     """An estimator of continuous distributions: I(X;T) needs the inputs, and is infinite where T is a function of x.
 
-    `noise` is the variance of Gaussian noise added to every unit, a channel of its own; `deterministic` says that T is known
-    to be a function of x, as it is in a recording of `fp.train`: then I(X;T) is NaN with a flag unless there is noise.
+    `noise_variance` is that of Gaussian noise added to every unit, a channel of its own; `deterministic` says that T is
+    known to be a function of x, as in a recording of `fp.train`: then I(X;T) is NaN with a flag unless there is noise.
     """
 
-    noise: float | None
+    noise_variance: float | None
     deterministic: bool
 
-    def with_channel(self, noise: float | None) -> Continuous:
+    @classmethod
+    def usual(cls) -> Estimator:
+        """The estimator with the parameters that it is compared with others at."""
+        return cls()
+
+    def swept(self) -> tuple[str, tuple[Any, ...]]:
+        """The parameter whose choice matters most, and values to compare: what `convergence` sweeps."""
+        return fields(self)[0].name, ()  # type: ignore[arg-type]
+
+    def with_channel(self, noise_variance: float | None) -> Continuous:
         """The estimator with Gaussian noise of this variance added to each unit."""
-        return self if noise is None else replace(self, noise=check_noise(noise))  # type: ignore[type-var]
+        return self if noise_variance is None else replace(self, noise_variance=check_noise(noise_variance))  # type: ignore[type-var]
 
     def _blocked(self, known: Known) -> dict[str, bool]:
         """Why I(X;T) cannot be given at all."""
-        infinite = self.deterministic and self.noise is None
+        infinite = self.deterministic and self.noise_variance is None
         return {"deterministic": infinite, "no_inputs": not self.deterministic and known.inputs is None}
 
     def _channel(self) -> str:
-        return "none" if self.noise is None else f"Gaussian noise of variance {self.noise:.6g} added to each unit"
+        return (
+            "none"
+            if self.noise_variance is None
+            else f"Gaussian noise of variance {self.noise_variance:.6g} added to each unit"
+        )
 
     def _x(self, known: Known) -> str:
         if self.deterministic:
             return "T is a function of x"
         return "not given" if known.inputs is None else "inputs as given"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Estimator):
-        return {"estimator": type(value).__name__, **value._parameters()}
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _refused(values: Tensor, known: Known) -> Estimates:

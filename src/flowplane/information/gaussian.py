@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from jaxtyping import Float
 from scipy.special import psi
 from torch import Tensor
 
+from flowplane.core.renamed import renamed
 from flowplane.core.threads import one_thread, shared
 from flowplane.errors import InputError
 from flowplane.information.estimator import Continuous, Estimates, Known, Quantity, check_noise, raised
@@ -32,6 +33,7 @@ PIECE, NANOSECONDS = 1 << 17, 100
 LEVERAGE = 1e-3
 
 
+@renamed
 @dataclass(frozen=True)
 class GaussianMI(Continuous):
     """Information of jointly normal (X, T), and of T normal within each class: exact for those, an approximation for others.
@@ -45,9 +47,9 @@ class GaussianMI(Continuous):
 
     Arguments:
         shrinkage: of every correlation towards 0, from 0 (none) to 1, or "oas": as much as the sample asks for.
-        noise: variance of Gaussian noise added to each unit: as a covariance for I(X;T), drawn by the seed for I(T;Y).
+        noise_variance: of Gaussian noise added to each unit: as a covariance for I(X;T), drawn by the seed for I(T;Y).
         deterministic: T is a function of x, as in a recording of `fp.train`: without noise I(X;T) is infinite, with noise it
-            is ½ log2 det(I + Cov(T)/noise), an upper bound unless T is normal.
+            is ½ log2 det(I + Cov(T)/noise_variance), an upper bound unless T is normal.
 
     The flag `not_gaussian` says that third or fourth moments, or in few dimensions waves, are not those of a normal,
     `ill_conditioned` that a covariance is close to singular (I(X;T) is NaN where T is a linear function of x). Constant
@@ -64,8 +66,11 @@ class GaussianMI(Continuous):
         (0.32, 0.32)
     """
 
+    short_name: ClassVar[str] = "gaussian"
+    help: ClassVar[str] = "shrinkage=0.1 or oas, noise_variance=0.1"
+
     shrinkage: float | str = 0.0
-    noise: float | None = None
+    noise_variance: float | None = None
     deterministic: bool = False
 
     def __post_init__(self) -> None:
@@ -73,11 +78,14 @@ class GaussianMI(Continuous):
         number = isinstance(given, int | float | np.number) and not isinstance(given, bool)
         if not (isinstance(given, str) and given == "oas") and not (number and 0 <= float(given) <= 1):
             raise InputError("shrinkage", self.shrinkage, "a number from 0 to 1, or 'oas'")
-        object.__setattr__(self, "noise", check_noise(self.noise))
+        object.__setattr__(self, "noise_variance", check_noise(self.noise_variance))
+
+    def swept(self) -> tuple[str, tuple[Any, ...]]:
+        return "shrinkage", (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
 
     def _about(self, known: Known) -> dict[str, Any]:
-        kind = "upper bound" if self.deterministic and self.noise is not None else "estimate"
-        return {"channel": self._channel(), "kind": kind, "x": self._x(known)}
+        bound = "upper" if self.deterministic and self.noise_variance is not None else "estimate"
+        return {"channel": self._channel(), "i_xt": {"bound": bound, "x": self._x(known)}}
 
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
         pieces = values.split(max(1, PIECE // values[0].numel()))
@@ -99,43 +107,38 @@ class GaussianMI(Continuous):
         scale = torch.where(constant, 1.0, spread)
         centred = (values - _mean(values, known.mass)) / scale.unsqueeze(1)
         # the noise, in units of each unit's own spread
-        noise = torch.zeros_like(scale) if self.noise is None else self.noise / scale.square()
+        noise = torch.zeros_like(scale) if self.noise_variance is None else self.noise_variance / scale.square()
         covariance = self._shrunk(_covariance(centred, centred, known.mass), n) + torch.diag_embed(noise)
         least = torch.linalg.eigvalsh(_active(covariance, constant))[:, 0]
         blocked = self._blocked(known)
         singular = least < CONDITION
-        odd = torch.zeros_like(singular)
+        odd = strange = few = infinite = torch.zeros_like(singular)
         i_xt = Quantity.missing(values)
-        if self.deterministic and self.noise is not None:
+        if self.deterministic and self.noise_variance is not None:
             i_xt = _through_noise(covariance, noise, n, known)
             whitened = centred @ _root(self._shrunk(_covariance(centred, centred, known.mass), n))
             odd = not_normal(standard(whitened), torch.ones_like(centred[0, :, :1]))
         elif not any(blocked.values()):
             assert known.inputs is not None
             i_xt, infinite, odd = self._from_inputs(centred, covariance, (~constant).sum(1), known)
-            singular = singular | infinite
-        i_ty, few = Quantity.missing(values), torch.zeros_like(singular)
+        i_ty = Quantity.missing(values)
         if known.labelled:
-            noisy = known.with_noise(values, self.noise)
+            noisy = known.with_noise(values, self.noise_variance)
             i_ty, strange, few = self._from_classes(
                 (noisy - _mean(values, known.mass)) / scale.unsqueeze(1), (~constant).sum(1), known
             )
-            odd = odd | strange
-        crowded = units * SAMPLES_PER_DIMENSION > n or (
-            known.inputs is not None
-            and not self.deterministic
-            and (units + known.inputs.shape[1]) * SAMPLES_PER_DIMENSION > n
-        )
+        crowded = units * SAMPLES_PER_DIMENSION > n
+        together = units + (0 if known.inputs is None or self.deterministic else known.inputs.shape[1])
         flags = raised(
             known,
             values,
             **blocked,
-            ill_conditioned=singular,
+            ill_conditioned={"i_xt": singular | infinite, "i_ty": singular, "h_t": singular},
             constant_units=constant.any(1),
-            not_gaussian=odd,
-            too_few_samples=few | crowded,
+            not_gaussian={"i_xt": odd, "i_ty": strange, "h_t": odd | strange},
+            too_few_samples={"i_xt": together * SAMPLES_PER_DIMENSION > n, "i_ty": few | crowded, "h_t": crowded},
         )
-        found = Estimates(i_xt, i_ty, self._entropy(covariance, scale, singular | constant.any(1), known), flags)
+        found = Estimates(i_xt, i_ty, self._entropy(covariance, scale, singular | infinite | constant.any(1), known), flags)
         if not self.shrinkage:
             return found
         # shrinkage trades spread for bias: the intervals hold what the sample says without it as well
@@ -230,7 +233,9 @@ class GaussianMI(Continuous):
         """h(T) of a normal with this covariance, an upper bound for others."""
         n, d = known.samples, covariance.shape[-1]
         nats = 0.5 * torch.linalg.slogdet(covariance)[1] + scale.log().sum(1) + 0.5 * d * math.log(2 * math.pi * math.e)
-        corrected = nats if self.shrinkage or self.noise is not None or n <= d + 1 else nats - 0.5 * _log_det_bias(n, d)
+        corrected = (
+            nats if self.shrinkage or self.noise_variance is not None or n <= d + 1 else nats - 0.5 * _log_det_bias(n, d)
+        )
         error = torch.full_like(nats, math.sqrt(d / (2 * n)))
         found = Quantity.around(corrected, error, above=(nats - corrected).abs())
         bits = Quantity(*(torch.where(degenerate, torch.nan, part / math.log(2.0)) for part in found))

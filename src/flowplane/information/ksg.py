@@ -14,7 +14,9 @@ from torch import Tensor
 
 from flowplane.core.neighbours import class_neighbours, joint_neighbours, neighbour_distance
 from flowplane.core.points import check_count
+from flowplane.core.renamed import renamed
 from flowplane.information.estimator import Continuous, Estimates, Known, Quantity, check_noise, constant_units, raised
+from flowplane.information.schema import QUANTITIES
 
 __all__ = ["KSG"]
 
@@ -54,6 +56,7 @@ Division = list[Parts]
 Terms = Callable[[Parts], Float[Tensor, "part batch term"]]
 
 
+@renamed
 @dataclass(frozen=True)
 class KSG(Continuous):
     """Mutual information by the distances to k-th neighbours, in the maximum norm, for continuous T: no bins, no density.
@@ -75,7 +78,7 @@ class KSG(Continuous):
 
     Arguments:
         k: which neighbour; more of them vary less and are biased more.
-        noise: variance of Gaussian noise added to every unit by the seed, a channel of its own; None for none.
+        noise_variance: of Gaussian noise added to every unit by the seed, a channel of its own; None for none.
         deterministic: T is known to be a function of x, as in a recording of `fp.train`. Then I(X;T) is NaN with the flag
             `deterministic`, or with noise Z exactly h(T + Z) − h(Z), which needs no inputs.
 
@@ -101,53 +104,60 @@ class KSG(Continuous):
         (True, 0)
     """
 
+    short_name: ClassVar[str] = "ksg"
+    help: ClassVar[str] = "k=4, noise_variance=0.1"
     takes_weights: ClassVar[bool] = False
     takes_rule: ClassVar[bool] = False
     takes_batched_inputs: ClassVar[bool] = True
 
     k: int = 4
-    noise: float | None = None
+    noise_variance: float | None = None
     deterministic: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", check_count("k", self.k))
-        object.__setattr__(self, "noise", check_noise(self.noise))
+        object.__setattr__(self, "noise_variance", check_noise(self.noise_variance))
+
+    def swept(self) -> tuple[str, tuple[Any, ...]]:
+        return "k", (1, 2, 4, 8, 16, 32)
 
     def _about(self, known: Known) -> dict[str, Any]:
-        return {"channel": self._channel(), "x": self._x(known)}
+        return {"channel": self._channel(), "i_xt": {"x": self._x(known)}}
 
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
         k, n, units = self.k, values.shape[1], values.shape[2]
         constant = constant_units(values)
         blocked = self._blocked(known)
         i_xt = i_ty = h_t = Quantity.missing(values)
-        few = torch.full((len(values),), n < (k + 2) * PARTS[-1], device=values.device)
-        tied = heavy = torch.zeros_like(few)
-        uneven = _unequal(values.double())
+        few = dict.fromkeys(QUANTITIES, torch.full((len(values),), n < (k + 2) * PARTS[-1], device=values.device))
+        heavy = torch.zeros_like(few["h_t"])
+        tied = dict.fromkeys(QUANTITIES, heavy)
+        uneven = dict.fromkeys(QUANTITIES, _unequal(values.double()))
         if n >= k + 2:
-            t, x, y = known.with_noise(values, self.noise), known.inputs, known.labels
+            t, x, y = known.with_noise(values, self.noise_variance), known.inputs, known.labels
             divisions = _divisions(n, k, known)
             h_t, unsure = _quantity(
                 lambda parts: entropy_terms(_chosen(t, 1, parts).transpose(0, 1), k), divisions, units, turns=True
             )
             still = ~h_t.value.isfinite()
-            tied = still | _repeated(t)
+            tied = dict.fromkeys(QUANTITIES, still | _repeated(t))
             # the drift of h(T), whose interval is widened on both sides, counts where nothing else is asked for
             if self.deterministic or (y is None and x is None):
-                few = few | (unsure & ~still & (self.noise is not None or y is None))
-            flat = constant.any(1) & (self.noise is None)  # T lies in a plane
+                few["h_t"] = few["h_t"] | (unsure & ~still & (self.noise_variance is not None or y is None))
+            flat = constant.any(1) & (self.noise_variance is None)  # T lies in a plane
             h_t = _where(still | flat, math.nan, h_t)
-            if self.deterministic and self.noise is not None:
-                i_xt = Quantity(*(end - units / 2 * math.log2(2 * math.pi * math.e * self.noise) for end in h_t))
+            if self.deterministic and self.noise_variance is not None:
+                few["i_xt"] = few["h_t"]
+                i_xt = Quantity(*(end - units / 2 * math.log2(2 * math.pi * math.e * self.noise_variance) for end in h_t))
             elif x is not None and not any(blocked.values()):
                 features = x.shape[-1]
                 inputs, layers = (x[None], t[None]) if x.ndim == 2 else (x, t[:, None])
                 i_xt, unsure = _quantity(lambda parts: _joint_of(inputs, layers, parts, k), divisions, features + units)
                 varying = (inputs != inputs[:, :1]).any(1).sum(1) + (t != t[:, :1]).any(1).sum(1)
                 crowded = n < torch.pow(float(SAMPLES_PER_DIMENSION), varying)
-                few, tied = few | unsure | crowded, tied | _repeated(inputs)
+                few["i_xt"], tied["i_xt"] = few["i_xt"] | unsure | crowded, tied["i_xt"] | _repeated(inputs)
                 heavy = _heavy_tailed(t) | _heavy_tailed(inputs)
-                uneven = _unequal(torch.cat([inputs.expand(len(t), -1, -1), t], 2))
+                uneven["i_xt"] = _unequal(torch.cat([inputs.expand(len(t), -1, -1), t], 2))
             if y is not None:
                 classes = y
                 i_ty, unsure = _quantity(
@@ -155,8 +165,8 @@ class KSG(Continuous):
                     [_without_singles(division, classes) for division in divisions],
                     units,
                 )
-                few = few | unsure | bool((torch.bincount(y) <= k).any()) | (units > MOST_UNITS)
-            if self.noise is None:  # T is one point: nothing is known by it
+                few["i_ty"] = few["i_ty"] | unsure | bool((torch.bincount(y) <= k).any()) | (units > MOST_UNITS)
+            if self.noise_variance is None:  # T is one point: nothing is known by it
                 i_ty = _where(constant.all(1) & (y is not None), 0.0, i_ty)
         flags = raised(
             known,
@@ -164,7 +174,7 @@ class KSG(Continuous):
             constant_units=constant.any(1),
             ties=tied,
             too_few_samples=few,
-            heavy_tails=heavy,
+            heavy_tails={"i_xt": heavy},
             unequal_scales=uneven,
             **blocked,
         )

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.core.points import check_count, check_positive, row_blocks
+from flowplane.core.renamed import renamed
 from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, constant_units, raised
 
 __all__ = ["MonteCarlo"]
@@ -20,6 +21,7 @@ __all__ = ["MonteCarlo"]
 SATURATION = 0.99
 
 
+@renamed
 @dataclass(frozen=True)
 class MonteCarlo(Estimator):
     """I(X;T+Z) and I(T+Z;Y), Z ~ N(0, σ²I), where T is a function of x and the samples are all the x there are: exact but
@@ -31,7 +33,7 @@ class MonteCarlo(Estimator):
     See also: Goldfeld et al. (ICML 2019), arXiv 1810.05728. docs/papers.md §B3, §B4.
 
     Arguments:
-        variance: σ² of the noise, a coordinate of the result.
+        noise_variance: σ² of the noise, a coordinate of the result.
         draws: of the noise, for each sample.
 
     Intervals hold the error of the integral, not that of samples from a larger population: for these see `Pairwise`.
@@ -48,19 +50,19 @@ class MonteCarlo(Estimator):
     block_values: ClassVar[int] = 1 << 18
     needs_function: ClassVar[bool] = True
 
-    variance: float
+    noise_variance: float
     draws: int = 1
 
     def __post_init__(self) -> None:
-        variance = check_positive("variance", self.variance, "the variance of Gaussian noise, above 0")
-        object.__setattr__(self, "variance", variance)
+        variance = check_positive("noise_variance", self.noise_variance, "the variance of Gaussian noise, above 0")
+        object.__setattr__(self, "noise_variance", variance)
         object.__setattr__(self, "draws", check_count("draws", self.draws))
 
     def _about(self, known: Known) -> dict[str, Any]:
         return {
-            "channel": f"Gaussian noise of variance {self.variance:.6g} added to each unit",
-            "x": "every sample is its own x, and there are no others",
-            "coords": {"variance": self.variance},
+            "channel": f"Gaussian noise of variance {self.noise_variance:.6g} added to each unit",
+            "i_xt": {"x": "every sample is its own x, and there are no others"},
+            "coords": {"noise_variance": self.noise_variance},
         }
 
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
@@ -80,7 +82,7 @@ class MonteCarlo(Estimator):
     def _member(self, t: Tensor, noise: Tensor, columns: Tensor, known: Known) -> tuple[Quantity, Quantity, Quantity]:
         n, units = t.shape
         # distances in units of σ√2
-        centres = (t - t.mean(0)) / math.sqrt(2 * self.variance)
+        centres = (t - t.mean(0)) / math.sqrt(2 * self.noise_variance)
         squares = centres.square().sum(1)
         density = torch.empty((self.draws, n, columns.shape[1]), dtype=torch.float64, device=t.device)
         for draw in range(self.draws):
@@ -95,7 +97,7 @@ class MonteCarlo(Estimator):
                 density[draw, rows] = d.neg_().exp_() @ columns
         logs = torch.where(known.mass > 0, density[:, :, 0], 1.0).log2()
         i_xt = self._mean(-logs, known)
-        h_z = 0.5 * units * math.log2(2 * math.pi * math.e * self.variance)
+        h_z = 0.5 * units * math.log2(2 * math.pi * math.e * self.noise_variance)
         h_t = Quantity(*(part + h_z for part in i_xt))
         if known.conditional is None:
             nan = torch.full_like(i_xt.value, torch.nan)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.core.points import check_positive, row_blocks, squared_distances
+from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, unknown
 from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, Z, constant_units, raised
 
@@ -29,10 +30,11 @@ SATURATION = 0.9
 IN_CLASS, FEW_IN_CLASS = 0.88, 6
 
 
-#: Value of `relative`: to the variance at each snapshot.
-SNAPSHOT = "snapshot"
+#: Values of `relative`: to the variance of a unit at each snapshot, or over the whole recording.
+UNIT, RECORDING = "unit", "recording"
 
 
+@renamed
 @dataclass(frozen=True)
 class Pairwise(Estimator):
     """Kolchinsky and Tracey's bounds on the information in T + Z, Z ~ N(0, σ²I), where T is a function of x.
@@ -45,66 +47,76 @@ class Pairwise(Estimator):
     See also: Kolchinsky and Tracey, Entropy 19 (2017), arXiv 1706.02419. docs/papers.md §B4.
 
     Arguments:
-        variance: σ² of the noise, a coordinate of the result.
+        noise_variance: σ² of the noise, a coordinate of the result.
         bound: "upper" or "lower": which of the two is reported as the value.
-        relative: whether σ² is `variance` times the mean variance of the layer's units, over the whole recording or, on a
-            bare array, over the array; "snapshot": that of each snapshot, each batch member, by itself, so that a layer
-            whose values only grow or shrink knows as much as before.
+        relative: False: σ² is `noise_variance`. "unit": σ² is `noise_variance` times the mean variance of the layer's units
+            at each snapshot, each batch member, by itself, so that a layer whose values only grow or shrink knows as much as
+            before. "recording": times that over the whole recording, on a bare array over the array.
 
     Every sample is its own x unless `inputs` repeat. The intervals hold both bounds and, beyond them, 95 % of the sampling
     error of samples drawn from a larger population (delta method). `saturated`: nearly every sample stands alone, among all
     or within its class; `too_few_samples`: six a class or fewer.
 
     Raises:
-        InputError: a variance that is not above 0, an unknown bound, something else than True, False and "snapshot".
+        InputError: a variance that is not above 0, an unknown bound, something else than False, "unit" and "recording".
 
     Example:
         >>> import numpy as np
         >>> t = np.array([[-1.0], [1.0]])
         >>> plane = Pairwise(0.01)(t, [0, 1])
-        >>> float(plane.i_xt), float(plane.i_ty), float(plane.variance)
+        >>> float(plane.i_xt), float(plane.i_ty), float(plane.noise_variance)
         (1.0, 1.0, 0.01)
     """
 
+    short_name: ClassVar[str] = "pairwise"
+    help: ClassVar[str] = "noise_variance=0.1, bound=upper or lower, relative=unit or recording"
     needs_function: ClassVar[bool] = True
 
-    variance: float
+    noise_variance: float
     bound: str = "upper"
-    relative: bool | str = False
+    relative: Literal[False] | str = False
 
     def __post_init__(self) -> None:
-        variance = check_positive("variance", self.variance, "the variance of Gaussian noise, above 0")
+        variance = check_positive("noise_variance", self.noise_variance, "the variance of Gaussian noise, above 0")
         if self.bound not in BOUNDS:
             raise unknown("bound", self.bound, BOUNDS)
-        object.__setattr__(self, "variance", variance)
-        if isinstance(self.relative, str) and self.relative != SNAPSHOT:
-            raise InputError("relative", self.relative, f"True, False or {SNAPSHOT!r}")
-        object.__setattr__(self, "relative", self.relative if self.relative == SNAPSHOT else bool(self.relative))
+        object.__setattr__(self, "noise_variance", variance)
+        if self.relative not in (False, UNIT, RECORDING):
+            raise InputError("relative", self.relative, f"False, {UNIT!r} or {RECORDING!r}")
 
     def calibrated(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Pairwise:
         """The estimator with σ² settled for one layer; see `flowplane.core.measure.Calibrated`."""
-        if self.relative is not True:
+        if self.relative != RECORDING:
             return self
         total, count = 0.0, 0
         for values in blocks():
             total += float(values.double().var(1, correction=0).mean()) * len(values)
             count += len(values)
         # a constant layer has no scale: any noise does
-        return replace(self, variance=self.variance * (total / count or 1.0), relative=False)
+        return replace(self, noise_variance=self.noise_variance * (total / count or 1.0), relative=False)
 
     def _settled(self, activation: str | None, values: Tensor) -> Pairwise:
         return self.calibrated(activation, lambda: iter([values.reshape(-1, *values.shape[-2:])]))
 
+    @classmethod
+    def usual(cls) -> Pairwise:
+        """A tenth of the mean variance of the layer's units as noise."""
+        return cls(0.1, relative=RECORDING)
+
+    def swept(self) -> tuple[str, tuple[Any, ...]]:
+        return "noise_variance", tuple(self.noise_variance * 10.0 ** (power / 2) for power in range(-6, 7))
+
     def _about(self, known: Known) -> dict[str, Any]:
-        channel, name = f"Gaussian noise of variance {self.variance:.6g} added to each unit", "variance"
-        if self.relative == SNAPSHOT:
-            channel = f"Gaussian noise of {self.variance:g} times the mean variance of the layer's units at that epoch"
-            name = "relative_variance"
-        return {
-            "kind": f"{self.bound} bound",
+        channel, name = f"Gaussian noise of variance {self.noise_variance:.6g} added to each unit", "noise_variance"
+        if self.relative == UNIT:
+            channel = f"Gaussian noise of {self.noise_variance:g} times the mean variance of the layer's units at that epoch"
+            name = "relative_noise_variance"
+        x = "every sample is its own x" if known.inputs is None else "equal inputs are one x"
+        return {  # I(T;Y) is a difference of bounds, which is none
             "channel": channel,
-            "x": "every sample is its own x" if known.inputs is None else "equal inputs are one x",
-            "coords": {name: self.variance},
+            "i_xt": {"bound": self.bound, "x": x},
+            "h_t": {"bound": self.bound},
+            "coords": {name: self.noise_variance},
         }
 
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
@@ -115,16 +127,17 @@ class Pairwise(Estimator):
         mass_x = known.mass if symbols is None else known.mass.new_zeros(known.samples).index_add_(0, symbols, known.mass)
         h_x = float(torch.special.entr(mass_x).sum() / math.log(2.0))
         top = i_xt.value if self.bound == "upper" else i_xt.upper
-        saturated = (top >= SATURATION * h_x) | (alone >= IN_CLASS)
+        alone_in_all = top >= SATURATION * h_x
+        saturated = {"i_xt": alone_in_all, "i_ty": alone_in_all | (alone >= IN_CLASS), "h_t": alone_in_all}
         few = known.conditional is not None and known.samples <= FEW_IN_CLASS * known.conditional.shape[1]
         constant = constant_units(values).any(1)
-        flags = raised(known, values, saturated=saturated, too_few_samples=few, constant_units=constant)
+        flags = raised(known, values, saturated=saturated, too_few_samples={"i_ty": few}, constant_units=constant)
         return Estimates(i_xt, i_ty, h_t, flags)
 
     def _member(self, t: Float[Tensor, "sample unit"], known: Known) -> tuple[Quantity, Quantity, Quantity, Tensor]:
         """I(X;T+Z), I(T+Z;Y) and h(T+Z) of one batch member in bits; the upper bound on I(X;T+Z|Y) as a share of H(X|Y)."""
-        variance = self.variance
-        if self.relative == SNAPSHOT:  # a constant layer has no scale: any noise does
+        variance = self.noise_variance
+        if self.relative == UNIT:  # a constant layer has no scale: any noise does
             variance *= float(t.var(0, correction=0).mean()) or 1.0
         rows = _Rows(t, variance)
         mass = known.mass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -12,16 +11,10 @@ import xarray as xr
 
 from flowplane.core.arrays import as_numbers
 from flowplane.core.points import check_count, check_seed
+from flowplane.core.results import quantities, stamp
 from flowplane.errors import InputError, Text, unknown
-from flowplane.information.binned import Binned
 from flowplane.information.estimator import Estimator
-from flowplane.information.gaussian import GaussianMI
-from flowplane.information.ksg import KSG
-from flowplane.information.pairwise import Pairwise
-from flowplane.information.renyi import MatrixRenyi
-from flowplane.information.schema import flag_bit
-from flowplane.information.sliced import SlicedMI
-from flowplane.information.variational import Variational
+from flowplane.information.schema import FLAGS
 
 __all__ = ["convergence"]
 
@@ -32,6 +25,8 @@ SIZES, FEWEST = 6, 32
 PLATEAU, FLAT_BITS, FLAT_PART = 3, 0.05, 0.05
 
 QUANTITIES = ("i_xt", "i_ty")
+#: Parameters that are the channel.
+CHANNELS = ("bins", "noise_variance", "bandwidth")
 
 
 def convergence(
@@ -56,8 +51,8 @@ def convergence(
         estimator: any of the estimators.
         activations: one layer's (sample, unit).
         labels, inputs, conditional: as the estimator takes them.
-        parameter: a field of the estimator; None for the one that matters most: `bins`, `variance`, `k`, `shrinkage`,
-            `bandwidth`, `slices`, `batch_size`.
+        parameter: a field of the estimator; None for the one that matters most: `bins`, `noise_variance`, `k`,
+            `shrinkage`, `bandwidth`, `slices`, `batch_size`.
         values: of the parameter; None for a range around the usual ones.
         sizes: numbers of samples; None for n, n/2, n/4, …
         draws: subsets of each size below n, without replacement.
@@ -65,8 +60,8 @@ def convergence(
 
     Returns:
         Dataset (parameter, samples, draw): `i_xt`, `i_ty`, `h_t` in bits with their intervals, and `flags`; the first
-        dimension has the parameter's name. `attrs["plateau"]` is JSON: for `i_xt` and `i_ty` the first and last value of the
-        widest plateau at the largest n, or null.
+        dimension has the parameter's name. The attribute `plateau` of `i_xt` and of `i_ty` is the first and last value of
+        the widest plateau at the largest n; there is none where there is no plateau.
 
     Raises:
         InputError: not an estimator, a parameter that it does not have, sizes beyond n, or what the estimator refuses.
@@ -103,10 +98,12 @@ def convergence(
     whole = xr.concat(rows, name, combine_attrs="override", coords="minimal", compat="override")
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in swept)
     whole = whole.assign_coords({name: list(swept) if numbers else [str(value) for value in swept], "samples": counts})
-    found = {quantity: _plateau(whole.isel(samples=-1, draw=0), quantity, name) for quantity in QUANTITIES}
-    channel = {"channel": "swept"} if name in ("bins", "variance", "noise", "bandwidth") else {}
-    whole.attrs |= {"parameter": name, "plateau": json.dumps(found), "estimator": type(estimator).__name__, **channel}
-    return whole
+    for quantity in QUANTITIES:
+        found = _plateau(whole.isel(samples=-1, draw=0), quantity, name)
+        whole[quantity].attrs |= {} if found is None else {"plateau": found}
+    for quantity in quantities(whole):
+        whole[quantity].attrs |= {"parameters": f"{name} swept"} | ({"channel": "swept"} if name in CHANNELS else {})
+    return stamp(whole, "convergence", seed=seed, parameter=name)
 
 
 def _one(estimator: Any, layer: np.ndarray, known: dict[str, np.ndarray], size: int, draw: int, seed: int) -> xr.Dataset:
@@ -123,18 +120,8 @@ def _one(estimator: Any, layer: np.ndarray, known: dict[str, np.ndarray], size: 
 
 
 def _swept(estimator: Estimator, parameter: str | None, values: Sequence[Any] | None) -> tuple[str, tuple[Any, ...]]:
-    usual: dict[type, tuple[str, tuple[Any, ...]]] = {
-        Binned: ("bins", (2, 4, 8, 16, 32, 64, 128, 256)),
-        KSG: ("k", (1, 2, 4, 8, 16, 32)),
-        GaussianMI: ("shrinkage", (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)),
-        MatrixRenyi: ("bandwidth", (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)),
-        SlicedMI: ("slices", (4, 8, 16, 32, 64, 128)),
-        Variational: ("batch_size", (32, 64, 128, 256, 512)),
-    }
     known = [field.name for field in fields(estimator) if field.name != "deterministic"]  # type: ignore[arg-type]
-    name, range_ = usual.get(type(estimator), (known[0], ()))
-    if isinstance(estimator, Pairwise):
-        name, range_ = "variance", tuple(estimator.variance * 10.0**power for power in np.arange(-3, 3.5, 0.5))
+    name, range_ = estimator.swept()
     if parameter is not None:
         if parameter not in known:
             raise unknown("parameter", parameter, known)
@@ -164,7 +151,7 @@ def _sizes(sizes: Sequence[int] | None, n: int) -> list[int]:
 def _plateau(row: xr.Dataset, quantity: str, name: str) -> list[Any] | None:
     """The first and last value of the parameter of the longest run over which the estimate stays put."""
     estimate = row[quantity].values
-    usable = np.isfinite(estimate) & ((row["flags"].values & flag_bit("saturated")) == 0)
+    usable = np.isfinite(estimate) & ((row[f"{quantity}_flags"].values & FLAGS.bits("saturated")) == 0)
     best: tuple[int, int] = (0, -1)
     for first in range(len(estimate)):
         for last in range(first, len(estimate)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -49,6 +49,9 @@ class MatrixRenyi(Estimator):
         (1.0, 1.0)
     """
 
+    short_name: ClassVar[str] = "renyi"
+    help: ClassVar[str] = "alpha=2, bandwidth=0.5"
+
     alpha: float = 2.0
     bandwidth: float = 0.5
 
@@ -56,11 +59,14 @@ class MatrixRenyi(Estimator):
         for name in ("alpha", "bandwidth"):
             object.__setattr__(self, name, check_positive(name, getattr(self, name)))
 
+    def swept(self) -> tuple[str, tuple[Any, ...]]:
+        return "bandwidth", (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
     def _about(self, known: Known) -> dict[str, Any]:
         return {
             "channel": f"Gaussian kernel, width {self.bandwidth:g} of the spread",
             "quantity": f"matrix-based Rényi information of order {self.alpha:g}, not Shannon's",
-            "x": "not given" if known.inputs is None else "inputs as given",
+            "i_xt": {"x": "not given" if known.inputs is None else "inputs as given"},
         }
 
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
@@ -69,12 +75,16 @@ class MatrixRenyi(Estimator):
         found = {kind: kernels.entropy(kind) for kind in kernels.kinds}
         missing = Quantity.missing(values)
         ceiling = SATURATION * math.log2(known.samples)
-        joint = [found[kind][0] for kind in ("t", "xt", "ty") if kind in found]
+        full = {kind: found[kind][0] > ceiling for kind in ("t", "xt", "ty") if kind in found}
         flags = raised(
             known,
             values,
             no_inputs=known.inputs is None,
-            saturated=(torch.stack(joint) > ceiling).any(0),
+            saturated={
+                "i_xt": full["t"] | full.get("xt", full["t"]),
+                "i_ty": full["t"] | full.get("ty", full["t"]),
+                "h_t": full["t"],
+            },
             constant_units=constant_units(values).any(1),
         )
         return Estimates(

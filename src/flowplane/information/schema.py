@@ -1,102 +1,125 @@
-"""The one flat form in which every information estimator answers."""
+"""The one form in which every information estimator answers."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-__all__ = ["CONFIDENCE", "FLAGS", "estimate_dataset", "flag_bit", "flag_names"]
+from flowplane.core.results import Flags, with_flags
+
+__all__ = ["CONFIDENCE", "FLAGS", "QUANTITIES", "estimate_dataset", "parameters_text"]
 
 #: Confidence of every interval, unless an estimator says otherwise.
 CONFIDENCE = 0.95
+#: What an estimator gives, and what a sentence calls it.
+QUANTITIES = {"i_xt": "I(X;T)", "i_ty": "I(T;Y)", "h_t": "H(T)"}
 
-#: Why a value may not be believed; bit k of `flags` is the k-th name. 0 is valid.
-FLAGS = {
-    "saturated": "nearly every input falls alone: the value is the ceiling log2 n, whatever the layer does",
-    "clipped": "values fell outside the range of the bins and went into the end bins",
-    "constant_units": "at least one unit is constant over the samples",
-    "ties": "equal values where the estimator assumes a continuous distribution",
-    "too_few_samples": "too few samples for the dimension or the number of occupied bins",
-    "ill_conditioned": "the covariance is close to singular",
-    "no_inputs": "I(X;T) needs the inputs, which were not given",
-    "no_labels": "I(T;Y) needs labels or their conditional, which were not given",
-    "deterministic": "I(X;T) of a deterministic network is infinite without bins or noise",
-    "weighted": "p(x) is not uniform, and this estimator takes samples without weights",
-    "not_gaussian": "the samples are not normally distributed, as this estimator assumes",
-    "batch_ceiling": "the value is so near log2 of the batch size that a variational estimate may have stopped short",
-    "heavy_tails": "a few values lie so far out that their nearest neighbours say little of the density there",
-    "not_converged": "the critic did not learn to do better on held-out pairs, or was still learning when it was stopped",
-    "unequal_scales": "some coordinates vary so much less than others that distances hardly see them",
-}
-
-_LONG_NAMES = {"i_xt": "I(X;T)", "i_ty": "I(T;Y)", "h_t": "H(T)"}
+#: Why a value may not be believed, and what to do.
+FLAGS = Flags(
+    {
+        "saturated": (
+            "nearly every input falls alone: the value is the ceiling log2 n, whatever the layer does",
+            "It says how many samples there are, not what the layer knows: wider bins, more noise or more samples.",
+        ),
+        "clipped": (
+            "values fell outside the range of the bins and went into the end bins",
+            "Bins that cover all values (range='data') would tell more apart.",
+        ),
+        "constant_units": (
+            "at least one unit is constant over the samples",
+            "Such units carry no information; those of a layer that died look like compression.",
+        ),
+        "ties": (
+            "equal values where the estimator assumes a continuous distribution",
+            "Add noise (noise_variance=), which makes the values continuous, or an estimator of discrete values (Binned).",
+        ),
+        "too_few_samples": (
+            "too few samples for the dimension or the number of occupied bins",
+            "The value is biased by more than its interval says: more samples, fewer dimensions (SlicedMI) or coarser bins.",
+        ),
+        "ill_conditioned": (
+            "the covariance is close to singular",
+            "Some units are linear functions of others, or of x: the value rests on rounding errors.",
+        ),
+        "no_inputs": (
+            "I(X;T) needs the inputs, which were not given",
+            "Pass inputs=, or an estimator whose channel makes every sample its own x (Binned, Pairwise).",
+        ),
+        "no_labels": ("I(T;Y) needs labels or their conditional, which were not given", "Pass labels= or conditional=."),
+        "deterministic": (
+            "I(X;T) of a deterministic network is infinite without bins or noise",
+            "A finite number would show the estimator and not the network. Bins, or noise_variance=, make a channel.",
+        ),
+        "weighted": (
+            "p(x) is not uniform, and this estimator takes samples without weights",
+            "Draw samples from p(x), or use Binned, Pairwise, GaussianMI or MatrixRenyi.",
+        ),
+        "not_gaussian": (
+            "the samples are not normally distributed, as this estimator assumes",
+            "The value is that of a normal with the same covariance; the truth can lie on either side.",
+        ),
+        "batch_ceiling": (
+            "the value is so near log2 of the batch size that a variational estimate may have stopped short",
+            "The truth may be much larger: a larger batch_size, or an estimator without this ceiling.",
+        ),
+        "heavy_tails": (
+            "a few values lie so far out that their nearest neighbours say little of the density there",
+            "Transform the values (their ranks have the same information), or use Binned(range='quantiles').",
+        ),
+        "not_converged": (
+            "the critic did not learn to do better on held-out pairs, or was still learning when it was stopped",
+            "The truth may be larger: more epochs or more samples.",
+        ),
+        "unequal_scales": (
+            "some coordinates vary so much less than others that distances hardly see them",
+            "What the smaller ones know is lost: give all the same scale, which changes no information.",
+        ),
+    }
+)
 
 
 def estimate_dataset(
     dims: tuple[str, ...],
     coords: dict[str, Any],
-    values: dict[str, np.ndarray],
-    flags: np.ndarray,
+    values: Mapping[str, np.ndarray],
+    flags: Mapping[str, np.ndarray],
     *,
-    kind: str,
-    channel: str,
-    estimator: str,
-    parameters: dict[str, Any],
-    intervals: dict[str, tuple[np.ndarray, np.ndarray]] | None = None,
-    **attrs: Any,
+    intervals: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    errors: Mapping[str, np.ndarray] | None = None,
+    about: Mapping[str, Any],
 ) -> xr.Dataset:
-    """`i_xt`, `i_ty`, `h_t` in bits, each with `_lower` and `_upper` (NaN where there is no interval), and `flags`.
+    """`i_xt`, `i_ty`, `h_t` in bits, each with `_lower` and `_upper` (NaN where there is no interval) and `_flags`.
 
     Arguments:
         values: the three quantities; one that the estimator cannot give is NaN, with a flag.
-        flags: bits of `FLAGS`.
-        kind: "estimate", "lower bound" or "upper bound".
-        channel: the bins or the noise that make the information finite.
-        parameters: of the estimator, JSON-able.
+        flags: of each quantity, bits of `FLAGS`.
+        errors: standard errors, where they are given.
+        about: `channel`, the bins or the noise that make the information finite, `estimator`, `parameters` and what else is
+            to be said of all quantities; under the name of a quantity what is said of that one alone, such as `bound`.
     """
+    of_all = {key: value for key, value in about.items() if key not in QUANTITIES}
     variables: dict[str, Any] = {}
     for name, value in values.items():
-        long_name = _LONG_NAMES[name]
-        variables[name] = (dims, value, {"units": "bits", "long_name": long_name})
+        title = QUANTITIES[name]
+        own = {"units": "bits", "long_name": title, "bound": "estimate", **of_all, **about.get(name, {})}
+        variables[name] = (dims, value, own)
         bounds = (intervals or {}).get(name, (np.full_like(value, np.nan),) * 2)
-        for side, bound in zip(("lower", "upper"), bounds, strict=True):
-            variables[f"{name}_{side}"] = (dims, bound, {"units": "bits", "long_name": f"{long_name}, {side} end"})
-    meaning = {
-        "long_name": "validity",
-        "flag_masks": np.array([1 << bit for bit in range(len(FLAGS))], np.int32),
-        "flag_meanings": " ".join(FLAGS),
-    }
-    variables["flags"] = (dims, flags.astype(np.int32), meaning)
-    about = {
-        "units": "bits",
-        "kind": kind,
-        "channel": channel,
-        "estimator": estimator,
-        "parameters": json.dumps(parameters),
-        "confidence": CONFIDENCE,
-        **attrs,
-    }
-    return xr.Dataset(variables, coords, about)
+        for side, end in zip(("lower", "upper"), bounds, strict=True):
+            variables[f"{name}_{side}"] = (dims, end, {"units": "bits", "long_name": f"{title}, {side} end"})
+        if errors is not None:
+            variables[f"{name}_error"] = (dims, errors[name], {"units": "bits", "long_name": f"{title}, standard error"})
+        variables[f"{name}_flags"] = (dims, np.asarray(flags[name]).astype(np.int32), FLAGS.attrs(title))
+    return with_flags(xr.Dataset(variables, coords, {"confidence": CONFIDENCE}))
 
 
-def flag_bit(name: str) -> int:
-    """The bit of a flag.
+def parameters_text(parameters: Mapping[str, Any]) -> str:
+    """Arguments of an estimator as one reads them.
 
     Example:
-        >>> flag_bit("clipped")
-        2
+        >>> parameters_text({"bins": 30, "range": "activation"})
+        "bins=30, range='activation'"
     """
-    return 1 << list(FLAGS).index(name)
-
-
-def flag_names(flags: int) -> tuple[str, ...]:
-    """The names of the flags that are set.
-
-    Example:
-        >>> flag_names(3)
-        ('saturated', 'clipped')
-    """
-    return tuple(name for bit, name in enumerate(FLAGS) if flags >> bit & 1)
+    return ", ".join(f"{name}={value!r}" for name, value in parameters.items())

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from flowplane.core.measure import Calibrated
 from flowplane.core.points import check_count
+from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text, unknown
 from flowplane.information.estimator import (
     Continuous,
@@ -27,7 +28,7 @@ from flowplane.information.estimator import (
     raised,
 )
 from flowplane.information.ksg import KSG
-from flowplane.information.schema import FLAGS, flag_bit
+from flowplane.information.schema import FLAGS
 
 __all__ = ["SlicedMI"]
 
@@ -42,6 +43,7 @@ CALIBRATING = 64
 BLOCK = 1 << 19
 
 
+@renamed
 @dataclass(frozen=True)
 class SlicedMI(Continuous):
     """The mean, or the largest, of I(θ·X; φ·T) and I(φ·T; Y) over random directions θ and φ.
@@ -56,7 +58,7 @@ class SlicedMI(Continuous):
         slices: how many pairs of directions, drawn uniformly by the seed.
         reduce: "mean", or "max": the slice that is largest in one half of the samples, measured in the other, both ways
             round.
-        noise: variance of Gaussian noise added to each unit before slicing.
+        noise_variance: of Gaussian noise added to each unit before slicing.
         deterministic: T is a function of x, as in a recording of `fp.train`: then I(X;T) is NaN without noise, unless the
             base has a channel of its own, as Binned.
 
@@ -70,17 +72,19 @@ class SlicedMI(Continuous):
         >>> import numpy as np
         >>> t = np.random.default_rng(0).normal(size=(300, 3))
         >>> plane = SlicedMI(slices=8)(t, t[:, 0] > 0)
-        >>> bool(0 < plane.i_ty < 1), plane.attrs["base"]
+        >>> bool(0 < plane.i_ty < 1), plane.i_ty.base
         (True, 'KSG')
     """
 
+    short_name: ClassVar[str] = "sliced"
+    help: ClassVar[str] = "base=ksg, slices=64, reduce=mean or max"
     block_values: ClassVar[int] = 1 << 20  # of which each is held in as many slices as there are
     takes_weights: ClassVar[bool] = False
 
     base: Estimator = field(default_factory=KSG)
     slices: int = 64
     reduce: str = "mean"
-    noise: float | None = None
+    noise_variance: float | None = None
     deterministic: bool = False
 
     def __post_init__(self) -> None:
@@ -89,13 +93,14 @@ class SlicedMI(Continuous):
         object.__setattr__(self, "slices", check_count("slices", self.slices, 2))
         if self.reduce not in REDUCTIONS:
             raise unknown("reduce", self.reduce, REDUCTIONS)
-        object.__setattr__(self, "noise", check_noise(self.noise))
+        object.__setattr__(self, "noise_variance", check_noise(self.noise_variance))
         object.__setattr__(self, "deterministic", bool(self.deterministic))
         if isinstance(self.base, Continuous):
             # noise on every unit is noise of the same variance on every slice; and a slice is no function of another
-            object.__setattr__(self, "noise", self.base.noise if self.noise is None else self.noise)
+            noise_variance = self.base.noise_variance if self.noise_variance is None else self.noise_variance
+            object.__setattr__(self, "noise_variance", noise_variance)
             object.__setattr__(self, "deterministic", self.deterministic or self.base.deterministic)
-            object.__setattr__(self, "base", replace(self.base, noise=None, deterministic=False))  # type: ignore[type-var]
+            object.__setattr__(self, "base", replace(self.base, noise_variance=None, deterministic=False))  # type: ignore[type-var]
 
     def calibrated(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> SlicedMI:
         """The estimator with its base settled on slices of the layer; see `flowplane.core.measure.Calibrated`."""
@@ -112,21 +117,24 @@ class SlicedMI(Continuous):
     def _settled(self, activation: str | None, values: Tensor) -> SlicedMI:
         return self.calibrated(activation, lambda: iter([values]))
 
+    def swept(self) -> tuple[str, tuple[Any, ...]]:
+        return "slices", (4, 8, 16, 32, 64, 128)
+
     def _about(self, known: Known) -> dict[str, Any]:
         continuous = isinstance(self.base, Continuous)
         return {
             "channel": self._channel() if continuous else self.base._about(known)["channel"],
             "quantity": f"sliced information, {self.reduce} over {self.slices} pairs of directions",
             "base": type(self.base).__name__,
-            "x": self._x(known),
+            "i_xt": {"x": self._x(known)},
         }
 
     def _labelling(self, known: Known) -> str:
         return self.base._labelling(known)
 
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
-        values = known.with_noise(values, self.noise)
-        infinite = isinstance(self.base, Continuous) and self.deterministic and self.noise is None
+        values = known.with_noise(values, self.noise_variance)
+        infinite = isinstance(self.base, Continuous) and self.deterministic and self.noise_variance is None
         blocked = {"deterministic": infinite, "no_inputs": known.inputs is None and not infinite}
         unknown_x = any(blocked.values())
         rng = np.random.default_rng([known.seed, 2])
@@ -141,7 +149,7 @@ class SlicedMI(Continuous):
         missing = Quantity.missing(values)
         own = raised(known, values, **blocked, constant_units=constant_units(values).any(1))
         # what the base says about missing inputs is said above, with the reason
-        flags &= ~flag_bit("no_inputs") & ~flag_bit("deterministic")
+        flags &= ~FLAGS.bits("no_inputs", "deterministic")
         return Estimates(missing if unknown_x else i_xt, i_ty, h_t, flags | own)
 
     def _slices(self, projected: Tensor, inputs: Tensor | None, known: Known) -> Estimates:
@@ -175,7 +183,7 @@ class SlicedMI(Continuous):
         if known.samples < 2 * FEWEST:  # too few to choose in one half and measure in the other
             nan = Quantity.missing(projected).value
             i_xt, i_ty, h_t = (Quantity(quantity.value.amax(0), nan, nan) for quantity in whole[:3])
-            return Estimates(i_xt, i_ty, h_t, _common(whole.flags) | flag_bit("too_few_samples"))
+            return Estimates(i_xt, i_ty, h_t, _common(whole.flags) | FLAGS.bits("too_few_samples"))
         order = torch.from_numpy(np.random.default_rng([known.seed, 3]).permutation(known.samples)).to(projected.device)
         halves = [
             self._slices(projected[:, part], None if inputs is None else inputs[part], _part(known, part))
@@ -198,7 +206,7 @@ def _joined(found: list[Estimates], batch: int) -> Estimates:
         Quantity(*(torch.cat(ends).unflatten(0, (-1, batch)) for ends in zip(*(part[place] for part in found), strict=True)))
         for place in range(3)
     )
-    return Estimates(i_xt, i_ty, h_t, torch.cat([part.flags for part in found]).unflatten(0, (-1, batch)))
+    return Estimates(i_xt, i_ty, h_t, torch.cat([part.flags for part in found], 1).unflatten(1, (-1, batch)))
 
 
 def _directions(rng: np.random.Generator, count: int, dimension: int) -> Float[Tensor, "slice feature"]:
@@ -214,10 +222,10 @@ def _part(known: Known, places: Tensor) -> Known:
     return Known(len(places), inputs, classes, rule, None, known.device, known.seed)
 
 
-def _common(flags: Int[Tensor, "slice batch"]) -> Int[Tensor, " batch"]:
+def _common(flags: Int[Tensor, "3 slice batch"]) -> Int[Tensor, "3 batch"]:
     """The flags that more than a few of the slices raise."""
-    common = torch.zeros_like(flags[0])
+    common = torch.zeros_like(flags[:, 0])
     for name in FLAGS:
-        bit = flag_bit(name)
-        common += ((flags & bit) > 0).double().mean(0).gt(FLAGGED) * bit
+        bit = FLAGS.bits(name)
+        common += ((flags & bit) > 0).double().mean(1).gt(FLAGGED) * bit
     return common

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from flowplane.core.points import check_count, check_positive
+from flowplane.core.renamed import renamed
 from flowplane.errors import unknown
 from flowplane.information.critics import EVALUATION_BATCH, Classifier, InfoNCE, Objective, Schedule, Smile, evaluate, train
 from flowplane.information.estimator import Continuous, Estimates, Known, Quantity, Z, check_noise, raised
@@ -69,6 +70,7 @@ class Held(NamedTuple):
         return Quantity.around(self.value, self.error, below=self.unseen, above=math.inf)
 
 
+@renamed
 @dataclass(frozen=True)
 class Variational(Continuous):
     """Mutual information by neural networks that are trained on some of the samples and judged on the others.
@@ -102,7 +104,7 @@ class Variational(Continuous):
         patience: epochs without a gain on the validation samples after which training ends.
         learning_rate: of Adam.
         clip: SMILE's τ in nats; greater is less biased and varies more.
-        noise: variance of Gaussian noise that is added to each unit, a channel of its own; None for none.
+        noise_variance: of Gaussian noise that is added to each unit, a channel of its own; None for none.
         deterministic: whether T is known to be a function of x; then I(X;T) without noise is infinite, and NaN here.
 
     Raises:
@@ -112,8 +114,8 @@ class Variational(Continuous):
         >>> import numpy as np
         >>> layer = np.random.default_rng(0).normal(size=(300, 1))
         >>> plane = Variational("classifier", epochs=30)(layer, layer[:, 0] > 0)
-        >>> bool(0.5 < plane.i_ty <= 1.0), plane.kind
-        (True, 'lower bound')
+        >>> bool(0.5 < plane.i_ty <= 1.0), plane.i_ty.bound
+        (True, 'lower')
     """
 
     kind: str = "infonce"
@@ -123,9 +125,11 @@ class Variational(Continuous):
     patience: int = 10
     learning_rate: float = 4e-3
     clip: float = 5.0
-    noise: float | None = None
+    noise_variance: float | None = None
     deterministic: bool = False
 
+    short_name: ClassVar[str] = "variational"
+    help: ClassVar[str] = "kind=infonce, smile or classifier, batch_size=128"
     takes_weights: ClassVar[bool] = False
     takes_rule: ClassVar[bool] = False
 
@@ -140,22 +144,19 @@ class Variational(Continuous):
             object.__setattr__(self, name, check_count(name, getattr(self, name)))
         for name in ("learning_rate", "clip"):
             object.__setattr__(self, name, check_positive(name, getattr(self, name)))
-        object.__setattr__(self, "noise", check_noise(self.noise))
+        object.__setattr__(self, "noise_variance", check_noise(self.noise_variance))
 
     # -- the estimate -------------------------------------------------------------------------------------------------
 
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
-        noisy = known.with_noise(values, self.noise)
+        noisy = known.with_noise(values, self.noise_variance)
         parts = [self._together(noisy[first : first + MEMBERS], known) for first in range(0, len(noisy), MEMBERS)]
-        i_xt, i_ty, h_t = (
-            Quantity(*map(torch.cat, zip(*(getattr(part, name) for part in parts), strict=True)))
-            for name in ("i_xt", "i_ty", "h_t")
-        )
-        return Estimates(i_xt, i_ty, h_t, torch.cat([part.flags for part in parts]))
+        return Estimates.together(parts)
 
     def _together(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
         i_xt = i_ty = Quantity.missing(values)
-        unsettled = near = torch.zeros(len(values), dtype=torch.bool, device=values.device)
+        near = torch.zeros(len(values), dtype=torch.bool, device=values.device)
+        unsettled: dict[str, Tensor | bool] = {}
         why = self._why_not(known)
         t = _standardised(values)
         member = torch.arange(len(values), device=values.device).repeat_interleave(FOLDS)
@@ -165,14 +166,14 @@ class Variational(Continuous):
             critic = InfoNCE(t, member, x) if self.kind == "infonce" else Smile(t, member, x, self.clip)
             held = self._held(critic, known)
             i_xt = held.interval().within(0.0, math.inf)
-            unsettled = unsettled | held.unsettled
+            unsettled["i_xt"] = held.unsettled
             share = held.value / math.log2(_evaluation_batch(known.samples))
             near = near | (share > (CEILING if self.kind == "infonce" else SMILE_CEILING))
         if enough and known.labels is not None:
             prior = known.labels.bincount().double() / known.samples
             held = self._held(Classifier(t, member, known.labels, prior), known)
             i_ty = _at_most_entropy(held.interval(), prior, known.samples)
-            unsettled = unsettled | held.unsettled
+            unsettled["i_ty"] = held.unsettled
         h_t, constant, singular = _normal_cross_entropy(values)
         why["too_few_samples"] = known.samples < ENOUGH
         flags = raised(
@@ -181,7 +182,7 @@ class Variational(Continuous):
             not_converged=unsettled,
             batch_ceiling=near,
             constant_units=constant,
-            ill_conditioned=singular & ~constant,
+            ill_conditioned={"h_t": singular & ~constant},
             **why,
         )
         return Estimates(i_xt, i_ty, h_t, flags)
@@ -217,15 +218,23 @@ class Variational(Continuous):
 
     # -- what is said of it -------------------------------------------------------------------------------------------
 
+    def swept(self) -> tuple[str, tuple[Any, ...]]:
+        return "batch_size", (32, 64, 128, 256, 512)
+
     def _about(self, known: Known) -> dict[str, Any]:
-        about = {
-            "kind": "estimate" if self.kind == "smile" else "lower bound",
+        x: dict[str, str] = {"bound": "estimate" if self.kind == "smile" else "lower", "x": self._x(known)}
+        if self.kind == "classifier":
+            x["missing"] = "a classifier gives I(T;Y) only"
+        return {
             "channel": self._channel(),
-            "x": self._x(known),
-            "i_ty": "lower bound: H(Y) + E[log q(y|t)] of a classifier q, held out",
-            "h_t": "upper bound for the population: cross-entropy with the normal density of the same mean and covariance",
+            "i_xt": x,
+            "i_ty": {"bound": "lower", "quantity": "H(Y) + E[log q(y|t)] of a classifier q, held out"},
+            "h_t": {
+                "bound": "upper",
+                "quantity": "cross-entropy with the normal density of the same mean and covariance, an upper bound for the "
+                "population",
+            },
         }
-        return about | ({"missing": "i_xt: a classifier gives I(T;Y) only"} if self.kind == "classifier" else {})
 
 
 def _splits(known: Known) -> Splits:

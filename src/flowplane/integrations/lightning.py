@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import nn
 
+from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, MissingRequirement, Text, unknown
-from flowplane.integrations.late import LateRecorder
+from flowplane.integrations.deferred import DeferredRecorder
 from flowplane.recording import Recording
 
 __all__ = ["RecorderCallback"]
@@ -36,6 +37,7 @@ def _callbacks() -> tuple[type, ...]:
     return tuple(sys.modules[name].Callback for name in names)
 
 
+@renamed
 class RecorderCallback(*_callbacks()):  # type: ignore[misc]
     """Records a LightningModule while it trains: before the first epoch, then on the Recorder's schedule of epochs.
 
@@ -47,7 +49,7 @@ class RecorderCallback(*_callbacks()):  # type: ignore[misc]
         labels: their classes or targets, if any.
         path: where the recording goes; None keeps it in memory.
         module: the part of the LightningModule to record, by its name, such as "model"; None for all of it.
-        arguments: further arguments of `flowplane.Recorder`; `total` is the trainer's `max_epochs` if it is not given.
+        arguments: further arguments of `flowplane.Recorder`; `epochs` are the trainer's `max_epochs` if not given.
 
     Raises:
         InputError: an argument that a Recorder does not have; when training begins, an unknown module, a LightningModule
@@ -64,16 +66,16 @@ class RecorderCallback(*_callbacks()):  # type: ignore[misc]
     """
 
     def __init__(
-        self, inputs: Any, labels: Any = None, path: Any = None, *, module: str | None = None, **arguments: Any
+        self, inputs: Any, labels: Any = None, *, path: Any = None, module: str | None = None, **arguments: Any
     ) -> None:
         super().__init__()
         self._module = module
-        self._late = LateRecorder({"inputs": inputs, "labels": labels, "path": path} | arguments)
+        self._recorder = DeferredRecorder({"inputs": inputs, "labels": labels, "path": path} | arguments)
 
     @property
     def recording(self) -> Recording:
         """What was recorded so far. In processes other than the first there is none."""
-        return self._late.recording
+        return self._recorder.recording
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Weights are loaded and on their device, and the check of the validation loop is over."""
@@ -81,27 +83,27 @@ class RecorderCallback(*_callbacks()):  # type: ignore[misc]
         if any(name in strategy for name in _SHARDED):
             raise InputError("strategy", strategy, "a strategy that keeps the whole model in each process")
         if trainer.is_global_zero:
-            epochs = trainer.max_epochs
-            total = epochs if epochs is not None and epochs > 0 else None
-            self._late.start(self._recorded(pl_module), total, trainer.current_epoch)
+            planned = trainer.max_epochs
+            epochs = planned if planned is not None and planned > 0 else None
+            self._recorder.start(self._recorded(pl_module), epochs, trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """The validation of the epoch is over."""
         # every process has to ask: metrics of several processes are reduced when they are asked for
         metrics = dict(trainer.callback_metrics)
-        self._late.step(trainer.current_epoch + 1, trainer.global_step, _once(metrics))
+        self._recorder.step(trainer.current_epoch + 1, trainer.global_step, _once(metrics))
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """No further epoch."""
-        self._late.close()
+        self._recorder.close()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Ctrl-C or an error; the recording keeps what it has."""
-        self._late.close(exception)
+        self._recorder.close(exception)
 
     def close(self) -> None:
         """End the recording before the trainer does."""
-        self._late.close()
+        self._recorder.close()
 
     def _recorded(self, pl_module: nn.Module) -> nn.Module:
         """The module whose layers are wanted."""

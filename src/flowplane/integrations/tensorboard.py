@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flowplane.core.paths import as_path
+from flowplane.core.results import quantities
 from flowplane.errors import InputError, MissingRequirement, Text
 from flowplane.recording import Recording
 
@@ -29,8 +30,8 @@ def write_scalars(source: Any, log_dir: Any) -> None:
 
     A recording gives its metrics, as `metrics/loss`. A Dataset with an epoch gives each variable of numbers, as
     `i_xt/layer1` where it has layers and by its name where it has none: fp.information_plane gives I(X;T) and I(T;Y) as
-    `i_xt/…` and `i_ty/…`. Replicas are averaged, missing numbers (NaN) left out, as are flags and the ends of intervals. The
-    horizontal axis is the epoch.
+    `i_xt/…` and `i_ty/…`. Replicas are averaged, missing numbers (NaN) left out, as are flags, errors and the ends of
+    intervals. The horizontal axis is the epoch.
 
     Arguments:
         source: a Recording, or a Dataset over `epoch` or `train_epoch`, such as an analysis of one.
@@ -103,21 +104,21 @@ def _curves(source: Any) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
 
     if isinstance(source, Recording):
         metrics = source.metrics
-        yield from _of_dataset(metrics.rename({name: f"metrics/{name}" for name in metrics.data_vars}))
+        tags = {name: f"metrics/{name}" for name in metrics.data_vars}
+        yield from _of_dataset(metrics.rename(tags), list(tags.values()))
     elif not isinstance(source, xr.Dataset):
         raise InputError("source", Text(type(source).__name__), "a Recording, or a Dataset over epochs")
     elif not set(_CLOCKS) & {str(dim) for dim in source.dims}:
         raise InputError("source", Text(f"a Dataset over {', '.join(map(str, source.dims))}"), "a Dataset over epochs")
     else:
-        yield from _of_dataset(source)
+        yield from _of_dataset(source, quantities(source))
 
 
-def _of_dataset(dataset: xr.Dataset) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    for key, array in dataset.data_vars.items():
-        name = str(key)
+def _of_dataset(dataset: xr.Dataset, names: Sequence[str]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    for name in names:
+        array = dataset[name]
         clock = next((name for name in _CLOCKS if name in array.dims), None)
-        numbers = array.dtype.kind in "iuf" and name != "flags" and not name.endswith(("_lower", "_upper"))
-        if clock is None or not numbers or set(array.dims) - {clock, "replica", "layer"}:
+        if clock is None or array.dtype.kind not in "iuf" or set(array.dims) - {clock, "replica", "layer"}:
             continue
         epochs = np.asarray(dataset[clock].values)
         if "layer" not in array.dims:

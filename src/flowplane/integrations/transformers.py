@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 from flowplane.core.points import check_count
+from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, MissingRequirement, Text
-from flowplane.integrations.late import LateRecorder
+from flowplane.integrations.deferred import DeferredRecorder
 from flowplane.recording import Recording
 
 try:
@@ -21,6 +22,7 @@ __all__ = ["RecorderCallback"]
 _CLOCKS = ("_runtime", "_per_second", "_flos")
 
 
+@renamed
 class RecorderCallback(TrainerCallback):  # type: ignore[misc]
     """Records a model while a `transformers.Trainer` trains it: before the first step, then epoch by epoch or every N steps.
 
@@ -33,7 +35,7 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
         path: where the recording goes; None keeps it in memory.
         every: None for epochs. A number N makes the recording's clock run in units of N optimiser steps: its epoch k is step
             kN, which suits a training of few epochs; the steps stand in the recording's `steps`.
-        arguments: further arguments of `flowplane.Recorder`; `total` is what the trainer plans if it is not given.
+        arguments: further arguments of `flowplane.Recorder`; `epochs` are those that the trainer plans if not given.
 
     Raises:
         InputError: an argument that a Recorder does not have; when training begins, a model that is split between processes,
@@ -50,11 +52,11 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
     """
 
     def __init__(
-        self, inputs: Any, labels: Any = None, path: Any = None, *, every: int | None = None, **arguments: Any
+        self, inputs: Any, labels: Any = None, *, path: Any = None, every: int | None = None, **arguments: Any
     ) -> None:
         super().__init__()
         self._every = None if every is None else check_count("every", every)
-        self._late = LateRecorder({"inputs": inputs, "labels": labels, "path": path} | arguments)
+        self._recorder = DeferredRecorder({"inputs": inputs, "labels": labels, "path": path} | arguments)
         self._metrics: dict[str, float] = {}
         self._due: tuple[int, int] | None = None
         self._finished = False
@@ -62,7 +64,7 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
     @property
     def recording(self) -> Recording:
         """What was recorded so far. In processes other than the first there is none."""
-        return self._late.recording
+        return self._recorder.recording
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The model is on its device, and a checkpoint is loaded."""
@@ -72,11 +74,11 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
             return
         # without a length of the data the trainer plans the largest integer of epochs
         epochs = state.num_train_epochs if state.num_train_epochs < 1 << 31 else None
-        total, done = epochs, state.epoch or 0.0
+        done = state.epoch or 0.0
         if self._every is not None:
-            total = math.ceil(state.max_steps / self._every) if state.max_steps > 0 else None
+            epochs = math.ceil(state.max_steps / self._every) if state.max_steps > 0 else None
             done = state.global_step / self._every
-        self._late.start(kwargs["model"], total, math.ceil(round(done, 6)))
+        self._recorder.start(kwargs["model"], epochs, math.ceil(round(done, 6)))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """An optimiser step is over."""
@@ -109,11 +111,11 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """No further step."""
         self._finish(state.global_step)
-        self._late.close()
+        self._recorder.close()
 
     def close(self) -> None:
         """End the recording before the trainer does, or after an error, which no trainer tells its callbacks of."""
-        self._late.close()
+        self._recorder.close()
 
     def _finish(self, step: int) -> None:
         """What is due, and the last unit of N steps where it was cut short."""
@@ -125,5 +127,5 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
     def _take(self) -> None:
         """Record what is due, with what was logged since the last time."""
         if self._due is not None:
-            self._late.step(*self._due, self._metrics)
+            self._recorder.step(*self._due, self._metrics)
             self._due, self._metrics = None, {}

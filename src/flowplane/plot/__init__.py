@@ -1,110 +1,68 @@
-"""Figures: a labelled Dataset in, a Plotly figure out."""
+"""Figures: a labelled Dataset in, a Plotly figure out.
+
+A figure is called after the result that it draws, and `show` draws any result that has one.
+"""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-_PUBLIC = {
-    "class_particles": "flowplane.plot.separation",
-    "convergence": "flowplane.plot.orders",
-    "denoiser_fields": "flowplane.plot.denoisers",
-    "depth_curves": "flowplane.plot.depth",
-    "displacement_curves": "flowplane.plot.displacement",
-    "displacement_fields": "flowplane.plot.stacked",
-    "embedding_comparison": "flowplane.plot.embeddings",
-    "equivalence_errors": "flowplane.plot.stacked",
-    "error_surface": "flowplane.plot.surface",
-    "estimator_convergence": "flowplane.plot.readings",
-    "estimator_curves": "flowplane.plot.readings",
-    "estimators": "flowplane.plot.readings",
-    "flow_field": "flowplane.plot.field",
-    "flow_in_time": "flowplane.plot.spacetime",
-    "flow_profiles": "flowplane.plot.profiles",
-    "gradient_phase_curves": "flowplane.plot.gradients",
-    "information_plane": "flowplane.plot.plane",
-    "information_planes": "flowplane.plot.multiples",
-    "layer_beta_curves": "flowplane.plot.bound",
-    "layer_similarity": "flowplane.plot.likeness",
-    "layers_and_bound": "flowplane.plot.bound",
-    "relaxation_points": "flowplane.plot.relaxation",
-    "ridgelet_spectrum": "flowplane.plot.ridges",
-    "save": "flowplane.plot.export",
-    "separation_curves": "flowplane.plot.separation",
-    "slowing_down_curve": "flowplane.plot.bound",
-    "spread_comparison": "flowplane.plot.spread",
-    "swept_curves": "flowplane.plot.swept",
-    "training_curves": "flowplane.plot.training",
-    "transport_profile": "flowplane.plot.transported",
-}
-
-__all__ = [
-    "class_particles",
-    "convergence",
-    "denoiser_fields",
-    "depth_curves",
-    "displacement_curves",
-    "displacement_fields",
-    "embedding_comparison",
-    "equivalence_errors",
-    "error_surface",
-    "estimator_convergence",
-    "estimator_curves",
-    "estimators",
-    "flow_field",
-    "flow_in_time",
-    "flow_profiles",
-    "gradient_phase_curves",
-    "information_plane",
-    "information_planes",
-    "layer_beta_curves",
-    "layer_similarity",
-    "layers_and_bound",
-    "relaxation_points",
-    "ridgelet_spectrum",
-    "save",
-    "separation_curves",
-    "slowing_down_curve",
-    "spread_comparison",
-    "swept_curves",
-    "training_curves",
-    "transport_profile",
-]
+from flowplane.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from flowplane.plot.bound import layer_beta_curves, layers_and_bound, slowing_down_curve
-    from flowplane.plot.denoisers import denoiser_fields
-    from flowplane.plot.depth import depth_curves
-    from flowplane.plot.displacement import displacement_curves
-    from flowplane.plot.embeddings import embedding_comparison
-    from flowplane.plot.export import save
-    from flowplane.plot.field import flow_field
-    from flowplane.plot.gradients import gradient_phase_curves
-    from flowplane.plot.likeness import layer_similarity
-    from flowplane.plot.multiples import information_planes
-    from flowplane.plot.orders import convergence
-    from flowplane.plot.plane import information_plane
-    from flowplane.plot.profiles import flow_profiles
-    from flowplane.plot.readings import estimator_convergence, estimator_curves, estimators
-    from flowplane.plot.relaxation import relaxation_points
-    from flowplane.plot.ridges import ridgelet_spectrum
-    from flowplane.plot.separation import class_particles, separation_curves
-    from flowplane.plot.spacetime import flow_in_time
-    from flowplane.plot.spread import spread_comparison
-    from flowplane.plot.stacked import displacement_fields, equivalence_errors
-    from flowplane.plot.surface import error_surface
-    from flowplane.plot.swept import swept_curves
-    from flowplane.plot.training import training_curves
-    from flowplane.plot.transported import transport_profile
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'flowplane.plot' has no attribute {name!r}")
-    value = getattr(import_module(_PUBLIC[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    from flowplane.plot.export import save as save
+    from flowplane.plot.figures.class_particles import class_particles as class_particles
+    from flowplane.plot.figures.compare_estimators import compare_estimators as compare_estimators
+    from flowplane.plot.figures.convergence import convergence as convergence
+    from flowplane.plot.figures.critical_betas import critical_betas as critical_betas
+    from flowplane.plot.figures.critical_slowing_down import critical_slowing_down as critical_slowing_down
+    from flowplane.plot.figures.denoiser_fields import denoiser_fields as denoiser_fields
+    from flowplane.plot.figures.depth_curves import depth_curves as depth_curves
+    from flowplane.plot.figures.displacement_fields import displacement_fields as displacement_fields
+    from flowplane.plot.figures.embedding_influence import embedding_influence as embedding_influence
+    from flowplane.plot.figures.equivalence_errors import equivalence_errors as equivalence_errors
+    from flowplane.plot.figures.error_orders import error_orders as error_orders
+    from flowplane.plot.figures.error_surface import error_surface as error_surface
+    from flowplane.plot.figures.estimate import estimate as estimate
+    from flowplane.plot.figures.estimator_curves import estimator_curves as estimator_curves
+    from flowplane.plot.figures.flow_history import flow_history as flow_history
+    from flowplane.plot.figures.flow_profile import flow_profile as flow_profile
+    from flowplane.plot.figures.gradient_phases import gradient_phases as gradient_phases
+    from flowplane.plot.figures.ib_curve import ib_curve as ib_curve
+    from flowplane.plot.figures.information_plane import information_plane as information_plane
+    from flowplane.plot.figures.information_planes import information_planes as information_planes
+    from flowplane.plot.figures.input_information import input_information as input_information
+    from flowplane.plot.figures.layer_beta_curves import layer_beta_curves as layer_beta_curves
+    from flowplane.plot.figures.layer_betas import layer_betas as layer_betas
+    from flowplane.plot.figures.layer_similarity import layer_similarity as layer_similarity
+    from flowplane.plot.figures.layer_transport import layer_transport as layer_transport
+    from flowplane.plot.figures.metrics import metrics as metrics
+    from flowplane.plot.figures.relaxation_times import relaxation_times as relaxation_times
+    from flowplane.plot.figures.replica_spread import replica_spread as replica_spread
+    from flowplane.plot.figures.ridgelet_spectrum import ridgelet_spectrum as ridgelet_spectrum
+    from flowplane.plot.figures.separation_curves import separation_curves as separation_curves
+    from flowplane.plot.figures.sweep import sweep as sweep
+    from flowplane.plot.figures.training_history import training_history as training_history
+    from flowplane.plot.figures.weight_diffusion import weight_diffusion as weight_diffusion
+    from flowplane.plot.registry import draws as draws
+    from flowplane.plot.registry import show as show
+else:
+    #: Names of 0.1, and what they are called now; to be deleted at 1.0.
+    RENAMED = {
+        "displacement_curves": "weight_diffusion",
+        "embedding_comparison": "embedding_influence",
+        "estimator_convergence": "convergence",
+        "estimators": "compare_estimators",
+        "flow_field": "flow_history",
+        "flow_in_time": "flow_history",
+        "flow_profiles": "flow_profile",
+        "gradient_phase_curves": "gradient_phases",
+        "layers_and_bound": "layer_betas",
+        "relaxation_points": "relaxation_times",
+        "slowing_down_curve": "critical_slowing_down",
+        "spread_comparison": "replica_spread",
+        "swept_curves": "sweep",
+        "training_curves": "metrics",
+        "transport_profile": "layer_transport",
+    }
+    __getattr__, __dir__, __all__ = lazy(__name__, RENAMED)

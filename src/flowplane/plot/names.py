@@ -9,7 +9,7 @@ import xarray as xr
 
 from flowplane.plot.style import layer_label
 
-__all__ = ["escaped", "layer_texts", "layer_titles", "replica_text", "shortened"]
+__all__ = ["about", "escaped", "layer_texts", "layer_titles", "panel_names", "replica_text", "shortened"]
 
 #: Letters of a name that an axis has room for.
 MOST = 18
@@ -90,6 +90,17 @@ def layer_titles(found: xr.Dataset) -> list[str]:
     depths = found["depth"].values
     last = str(found.attrs["network"]).count("-") if "network" in found.attrs else int(depths.max())
     return [layer_label(int(depth), last) for depth in depths]
+
+
+def panel_names(found: xr.Dataset) -> list[str]:
+    """What each layer's panel is called; the softmax is told by the network's depth, also where it is not shown."""
+    return [f"layer {title}" for title in layer_titles(found)]
+
+
+def about(found: xr.Dataset) -> str:
+    """Network, task and replicas, for a subtitle."""
+    parts = (found.attrs.get("network"), found.attrs.get("activation"), found.attrs.get("task"))
+    return " · ".join(escaped(part) for part in (*parts, replica_text(found)) if part)
 
 
 def _common(parts: list[list[str]], most: int) -> int:

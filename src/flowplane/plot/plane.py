@@ -1,8 +1,8 @@
-"""The information plane as the paper draws it: every layer's path through (I(X;T), I(T;Y)) while the network learns."""
+"""What figures of an information plane are made of: points, paths, intervals, and where layers are named."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,24 +10,15 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.colors import sample_colorscale
 
+from flowplane.core.results import BOUNDS, long_name, said
 from flowplane.errors import InputError, Text
-from flowplane.plot.names import escaped, layer_titles, replica_text
-from flowplane.plot.slider import add_slider
-from flowplane.plot.style import COLORSCALE, epoch_ticks, require_units, styled, time_scale
+from flowplane.plot.names import escaped, layer_titles
+from flowplane.plot.style import COLORSCALE, flagged, require_units
+from flowplane.plot.thinning import kept_rows
 
-__all__ = [
-    "channel_text",
-    "color_axis",
-    "every_replica",
-    "in_order",
-    "information_plane",
-    "intervals",
-    "layer_names",
-    "means",
-    "paths",
-]
+__all__ = ["bound_text", "channel_text", "every_replica", "in_order", "intervals", "layer_names", "means", "paths"]
 
-#: More faint points than this are thinned evenly over the replicas, so that the page stays light.
+#: Faint points that are drawn at most, so that the page stays light.
 FAINT_POINTS = 40_000
 #: Pixels that half a letter of a layer's name takes, with some air.
 LETTER = 5.0
@@ -37,81 +28,7 @@ RUN = 6
 PATHS = 9
 
 
-def information_plane(plane: xr.Dataset, title: str = "Information plane") -> go.Figure:
-    """I(X;T) against I(T;Y), in bits: a colour an epoch, all replicas faint, their mean strong, lines through the layers.
-
-    Bars at the last epoch are the estimator's own intervals; what the replicas spread over is their points.
-    The slider shows one epoch: every replica's points and the mean path through the layers; the button plays it.
-
-    Arguments:
-        plane: from `fp.information_plane`, over (replica, epoch, layer).
-        title: of the figure; the subtitle names network, task and channel.
-
-    Raises:
-        InputError: another kind of Dataset, other units, or nothing finite to draw.
-
-    Example:
-        >>> import flowplane as fp
-        >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), replicas=2, epochs=2, snapshots=2)
-        >>> fp.plot.information_plane(fp.information_plane(rec)).layout.xaxis.title.text
-        'I(X;T) [bits]'
-    """
-    ordered = in_order(plane)
-    x, y = ordered["i_xt"].values, ordered["i_ty"].values
-    finite = np.isfinite(x) & np.isfinite(y)
-    epochs = ordered["epoch"].values
-    times = time_scale(epochs)
-    mean = ordered[["i_xt", "i_ty"]].mean("replica")
-    mean_x, mean_y = mean["i_xt"].values, mean["i_ty"].values
-    figure = go.Figure()
-    figure.add_trace(every_replica(x, y, times, finite))
-    for trace in paths(mean_x, mean_y, times):
-        figure.add_trace(trace)
-    bars = intervals(ordered, mean_x, mean_y)
-    if bars is not None:
-        figure.add_trace(bars)
-    figure.add_trace(means(ordered, mean_x, mean_y, times))
-    moving = len(figure.data)
-    for trace in _moment(x[:, 0], y[:, 0], mean_x[0], mean_y[0]):
-        figure.add_trace(trace.update(visible=False))
-    annotations = layer_names(ordered, mean_x, mean_y)
-    figure.frames = [
-        go.Frame(
-            name=str(epoch),
-            traces=[moving, moving + 1],
-            data=[t.update(visible=True) for t in _moment(x[:, k], y[:, k], mean_x[k], mean_y[k])],
-        )
-        for k, epoch in enumerate(epochs.tolist())
-    ]
-    x_range, y_range = _ranges(plane, x[finite], y[finite])
-    figure.update_xaxes(title="I(X;T) [bits]", range=x_range)
-    figure.update_yaxes(title="I(T;Y) [bits]", range=y_range)
-    figure.update_layout(annotations=annotations, coloraxis=color_axis(epochs, times))
-    _ceilings(figure, plane, x_range, y_range)
-    hide = {"label": "all epochs", "method": "restyle", "args": [{"visible": False}, [moving, moving + 1]]}
-    labels = {str(epoch): f"{epoch:,}" for epoch in epochs.tolist()}
-    add_slider(figure, labels, "epoch ", y=-0.11, start=0.36, more=[hide])
-    return styled(
-        figure,
-        title,
-        _subtitle(plane),
-        width=900,
-        height=680,
-        margin={"l": 75, "r": 30, "t": 95, "b": 130},
-        legend={
-            "x": 0.99,
-            "y": 0.02,
-            "xanchor": "right",
-            "yanchor": "bottom",
-            "bgcolor": "rgba(255,255,255,0.8)",
-            "bordercolor": "#ccc",
-            "borderwidth": 1,
-            "font": {"size": 12},
-        },
-    )
-
-
-def in_order(plane: xr.Dataset) -> xr.Dataset:
+def in_order(plane: Any) -> xr.Dataset:
     """A plane over (replica, epoch, layer), epochs increasing.
 
     Raises:
@@ -119,25 +36,38 @@ def in_order(plane: xr.Dataset) -> xr.Dataset:
     """
     require_units(plane, ("i_xt", "i_ty"), "bits")
     if set(plane["i_xt"].dims) != {"replica", "epoch", "layer"}:
-        raise InputError("plane", Text(f"dimensions {plane['i_xt'].dims}"), "(replica, epoch, layer)")
+        raise InputError("dataset", Text(f"dimensions {plane['i_xt'].dims}"), "(replica, epoch, layer)")
     if not (np.isfinite(plane["i_xt"]) & np.isfinite(plane["i_ty"])).any():
-        raise InputError("plane", Text("no finite point"), "I(X;T) and I(T;Y) of at least one layer")
+        raise InputError("dataset", Text("no finite point"), "I(X;T) and I(T;Y) of at least one layer")
     return plane.sortby("epoch").transpose("replica", "epoch", "layer", ...)
 
 
-def every_replica(x: np.ndarray, y: np.ndarray, times: np.ndarray, finite: np.ndarray) -> go.Scattergl:
-    """Faint points: every replica, epoch and layer; the latest on top."""
-    keep = max(1, -(-x.size // FAINT_POINTS))
-    order = np.moveaxis(np.arange(x.size).reshape(x.shape)[::keep], 1, 0).ravel()
-    order = order[finite.ravel()[order]]
-    color = np.broadcast_to(times[None, :, None], x.shape).ravel()[order]
+def every_replica(x: np.ndarray, y: np.ndarray, times: np.ndarray) -> go.Scattergl:
+    """Faint points: every replica, epoch and layer, the latest on top; of very many, all layers of some replicas at some
+    epochs.
+
+    The trace's `meta` says how many points, one after the other, belong together: the layers of one replica at one epoch.
+
+    Arguments:
+        x, y: (replica, epoch, layer).
+        times: of the epochs.
+    """
+    replicas, epochs, layers = x.shape
+    known = np.isfinite(x) & np.isfinite(y)
+    rows = kept_rows(epochs * replicas, FAINT_POINTS // layers)
+    color = np.broadcast_to(times[None, :, None], x.shape)
+    across, up, color = (
+        np.moveaxis(np.where(known, part, np.nan), 1, 0).reshape(-1, layers)[rows].ravel().astype(np.float32)
+        for part in (x, y, color)
+    )
     return go.Scattergl(
-        x=x.ravel()[order].astype(np.float32),
-        y=y.ravel()[order].astype(np.float32),
+        x=across,
+        y=up,
         mode="markers",
-        marker={"color": color.astype(np.float32), "coloraxis": "coloraxis", "size": 3.5, "opacity": 0.16},
+        marker={"color": color, "coloraxis": "coloraxis", "size": 3.5, "opacity": 0.16},
         name="one replica, one epoch",
         hoverinfo="skip",
+        meta={"together": layers},
     )
 
 
@@ -191,8 +121,7 @@ def intervals(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray) -> go.S
         ends = [f"{name}{end}" for end in ("_upper", "_lower")]
         if not set(ends) <= set(plane):
             return None
-        sure = last["flags"] == 0 if "flags" in last else xr.ones_like(last[name], bool)
-        reach = [abs(last[end] - last[name]).where(sure) for end in ends]
+        reach = [abs(last[end] - last[name]).where(~flagged(last, name)) for end in ends]
         away = [part.where(np.isfinite(part)).mean("replica").values for part in reach]
         if not np.isfinite(away).any():
             return None
@@ -207,29 +136,6 @@ def intervals(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray) -> go.S
     return go.Scatter(
         x=mean_x[-1], y=mean_y[-1], mode="markers", marker={"size": 1, "color": "#555"}, name=name, hoverinfo="skip", **bars
     )
-
-
-def _moment(x: np.ndarray, y: np.ndarray, mean_x: np.ndarray, mean_y: np.ndarray) -> list[go.Scatter]:
-    """What the slider moves: one epoch's replicas and their mean path."""
-    return [
-        go.Scatter(
-            x=x.ravel().astype(np.float32),
-            y=y.ravel().astype(np.float32),
-            mode="markers",
-            hoverinfo="skip",
-            marker={"color": "#222", "size": 5, "opacity": 0.45, "symbol": "circle-open"},
-            showlegend=False,
-        ),
-        go.Scatter(
-            x=mean_x,
-            y=mean_y,
-            mode="lines+markers",
-            line={"color": "#111", "width": 2.5},
-            hoverinfo="skip",
-            marker={"color": "white", "size": 12, "line": {"color": "#111", "width": 2.5}},
-            showlegend=False,
-        ),
-    ]
 
 
 def layer_names(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray, width: int = 720) -> list[dict[str, Any]]:
@@ -266,76 +172,29 @@ def layer_names(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray, width
     return notes
 
 
-def _ranges(plane: xr.Dataset, x: np.ndarray, y: np.ndarray) -> tuple[list[float], list[float]]:
-    """Axes from 0 to a little above the ceilings, or above the data where they are higher."""
-    right = max(float(x.max()), float(plane.attrs.get("input_entropy", 0.0)))
-    top = max(float(y.max()), float(plane.attrs.get("label_information", 0.0)))
-    return [min(0.0, float(x.min())) - 0.025 * right, 1.04 * right], [min(0.0, float(y.min())) - 0.03 * top, 1.10 * top]
-
-
-def _ceilings(figure: go.Figure, plane: xr.Dataset, x_range: list[float], y_range: list[float]) -> None:
-    """Dotted lines at H(X) and at I(X;Y), named outside the frame, where no point can be."""
-    line = {"color": "#777", "width": 1, "dash": "dot"}
-    font = {"size": 12, "color": "#555"}
-    right, top = plane.attrs.get("input_entropy"), plane.attrs.get("label_information")
-    if right is not None:
-        figure.add_shape(type="line", x0=right, x1=right, y0=y_range[0], y1=y_range[1], line=line, layer="below")
-        figure.add_annotation(
-            x=right, y=1, yref="paper", text=f"H(X) = {right:.4g}", showarrow=False, yanchor="bottom", font=font
-        )
-    if top is not None:
-        name = "I(X;Y)" if str(plane.attrs.get("labels", "")).startswith("soft") else "H(Y)"
-        figure.add_shape(type="line", x0=x_range[0], x1=x_range[1], y0=top, y1=top, line=line, layer="below")
-        figure.add_annotation(
-            x=1.005,
-            xref="paper",
-            y=top,
-            text=f"{name}<br>= {top:.4g}",
-            showarrow=False,
-            xanchor="left",
-            align="left",
-            font=font,
-        )
-
-
-def color_axis(epochs: np.ndarray, times: np.ndarray) -> dict[str, Any]:
-    """A colour an epoch, evenly over log(epoch)."""
-    places, texts = epoch_ticks(int(epochs[-1]))
-    bar = {
-        "title": {"text": "epoch", "side": "top"},
-        "tickvals": places,
-        "ticktext": texts,
-        "thickness": 14,
-        "len": 0.8,
-        "y": 0,
-        "yanchor": "bottom",
-        "x": 1.02,
-        "outlinewidth": 0,
-    }
-    return {
-        "colorscale": COLORSCALE,
-        "cmin": float(times[0]),
-        "cmax": float(max(times[-1], times[0] + 1e-9)),
-        "colorbar": bar,
-    }
-
-
-def _subtitle(plane: xr.Dataset) -> str:
-    attrs = plane.attrs
-    network = f"{attrs['network']} {attrs.get('activation', '')}".strip() if "network" in attrs else ""
-    kind = attrs.get("kind", "estimate")
-    parts = (
-        network,
-        str(attrs.get("task", "")),
-        replica_text(plane),
-        channel_text(plane),
-        str(attrs.get("labels", "")),
-        str(kind) if kind != "estimate" else "",
-    )
-    return " · ".join(escaped(part) for part in parts if part)
-
-
 def channel_text(plane: xr.Dataset) -> str:
-    """What makes the information finite, the layers' channels one after another where they differ."""
-    channel = str(plane.attrs.get("channel", ""))
-    return "; ".join(sorted(set(json.loads(channel).values()))) if channel.startswith("{") else channel
+    """What makes the information finite, for both axes."""
+    return _told(plane, "channel")
+
+
+def bound_text(plane: xr.Dataset) -> str:
+    """Which axis shows bounds; nothing where both show estimates.
+
+    Example:
+        >>> lower = ("layer", [1.0], {"bound": "lower", "long_name": "I(X;T)"})
+        >>> bound_text(xr.Dataset({"i_xt": lower})), bound_text(xr.Dataset({"i_xt": ("layer", [1.0])}))
+        ('a lower bound', '')
+    """
+    return _told(plane, "bound", BOUNDS, silent="estimate")
+
+
+def _told(plane: xr.Dataset, key: str, words: Mapping[str, str] | None = None, silent: str = "") -> str:
+    """What I(X;T) and I(T;Y) say of themselves: once where both say the same, else each after its name."""
+    found = {name: said(plane, name, key) for name in ("i_xt", "i_ty") if name in plane}
+    known = words or {}
+    texts = {
+        name: "; ".join(known.get(part, part) for part in text.split("; ")) for name, text in found.items() if text != silent
+    }
+    if len(set(texts.values())) == 1 and len(texts) == len(found):
+        return next(iter(texts.values()))
+    return "; ".join(f"{long_name(plane, name)}: {text}" for name, text in texts.items() if text)

@@ -1,4 +1,4 @@
-"""What all figures share: the look, the time scale, names of layers."""
+"""What all figures share: what they ask of a Dataset, the look, the time scale, names of layers."""
 
 from __future__ import annotations
 
@@ -14,16 +14,24 @@ from flowplane.errors import InputError, Text
 
 __all__ = [
     "COLORSCALE",
+    "COLUMNS",
     "DENSITY_SCALE",
     "LAYER_COLORS",
+    "NARROWEST",
+    "axis_title",
     "bar_length",
+    "color_axis",
+    "common_units",
     "epoch_ticks",
     "faded",
+    "flagged",
+    "in_units",
     "layer_label",
     "log_density",
     "log_density_axis",
     "panels_of",
     "require_units",
+    "require_variables",
     "styled",
     "time_scale",
     "time_title",
@@ -37,6 +45,10 @@ LAYER_COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 DENSITY_SCALE = sample_colorscale("Inferno", [0.92 * step / 20 for step in range(21)])
 #: Powers of ten of a density that a colour scale holds.
 DECADES = 4.0
+#: Panels side by side before a new row begins.
+COLUMNS = 3
+#: Pixels across that a subtitle and a legend need.
+NARROWEST = 770
 FONT = "Helvetica, Arial, sans-serif"
 
 
@@ -56,7 +68,17 @@ def layer_label(depth: int, count: int) -> str:
     return f"{depth} (softmax)" if depth == count else str(depth)
 
 
-def require_units(dataset: xr.Dataset, names: tuple[str, ...], units: str) -> None:
+def require_variables(dataset: Any, names: Iterable[str], maker: str, argument: str = "dataset") -> None:
+    """Raise InputError unless a Dataset has these variables, saying what makes such a one."""
+    if not isinstance(dataset, xr.Dataset):
+        raise InputError(argument, Text(type(dataset).__name__), f"what {maker} makes")
+    missing = [name for name in names if name not in dataset.variables]
+    if missing:
+        found = f"a Dataset without {', '.join(missing)}, with {', '.join(map(str, dataset.data_vars)) or 'nothing'}"
+        raise InputError(argument, Text(found), f"what {maker} makes")
+
+
+def require_units(dataset: Any, names: Iterable[str], units: str) -> None:
     """Raise InputError unless the variables are there and in these units, so that no axis mixes bits and nats."""
     if not isinstance(dataset, xr.Dataset):
         raise InputError("dataset", Text(type(dataset).__name__), f"a Dataset with {', '.join(names)}")
@@ -68,18 +90,65 @@ def require_units(dataset: xr.Dataset, names: tuple[str, ...], units: str) -> No
             raise InputError(name, Text(f"units {found!r}"), f"{units}: an axis holds one unit only")
 
 
-def panels_of(
-    argument: str, given: xr.Dataset | Mapping[str, xr.Dataset], names: tuple[str, ...], maker: str
-) -> dict[str, xr.Dataset]:
+def common_units(dataset: xr.Dataset, names: Iterable[str]) -> str:
+    """The units that variables share, to stand on one axis. Raises InputError where they differ.
+
+    Example:
+        >>> common_units(xr.Dataset({"a": ((), 1.0, {"units": "bits"}), "b": ((), 1.0, {"units": "bits"})}), ["a", "b"])
+        'bits'
+    """
+    found = {name: str(dataset[name].attrs.get("units", "1")) for name in names}
+    if len(set(found.values())) > 1:
+        each = ", ".join(f"{name} in {units}" for name, units in found.items())
+        raise InputError("dataset", Text(each), "the same units: an axis holds one unit only")
+    return next(iter(found.values()))
+
+
+def panels_of(given: Any, names: Iterable[str], maker: str) -> dict[str, xr.Dataset]:
     """One Dataset, or several by title, each with the variables that a figure needs. Raises InputError otherwise."""
-    panels: dict[Any, Any] = {"": given} if isinstance(given, xr.Dataset) else {}
-    if not panels and isinstance(given, Mapping):
-        panels = dict(given)
-    right = panels and all(isinstance(part, xr.Dataset) and set(names) <= set(part) for part in panels.values())
-    if not right:
-        found = Text(f"{type(given).__name__} of {[type(part).__name__ for part in panels.values()]}")
-        raise InputError(argument, found, f"what {maker} makes, or {{title: such a Dataset}}")
-    return {str(title): part for title, part in panels.items()}
+    if isinstance(given, xr.Dataset):
+        given = {"": given}
+    if not isinstance(given, Mapping) or not given:
+        raise InputError("dataset", Text(type(given).__name__), f"what {maker} makes, or {{title: such a Dataset}}")
+    for part in given.values():
+        require_variables(part, names, maker)
+    return {str(title): part for title, part in given.items()}
+
+
+def flagged(dataset: xr.Dataset, quantity: str) -> xr.DataArray:
+    """Where a flag of a quantity is raised; nowhere where it has none."""
+    flags = dataset.get(f"{quantity}_flags")
+    return xr.zeros_like(dataset[quantity], bool) if flags is None else flags != 0
+
+
+def axis_title(array: xr.DataArray, name: str = "") -> str:
+    """What an axis says of a variable: its long name, or another, and its units.
+
+    Example:
+        >>> axis_title(xr.DataArray(0.0, attrs={"long_name": "I(X;T)", "units": "bits"}))
+        'I(X;T) [bits]'
+    """
+    text = name or str(array.attrs.get("long_name", array.name))
+    return f"{text} {in_units(str(array.attrs.get('units', '1')))}".rstrip()
+
+
+def in_units(units: str) -> str:
+    """Units as an axis writes them; nothing for a number without.
+
+    Example:
+        >>> in_units("bits"), in_units("1")
+        ('[bits]', '')
+    """
+    return "" if units in ("1", "") else f"[{units}]"
+
+
+def time_title(flows: Iterable[xr.Dataset]) -> str:
+    """What the axis of time says. Raises InputError where the times of several flows are of different units."""
+    times = [flow["time"] for flow in flows]
+    units = {str(time.attrs.get("units", "1")) for time in times}
+    if len(units) > 1:
+        raise InputError("dataset", Text(f"times in {' and in '.join(sorted(units))}"), "one unit of time for all flows")
+    return axis_title(times[0], "time t")
 
 
 def log_density(density: np.ndarray) -> np.ndarray:
@@ -105,6 +174,28 @@ def log_density_axis(logs: list[np.ndarray], scale: list[str]) -> dict[str, Any]
     return {"colorscale": scale, "cmin": lowest, "cmax": highest, "colorbar": bar}
 
 
+def color_axis(epochs: np.ndarray, times: np.ndarray) -> dict[str, Any]:
+    """A colour an epoch, evenly over log(epoch)."""
+    places, texts = epoch_ticks(int(epochs[-1]))
+    bar = {
+        "title": {"text": "epoch", "side": "top"},
+        "tickvals": places,
+        "ticktext": texts,
+        "thickness": 14,
+        "len": 0.8,
+        "y": 0,
+        "yanchor": "bottom",
+        "x": 1.02,
+        "outlinewidth": 0,
+    }
+    return {
+        "colorscale": COLORSCALE,
+        "cmin": float(times[0]),
+        "cmax": float(max(times[-1], times[0] + 1e-9)),
+        "colorbar": bar,
+    }
+
+
 def faded(color: str, opacity: float) -> str:
     """A hexadecimal colour as rgba.
 
@@ -114,19 +205,6 @@ def faded(color: str, opacity: float) -> str:
     """
     red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"
-
-
-def time_title(flows: Iterable[xr.Dataset]) -> str:
-    """An axis of time with the units that the flows' own times have. Raises InputError where they differ.
-
-    Example:
-        >>> time_title([xr.Dataset(coords={"time": ("time", [0.0], {"units": "s"})})])
-        'time t [s]'
-    """
-    found = sorted({str(flow["time"].attrs.get("units", "1")) for flow in flows})
-    if len(found) > 1:
-        raise InputError("time", Text(f"units {' and '.join(map(repr, found))}"), "one unit: an axis holds one only")
-    return "time t" if found == ["1"] else f"time t [{found[0]}]"
 
 
 def bar_length(end: np.ndarray, value: np.ndarray) -> np.ndarray:

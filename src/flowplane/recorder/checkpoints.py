@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from flowplane.core.paths import as_path
 from flowplane.core.points import check_count
 from flowplane.core.progress import progress_bar
+from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text, unknown
-from flowplane.recorder.probing import bare_model
+from flowplane.recorder.probe import unwrapped
 from flowplane.recorder.session import Session
 from flowplane.recording import Metrics, ModelRecording
 
@@ -37,13 +38,14 @@ DEFAULTS = {"layers": None, "measures": (), "reduce": "auto", "dtype": "float32"
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 
 
+@renamed
 def from_checkpoints(
     model: nn.Module,
     paths: Any,
     inputs: Any,
     labels: Any = None,
     *,
-    epochs: Sequence[int] | None = None,
+    at: Sequence[int] | None = None,
     path: Any = None,
     **arguments: Any,
 ) -> ModelRecording:
@@ -58,8 +60,8 @@ def from_checkpoints(
         model: of the architecture that was saved.
         paths: files and folders in any order, a folder that holds them, or a pattern such as "run/epoch*.pt".
         inputs, labels, path: as of `fp.Recorder`.
-        epochs: of each path; None: the numbers in the names: "epoch=3-step=120.ckpt" is 3, "checkpoint-500" is 500. A list
-            of paths without any numbers is taken in its order.
+        at: the epoch of each path; None: the numbers in the names: "epoch=3-step=120.ckpt" is 3, "checkpoint-500" is 500. A
+            list of paths without any numbers is taken in its order.
         arguments: others of `fp.Recorder`: layers, measures, reduce, dtype, mode.
 
     Raises:
@@ -79,8 +81,8 @@ def from_checkpoints(
         if name not in DEFAULTS:
             raise unknown("argument", name, DEFAULTS)
     found = _found(paths)
-    numbers = _epochs(found, epochs, ordered=isinstance(paths, Sequence) and not isinstance(paths, str))
-    bare = bare_model(model)
+    numbers = _epochs(found, at, ordered=isinstance(paths, Sequence) and not isinstance(paths, str))
+    bare = unwrapped(model)
     own = {name: values.detach().clone() for name, values in bare.state_dict().items()}
     ordered = sorted(zip(numbers, found, strict=True), key=lambda pair: pair[0])
     options = DEFAULTS | arguments
@@ -90,7 +92,7 @@ def from_checkpoints(
             for number, file in ordered:
                 _load(bare, file)
                 if session.committed is None:
-                    session.begin({"snapshots": len(found), "total": None}, len(found), epoch=number)
+                    session.begin({"snapshots": len(found), "epochs": None}, len(found), epoch=number)
                 elif number > session.committed:
                     session.append(Metrics(), epoch=number)
                 advance(1)
@@ -136,14 +138,14 @@ def _weights_in(folder: Path) -> Path | None:
     return next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
 
 
-def _epochs(found: Sequence[Path], epochs: Any, ordered: bool) -> list[int]:
+def _epochs(found: Sequence[Path], at: Any, ordered: bool) -> list[int]:
     """The epoch of each checkpoint; of names without numbers their place, if the user put them in order."""
-    if epochs is not None:
-        if not isinstance(epochs, Iterable) or isinstance(epochs, str):
-            raise InputError("epochs", epochs, "a list of epochs, one a checkpoint")
-        numbers = [check_count(f"epochs[{k}]", each, 0) for k, each in enumerate(epochs)]
+    if at is not None:
+        if not isinstance(at, Iterable) or isinstance(at, str):
+            raise InputError("at", at, "a list of epochs, one a checkpoint")
+        numbers = [check_count(f"at[{k}]", each, 0) for k, each in enumerate(at)]
         if len(numbers) != len(found) or len(set(numbers)) < len(numbers):
-            raise InputError("epochs", Text(f"{len(set(numbers))} different numbers"), f"{len(found)}, one a checkpoint")
+            raise InputError("at", Text(f"{len(set(numbers))} different numbers"), f"{len(found)}, one a checkpoint")
         return numbers
     named = [_number_in(each) for each in found]
     if (ordered or len(found) == 1) and not any(re.search(r"\d", each.name) for each in found):
@@ -151,11 +153,11 @@ def _epochs(found: Sequence[Path], epochs: Any, ordered: bool) -> list[int]:
     for each, number in zip(found, named, strict=True):
         if number is None:
             unknown_epoch = Text(f"none for {each.name}, whose name does not tell it")
-            raise InputError("epochs", unknown_epoch, "epochs=[…], or another list of paths")
+            raise InputError("at", unknown_epoch, "at=[…], or another list of paths")
     numbers = [number for number in named if number is not None]
     if len(set(numbers)) < len(numbers):
         twice = next(each.name for k, each in enumerate(found) if numbers[k] in numbers[:k])
-        raise InputError("epochs", Text(f"one that two checkpoints have, {twice} and another"), "epochs=[…], or other paths")
+        raise InputError("at", Text(f"one that two checkpoints have, {twice} and another"), "at=[…], or other paths")
     return numbers
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from flowplane.recorder.probing import Layer
+from flowplane.recorder.probe import Layer
 
 __all__ = ["GradientStatistics"]
 

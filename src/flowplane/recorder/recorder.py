@@ -13,10 +13,11 @@ from torch import nn
 
 from flowplane.core.measure import Measure
 from flowplane.core.points import check_count
+from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, RecordingFailed, Text, unknown
 from flowplane.recorder.gradients import GradientStatistics
+from flowplane.recorder.schedule import Cost, Schedule
 from flowplane.recorder.session import KEEP, Session
-from flowplane.recorder.timing import Cost, Timetable
 from flowplane.recording import Metrics, ModelRecording
 
 __all__ = ["Recorder"]
@@ -32,6 +33,7 @@ WRITING = 200e6
 COMMIT = 0.03
 
 
+@renamed
 class Recorder:
     """Records what a model's layers do on probe inputs, snapshot by snapshot, while it is trained.
 
@@ -51,8 +53,8 @@ class Recorder:
         layers: None for the children of the model in call order, containers and stacks of blocks opened, and its output;
             or names, patterns ("h.*" for the children of h, "h.**" for all in it), types of modules, or a list of these.
             The k-th call of a module that is called several times is `name#k`.
-        snapshots: how many, spread evenly over log(epoch), epoch 0 and the last included, if `total` is given.
-        total: epochs that will be trained; None: each snapshot comes at 1.1 times the epoch of the last one.
+        snapshots: how many, spread evenly over log(epoch), epoch 0 and the last included, if `epochs` is given.
+        epochs: how many will be trained; None: each snapshot comes at 1.1 times the epoch of the last one.
         measures: estimators to apply at each snapshot, such as fp.Pairwise(0.1); `rec.measure` then finds their results.
         keep: "activations", "gradients" (statistics of the mini-batch gradients, §B5, over the epoch before a snapshot).
         reduce: how feature maps (sample, channel, …) and sequences (sample, token, unit) become (sample, unit): "flatten";
@@ -87,10 +89,11 @@ class Recorder:
         model: nn.Module,
         inputs: Any,
         labels: Any = None,
+        *,
         path: Any = None,
         layers: Any = None,
         snapshots: int = 100,
-        total: int | None = None,
+        epochs: int | None = None,
         measures: Sequence[Measure] = (),
         keep: Sequence[str] = KEEP,
         reduce: str | Callable[[torch.Tensor], torch.Tensor] = "auto",
@@ -102,11 +105,11 @@ class Recorder:
             raise unknown("on_error", on_error, ON_ERROR)
         self.on_error = on_error
         self.snapshots = check_count("snapshots", snapshots)
-        self.total = None if total is None else check_count("total", total)
+        self.epochs = None if epochs is None else check_count("epochs", epochs)
         self._session = Session(model, inputs, labels, path, layers, measures, keep, reduce, dtype, mode)
         watched = self._session.probe.layers if "gradients" in self._session.keep else ()
         self._statistics = GradientStatistics(self._session.model, watched)
-        self._timetable = Timetable(self.total, self.snapshots)
+        self._schedule = Schedule(self.epochs, self.snapshots)
         self._metrics = Metrics()
         self._state = "new"
         self._epoch = 0
@@ -139,7 +142,7 @@ class Recorder:
     def cost(self) -> Cost:
         """What the recording will cost, from one probe of the model, which is timed. Nothing is written.
 
-        Without `total` the cost of `snapshots` snapshots.
+        Without `epochs` the cost of `snapshots` snapshots.
         """
         self._session.work()
         began = time.perf_counter()
@@ -189,7 +192,7 @@ class Recorder:
             return  # a resumed recording holds it already
         self._stride, self._epoch = number - self._epoch, number
         self._metrics.add(number, row)
-        if self._timetable.due(number):
+        if self._schedule.due(number):
             self._snapshot()
         self._arm()
 
@@ -208,12 +211,12 @@ class Recorder:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        about = {"snapshots": self.snapshots, "total": self.total}
+        about = {"snapshots": self.snapshots, "epochs": self.epochs}
         self._session.begin(about, self._capacity(), epoch=0, gradients=self._statistics.result())
         committed = self._session.committed
         if committed:
             self._seconds = float(self._session.recording.seconds[-1])
-            self._timetable.passed(committed)
+            self._schedule.passed(committed)
 
     def _snapshot(self) -> None:
         self._statistics.disarm()
@@ -227,11 +230,11 @@ class Recorder:
         self._metrics = Metrics()
 
     def _capacity(self) -> int:
-        return self.snapshots if self.total is None else min(self.snapshots, self.total + 1)
+        return self.snapshots if self.epochs is None else min(self.snapshots, self.epochs + 1)
 
     def _arm(self) -> None:
         """Look at the gradients of the coming epoch if a snapshot is due at its end."""
-        due = self._epoch + self._stride >= self._timetable.next
+        due = self._epoch + self._stride >= self._schedule.next
         if due and self._state == "recording" and "gradients" in self._session.keep:
             self._statistics.arm()
 

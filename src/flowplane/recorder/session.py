@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -10,23 +9,23 @@ from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 from jaxtyping import Float
 from torch import nn
 
 from flowplane.core.interrupts import deferred_interrupts
 from flowplane.core.measure import Calibrated, Measure
+from flowplane.core.results import joined, without_flags
 from flowplane.errors import InputError, Text, unknown
-from flowplane.recorder.given import read_inputs, read_labels
-from flowplane.recorder.probing import Probe, bare_model, undisturbed
-from flowplane.recorder.reducing import checked_rule
-from flowplane.recording import Metrics, ModelRecording, ModelSnapshot, ModelWriter, pack
-from flowplane.version import __version__
+from flowplane.recorder.inputs import read_inputs, read_labels
+from flowplane.recorder.probe import Probe, side_effect_free, unwrapped
+from flowplane.recorder.reduction import checked_rule
+from flowplane.recording import MODES, Metrics, ModelRecording, ModelSnapshot, ModelWriter, versions
 
 __all__ = ["Session"]
 
 KEEP = ("activations", "gradients")
 DTYPES = ("float32", "float16")
-MODES = ("create", "resume", "overwrite")
 NOISY = (
     "the model gives other outputs for the same inputs, although it is in eval mode: what is recorded is one draw, and "
     "estimators that take a layer for a function of its inputs refuse it"
@@ -65,8 +64,8 @@ class Session:
         if "activations" not in self.keep and not self.measures:
             raise InputError("keep", list(self.keep), "'activations' in it, or measures to take instead")
         self.reduce = checked_rule(reduce)
-        self.model = bare_model(model)
-        with undisturbed(self.model):
+        self.model = unwrapped(model)
+        with side_effect_free(self.model):
             given, found = read_inputs(inputs)
             self.labels = read_labels(found if labels is None else labels, given.count)
         classes = self.labels.classes
@@ -105,13 +104,9 @@ class Session:
                 self._resume()
                 return
             rows = self.probe()
-            found = self._measures(rows)
-            first = self._made(rows, found, **moment)
-            packings = [packing for packing, _ in found]
+            first = self._made(rows, **moment)
             with deferred_interrupts():
-                writer.begin(
-                    self._configuration() | configuration, self.task, first, Metrics(), packings, capacity, self.dtype
-                )
+                writer.begin(self._configuration() | configuration, self.task, first, Metrics(), capacity, self.dtype)
                 self.writer, self.committed = writer, first.epoch
         except BaseException:
             if self.committed is None or writer.resumed:
@@ -122,8 +117,7 @@ class Session:
     def append(self, metrics: Metrics, **moment: Any) -> None:
         """Probe the model and commit a snapshot."""
         assert self.writer is not None
-        rows = self.probe()
-        made = self._made(rows, self._measures(rows), **moment)
+        made = self._made(self.probe(), **moment)
         with deferred_interrupts():
             self.writer.append(made, metrics)
             self.committed = made.epoch
@@ -173,7 +167,6 @@ class Session:
     def _made(
         self,
         rows: list[np.ndarray],
-        found: list[tuple[dict[str, Any], np.ndarray]],
         *,
         epoch: int,
         step: int = -1,
@@ -184,10 +177,8 @@ class Session:
         stored = None
         if "activations" in self.keep:
             stored = [self._stored(layer.name, values) for layer, values in zip(self.probe.layers, rows, strict=True)]
-        measures = [packed for _, packed in found]
-        return ModelSnapshot(
-            epoch, step, seconds, batches, stored, gradients if "gradients" in self.keep else None, measures
-        )
+        kept = gradients if "gradients" in self.keep else None
+        return ModelSnapshot(epoch, step, seconds, batches, stored, kept, self._measures(rows))
 
     def _stored(self, layer: str, values: np.ndarray) -> np.ndarray:
         if self.dtype == "float32":
@@ -199,14 +190,15 @@ class Session:
             raise InputError("dtype", found, "'float32' for values above 65504")
         return half
 
-    def _measures(self, rows: list[np.ndarray]) -> list[tuple[dict[str, Any], Float[np.ndarray, "layer number"]]]:
-        """What each measure finds in the layers, packed."""
+    def _measures(self, rows: list[np.ndarray]) -> list[xr.Dataset]:
+        """What each measure finds in the layers, (layer, …)."""
         inputs = self.task["inputs"] if self.task["points"] else None
-        labels = self.task["labels"]
-        return [
-            pack([measure(values[None], labels, inputs=inputs) for measure, values in zip(by_layer, rows, strict=True)])
-            for by_layer in self._measured
-        ]
+        labels, names = self.task["labels"], [layer.name for layer in self.probe.layers]
+        found = []
+        for by_layer in self._measured:
+            parts = [measure(values[None], labels, inputs=inputs) for measure, values in zip(by_layer, rows, strict=True)]
+            found.append(without_flags(_beside(dict(zip(names, parts, strict=True)))))
+        return found
 
     def _settled(self, measure: Measure, layer: Any) -> Measure:
         """The measure, with what it needs to know of the layer's activation function."""
@@ -252,13 +244,18 @@ class Session:
             "dtype": self.dtype,
             "device": str(next((part.device for part in model.parameters()), "cpu")),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": {
-                "flowplane": __version__,
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-                "python": platform.python_version(),
-            },
+            "versions": versions(),
         }
+
+
+def _beside(parts: dict[str, xr.Dataset]) -> xr.Dataset:
+    """One snapshot's results of all layers, (layer, …); those of each have a leading dimension of length 1."""
+    first = next(iter(parts.values()))
+    dataset = xr.Dataset(coords={"layer": list(parts)})
+    for name, variable in first.data_vars.items():
+        values = np.stack([part[name].values[0] for part in parts.values()])
+        dataset[name] = (("layer", *variable.dims[1:]), values)
+    return joined(dataset, "layer", parts)
 
 
 def _codes(inputs: np.ndarray) -> np.ndarray:

@@ -2,11 +2,14 @@
 
 from flowplane.recording.ensemble_store import EnsembleWriter, Snapshot
 from flowplane.recording.ensembles import EnsembleRecording
-from flowplane.recording.model_store import Metrics, ModelSnapshot, ModelWriter, pack
+from flowplane.recording.model_store import Metrics, ModelSnapshot, ModelWriter
 from flowplane.recording.models import ModelRecording
-from flowplane.recording.reader import Recording, open_recording, recording_of, require_recording
+from flowplane.recording.opening import open_recording, recording_of
+from flowplane.recording.reader import Recording, require_recording
+from flowplane.recording.store import MODES, versions
 
 __all__ = [
+    "MODES",
     "EnsembleRecording",
     "EnsembleWriter",
     "Metrics",
@@ -16,7 +19,7 @@ __all__ = [
     "Recording",
     "Snapshot",
     "open_recording",
-    "pack",
     "recording_of",
     "require_recording",
+    "versions",
 ]

@@ -1,4 +1,4 @@
-"""How an ensemble is laid out in a repository: format 1.
+"""How an ensemble is laid out in a repository.
 
 Attributes of the root: `flowplane_format`, `configuration` (JSON). Arrays:
 
@@ -24,12 +24,11 @@ import numpy as np
 import zarr
 from jaxtyping import Float
 
-from flowplane.recording.store import BRANCH, Writer, array_of, growing, put
+from flowplane.recording.store import BRANCH, FORMAT, Writer, array_of, growing, put
 from flowplane.tasks import Task
 
 __all__ = ["METRICS", "EnsembleWriter", "Snapshot"]
 
-FORMAT = 1
 METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 #: Epochs of metrics in a chunk: a commit writes the last chunk anew.
 METRICS_CHUNK = 128
@@ -103,7 +102,8 @@ class EnsembleWriter(Writer):
     def extend(self, configuration: dict[str, Any]) -> None:
         """Replace the configuration: a resumed recording may be given more epochs."""
         session = self.repository.writable_session(BRANCH)
-        zarr.open_group(session.store, mode="r+").attrs["configuration"] = json.dumps(configuration)
+        root = zarr.open_group(session.store, mode="r+")
+        root.attrs.update({"flowplane_format": FORMAT, "configuration": json.dumps(configuration)})
         self.commit(session, "more epochs")
 
     @staticmethod

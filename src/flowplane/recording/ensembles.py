@@ -25,8 +25,6 @@ from flowplane.tasks import Task
 
 __all__ = ["EnsembleRecording"]
 
-#: Arguments of `fp.train` that recordings may be older than, and what was done before there was a choice.
-_BEFORE = {"noise": 0.0}
 _UNITS = {"loss": "nats", "accuracy": "fraction"}
 
 
@@ -36,18 +34,13 @@ class EnsembleRecording(Recording):
     kind = "ensemble"
 
     @cached_property
-    def attrs(self) -> dict[str, Any]:
-        """How the ensemble was trained: the arguments of `fp.train`, the engine, versions."""
-        return _BEFORE | self._configuration
-
-    @cached_property
     def network(self) -> Network:
         """The networks' shape, and the variance of their own noise."""
-        return Network(tuple(self.attrs["sizes"]), self.attrs["activation"], self.attrs["noise"])
+        return Network(tuple(self.attrs["sizes"]), self.attrs["activation"], self.attrs["noise_variance"])
 
     @property
     def deterministic(self) -> bool:
-        return self.network.noise == 0
+        return self.network.noise_variance == 0
 
     @property
     def architecture(self) -> str:
@@ -136,7 +129,7 @@ class EnsembleRecording(Recording):
         """One layer's outputs (replica, epoch, sample, unit), computed when they are read.
 
         Of networks with noise they are one draw of T given x, the same noise for all replicas and epochs, independent
-        between layers and samples; its variance is `attrs["noise"]`.
+        between layers and samples; its variance is `attrs["noise_variance"]`.
 
         Arguments:
             layer: one of `layers`.
@@ -160,7 +153,7 @@ class EnsembleRecording(Recording):
             coords={"replica": self.replicas, "epoch": self.epochs, "layer": layer},
             name="activations",
         )
-        array.attrs |= {"activation": self.network.activation_of(layer), "noise": self.network.noise}
+        array.attrs |= {"activation": self.network.activation_of(layer), "noise_variance": self.network.noise_variance}
         return array
 
     def blocks(

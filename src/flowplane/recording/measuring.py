@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from flowplane.core.measure import Calibrated, Measure, NeedsFunction, TakesDeterminism
 from flowplane.core.progress import progress_bar
+from flowplane.core.results import joined, stamp
 from flowplane.errors import InputError, Text
 from flowplane.tasks import Task
 
@@ -127,25 +127,6 @@ def _assembled(
     dataset = xr.Dataset(coords={"replica": rec.replicas, "epoch": rec.epochs, **rec.layer_coordinates()})
     for name, variable in template.data_vars.items():
         values = np.stack([collected[layer][str(name)] for layer in rec.layers], axis=2)
-        dims = ("replica", "epoch", "layer", *variable.dims[1:])
-        dataset[name] = xr.Variable(dims, values, variable.attrs)
-    for coordinate, along_layers in _scalar_coordinates([templates[layer] for layer in rec.layers]).items():
-        if coordinate not in dataset.coords:
-            dataset.coords[coordinate] = along_layers
-    for key in template.attrs:
-        by_layer = {layer: templates[layer].attrs.get(key) for layer in rec.layers}
-        same = all(value == template.attrs[key] for value in by_layer.values())
-        dataset.attrs[key] = template.attrs[key] if same else json.dumps(by_layer)
-    dataset.attrs["samples"] = samples
-    return dataset
-
-
-def _scalar_coordinates(templates: list[xr.Dataset]) -> dict[str, xr.Variable]:
-    """What each layer's result has as a scalar coordinate, such as `variance`, along `layer`; NaN where one has none."""
-    layers = [{str(key): c for key, c in part.coords.items() if c.ndim == 0} for part in templates]
-    found: dict[str, xr.Variable] = {}
-    for name in dict.fromkeys(name for layer in layers for name in layer):
-        values = [layer[name].values[()] if name in layer else np.nan for layer in layers]
-        attrs = next(layer[name].attrs for layer in layers if name in layer)
-        found[name] = xr.Variable("layer", np.array(values), attrs)
-    return found
+        dataset[name] = xr.Variable(("replica", "epoch", "layer", *variable.dims[1:]), values, variable.attrs)
+    dataset = joined(dataset, "layer", {layer: templates[layer] for layer in rec.layers})
+    return stamp(dataset, "measure", samples=samples, **rec.identity)

@@ -1,4 +1,4 @@
-"""How what a `Recorder` saw of a model is laid out in a repository: format 2.
+"""How what a `Recorder` saw of a model is laid out in a repository.
 
 Attributes of the root: `flowplane_format`, `configuration` (JSON; `kind` is "model"). Arrays:
 
@@ -10,7 +10,7 @@ Attributes of the root: `flowplane_format`, `configuration` (JSON; `kind` is "mo
 | `layers/00/activations` … | replica, epoch, sample, unit | a group a layer, in the order of the configuration |
 | `gradients` | replica, epoch, layer, statistic | ‖E g‖, √(tr Cov g), ‖w‖ |
 | `metrics/values` | replica, train_epoch, metric | names in the group's attributes, NaN where one was not given |
-| `measures/00/values` … | replica, epoch, layer, number | online measures, packed as `pack` does |
+| `measures/00/…` … | replica, epoch, layer, … | online measures, see `measure_store` |
 | `task/…` | sample, … | inputs, labels, targets: what there is of them |
 
 There is room for more epochs than there are, in all arrays alike; `metrics/train_epoch` is −1 there as well.
@@ -33,9 +33,11 @@ from zarr.core.array import AsyncArray
 from zarr.core.sync import sync
 from zarr.storage import StorePath
 
+from flowplane.errors import InputError, Text
+from flowplane.recording.measure_store import lay_out_measure
 from flowplane.recording.store import BRANCH, FORMAT, Writer, array_of, growing, put
 
-__all__ = ["MOMENTS", "Metrics", "ModelSnapshot", "ModelWriter", "pack", "unpack"]
+__all__ = ["MOMENTS", "Metrics", "ModelSnapshot", "ModelWriter"]
 
 MOMENTS = ("step", "seconds", "batches")
 #: Epochs that the small arrays hold a chunk.
@@ -67,7 +69,7 @@ class ModelSnapshot:
     batches: int
     activations: Sequence[Float[np.ndarray, "sample unit"]] | None
     gradients: Float[np.ndarray, "layer 3"] | None
-    measures: Sequence[Float[np.ndarray, "layer number"]]
+    measures: Sequence[xr.Dataset]
 
 
 class ModelWriter(Writer):
@@ -87,7 +89,6 @@ class ModelWriter(Writer):
         task: dict[str, Any],
         first: ModelSnapshot,
         metrics: Metrics,
-        packings: Sequence[dict[str, Any]],
         capacity: int,
         dtype: str,
     ) -> None:
@@ -96,7 +97,6 @@ class ModelWriter(Writer):
         Arguments:
             task: `name`, `inputs` (sample, feature), `labels`, `targets`, the arrays None where there are none, and
                 `points`, whether inputs are points.
-            packings: how each measure's numbers are packed.
             capacity: snapshots to make room for; more may follow.
         """
         session = self.repository.writable_session(BRANCH)
@@ -121,11 +121,8 @@ class ModelWriter(Writer):
         if first.gradients is not None:
             named = ("replica", "epoch", "layer", "statistic")
             growing(root, "gradients", (1, capacity, layers, 3), (1, SMALL, layers, 3), "float64", named)
-        for k, (packing, packed) in enumerate(zip(packings, first.measures, strict=True)):
-            group = root.create_group(f"measures/{k:02d}")
-            group.attrs["packing"] = json.dumps(packing)
-            shape = (1, capacity, *packed.shape)
-            growing(group, "values", shape, (1, SMALL, *packed.shape), "float64", ("replica", "epoch", "layer", "number"))
+        for k, found in enumerate(first.measures):
+            lay_out_measure(root.create_group(f"measures/{k:02d}"), found, capacity, SMALL)
         logged = root.create_group("metrics")
         logged.attrs["names"] = []
         growing(logged, "train_epoch", (capacity,), (4096,), "int64", ("train_epoch",), fill_value=-1)
@@ -142,8 +139,16 @@ class ModelWriter(Writer):
         self._committed(metrics, snapshots=1)
 
     def resume(self) -> None:
-        """Find out how far the recording has come, to go on from there."""
+        """Find out how far the recording has come, to go on from there.
+
+        Raises:
+            InputError: online measures of an earlier format.
+        """
         root = zarr.open_group(self.repository.readonly_session(BRANCH).store, mode="r")
+        written = int(str(root.attrs["flowplane_format"]))
+        if written < FORMAT and "measures" in root:
+            found = Text(f"{self.path}, online measures in format {written}")
+            raise InputError("path", found, f"format {FORMAT}; older measures are read, but not added to")
         self._metadata = {}
         self._snapshots = int((np.asarray(array_of(root, "epoch")[:]) >= 0).sum())
         self._logged = int((np.asarray(array_of(root, "metrics/train_epoch")[:]) >= 0).sum())
@@ -187,7 +192,8 @@ class ModelWriter(Writer):
         ]
         if snapshot.gradients is not None:
             parts.append(("gradients", 1, snapshot.gradients))
-        parts += [(f"measures/{k:02d}/values", 1, packed) for k, packed in enumerate(snapshot.measures)]
+        for k, found in enumerate(snapshot.measures):
+            parts += [(f"measures/{k:02d}/{name}", 1, variable.values) for name, variable in found.data_vars.items()]
         parts.append(("moments", 0, np.array([getattr(snapshot, name) for name in MOMENTS])))
         parts.append(("epoch", 0, np.array(snapshot.epoch)))
         arrays = [self._room(store, path, axis, place).async_array for path, axis, _ in parts]
@@ -243,51 +249,3 @@ def _names_in(root: zarr.Group) -> list[str]:
     group = root["metrics"]
     assert isinstance(group, zarr.Group)
     return list(group.attrs["names"])  # type: ignore[arg-type]
-
-
-def pack(layers: Sequence[xr.Dataset]) -> tuple[dict[str, Any], Float[np.ndarray, "layer number"]]:
-    """One snapshot's results, a Dataset a layer with a leading dimension of length 1, as rows of numbers, and what `unpack`
-    needs to read them."""
-    first = layers[0]
-    variables = [
-        {
-            "name": str(name),
-            "dims": list(map(str, variable.dims[1:])),
-            "shape": list(variable.shape[1:]),
-            "kind": variable.dtype.str,
-            "attrs": _plain(variable.attrs),
-        }
-        for name, variable in first.data_vars.items()
-    ]
-    rows = [
-        np.concatenate([np.ravel(part[str(each["name"])].values).astype(float) for each in variables]) for part in layers
-    ]
-    keys = first.attrs.keys()
-    attrs = {str(key): [_plain(part.attrs).get(key) for part in layers] for key in keys}
-    return {"variables": variables, "attrs": attrs}, np.stack(rows)
-
-
-def unpack(
-    packing: dict[str, Any],
-    values: Float[np.ndarray, "replica epoch layer number"],
-    layers: Sequence[str],
-    places: Sequence[int],
-) -> xr.Dataset:
-    """The inverse of `pack` for all snapshots: a Dataset (replica, epoch, layer), of the layers at these places."""
-    dataset, start = xr.Dataset(), 0
-    for each in packing["variables"]:
-        size = int(np.prod(each["shape"]))
-        part = values[:, :, list(places), start : start + size].astype(np.dtype(each["kind"]))
-        dims = ("replica", "epoch", "layer", *each["dims"])
-        dataset[each["name"]] = (dims, part.reshape(*part.shape[:3], *each["shape"]), each["attrs"])
-        start += size
-    for key, by_layer in packing["attrs"].items():
-        chosen = [by_layer[place] for place in places]
-        same = all(value == chosen[0] for value in chosen)
-        dataset.attrs[key] = chosen[0] if same else json.dumps(dict(zip(layers, chosen, strict=True)))
-    return dataset
-
-
-def _plain(attrs: dict[Any, Any]) -> dict[str, Any]:
-    """Attributes as JSON holds them."""
-    return {str(key): value.tolist() if hasattr(value, "tolist") else value for key, value in attrs.items()}

@@ -15,9 +15,13 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from flowplane.core.measure import Measure
-from flowplane.errors import InputError, Text, unknown
-from flowplane.recording.model_store import MOMENTS, unpack
-from flowplane.recording.reader import Block, Recording, View
+from flowplane.core.older import modern, unpacked
+from flowplane.core.results import stamp
+from flowplane.errors import InputError, NotRecorded, Text, unknown
+from flowplane.recording.measure_store import stored_measure
+from flowplane.recording.model_store import MOMENTS
+from flowplane.recording.reader import Block, Recording
+from flowplane.recording.selection import View
 from flowplane.recording.store import array_of
 from flowplane.tasks import Task
 
@@ -29,15 +33,10 @@ class ModelRecording(Recording):
 
     kind = "model"
 
-    @cached_property
-    def attrs(self) -> dict[str, Any]:
-        """How the model was recorded: `model`, `parameters`, `layers` (module, shape, reduce, …), `labels`, versions, …"""
-        return self._configuration
-
     @property
     def deterministic(self) -> bool:
         """Whether the model gave the same outputs for the same inputs in eval mode."""
-        return self.attrs.get("deterministic", True)  # type: ignore[no-any-return]
+        return self.attrs["deterministic"]  # type: ignore[no-any-return]
 
     @property
     def architecture(self) -> str:
@@ -151,14 +150,14 @@ class ModelRecording(Recording):
             replica=self._view.replicas, epoch=self._view.epochs
         )
         array = array.assign_coords(replica=self.replicas, epoch=self.epochs, layer=layer).rename("activations")
-        array.attrs |= {"activation": about["activation"] or "", "noise": 0.0, "reduce": about["reduce"]}
+        array.attrs |= {"activation": about["activation"] or "", "noise_variance": 0.0, "reduce": about["reduce"]}
         return array
 
     def _activations(self, layer: str) -> zarr.Array[Any]:
         root = zarr.open_group(self._store, mode="r")
         if "layers" not in root:
             wanted = "one recorded with keep=('activations', …)"
-            raise InputError("rec", Text(f"a recording that keeps {self._kept()}"), wanted)
+            raise NotRecorded("rec", Text(f"a recording that keeps {self._kept()}"), wanted)
         return array_of(root, f"layers/{self.all_layers.index(layer):02d}/activations")
 
     def blocks(
@@ -177,9 +176,9 @@ class ModelRecording(Recording):
         """As `Recording.measure`; a measure that was taken online is not taken again."""
         known = self.attrs["measures"]
         if samples == "all" and repr(measure) in known:
-            return self._online(known.index(repr(measure))).assign_attrs(samples=samples)
+            return self._online(known.index(repr(measure)))
         if known and "activations" not in self.attrs["keep"]:
-            raise InputError("measure", Text(repr(measure)), f"one that was taken online: {', '.join(known)}")
+            raise NotRecorded("measure", Text(repr(measure)), f"one that was taken online: {', '.join(known)}")
         return super().measure(measure, samples, memory_budget=memory_budget)
 
     @property
@@ -189,12 +188,14 @@ class ModelRecording(Recording):
 
     def _online(self, place: int) -> xr.Dataset:
         """What one of the measures found."""
-        root = zarr.open_group(self._store, mode="r")
-        packing = json.loads(str(root[f"measures/{place:02d}"].attrs["packing"]))
-        values = np.asarray(array_of(root, f"measures/{place:02d}/values")[:])
-        values = values[self._view.replicas][:, self._view.epochs]
-        coordinates = {"replica": self.replicas, "epoch": self.epochs, **self.layer_coordinates()}
-        return unpack(packing, values, self.layers, self._places()).assign_coords(coordinates)
+        group = zarr.open_group(self._store, path=f"measures/{place:02d}", mode="r")
+        wanted: dict[str, Any] = {"replica": self._view.replicas, "epoch": self._view.epochs, "layer": self._places()}
+        if "packing" in group.attrs:  # format 2
+            found = unpacked(json.loads(str(group.attrs["packing"])), np.asarray(group["values"]), wanted, self.layers)
+        else:
+            found = stored_measure(group, wanted)
+        found = found.assign_coords(replica=self.replicas, epoch=self.epochs, **self.layer_coordinates())
+        return stamp(modern(found), "measure", samples="all", **self.identity)
 
     @property
     def _name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -12,52 +13,25 @@ import icechunk
 import numpy as np
 import pandas as pd
 import xarray as xr
-import zarr
 from torch import Tensor
 
 from flowplane.core.frames import wide_frame
 from flowplane.core.measure import Measure
 from flowplane.core.network import Network
-from flowplane.errors import InputError, Text, unknown
+from flowplane.core.older import configuration
+from flowplane.core.points import check_count
+from flowplane.core.schedule import even_places
+from flowplane.errors import InputError, NotRecorded, Text, unknown
 from flowplane.recording.html import recording_html
-from flowplane.recording.selecting import positions
-from flowplane.recording.store import BRANCH, STATISTICS, open_repository
+from flowplane.recording.selection import View, positions
+from flowplane.recording.store import BRANCH, STATISTICS
 from flowplane.tasks import Task
 
-__all__ = ["Block", "Recording", "View", "open_recording", "recording_of", "require_recording"]
+__all__ = ["Block", "Recording", "require_recording"]
 
 SAMPLES = ("all", "train", "test")
 #: Positions of the replicas and epochs of a block of snapshots, and layers' activations (batch, sample, unit).
 Block = tuple[np.ndarray, np.ndarray, dict[str, Tensor]]
-
-
-def open_recording(path: Any) -> Recording:
-    """Open a recording as it was at its last committed snapshot.
-
-    Arguments:
-        path: a folder, or an icechunk Storage.
-
-    Raises:
-        InputError: there is no recording, or a newer flowplane wrote it.
-
-    Example:
-        >>> open_recording("nowhere.fp")
-        Traceback (most recent call last):
-        ...
-        flowplane.errors.InputError: path: found 'nowhere.fp', expected a recording, ...
-    """
-    repository, name = open_repository(path)
-    return recording_of(repository, name)
-
-
-def recording_of(repository: icechunk.Repository, name: str | None) -> Recording:
-    """The Recording of an open repository: an ensemble's, or a model's."""
-    from flowplane.recording.ensembles import EnsembleRecording
-    from flowplane.recording.models import ModelRecording
-
-    root = zarr.open_group(repository.readonly_session(BRANCH).store, mode="r")
-    kind = json.loads(str(root.attrs["configuration"])).get("kind", EnsembleRecording.kind)
-    return (ModelRecording if kind == ModelRecording.kind else EnsembleRecording)(repository, name)
 
 
 def require_recording(rec: Any) -> Recording:
@@ -90,13 +64,10 @@ class Recording(ABC):
         return xr.open_zarr(self._store, consolidated=False, chunks=None)  # type: ignore[no-any-return]
 
     @cached_property
-    def _configuration(self) -> dict[str, Any]:
-        return json.loads(self._root.attrs["configuration"])  # type: ignore[no-any-return]
-
-    @property
-    @abstractmethod
     def attrs(self) -> dict[str, Any]:
-        """How the recording was made."""
+        """How the recording was made: of an ensemble the arguments of `fp.train`, the engine, versions; of a model `model`,
+        `parameters`, `layers` (module, shape, reduce, …), `labels`, versions, …"""
+        return configuration(json.loads(self._root.attrs["configuration"]))
 
     @property
     def network(self) -> Network:
@@ -114,6 +85,11 @@ class Recording(ABC):
     @abstractmethod
     def architecture(self) -> str:
         """What figures call the network: the widths of an ensemble, the class of a model."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a result says of where it comes from: `task`, `network`, `activation`."""
+        return {"task": self.task.name, "network": self.architecture, "activation": self.activation}
 
     @property
     @abstractmethod
@@ -223,7 +199,7 @@ class Recording(ABC):
 
     def _selected(self, name: str) -> xr.DataArray:
         if name not in self._root:
-            raise InputError(name, Text(f"a recording that keeps {self._kept()}"), f"one trained with keep=({name!r}, …)")
+            raise NotRecorded(name, Text(f"a recording that keeps {self._kept()}"), f"one trained with keep=({name!r}, …)")
         chosen = {"replica": self._view.replicas, "epoch": self._view.epochs}
         array = self._root[name]
         return array.isel({dim: index for dim, index in chosen.items() if dim in array.dims})
@@ -268,14 +244,37 @@ class Recording(ABC):
 
         Raises:
             InputError: a replica, epoch or layer that was not recorded.
+
+        Example:
+            >>> import flowplane as fp
+            >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), replicas=3, epochs=2, snapshots=3)
+            >>> part = rec.sel(replica=[2, 0], epoch=slice(1, None), layer="layer1")
+            >>> part.replicas.tolist(), part.epochs.tolist(), part.layers
+            ([2, 0], [1, 2], ('layer1',))
         """
-        view = View(
-            self._view.store,
-            self._view.replicas[positions("replica", replica, self.replicas.tolist())],
-            self._view.epochs[positions("epoch", epoch, self.epochs.tolist())],
-            tuple(np.array(self.layers)[positions("layer", layer, list(self.layers))].tolist()),
+        return self._part(
+            replicas=self._view.replicas[positions("replica", replica, self.replicas.tolist())],
+            epochs=self._view.epochs[positions("epoch", epoch, self.epochs.tolist())],
+            layers=tuple(np.array(self.layers)[positions("layer", layer, list(self.layers))].tolist()),
         )
-        return type(self)(self._repository, self.path, view)
+
+    def thin(self, snapshots: int) -> Recording:
+        """A view on at most so many snapshots: those nearest to even places in log(1 + epoch), the first and the last
+        included, exactly `snapshots` of them where there are as many.
+
+        Arguments:
+            snapshots: how many, two or more.
+
+        Raises:
+            InputError: fewer than two, or no whole number.
+
+        Example:
+            >>> import flowplane as fp
+            >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), replicas=1, epochs=20, snapshots=21)
+            >>> rec.thin(5).epochs.tolist(), len(rec.thin(100).epochs)
+            ([0, 1, 4, 9, 20], 21)
+        """
+        return self._part(epochs=self._view.epochs[even_places(self.epochs, check_count("snapshots", snapshots, 2))])
 
     def measure(self, measure: Measure, samples: str = "all", *, memory_budget: int = 1 << 30) -> xr.Dataset:
         """A measure of every layer at every snapshot of every replica: a Dataset (replica, epoch, layer).
@@ -288,6 +287,13 @@ class Recording(ABC):
         Raises:
             InputError: not a measure, unknown samples, no samples in that part, a measure that takes T for a function of x
                 where the networks have noise of their own, or what the measure refuses.
+
+        Example:
+            >>> import flowplane as fp
+            >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), replicas=2, epochs=2, snapshots=3)
+            >>> found = rec.measure(fp.Binned(30), samples="train")
+            >>> dict(found.i_xt.sizes), found.i_xt.units
+            ({'replica': 2, 'epoch': 3, 'layer': 2}, 'bits')
         """
         from flowplane.recording.measuring import measure_recording
 
@@ -297,6 +303,9 @@ class Recording(ABC):
             raise unknown("samples", samples, SAMPLES)
         return measure_recording(self, measure, samples, memory_budget)
 
+    def _part(self, **chosen: Any) -> Recording:
+        return type(self)(self._repository, self.path, replace(self._view, **chosen))
+
     def whole(self) -> Recording:
         """The same recording without any selection."""
         return type(self)(self._repository, self.path, self._everything())
@@ -304,13 +313,3 @@ class Recording(ABC):
     def _everything(self) -> View:
         sizes = self._root.sizes
         return View(self._store, np.arange(sizes["replica"]), np.arange(sizes["epoch"]), self.all_layers)
-
-
-class View:
-    """Which part of a store a Recording shows, as positions, all read from one committed snapshot."""
-
-    def __init__(self, store: Any, replicas: np.ndarray, epochs: np.ndarray, layers: tuple[str, ...]) -> None:
-        self.store = store
-        self.replicas = replicas
-        self.epochs = epochs
-        self.layers = layers

@@ -7,22 +7,28 @@ snapshot is committed an empty file `unfinished`: only what carries that mark, o
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 from pathlib import Path
 from typing import Any, Self
 
 import icechunk
 import numpy as np
+import torch
 import zarr
 from filelock import FileLock, Timeout
 
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError, Text
+from flowplane.version import __version__
 
-__all__ = ["BRANCH", "FORMAT", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put"]
+__all__ = ["BRANCH", "FORMAT", "MODES", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put", "versions"]
 
-#: 1: ensembles of `fp.train`. 2: recordings of a model as well.
-FORMAT = 2
+#: 1: ensembles of `fp.train`. 2: recordings of a model as well. 3: arguments under their names of today, and an array for
+#: each variable of an online measure.
+FORMAT = 3
+#: What becomes of a recording that is there already.
+MODES = ("create", "resume", "overwrite")
 STATISTICS = ("gradient_mean", "gradient_std", "weight_norm")
 BRANCH = "main"
 LOCK, DATA, UNFINISHED = "writer.lock", "data", "unfinished"
@@ -221,9 +227,22 @@ def _locked(folder: Path) -> FileLock:
     return lock
 
 
+def versions() -> dict[str, str]:
+    """Of what makes a recording."""
+    return {
+        "flowplane": __version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
 def put(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...]) -> None:
     """An array that stays as it is."""
-    group.create_array(name, data=np.ascontiguousarray(values), chunks=values.shape, dimension_names=dims)
+    if values.dtype.kind == "U":  # of any length
+        group.create_array(name, shape=values.shape, dtype=str, chunks=values.shape, dimension_names=dims)[...] = values
+    else:
+        group.create_array(name, data=np.ascontiguousarray(values), chunks=values.shape, dimension_names=dims)
 
 
 def growing(
@@ -231,13 +250,15 @@ def growing(
     name: str,
     shape: tuple[int, ...],
     chunks: tuple[int, ...],
-    kind: str,
+    kind: Any,
     dims: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """An array that is appended to, NaN or 0 where nothing was written."""
-    options = {"fill_value": np.nan if kind.startswith("float") else 0} | options
-    group.create_array(name, shape=shape, chunks=chunks, dtype=kind, dimension_names=dims, **options)
+    """An array that is appended to; NaN, 0 or "" where nothing was written."""
+    kind = np.dtype(kind)
+    options = {"fill_value": np.nan if kind.kind in "fc" else "" if kind.kind == "U" else 0} | options
+    options["dtype"] = str if kind.kind == "U" else kind  # texts of any length
+    group.create_array(name, shape=shape, chunks=chunks, dimension_names=dims, **options)
 
 
 def array_of(root: zarr.Group, name: str) -> zarr.Array[Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from flowplane.plot.thinning import kept_rows
 from flowplane.reporting.narrow import narrow_layout, panels_across
 
 __all__ = ["Drawn", "drawn", "share_ranges"]
@@ -108,18 +109,19 @@ def _controls(layout: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _without_webgl(trace: dict[str, Any]) -> None:
-    """Scattergl as scatter, thinned where it has more points than a page can draw in a moment."""
+    """Scattergl as scatter. Of more points than a page can draw in a moment some are kept, those that belong together whole:
+    the trace's `meta` says how many do, such as the layers of one replica at one epoch."""
     if trace["type"] != "scattergl":
         return
     trace["type"] = "scatter"
-    x, y = _values(trace.get("x", [])), _values(trace.get("y", []))
-    if len(x) <= POINTS:
+    count = len(_values(trace.get("x", [])))
+    if count <= POINTS:
         return
-    every = -(-len(x) // POINTS)
-    trace["x"], trace["y"] = _listed(x[::every]), _listed(y[::every])
-    color = trace.get("marker", {}).get("color")
-    if isinstance(color, dict | list):
-        trace["marker"]["color"] = _listed(_values(color)[::every])
+    together = (trace.get("meta") or {}).get("together", 1)
+    kept = np.arange(count).reshape(-1, together)[kept_rows(count // together, POINTS // together)].ravel()
+    for owner, key in ((trace, "x"), (trace, "y"), (trace.get("marker", {}), "color")):
+        if isinstance(owner.get(key), dict | list):
+            owner[key] = _listed(_values(owner[key])[kept])
 
 
 def _values(given: Any) -> np.ndarray:

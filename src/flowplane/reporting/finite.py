@@ -8,7 +8,7 @@ import numpy as np
 
 from flowplane.errors import InputError
 from flowplane.recording import Recording
-from flowplane.reporting.thinning import thinned
+from flowplane.reporting.thinning import small_part
 
 __all__ = ["finite_part"]
 
@@ -27,7 +27,7 @@ def finite_part(rec: Recording) -> tuple[Recording | None, str]:
 
 def _before(rec: Recording) -> tuple[Recording | None, str]:
     rec = rec.sel(epoch=sorted(rec.epochs.tolist()))
-    part, _ = thinned(rec)
+    part, _ = small_part(rec)
     epochs = part.epochs
     if _first_bad(part, part.layers[-1:], epochs) is None and _first_bad(part, part.layers, epochs[-1:]) is None:
         return rec, ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
-from flowplane.information.schema import FLAGS, flag_bit
+from flowplane.core.results import Flags, interval
 from flowplane.reporting.markup import called
 
 __all__ = ["FAR", "GAIN", "LayerNumbers", "Learned", "Quantity", "layer_numbers", "nothing_to_know"]
@@ -107,20 +107,11 @@ def _at_the_end(here: xr.Dataset, name: str) -> Quantity:
     if len(finite) == 0:
         return Quantity(float("nan"))
     if len(values) > 1:
-        mean, reach = float(finite.mean()), _reach(finite)
-        return Quantity(mean, mean - reach, mean + reach)
+        return Quantity(*(float(end) for end in interval(finite)))
     sides = [
         float(last[f"{name}_{side}"].values[0]) if f"{name}_{side}" in last else float("nan") for side in ("lower", "upper")
     ]
     return Quantity(float(values[0]), *sides)
-
-
-def _reach(values: np.ndarray) -> float:
-    """Half of Student's 95 % interval of a mean; NaN for one value."""
-    from scipy.special import stdtrit  # scipy.stats takes a second to import
-
-    n = len(values)
-    return float(stdtrit(n - 1, 0.975) * values.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
 
 
 def when_learned(i_ty: np.ndarray, epochs: np.ndarray) -> Learned:
@@ -160,6 +151,11 @@ def nothing_to_know(plane: xr.Dataset) -> bool:
     return abs(float(plane.attrs.get("input_entropy", np.nan))) < 1e-9
 
 
+def counts(plane: xr.Dataset, flag: str) -> bool:
+    """Whether a flag of a plane says anything: where all inputs are the same, `saturated` does not."""
+    return not (flag == "saturated" and nothing_to_know(plane))
+
+
 def _far(here: xr.Dataset) -> dict[str, tuple[float, float]]:
     """Quantities whose interval, the estimator's own or that over replicas, is wider than `FAR` of what is possible."""
     found = {}
@@ -182,6 +178,5 @@ def _far(here: xr.Dataset) -> dict[str, tuple[float, float]]:
 def _flags(here: xr.Dataset, constant: bool) -> dict[str, float]:
     if "flags" not in here:
         return {}
-    last = here["flags"].isel(epoch=-1).values
-    shares = {name: float(((last & flag_bit(name)) > 0).mean()) for name in FLAGS}
-    return {name: share for name, share in shares.items() if share > 0 and not (constant and name == "saturated")}
+    shares = {name: float(where.mean()) for name, where in Flags.raised(here["flags"].isel(epoch=-1)).items()}
+    return {name: share for name, share in shares.items() if not (constant and name == "saturated")}

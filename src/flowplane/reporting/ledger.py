@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from flowplane.errors import InputError
 from flowplane.experiments.claim import VERDICTS, Claim
-from flowplane.experiments.papers import PAPER_CLAIMS, PAPERS, PaperClaim, experiments_of, head_of
+from flowplane.experiments.papers import PAPER_CLAIMS, PAPERS, PaperClaim, head_of
+from flowplane.experiments.registry import experiments_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -51,7 +52,7 @@ def claims_table(claims: Sequence[Claim]) -> Table:
 
 
 def paper_tables(claims: Sequence[Claim]) -> list[Table]:
-    """The ledger of both papers: a table each with all its claims, and one of further formulas where there are any.
+    """The ledger of both papers: a table each with all its claims, and one of claims of neither paper where there are any.
 
     Under each claim of a paper stand its parts. A claim that none of `claims` speaks to is "not run", with the command that
     runs it.
@@ -69,7 +70,7 @@ def paper_tables(claims: Sequence[Claim]) -> list[Table]:
         tables.append(table)
     others = [claim for claim in claims if head_of(claim.id) is None]
     if others:
-        tables.append(_empty_table("Beyond the papers' claims"))
+        tables.append(_empty_table("Claims of neither paper"))
         for claim in others:
             _add(tables[-1], claim)
     return tables
@@ -82,7 +83,7 @@ def count_verdicts(claims: Sequence[Claim]) -> str:
     counts as "in part".
 
     Example:
-        >>> claim = Claim("B-1", "", (4.4,), None, None, None, "reproduced", "full", 1.0)
+        >>> claim = Claim(id="B-1", role="headline", statement="", measured=(4.4,), verdict="reproduced")
         >>> print(count_verdicts([claim]))
         the papers' 19 claims: 1 reproduced, 18 not run
         1 row in this folder: 1 reproduced
@@ -108,6 +109,7 @@ def _empty_table(title: str | None = None) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
     table.add_column("claim", no_wrap=True, style="bold")
+    table.add_column("role", no_wrap=True)
     table.add_column("statement", overflow="fold")
     for name in ("measured [95 %]", "reference"):
         table.add_column(name, no_wrap=True)
@@ -121,7 +123,8 @@ def _add(table: Table, claim: Claim, indent: str = "") -> None:
 
     statement = f"{claim.statement} ({claim.units})" if claim.units else claim.statement
     verdict = Text(claim.verdict, style=COLORS[claim.verdict])
-    table.add_row(indent + claim.id, statement, measured_text(claim), reference_text(claim), verdict, claim.scale)
+    numbers = measured_text(claim), reference_text(claim)
+    table.add_row(indent + claim.id, claim.role, statement, *numbers, verdict, claim.scale)
 
 
 def _add_head(table: Table, head: PaperClaim, verdict: str) -> None:
@@ -129,15 +132,16 @@ def _add_head(table: Table, head: PaperClaim, verdict: str) -> None:
     from rich.text import Text
 
     command = f"flowplane reproduce {' '.join(experiments_of(head.id))}"
-    table.add_row(head.id, f"{head.statement}\nto run: {command}", "–", "–", Text(verdict, style="dim"), "–")
+    statement = f"{head.statement}\nto run: {command}"
+    table.add_row(head.id, "headline", statement, "–", "–", Text(verdict, style="dim"), "–")
 
 
 def measured_text(claim: Claim) -> str:
     """Each number with its interval, one a line.
 
     Example:
-        >>> claim = Claim("B-1", "", (4.4, 2.8), ((4.0, 4.8), (2.5, 3.1)), None, None, "reproduced", "full", 1.0)
-        >>> print(measured_text(claim))
+        >>> numbers = {"measured": (4.4, 2.8), "interval": ((4.0, 4.8), (2.5, 3.1))}
+        >>> print(measured_text(Claim(id="B-1", role="headline", statement="", verdict="reproduced", **numbers)))
         4.40 [4.00, 4.80]
         2.80 [2.50, 3.10]
     """

@@ -33,7 +33,8 @@ def report(source: Any, path: str | os.PathLike[str] = "report.html") -> Path:
         >>> import tempfile
         >>> from flowplane.experiments.claim import Claim
         >>> from flowplane.experiments.registry import Result
-        >>> claim = Claim("B-1", "I(X;T) falls", (4.4,), ((4.0, 4.8),), None, None, "reproduced", "full", 1.0, "bits")
+        >>> numbers = {"measured": (4.4,), "interval": ((4.0, 4.8),)}
+        >>> claim = Claim(id="B-1", role="headline", statement="I(X;T) falls", verdict="reproduced", **numbers)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     page = report(Result({}, {}, [claim]), f"{folder}/report.html").read_text()
         >>> "4.40 [4.00, 4.80]" in page

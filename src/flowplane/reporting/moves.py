@@ -7,29 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from flowplane.analysis.moved import FLAGS
+from flowplane.analysis.explaining import flag_words
+from flowplane.core.results import Flags, quantities
 from flowplane.reporting.markup import Markup, called, count, listed, number, table
 
 __all__ = ["move_words", "moves_by_layer", "transport_flags"]
-
-#: What to do about a flag of `fp.layer_transport`.
-ADVICE = {
-    "no_start": "Give the inputs as points (sample, feature), or read the step from the second layer on.",
-    "no_turn": "Nothing: the first step has no step before it to turn from.",
-    "other_replica": "Ask fp.layer_transport for that replica.",
-    "no_exact": "Pass exact=1000, or read the sliced bound.",
-    "still": "Look at the layer's activations: it says the same to every input.",
-    "width_changes": "Read entropy_change_smoothed, which compares both layers in one space.",
-    "too_few_samples": "More samples, or read entropy_change_smoothed.",
-    "singular": "Read entropy_change_smoothed, or leave the softmax out.",
-    "ties": "Read the Gaussian's entropy.",
-    "surface": "Read the Gaussian's entropy.",
-    "many_units": "Read the Gaussian's entropy.",
-    "no_classes": "Give labels of at least two classes.",
-    "no_weights": "Read log_det_affine.",
-    "not_affine": "Nothing: the step bends the data too much for one number.",
-    "not_finite": "Look at training: activations have overflowed.",
-}
 
 
 def moves_by_layer(found: xr.Dataset | None) -> dict[str, str]:
@@ -119,20 +101,18 @@ def transport_flags(found: xr.Dataset | None) -> Markup:
     """Why numbers of the transport profile are missing, where, and what to do."""
     if found is None or "flags" not in found:
         return Markup("")
-    rows = []
-    for bit, (name, meaning) in enumerate(FLAGS.items()):
-        raised = (found["flags"] & (1 << bit)) > 0
-        if bool(raised.any()):
-            layers = [str(layer) for layer in found["layer"].values[raised.any(["replica", "epoch"]).values]]
-            rows.append(
-                [
-                    name.replace("_", " "),
-                    listed(layers, 12),
-                    f"{int(raised.sum()) / raised.size:.0%} of all values",
-                    f"{meaning[0].upper()}{meaning[1:]}.",
-                    ADVICE[name],
-                ]
-            )
+    rows, words = [], flag_words(found)
+    for name, raised in Flags.raised(found["flags"]).items():
+        layers = [str(layer) for layer in found["layer"].values[raised.any(["replica", "epoch"]).values]]
+        rows.append(
+            [
+                name.replace("_", " "),
+                listed(layers, 12),
+                f"{int(raised.sum()) / raised.size:.0%} of all values",
+                f"{words[name].meaning[:1].upper()}{words[name].meaning[1:]}.",
+                words[name].advice,
+            ]
+        )
     if not rows:
         return Markup("")
     return table(
@@ -144,7 +124,7 @@ def transport_flags(found: xr.Dataset | None) -> Markup:
 
 def _last(found: xr.Dataset) -> xr.Dataset:
     ordered = found.sortby("epoch").isel(epoch=-1)
-    names = [name for name in ordered.data_vars if set(ordered[name].dims) == {"replica", "layer"} and name != "flags"]
+    names = [name for name in quantities(ordered) if set(ordered[name].dims) == {"replica", "layer"}]
     return ordered[names].mean("replica", skipna=True)
 
 

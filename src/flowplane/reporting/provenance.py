@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
+from flowplane.core.results import said
 from flowplane.reporting.markup import count, number
 from flowplane.version import __version__
 
@@ -34,7 +34,7 @@ SETTINGS = {
     "batch_size": "batch size",
     "train_fraction": "share of the inputs trained on",
     "labels": "labels",
-    "noise": "variance of the networks' own noise",
+    "noise_variance": "variance of the networks' own noise",
     "device": "device",
     "dtype": "stored as",
     "seed": "seed",
@@ -55,7 +55,7 @@ ARGUMENTS = (
     "labels",
     "snapshots",
     "seed",
-    "noise",
+    "noise_variance",
 )
 #: Tasks that can be made by name.
 TASKS = {"spherical rule": "fp.tasks.spherical_rule()", "digits": "fp.tasks.digits()"}
@@ -82,7 +82,7 @@ def recording_facts(rec: Recording, plane: xr.Dataset | None, reason: str, left_
         "epochs": f"{_epochs(rec)}, {count(len(rec.epochs), 'snapshot')} kept",
     }
     facts |= {
-        said: about_equal(_shown(attrs[name])) for name, said in SETTINGS.items() if attrs.get(name) not in (None, "", {})
+        title: about_equal(_shown(attrs[name])) for name, title in SETTINGS.items() if attrs.get(name) not in (None, "", {})
     }
     if plane is not None:
         facts |= {"estimator": estimator(plane), "chosen because": reason, "channel": channel(plane)}
@@ -120,23 +120,15 @@ def versions(found: Any) -> dict[str, str]:
 
 
 def estimator(plane: xr.Dataset) -> str:
-    """Its name and parameters; those of several layers once where they are the same."""
-    name, text = str(plane.attrs.get("estimator", "unknown")), str(plane.attrs.get("parameters", ""))
-    found = json.loads(text) if text.startswith("{") else {}
-    by_layer = found.values() if set(found) <= set(map(str, plane["layer"].values)) else [found]
-    parts = {", ".join(f"{key}={value}" for key, value in _parsed(part).items()) for part in by_layer}
-    return f"{name}({'; '.join(sorted(parts))})"
-
-
-def _parsed(part: Any) -> dict[str, Any]:
-    found = json.loads(part) if isinstance(part, str) and part.startswith("{") else part
-    return found if isinstance(found, dict) else {"": found}
+    """Its name and parameters; those of several quantities one after another where they differ."""
+    names = [name for name in ("i_xt", "i_ty") if name in plane]
+    texts = [f"{said(plane, name, 'estimator') or 'unknown'}({said(plane, name, 'parameters')})" for name in names]
+    return "; ".join(dict.fromkeys(texts))
 
 
 def channel(plane: xr.Dataset) -> str:
     """What makes the information finite, the layers' channels one after another where they differ."""
-    text = str(plane.attrs.get("channel", ""))
-    return "; ".join(sorted(set(json.loads(text).values()))) if text.startswith("{") else text
+    return "; ".join(dict.fromkeys(said(plane, name, "channel") for name in ("i_xt", "i_ty") if name in plane))
 
 
 def about_equal(text: str) -> str:
@@ -169,6 +161,8 @@ def run_recipe(about: dict[str, Any]) -> str:
     name = about.get("experiment")
     if name is None:
         return ""
+    if about.get("scale") == "tiny":
+        return f"import flowplane as fp\nfp.experiments.run({str(name)!r}, scale='tiny')"
     options = [f"--{about['scale']}"] if about.get("scale") in ("quick", "full") else []
     options += [f"--seed {about['seed']}"] if about.get("seed") else []
     return " ".join(["flowplane reproduce", str(name), *options])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowplane.errors import InputError
+from flowplane.errors import InputError, NotRecorded
 
 __all__ = ["reason"]
 
@@ -28,9 +28,10 @@ def reason(section: str, error: InputError) -> str:
         >>> reason("plane", InputError("bins", 0, "2 or more"))
         'Bins: found 0, expected 2 or more.'
     """
+    if section == "transport" and isinstance(error, NotRecorded):
+        return NOT_KEPT
     if section == "transport" and error.argument == "rec":
-        found = str(error.found)
-        return NOT_KEPT if "keeps" in found else f"Too few samples to follow: {found}, and 16 are needed at least."
+        return f"Too few samples to follow: {error.found}, and 16 are needed at least."
     if error.argument == "activations":
         return "Activations are NaN or infinite."
     text = str(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -14,10 +14,7 @@ from flowplane.reporting.markup import count, listed, number
 from flowplane.reporting.provenance import about_equal, recording_facts, recording_recipe
 from flowplane.reporting.reasons import reason
 from flowplane.reporting.subject import Subject
-from flowplane.reporting.thinning import even_in_time, thinned
-
-if TYPE_CHECKING:
-    from flowplane.analysis.choice import Choice
+from flowplane.reporting.thinning import small_part
 
 __all__ = ["of_recording"]
 
@@ -25,12 +22,11 @@ __all__ = ["of_recording"]
 STEPS = 150
 
 
-def of_recording(rec: Recording, title: str, choice: Choice | None = None) -> Subject:
+def of_recording(rec: Recording, title: str) -> Subject:
     """Measure a recording, thinned where it is large: information plane, training, gradients, transport.
 
     Arguments:
         title: what the report calls it.
-        choice: the estimator of the plane; None for one that suits this recording.
     """
     shown, broken = finite_part(rec)
     notes: dict[str, list[str]] = {"summary": [broken], "plane": [], "gradients": [], "transport": [], "training": []}
@@ -45,8 +41,8 @@ def of_recording(rec: Recording, title: str, choice: Choice | None = None) -> Su
         for section in ("plane", "gradients", "transport"):
             notes[section].append("There is nothing to show here: activations are NaN or infinite from the start.")
     else:
-        part, left_out = thinned(shown)
-        found, why = _tried("plane", lambda: _plane(part, choice))
+        part, left_out = small_part(shown)
+        found, why = _tried("plane", lambda: _plane(part))
         plane, chosen = found or (None, "")
         notes["plane"] += [left_out, chosen and f"Estimator: {chosen}.", why]
         phases, why = _tried("gradients", lambda: _phases(shown))
@@ -67,20 +63,12 @@ def _tried(section: str, make: Any) -> tuple[Any, str]:
         return None, reason(section, error)
 
 
-def _plane(rec: Recording, choice: Choice | None) -> tuple[xr.Dataset, str]:
-    """The information plane and why it is read that way; what a Recorder measured itself where it kept nothing else."""
-    from flowplane.analysis.choice import suitable_measure
-    from flowplane.analysis.plane import information_plane
-    from flowplane.recording.models import ModelRecording
+def _plane(rec: Recording) -> tuple[xr.Dataset, str]:
+    """The information plane, the one that `fp.information_plane` gives, and why it is read that way."""
+    from flowplane.analysis.reading import reading
 
-    if isinstance(rec, ModelRecording) and "activations" not in rec.attrs["keep"]:
-        for name, plane in rec.online.items():
-            if {"i_xt", "i_ty"} <= set(plane):
-                ceilings = {"input_entropy": rec.task.input_entropy, "label_information": rec.task.information}
-                about = {"task": rec.task.name, "network": rec.architecture, "activation": rec.activation}
-                return plane.assign_attrs(about | ceilings), f"{name}, as measured while it was recorded"
-    chosen = suitable_measure(rec) if choice is None else choice
-    return information_plane(rec, chosen.measure), chosen.reason
+    found = reading(rec)
+    return found.plane, found.reason
 
 
 def _known(metrics: xr.Dataset) -> xr.Dataset | None:
@@ -105,12 +93,11 @@ def _phases(rec: Recording) -> xr.Dataset:
 
 def _transport(rec: Recording) -> xr.Dataset:
     """The transport profile; of deep networks at fewer snapshots, with plans between fewer points."""
-    from flowplane.analysis.moving import layer_transport
+    from flowplane.analysis.transport.layers import layer_transport
 
-    snapshots = int(np.clip(STEPS // len(rec.layers), 3, 12))
-    epochs = even_in_time(rec.epochs, snapshots)
-    exact = 1000 if len(epochs) * len(rec.layers) <= STEPS // 2 else 300
-    return layer_transport(rec, epochs=epochs.tolist(), exact=exact)
+    shown = rec.thin(int(np.clip(STEPS // len(rec.layers), 3, 12)))
+    exact = 1000 if len(shown.epochs) * len(rec.layers) <= STEPS // 2 else 300
+    return layer_transport(shown, exact=exact)
 
 
 def _about(rec: Recording) -> str:

@@ -8,9 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from flowplane.analysis.explaining import explain
+from flowplane.core.results import Flags, said
 from flowplane.errors import InputError
-from flowplane.information.schema import flag_bit
-from flowplane.reporting.layers import LayerNumbers, layer_numbers, nothing_to_know
+from flowplane.reporting.layers import LayerNumbers, counts, layer_numbers
 from flowplane.reporting.markup import Markup, element, joined, paragraphs, table
 from flowplane.reporting.moves import move_words, moves_by_layer, transport_flags
 from flowplane.reporting.provenance import CITATIONS
@@ -69,7 +70,7 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
         return subject.figures
     draw: dict[str, tuple[xr.Dataset | None, Callable[[xr.Dataset], dict[str, go.Figure]]]] = {
         "plane": (subject.plane, _plane_figures),
-        "training": (subject.metrics, lambda found: {"training-curves": plot.training_curves(found)}),
+        "training": (subject.metrics, lambda found: {"training-curves": plot.metrics(found)}),
         "gradients": (subject.phases, _gradient_figures),
         "transport": (subject.transport, _transport_figures),
     }
@@ -84,12 +85,11 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
 
 def _plane_figures(plane: xr.Dataset) -> dict[str, go.Figure]:
     from flowplane import plot
-    from flowplane.reporting.curves import input_information_curves
 
     try:
         return {"information-plane": plot.information_plane(plane)}
     except InputError:  # without labels no point is finite
-        return {"input-information": input_information_curves(plane)}
+        return {"input-information": plot.input_information(plane)}
 
 
 def _gradient_figures(found: xr.Dataset) -> dict[str, go.Figure]:
@@ -97,13 +97,13 @@ def _gradient_figures(found: xr.Dataset) -> dict[str, go.Figure]:
     from flowplane import plot
 
     known = np.isfinite(found["gradient_mean"].transpose("replica", "epoch", "layer").values).any(axis=(0, 1))
-    return {"gradient-phases": plot.gradient_phase_curves(found.isel(layer=np.flatnonzero(known)))} if known.any() else {}
+    return {"gradient-phases": plot.gradient_phases(found.isel(layer=np.flatnonzero(known)))} if known.any() else {}
 
 
 def _transport_figures(found: xr.Dataset) -> dict[str, go.Figure]:
     from flowplane import plot
 
-    return {"transport-profile": plot.transport_profile(found), "layer-similarity": plot.layer_similarity(found)}
+    return {"transport-profile": plot.layer_transport(found), "layer-similarity": plot.layer_similarity(found)}
 
 
 def _summary(subject: Subject, layers: list[LayerNumbers]) -> Markup:
@@ -114,12 +114,12 @@ def _summary(subject: Subject, layers: list[LayerNumbers]) -> Markup:
     attrs = subject.plane.attrs
     inputs, labels = (float(attrs.get(name, float("nan"))) for name in ("input_entropy", "label_information"))
     moves = moves_by_layer(subject.transport)
-    kind = str(attrs.get("kind", "estimate"))
+    bounds = {name: said(subject.plane, name, "bound") or "estimate" for name in ("i_xt", "i_ty")}
     single = subject.plane.sizes["epoch"] < 2
     end = f"At epoch {int(subject.plane['epoch'].max()):,}" if single or broken else ""
-    rows = layer_table(layers, moves, subject.plane.sizes["replica"], kind, single)
+    rows = layer_table(layers, moves, subject.plane.sizes["replica"], bounds, single)
     claims = claim_words(subject.claims) if subject.claims else []
-    sentences = [*summary_words(layers, inputs, labels, kind, single, end), *move_words(subject.transport)[:2], *claims]
+    sentences = [*summary_words(layers, inputs, labels, bounds, single, end), *move_words(subject.transport)[:2], *claims]
     findings = element("ul", *(element("li", sentence) for sentence in sentences if sentence), class_="findings")
     return joined(about, findings, rows)
 
@@ -130,11 +130,10 @@ def _validity(subject: Subject, layers: list[LayerNumbers]) -> Markup:
     notes = paragraphs(subject.notes.get("validity", []))
     if subject.plane is None or "flags" not in subject.plane:
         return joined(paragraphs(["No estimate of information was made, so none is flagged."]), notes, moved)
-    from flowplane.information.words import explain
 
     about = explain(readable(subject.plane)).splitlines()[0]
-    flags = subject.plane["flags"] & ~(flag_bit("saturated") if nothing_to_know(subject.plane) else 0)
-    flagged, total = int((flags != 0).sum()), flags.size
+    counted = [where.values for name, where in Flags.raised(subject.plane["flags"]).items() if counts(subject.plane, name)]
+    flagged, total = int(np.any(counted, axis=0).sum()), subject.plane["flags"].size
     said = f"None of the {total:,} values carries a flag"
     said += ", but bounds lie far apart." if any(layer.far for layer in layers) else ": nothing speaks against them."
     if flagged:

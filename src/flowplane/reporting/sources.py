@@ -11,7 +11,6 @@ from flowplane.errors import InputError, Text
 from flowplane.reporting.subject import Subject
 
 if TYPE_CHECKING:
-    from flowplane.analysis.choice import Choice
     from flowplane.recording import Recording
 
 __all__ = ["MOST", "subjects_of"]
@@ -34,28 +33,13 @@ def subjects_of(source: Any) -> list[Subject]:
         raise InputError("source", Text(f"{len(several)} things"), f"at most {MOST} to compare")
     titles = _titles(several)
     found = [_found(part, title) for part, title in zip(several, titles, strict=True)]
-    recordings = [part for part in found if not isinstance(part, Subject)]
-    if not recordings:
+    if all(isinstance(part, Subject) for part in found):
         return [part for part in found if isinstance(part, Subject)]
     from flowplane.reporting.recordings import of_recording
 
-    choice = _common(recordings) if len(recordings) > 1 else None
     return [
-        part if isinstance(part, Subject) else of_recording(part, title, choice)
-        for part, title in zip(found, titles, strict=True)
+        part if isinstance(part, Subject) else of_recording(part, title) for part, title in zip(found, titles, strict=True)
     ]
-
-
-def _common(recordings: list[Recording]) -> Choice | None:
-    """One channel for recordings that stand beside each other; None where one of them cannot be measured so."""
-    from flowplane.analysis.choice import common_measure
-    from flowplane.reporting.finite import finite_part
-
-    try:
-        parts = [part for part, _ in map(finite_part, recordings) if part is not None]
-        return common_measure(parts) if parts else None
-    except InputError:  # its own column says why
-        return None
 
 
 def _titles(several: list[Any]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 import xarray as xr
 
+from flowplane.core.older import load
 from flowplane.errors import InputError
 
 __all__ = ["stored_about", "stored_datasets", "stored_figure", "stored_figures"]
@@ -31,7 +32,7 @@ def stored_datasets(folder: Path) -> dict[str, xr.Dataset]:
     found = {}
     for file in sorted(folder.glob("*.nc")):
         try:
-            found[file.stem] = xr.open_dataset(file, engine="h5netcdf")
+            found[file.stem] = load(file)
         except (OSError, ValueError) as error:
             raise InputError("source", str(file), f"a Dataset that can be read ({error})") from error
     return found

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import xarray as xr
 
+from flowplane.core.results import quantities, said
 from flowplane.experiments.claim import Claim
 
 if TYPE_CHECKING:
@@ -45,8 +45,9 @@ class Subject:
 
 def readable(plane: xr.Dataset) -> xr.Dataset:
     """The same plane; where the layers have many channels, its attribute names the first two and how many there are."""
-    text = str(plane.attrs.get("channel", ""))
-    channels = list(dict.fromkeys(map(str, json.loads(text).values()))) if text.startswith("{") else []
-    if len(channels) <= MOST_CHANNELS:
-        return plane
-    return plane.assign_attrs(channel=f"{'; '.join(channels[:2])}; … ({len(channels)} different ones)")
+    shown = plane.copy()
+    for name in quantities(plane):
+        channels = said(plane, name, "channel").split("; ")
+        if len(channels) > MOST_CHANNELS:
+            shown[name].attrs["channel"] = f"{'; '.join(channels[:2])}; … ({len(channels)} different ones)"
+    return shown

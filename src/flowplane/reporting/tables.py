@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from flowplane.analysis.explaining import flag_words as alphabet
+from flowplane.core.results import BOUNDS, Flags, said
 from flowplane.experiments.claim import Claim
-from flowplane.information.schema import FLAGS, flag_bit
-from flowplane.information.words import CONSEQUENCES
-from flowplane.reporting.layers import FAR, GAIN, LayerNumbers, Quantity, nothing_to_know
+from flowplane.reporting.layers import FAR, GAIN, LayerNumbers, Quantity, counts
 from flowplane.reporting.ledger import measured_text, reference_text
 from flowplane.reporting.markup import Markup, count, element, epoch_text, interval, joined, listed, number, table
 
@@ -30,12 +30,14 @@ __all__ = [
 ABSENT = ("no_inputs", "deterministic", "weighted", "too_few_samples", "constant_units", "ill_conditioned")
 
 
-def layer_table(layers: list[LayerNumbers], moves: dict[str, str], replicas: int, kind: str, single: bool = False) -> Markup:
+def layer_table(
+    layers: list[LayerNumbers], moves: dict[str, str], replicas: int, bounds: Mapping[str, str], single: bool = False
+) -> Markup:
     """Layer by layer: what it knows, how it moves the data, when it learned, whether this can be trusted.
 
     Arguments:
         moves: by layer, how it moves the data.
-        kind: of numbers of information: "estimate", "lower bound", "upper bound".
+        bounds: what `i_xt` and `i_ty` are: "estimate", "lower" or "upper".
         single: whether there is one snapshot only.
     """
     head = ["layer", "knows of the input, I(X;T) [bits]", "knows of the label, I(T;Y) [bits]"]
@@ -52,7 +54,8 @@ def layer_table(layers: list[LayerNumbers], moves: dict[str, str], replicas: int
         cells += [moves.get(layer.name, "–")] if moves else []
         rows.append([*cells, _learned(layer, replicas, single), flag_words(layer.flags, layer.far)])
     which = f"95 % interval of the mean over {replicas} replicas" if replicas > 1 else "95 % interval of the estimate"
-    what = "" if kind == "estimate" else f"; I(X;T) in {kind}s, I(T;Y) as a difference of such"
+    titles = {"i_xt": "I(X;T)", "i_ty": "I(T;Y)"}
+    what = "".join(f"; {titles[name]} is {BOUNDS[bound]}" for name, bound in bounds.items() if bound != "estimate")
     return table(
         f"Layer by layer at the {'only' if single else 'last'} epoch; in brackets the {which}{what}",
         head,
@@ -102,11 +105,8 @@ def flag_words(flags: dict[str, float], far: Collection[str] = ()) -> Markup:
 def raised_flags(plane: xr.Dataset) -> dict[str, tuple[list[str], int, int]]:
     """Each flag raised: in which layers, how often at all epochs, and how often at the last one."""
     found = {}
-    for name in FLAGS:
-        if name == "saturated" and nothing_to_know(plane):
-            continue
-        raised = (plane["flags"] & flag_bit(name)) > 0
-        if bool(raised.any()):
+    for name, raised in Flags.raised(plane["flags"]).items():
+        if counts(plane, name):
             layers = plane["layer"].values[raised.any(["replica", "epoch"]).values]
             found[name] = ([str(layer) for layer in layers], int(raised.sum()), int(raised.isel(epoch=-1).sum()))
     return found
@@ -114,7 +114,7 @@ def raised_flags(plane: xr.Dataset) -> dict[str, tuple[list[str], int, int]]:
 
 def validity_table(plane: xr.Dataset, layers_numbers: list[LayerNumbers]) -> Markup:
     """Every flag raised, and where bounds lie far apart: what it means, what to do."""
-    raised = raised_flags(plane)
+    raised, words = raised_flags(plane), alphabet(plane)
     far = [layer for layer in layers_numbers if layer.far]
     if not raised and not far:
         return Markup("")
@@ -122,14 +122,14 @@ def validity_table(plane: xr.Dataset, layers_numbers: list[LayerNumbers]) -> Mar
     rows = []
     for name, (layers, often, end) in raised.items():
         share = f"{often / total:.0%} of all values, {end / last:.0%} of those at the last epoch"
-        rows.append([name.replace("_", " "), listed(layers, 12), share, _sentence(FLAGS[name]), CONSEQUENCES[name]])
+        rows.append([name.replace("_", " "), listed(layers, 12), share, _sentence(words[name].meaning), words[name].advice])
     if far:
         rows.append(
             [
                 "bounds far apart",
                 listed([layer.name for layer in far], 12),
                 "at the last epoch",
-                *far_apart_words(far, str(plane.attrs.get("estimator", ""))),
+                *far_apart_words(far, said(plane, "i_ty", "estimator")),
             ]
         )
     return table("Flags raised", ["flag", "layers", "how often", "what it means", "what to do"], rows)
@@ -145,15 +145,15 @@ def far_apart_words(far: list[LayerNumbers], estimator: str) -> tuple[str, str]:
 
 
 def claims_rows(claims: list[Claim]) -> Markup:
-    """The ledger: id, statement, measured, reference, verdict."""
+    """The ledger: id, role, statement, measured, reference, verdict, scale."""
     rows = []
     for claim in claims:
         statement = f"{claim.statement} ({claim.units})" if claim.units else claim.statement
         measured, reference = (_lines(text) for text in (measured_text(claim), reference_text(claim)))
         sign = {"reproduced": "✓", "contradicted": "✗", "inconclusive": "?", "not run": "–"}[claim.verdict]
         verdict = element("span", f"{sign} {claim.verdict}", class_=f"verdict {claim.verdict.replace(' ', '-')}")
-        rows.append([element("code", claim.id), statement, measured, reference, verdict, claim.scale])
-    head = ["claim", "statement", "measured [95 %]", "reference", "verdict", "scale"]
+        rows.append([element("code", claim.id), claim.role, statement, measured, reference, verdict, claim.scale])
+    head = ["claim", "role", "statement", "measured [95 %]", "reference", "verdict", "scale"]
     return table("Claims of the papers, as tested here", head, rows, class_="claims")
 
 

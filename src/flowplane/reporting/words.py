@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
 
 from flowplane.experiments.claim import VERDICTS, Claim
-from flowplane.plot.training import split_name
+from flowplane.plot.figures.metrics import split_name
 from flowplane.reporting.layers import GAIN, LOSS, LayerNumbers
 from flowplane.reporting.markup import called, count, epoch_text, listed, number
 
@@ -16,28 +17,29 @@ __all__ = ["claim_words", "gradient_words", "plane_words", "summary_words", "tra
 
 
 #: What stands before a number that is a bound.
-BOUNDS = {"lower bound": "at least ", "upper bound": "at most "}
+BEFORE = {"lower": "at least ", "upper": "at most "}
 
 
 def summary_words(
-    layers: list[LayerNumbers], inputs: float, labels: float, kind: str = "estimate", single: bool = False, end: str = ""
+    layers: list[LayerNumbers], inputs: float, labels: float, bounds: Mapping[str, str], single: bool = False, end: str = ""
 ) -> list[str]:
     """What is known at the end, who let go of the input, when the label was learned, and how much of it can be trusted.
 
     Arguments:
         inputs, labels: H(X) and I(X;Y), bits; NaN where they are not known.
-        kind: what the numbers are: "estimate", "lower bound" or "upper bound".
+        bounds: what `i_xt` and `i_ty` are: "estimate", "lower" or "upper".
         single: whether there is one snapshot only.
         end: when the last snapshot was; empty is the end of training.
     """
     when = end or "At the end of training"
-    known = _known_at_the_end(layers, inputs, labels, BOUNDS.get(kind, ""), when)
+    known = _known_at_the_end(layers, inputs, labels, bounds, when)
     learned = "Of one snapshot it cannot be said what was learned, nor when." if single else _learned(layers)
     return [known, learned, _trusted(layers)]
 
 
-def _known_at_the_end(layers: list[LayerNumbers], inputs: float, labels: float, bound: str, when: str) -> str:
+def _known_at_the_end(layers: list[LayerNumbers], inputs: float, labels: float, bounds: Mapping[str, str], when: str) -> str:
     last = layers[-1]
+    of_input, of_label = (BEFORE.get(bounds.get(name, ""), "") for name in ("i_xt", "i_ty"))
     if abs(inputs) < 1e-9:
         return f"{when} there is nothing to know: all inputs are the same."
     ceiling = f" of the {number(inputs, 'bits')} in the input" if np.isfinite(inputs) else " bits about the input"
@@ -45,12 +47,12 @@ def _known_at_the_end(layers: list[LayerNumbers], inputs: float, labels: float, 
     if not np.isfinite(last.i_xt.value):
         said += "an amount of information about the input that could not be measured"
     else:
-        said += f"{bound}{number(last.i_xt.value)}{ceiling}{_between(last, 'i_xt') if 'i_xt' in last.far else ''}"
+        said += f"{of_input}{number(last.i_xt.value)}{ceiling}{_between(last, 'i_xt') if 'i_xt' in last.far else ''}"
     if np.isfinite(last.i_ty.value):
-        also = ", by the same estimator though not as a bound," if bound else ""  # differences of bounds are none
+        also = ", by the same estimator though not as a bound," if of_input and not of_label else ""
         share = f" ({100 * last.i_ty.value / labels:.0f} % of the {number(labels, 'bits')} there are)" if labels > 0 else ""
         share = _between(last, "i_ty") if "i_ty" in last.far else share
-        said += f", and{also} {number(last.i_ty.value, 'bits')} about the label{share}"
+        said += f", and{also} {of_label}{number(last.i_ty.value, 'bits')} about the label{share}"
     return f"{said}."
 
 

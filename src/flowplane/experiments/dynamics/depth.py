@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -9,46 +10,63 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from flowplane import plot
 from flowplane.analysis.plane import information_plane
 from flowplane.cluster import train_or_resume
-from flowplane.experiments.claim import Claim, at_most
-from flowplane.experiments.dynamics.optimizers import OPTIMIZERS, verdict_of_all
+from flowplane.experiments.claim import Claim
+from flowplane.experiments.dynamics.reference import OPTIMIZERS
 from flowplane.experiments.registry import Context, Result
+from flowplane.experiments.verdicts import UNKNOWN, Judged, at_most, verdict_of_all
 from flowplane.information.binned import Binned
-from flowplane.plot import information_planes, swept_curves
 from flowplane.tasks import spherical_rule
 
 __all__ = ["run"]
 
 #: ST, figure 5: the first hidden layer has twelve units, each further one two fewer.
 WIDTHS = (12, 10, 8, 6, 4, 2)
-DEPTHS = {"quick": (1, 3, 5), "full": (1, 2, 3, 4, 5, 6)}
 #: One hidden layer with as many weights as six have: what more weights alone do.
 WIDE = (31,)
-EPOCHS = {"quick": 3000, "full": 8000}
-REPLICAS = {"quick": 6, "full": 50}
 SNAPSHOTS = 60
 #: The same generalisation: so much of the test set right, so many bits of the label in the softmax.
 ACCURACY, INFORMATION = 0.95, 0.8
 #: A slope is one of the networks that got there; fewer of them than this say nothing of the others.
 ARRIVED = 0.8
 QUANTITIES = {"epochs_to_accuracy": "accuracy", "epochs_to_information": "information"}
+PER_LAYER = "log2(epochs) a layer"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What differs from scale to scale."""
+
+    depths: tuple[int, ...]
+    replicas: int
+    epochs: int
+
+
+SCALES = {
+    "quick": Scale(depths=(1, 3, 5), replicas=6, epochs=3000),
+    "full": Scale(depths=(1, 2, 3, 4, 5, 6), replicas=50, epochs=8000),
+    "tiny": Scale(depths=(1, 2), replicas=3, epochs=40),
+}
 
 
 def run(context: Context) -> Result:
     """One to six hidden layers, trained with Adam and with SGD, and one wide layer as a control."""
-    scale = context.scale
-    study = partial(learning, replicas=REPLICAS[scale], epochs=EPOCHS[scale], device=context.device, seed=context.seed)
-    depths = [WIDTHS[:depth] for depth in DEPTHS[scale]]
+    scale = SCALES[context.scale]
+    study = partial(learning, replicas=scale.replicas, epochs=scale.epochs, device=context.device, seed=context.seed)
+    depths = [WIDTHS[:depth] for depth in scale.depths]
     found = context.sweep("depths", study, {"optimizer": list(OPTIMIZERS), "hidden": depths})
     wide = context.sweep("wide", study, {"optimizer": list(OPTIMIZERS), "hidden": [WIDE]})
-    found = found.assign_coords(hidden=("hidden", list(DEPTHS[scale]), {"long_name": "hidden layers"}))
+    found = found.assign_coords(hidden=("hidden", list(scale.depths), {"long_name": "hidden layers"}))
     figures = {
-        quantity: swept_curves(found, quantity, "hidden", "optimizer", "Depth and the speed of learning", log=True)
+        quantity: plot.sweep(
+            found, quantity, along="hidden", by="optimizer", title="Depth and the speed of learning", log=True
+        )
         for quantity in QUANTITIES
     }
-    figures["planes"] = information_planes(_planes(found), "Networks of different depth (Adam)")
-    return Result(datasets={"depths": found, "wide": wide}, figures=figures, claims=_claims(found, wide, scale))
+    figures["planes"] = plot.information_planes(_planes(found), "Networks of different depth (Adam)")
+    return Result(datasets={"depths": found, "wide": wide}, figures=figures, claims=_claims(found, wide))
 
 
 def learning(
@@ -127,7 +145,7 @@ def slopes(times: Float[np.ndarray, "depth replica"], depths: np.ndarray) -> Flo
     return centred @ usable / (centred @ centred)
 
 
-def _claims(found: xr.Dataset, wide: xr.Dataset, scale: str) -> list[Claim]:
+def _claims(found: xr.Dataset, wide: xr.Dataset) -> list[Claim]:
     depths = found["hidden"].values.astype(float)
     every: list[Claim] = []
     for optimizer in OPTIMIZERS:
@@ -140,63 +158,41 @@ def _claims(found: xr.Dataset, wide: xr.Dataset, scale: str) -> list[Claim]:
                 f"layer; networks that get there at {', '.join(f'{d:.0f}' for d in depths)} layers: "
                 f"{', '.join(f'{share:.0%}' for share in arrived)}"
             )
-            if len(slope) > 1:
-                measured, interval, verdict = at_most(slope[:, None], 0.0)
-            else:
-                measured, interval, verdict = (float("nan"),), None, "inconclusive"
-            if arrived.min() < ARRIVED and verdict == "reproduced":
-                verdict = "inconclusive"  # those that did not get there would have been the slow ones
-            claim = Claim(
-                f"B-5.{name}.{optimizer}",
-                statement,
-                measured,
-                interval,
-                (0.0,),
-                None,
-                verdict,
-                scale,
-                0.0,
-                "log2(epochs) a layer",
+            judged: Judged = at_most(slope[:, None], 0.0) if len(slope) > 1 else UNKNOWN
+            if arrived.min() < ARRIVED and judged["verdict"] == "reproduced":
+                judged = {**judged, "verdict": "inconclusive"}  # those that did not get there would have been the slow ones
+            every.append(
+                Claim(
+                    id=f"B-5.{name}.{optimizer}",
+                    role="part",
+                    statement=statement,
+                    reference=(0.0,),
+                    units=PER_LAYER,
+                    **judged,
+                )
             )
-            every.append(claim)
     whole = Claim(
-        "B-5",
-        "more hidden layers: fewer epochs to the same generalisation, by accuracy and by I(T;Y), with Adam "
-        "and with SGD: change of log2(epochs) a layer",
-        tuple(claim.measured[0] for claim in every),
-        None,
-        (0.0,) * len(every),
-        None,
-        verdict_of_all([claim.verdict for claim in every]),
-        scale,
-        0.0,
-        "log2(epochs) a layer",
+        id="B-5",
+        role="headline",
+        statement="more hidden layers: fewer epochs to the same generalisation, by accuracy and by I(T;Y), with Adam and "
+        "with SGD: change of log2(epochs) a layer",
+        measured=tuple(claim.measured[0] for claim in every),
+        reference=(0.0,) * len(every),
+        verdict=verdict_of_all([claim.verdict for claim in every]),
+        units=PER_LAYER,
     )
-    return [whole, *every, *(_control(found, wide, optimizer, scale) for optimizer in OPTIMIZERS)]
+    return [whole, *every, *(_control(found, wide, optimizer) for optimizer in OPTIMIZERS)]
 
 
-def _control(found: xr.Dataset, wide: xr.Dataset, optimizer: str, scale: str) -> Claim:
+def _control(found: xr.Dataset, wide: xr.Dataset, optimizer: str) -> Claim:
     """More weights without more layers."""
     narrow = found["epochs_to_accuracy"].sel(optimizer=optimizer, hidden=1).values
     broad = wide["epochs_to_accuracy"].sel(optimizer=optimizer).isel(hidden=0).values
     gain = np.log2(broad / narrow)
     gain = gain[np.isfinite(gain)]
     statement = (
-        f"control: one hidden layer of {WIDE[0]} units, as many weights as six layers have, against one of {WIDTHS[0]} "
+        f"one hidden layer of {WIDE[0]} units, as many weights as six layers have, against one of {WIDTHS[0]} "
         f"({optimizer}): change of log2(epochs) to the same accuracy"
     )
-    if len(gain) < 2:
-        return Claim(
-            f"B-5.width.{optimizer}",
-            statement,
-            (float("nan"),),
-            None,
-            None,
-            None,
-            "inconclusive",
-            scale,
-            0.0,
-            "log2(epochs)",
-        )
-    measured, interval, verdict = at_most(gain[:, None], 0.0)
-    return Claim(f"B-5.width.{optimizer}", statement, measured, interval, None, None, verdict, scale, 0.0, "log2(epochs)")
+    judged = at_most(gain[:, None], 0.0) if len(gain) > 1 else UNKNOWN
+    return Claim(id=f"B-5.width.{optimizer}", role="control", statement=statement, units="log2(epochs)", **judged)

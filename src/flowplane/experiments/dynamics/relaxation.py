@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowplane.analysis.relaxing import relaxation_times
-from flowplane.experiments.claim import Claim, mean_interval
-from flowplane.experiments.dynamics.optimizers import OPTIMIZERS, verdict_of_all
-from flowplane.experiments.information.reference import reference
+from flowplane import plot
+from flowplane.analysis.plane import information_plane
+from flowplane.analysis.relaxation import relaxation_times
+from flowplane.experiments.claim import Claim
+from flowplane.experiments.dynamics.reference import OPTIMIZERS, reference
 from flowplane.experiments.registry import Context, Result
-from flowplane.plot import relaxation_points
+from flowplane.experiments.verdicts import Measured, means, verdict_of_all, with_ends
+from flowplane.information.binned import Binned
 
 __all__ = ["run"]
 
@@ -30,41 +32,36 @@ def run(context: Context) -> Result:
     figures: dict[str, Any] = {}
     claims: list[Claim] = []
     for optimizer in OPTIMIZERS:
-        found = relaxation_times(reference(context, optimizer), seed=context.seed)
+        rec = reference(context, optimizer)
+        found = relaxation_times(rec, information_plane(rec, Binned.published()), seed=context.seed)
         datasets[f"relaxation-{optimizer}"] = found
-        figures[f"relaxation-{optimizer}"] = relaxation_points(found, f"Relaxation time against compression ({optimizer})")
-        claims += [
-            _law(found, optimizer, context.scale),
-            _rate(found, optimizer, context.scale),
-            _costs(found, optimizer, context.scale),
-        ]
-    deciding = [claim for claim in claims if not claim.statement.startswith("reported")]
-    slopes = tuple(float(found["slope"]) for found in datasets.values())
-    ends = tuple((float(found["slope_lower"]), float(found["slope_upper"])) for found in datasets.values())
-    statement = (
-        "relaxation time grows exponentially with the compression, doubling with every bit, with Adam and with SGD: slope "
-        "of log2 Δτ over ΔS"
-    )
+        figures[f"relaxation-{optimizer}"] = plot.relaxation_times(
+            found, f"Relaxation time against compression ({optimizer})"
+        )
+        claims += [_law(found, optimizer), _rate(found, optimizer), _costs(found, optimizer)]
     whole = Claim(
-        "B-6",
-        statement,
-        slopes,
-        ends,
-        (DOUBLINGS,) * len(slopes),
-        None,
-        verdict_of_all([claim.verdict for claim in deciding]),
-        context.scale,
-        0.0,
-        "log2 epochs per bit",
+        id="B-6",
+        role="headline",
+        statement="relaxation time grows exponentially with the compression, doubling with every bit, with Adam and with "
+        "SGD: slope of log2 Δτ over ΔS",
+        **_slopes(*datasets.values()),
+        reference=(DOUBLINGS,) * len(datasets),
+        verdict=verdict_of_all([claim.verdict for claim in claims if claim.role == "part"]),
+        units="log2 epochs per bit",
     )
     return Result(datasets=datasets, figures=figures, claims=[whole, *claims])
+
+
+def _slopes(*found: xr.Dataset) -> Measured:
+    slopes, lower, upper = ([float(each[name]) for each in found] for name in ("slope", "slope_lower", "slope_upper"))
+    return with_ends(slopes, lower, upper)
 
 
 def _points(found: xr.Dataset) -> int:
     return int(found["fitted"].values.sum())
 
 
-def _law(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
+def _law(found: xr.Dataset, optimizer: str) -> Claim:
     """Which law fits best; the exponential one must also rise."""
     weights = found["weight"].values
     exponential = float(found["weight"].sel(law="exponential"))
@@ -79,37 +76,42 @@ def _law(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
         f"of the laws {', '.join(map(str, found['law'].values))} the exponential one fits {_points(found)} points of layers "
         f"and replicas best ({optimizer}): Akaike weights"
     )
-    return Claim(f"B-6.law.{optimizer}", statement, tuple(weights.tolist()), None, None, None, verdict, scale, 0.0, "1")
+    return Claim(
+        id=f"B-6.law.{optimizer}",
+        role="part",
+        statement=statement,
+        measured=tuple(weights.tolist()),
+        verdict=verdict,
+        units="1",
+    )
 
 
-def _rate(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
+def _rate(found: xr.Dataset, optimizer: str) -> Claim:
     low, high = float(found["slope_lower"]), float(found["slope_upper"])
     verdict = "inconclusive"
     if _points(found) >= ENOUGH and np.isfinite(low):
         inside = low <= DOUBLINGS <= high
         verdict = "contradicted" if not inside else "reproduced" if low > 0 else "inconclusive"
-    statement = f"one bit of compression doubles the time ({optimizer}): slope of log2 Δτ over ΔS, interval over replicas"
     return Claim(
-        f"B-6.rate.{optimizer}",
-        statement,
-        (float(found["slope"]),),
-        ((low, high),),
-        (DOUBLINGS,),
-        None,
-        verdict,
-        scale,
-        0.0,
-        "log2 epochs per bit",
+        id=f"B-6.rate.{optimizer}",
+        role="part",
+        statement=f"one bit of compression doubles the time ({optimizer}): slope of log2 Δτ over ΔS, interval over replicas",
+        **_slopes(found),
+        reference=(DOUBLINGS,),
+        verdict=verdict,
+        units="log2 epochs per bit",
     )
 
 
-def _costs(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
+def _costs(found: xr.Dataset, optimizer: str) -> Claim:
     """Arithmetic of §B7 at the measured compressions."""
-    both = np.stack([found["cost_by_layer"].values, found["cost_at_once"].values], 1)
-    mean, interval, _ = mean_interval(both)
-    verdict = "reproduced" if interval[0, 1] < interval[1, 0] else "inconclusive"
-    statement = (
-        f"reported: compressing layer by layer, log2 Σ 2^ΔS, is cheaper than at once, ΣΔS, were the time 2^ΔS ({optimizer})"
+    both = means(np.stack([found["cost_by_layer"].values, found["cost_at_once"].values], 1))
+    by_layer, at_once = both["interval"] or ()
+    return Claim(
+        id=f"B-6.layers.{optimizer}",
+        role="reported",
+        statement=f"compressing layer by layer, log2 Σ 2^ΔS, is cheaper than at once, ΣΔS, were the time 2^ΔS ({optimizer})",
+        **both,
+        verdict="reproduced" if by_layer[1] < at_once[0] else "inconclusive",
+        units="bits",
     )
-    pairs = tuple((float(low), float(high)) for low, high in interval)
-    return Claim(f"B-6.layers.{optimizer}", statement, tuple(mean.tolist()), pairs, None, None, verdict, scale, 0.0, "bits")

@@ -8,12 +8,14 @@ import numpy as np
 import xarray as xr
 from scipy.stats import chi2
 
+from flowplane import plot
+from flowplane.analysis.plane import information_plane
 from flowplane.analysis.replicas import replica_spread
-from flowplane.experiments.claim import Claim, with_ends
-from flowplane.experiments.dynamics.optimizers import OPTIMIZERS, verdict_of_all
-from flowplane.experiments.information.reference import reference
+from flowplane.experiments.claim import Claim
+from flowplane.experiments.dynamics.reference import OPTIMIZERS, reference
 from flowplane.experiments.registry import Context, Result
-from flowplane.plot import spread_comparison
+from flowplane.experiments.verdicts import verdict_of_all, with_ends
+from flowplane.information.binned import Binned
 
 __all__ = ["run"]
 
@@ -28,35 +30,29 @@ def run(context: Context) -> Result:
     """The reference network trained with Adam and with SGD; unrelated networks of the same norms as a control."""
     datasets: dict[str, xr.Dataset] = {}
     figures: dict[str, Any] = {}
+    different: list[Claim] = []
     claims: list[Claim] = []
     for optimizer in OPTIMIZERS:
         rec = reference(context, optimizer)
-        found = replica_spread(rec, seed=context.seed)
+        ends = rec.sel(epoch=[int(rec.epochs.min()), int(rec.epochs.max())])
+        found = replica_spread(rec, information_plane(ends, Binned.published()), seed=context.seed)
         datasets[f"spread-{optimizer}"] = found
-        figures[f"spread-{optimizer}"] = spread_comparison(found, f"Different weights, the same place? ({optimizer})")
-        claims.append(_different(found, len(rec.replicas), optimizer, context.scale))
-        claims += [_same(found, name, len(rec.replicas), optimizer, context.scale) for name in SAME]
-    measured = tuple(claim.measured[0] for claim in claims if claim.id.startswith("B-8.weights"))
-    statement = (
-        "very different networks reach the same optimum, with Adam and with SGD: their distance as a share of that of "
-        "unrelated networks"
-    )
+        figures[f"spread-{optimizer}"] = plot.replica_spread(found, f"Different weights, the same place? ({optimizer})")
+        different.append(_different(found, len(rec.replicas), optimizer))
+        claims += [different[-1], *(_same(found, name, len(rec.replicas), optimizer) for name in SAME)]
     whole = Claim(
-        "B-8",
-        statement,
-        measured,
-        None,
-        None,
-        None,
-        verdict_of_all([claim.verdict for claim in claims]),
-        context.scale,
-        0.0,
-        "1",
+        id="B-8",
+        role="headline",
+        statement="very different networks reach the same optimum, with Adam and with SGD: their distance as a share of "
+        "that of unrelated networks",
+        measured=tuple(claim.measured[0] for claim in different),
+        verdict=verdict_of_all([claim.verdict for claim in claims]),
+        units="1",
     )
     return Result(datasets=datasets, figures=figures, claims=[whole, *claims])
 
 
-def _different(found: xr.Dataset, replicas: int, optimizer: str, scale: str) -> Claim:
+def _different(found: xr.Dataset, replicas: int, optimizer: str) -> Claim:
     """Pairs share networks: the interval is a jackknife over replicas."""
     ratio = _ratio(found)
     first, second = found["first"].values, found["second"].values
@@ -73,7 +69,15 @@ def _different(found: xr.Dataset, replicas: int, optimizer: str, scale: str) -> 
         f"of unrelated networks; they put {agree:.1%} of the patterns in the same class"
     )
     return Claim(
-        f"B-8.weights.{optimizer}", statement, (ratio,), ((low, high),), (1.0,), (1 - DIFFERENT,), verdict, scale, 0.0, "1"
+        id=f"B-8.weights.{optimizer}",
+        role="part",
+        statement=statement,
+        measured=(ratio,),
+        interval=((low, high),),
+        reference=(1.0,),
+        tolerance=(1 - DIFFERENT,),
+        verdict=verdict,
+        units="1",
     )
 
 
@@ -81,7 +85,7 @@ def _ratio(found: xr.Dataset) -> float:
     return float(found["distance"].mean() / found["distance_random"].mean())
 
 
-def _same(found: xr.Dataset, name: str, replicas: int, optimizer: str, scale: str) -> Claim:
+def _same(found: xr.Dataset, name: str, replicas: int, optimizer: str) -> Claim:
     """Standard deviations over replicas, with the interval of normal ones."""
     last = found[f"relative_{name}"].isel(epoch=-1).values
     free = replicas - 1
@@ -98,13 +102,12 @@ def _same(found: xr.Dataset, name: str, replicas: int, optimizer: str, scale: st
         f"before training {before}"
     )
     return Claim(
-        f"B-8.{name}.{optimizer}",
-        statement,
-        *with_ends(last, low, high),
-        (0.0,) * len(last),
-        (SAME[name],) * len(last),
-        verdict,
-        scale,
-        0.0,
-        "share",
+        id=f"B-8.{name}.{optimizer}",
+        role="part",
+        statement=statement,
+        **with_ends(last, low, high),
+        reference=(0.0,) * len(last),
+        tolerance=(SAME[name],) * len(last),
+        verdict=verdict,
+        units="share",
     )

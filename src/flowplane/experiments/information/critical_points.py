@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,40 +10,61 @@ import xarray as xr
 from jaxtyping import Float
 from scipy.special import expit
 
+from flowplane import plot
 from flowplane.analysis.betas import layer_betas
 from flowplane.bottleneck.bifurcation import critical_betas
 from flowplane.bottleneck.curve import ib_curve
 from flowplane.bottleneck.slowness import slowing_down
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
-from flowplane.plot import layer_beta_curves, layers_and_bound, slowing_down_curve
 from flowplane.tasks import Task, spherical_rule, spherical_strength
 
 __all__ = ["placement_test", "run"]
 
 #: The paper's task, whose curve has two critical points, and the rule of γ = 10, whose curve has eight.
 SHARP, GAMMA = 0.99, 10.0
-EPOCHS = {"quick": 3000, "full": 8000}
-REPLICAS = {"quick": 10, "full": 50}
 PLACEMENTS = 10_000
 #: Closer than chance below the first p-value; no closer than points at random from the second on.
 CLOSER, NO_CLOSER = 0.05, 0.5
-#: Values of β at which Blahut–Arimoto's steps are counted.
-STEPS_AT = {"quick": 60, "full": 150}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What differs from scale to scale."""
+
+    replicas: int
+    epochs: int
+    #: Values of β at which Blahut–Arimoto's steps are counted, up to that many of them.
+    counted: int
+    most: int = 20_000
+    #: At which layers are held against the curve.
+    looked: int = 20
+    #: The β of the curve, between which critical points are looked for; None for the functions' own.
+    betas: tuple[float, ...] | None = None
+
+
+SCALES = {
+    "quick": Scale(replicas=10, epochs=3000, counted=60),
+    "full": Scale(replicas=50, epochs=8000, counted=150),
+    "tiny": Scale(replicas=2, epochs=20, counted=4, most=200, looked=2, betas=(0.99, 1.2, 2.0)),
+}
 
 
 def run(context: Context) -> Result:
     """The reference network on two stochastic rules; its layers' β* against the curves' critical points."""
-    scale = context.scale
+    scale = SCALES[context.scale]
     datasets: dict[str, xr.Dataset] = {}
     figures: dict[str, Any] = {}
     claims: list[Claim] = []
-    for name, suffix, task in (("sharp", "", spherical_rule(SHARP)), ("gamma-10", ".gamma-10", _soft_rule(GAMMA))):
-        curve, critical = ib_curve(task), critical_betas(task)
-        rec = context.train(f"{name}-rule", task, replicas=REPLICAS[scale], epochs=EPOCHS[scale], labels="sampled")
-        betas = layer_betas(rec, curve=curve)
-        span = np.geomspace(0.99, 1.5 * float(critical["beta"].max()), STEPS_AT[scale])
-        slowness = slowing_down(task, np.union1d(span, critical["beta"].values))
+    for name, suffix, role, task in (
+        ("sharp", "", "headline", spherical_rule(SHARP)),
+        ("gamma-10", ".gamma-10", "part", _soft_rule(GAMMA)),
+    ):
+        curve, critical = ib_curve(task, scale.betas), critical_betas(task, scale.betas)
+        rec = context.train(f"{name}-rule", task, replicas=scale.replicas, epochs=scale.epochs, labels="sampled")
+        betas = layer_betas(rec.thin(scale.looked), curve=curve)
+        span = np.geomspace(0.99, 1.5 * float(critical["beta"].max()), scale.counted)
+        slowness = slowing_down(task, np.union1d(span, critical["beta"].values), most=scale.most)
         datasets |= {
             f"layer-betas-{name}": betas,
             f"curve-{name}": curve,
@@ -50,11 +72,13 @@ def run(context: Context) -> Result:
             f"slowing-down-{name}": slowness,
         }
         figures |= {
-            f"critical-points-{name}": layer_beta_curves(betas, critical, f"β* of each layer, {task.name}"),
-            f"bound-{name}": layers_and_bound(betas, curve, critical),
-            f"slowing-down-{name}": slowing_down_curve(slowness, critical, f"Critical slowing down, {task.name}"),
+            f"critical-points-{name}": plot.layer_beta_curves(betas, critical, title=f"β* of each layer, {task.name}"),
+            f"bound-{name}": plot.layer_betas(betas, curve, critical=critical),
+            f"slowing-down-{name}": plot.critical_slowing_down(
+                slowness, critical, title=f"Critical slowing down, {task.name}"
+            ),
         }
-        claims.append(_claim(betas, curve, critical, f"B-9{suffix}", task.name, context))
+        claims.append(_claim(betas, curve, critical, f"B-9{suffix}", role, task.name, context.seed))
     return Result(datasets=datasets, figures=figures, claims=claims)
 
 
@@ -95,7 +119,7 @@ def _nearest(layers: np.ndarray, points: Float[np.ndarray, "placement critical"]
     return distance.mean(1)
 
 
-def _claim(betas: xr.Dataset, curve: xr.Dataset, critical: xr.Dataset, name: str, task: str, context: Context) -> Claim:
+def _claim(betas: xr.Dataset, curve: xr.Dataset, critical: xr.Dataset, name: str, role: str, task: str, seed: int) -> Claim:
     """By log β and by the place on the curve, I(X;T): the verdict must not hang on which, for between two critical points
     I(X;T) may hardly change while β grows tenfold."""
     last = betas.isel(epoch=-1)
@@ -108,8 +132,8 @@ def _claim(betas: xr.Dataset, curve: xr.Dataset, critical: xr.Dataset, name: str
     def on_curve(beta: np.ndarray) -> np.ndarray:
         return np.interp(np.log10(beta), logs, i_xt)
 
-    by_beta = placement_test(np.log10(star), np.log10(points), 0.0, float(logs[-1]), context.seed)
-    by_place = placement_test(on_curve(star), on_curve(points), 0.0, float(i_xt[-1]), context.seed)
+    by_beta = placement_test(np.log10(star), np.log10(points), 0.0, float(logs[-1]), seed)
+    by_place = placement_test(on_curve(star), on_curve(points), 0.0, float(i_xt[-1]), seed)
     least, most = sorted([by_beta[2], by_place[2]])
     verdict = "reproduced" if most < CLOSER else "contradicted" if least >= NO_CLOSER else "inconclusive"
     statement = (
@@ -119,4 +143,4 @@ def _claim(betas: xr.Dataset, curve: xr.Dataset, critical: xr.Dataset, name: str
         "with β* = ∞ left out)"
     )
     measured = (by_beta[0], by_beta[2], by_place[0], by_place[2])
-    return Claim(name, statement, measured, None, None, None, verdict, context.scale, 0.0, "decades, p, bits, p")
+    return Claim(id=name, role=role, statement=statement, measured=measured, verdict=verdict, units="decades, p, bits, p")

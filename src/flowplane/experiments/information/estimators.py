@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.analysis.noisy import noisy_information
-from flowplane.experiments.claim import Claim, sign
-from flowplane.experiments.information.peaks import curves_of, held_out_peaks
-from flowplane.experiments.information.readers import every_reader, for_training, readers_without_channel
+from flowplane.experiments.claim import Claim
 from flowplane.experiments.information.readings import (
     ENOUGH_ROWS,
     NOT_SEEN,
     SEEN,
+    at_peak,
     counted,
+    curves_of,
+    every_reader,
+    for_training,
     of_shannon,
     read_by_all,
+    readers_without_channel,
     readings,
 )
 from flowplane.experiments.registry import Context, Result
-from flowplane.plot import estimator_curves, information_planes
+from flowplane.experiments.verdicts import sign, verdict_of_all
 from flowplane.tasks import spherical_rule
 
 __all__ = ["run"]
 
 ACTIVATIONS = ("tanh", "relu", "linear")
-EPOCHS = {"quick": 8000, "full": 8000}
-REPLICAS = {"quick": 4, "full": 5}
-SNAPSHOTS = {"quick": 4, "full": 12}
-#: Layers that are read: those that compress in the reference (B-1), and the softmax.
-LAYERS = {"quick": ("layer4", "layer5", "layer6"), "full": None}
 #: The headline rests on so many estimators at least.
 ENOUGH_ESTIMATORS = 3
 #: Variance of the noise that is the channel of the estimators without one, and of that of the noisy network.
 CHANNEL, OWN_NOISE = 0.01, 0.05
-NOISY_EPOCHS = {"quick": 600, "full": 3000}
-#: Outputs from which the information of the noisy network is integrated.
-DRAWS = {"quick": 1024, "full": 4096}
 #: The samples are all the inputs there are: what their number does to the bins' plug-in estimate is no concern here.
 WAIVED = {"Binned": ("too_few_samples",)}
 #: The share of intervals that must hold the truth, and of how many at least.
@@ -45,29 +43,51 @@ COVERED, ENOUGH_VALUES = 0.9, 20
 HIDDEN = slice(0, -1)
 
 
+@dataclass(frozen=True)
+class Scale:
+    """What differs from scale to scale, besides `readings.SCALES`."""
+
+    replicas: int
+    snapshots: int
+    noisy_epochs: int
+    #: Outputs from which the information of the noisy network is integrated.
+    draws: int
+    epochs: int = 8000
+    #: Those that are read, None for all: those that compress in the reference (B-1), and the softmax.
+    layers: tuple[str, ...] | None = ("layer4", "layer5", "layer6")
+
+
+SCALES = {
+    "quick": Scale(replicas=4, snapshots=4, noisy_epochs=600, draws=1024),
+    "full": Scale(replicas=5, snapshots=12, noisy_epochs=3000, draws=4096, layers=None),
+    "tiny": Scale(replicas=2, snapshots=3, noisy_epochs=5, draws=64, epochs=20),
+}
+
+
 def run(context: Context) -> Result:
     """The reference network with tanh, ReLU and linear units, and one with noise of its own."""
-    task, scale = spherical_rule(), context.scale
-    chosen = every_reader(scale, CHANNEL)
+    task, scale = spherical_rule(), SCALES[context.scale]
+    chosen = every_reader(context.scale, CHANNEL)
     tables, rows, accuracy = {}, {}, {}
     for activation in ACTIVATIONS:
         rec = context.train(
-            activation,
-            task,
-            activation=activation,
-            replicas=REPLICAS[scale],
-            epochs=EPOCHS[scale],
-            snapshots=SNAPSHOTS[scale],
+            activation, task, activation=activation, replicas=scale.replicas, epochs=scale.epochs, snapshots=scale.snapshots
         )
-        rec = rec.sel(layer=LAYERS[scale])
-        tables[activation] = read_by_all(rec, chosen, few={"Variational": for_training(rec, scale)})
+        rec = rec.sel(layer=scale.layers)
+        tables[activation] = read_by_all(rec, chosen, few={"Variational": for_training(rec, context.scale)})
         rows[activation] = readings(tables[activation], WAIVED)
         accuracy[activation] = float(rec.metrics["test_accuracy"].isel(train_epoch=-1).mean())
     noisy = context.train(
-        "noisy-tanh", task, noise=OWN_NOISE, replicas=REPLICAS[scale], epochs=NOISY_EPOCHS[scale], snapshots=SNAPSHOTS[scale]
-    ).sel(layer=LAYERS[scale])
-    truth = noisy_information(noisy, draws=DRAWS[scale], seed=context.seed)
-    noisy_table = read_by_all(noisy, readers_without_channel(scale), few={"Variational": for_training(noisy, scale)})
+        "noisy-tanh",
+        task,
+        noise_variance=OWN_NOISE,
+        replicas=scale.replicas,
+        epochs=scale.noisy_epochs,
+        snapshots=scale.snapshots,
+    ).sel(layer=scale.layers)
+    truth = noisy_information(noisy, draws=scale.draws, seed=context.seed)
+    few = {"Variational": for_training(noisy, context.scale)}
+    noisy_table = read_by_all(noisy, readers_without_channel(context.scale), few)
     rows["noisy tanh"] = readings(noisy_table)
     together = xr.concat(list(tables.values()), xr.Variable("network", list(tables)), combine_attrs="override")
     networks = xr.Variable("network", list(rows))
@@ -76,11 +96,13 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"planes": together, "readings": verdicts, "noisy": noisy_table, "noisy-reference": truth},
         figures={
-            "estimators": estimator_curves(together, title),
-            "noisy": estimator_curves(_with_reference(noisy_table, truth), "A network with noise of its own, and the truth"),
-            "planes": information_planes(_planes(tables), "The information plane, bins and noise as the channel"),
+            "estimators": plot.estimator_curves(together, title),
+            "noisy": plot.estimator_curves(
+                _with_reference(noisy_table, truth), "A network with noise of its own, and the truth"
+            ),
+            "planes": plot.information_planes(_planes(tables), "The information plane, bins and noise as the channel"),
         },
-        claims=_claims(rows, truth, noisy_table, accuracy, scale),
+        claims=_claims(rows, truth, noisy_table, accuracy),
     )
 
 
@@ -97,37 +119,31 @@ def _with_reference(table: xr.Dataset, truth: xr.Dataset) -> xr.Dataset:
     return xr.concat([reference, table], "estimator", combine_attrs="override")
 
 
-def _claims(
-    rows: dict[str, xr.Dataset], truth: xr.Dataset, noisy: xr.Dataset, accuracy: dict[str, float], scale: str
-) -> list[Claim]:
-    claims = [_headline(rows, scale)]
+def _claims(rows: dict[str, xr.Dataset], truth: xr.Dataset, noisy: xr.Dataset, accuracy: dict[str, float]) -> list[Claim]:
+    claims = [_headline(rows)]
     for network in (*ACTIVATIONS, "noisy tanh"):
         hidden = of_shannon(rows[network].isel(layer=HIDDEN))
         found = counted(hidden)
         learned = f"; test accuracy {accuracy[network]:.3f}" if network in accuracy else ""
-        statement = f"reported: hidden layers of {network} networks compress: rows of {', '.join(found)}{learned}"
+        statement = f"hidden layers of {network} networks compress: rows of {', '.join(found)}{learned}"
         decided = found[SEEN] + found[NOT_SEEN]
         verdict = "inconclusive"
         if decided >= ENOUGH_ROWS and abs(found[SEEN] - found[NOT_SEEN]) > decided / 2:
             verdict = "reproduced" if found[SEEN] > found[NOT_SEEN] else "contradicted"
         claims.append(
             Claim(
-                f"B-10.{network.replace(' ', '-')}",
-                statement,
-                tuple(map(float, found.values())),
-                None,
-                None,
-                None,
-                verdict,
-                scale,
-                0.0,
-                "rows",
+                id=f"B-10.{network.replace(' ', '-')}",
+                role="reported",
+                statement=statement,
+                measured=tuple(map(float, found.values())),
+                verdict=verdict,
+                units="rows",
             )
         )
-    return [*claims, _noisy_fall(truth, scale), _held_to_the_truth(truth, noisy, scale)]
+    return [*claims, _noisy_fall(truth), _held_to_the_truth(truth, noisy)]
 
 
-def _headline(rows: dict[str, xr.Dataset], scale: str) -> Claim:
+def _headline(rows: dict[str, xr.Dataset]) -> Claim:
     """Judged by the estimators of Shannon's information that see compression in some hidden layer of the tanh network:
     others could not see it."""
     tanh = of_shannon(rows["tanh"].isel(layer=HIDDEN))
@@ -145,54 +161,43 @@ def _headline(rows: dict[str, xr.Dataset], scale: str) -> Claim:
         f"it under tanh ({', '.join(able) or 'none'}) see it, and do not see it"
     )
     return Claim(
-        "B-10",
-        statement,
-        (float(found[SEEN]), float(found[NOT_SEEN])),
-        None,
-        (0.0, float(sum(found.values()))),
-        None,
-        verdict,
-        scale,
-        0.0,
-        "rows",
+        id="B-10",
+        role="headline",
+        statement=statement,
+        measured=(float(found[SEEN]), float(found[NOT_SEEN])),
+        reference=(0.0, float(sum(found.values()))),
+        verdict=verdict,
+        units="rows",
     )
 
 
-def _noisy_fall(truth: xr.Dataset, scale: str) -> Claim:
+def _noisy_fall(truth: xr.Dataset) -> Claim:
     """Where I(X;T) is well defined: the fall of the true value from its peak."""
     i_xt = np.nan_to_num(curves_of(truth.sel(layer=["layer4", "layer5"]), "i_xt"))
-    peaks = held_out_peaks(i_xt)[:, None]
-    measured, interval, verdict = sign(np.take_along_axis(i_xt, peaks, axis=1)[:, 0] - i_xt[:, -1])
     statement = "a tanh network with noise of its own compresses: fall of its true I(X;T) from the peak, layers 4 and 5"
-    return Claim("B-10.noisy", statement, measured, interval, None, None, verdict, scale, 0.0, "bits")
+    return Claim(id="B-10.noisy", role="part", statement=statement, **sign(at_peak(i_xt)[0] - i_xt[:, -1]), units="bits")
 
 
-def _held_to_the_truth(truth: xr.Dataset, table: xr.Dataset, scale: str) -> Claim:
+def _held_to_the_truth(truth: xr.Dataset, table: xr.Dataset) -> Claim:
     """Of the unflagged intervals of each estimator of Shannon's information the share that holds the true I(X;T)."""
     names, shares, verdicts = [], [], []
     for name in (name for name in ("KSG", "GaussianMI", "Variational") if name in table["estimator"]):
         part = table.sel(estimator=name)
-        usable = np.isfinite(part["i_xt_lower"].values) & (part["flags"].values == 0)
+        usable = np.isfinite(part["i_xt_lower"].values) & ((part["i_xt_flags"] | part["i_ty_flags"]).values == 0)
         reference = truth["i_xt"].transpose(*part["i_xt"].dims).values
         held = (part["i_xt_lower"].values <= reference) & (reference <= part["i_xt_upper"].values)
         names.append(f"{name} ({int(usable.sum())} values)")
         shares.append(float(held[usable].mean()) if usable.any() else np.nan)
         verdicts.append(coverage_verdict(int(held[usable].sum()), int(usable.sum())))
-    verdict = "contradicted" if "contradicted" in verdicts else "inconclusive"
-    if set(verdicts) == {"reproduced"}:
-        verdict = "reproduced"
-    statement = f"unflagged 95 % intervals hold the true I(X;T) of the noisy network: share, {', '.join(names)}"
     return Claim(
-        "B-10.truth",
-        statement,
-        tuple(shares),
-        None,
-        (0.95,) * len(shares),
-        (0.05,) * len(shares),
-        verdict,
-        scale,
-        0.0,
-        "share",
+        id="B-10.truth",
+        role="part",
+        statement=f"unflagged 95 % intervals hold the true I(X;T) of the noisy network: share, {', '.join(names)}",
+        measured=tuple(shares),
+        reference=(0.95,) * len(shares),
+        tolerance=(0.05,) * len(shares),
+        verdict=verdict_of_all(verdicts),
+        units="share",
     )
 
 

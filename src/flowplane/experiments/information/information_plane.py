@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import xarray as xr
 
-from flowplane.analysis.moving import layer_transport
+from flowplane import plot
 from flowplane.analysis.phases import gradient_phases
 from flowplane.analysis.plane import information_plane
-from flowplane.experiments.claim import Claim, agreement, mean_interval, sign
-from flowplane.experiments.information.peaks import curves_of, held_out_peaks
+from flowplane.analysis.transport.layers import layer_transport
+from flowplane.experiments.claim import Claim
+from flowplane.experiments.information.readings import at_peak, curves_of
 from flowplane.experiments.registry import Context, Result
+from flowplane.experiments.verdicts import agreement, means, sign
 from flowplane.information.binned import Binned
-from flowplane.plot import information_plane as draw
-from flowplane.plot import information_planes, training_curves
 from flowplane.tasks import spherical_rule
 
 __all__ = ["run"]
 
-EPOCHS = 8000
-REPLICAS = {"quick": 24, "full": 50}
-CONTROL_REPLICAS = {"quick": 4, "full": 10}
 #: Layers that compress; the first three keep nearly all of the 12 bits.
 DEEP = slice(3, 6)
 
@@ -32,12 +31,30 @@ LABEL = (0.02, 0.97)
 ACCURACY = (0.998, 0.972)
 
 
+@dataclass(frozen=True)
+class Scale:
+    """What differs from scale to scale."""
+
+    replicas: int
+    control_replicas: int
+    epochs: int = 8000
+    #: Samples that are followed through the layers.
+    followed: int = 1000
+
+
+SCALES = {
+    "quick": Scale(replicas=24, control_replicas=4),
+    "full": Scale(replicas=50, control_replicas=10),
+    "tiny": Scale(replicas=3, control_replicas=2, epochs=40, followed=60),
+}
+
+
 def run(context: Context) -> Result:
     """The reference ensemble read with the published bins, beside untrained networks and shuffled labels."""
-    task = spherical_rule()
-    rec = context.train("reference", task, replicas=REPLICAS[context.scale], epochs=EPOCHS)
+    task, scale = spherical_rule(), SCALES[context.scale]
+    rec = context.train("reference", task, replicas=scale.replicas, epochs=scale.epochs)
     shuffled = context.train(
-        "shuffled-labels", task.shuffled(context.seed), replicas=CONTROL_REPLICAS[context.scale], epochs=EPOCHS
+        "shuffled-labels", task.shuffled(context.seed), replicas=scale.control_replicas, epochs=scale.epochs
     )
     bins = Binned.published()
     plane, control = information_plane(rec, bins), information_plane(shuffled, bins)
@@ -49,18 +66,14 @@ def run(context: Context) -> Result:
             "plane-shuffled-labels": control,
             "metrics": metrics,
             "gradient-phases": gradient_phases(rec, plane),
-            "transport": layer_transport(rec),
+            "transport": layer_transport(rec.thin(12), samples=scale.followed),
         },
         figures={
-            "information-plane": draw(plane, "Fit first, then compress"),
-            "controls": information_planes(panels, "The same networks, and two controls"),
-            "training-curves": training_curves(metrics, "Training of the reference networks"),
+            "information-plane": plot.information_plane(plane, "Fit first, then compress"),
+            "controls": plot.information_planes(panels, "The same networks, and two controls"),
+            "training-curves": plot.metrics(metrics, "Training of the reference networks"),
         },
-        claims=[
-            _headline(plane, context.scale),
-            *_against_reference(plane, metrics, context.scale),
-            *_controls(control, shuffled.metrics, context.scale),
-        ],
+        claims=[_headline(plane), *_against_reference(plane, metrics), *_controls(control, shuffled.metrics)],
     )
 
 
@@ -68,22 +81,24 @@ def gain_and_loss(plane: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray
     """For layers 4–6 of each replica: I(T;Y) gained up to the peak of I(X;T), I(X;T) gained up to it, I(X;T) lost after."""
     i_xt = curves_of(plane, "i_xt")[:, :, DEEP]
     i_ty = curves_of(plane, "i_ty")[:, :, DEEP]
-    peaks = held_out_peaks(i_xt)[:, None]
-    at_peak = np.take_along_axis(i_xt, peaks, axis=1)[:, 0]
-    label = np.take_along_axis(i_ty, peaks, axis=1)[:, 0]
-    return label - i_ty[:, 0], at_peak - i_xt[:, 0], at_peak - i_xt[:, -1]
+    highest, label = at_peak(i_xt, i_ty)
+    return label - i_ty[:, 0], highest - i_xt[:, 0], highest - i_xt[:, -1]
 
 
-def _headline(plane: xr.Dataset, scale: str) -> Claim:
+def _headline(plane: xr.Dataset) -> Claim:
     fitted, risen, lost = gain_and_loss(plane)
-    verdict = sign(np.hstack([fitted, risen, lost]))[-1]
-    measured, interval, _ = sign(lost)
-    reference = tuple(round(peak - end, 2) for peak, end in zip(PEAK, END[3:], strict=True))
-    statement = "fit first, then compress: I(X;T) and I(T;Y) of layers 4–6 rise, then I(X;T) falls; fall from its peak"
-    return Claim("B-1", statement, measured, interval, reference, None, verdict, scale, 0.0, "bits")
+    return Claim(
+        id="B-1",
+        role="headline",
+        statement="fit first, then compress: I(X;T) and I(T;Y) of layers 4–6 rise, then I(X;T) falls; fall from its peak",
+        **means(lost),
+        reference=tuple(round(peak - end, 2) for peak, end in zip(PEAK, END[3:], strict=True)),
+        verdict=sign(np.hstack([fitted, risen, lost]))["verdict"],
+        units="bits",
+    )
 
 
-def _against_reference(plane: xr.Dataset, metrics: xr.Dataset, scale: str) -> list[Claim]:
+def _against_reference(plane: xr.Dataset, metrics: xr.Dataset) -> list[Claim]:
     i_xt = curves_of(plane, "i_xt")
     i_ty = curves_of(plane, "i_ty")
     deep = i_xt[:, :, DEEP]
@@ -98,25 +113,34 @@ def _against_reference(plane: xr.Dataset, metrics: xr.Dataset, scale: str) -> li
         ("B-1.label", "I(T;Y) of layer 6 at the start and at the end", i_ty[:, [0, -1], -1], LABEL, 0.03, "bits"),
         ("B-1.accuracy", "accuracy at the end, training and test", accuracy, ACCURACY, 0.01, "fraction"),
     )
-    claims = []
-    for name, statement, values, reference, wanted, units in rows:
-        measured, interval, tolerance, verdict = agreement(values, reference, wanted)
-        claims.append(Claim(name, statement, measured, interval, reference, tolerance, verdict, scale, 0.0, units))
-    return claims
+    return [
+        Claim(id=name, role="part", statement=statement, **agreement(values, reference, wanted), units=units)
+        for name, statement, values, reference, wanted, units in rows
+    ]
 
 
-def _controls(control: xr.Dataset, metrics: xr.Dataset, scale: str) -> list[Claim]:
+def _controls(control: xr.Dataset, metrics: xr.Dataset) -> list[Claim]:
     """What happens when there is nothing to learn: shown, and judged only where the outcome is certain."""
     accuracy = metrics["test_accuracy"].isel(train_epoch=-1).values.astype(float)[:, None]
-    mean, interval, error = mean_interval(accuracy)
+    error = float(accuracy.std(ddof=1) / np.sqrt(len(accuracy))) if len(accuracy) > 1 else 0.0
     # a test accuracy is a mean over 615 samples of which half are right by chance
-    chance_error = float(np.hypot(0.5 / np.sqrt(615 * len(accuracy)), np.nan_to_num(error[0])))
-    verdict = "reproduced" if abs(mean[0] - 0.5) <= 3 * chance_error else "contradicted"
-    pairs = tuple((float(low), float(high)) for low, high in interval)
-    statement = "control: with shuffled labels test accuracy stays at chance"
-    tolerance = (3 * chance_error,)
-    chance = Claim("B-1.control", statement, (float(mean[0]),), pairs, (0.5,), tolerance, verdict, scale, 0.0, "fraction")
-    lost = gain_and_loss(control)[2]
-    measured, loss_interval, seen = sign(lost)
-    statement = "control: fall of I(X;T) from its peak with shuffled labels, layers 4–6 (positive: it compresses too)"
-    return [chance, Claim("B-1.shuffled", statement, measured, loss_interval, None, None, seen, scale, 0.0, "bits")]
+    reach = 3 * float(np.hypot(0.5 / np.sqrt(615 * len(accuracy)), error))
+    return [
+        Claim(
+            id="B-1.control",
+            role="control",
+            statement="with shuffled labels test accuracy stays at chance",
+            **means(accuracy),
+            reference=(0.5,),
+            tolerance=(reach,),
+            verdict="reproduced" if abs(accuracy.mean() - 0.5) <= reach else "contradicted",
+            units="fraction",
+        ),
+        Claim(
+            id="B-1.shuffled",
+            role="control",
+            statement="fall of I(X;T) from its peak with shuffled labels, layers 4–6 (positive: it compresses too)",
+            **sign(gain_and_loss(control)[2]),
+            units="bits",
+        ),
+    ]

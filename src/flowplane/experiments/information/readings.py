@@ -1,20 +1,45 @@
-"""What an estimator's curve over training says: compression seen, not seen, or nothing that can be believed."""
+"""Networks read by many estimators: who reads what, and what a curve over training says of compression, or does not."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float, Int
 
-from flowplane.analysis.compare import compare_estimators
-from flowplane.experiments.claim import mean_interval
-from flowplane.experiments.information.peaks import held_out_peaks
+from flowplane.analysis.comparison import compare_estimators
+from flowplane.core.results import interval, joined, stamp
+from flowplane.information.binned import Binned
 from flowplane.information.estimator import Estimator
-from flowplane.information.schema import flag_bit
+from flowplane.information.gaussian import GaussianMI
+from flowplane.information.ksg import KSG
+from flowplane.information.monte_carlo import MonteCarlo
+from flowplane.information.pairwise import Pairwise
+from flowplane.information.renyi import MatrixRenyi
+from flowplane.information.schema import FLAGS
+from flowplane.information.sliced import SlicedMI
+from flowplane.information.variational import Variational
 from flowplane.recording import Recording
 
-__all__ = ["ENOUGH_ROWS", "INVALID", "NOT_SEEN", "SEEN", "UNDECIDED", "counted", "of_shannon", "read_by_all", "readings"]
+__all__ = [
+    "ENOUGH_ROWS",
+    "INVALID",
+    "NOT_SEEN",
+    "SEEN",
+    "UNDECIDED",
+    "at_peak",
+    "counted",
+    "curves_of",
+    "every_reader",
+    "for_training",
+    "held_out_peaks",
+    "of_shannon",
+    "read_by_all",
+    "readers_without_channel",
+    "readings",
+]
 
 SEEN, NOT_SEEN, UNDECIDED, INVALID = "compression seen", "not seen", "undecided", "estimator invalid"
 #: Read and shown, but not Shannon's information, which the claims are about.
@@ -27,25 +52,118 @@ LEAST_FALL = 0.1
 FLAGGED = 0.5
 
 
+@dataclass(frozen=True)
+class Scale:
+    """What differs from scale to scale, for every experiment that reads so."""
+
+    #: Of SlicedMI.
+    slices: int
+    #: Those that an estimator is given which trains networks itself.
+    epochs: int
+    replicas: int
+    #: Those that read; None for all.
+    names: tuple[str, ...] | None = None
+
+    def chosen(self, readers: dict[str, Estimator]) -> dict[str, Estimator]:
+        """Those of them that read."""
+        return {name: reader for name, reader in readers.items() if self.names is None or name in self.names}
+
+
+SCALES = {
+    "quick": Scale(slices=8, epochs=3, replicas=1),
+    "full": Scale(slices=32, epochs=6, replicas=2),
+    "tiny": Scale(slices=2, epochs=2, replicas=1, names=("Monte Carlo", "Binned", "GaussianMI")),
+}
+
+
+def every_reader(scale: str, channel: float) -> dict[str, Estimator]:
+    """Every estimator of §B4; those without a channel of their own get the same Gaussian noise."""
+    at = SCALES[scale]
+    readers: dict[str, Estimator] = {
+        "Monte Carlo": MonteCarlo(channel),
+        "Binned": Binned(30),
+        "Pairwise": Pairwise(channel),
+        "Pairwise, relative": Pairwise(channel, relative="recording"),
+        "KSG": KSG(noise_variance=channel),
+        "GaussianMI": GaussianMI(noise_variance=channel),
+        "MatrixRenyi": MatrixRenyi(),
+        "SlicedMI": SlicedMI(slices=at.slices, noise_variance=channel),
+        "Variational": Variational(noise_variance=channel),
+    }
+    return at.chosen(readers)
+
+
+def readers_without_channel(scale: str) -> dict[str, Estimator]:
+    """Those that a network with noise of its own can be read by: they take the inputs and need no channel."""
+    at = SCALES[scale]
+    readers: dict[str, Estimator] = {
+        "KSG": KSG(),
+        "GaussianMI": GaussianMI(),
+        "MatrixRenyi": MatrixRenyi(),
+        "SlicedMI": SlicedMI(slices=at.slices),
+        "Variational": Variational(),
+    }
+    return at.chosen(readers)
+
+
+def for_training(rec: Recording, scale: str) -> Recording:
+    """The replicas and epochs, spread over training, that an estimator is given which trains networks itself."""
+    at = SCALES[scale]
+    # the first epoch has nothing to lose yet
+    places = np.unique(np.linspace(1, len(rec.epochs) - 1, min(at.epochs, len(rec.epochs))).round().astype(int))
+    return rec.sel(replica=rec.replicas[: at.replicas].tolist(), epoch=rec.epochs[places].tolist())
+
+
+def curves_of(plane: xr.Dataset, name: str) -> Float[np.ndarray, "replica epoch layer"]:
+    """One variable of a plane, replica by replica, epoch by epoch, layer by layer."""
+    return plane[name].transpose("replica", "epoch", "layer").values
+
+
+def held_out_peaks(curves: Float[np.ndarray, "replica epoch quantity"]) -> Int[np.ndarray, "replica quantity"]:
+    """For each replica where the mean curve of all the *others* peaks.
+
+    A replica's own value there is not biased upwards by having chosen the place, as it would be at its own maximum.
+
+    Example:
+        >>> curves = np.array([[0.0, 1.0, 0.5], [0.0, 0.9, 0.4], [0.1, 1.1, 0.6]])[:, :, None]
+        >>> held_out_peaks(curves)[:, 0].tolist()
+        [1, 1, 1]
+    """
+    if len(curves) < 2:
+        return curves.argmax(axis=1)
+    others = curves.sum(axis=0) - curves
+    return others.argmax(axis=1)
+
+
+def at_peak(
+    curves: Float[np.ndarray, "replica epoch quantity"], *others: Float[np.ndarray, "replica epoch quantity"]
+) -> list[Float[np.ndarray, "replica quantity"]]:
+    """The values of curves, and of others beside them, where `held_out_peaks` finds the peaks of the first."""
+    places = held_out_peaks(curves)[:, None]
+    return [np.take_along_axis(each, places, axis=1)[:, 0] for each in (curves, *others)]
+
+
 def read_by_all(
     rec: Recording, estimators: Mapping[str, Estimator], few: Mapping[str, Recording] | None = None
 ) -> xr.Dataset:
     """`compare_estimators` of a recording, where slow estimators may be given a part of it: NaN elsewhere."""
     parts = {name: (few or {}).get(name, rec) for name in estimators}
-    planes = [compare_estimators(part, estimators={name: estimators[name]}) for name, part in parts.items()]
-    whole = planes[0]
-    fill = {str(name): 0 if name == "flags" else np.nan for name in whole.data_vars}
+    planes = {
+        name: compare_estimators(part, estimators={name: estimators[name]}).isel(estimator=0, drop=True)
+        for name, part in parts.items()
+    }
     same = [
-        plane.reindex(replica=rec.replicas, epoch=rec.epochs, layer=list(rec.layers), fill_value=fill).drop_vars(
-            [key for key in ("depth", "width") if key in plane.coords]
+        plane.reset_coords(drop=True).reindex(
+            replica=rec.replicas,
+            epoch=rec.epochs,
+            layer=list(rec.layers),
+            fill_value={str(name): 0 if plane[name].dtype.kind == "i" else np.nan for name in plane.data_vars},
         )
-        for plane in planes
+        for plane in planes.values()
     ]
-    together = xr.concat(same, "estimator", combine_attrs="drop_conflicts")
+    together = xr.concat(same, xr.Variable("estimator", list(planes)), combine_attrs="drop")
     together = together.assign_coords({key: rec.layer_coordinates()[key] for key in ("depth", "width")})
-    for name in together.data_vars:
-        together[name].attrs = whole[name].attrs
-    return together
+    return stamp(joined(together, "estimator", planes), "compare_estimators")
 
 
 def readings(table: xr.Dataset, waived: Mapping[str, tuple[str, ...]] | None = None) -> xr.Dataset:
@@ -67,7 +185,7 @@ def readings(table: xr.Dataset, waived: Mapping[str, tuple[str, ...]] | None = N
     fall, lower, upper = (np.full(shape, np.nan) for _ in range(3))
     reading = np.full(shape, INVALID, dtype=object)
     for row, name in enumerate(names):
-        ignored = sum(flag_bit(flag) for flag in ("constant_units", *(waived or {}).get(name, ())))
+        ignored = FLAGS.bits("constant_units", *(waived or {}).get(name, ()))
         for column in range(shape[1]):
             part = table.isel(estimator=row, layer=column).transpose("replica", "epoch")
             found = _fall(part, ignored)
@@ -101,8 +219,8 @@ def _fall(part: xr.Dataset, ignored: int) -> tuple[float, float, float] | None:
         return None
     falls = values[rows, peaks] - values[:, -1]
     if len(falls) > 1:
-        mean, interval, _ = mean_interval(falls[np.isfinite(falls)][:, None])
-        return float(mean[0]), float(interval[0, 0]), float(interval[0, 1])
+        mean, lower, upper = interval(falls)
+        return float(mean), float(lower), float(upper)
     low, high = kept["i_xt_lower"].values[0], kept["i_xt_upper"].values[0]
     top = peaks[0]
     if top == len(low) - 1:

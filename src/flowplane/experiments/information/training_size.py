@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -9,36 +10,50 @@ import numpy as np
 import xarray as xr
 from scipy.stats import spearmanr
 
+from flowplane import plot
 from flowplane.analysis.plane import information_plane
 from flowplane.cluster import train_or_resume
-from flowplane.experiments.claim import Claim, agreement, sign
-from flowplane.experiments.dynamics.optimizers import OPTIMIZERS
-from flowplane.experiments.information.peaks import curves_of, held_out_peaks
+from flowplane.experiments.claim import Claim
+from flowplane.experiments.dynamics.reference import OPTIMIZERS
+from flowplane.experiments.information.readings import at_peak, curves_of, held_out_peaks
 from flowplane.experiments.registry import Context, Result
+from flowplane.experiments.verdicts import agreement, means, sign
 from flowplane.information.binned import Binned
-from flowplane.plot import information_planes, swept_curves
 from flowplane.tasks import spherical_rule
 
 __all__ = ["run"]
 
-EPOCHS = 4000
 FEW, SOME, MANY = 0.05, 0.45, 0.85
-FRACTIONS = {"quick": (FEW, SOME, MANY), "full": (FEW, 0.15, 0.25, 0.35, SOME, 0.55, 0.65, 0.75, MANY)}
-REPLICAS = {"quick": 10, "full": 50}
-CONTROL_REPLICAS = {"quick": 4, "full": 10}
 
 # docs/papers.md, reference values of part B: 5 % training, 4000 epochs, layer 6, Adam
 PEAK, END, PEAK_EPOCH, TEST_ACCURACY = 0.59, 0.47, 500, 0.86
 
 
+@dataclass(frozen=True)
+class Scale:
+    """What differs from scale to scale."""
+
+    replicas: int
+    control_replicas: int
+    fractions: tuple[float, ...] = (FEW, SOME, MANY)
+    epochs: int = 4000
+
+
+SCALES = {
+    "quick": Scale(replicas=10, control_replicas=4),
+    "full": Scale(replicas=50, control_replicas=10, fractions=(FEW, 0.15, 0.25, 0.35, SOME, 0.55, 0.65, 0.75, MANY)),
+    "tiny": Scale(replicas=3, control_replicas=2, epochs=40),
+}
+
+
 def run(context: Context) -> Result:
     """The same networks trained on 5 % to 85 % of the patterns, with Adam and SGD; with Adam on 5 % with shuffled labels."""
-    scale, task = context.scale, spherical_rule()
-    study = partial(trained_on, replicas=REPLICAS[scale], epochs=EPOCHS, device=context.device, seed=context.seed)
-    found = context.sweep("sizes", study, {"optimizer": list(OPTIMIZERS), "train_fraction": list(FRACTIONS[scale])})
+    scale, task = SCALES[context.scale], spherical_rule()
+    study = partial(trained_on, replicas=scale.replicas, epochs=scale.epochs, device=context.device, seed=context.seed)
+    found = context.sweep("sizes", study, {"optimizer": list(OPTIMIZERS), "train_fraction": list(scale.fractions)})
     losses = np.stack(
         [
-            [label_loss(found.sel(optimizer=optimizer, train_fraction=fraction))[:, 0] for fraction in FRACTIONS[scale]]
+            [label_loss(found.sel(optimizer=optimizer, train_fraction=fraction))[:, 0] for fraction in scale.fractions]
             for optimizer in OPTIMIZERS
         ]
     )
@@ -47,8 +62,8 @@ def run(context: Context) -> Result:
     shuffled = context.train(
         "train-05-shuffled-labels",
         task.shuffled(context.seed),
-        replicas=CONTROL_REPLICAS[scale],
-        epochs=EPOCHS,
+        replicas=scale.control_replicas,
+        epochs=scale.epochs,
         train_fraction=FEW,
     )
     control = information_plane(shuffled, Binned.published())
@@ -61,10 +76,12 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"planes": found, "plane-shuffled-labels": control},
         figures={
-            "training-size": information_planes(panels, "Few samples: over-compression loses I(T;Y)"),
-            "label-loss": swept_curves(found, "label_loss", "train_fraction", "optimizer", "What few samples cost"),
+            "training-size": plot.information_planes(panels, "Few samples: over-compression loses I(T;Y)"),
+            "label-loss": plot.sweep(
+                found, "label_loss", along="train_fraction", by="optimizer", title="What few samples cost"
+            ),
         },
-        claims=_claims(found, control, scale),
+        claims=_claims(found, control),
     )
 
 
@@ -91,15 +108,14 @@ def trained_on(
 def label_loss(plane: xr.Dataset) -> np.ndarray:
     """I(T;Y) of the last layer that each replica loses between the peak and the end, (replica, 1), in bits."""
     i_ty = curves_of(plane, "i_ty")[:, :, -1:]
-    peaks = held_out_peaks(i_ty)[:, None]
-    return np.asarray(np.take_along_axis(i_ty, peaks, axis=1)[:, 0] - i_ty[:, -1])
+    return np.asarray(at_peak(i_ty)[0] - i_ty[:, -1])
 
 
-def _claims(found: xr.Dataset, control: xr.Dataset, scale: str) -> list[Claim]:
+def _claims(found: xr.Dataset, control: xr.Dataset) -> list[Claim]:
     few = found.sel(optimizer="adam", train_fraction=FEW)
     claims = [
-        _loses("B-2", found.sel(optimizer="adam"), "Adam", scale),
-        _loses("B-2.sgd", found.sel(optimizer="sgd"), "SGD", scale),
+        _loses("B-2", "headline", found.sel(optimizer="adam"), "Adam"),
+        _loses("B-2.sgd", "part", found.sel(optimizer="sgd"), "SGD"),
     ]
     curve = curves_of(few, "i_ty")[:, :, -1]
     peak = int(curve.mean(axis=0).argmax())
@@ -109,40 +125,50 @@ def _claims(found: xr.Dataset, control: xr.Dataset, scale: str) -> list[Claim]:
         ("B-2.end", "I(T;Y) of layer 6 at the end, 5 % training", curve[:, [-1]], END, 0.03, "bits"),
         ("B-2.accuracy", "test accuracy at the end, 5 % training", accuracy[:, None], TEST_ACCURACY, 0.01, "fraction"),
     )
-    for name, statement, values, reference, wanted, units in rows:
-        mean, pairs, tolerance, judged = agreement(values, (reference,), wanted)
-        claims.append(Claim(name, statement, mean, pairs, (reference,), tolerance, judged, scale, 0.0, units))
-    claims.append(_when(few, curve, peak, scale))
-    claims += [_falls_with_size(found.sel(optimizer=optimizer), optimizer, scale) for optimizer in OPTIMIZERS]
-    mean, pairs, judged = sign(label_loss(control))
-    statement = "control: the same loss with shuffled labels, 5 % training (the label information is memory only)"
-    claims.append(Claim("B-2.shuffled", statement, mean, pairs, None, None, judged, scale, 0.0, "bits"))
+    claims += [
+        Claim(id=name, role="part", statement=statement, **agreement(values, (reference,), wanted), units=units)
+        for name, statement, values, reference, wanted, units in rows
+    ]
+    claims.append(_when(few, curve, peak))
+    claims += [_falls_with_size(found.sel(optimizer=optimizer), optimizer) for optimizer in OPTIMIZERS]
+    claims.append(
+        Claim(
+            id="B-2.shuffled",
+            role="control",
+            statement="the same loss with shuffled labels, 5 % training (the label information is memory only)",
+            **sign(label_loss(control)),
+            units="bits",
+        )
+    )
     return claims
 
 
-def _loses(name: str, found: xr.Dataset, optimizer: str, scale: str) -> Claim:
+def _loses(name: str, role: str, found: xr.Dataset, optimizer: str) -> Claim:
     """Few samples lose I(T;Y), and lose more of it than many do."""
     losses = found["label_loss"].sel(train_fraction=[FEW, SOME, MANY]).transpose("replica", "train_fraction").values
-    verdict = sign(np.stack([losses[:, 0], losses[:, 0] - losses[:, 2]], 1))[-1]
-    measured, interval, _ = sign(losses)
-    statement = f"few samples lose I(T;Y) of layer 6 from its peak; loss at 5 %, 45 %, 85 % ({optimizer})"
-    return Claim(name, statement, measured, interval, None, None, verdict, scale, 0.0, "bits")
+    return Claim(
+        id=name,
+        role=role,
+        statement=f"few samples lose I(T;Y) of layer 6 from its peak; loss at 5 %, 45 %, 85 % ({optimizer})",
+        **means(losses),
+        verdict=sign(np.stack([losses[:, 0], losses[:, 0] - losses[:, 2]], 1))["verdict"],
+        units="bits",
+    )
 
 
-def _falls_with_size(found: xr.Dataset, optimizer: str, scale: str) -> Claim:
+def _falls_with_size(found: xr.Dataset, optimizer: str) -> Claim:
     """Over all training sizes, replica by replica."""
     fractions = found["train_fraction"].values
     losses = found["label_loss"].transpose("replica", "train_fraction").values
     ranks = np.array([[-spearmanr(fractions, row)[0] if np.ptp(row) > 0 else 0.0] for row in losses])
-    measured, interval, verdict = sign(ranks)
     statement = (
         f"the more samples the less is lost ({optimizer}): rank correlation of the loss with the share of samples left out, "
         f"{len(fractions)} sizes from {fractions.min():.0%} to {fractions.max():.0%}"
     )
-    return Claim(f"B-2.size.{optimizer}", statement, measured, interval, None, None, verdict, scale, 0.0, "1")
+    return Claim(id=f"B-2.size.{optimizer}", role="part", statement=statement, **sign(ranks), units="1")
 
 
-def _when(few: xr.Dataset, curve: np.ndarray, peak: int, scale: str) -> Claim:
+def _when(few: xr.Dataset, curve: np.ndarray, peak: int) -> Claim:
     """The epoch of the peak, with the range over which leave-one-out means place it; within a factor of two it agrees."""
     epochs = few["epoch"].values.astype(float)
     places = epochs[held_out_peaks(curve[:, :, None])[:, 0]]
@@ -150,7 +176,14 @@ def _when(few: xr.Dataset, curve: np.ndarray, peak: int, scale: str) -> Claim:
     verdict = "reproduced" if PEAK_EPOCH / 2 <= found <= PEAK_EPOCH * 2 else "contradicted"
     if places.max() > 2 * places.min():
         verdict = "inconclusive"
-    around = ((float(places.min()), float(places.max())),)
-    statement = "epoch at which I(T;Y) of layer 6 peaks, 5 % training"
-    reference = (float(PEAK_EPOCH),)
-    return Claim("B-2.epoch", statement, (found,), around, reference, reference, verdict, scale, 0.0, "epochs")
+    return Claim(
+        id="B-2.epoch",
+        role="part",
+        statement="epoch at which I(T;Y) of layer 6 peaks, 5 % training",
+        measured=(found,),
+        interval=((float(places.min()), float(places.max())),),
+        reference=(float(PEAK_EPOCH),),
+        tolerance=(float(PEAK_EPOCH),),
+        verdict=verdict,
+        units="epochs",
+    )

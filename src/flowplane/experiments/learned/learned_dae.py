@@ -2,39 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import xarray as xr
 
+from flowplane import plot
 from flowplane.core import streams
 from flowplane.core.threads import one_thread
 from flowplane.experiments.learned.learned_claims import all_claims
 from flowplane.experiments.registry import Context, Result
-from flowplane.plot import convergence, denoiser_fields, swept_curves
 from flowplane.transport import DenoisingNetwork, LearnedDenoiser, TransportMap, denoising_flow, train_denoiser
 from flowplane.transport.densities import Density, Empirical, GaussianMixture, Normal, rings, two_moons
 
 __all__ = ["run"]
 
-#: Sizes of the training sets.
-SAMPLES = {"quick": (100, 800, 6400), "full": (100, 400, 1600, 6400, 25_600)}
-SEEDS = {"quick": 3, "full": 5}
-STEPS = {"quick": 600, "full": 3000}
-WIDTHS = {"quick": (2, 8, 32), "full": (2, 4, 8, 16, 32, 64)}
-#: Noisy points on which maps are compared.
-JUDGES = {"quick": 4000, "full": 10_000}
-DENSITIES = {"quick": ("N(0, Σ)", "mixture", "two moons"), "full": ("N(0, Σ)", "mixture", "two moons", "rings")}
-HIDDEN = (64, 64)
 #: A batch of the affine network: what Adam averages over at the end, a tenth of all pairs, has to be far above n.
 LARGE = 4096
 #: Points that are to be remembered, and steps of a network that does so.
 FEW = 10
 #: The other noise of the control, times the noise that is to be taken away.
 OTHER = 4.0
-GRID = 121
 SQUARED = {"units": "1", "long_name": "E|g − g*|²/E|g* − x̃|²"}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What differs from scale to scale."""
+
+    #: Sizes of the training sets.
+    samples: tuple[int, ...]
+    seeds: int
+    steps: int
+    #: Of two hidden layers, where the error is followed over the width.
+    widths: tuple[int, ...]
+    #: Noisy points on which maps are compared.
+    judges: int
+    densities: tuple[str, ...] = ("N(0, Σ)", "mixture", "two moons")
+    hidden: tuple[int, ...] = (64, 64)
+    #: Of the pictures, in each dimension.
+    grid: int = 121
+
+
+SCALES = {
+    "quick": Scale(samples=(100, 800, 6400), seeds=3, steps=600, widths=(2, 8, 32), judges=4000),
+    "full": Scale(
+        samples=(100, 400, 1600, 6400, 25_600),
+        seeds=5,
+        steps=3000,
+        widths=(2, 4, 8, 16, 32, 64),
+        judges=10_000,
+        densities=("N(0, Σ)", "mixture", "two moons", "rings"),
+    ),
+    "tiny": Scale(samples=(100, 200), seeds=2, steps=20, widths=(2, 4), judges=100, hidden=(8,), grid=21),
+}
 
 
 class Case(NamedTuple):
@@ -55,6 +78,11 @@ class Case(NamedTuple):
     def error(self, g: TransportMap) -> float:
         """E|g − g*|²/E|g* − x̃|², 1 for the identity."""
         return float((g.forward(self.noisy) - self.best).square().sum(1).mean() / self.moved)
+
+    @property
+    def gaussian(self) -> bool:
+        """Whether the optimal map is affine."""
+        return isinstance(self.density, Normal)
 
     @property
     def moved(self) -> float:
@@ -85,13 +113,18 @@ def run(context: Context) -> Result:
             **{f"field-{name.replace(' ', '-')}": field for name, field in fields.items()},
         },
         figures={
-            "learned-dae": denoiser_fields(fields, "What a network learns to do, and what is best"),
-            "sample-size": convergence(_curves(errors), "Trained denoisers tend to the optimal map"),
-            "width": swept_curves(
-                widths.rename(seed="replica"), "error", "width", "density", "Wider networks come nearer", log=True
+            "learned-dae": plot.denoiser_fields(fields, "What a network learns to do, and what is best"),
+            "sample-size": plot.error_orders(_curves(errors), "Trained denoisers tend to the optimal map"),
+            "width": plot.sweep(
+                widths.rename(seed="replica"),
+                "error",
+                along="width",
+                by="density",
+                title="Wider networks come nearer",
+                log=True,
             ),
         },
-        claims=all_claims(errors, widths, controls, memory, context.scale),
+        claims=all_claims(errors, widths, controls, memory),
     )
 
 
@@ -102,8 +135,8 @@ def _cases(context: Context) -> dict[str, Case]:
         "two moons": (two_moons(0.1), 0.05),
         "rings": (rings(0.1), 0.05),
     }
-    judges = JUDGES[context.scale]
-    return {name: Case.of(*known[name], judges, context.seed) for name in DENSITIES[context.scale]}
+    scale = SCALES[context.scale]
+    return {name: Case.of(*known[name], scale.judges, context.seed) for name in scale.densities}
 
 
 def _stream(context: Context, k: int) -> np.random.Generator:
@@ -112,23 +145,24 @@ def _stream(context: Context, k: int) -> np.random.Generator:
 
 
 def _train(network: Any, case: Case, data: Any, context: Context, seed: int, **options: Any) -> LearnedDenoiser:
-    settings: dict[str, Any] = {"steps": STEPS[context.scale], "noise_covariance": case.variance} | options
+    settings: dict[str, Any] = {"steps": SCALES[context.scale].steps, "noise_covariance": case.variance} | options
     return train_denoiser(network, data, seed=context.seed + seed, device=context.device, **settings)
 
 
 def _by_samples(cases: dict[str, Case], context: Context) -> xr.Dataset:
     """Networks, an affine map and the empirical denoiser, made from the first n points of a sample."""
-    sizes, seeds = SAMPLES[context.scale], SEEDS[context.scale]
+    scale = SCALES[context.scale]
+    sizes, seeds = scale.samples, scale.seeds
     shape = (len(cases), len(sizes), seeds)
     learned, affine, attention, excess = (np.full(shape, np.nan) for _ in range(4))
-    for i, (name, case) in enumerate(cases.items()):
+    for i, case in enumerate(cases.values()):
         for k in range(seeds):
             sample = case.density.draw(max(sizes), _stream(context, k))
             for j, n in enumerate(sizes):
                 points = sample[:n]
-                learned[i, j, k] = case.error(_train(HIDDEN, case, points, context, k))
+                learned[i, j, k] = case.error(_train(scale.hidden, case, points, context, k))
                 attention[i, j, k] = case.error(denoising_flow(Empirical(points), case.variance, 1))
-                if name.startswith("N("):
+                if case.gaussian:
                     affine[i, j, k] = case.error(_train((), case, points, context, k, validation=0.0, batch_size=LARGE))
         excess[i] = learned[i] * case.moved / case.least_loss
     dims = ("density", "samples", "seed")
@@ -140,14 +174,14 @@ def _by_samples(cases: dict[str, Case], context: Context) -> xr.Dataset:
             "excess": (dims, excess, {"units": "1", "long_name": "(loss of g − loss of g*)/loss of g*"}),
         },
         {"density": list(cases), "samples": list(sizes), "seed": range(seeds)},
-        {"variances": [case.variance for case in cases.values()], "hidden": HIDDEN, "steps": STEPS[context.scale]},
+        {"variances": [case.variance for case in cases.values()], "hidden": scale.hidden, "steps": scale.steps},
     )
 
 
 def _by_width(cases: dict[str, Case], context: Context) -> xr.Dataset:
     """Two hidden layers of a width each, points of their own at every step: only the network is at fault."""
-    widths, seeds = WIDTHS[context.scale], SEEDS[context.scale]
-    curved = {name: case for name, case in cases.items() if not name.startswith("N(")}
+    widths, seeds = SCALES[context.scale].widths, SCALES[context.scale].seeds
+    curved = {name: case for name, case in cases.items() if not case.gaussian}
     errors = [
         [[case.error(_train((w, w), case, case.density, context, k)) for k in range(seeds)] for w in widths]
         for case in curved.values()
@@ -164,16 +198,19 @@ def _by_width(cases: dict[str, Case], context: Context) -> xr.Dataset:
 
 def _controls(cases: dict[str, Case], context: Context) -> xr.Dataset:
     """What is not trained, or for another noise, on the largest sample's size."""
-    seeds, n = SEEDS[context.scale], max(SAMPLES[context.scale])
+    scale = SCALES[context.scale]
+    seeds, n = scale.seeds, max(scale.samples)
     names = ("untrained network", f"trained at {OTHER:g} t")
     errors = np.empty((len(cases), len(names), seeds))
     for i, case in enumerate(cases.values()):
         for k in range(seeds):
-            network = DenoisingNetwork(case.density.dimension, HIDDEN, seed=context.seed + k)
+            network = DenoisingNetwork(case.density.dimension, scale.hidden, seed=context.seed + k)
             points = case.density.draw(n, _stream(context, k))
             network.standardise(points.mean(0).cpu(), points.var(0).cpu(), torch.full((2,), case.variance))
             errors[i, 0, k] = case.error(LearnedDenoiser(network.double(), case.variance))
-            errors[i, 1, k] = case.error(_train(HIDDEN, case, points, context, k, noise_covariance=OTHER * case.variance))
+            errors[i, 1, k] = case.error(
+                _train(scale.hidden, case, points, context, k, noise_covariance=OTHER * case.variance)
+            )
     return xr.Dataset(
         {"error": (("density", "control", "seed"), errors, SQUARED)},
         {"density": list(cases), "control": list(names), "seed": range(seeds)},
@@ -182,13 +219,14 @@ def _controls(cases: dict[str, Case], context: Context) -> xr.Dataset:
 
 def _memory(cases: dict[str, Case], context: Context) -> xr.Dataset:
     """A few points and nothing held out: the best for those points is attention over them, not g*."""
-    seeds = SEEDS[context.scale]
+    scale = SCALES[context.scale]
+    seeds = scale.seeds
     found = np.empty((2, len(cases), seeds))
     for i, case in enumerate(cases.values()):
         for k in range(seeds):
             points = case.density.draw(FEW, _stream(context, k))
-            g = _train(HIDDEN, case, points, context, k, validation=0.0)
-            few = Case.of(Empirical(points), case.variance, JUDGES[context.scale], context.seed)
+            g = _train(scale.hidden, case, points, context, k, validation=0.0)
+            few = Case.of(Empirical(points), case.variance, scale.judges, context.seed)
             found[0, i, k] = few.error(g)
             found[1, i, k] = float(
                 (g.forward(few.noisy) - case.optimal.forward(few.noisy)).square().sum(1).mean() / few.moved
@@ -207,22 +245,27 @@ def _memory(cases: dict[str, Case], context: Context) -> xr.Dataset:
 
 def _field(case: Case, context: Context) -> xr.Dataset:
     """Both displacements on a grid, of a network trained on the largest sample."""
-    points = case.density.draw(max(SAMPLES[context.scale]), _stream(context, 0))
-    g = _train(HIDDEN, case, points, context, 0)
+    scale = SCALES[context.scale]
+    points = case.density.draw(max(scale.samples), _stream(context, 0))
+    g = _train(scale.hidden, case, points, context, 0)
     low, high = case.noisy.amin(0).tolist(), case.noisy.amax(0).tolist()
-    axes = [np.linspace(a, b, GRID) for a, b in zip(low, high, strict=True)]
+    axes = [np.linspace(a, b, scale.grid) for a, b in zip(low, high, strict=True)]
     places = torch.from_numpy(np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2)).to(case.noisy)
     density = case.density.smoothed(case.variance).smoothing.log_prob(0.0, places).exp()
     moves = {"optimal": case.optimal, "learned": g}
     variables: dict[str, Any] = {
         name: (
             ("x", "y", "feature"),
-            (f.forward(places) - places).cpu().reshape(GRID, GRID, 2).numpy(),
+            (f.forward(places) - places).cpu().reshape(scale.grid, scale.grid, 2).numpy(),
             {"units": "units of x", "long_name": f"displacement, {name}"},
         )
         for name, f in moves.items()
     }
-    variables["density"] = (("x", "y"), density.cpu().reshape(GRID, GRID).numpy(), {"units": "1 per unit of volume"})
+    variables["density"] = (
+        ("x", "y"),
+        density.cpu().reshape(scale.grid, scale.grid).numpy(),
+        {"units": "1 per unit of volume"},
+    )
     coords = {name: (name, axis, {"units": "units of x"}) for name, axis in zip("xy", axes, strict=True)}
     return xr.Dataset(variables, coords, {"displacement": case.moved**0.5, "error": case.error(g)})
 

@@ -3,40 +3,56 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from torch import Tensor
 
+from flowplane import plot
 from flowplane.core.streams import EVALUATION, SAMPLES, generator
 from flowplane.core.threads import one_thread
-from flowplane.experiments.claim import Claim, at_most, near, sign
-from flowplane.experiments.learned.learned_claims import APART, geometric_at_most
+from flowplane.experiments.claim import Claim
+from flowplane.experiments.learned.learned_claims import APART
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.transport.flows import entropy_balance
-from flowplane.plot import flow_field, flow_profiles, swept_curves
+from flowplane.experiments.verdicts import around, at_least_log, at_most, at_most_log
 from flowplane.transport import ODEMap, TransportMap, denoising_flow, flow_history, train_denoiser, train_score
 from flowplane.transport.densities import Density, GaussianMixture, two_moons
 
 __all__ = ["all_claims", "run"]
 
-POINTS = {"quick": 5000, "full": 20_000}
-STEPS = {"quick": 800, "full": 5000}
-SEEDS = {"quick": 3, "full": 5}
-PARTICLES = {"quick": 800, "full": 2000}
-#: Of the picture's grid.
-GRID = {"quick": 51, "full": 91}
-HIDDEN = (64, 64, 64)
 #: Variances of the noise that the score is learned for.
 VARIANCES = {"mixture": (0.02, 0.5), "two moons": (0.01, 0.5)}
-#: Times at which flows are compared, after 0.
-TIMES = 8
-#: Times of the profiles.
-PROFILED = 21
 #: Distances and imbalances, relative, that count as following; the same for the fall of the variance.
 FOLLOWED, KEPT, TRACE = 0.1, 0.1, 0.05
 FLOWS = ("exact", "learned", "one scale")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What differs from scale to scale."""
+
+    #: For training.
+    points: int
+    steps: int
+    seeds: int
+    particles: int
+    #: Points of the picture's grid, in each dimension.
+    grid: int
+    hidden: tuple[int, ...] = (64, 64, 64)
+    #: Those at which flows are compared, after 0.
+    times: int = 8
+    #: Times of the profiles.
+    profiled: int = 21
+
+
+SCALES = {
+    "quick": Scale(points=5000, steps=800, seeds=3, particles=800, grid=51),
+    "full": Scale(points=20_000, steps=5000, seeds=5, particles=2000, grid=91),
+    "tiny": Scale(points=100, steps=20, seeds=2, particles=50, grid=11, hidden=(8,), times=2, profiled=3),
+}
 
 
 class Measured(NamedTuple):
@@ -56,7 +72,8 @@ def run(context: Context) -> Result:
         "mixture": GaussianMixture([0.3, 0.7], [[-1.0, 0.0], [1.0, 0.5]], [0.05, 0.1]),
         "two moons": two_moons(0.1),
     }
-    seeds = SEEDS[context.scale]
+    scale = SCALES[context.scale]
+    seeds = scale.seeds
     table: dict[tuple[str, str, int], Measured] = {}
     shown: dict[str, TransportMap] = {}
     with one_thread():
@@ -68,12 +85,12 @@ def run(context: Context) -> Result:
                 for label, found in _compared(flows, context, seed).items():
                     table[name, label, seed] = found
         profiles = {
-            label: flow.profile(samples=PARTICLES[context.scale], times=_times(flow, PROFILED), seed=context.seed)
+            label: flow.profile(samples=scale.particles, times=_times(flow, scale.profiled), seed=context.seed)
             for label, flow in shown.items()
         }
         histories = {
             label: flow_history(
-                flow, samples=300, times=_times(flow, 6), points=GRID[context.scale], extent=[(-2.2, 3.2), (-1.8, 2.3)]
+                flow, samples=300, times=_times(flow, 6), points=scale.grid, extent=[(-2.2, 3.2), (-1.8, 2.3)]
             )
             for label, flow in shown.items()
         }
@@ -81,32 +98,33 @@ def run(context: Context) -> Result:
     return Result(
         datasets={"score-flow": measured, "history-learned": histories["learned"]},
         figures={
-            "score-flow": flow_field(histories, "Two moons flow: the exact score and a learned one"),
-            "distance": swept_curves(
+            "score-flow": plot.flow_history(histories, "Two moons flow: the exact score and a learned one"),
+            "distance": plot.sweep(
                 measured.sel(flow=["learned", "one scale"], density="two moons").rename(seed="replica"),
                 "distance",
-                "time",
-                "flow",
-                "Two moons: distance from the exact flow",
+                along="time",
+                by="flow",
+                title="Two moons: distance from the exact flow",
                 log=True,
             ),
-            "profiles": flow_profiles(profiles, "Two moons: exact and learned flow"),
+            "profiles": plot.flow_profile(profiles, "Two moons: exact and learned flow"),
         },
-        claims=all_claims(measured, context.scale),
+        claims=all_claims(measured),
     )
 
 
 def _flows(name: str, p: Density, seed: int, context: Context) -> dict[str, TransportMap]:
     """The exact flow of p * N(0, high·I), the learned one, and one that takes a single denoiser's score at all scales."""
+    scale = SCALES[context.scale]
     low, high = VARIANCES[name]
-    options: dict[str, Any] = {"steps": STEPS[context.scale], "seed": context.seed + seed, "device": context.device}
-    points = p.draw(POINTS[context.scale], generator(context.seed, SAMPLES, seed))
+    options: dict[str, Any] = {"steps": scale.steps, "seed": context.seed + seed, "device": context.device}
+    points = p.draw(scale.points, generator(context.seed, SAMPLES, seed))
     source = p.smoothed(high)
-    learned = train_score(HIDDEN, points, variances=(low, high), **options)
+    learned = train_score(scale.hidden, points, variances=(low, high), **options)
     learned.source = source  # what the particles are drawn from; the score knows the points alone
     flow = learned.flow()
     middle = math.sqrt(low * high)
-    single = train_denoiser(HIDDEN, points, noise_covariance=middle, **options).requires_grad_(False)
+    single = train_denoiser(scale.hidden, points, noise_covariance=middle, **options).requires_grad_(False)
 
     def velocity(t: float, x: Tensor) -> Tensor:
         found: Tensor = single(x)
@@ -123,10 +141,10 @@ def _flows(name: str, p: Density, seed: int, context: Context) -> dict[str, Tran
 
 def _compared(flows: dict[str, TransportMap], context: Context, seed: int) -> dict[str, Measured]:
     """All flows on the same particles."""
-    exact = flows["exact"]
-    times = _times(exact, TIMES + 1)
+    exact, scale = flows["exact"], SCALES[context.scale]
+    times = _times(exact, scale.times + 1)
     seed = context.seed + seed
-    x = exact.known_source().draw(PARTICLES[context.scale], generator(seed, EVALUATION))
+    x = exact.known_source().draw(scale.particles, generator(seed, EVALUATION))
     known = exact.path(x, times)
     moved = (known[1:] - x).square().sum(2).mean(1).sqrt()
     law = 2 * exact.time * exact.dimension
@@ -134,7 +152,7 @@ def _compared(flows: dict[str, TransportMap], context: Context, seed: int) -> di
     for label, flow in flows.items():
         path = flow.path(x, times)
         distance = (path[1:] - known[1:]).square().sum(2).mean(1).sqrt() / moved
-        balance = entropy_balance(flow, PARTICLES[context.scale], seed, times)
+        balance = entropy_balance(flow, scale.particles, seed, times)
         imbalance = float(np.abs(balance["gap"]).sum() / balance["fisher_information"].sum())
         fall = 1 + (_spread(known[-1]) - _spread(path[-1])) / law
         found[label] = Measured(distance.cpu().numpy(), imbalance, fall)
@@ -151,6 +169,7 @@ def _times(flow: TransportMap, count: int) -> np.ndarray:
 
 def _dataset(table: dict[tuple[str, str, int], Measured], densities: list[str], seeds: int) -> xr.Dataset:
     rows = [[[table[name, flow, seed] for seed in range(seeds)] for flow in FLOWS] for name in densities]
+    count = len(rows[0][0][0].distance)
     dims = ("density", "flow", "seed")
     part = {"units": "1"}
     return xr.Dataset(
@@ -177,7 +196,7 @@ def _dataset(table: dict[tuple[str, str, int], Measured], densities: list[str], 
             "seed": range(seeds),
             "time": (
                 "time",
-                [round((k + 1) / TIMES, 3) for k in range(TIMES)],
+                [round((k + 1) / count, 3) for k in range(count)],
                 {"long_name": "time, part of the whole", "units": "1"},
             ),
         },
@@ -185,9 +204,10 @@ def _dataset(table: dict[tuple[str, str, int], Measured], densities: list[str], 
     )
 
 
-def all_claims(measured: xr.Dataset, scale: str) -> list[Claim]:
+def all_claims(measured: xr.Dataset) -> list[Claim]:
     """End points, entropy balance, trace law; numbers stand for densities, over seeds."""
     names = ", ".join(map(str, measured["density"].values))
+    times = measured.sizes["time"] + 1
 
     def of(variable: str, flow: str) -> np.ndarray:
         found = measured[variable].sel(flow=flow)
@@ -195,45 +215,48 @@ def all_claims(measured: xr.Dataset, scale: str) -> list[Claim]:
             found = found.isel(time=-1)
         return found.transpose("seed", "density").values
 
-    claims = []
-    ends, pairs, verdict = geometric_at_most(of("distance", "learned"), FOLLOWED)
-    statement = f"the flow of a learned score ends within {FOLLOWED:.0%} of its way from the exact one, RMS: {names}"
-    claims.append(Claim("A5.learned", statement, ends, pairs, (FOLLOWED,) * len(ends), None, verdict, scale, 0.0, "1"))
-    ratios = np.log10(of("distance", "one scale") / of("distance", "learned") / APART)
-    mean, interval, verdict = sign(ratios)
-    statement = (
-        f"control: the score of one scale at all times: its distance over the learned flow's, above {APART:g}: {names}"
-    )
-    claims.append(
+    def limits(limit: float) -> tuple[float, ...]:
+        return (limit,) * measured.sizes["density"]
+
+    claims = [
         Claim(
-            "A5.learned-control",
-            statement,
-            tuple(APART * 10**m for m in mean),
-            tuple((APART * 10**a, APART * 10**b) for a, b in interval),
-            None,
-            None,
-            verdict,
-            scale,
-            0.0,
-            "1",
-        )
-    )
-    for flow, name, about in (
-        ("learned", "A5.learned-entropy", "on the learned flow entropy falls at the rate −J of its own density"),
-        ("exact", "A5.learned-entropy-exact", "control: the same on the exact flow"),
-        ("one scale", "A5.learned-entropy-control", "reported: the same on the flow of one scale"),
+            id="X-learned-flow",
+            role="part",
+            statement=f"the flow of a learned score ends within {FOLLOWED:.0%} of its way from the exact one, RMS: {names}",
+            **at_most_log(of("distance", "learned"), FOLLOWED),
+            reference=limits(FOLLOWED),
+            units="1",
+        ),
+        Claim(
+            id="X-learned-flow.control",
+            role="control",
+            statement=f"the score of one scale at all times: its distance over the learned flow's, above {APART:g}: {names}",
+            **at_least_log(of("distance", "one scale") / of("distance", "learned"), APART),
+            units="1",
+        ),
+    ]
+    for flow, name, role, about in (
+        ("learned", "entropy", "part", "on the learned flow entropy falls at the rate −J of its own density"),
+        ("exact", "entropy-exact", "control", "the same on the exact flow"),
+        ("one scale", "entropy-control", "reported", "the same on the flow of one scale"),
     ):
-        ends, pairs, verdict = at_most(of("imbalance", flow), KEPT)
-        statement = f"{about}: Σ|dH/dt + J|/ΣJ at {TIMES + 1} times, at most {KEPT:g}: {names}"
-        claims.append(Claim(name, statement, ends, pairs, (KEPT,) * len(ends), None, verdict, scale, 0.0, "1"))
-    falls = of("fall", "learned")
-    mean, interval, _ = sign(falls)
-    lower, upper = np.array(interval).T
-    verdict = near(lower, upper, 1.0, TRACE) if np.isfinite(lower).all() else "inconclusive"
-    statement = f"the trace law on the learned flow: (tr Cov(p_0) − tr Cov(p_t))/2td at its end: {names}"
+        claims.append(
+            Claim(
+                id=f"X-learned-flow.{name}",
+                role=role,
+                statement=f"{about}: Σ|dH/dt + J|/ΣJ at {times} times, at most {KEPT:g}: {names}",
+                **at_most(of("imbalance", flow), KEPT),
+                reference=limits(KEPT),
+                units="1",
+            )
+        )
     claims.append(
         Claim(
-            "A5.learned-trace", statement, mean, interval, (1.0,) * len(mean), (TRACE,) * len(mean), verdict, scale, 0.0, "1"
+            id="X-learned-flow.trace",
+            role="part",
+            statement=f"the trace law on the learned flow: (tr Cov(p_0) − tr Cov(p_t))/2td at its end: {names}",
+            **around(of("fall", "learned"), 1.0, TRACE),
+            units="1",
         )
     )
     return claims

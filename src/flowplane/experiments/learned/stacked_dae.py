@@ -13,14 +13,16 @@ Densities, noise and steps were chosen after trial runs, so that networks of thi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
 
+from flowplane import plot
 from flowplane.core.streams import EVALUATION, EXTENT, WEIGHTS, generator
-from flowplane.experiments.claim import Claim, mean_interval, with_ends
+from flowplane.experiments.claim import Claim
 from flowplane.experiments.learned.stacked_exact import (
     layer_errors,
     linear_claims,
@@ -29,7 +31,7 @@ from flowplane.experiments.learned.stacked_exact import (
     local_errors,
 )
 from flowplane.experiments.registry import Context, Result
-from flowplane.plot import convergence, displacement_fields, equivalence_errors
+from flowplane.experiments.verdicts import mean_and_ends, means
 from flowplane.transport import Autoencoder, Composition, LearnedDenoiser, Stack, stack
 from flowplane.transport.densities import Density, GaussianMixture, Normal, two_moons
 from flowplane.transport.learned.decoders import Decoders
@@ -37,73 +39,97 @@ from flowplane.transport.learned.decoders import Decoders
 __all__ = ["equivalence_claim", "run"]
 
 LIMIT, SHARE = 0.25, 0.5
-DEPTH = 3
-STEPS = {"quick": 300, "full": 2000}
-SEEDS = {"quick": 3, "full": 5}
 HIDDEN = (32, 32)
 #: Of the decoders.
 SHAPES: dict[str, tuple[int, ...]] = {"affine": (), "curved": (16,)}
-#: Points at which maps are compared, and at which the decoders' noise is measured.
-SAMPLES = {"quick": 500, "full": 2000}
-DRAWS = {"quick": 12, "full": 60}
-LOCAL = {"quick": 200, "full": 1000}
 CONTROLS = ("isotropic, same trace", "untrained", "shuffled pairing")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What differs from scale to scale."""
+
+    steps: int
+    seeds: int
+    #: Points at which maps are compared, and at which the decoders' noise is measured.
+    samples: int
+    #: Random stacks of affine layers.
+    draws: int
+    #: Points at which curved decoders are held against the local statement.
+    local: int
+    #: Layers of a stack.
+    depth: int = 3
+    #: That carry the density between layers of curved decoders.
+    nodes: int = 4096
+
+
+SCALES = {
+    "quick": Scale(steps=300, seeds=3, samples=500, draws=12, local=200),
+    "full": Scale(steps=2000, seeds=5, samples=2000, draws=60, local=1000),
+    "tiny": Scale(steps=60, seeds=1, samples=30, draws=2, local=10, depth=2, nodes=400),
+}
 
 
 def run(context: Context) -> Result:
     """Trained stacks beside their compositions; affine layers in closed form; curved decoders in closed form."""
+    scale = SCALES[context.scale]
     measured, fields = _trained(context)
-    linear, local = linear_errors(DRAWS[context.scale], context.seed), local_errors(LOCAL[context.scale], context.seed)
-    trained = [equivalence_claim(f"A-6.{shape}", measured.sel(decoders=shape), context.scale) for shape in SHAPES]
+    linear, local = linear_errors(scale.draws, context.seed), local_errors(scale.local, context.seed)
+    trained = {shape: equivalence_claim(shape, measured.sel(decoders=shape)) for shape in SHAPES}
     return Result(
         datasets={"stacked-errors": measured, "stacked-fields": fields, "linear": linear, "local": local},
         figures={
-            "stacked-dae": displacement_fields(fields, "Two moons: what a stack's layers do in the ground space"),
-            "stacked-errors": equivalence_errors(measured, "Decoded stacks against compositions"),
-            "stacked-local": convergence(local, "Curved decoders: how local is the composition?"),
+            "stacked-dae": plot.displacement_fields(fields, "Two moons: what a stack's layers do in the ground space"),
+            "stacked-errors": plot.equivalence_errors(measured, "Decoded stacks against compositions"),
+            "stacked-local": plot.error_orders(local, "Curved decoders: how local is the composition?"),
         },
-        claims=[
-            _all(trained, context.scale),
-            *trained,
-            *linear_claims(linear, context.scale),
-            *local_claims(local, context.scale),
-        ],
+        claims=[_all(trained["affine"]), *trained.values(), *linear_claims(linear), *local_claims(local)],
     )
 
 
-def equivalence_claim(name: str, found: xr.Dataset, scale: str) -> Claim:
+def equivalence_claim(decoders: str, found: xr.Dataset) -> Claim:
     """The claim that the error of each layer and density is small, and small beside every control's.
 
     Arguments:
+        decoders: one of `SHAPES`.
         found: `error` over (density, seed, against, layer), the composition first, then the controls.
     """
     values = found["error"].transpose("seed", "against", "density", "layer").values
     values = values.reshape(*values.shape[:2], -1)
-    mean, interval, _ = mean_interval(values[:, 0])
-    shares = (values[:, :1] / values[:, 1:]).reshape(len(values), -1)
-    share, share_interval, _ = mean_interval(shares)
-    if (interval[:, 1] < LIMIT).all() and (share_interval[:, 1] < SHARE).all():
+    highest = mean_and_ends(values[:, 0])[2]
+    share, least, most = mean_and_ends((values[:, :1] / values[:, 1:]).reshape(len(values), -1))
+    if (highest < LIMIT).all() and (most < SHARE).all():
         verdict = "reproduced"
     else:
-        verdict = "contradicted" if (share_interval[:, 0] >= 1).any() else "inconclusive"
-    kind = name.rpartition(".")[2]
+        verdict = "contradicted" if (least >= 1).any() else "inconclusive"
     listed = ", ".join(map(str, found["density"].values))
-    statement = (
-        f"decoded layers 2, 3 of trained stacks with {kind} decoders are those of the anisotropic composition "
-        f"({listed}): relative errors; largest share of a control's {share.max():.2f}"
+    return Claim(
+        id=f"A-6.{decoders}",
+        role="part",
+        statement=f"decoded layers 2, 3 of trained stacks with {decoders} decoders are those of the anisotropic composition "
+        f"({listed}): relative errors; largest share of a control's {share.max():.2f}",
+        **means(values[:, 0]),
+        reference=(0.0,) * len(highest),
+        tolerance=(LIMIT,) * len(highest),
+        verdict=verdict,
+        units="1",
     )
-    numbers, ends = with_ends(mean, interval[:, 0], interval[:, 1])
-    limits = (LIMIT,) * len(numbers)
-    return Claim(name, statement, numbers, ends, (0.0,) * len(numbers), limits, verdict, scale, 0.0, "1")
 
 
-def _all(parts: list[Claim], scale: str) -> Claim:
+def _all(affine: Claim) -> Claim:
     """Stack and composition are the same where decoders are affine: there §A9 is exact. Curved ones have their own claim."""
-    affine = parts[0]
     worst = int(np.argmax(affine.measured))
-    ends = None if affine.interval is None else (affine.interval[worst],)
-    statement = "stacked ≡ composition of denoising autoencoders, trained, affine decoders: largest mean relative error"
-    return Claim("A-6", statement, (affine.measured[worst],), ends, (0.0,), (LIMIT,), affine.verdict, scale, 0.0, "1")
+    return Claim(
+        id="A-6",
+        role="headline",
+        statement="stacked ≡ composition of denoising autoencoders, trained, affine decoders: largest mean relative error",
+        measured=(affine.measured[worst],),
+        interval=None if affine.interval is None else (affine.interval[worst],),
+        reference=(0.0,),
+        tolerance=(LIMIT,),
+        verdict=affine.verdict,
+        units="1",
+    )
 
 
 def _densities() -> dict[str, tuple[Density, float]]:
@@ -118,18 +144,20 @@ def _densities() -> dict[str, tuple[Density, float]]:
 
 def _trained(context: Context) -> tuple[xr.Dataset, xr.Dataset]:
     """Relative errors over (decoders, density, seed, against, layer), and displacement fields of one stack."""
+    scale = SCALES[context.scale]
     rows: list[Any] = []
     fields = None
     for shape in SHAPES.values():
         rows.append([])
         for name, (density, time) in _densities().items():
             rows[-1].append([])
-            for k in range(SEEDS[context.scale]):
+            for k in range(scale.seeds):
                 seed = 1000 * context.seed + k
                 made = _stacked(density, time, shape, seed, context)
-                x = np.asarray(density.sample(SAMPLES[context.scale], generator(seed, EVALUATION)))
-                exact, alike = made.composition(density), made.composition(density, _isotropic(made, x))
-                blank = _untrained(density, time, shape, seed)
+                x = np.asarray(density.sample(scale.samples, generator(seed, EVALUATION)))
+                exact = made.composition(density, nodes=scale.nodes)
+                alike = made.composition(density, _isotropic(made, x))
+                blank = _untrained(density, time, shape, seed, scale.depth)
                 rows[-1][-1].append(
                     [
                         layer_errors(made, exact, x)[1:],
@@ -140,7 +168,7 @@ def _trained(context: Context) -> tuple[xr.Dataset, xr.Dataset]:
                 )
                 if fields is None and name == "two moons":
                     fields = _fields(made, exact, alike, x[:150])
-    layers = list(range(2, DEPTH + 1))
+    layers = list(range(2, scale.depth + 1))
     about = {"long_name": "rms difference over rms displacement", "units": "1"}
     dims = ("decoders", "density", "seed", "against", "layer")
     coords = {
@@ -155,18 +183,19 @@ def _trained(context: Context) -> tuple[xr.Dataset, xr.Dataset]:
 
 def _stacked(density: Density, time: float, shape: tuple[int, ...], seed: int, context: Context) -> Stack:
     """A trained stack whose layers' noise has on average the same trace in the ground space."""
-    options: dict[str, Any] = {"steps": STEPS[context.scale], "seed": seed, "device": context.device}
+    scale = SCALES[context.scale]
+    options: dict[str, Any] = {"steps": scale.steps, "seed": seed, "device": context.device}
     made = stack(HIDDEN, density, noise_covariance=time, depth=1, decoder_hidden=shape, **options)
-    for depth in range(2, DEPTH + 1):
+    for depth in range(2, scale.depth + 1):
         covariance = _feature_time(list(made.layers), density, time)
         made = stack(None, density, noise_covariance=covariance, depth=depth, start=made, **options)
     return made
 
 
-def _untrained(density: Density, time: float, shape: tuple[int, ...], seed: int) -> Stack:
+def _untrained(density: Density, time: float, shape: tuple[int, ...], seed: int, depth: int) -> Stack:
     """First weights as training finds them: scaled to the data, and to the features of the layer before."""
     layers: list[Any] = []
-    for k in range(DEPTH):
+    for k in range(depth):
         z = Decoders(layers).encode(density.draw(4000, generator(0, EXTENT)).double().cpu()).detach()
         variance = _feature_time(layers, density, time)
         network = Autoencoder(2, 2, hidden=HIDDEN, decoder_hidden=shape, seed=generator(seed, WEIGHTS, k)).double()
@@ -189,14 +218,16 @@ def _feature_time(layers: list[Any], density: Density, time: float) -> float:
 def _isotropic(made: Stack, x: np.ndarray) -> list[np.ndarray]:
     """Multiples of the identity with the mean trace of each layer's D."""
     d = made.dimension
-    traces = [float(np.trace(made.decoded_covariance(x, k), axis1=1, axis2=2).mean()) for k in range(1, DEPTH + 1)]
+    traces = [
+        float(np.trace(made.decoded_covariance(x, k), axis1=1, axis2=2).mean()) for k in range(1, len(made.layers) + 1)
+    ]
     return [trace / d * np.eye(d) for trace in traces]
 
 
 def _fields(made: Stack, exact: Composition, alike: Composition, x: np.ndarray) -> xr.Dataset:
     """What layers 2 and 3 of each do at the same points, the stack's own before the layer."""
     columns = {"decoded stack": made.maps, "anisotropic composition": exact.maps, "isotropic control": alike.maps}
-    layers = range(2, DEPTH + 1)
+    layers = range(2, len(made.layers) + 1)
     places = np.stack([made.decoded(x, k - 1) for k in layers])
     moves = np.stack([[maps[k - 1](places[i]) - places[i] for i, k in enumerate(layers)] for maps in columns.values()])
     length = {"units": "units of x"}

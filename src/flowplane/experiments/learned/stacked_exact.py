@@ -13,8 +13,9 @@ import xarray as xr
 from torch import Tensor, nn
 
 from flowplane.core.streams import EVALUATION, generator
-from flowplane.experiments.claim import Claim, mean_interval, with_ends
+from flowplane.experiments.claim import Claim
 from flowplane.experiments.transport.flows import order_of
+from flowplane.experiments.verdicts import exactly, mean_and_ends, means
 from flowplane.transport import Autoencoder, LearnedDenoiser, Stack, TransportMap, denoising_flow
 from flowplane.transport.densities import GaussianMixture, Normal
 from flowplane.transport.learned.anisotropic import LocalDenoiser
@@ -92,18 +93,28 @@ def _decoder(d: int, rng: np.random.Generator) -> np.ndarray:
     return turns[0] * 3.0 ** rng.uniform(-1, 1, d) @ turns[1]
 
 
-def linear_claims(found: xr.Dataset, scale: str) -> list[Claim]:
+def linear_claims(found: xr.Dataset) -> list[Claim]:
     """Equality up to rounding, and how far the isotropic compositions are off."""
     values = found["error"].values
-    worst = float(values[:, 0].max())
-    verdict = "reproduced" if worst <= EXACT else "contradicted"
-    statement = f"affine layers of a Gaussian are the anisotropic composition: largest error of {len(values)} random stacks"
-    exact = Claim("A-6.linear", statement, (worst,), None, (0.0,), (EXACT,), verdict, scale, 0.0, "1")
-    mean, interval, _ = mean_interval(values[:, 1:].reshape(len(values), -1))
-    statement = "reported: isotropic compositions are far off, layers 2, 3: with noise of the same trace, with D = I"
-    numbers, ends = with_ends(mean, interval[:, 0], interval[:, 1])
-    off = "reproduced" if (interval[:, 0] > FAR).all() else "inconclusive"
-    return [exact, Claim("A-6.linear-isotropic", statement, numbers, ends, None, None, off, scale, 0.0, "1")]
+    others = values[:, 1:].reshape(len(values), -1)
+    return [
+        Claim(
+            id="A-6.linear",
+            role="part",
+            statement=f"affine layers of a Gaussian are the anisotropic composition: largest error of {len(values)} random "
+            "stacks",
+            **exactly([values[:, 0].max()], [0.0], EXACT),
+            units="1",
+        ),
+        Claim(
+            id="A-6.linear-isotropic",
+            role="reported",
+            statement="isotropic compositions are far off, layers 2, 3: with noise of the same trace, with D = I",
+            **means(others),
+            verdict="reproduced" if (mean_and_ends(others)[1] > FAR).all() else "inconclusive",
+            units="1",
+        ),
+    ]
 
 
 class _Bent(nn.Module):
@@ -170,19 +181,25 @@ def local_errors(samples: int, seed: int) -> xr.Dataset:
     )
 
 
-def local_claims(found: xr.Dataset, scale: str) -> list[Claim]:
+def local_claims(found: xr.Dataset) -> list[Claim]:
     """First order in t where the decoder keeps volume; what is left where it does not."""
     errors = {str(name): found["error"].sel(series=name).values for name in found["series"].values}
-    order = order_of(np.array(TIMES), errors["volume kept"])
-    verdict = "reproduced" if abs(order - 1) <= ORDER_REACH else "contradicted"
-    statement = "curved decoder that keeps volume: the local statement's relative error falls like t, order measured"
     left = (float(errors["volume changed"][-1]), float(errors["volume changed, with its term"][-1]))
-    reported = (
-        f"reported: a curved decoder that changes volume adds ½tD∇log det D, which the local statement leaves out: error at "
-        f"t = {TIMES[-1]:g} without and with it"
-    )
-    term = "reproduced" if left[0] > FAR and left[1] < left[0] / 5 else "inconclusive"
     return [
-        Claim("A-6.local", statement, (order,), None, (1.0,), (ORDER_REACH,), verdict, scale, 0.0, "1"),
-        Claim("A-6.volume", reported, left, None, None, None, term, scale, 0.0, "1"),
+        Claim(
+            id="A-6.local",
+            role="part",
+            statement="curved decoder that keeps volume: the local statement's relative error falls like t, order measured",
+            **exactly([order_of(np.array(TIMES), errors["volume kept"])], [1.0], ORDER_REACH),
+            units="1",
+        ),
+        Claim(
+            id="A-6.volume",
+            role="reported",
+            statement="a curved decoder that changes volume adds ½tD∇log det D, which the local statement leaves out: error "
+            f"at t = {TIMES[-1]:g} without and with it",
+            measured=left,
+            verdict="reproduced" if left[0] > FAR and left[1] < left[0] / 5 else "inconclusive",
+            units="1",
+        ),
     ]

@@ -9,12 +9,13 @@ import numpy as np
 import xarray as xr
 from torch import Tensor
 
+from flowplane import plot
 from flowplane.core.streams import EVALUATION, SUBSETS, UNITS, generator
-from flowplane.experiments.claim import Claim, at_most, mean_interval, near, with_ends
+from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
-from flowplane.experiments.ridgelet.surface import fitted, surface
+from flowplane.experiments.ridgelet.scaling import scaling_errors, scaling_law
 from flowplane.experiments.transport.flows import order_of
-from flowplane.plot import convergence, error_surface
+from flowplane.experiments.verdicts import around, at_most, exactly, mean_and_ends, means, near
 from flowplane.ridgelet import Pair, ResidualNetwork, WideLimit
 from flowplane.transport import denoising_flow
 from flowplane.transport.densities import GaussianMixture, Normal
@@ -22,18 +23,31 @@ from flowplane.transport.maps.base import TransportMap
 
 __all__ = ["run"]
 
-DEPTHS = {"quick": (2, 4, 8, 16, 32), "full": (2, 4, 8, 16, 32, 64)}
-WIDTHS = {"quick": (128, 512, 2048), "full": (128, 512, 2048, 8192)}
-DRAWS = {"quick": 6, "full": 20}
 #: Networks of each width in a draw, of units of their own: their errors are averaged.
 BLOCKS = 3
-SAMPLES = {"quick": 100, "full": 300}
 KINDS = ("shared", "own")
 #: What §A11 says of error² = (α L^−p)² + (β N^−q L^−r)², and how far from it an exponent may be.
 RATES = {"shared": (1.0, 0.5, 0.0), "own": (1.0, 0.5, 0.5)}
 REACH = 0.15
 #: The quadrature's own error, relative, above which nothing is decided.
 GOOD = 0.02
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What differs from scale to scale."""
+
+    depths: tuple[int, ...]
+    widths: tuple[int, ...]
+    draws: int
+    samples: int
+
+
+SCALES = {
+    "quick": Scale(depths=(2, 4, 8, 16, 32), widths=(128, 512, 2048), draws=6, samples=100),
+    "full": Scale(depths=(2, 4, 8, 16, 32, 64), widths=(128, 512, 2048, 8192), draws=20, samples=300),
+    "tiny": Scale(depths=(2, 4, 8), widths=(64, 256), draws=2, samples=30),
+}
 
 
 @dataclass(frozen=True)
@@ -48,20 +62,18 @@ class Case:
 
 def run(context: Context) -> Result:
     """Error over (L, N) of networks with shared units and with units of their own, three cases; fitted exponents."""
-    scale = context.scale
-    cases = _cases()
-    found = {name: _measured(case, context) for name, case in cases.items()}
+    scale, cases = SCALES[context.scale], _cases()
+    found = {name: _measured(case, scale, context.seed) for name, case in cases.items()}
     surfaces = xr.concat(list(found.values()), xr.Variable("case", list(found)), combine_attrs="override")
-    fits = {(name, kind): fitted(found[name].sel(units=kind), context.seed) for name in cases for kind in KINDS}
-    claims = [_main(fits, surfaces, scale), _reported(fits, scale)]
-    claims += [_time_claim(surfaces, scale), *_width_claims(surfaces, scale), _field_claim(surfaces, scale)]
-    claims += _controls(cases, context)
+    fits = {(name, kind): scaling_law(found[name].sel(units=kind), context.seed) for name in cases for kind in KINDS}
+    claims = [_main(fits, surfaces), _misfit(fits), _time_claim(surfaces), *_width_claims(surfaces), _field_claim(surfaces)]
+    claims += _controls(cases["line, bump"], scale, context.seed)
     return Result(
         datasets={"surfaces": surfaces, "exponents": _table(fits)},
         figures={
-            "double-limit": error_surface(surfaces, "Error of residual networks built from a flow, without training"),
-            "width": convergence(_by_width(surfaces), "Width: the distance to the layers of infinite width"),
-            "depth": convergence(_by_depth(surfaces), "Depth: steps in time, and units shared or not"),
+            "double-limit": plot.error_surface(surfaces, "Error of residual networks built from a flow, without training"),
+            "width": plot.error_orders(_by_width(surfaces), "Width: the distance to the layers of infinite width"),
+            "depth": plot.error_orders(_by_depth(surfaces), "Depth: steps in time, and units shared or not"),
         },
         claims=claims,
     )
@@ -77,24 +89,24 @@ def _cases() -> dict[str, Case]:
     }
 
 
-def _measured(case: Case, context: Context) -> xr.Dataset:
+def _measured(case: Case, scale: Scale, seed: int) -> xr.Dataset:
     """Errors of networks over units × draw × layers × width, of the polygon over layers."""
-    scale, depths, widths = context.scale, DEPTHS[context.scale], WIDTHS[context.scale]
-    x = case.flow.known_source().sample(SAMPLES[scale], generator(context.seed, EVALUATION))
+    depths, widths = scale.depths, scale.widths
+    x = case.flow.known_source().sample(scale.samples, generator(seed, EVALUATION))
     exact = case.flow(x)
     polygons = {layers: _polygon(case.flow, x, layers) for layers in depths}
-    shape = (len(KINDS), DRAWS[scale], len(depths), len(widths))
+    shape = (len(KINDS), scale.draws, len(depths), len(widths))
     errors, apart = np.empty(shape), np.empty(shape)
-    limit = WideLimit(case.flow, pair=case.pair, extent=case.extent, seed=context.seed)
+    limit = WideLimit(case.flow, pair=case.pair, extent=case.extent, seed=seed)
     for kind, draw, depth in np.ndindex(shape[:3]):
-        own = generator(context.seed, UNITS, kind, draw, depth)
+        own = generator(seed, UNITS, kind, draw, depth)
         net = limit.network(depths[depth], BLOCKS * widths[-1], shared_units=KINDS[kind] == "shared", seed=own)
         for place, width in enumerate(widths):
             ends = [net.narrowed(width, block * width)(x) for block in range(BLOCKS)]
             errors[kind, draw, depth, place] = _mean_distance(ends, exact)
             apart[kind, draw, depth, place] = _mean_distance(ends, polygons[depths[depth]])
     times = [_distance(polygons[layers], exact) for layers in depths]
-    return surface(errors, apart, times, KINDS, depths, widths, _distance(x, exact), limit.field_error)
+    return scaling_errors(errors, apart, times, KINDS, depths, widths, _distance(x, exact), limit.field_error)
 
 
 def _polygon(flow: TransportMap, x: np.ndarray, layers: int) -> np.ndarray:
@@ -113,154 +125,126 @@ def _mean_distance(ends: list[np.ndarray], exact: np.ndarray) -> float:
     return float(np.sqrt(np.mean([_distance(each, exact) ** 2 for each in ends])))
 
 
-def _main(fits: dict[tuple[str, str], xr.Dataset], surfaces: xr.Dataset, scale: str) -> Claim:
+def _main(fits: dict[tuple[str, str], xr.Dataset], surfaces: xr.Dataset) -> Claim:
     """All three exponents, in every case with both kinds of units."""
     values = np.concatenate([fit["exponent"].values for fit in fits.values()])
     lower, upper = (np.concatenate([fit[end].values for fit in fits.values()]) for end in ("lower", "upper"))
     wanted = np.concatenate([RATES[kind] for _, kind in fits])
-    measured, ends = with_ends(values, lower, upper)
-    verdict = near(lower - wanted, upper - wanted, 0.0, REACH)
+    judged = near((values, lower, upper), wanted, REACH)
     if float(surfaces["field_error"].max()) > GOOD:
-        verdict = "inconclusive"
+        judged["verdict"] = "inconclusive"
     statement = (
         "the double limit converges: error² = (αL^−p)² + (βN^−q L^−r)², p, q, r of "
         f"{'; '.join(f'{name}, {kind} units' for name, kind in fits)}"
     )
-    reference = tuple(float(value) for value in wanted)
-    return Claim("A-9", statement, measured, ends, reference, (REACH,) * len(wanted), verdict, scale, 0.0, "1")
+    return Claim(id="A-9", role="headline", statement=statement, **judged, units="1")
 
 
-def _reported(fits: dict[tuple[str, str], xr.Dataset], scale: str) -> Claim:
-    worst = tuple(float(fit.attrs["misfit"]) for fit in fits.values())
-    statement = "reported: what the fitted surface leaves over, root mean square of log error"
+def _misfit(fits: dict[tuple[str, str], xr.Dataset]) -> Claim:
+    left = tuple(float(fit.attrs["misfit"]) for fit in fits.values())
     return Claim(
-        "A-9.misfit",
-        statement,
-        worst,
-        None,
-        None,
-        None,
-        "reproduced" if max(worst) < 0.3 else "inconclusive",
-        scale,
-        0.0,
-        "1",
+        id="A-9.misfit",
+        role="reported",
+        statement="what the fitted surface leaves over, root mean square of log error",
+        measured=left,
+        verdict="reproduced" if max(left) < 0.3 else "inconclusive",
+        units="1",
     )
 
 
-def _time_claim(surfaces: xr.Dataset, scale: str) -> Claim:
+def _time_claim(surfaces: xr.Dataset) -> Claim:
     """Steps in time alone, layers of infinite width: nothing is random."""
-    late, names = surfaces.isel(layers=slice(-3, None)), list(map(str, surfaces["case"].values))
-    orders = np.array([order_of(late["layers"].values, late["time_error"].sel(case=name).values) for name in names])
-    verdict = near(orders, orders, -1.0, REACH)
-    statement = f"in time the error goes like L^k, layers of infinite width: {', '.join(names)}"
+    late = surfaces.isel(layers=slice(-3, None))
+    orders = order_of(late["layers"].values, late["time_error"].transpose("case", "layers").values)
     return Claim(
-        "A-9.time",
-        statement,
-        tuple(map(float, orders)),
-        None,
-        (-1.0,) * len(orders),
-        (REACH,) * len(orders),
-        verdict,
-        scale,
-        0.0,
-        "1",
+        id="A-9.time",
+        role="part",
+        statement=f"in time the error goes like L^k, layers of infinite width: {_listed(surfaces)}",
+        **exactly(orders, (-1.0,) * len(orders), REACH),
+        units="1",
     )
 
 
-def _width_claims(surfaces: xr.Dataset, scale: str) -> list[Claim]:
+def _width_claims(surfaces: xr.Dataset) -> list[Claim]:
     """The distance to layers of infinite width: a slope a draw, by N and by L."""
-    claims = []
-    for name, kind, dim, statement in (
-        ("A-9.width", "shared", "width", "shared units: the distance to layers of infinite width goes like N^k"),
-        ("A-9.width-own", "own", "width", "each layer its own units: the same, N^k"),
-        ("A-9.depth-own", "own", "layers", "each layer its own units: with depth it falls like L^k"),
-        ("A-9.depth-shared", "shared", "layers", "control: shared units, with depth L^k"),
-    ):
-        slopes = _slopes(surfaces["sampling_error"].sel(units=kind), dim)
-        mean, interval, _ = mean_interval(slopes)
-        measured, ends = with_ends(mean, interval[:, 0], interval[:, 1])
-        wanted = 0.0 if name.endswith("shared") else -0.5
-        claims.append(
-            Claim(
-                name,
-                f"{statement}: {', '.join(map(str, surfaces['case'].values))}",
-                measured,
-                ends,
-                (wanted,) * len(mean),
-                (REACH,) * len(mean),
-                near(interval[:, 0], interval[:, 1], wanted, REACH),
-                scale,
-                0.0,
-                "1",
-            )
+    rows = (
+        ("width", "part", "shared", "width", -0.5, "shared units: the distance to layers of infinite width goes like N^k"),
+        ("width-own", "part", "own", "width", -0.5, "each layer its own units: the same, N^k"),
+        ("depth-own", "part", "own", "layers", -0.5, "each layer its own units: with depth it falls like L^k"),
+        ("depth-shared", "control", "shared", "layers", 0.0, "shared units, with depth L^k"),
+    )
+    return [
+        Claim(
+            id=f"A-9.{name}",
+            role=role,
+            statement=f"{statement}: {_listed(surfaces)}",
+            **around(_slopes(surfaces["sampling_error"].sel(units=kind), dim), wanted, REACH),
+            units="1",
         )
-    return claims
+        for name, role, kind, dim, wanted, statement in rows
+    ]
+
+
+def _listed(surfaces: xr.Dataset) -> str:
+    return ", ".join(map(str, surfaces["case"].values))
 
 
 def _slopes(errors: xr.DataArray, dim: str) -> np.ndarray:
     """Slopes of log error along one dimension, the mean over the other, (draw, case)."""
     other = "layers" if dim == "width" else "width"
-    place = np.log(errors[dim].values)
-    logs = np.log(errors.transpose("draw", "case", other, dim).values)
-    centred = place - place.mean()
-    return (logs @ centred / (centred @ centred)).mean(2)
+    return np.asarray(order_of(errors[dim].values, errors.transpose("draw", "case", other, dim).values).mean(2))
 
 
-def _field_claim(surfaces: xr.Dataset, scale: str) -> Claim:
+def _field_claim(surfaces: xr.Dataset) -> Claim:
     errors = surfaces["field_error"].values
-    statement = f"the field is given back by the quadrature up to: {', '.join(map(str, surfaces['case'].values))}"
     return Claim(
-        "A-9.field",
-        statement,
-        tuple(map(float, errors)),
-        None,
-        (0.0,) * len(errors),
-        (GOOD,) * len(errors),
-        "reproduced" if (errors <= GOOD).all() else "inconclusive",
-        scale,
-        0.0,
-        "relative RMS error",
+        id="A-9.field",
+        role="part",
+        statement=f"the field is given back by the quadrature up to: {_listed(surfaces)}",
+        measured=tuple(map(float, errors)),
+        reference=(0.0,) * len(errors),
+        tolerance=(GOOD,) * len(errors),
+        verdict="reproduced" if (errors <= GOOD).all() else "inconclusive",
+        units="relative RMS error",
     )
 
 
-def _controls(cases: dict[str, Case], context: Context) -> list[Claim]:
+def _controls(case: Case, scale: Scale, seed: int) -> list[Claim]:
     """The widest networks with output weights of other units, and without the constant 1/K: distances to the flow, in
     displacements."""
-    case = cases["line, bump"]
-    x = case.flow.known_source().sample(SAMPLES[context.scale], generator(context.seed, EVALUATION))
+    x = case.flow.known_source().sample(scale.samples, generator(seed, EVALUATION))
     exact = case.flow(x)
-    limit = WideLimit(case.flow, pair=case.pair, extent=case.extent, seed=context.seed)
+    limit = WideLimit(case.flow, pair=case.pair, extent=case.extent, seed=seed)
     rows = []
-    for draw in range(DRAWS[context.scale]):
-        net = limit.network(16, WIDTHS[context.scale][-1], shared_units=False, seed=context.seed + draw)
+    for draw in range(scale.draws):
+        net = limit.network(16, scale.widths[-1], shared_units=False, seed=seed + draw)
         changed = (net, _exchanged(net, draw), _scaled(net, case.pair.constant(1)))
         rows.append([_distance(each(x), exact) / _distance(x, exact) for each in changed])
-    values = np.array(rows)
-    built = at_most(values[:, :1], 0.5)
-    claims = [
+    built, *wrong = np.array(rows).T[:, :, None]
+    return [
         Claim(
-            "A-9.built",
-            "16 layers of the widest, line, bump: distance to the flow over the flow's own",
-            built[0],
-            built[1],
-            None,
-            (0.5,),
-            built[2],
-            context.scale,
-            0.0,
-            "1",
-        )
+            id="A-9.built",
+            role="part",
+            statement="16 layers of the widest, line, bump: distance to the flow over the flow's own",
+            **at_most(built, 0.5),
+            tolerance=(0.5,),
+            units="1",
+        ),
+        *(
+            Claim(
+                id=f"A-9.{name}",
+                role="control",
+                statement=f"the same, {said}",
+                **means(values),
+                verdict="reproduced" if mean_and_ends(values)[1][0] > 0.5 else "inconclusive",
+                units="1",
+            )
+            for values, name, said in (
+                (wrong[0], "exchanged", "output weights exchanged between units"),
+                (wrong[1], "constant", "without 1/K"),
+            )
+        ),
     ]
-    for column, name, said in (
-        (1, "A-9.exchanged", "output weights exchanged between units"),
-        (2, "A-9.constant", "without 1/K"),
-    ):
-        mean, interval, _ = mean_interval(values[:, column : column + 1])
-        measured, ends = with_ends(mean, interval[:, 0], interval[:, 1])
-        verdict = "reproduced" if interval[0, 0] > 0.5 else "inconclusive"
-        statement = f"control: the same, {said}"
-        claims.append(Claim(name, statement, measured, ends, None, None, verdict, context.scale, 0.0, "1"))
-    return claims
 
 
 def _exchanged(net: ResidualNetwork, seed: int) -> ResidualNetwork:

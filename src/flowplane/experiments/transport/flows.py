@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float, Real
 
 from flowplane.core.streams import EVALUATION, generator
 from flowplane.experiments.claim import Claim
+from flowplane.experiments.verdicts import exactly, with_ends
 from flowplane.transport import DenoisingFlow, TransportMap, denoising_flow
 from flowplane.transport.densities import Density
 
@@ -69,8 +71,8 @@ def variance_by_depth(
     return known + change.mean(1), change.std(1, ddof=1) / np.sqrt(samples), squares
 
 
-def fall_claim(name: str, statement: str, squares: np.ndarray, scale: str) -> Claim:
-    """The claim that each flow's variance is below that of the one before it, on the same particles.
+def fall_claim(name: str, statement: str, squares: np.ndarray) -> Claim:
+    """Reported: whether each flow's variance is below that of the one before it, on the same particles.
 
     Arguments:
         squares: from `variance_by_depth`, the flows in order of depth.
@@ -79,9 +81,14 @@ def fall_claim(name: str, statement: str, squares: np.ndarray, scale: str) -> Cl
     mean = falls.mean(1)
     reach = REACH * falls.std(1, ddof=1) / np.sqrt(falls.shape[1])
     against = "contradicted" if (mean + reach < 0).any() else "inconclusive"
-    verdict = "reproduced" if (mean - reach > 0).all() else against
-    intervals = tuple((float(m - r), float(m + r)) for m, r in zip(mean, reach, strict=True))
-    return Claim(name, statement, tuple(map(float, mean)), intervals, None, None, verdict, scale, 0.0, "units of x²")
+    return Claim(
+        id=name,
+        role="reported",
+        statement=statement,
+        **with_ends(mean, mean - reach, mean + reach),
+        verdict="reproduced" if (mean - reach > 0).all() else against,
+        units="units of x²",
+    )
 
 
 def entropy_balance(flow: TransportMap, samples: int, seed: int, times: np.ndarray | None = None) -> xr.Dataset:
@@ -119,7 +126,7 @@ def entropy_balance(flow: TransportMap, samples: int, seed: int, times: np.ndarr
     )
 
 
-def balance_claim(name: str, statement: str, balances: Sequence[xr.Dataset], scale: str) -> Claim:
+def balance_claim(name: str, role: str, statement: str, balances: Sequence[xr.Dataset]) -> Claim:
     """The claim that entropy falls at the rate −J: the largest deviation of each balance in standard errors, at most 4."""
     deviations = []
     falling = True
@@ -127,9 +134,10 @@ def balance_claim(name: str, statement: str, balances: Sequence[xr.Dataset], sca
         error = np.maximum(balance["gap_error"].values, 1e-9 * np.abs(balance["fisher_information"].values))
         deviations.append(float(np.max(np.abs(balance["gap"].values) / error)))
         falling &= bool((np.diff(balance["entropy"].values) < 0).all())
-    verdict = "reproduced" if falling and max(deviations) <= LARGEST_DEVIATION else "contradicted"
-    reference, tolerance = (0.0,) * len(deviations), (LARGEST_DEVIATION,) * len(deviations)
-    return Claim(name, statement, tuple(deviations), None, reference, tolerance, verdict, scale, 0.0, "standard errors")
+    judged = exactly(deviations, (0.0,) * len(deviations), LARGEST_DEVIATION)
+    if not falling:
+        judged["verdict"] = "contradicted"
+    return Claim(id=name, role=role, statement=statement, **judged, units="standard errors")
 
 
 def stacked(parts: Mapping[str, xr.Dataset], dimension: str) -> xr.Dataset:
@@ -139,11 +147,12 @@ def stacked(parts: Mapping[str, xr.Dataset], dimension: str) -> xr.Dataset:
     return xr.concat(bare, index, combine_attrs="drop")
 
 
-def order_of(scales: np.ndarray, errors: np.ndarray) -> float:
-    """The slope of log error against log scale, by least squares.
+def order_of(scales: Real[np.ndarray, " step"], errors: Float[np.ndarray, "*curve step"]) -> Float[np.ndarray, "*curve"]:
+    """The slope of log error against log scale, by least squares, of each curve.
 
     Example:
-        >>> round(order_of(np.array([1.0, 2.0, 4.0]), np.array([3.0, 12.0, 48.0])), 6)
-        2.0
+        >>> order_of(np.array([1.0, 2.0, 4.0]), np.array([[3.0, 12.0, 48.0], [1.0, 0.5, 0.25]])).round(6).tolist()
+        [2.0, -1.0]
     """
-    return float(np.polyfit(np.log(scales), np.log(errors), 1)[0])
+    place = np.log(scales) - np.log(scales).mean()
+    return np.asarray(np.log(errors) @ place / (place @ place))

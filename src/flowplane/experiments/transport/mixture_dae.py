@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
 
+from flowplane import plot
 from flowplane.core.streams import EVALUATION, generator
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
@@ -20,21 +23,42 @@ from flowplane.experiments.transport.flows import (
     stacked,
     variance_by_depth,
 )
-from flowplane.plot import convergence, depth_curves, flow_in_time, flow_profiles
+from flowplane.experiments.verdicts import exactly, with_ends
 from flowplane.transport import denoising_flow, flow_history
 from flowplane.transport.densities import GaussianMixture
 
 __all__ = ["run"]
 
-DEPTHS = (1, 2, 4, 8, math.inf)
-SAMPLES = {"quick": 20_000, "full": 200_000}
 #: Parts of t* at which depths are compared.
 PARTS = (0.5, 0.95)
-#: docs/papers.md, claim A-1: the mixture ±1, σ² = 0.04 at t = 1, fifty times t*.
-BEYOND = {1: 0.561, 2: 0.790, 4: 0.987, 16: 1.000}
-#: Depths at which compositions are compared with the continuous flow: layers that are each optimal amplify rounding to what
-#: can be seen beyond 24 of them.
-LIMIT_DEPTHS = {"nodes": (2, 4, 8, 16, 20, 24), "refit": (2, 4, 8, 16, 32, 64)}
+#: At which compositions are compared with the continuous flow.
+LIMIT_PARTS = (1 / 3, 2 / 3)
+#: How the density is carried from layer to layer, and what a figure calls it.
+CARRIED = {"nodes": "each layer optimal, t = {:.2g} t*", "refit": "mixture fitted anew, t = {:.2g} t*"}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What differs from scale to scale."""
+
+    samples: int
+    depths: tuple[float, ...] = (1, 2, 4, 8, math.inf)
+    #: docs/papers.md, claim A-1: variances by depth of the mixture ±1, σ² = 0.04 at t = 1, fifty times t*.
+    beyond: Mapping[int, float] = field(default_factory=lambda: {1: 0.561, 2: 0.790, 4: 0.987, 16: 1.000})
+    #: At which compositions are compared with the continuous flow: layers that are each optimal amplify rounding to what can
+    #: be seen beyond 24 of them.
+    limit: Mapping[str, tuple[int, ...]] = field(
+        default_factory=lambda: {"nodes": (2, 4, 8, 16, 20, 24), "refit": (2, 4, 8, 16, 32, 64)}
+    )
+
+
+SCALES = {
+    "quick": Scale(samples=20_000),
+    "full": Scale(samples=200_000),
+    "tiny": Scale(
+        samples=200, depths=(1, 2, math.inf), beyond={1: 0.561, 2: 0.790}, limit={"nodes": (2, 4, 8), "refit": (2, 4, 8)}
+    ),
+}
 
 
 def run(context: Context) -> Result:
@@ -42,46 +66,45 @@ def run(context: Context) -> Result:
     narrow = GaussianMixture([0.5, 0.5], [[-1.0], [1.0]], 0.04)
     broad = GaussianMixture([0.4, 0.6], [[-1.5], [1.0]], [0.25, 0.35])
     last = broad.smoothing.least_variance / 2
-    samples = SAMPLES[context.scale]
+    scale = SCALES[context.scale]
+    samples = scale.samples
     claims, curves = [], {}
     for part in PARTS:
         for name, p in (("narrow", narrow), ("broad", broad)):
-            flows = flows_by_depth(p, part * p.smoothing.least_variance / 2, DEPTHS)
+            flows = flows_by_depth(p, part * p.smoothing.least_variance / 2, scale.depths)
             values, errors, squares = variance_by_depth(flows, samples, context.seed)
             known = float(p.covariance[0, 0])
             curves[f"{name}, t = {part:g} t*"] = ((values - known), errors)
             statement = (
-                f"reported: fall of the variance from L = 1 to 2, 4, 8 and the continuous flow, "
-                f"{name} mixture at t = {part:g} t*"
+                f"fall of the variance from L = 1 to 2, 4, 8 and the continuous flow, {name} mixture at t = {part:g} t*"
             )
-            claims.append(fall_claim(f"A-1.{name}-{part:g}", statement, squares, context.scale))
-    claims.append(_beyond(narrow, context))
+            claims.append(fall_claim(f"A-1.{name}-{part:g}", statement, squares))
+    claims.append(_beyond(narrow, scale, context.seed))
     shown = flows_by_depth(broad, 0.9 * last, (1, 4, math.inf))
     balance = entropy_balance(denoising_flow(broad, 0.9 * last, math.inf), samples, context.seed)
-    limit = _limit(context)
+    limit = _limit(scale, context.seed)
     claims += [
-        balance_claim(
-            "A-3.mixture", "entropy falls at the rate −J: largest |dH/dt + J| at 21 times", [balance], context.scale
-        ),
-        *_limit_claims(limit, context.scale),
+        balance_claim("A-3.mixture", "part", "entropy falls at the rate −J: largest |dH/dt + J| at 21 times", [balance]),
+        *_limit_claims(limit),
     ]
+    by_depth = _depths(curves, scale.depths)
     profiles = {name: flow.profile(samples=min(samples, 20_000), seed=context.seed) for name, flow in shown.items()}
     return Result(
-        datasets={"balance": balance, "limit": limit, "depths": _depths(curves), "profiles": stacked(profiles, "flow")},
+        datasets={"balance": balance, "limit": limit, "depths": by_depth, "profiles": stacked(profiles, "flow")},
         figures={
-            "mixture-dae": flow_in_time(
+            "mixture-dae": plot.flow_history(
                 {name: flow_history(flow, extent=(-4.0, 3.5), samples=400) for name, flow in shown.items()},
                 "Denoising a mixture: the deeper, the sharper",
             ),
-            "profiles": flow_profiles(profiles, "A mixture denoised up to 0.9 t*"),
-            "depth": depth_curves(_depths(curves), "Variance lost against depth", "lost"),
-            "limit": convergence(limit, "Compositions and the continuous flow"),
+            "profiles": plot.flow_profile(profiles, "A mixture denoised up to 0.9 t*"),
+            "depth": plot.depth_curves(by_depth, "Variance lost against depth", quantity="lost"),
+            "limit": plot.error_orders(limit, "Compositions and the continuous flow"),
         },
         claims=claims,
     )
 
 
-def _depths(curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> xr.Dataset:
+def _depths(curves: dict[str, tuple[np.ndarray, np.ndarray]], depths: tuple[float, ...]) -> xr.Dataset:
     """Variance lost, in units of what the continuous flow takes away."""
     changes, errors = [], []
     for change, error in curves.values():
@@ -94,45 +117,41 @@ def _depths(curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> xr.Dataset:
             "lost_error": (("density", "layers"), errors, about),
             "lost_continuous": ("density", [1.0] * len(curves)),
         },
-        {"density": list(curves), "layers": list(DEPTHS[:-1])},
+        {"density": list(curves), "layers": list(depths[:-1])},
     )
 
 
-def _beyond(p: GaussianMixture, context: Context) -> Claim:
+def _beyond(p: GaussianMixture, scale: Scale, seed: int) -> Claim:
     """Past t* the order of the depths is the other way round."""
-    flows = flows_by_depth(p, 1.0, list(BEYOND))
-    values, errors, _ = variance_by_depth(flows, SAMPLES[context.scale], context.seed)
+    flows = flows_by_depth(p, 1.0, list(scale.beyond))
+    values, errors, _ = variance_by_depth(flows, scale.samples, seed)
     tolerance = np.maximum(0.002, 3 * errors)
-    reference = tuple(BEYOND.values())
+    reference = tuple(scale.beyond.values())
     verdict = "reproduced" if (np.abs(values - reference) <= tolerance).all() else "contradicted"
-    intervals = tuple((float(v - 1.96 * e), float(v + 1.96 * e)) for v, e in zip(values, errors, strict=True))
-    statement = "reported: beyond t* deeper is slower: variance of the mixture ±1, σ² = 0.04 at t = 1, L = 1, 2, 4, 16"
     return Claim(
-        "A-1.beyond",
-        statement,
-        tuple(map(float, values)),
-        intervals,
-        reference,
-        tuple(map(float, tolerance)),
-        verdict,
-        context.scale,
-        0.0,
-        "units of x²",
+        id="A-1.beyond",
+        role="reported",
+        statement="beyond t* deeper is slower: variance of the mixture ±1, σ² = 0.04 at t = 1, L = 1, 2, 4, 16",
+        **with_ends(values, values - 1.96 * errors, values + 1.96 * errors),
+        reference=reference,
+        tolerance=tuple(map(float, tolerance)),
+        verdict=verdict,
+        units="units of x²",
     )
 
 
-def _limit(context: Context) -> xr.Dataset:
+def _limit(scale: Scale, seed: int) -> xr.Dataset:
     """Distance between compositions and the continuous flow, for both ways to carry the density between layers."""
     p = GaussianMixture([0.4, 0.6], [[-1.0], [0.7]], [0.4, 0.3])
-    x = p.draw(4000, generator(context.seed, EVALUATION))
+    x = p.draw(4000, generator(seed, EVALUATION))
     series, scales, errors = [], [], []
-    for part in (1 / 3, 2 / 3):
+    for part in LIMIT_PARTS:
         time = part * p.smoothing.least_variance / 2
         end = denoising_flow(p, time, math.inf).forward(x)
-        for choice, name in (("nodes", "each layer optimal"), ("refit", "mixture fitted anew")):
-            flows = [denoising_flow(p, time, depth, representation=choice) for depth in LIMIT_DEPTHS[choice]]
-            series.append(f"{name}, t = {part:.2g} t*")
-            scales.append(LIMIT_DEPTHS[choice])
+        for choice, name in CARRIED.items():
+            flows = [denoising_flow(p, time, depth, representation=choice) for depth in scale.limit[choice]]
+            series.append(name.format(part))
+            scales.append(scale.limit[choice])
             errors.append([float((flow.forward(x) - end).square().sum(1).mean().sqrt()) for flow in flows])
     subtitle = "dotted: 1/L. Layers that are each optimal are an explicit Euler method for an ill-posed equation"
     return xr.Dataset(
@@ -142,49 +161,30 @@ def _limit(context: Context) -> xr.Dataset:
     )
 
 
-def _limit_claims(limit: xr.Dataset, scale: str) -> list[Claim]:
+def _limit_claims(limit: xr.Dataset) -> list[Claim]:
     """1/L with the fit; without it the distance stops falling."""
-    fitted, optimal = [], []
-    for k, name in enumerate(map(str, limit["series"].values)):
-        layers, errors = limit["scale"].values[k].astype(float), limit["error"].values[k]
-        if "fitted" in name:
-            fitted.append(order_of(layers[-3:], errors[-3:]))
-        else:
-            optimal.append(float(errors[-1] / errors.min()))
-    right = np.abs(np.add(fitted, 1.0)).max() <= 0.15
-    falls = max(optimal) <= 1.05
-    claims = (
-        (
-            "A-1.limit",
-            "compositions with a mixture fitted anew after each layer tend to the continuous flow like L^k, from "
-            "16 to 64 layers at t*/3 and 2t*/3",
-            fitted,
-            -1.0,
-            0.15,
-            right,
-        ),
-        (
-            "A-1.optimal",
-            "reported: layers that are each exactly optimal come nearer and nearer: distance at L = 24 over the "
-            "least one, at t*/3 and 2t*/3",
-            optimal,
-            1.0,
-            0.05,
-            falls,
-        ),
-    )
+
+    def curves(choice: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        found = [limit.sel(series=CARRIED[choice].format(part)) for part in LIMIT_PARTS]
+        return [(each["scale"].values.astype(float), each["error"].values) for each in found]
+
+    fitted = [order_of(layers[-3:], errors[-3:]) for layers, errors in curves("refit")]
+    optimal = [float(errors[-1] / errors.min()) for _, errors in curves("nodes")]
     return [
         Claim(
-            name,
-            statement,
-            tuple(measured),
-            None,
-            (wanted,) * 2,
-            (reach,) * 2,
-            "reproduced" if held else "contradicted",
-            scale,
-            0.0,
-            "1",
-        )
-        for name, statement, measured, wanted, reach, held in claims
+            id="A-1.limit",
+            role="part",
+            statement="compositions with a mixture fitted anew after each layer tend to the continuous flow like L^k, from "
+            "16 to 64 layers at t*/3 and 2t*/3",
+            **exactly(fitted, (-1.0,) * 2, 0.15),
+            units="1",
+        ),
+        Claim(
+            id="A-1.optimal",
+            role="reported",
+            statement="layers that are each exactly optimal come nearer and nearer: distance at L = 24 over the least one, "
+            "at t*/3 and 2t*/3",
+            **exactly(optimal, (1.0,) * 2, 0.05),
+            units="1",
+        ),
     ]

@@ -95,7 +95,9 @@ class _Carried:
         self.points = points[found]
 
 
-def denoisers_of(layers: Sequence[LearnedDenoiser], given: Any, covariances: Any = None) -> Composition:
+def denoisers_of(
+    layers: Sequence[LearnedDenoiser], given: Any, covariances: Any = None, nodes: int = LOCAL_NODES
+) -> Composition:
     """The right-hand side of §A9: see `Stack.composition`."""
     d = layers[0].dimension
     density = given if isinstance(given, Density) else Empirical(given)
@@ -111,7 +113,7 @@ def denoisers_of(layers: Sequence[LearnedDenoiser], given: Any, covariances: Any
     narrow = [width_of(layer) < _width_before(layers, k) for k, layer in enumerate(layers)]
     exact = not curved and all(Decoders([layer]).affine for layer, less in zip(layers, narrow, strict=True) if less)
     least = min(_least_variance(layers, k, fixed, density) for k in range(len(layers)))
-    carried = _Carried(density, exact, least, LOCAL_NODES if curved else NODES)
+    carried = _Carried(density, exact, least, nodes if curved else NODES)
     maps: list[ConstrainedMap] = []
     for k, layer in enumerate(layers):
         onto = DecoderRange(layers[: k + 1]) if narrow[k] else None

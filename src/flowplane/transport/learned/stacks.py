@@ -19,7 +19,7 @@ from flowplane.transport.densities import Density
 from flowplane.transport.learned.checkpoint import Trained, fill, read
 from flowplane.transport.learned.decoders import DecodedLayer, Decoders, own_rows, width_of
 from flowplane.transport.learned.denoiser import LearnedDenoiser, rebuild_denoiser
-from flowplane.transport.learned.equivalence import decoded_covariance, denoisers_of
+from flowplane.transport.learned.equivalence import LOCAL_NODES, decoded_covariance, denoisers_of
 from flowplane.transport.learned.module_map import ModuleMap
 from flowplane.transport.maps.composition import Composition
 
@@ -148,7 +148,7 @@ class Stack(Trained, ModuleMap, Composition):
         return found.reshape(*form.batch, self.dimension, self.dimension)
 
     @renamed
-    def composition(self, given: Any, noise_covariances: Any = None) -> Composition:
+    def composition(self, given: Any, noise_covariances: Any = None, *, nodes: int = LOCAL_NODES) -> Composition:
         """The right-hand side of §A9: as many denoisers, each optimal for noise N(0, tD) and for what those before it made.
 
         D comes from the decoders alone. Affine decoders: a constant D, in closed form for a Gaussian. Curved ones: every
@@ -160,6 +160,8 @@ class Stack(Trained, ModuleMap, Composition):
             given: the density that is to be moved, or points (n, d), the exact denoisers of which are attention.
             noise_covariances: a list of D, (d, d), one a layer, in place of the decoders'; identities give the isotropic
                 composition.
+            nodes: at most so many carry a density in one or two dimensions, draws in more, between layers of curved
+                decoders: each sees all others through noise of its own.
 
         Returns:
             A transport map at the stack's own times: its `vertices` are the stack's.
@@ -175,7 +177,7 @@ class Stack(Trained, ModuleMap, Composition):
             >>> bool(abs(s([[1.0, -1.0]]) - exact([[1.0, -1.0]])).max() < 0.05)
             True
         """
-        return denoisers_of(self._parts, given, noise_covariances)
+        return denoisers_of(self._parts, given, noise_covariances, nodes)
 
     @property
     def history(self) -> xr.Dataset | None:  # type: ignore[override]

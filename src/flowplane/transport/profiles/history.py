@@ -23,7 +23,7 @@ ARROWS = 21
 def flow_history(
     flow: TransportMap, samples: int = 200, *, times: Any = None, points: int = 121, extent: Any = None, seed: Any = 0
 ) -> xr.Dataset:
-    """What `fp.plot.flow_in_time` and `fp.plot.flow_field` draw.
+    """What `fp.plot.flow_history` draws.
 
     Arguments:
         flow: in one or two dimensions, with a source density.

@@ -1,0 +1,120 @@
+"""Results in sentences: what the numbers of a Dataset are, and why some of them cannot be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+
+from flowplane.core.older import modern
+from flowplane.core.results import BOUNDS, RESULTS, Flag, Flags, long_name, quantities, result_of, said
+from flowplane.information.schema import FLAGS
+
+__all__ = ["explain", "flag_words", "raised_flags"]
+
+#: Dimensions that a sentence tells apart; others are counted.
+TOLD_APART = ("estimator", "network", "layer")
+#: What a sentence says of an estimate besides its bound: what it is instead of the usual thing.
+ABOUT = ("estimator", "bound", "channel", "quantity")
+
+
+def explain(dataset: xr.Dataset) -> str:
+    """What the numbers of a result are, and, a sentence each, why some of them cannot be believed.
+
+    Arguments:
+        dataset: any Dataset that flowplane made, of this version or an older one.
+
+    Raises:
+        InputError: anything else, or a result that this version does not know.
+
+    Example:
+        >>> import flowplane as fp
+        >>> layer = 8 * [[0.1], [0.2], [0.9], [1.5]]
+        >>> print(fp.explain(fp.Binned(2, range=(0, 1))(layer, 16 * [0, 1])))
+        Binned: an estimate, in bits; channel: 2 equal bins on [0, 1].
+        clipped: values fell outside the range of the bins and went into the end bins. Bins that cover all values
+        (range='data') would tell more apart.
+    """
+    if isinstance(dataset, xr.Dataset):
+        dataset = modern(dataset)
+    result = result_of(dataset)
+    estimated = any("bound" in dataset[name].attrs for name in quantities(dataset))
+    lines = list(_estimates(dataset)) if estimated else [_of_result(dataset, result)]
+    raised = raised_flags(dataset)
+    for name, (where, concerned) in raised.items():
+        lines.append(f"{name}{_where(dataset, where, concerned)}: {_sentences(flag_words(dataset)[name])}")
+    if not raised and "flags" in dataset:
+        lines.append("No flag is raised: nothing speaks against these values.")
+    return "\n".join(lines)
+
+
+def flag_words(dataset: xr.Dataset) -> Flags:
+    """The alphabet of a Dataset's flags; those of estimates made before files held the words have today's."""
+    alphabet = Flags.of(dataset["flags"])
+    return Flags({name: flag if flag.meaning else FLAGS.get(name, flag) for name, flag in alphabet.items()})
+
+
+def raised_flags(dataset: xr.Dataset) -> dict[str, tuple[xr.DataArray, list[str]]]:
+    """By the name of each flag that is raised: where, and the quantities that it is raised for, in the alphabet's order.
+
+    A flag that `flags` holds and no quantity does concerns none in particular.
+    """
+    if "flags" not in dataset:
+        return {}
+    own = {name: Flags.raised(dataset[f"{name}_flags"]) for name in quantities(dataset) if f"{name}_flags" in dataset}
+    found = {}
+    for flag, where in Flags.raised(dataset["flags"]).items():
+        found[flag] = (where, [name for name, raised in own.items() if flag in raised])
+    return found
+
+
+def _estimates(dataset: xr.Dataset) -> Iterator[str]:
+    """A sentence for each estimator, or for quantities that have different ones: what kind of number, which channel."""
+    labels = dataset["estimator"].values.ravel().tolist() if "estimator" in dataset.coords else [None]
+    along = "estimator" in dataset.dims
+    for label in labels:
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for name in quantities(dataset):
+            if "bound" in dataset[name].attrs:
+                at = {"estimator": label} if along else {}
+                groups.setdefault(tuple(said(dataset, name, key, **at) for key in ABOUT), []).append(name)
+        for (estimator, bound, channel, quantity), names in groups.items():
+            units = "; ".join(dict.fromkeys(str(dataset[name].attrs.get("units", "")) for name in names))
+            whose = "" if len(groups) == 1 else f" ({', '.join(long_name(dataset, name) for name in names)})"
+            about = f"{BOUNDS.get(bound, bound)}, in {units}; channel: {channel}{'; ' if quantity else ''}{quantity}"
+            yield f"{label or estimator or 'estimate'}{whose}: {about}."
+
+
+def _of_result(dataset: xr.Dataset, result: str) -> str:
+    """What a result is that no estimator made, and which numbers it holds."""
+    names = [name for name in quantities(dataset) if dataset[name].dtype.kind in "fiu"]
+    units = [f"{name} [{dataset[name].attrs['units']}]" for name in names if "units" in dataset[name].attrs]
+    holds = f". Holds {', '.join(units)}" if units else ""
+    return f"{result}: {RESULTS[result]}{holds}."
+
+
+def _sentences(flag: Flag) -> str:
+    if not flag.meaning:
+        return "a flag of another version of flowplane, whose words this one does not know."
+    return f"{flag.meaning}. {flag.advice}".strip()
+
+
+def _where(dataset: xr.Dataset, raised: xr.DataArray, concerned: list[str]) -> str:
+    """Which quantities, estimators, networks and layers, and how many of the rest."""
+    flagged = [name for name in quantities(dataset) if f"{name}_flags" in dataset]
+    parts = []
+    if concerned and len(concerned) < len(flagged):
+        parts.append(", ".join(long_name(dataset, name) for name in concerned))
+    told = [dim for dim in TOLD_APART if dim in raised.dims]
+    others = [dim for dim in raised.dims if dim not in told]
+    share = raised.mean(others) if others else raised.astype(float)
+    for dim in told:
+        rest = [other for other in told if other != dim]
+        touched = share.max(rest) > 0 if rest else share > 0
+        if not bool(touched.all()) or dim == "estimator":
+            parts.append(", ".join(str(value) for value in np.atleast_1d(raised[dim].values)[touched.values]))
+    count, total = int(raised.sum()), raised.size
+    if total > 1:
+        parts.append("everywhere" if count == total else f"{count} of {total} values")
+    return f" ({'; '.join(parts)})" if parts else ""

@@ -1,0 +1,1 @@
+"""How each layer of a recording moves its data: the transport lens on snapshots."""

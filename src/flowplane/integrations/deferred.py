@@ -1,0 +1,94 @@
+"""A Recorder that somebody else's training loop starts, steps and closes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from flowplane.errors import InputError, Text, unknown
+from flowplane.recorder import Recorder
+from flowplane.recording import Recording
+
+__all__ = ["DeferredRecorder", "scalars"]
+
+#: What `Recorder.step` calls its own; a metric of that name is no metric.
+_TAKEN = ("epoch", "step")
+
+
+class DeferredRecorder:
+    """The arguments of a Recorder, kept until there is a model to record.
+
+    Arguments:
+        arguments: those of `flowplane.Recorder`, without the model.
+
+    Raises:
+        InputError: an argument that a Recorder does not have.
+    """
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        known = list(inspect.signature(Recorder).parameters)[1:]
+        for name in arguments:
+            if name not in known:
+                raise unknown("argument", name, known)
+        self._arguments = dict(arguments)
+        self._recorder: Recorder | None = None
+        self._closed = False
+
+    def start(self, model: nn.Module, epochs: int | None, done: int) -> None:
+        """Record the model as it is, before its first epoch.
+
+        Arguments:
+            epochs: how many the trainer plans, if it says so and the arguments do not.
+            done: epochs that a training which goes on has behind it.
+
+        Raises:
+            InputError: a callback that has recorded already, a training that goes on and is to be recorded from its middle,
+                or what the Recorder refuses.
+        """
+        if self._recorder is not None:
+            raise InputError("callback", Text("one that has recorded a training"), "a new RecorderCallback for each")
+        if done and self._arguments.get("mode") != "resume":
+            wanted = "mode='resume' and the path of the recording of what came before"
+            raise InputError("callback", Text(f"a training that goes on after epoch {done}"), wanted)
+        self._recorder = Recorder(model, **({"epochs": epochs} | self._arguments))
+        self._recorder.start()
+
+    def step(self, epoch: int, step: int, metrics: Mapping[str, Any]) -> None:
+        """An epoch is over; nothing where nothing is recorded (in processes other than the first)."""
+        if self._recorder is not None and not self._closed:
+            self._recorder.step(epoch, step=step, **scalars(metrics))
+
+    def close(self, error: BaseException | None = None) -> None:
+        """The training is over; after an error what was recorded until then stays."""
+        if self._recorder is not None and not self._closed:
+            self._closed = True
+            self._recorder.__exit__(None if error is None else type(error), error, None)
+
+    @property
+    def recording(self) -> Recording:
+        """What was recorded so far.
+
+        Raises:
+            InputError: training has not begun.
+        """
+        if self._recorder is None:
+            raise InputError("recording", Text("a callback whose training has not begun"), "one that was given to a trainer")
+        return self._recorder.recording
+
+
+def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Those metrics that are one number each.
+
+    Example:
+        >>> scalars({"loss": 0.5, "epoch": 3, "confusion": [[1, 2]], "note": "text"})
+        {'loss': 0.5}
+    """
+    kept = {}
+    for name, value in metrics.items():
+        number = value.item() if hasattr(value, "item") and getattr(value, "numel", lambda: 1)() == 1 else value
+        if isinstance(number, int | float) and not isinstance(number, bool) and name not in _TAKEN:
+            kept[str(name)] = float(number)
+    return kept

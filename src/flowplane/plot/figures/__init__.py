@@ -1,0 +1,1 @@
+"""One figure a file, called after the result that it draws. A file that stands here is found by `fp.plot.show`."""

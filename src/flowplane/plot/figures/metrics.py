@@ -1,0 +1,164 @@
+"""What was measured while training: losses, accuracies and what else was given."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+from plotly.subplots import make_subplots
+
+from flowplane.errors import InputError, Text
+from flowplane.plot.names import escaped
+from flowplane.plot.registry import draws
+from flowplane.plot.style import LAYER_COLORS, epoch_ticks, styled, time_scale
+
+__all__ = ["metrics", "split_name"]
+
+#: Points along each curve; more epochs than this are thinned evenly in log(epoch).
+POINTS = 300
+#: What stands before a metric's name where there is one for each part of the data, and the part's colour.
+PARTS = {
+    "train": LAYER_COLORS[0],
+    "test": LAYER_COLORS[3],
+    "val": LAYER_COLORS[2],
+    "valid": LAYER_COLORS[2],
+    "validation": LAYER_COLORS[2],
+    "eval": LAYER_COLORS[4],
+}
+#: What an axis says of the metrics that `fp.train` keeps.
+NAMES = {("loss", "nats"): "cross-entropy [nats]", ("accuracy", "fraction"): "accuracy [fraction right]"}
+#: Panels side by side before a new row begins.
+COLUMNS = 2
+
+
+@draws("metrics")
+def metrics(dataset: xr.Dataset, title: str = "Training curves") -> go.Figure:
+    """Every metric against log(epoch), a panel each: every replica faint, the mean strong.
+
+    Names such as train_loss and test_loss (or val_loss, train/loss) share a panel. Epochs at which a metric was not given
+    are bridged.
+
+    Arguments:
+        dataset: `rec.metrics`, over (replica, train_epoch).
+
+    Raises:
+        InputError: another kind of Dataset, or nothing finite to draw.
+
+    Example:
+        >>> import flowplane as fp
+        >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), replicas=2, epochs=2, snapshots=2)
+        >>> fp.plot.metrics(rec.metrics).layout.yaxis.title.text
+        'cross-entropy [nats]'
+    """
+    if not isinstance(dataset, xr.Dataset):
+        raise InputError("dataset", Text(type(dataset).__name__), "rec.metrics of a Recording")
+    names = [str(name) for name in dataset.data_vars if set(dataset[name].dims) == {"replica", "train_epoch"}]
+    if not names:
+        found = Text(f"{list(dataset.data_vars)} over {list(dataset.dims)}")
+        raise InputError("dataset", found, "rec.metrics of a Recording, at least one metric over (replica, train_epoch)")
+    names = [name for name in names if np.isfinite(dataset[name].values).any()]
+    if not names:
+        raise InputError("dataset", Text("no finite value"), "a metric with something to draw")
+    panels: dict[str, list[tuple[str, str]]] = {}
+    for name in names:
+        part, quantity = split_name(name)
+        panels.setdefault(quantity, []).append((name, part))
+    epochs = dataset["train_epoch"].values
+    times = time_scale(epochs)
+    columns = min(len(panels), COLUMNS)
+    rows = -(-len(panels) // columns)
+    figure = make_subplots(rows=rows, cols=columns, horizontal_spacing=0.12, vertical_spacing=0.2 / rows)
+    shown: set[str] = set()
+    for panel, (quantity, members) in enumerate(panels.items()):
+        row, column = 1 + panel // columns, 1 + panel % columns
+        for name, part in members:
+            kept = _places(times, np.isfinite(dataset[name].transpose("replica", "train_epoch").values))
+            values = dataset[name].transpose("replica", "train_epoch").isel(train_epoch=kept).values
+            color = PARTS.get(part, LAYER_COLORS[0])
+            _curves(figure, (row, column), times[kept], values, epochs[kept], escaped(part), color, part not in shown)
+            shown.add(part)
+        figure.update_yaxes(title=_label(quantity, dataset[members[0][0]]), row=row, col=column)
+    if next(iter(panels)) == "loss" and all(float(dataset[name].min()) >= 0 for name, _ in panels["loss"]):
+        figure.update_yaxes(rangemode="tozero", row=1, col=1)
+    tick_places, texts = epoch_ticks(int(epochs[-1]))
+    figure.update_xaxes(tickvals=tick_places, ticktext=texts)
+    for panel in range(len(panels)):
+        if panel + columns >= len(panels):
+            figure.update_xaxes(title="epoch (logarithmic)", row=1 + panel // columns, col=1 + panel % columns)
+    replicas = dataset.sizes["replica"]
+    subtitle = f"{replicas} replicas, each faint; their mean strong" if replicas > 1 else ""
+    legend = {"orientation": "h", "x": 1.0, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
+    width, height = (1000 if columns > 1 else 600), 140 + 320 * rows
+    return styled(
+        figure, title, subtitle, width=width, height=height, margin={"l": 75, "r": 30, "t": 95, "b": 65}, legend=legend
+    )
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """The part of the data and the quantity that a metric's name tells; a name without a part is its own.
+
+    Example:
+        >>> split_name("train_loss"), split_name("val/accuracy"), split_name("perplexity")
+        (('train', 'loss'), ('val', 'accuracy'), ('perplexity', 'perplexity'))
+    """
+    for part in PARTS:
+        for mark in "_/-":
+            if name.startswith(part + mark) and len(name) > len(part) + 1:
+                return part, name[len(part) + 1 :]
+    return name, name
+
+
+def _label(quantity: str, metric: xr.DataArray) -> str:
+    units = str(metric.attrs.get("units", ""))
+    return NAMES.get((quantity, units), escaped(f"{quantity} [{units}]" if units else quantity))
+
+
+def _places(times: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Positions of the epochs to draw: those with a value, thinned evenly in log(epoch)."""
+    given = np.flatnonzero(known.any(axis=0))
+    wanted = np.linspace(times[given[0]], times[given[-1]], POINTS)
+    return given[np.unique(np.searchsorted(times[given], wanted).clip(0, len(given) - 1))]
+
+
+def _curves(
+    figure: go.Figure,
+    place: tuple[int, int],
+    times: np.ndarray,
+    values: np.ndarray,
+    epochs: np.ndarray,
+    part: str,
+    color: str,
+    named: bool,
+) -> None:
+    """All replicas as one faint line with gaps, and the mean of those that have a value."""
+    row, column = place
+    gap = np.full((len(values), 1), np.nan)
+    mean = np.nanmean(values, axis=0)
+    figure.add_trace(
+        go.Scatter(
+            x=np.tile(np.append(times, np.nan), len(values)).astype(np.float32),
+            y=np.hstack([values, gap]).ravel().astype(np.float32),
+            mode="lines",
+            line={"color": color, "width": 0.8},
+            opacity=0.18,
+            hoverinfo="skip",
+            showlegend=False,
+        ),
+        row=row,
+        col=column,
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=times,
+            y=mean,
+            mode="lines",
+            line={"color": color, "width": 2.5},
+            name=part,
+            legendgroup=part,
+            showlegend=named,
+            customdata=epochs,
+            hovertemplate=f"{part}, epoch %{{customdata}}: %{{y:.4f}}<extra></extra>",
+        ),
+        row=row,
+        col=column,
+    )

@@ -1,0 +1,262 @@
+"""A model looked at without leaving a trace: eval mode, no gradients, random states put back, hooks taken off."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from flowplane.errors import InputError, Text
+from flowplane.recorder.inputs import ProbeInputs
+from flowplane.recorder.layers import Call, chosen_layers
+from flowplane.recorder.reduction import Reduction, first_tensor, reduction
+
+__all__ = ["Layer", "Probe", "side_effect_free", "unwrapped"]
+
+#: Bytes of a batch's raw outputs that are held together.
+BATCH_BYTES = 1 << 26
+#: Samples in a batch, at most.
+BATCH = 1024
+#: Samples with which a model is traced.
+TRACED = 3
+ACTIVATIONS = {nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.ReLU: "relu", nn.Softmax: "softmax"}
+#: Stands for the model itself among the names of its modules.
+ROOT = ""
+#: Wrappers around a model, and where it is in them.
+WRAPPERS = ("_orig_mod", "module")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A call that is recorded: its name, the module's name and the number of the call, and how its output becomes rows."""
+
+    name: str
+    module_name: str
+    call: int
+    module: nn.Module
+    shape: tuple[int, ...]
+    rule: str
+    reduce: Reduction
+    width: int
+
+    def described(self) -> dict[str, Any]:
+        """As the recording's configuration holds it."""
+        activation = next((name for kind, name in ACTIVATIONS.items() if type(self.module) is kind), None)
+        return {
+            "name": self.name,
+            "module": type(self.module).__name__,
+            "shape": list(self.shape),
+            "reduce": self.rule,
+            "width": self.width,
+            "activation": activation,
+        }
+
+
+def unwrapped(model: Any) -> nn.Module:
+    """The model inside torch.compile's and DataParallel's wrappers.
+
+    Raises:
+        InputError: no Module, or one whose parameters are spread over processes.
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError("model", Text(type(model).__name__), "a torch.nn.Module")
+    wrapped = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    while isinstance(model, wrapped) or type(model).__name__ == "OptimizedModule":
+        model = next(getattr(model, name) for name in WRAPPERS if hasattr(model, name))
+    if any(type(part).__name__ in ("FullyShardedDataParallel", "FSDPModule") for part in model.modules()):
+        raise InputError("model", Text("a model sharded over processes"), "one whose parameters are all in this process")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise InputError("model", Text("a scripted model"), "the Module that it was made of: scripted ones take no hooks")
+    if any(part.is_meta for part in model.parameters()):
+        wanted = "one with weights: model.to_empty(device=…), then load them"
+        raise InputError("model", Text("a model on the meta device"), wanted)
+    return model
+
+
+@contextmanager
+def side_effect_free(model: nn.Module) -> Iterator[None]:
+    """What happens inside changes no random state, training flag or gradient mode, and runs eagerly in full precision."""
+    devices = sorted({part.device.index or 0 for part in model.parameters() if part.device.type == "cuda"})
+    kind = _device(model).type
+    flags = {part: part.training for part in model.modules()}
+    buffers = [
+        (part, name, values, values.clone())
+        for part in flags
+        for name, values in part._buffers.items()
+        if values is not None
+    ]
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    fast = torch.backends.mha.get_fastpath_enabled()
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(devices))
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(torch.autocast(kind, enabled=False))
+        if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled, and importing it takes a second
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        try:
+            torch.backends.mha.set_fastpath_enabled(False)  # it skips modules, and with them their outputs
+            for part in flags:
+                part.training = False
+            yield
+        finally:
+            for part, training in flags.items():
+                part.training = training
+            for part, name, values, before in buffers:  # some models count or average in eval mode as well
+                part._buffers[name] = values
+                if not torch.equal(values, before):
+                    values.copy_(before)
+            torch.backends.mha.set_fastpath_enabled(fast)
+            random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002
+
+
+def _device(model: nn.Module) -> torch.device:
+    tensors = [*model.parameters(), *model.buffers()]
+    return tensors[0].device if tensors else torch.device("cpu")
+
+
+class Probe:
+    """A model, its probe inputs and the layers to look at.
+
+    Arguments:
+        tokens: which tokens (sample, token) are samples under reduce="tokens", beside the mask of the inputs.
+
+    Raises:
+        InputError: layers or a rule that do not fit, or a model that fails on the inputs.
+    """
+
+    def __init__(self, model: nn.Module, inputs: ProbeInputs, layers: Any, rule: Any, tokens: Tensor | None = None) -> None:
+        self.model = model
+        self.inputs = inputs
+        self.mask = inputs.mask if tokens is None else tokens if inputs.mask is None else tokens & inputs.mask
+        floating = [part.dtype for part in model.parameters() if part.is_floating_point()]
+        self.dtype = floating[0] if floating else torch.float32
+        self.rule = rule
+        names = {module: name for name, module in model.named_modules() if module is not model}
+        calls: list[Call] = []
+        times: Counter[str] = Counter()
+
+        def seen(module: nn.Module, arguments: Any, output: Any) -> None:
+            name = names[module]
+            times[name] += 1
+            found = first_tensor(output)
+            calls.append(Call(name, times[name], module, None if found is None else found.detach().clone()))
+
+        self.traced = min(TRACED, inputs.count)
+        with side_effect_free(model):
+            with _hooked(names, seen):
+                own = first_tensor(self._forward(0, self.traced))
+            again = first_tensor(self._forward(0, self.traced))
+        #: Whether the same inputs give the same outputs in eval mode.
+        self.deterministic = own is None or again is None or torch.equal(own, again)
+        chosen = chosen_layers(model, calls, own, layers, self.traced)
+        self.layers = [self._layer(call) for call in chosen]
+        raw = sum(int(np.prod(layer.shape)) * 4 for layer in self.layers) + 1
+        batches = -(-inputs.count // max(1, min(BATCH, BATCH_BYTES // raw)))
+        self.batch = -(-inputs.count // batches)  # equally large, so that the last one is no single sample
+        self.samples = self._samples()
+
+    def _samples(self) -> int:
+        """Rows of each layer."""
+        if self.rule != "tokens":
+            return self.inputs.count
+        shapes = {layer.shape[0] for layer in self.layers}
+        if len(shapes) > 1:
+            raise InputError("reduce", Text(f"layers of {sorted(shapes)} tokens"), "layers with the same number of tokens")
+        tokens = shapes.pop()
+        if self.mask is None:
+            return self.inputs.count * tokens
+        if self.mask.shape[1] != tokens:
+            found = Text(f"{tokens} tokens in layers and {self.mask.shape[1]} in labels or attention_mask")
+            raise InputError("reduce", found, "one number of tokens")
+        return int(self.mask.sum())
+
+    def _layer(self, call: Call) -> Layer:
+        assert call.output is not None
+        rule, reduce = reduction(call.name, call.module, tuple(call.output.shape[1:]), self.rule)
+        mask = None if self.mask is None else self.mask[: self.traced].to(call.output.device)
+        rows = reduce(call.output.float(), mask)
+        wanted = self.traced if self.rule != "tokens" else None
+        if not isinstance(rows, Tensor) or rows.ndim != 2 or (wanted is not None and len(rows) != wanted):
+            shape = tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
+            found = Text(f"{shape} for layer {call.name!r}")
+            raise InputError("reduce", found, f"a callable from {tuple(call.output.shape)} to (sample, unit)")
+        bare = ROOT if call.module is self.model else call.name.partition("#")[0]
+        return Layer(call.name, bare, call.number, call.module, tuple(call.output.shape[1:]), rule, reduce, rows.shape[1])
+
+    def _forward(self, start: int, stop: int) -> Any:
+        arguments, named = self.inputs.batch(start, stop, _device(self.model), self.dtype)
+        try:
+            return self.model(*arguments, **named)
+        except (TypeError, RuntimeError, ValueError, IndexError, AssertionError, NotImplementedError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            shapes = ", ".join(str(tuple(values.shape)) for values in self.inputs.tensors)
+            reason = (str(error) or repr(error)).splitlines()[0]
+            found = Text(f"shape {shapes}, on which the model fails: {reason}")
+            raise InputError("inputs", found, "inputs that the model can be called with") from error
+
+    def __call__(self) -> list[np.ndarray]:
+        """All layers' rows (sample, unit), float32, on the CPU.
+
+        Raises:
+            InputError: the model no longer returns what it did.
+        """
+        rows = [np.empty((self.samples, layer.width), np.float32) for layer in self.layers]
+        places = {(layer.module_name, layer.call): k for k, layer in enumerate(self.layers)}
+        modules = {layer.module: layer.module_name for layer in self.layers if layer.module_name != ROOT}
+        times: Counter[str] = Counter()
+        filled = [0] * len(rows)
+        mask: Tensor | None = None
+
+        def keep(place: int, output: Any) -> None:
+            layer, values = self.layers[place], first_tensor(output)
+            if values is None or tuple(values.shape[1:]) != layer.shape:
+                shape = None if values is None else tuple(values.shape[1:])
+                raise InputError(
+                    "model", Text(f"{shape} a sample in layer {layer.name!r}"), f"{layer.shape}, as at the start"
+                )
+            part = layer.reduce(values.detach().float(), None if mask is None else mask.to(values.device)).cpu()
+            rows[place][filled[place] : filled[place] + len(part)] = part.numpy()
+            filled[place] += len(part)
+
+        def seen(module: nn.Module, arguments: Any, output: Any) -> None:
+            name = modules[module]
+            times[name] += 1
+            place = places.get((name, times[name]))
+            if place is not None:
+                keep(place, output)
+
+        with side_effect_free(self.model), _hooked(modules, seen):
+            for start in range(0, self.inputs.count, self.batch):
+                stop = min(start + self.batch, self.inputs.count)
+                mask = None if self.mask is None else self.mask[start:stop]
+                times.clear()
+                output = self._forward(start, stop)
+                if (ROOT, 1) in places:
+                    keep(places[ROOT, 1], output)
+                del output
+        if any(count != self.samples for count in filled):
+            missing = self.layers[next(k for k, count in enumerate(filled) if count != self.samples)].name
+            raise InputError(
+                "model", Text(f"layer {missing!r} not called as at the start"), "the same calls at every snapshot"
+            )
+        return rows
+
+
+@contextmanager
+def _hooked(modules: dict[nn.Module, str], hook: Callable[[nn.Module, Any, Any], None]) -> Iterator[None]:
+    handles = [module.register_forward_hook(hook) for module in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
