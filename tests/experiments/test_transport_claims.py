@@ -1,5 +1,7 @@
 """Verdicts of the second lens, from data made to deserve them."""
 
+import math
+
 import numpy as np
 import pytest
 import xarray as xr
