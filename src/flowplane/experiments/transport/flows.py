@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Real
 
-from flowplane.core.streams import EVALUATION, generator
+from flowplane.core.streams import EVALUATION, PROFILE, generator
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.verdicts import exactly, with_ends
 from flowplane.transport import DenoisingFlow, TransportMap, denoising_flow
@@ -61,7 +61,7 @@ def variance_by_depth(
     The same particles run through all flows; the scatter of where they start is taken out by their known variance.
     """
     source = next(iter(flows.values())).known_source()
-    x = source.draw(samples, generator(seed, EVALUATION))
+    x = source.draw(samples, generator(seed, PROFILE))  # the points of `profile`
     known = float(np.trace(np.atleast_2d(source.covariance)))
 
     def spread(points: Any) -> np.ndarray:
