@@ -28,7 +28,7 @@ def bell(x):
 def missed(pair, x, largest):
     """What |a| < A takes from a unit Gaussian on the line, by quadrature over frequencies."""
     xi = np.linspace(0, 9, 2001)
-    lost = missed_share(pair, xi, largest) * np.exp(-(xi**2) / 2)
+    lost = missed_share(pair, xi, largest=largest) * np.exp(-(xi**2) / 2)
     return np.trapezoid(lost * np.cos(np.multiply.outer(x, xi)), xi) * np.sqrt(2 / np.pi)
 
 
@@ -49,7 +49,7 @@ def test_in_the_plane_plus_f_comes_back(activation, offsets):
     pair = Pair(activation)
     spectrum = transform(bell(x), x, pair=pair, extent=(5.0, 31.0), grid=(80, offsets), directions=40)
     xi = np.linspace(0, 10, 2001)
-    lost = np.trapezoid(missed_share(pair, xi, 5.0) * xi * np.exp(-(xi**2) / 2), xi)
+    lost = np.trapezoid(missed_share(pair, xi, largest=5.0) * xi * np.exp(-(xi**2) / 2), xi)
     assert spectrum.reconstruct([[0.0, 0.0]])[0] == pytest.approx(1 - lost, abs=2e-3)
     x = np.array([[1.0, 0.5], [-0.3, 1.2]])
     np.testing.assert_allclose(spectrum.reconstruct(x), bell(x), atol=0.025)
@@ -61,7 +61,7 @@ def test_in_space_too(activation):
     spectrum = transform(bell(x), x, pair=Pair(activation), extent=(3.5, 24.0), grid=(40, 70), directions=196)
     xi = np.linspace(0, 10, 2001)
     density = xi**2 * np.exp(-(xi**2) / 2) * np.sqrt(2 / np.pi)
-    lost = np.trapezoid(missed_share(Pair(activation), xi, 3.5) * density, xi)
+    lost = np.trapezoid(missed_share(Pair(activation), xi, largest=3.5) * density, xi)
     assert spectrum.reconstruct(np.zeros((1, 3)))[0] == pytest.approx(1 - lost, abs=6e-3)
 
 

@@ -39,7 +39,7 @@ def sliced_measures(path: Any, slices: int = 128, *, seed: Any = 0) -> xr.Datase
         A Dataset over `layer`, from 0, where an entry belongs to the step from layer l − 1 to l: `wasserstein_sliced`,
         √(d·mean_θ W_2²), units of x, √d times what `wasserstein(…, method="sliced")` estimates; and `optimality_sliced`,
         its square over the cost along the same directions, 1 for the identity. NaN at layer 0. `…_error` is the standard
-        error that the directions leave, as if they were independent: at least what it is.
+        error that the directions leave, from the scatter of whole bases where there are two or more; NaN for a single one.
 
     Raises:
         InputError: another shape, fewer than two layers or samples, NaN, slices below 1.
@@ -69,9 +69,7 @@ def sliced_measures(path: Any, slices: int = 128, *, seed: Any = 0) -> xr.Datase
     square, total = best.mean(1), cost.mean(1)
     share = torch.where(total > 0, square / total, 1.0).clamp(max=1.0)
     length = (square * dimension).sqrt()
-    of_share, of_square = (
-        each.std(1, correction=0) / used**0.5 for each in (best - share.unsqueeze(1) * cost, best * dimension)
-    )
+    of_share, of_square = (_error(each, dimension) for each in (best - share.unsqueeze(1) * cost, best * dimension))
     values = {
         "wasserstein_sliced": (length, of_square / (2 * length).clamp_min(1e-300)),
         "optimality_sliced": (share, torch.where(total > 0, of_share / total, 0.0)),
@@ -88,6 +86,15 @@ def sliced_measures(path: Any, slices: int = 128, *, seed: Any = 0) -> xr.Datase
         variables[f"{name}_error"] = ("layer", np.r_[np.nan, error.cpu().numpy()], attrs)
     dataset = xr.Dataset(variables, {"layer": np.arange(layers)}, {"slices": used})
     return stamp(dataset, "sliced_measures", seed=seed)
+
+
+def _error(terms: Float[Tensor, "step slice"], dimension: int) -> Float[Tensor, " step"]:
+    """The standard error of a mean over the directions; those of one basis are no independent draws."""
+    used = terms.shape[1]
+    if used < dimension:
+        return terms.std(1) * ((1 - used / dimension) / used) ** 0.5
+    bases = terms.reshape(len(terms), -1, dimension).mean(2)
+    return bases.std(1) / bases.shape[1] ** 0.5 if bases.shape[1] > 1 else torch.full_like(bases[:, 0], torch.nan)
 
 
 def _directions(dimension: int, slices: int, rng: np.random.Generator) -> Float[Tensor, "dimension slice"]:

@@ -181,6 +181,16 @@ class TransportMap(ABC):
 
         return flow_profile(self, samples, times, seed=seed)
 
+    def about(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Coordinates and attributes of a Dataset about the map: `metric` is "identity", or "noise_covariance" where the map
+        has one, which then is a coordinate (feature, other_feature)."""
+        attrs = {"flow": repr(self), "time_units": self.time_units, "metric": "identity"}
+        if self.metric is None:
+            return {}, attrs
+        told = {"units": "1", "long_name": "D, the covariance of the noise for each unit of time"}
+        matrix = self.metric.double().cpu().numpy()
+        return {"noise_covariance": (("feature", "other_feature"), matrix, told)}, attrs | {"metric": "noise_covariance"}
+
     def __matmul__(self, other: TransportMap) -> Composition:
         from flowplane.transport.maps.composition import Composition
 

@@ -11,7 +11,6 @@ from flowplane.core.points import as_times
 from flowplane.core.results import stamp
 from flowplane.errors import InputError
 from flowplane.transport.maps.base import TransportMap
-from flowplane.transport.profiles.about import about
 from flowplane.transport.profiles.grids import AXES, grid_axes, grid_points
 
 __all__ = ["continuity_residual"]
@@ -70,11 +69,13 @@ def continuity_residual(
     dims = AXES[: len(axes)]
     total = float(np.abs(rate).sum())
     fields = {"density": _inner(now), "time_derivative": rate, "continuity": rate + flux, "backward_heat": rate + laplacian}
-    coords, attrs = about(flow)
+    coords, attrs = flow.about()
     attrs |= {f"{name}_norm": float(np.nansum(np.abs(fields[name]))) / total for name in ("continuity", "backward_heat")}
     attrs |= {"spacing": max(spacings), "step": delta, "time": float(t)}
     coords |= {dim: (dim, axis[1:-1], {"units": "units of x"}) for dim, axis in zip(dims, axes, strict=True)}
-    dataset = xr.Dataset({name: (dims, values) for name, values in fields.items()}, coords, attrs)
+    rates = {"units": "1 per unit of volume and time"}
+    units = dict.fromkeys(fields, rates) | {"density": {"units": "1 per unit of volume"}}
+    dataset = xr.Dataset({name: (dims, values, units[name]) for name, values in fields.items()}, coords, attrs)
     return stamp(dataset, "continuity_residual")
 
 

@@ -11,7 +11,6 @@ from flowplane.core.points import check_count, check_seed
 from flowplane.core.results import stamp
 from flowplane.core.streams import HISTORY, generator
 from flowplane.transport.maps.base import TransportMap
-from flowplane.transport.profiles.about import about
 from flowplane.transport.profiles.grids import AXES, grid_axes, grid_points
 
 __all__ = ["flow_history"]
@@ -65,7 +64,7 @@ def flow_history(
     dims = AXES[: flow.dimension]
     arrow_dims = tuple(f"arrow_{dim}" for dim in dims)
     length = {"units": "units of x"}
-    coords, attrs = about(flow)
+    coords, attrs = flow.about()
     coords |= {"time": ("time", instants, {"long_name": "time", "units": flow.time_units})}
     coords |= {dim: (dim, axis, length) for dim, axis in zip(dims + arrow_dims, axes + arrows, strict=True)}
     variables = {

@@ -16,7 +16,6 @@ from flowplane.core.results import stamp
 from flowplane.core.streams import PROFILE, generator
 from flowplane.transport.densities.smoothing import MixtureSmoothing
 from flowplane.transport.maps.state import THIRD_DIMENSION, State, squared
-from flowplane.transport.profiles.about import about
 from flowplane.transport.profiles.optimal import Pairs, gaussian_distance
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ def flow_profile(
         values, errors = zip(*columns[name], strict=True)
         variables[name] = ("time", list(values), {"units": units, "long_name": long_name})
         variables[f"{name}_error"] = ("time", list(errors), {"units": units, "long_name": f"standard error of {name}"})
-    coords, attrs = about(flow)
+    coords, attrs = flow.about()
     coords |= {"time": ("time", instants, {"long_name": "time", "units": flow.time_units})}
     if flow.metric is not None:
         variables["fisher_information"][2]["long_name"] = ANISOTROPIC
