@@ -76,6 +76,16 @@ def rec(task: fp.tasks.Task) -> fp.Recording:
     return fp.train(task, replicas=3, epochs=40, snapshots=8)
 
 
+@pytest.fixture(scope="session")
+def soft():
+    return fp.train(fp.tasks.spherical_rule(information=0.99), hidden=(4,), replicas=2, epochs=4, snapshots=3)
+
+
+@pytest.fixture(scope="session")
+def flow():
+    return fp.denoising_flow(fp.Normal(0.0, 1.0), 0.4, layers=1)
+
+
 def pytest_collection_modifyitems(items):
     """Tests for a GPU are skipped where there is none, so that `make test-slow` runs anywhere."""
     if not torch.cuda.is_available():

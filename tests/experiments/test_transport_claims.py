@@ -1,7 +1,5 @@
 """Verdicts of the second lens, from data made to deserve them."""
 
-import math
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -48,7 +46,7 @@ def test_verdicts_on_falling_variance():
 
 
 def test_variance_by_depth_is_that_of_the_profile():
-    flows = flows_by_depth(LINE, 0.1, (1, 2, math.inf))
+    flows = flows_by_depth(LINE, 0.1, (1, 2, np.inf))
     values, errors, squares = variance_by_depth(flows, 2000, 3)
     profile = flows["L = 2"].profile(samples=2000, times=[0.1], seed=3)
     assert values[1] == pytest.approx(float(profile.variance[0]), rel=1e-9)

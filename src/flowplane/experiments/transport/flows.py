@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Real
 
-from flowplane.core.streams import EVALUATION, generator
+from flowplane.core.streams import EVALUATION, PROFILE, generator
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.verdicts import exactly, with_ends
 from flowplane.transport import DenoisingFlow, TransportMap, denoising_flow
@@ -36,7 +36,7 @@ REACH = 1.96
 LARGEST_DEVIATION = 4.0
 
 
-def depth_label(layers: float) -> str:
+def depth_label(layers: int | float) -> str:
     """What a figure calls a depth.
 
     Example:
@@ -46,7 +46,9 @@ def depth_label(layers: float) -> str:
     return "continuous" if layers == math.inf else f"{'shallow, ' if layers == 1 else ''}L = {layers:g}"
 
 
-def flows_by_depth(density: Density, time: float, depths: Sequence[float], **arguments: Any) -> dict[str, DenoisingFlow]:
+def flows_by_depth(
+    density: Density, time: float, depths: Sequence[int | float], **arguments: Any
+) -> dict[str, DenoisingFlow]:
     """A flow for each depth, by its label."""
     return {depth_label(layers): denoising_flow(density, time, layers, **arguments) for layers in depths}
 
@@ -59,7 +61,7 @@ def variance_by_depth(
     The same particles run through all flows; the scatter of where they start is taken out by their known variance.
     """
     source = next(iter(flows.values())).known_source()
-    x = source.draw(samples, generator(seed, EVALUATION))
+    x = source.draw(samples, generator(seed, PROFILE))  # the points of `profile`
     known = float(np.trace(np.atleast_2d(source.covariance)))
 
     def spread(points: Any) -> np.ndarray:
