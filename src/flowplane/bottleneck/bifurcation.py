@@ -27,8 +27,8 @@ __all__ = ["critical_betas"]
 
 #: Values of β where the caller names none, from a little below 1, where nothing is worth keeping, to 100/λ_2.
 BETAS, BEFORE, BEYOND = 60, 0.99, 100.0
-#: log c(q) above which a codeword q is missing; weights below DUST are none; logits nearer than NEAR are one codeword.
-MISSING, DUST, NEAR = 1e-10, 1e-12, 1e-6
+#: log c(q) above which a codeword q is missing; weights below NEGLIGIBLE are none; logits nearer than NEAR are one codeword.
+MISSING, NEGLIGIBLE, NEAR = 1e-10, 1e-12, 1e-6
 #: Values of β tried together, and how far, relative to itself, a critical one is pinned down.
 TRIALS, PRECISION = 16, 1e-10
 #: How far behind a critical β the new solution is first looked for.
@@ -212,7 +212,7 @@ def _alive(books: Codebook) -> Bool[Tensor, " beta"]:
     logits = as_logits(books.words)
     apart = (logits[:, :, None] - logits[:, None]).abs().amax(3)
     apart.diagonal(dim1=1, dim2=2).fill_(torch.inf)
-    return (books.weight > DUST).all(1) & (apart > NEAR).flatten(1).all(1)
+    return (books.weight > NEGLIGIBLE).all(1) & (apart > NEAR).flatten(1).all(1)
 
 
 def _change(law: Merged, beta: float, beyond: Codebook, before: Codebook) -> tuple[_Event, Float[Tensor, "1 word y"]]:
@@ -242,9 +242,9 @@ def _change(law: Merged, beta: float, beyond: Codebook, before: Codebook) -> tup
 def _optimum(problem: Problem, words: Float[Tensor, "1 word y"]) -> tuple[Codebook, bool]:
     """The best codebook, from these words and what the certificate finds missing; whether it holds in the end."""
     for _ in range(TURNS):
-        book, _ = best_weights(problem, words, DUST)
-        book, _ = polished(problem, book.packed(DUST), steps=100)
-        book = book.packed(DUST).without_twins(problem, DUST).packed()
+        book, _ = best_weights(problem, words, NEGLIGIBLE)
+        book, _ = polished(problem, book.packed(NEGLIGIBLE), steps=100)
+        book = book.packed(NEGLIGIBLE).without_twins(problem, NEGLIGIBLE).packed()
         height, entering = highest(problem, book)
         if float(height) <= MISSING:
             return book, True

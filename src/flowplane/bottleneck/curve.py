@@ -12,7 +12,7 @@ import xarray as xr
 from flowplane.bottleneck.codebook import Problem
 from flowplane.bottleneck.grid import default_betas
 from flowplane.bottleneck.joint import States, check_betas, checked_joint, information
-from flowplane.bottleneck.solve import MANY, Solution, corner, solve_in_company
+from flowplane.bottleneck.solve import MANY, Solution, corner, solve_with_neighbours
 from flowplane.core.points import check_count, check_positive, check_seed
 from flowplane.core.results import stamp
 from flowplane.core.threads import one_thread
@@ -90,7 +90,7 @@ def ib_curve(
         distinct, place = np.unique(chosen, return_inverse=True)
         problem = Problem(mass, conditional, torch.from_numpy(distinct))
         solution = (
-            corner(problem) if states.deterministic else solve_in_company(problem, tolerance * math.log(2.0), mixtures)
+            corner(problem) if states.deterministic else solve_with_neighbours(problem, tolerance * math.log(2.0), mixtures)
         )
         variables = _plane(problem, solution)
     if encoders:

@@ -16,12 +16,12 @@ from flowplane.bottleneck.peaks import binary_grid, binary_peaks, climbed_peaks
 from flowplane.bottleneck.polish import polished
 from flowplane.bottleneck.weights import best_weights
 
-__all__ = ["MANY", "Solution", "certified", "corner", "leaves_trivial", "solve", "solve_in_company", "trivial"]
+__all__ = ["MANY", "Solution", "certified", "corner", "leaves_trivial", "solve", "solve_with_neighbours", "trivial"]
 
 #: Numbers in the largest array that is worked on at once.
 BLOCK = 1 << 21
 #: Weights below this are dropped, and words that are joined cost no more than this, in nats.
-DUST = 1e-12
+NEGLIGIBLE = 1e-12
 #: Parameters of a codebook up to which Newton's method is used on it.
 NEWTON = 800
 #: Codewords for two classes: those to be weighted at first, and those where c is looked at.
@@ -30,8 +30,8 @@ COARSE, FINE = 160, 400
 ROUNDS, FEW_ROUNDS, MANY = 12, 3, 200
 #: How often βs are compared with each other.
 CROSSINGS = 4
-#: How many βs keep one company that would otherwise be compared with fewer, and how far beyond on either side.
-COMPANY, BEYOND = 12, 2.0
+#: So many βs are added where fewer were asked for, and how far beyond on either side they lie.
+NEIGHBOURS, BEYOND = 12, 2.0
 
 
 class Solution(NamedTuple):
@@ -57,13 +57,13 @@ class Solution(NamedTuple):
         return self.value - self.bound > tolerance
 
 
-def solve_in_company(problem: Problem, tolerance: float, mixtures: Float[Tensor, "mixture y"]) -> Solution:
+def solve_with_neighbours(problem: Problem, tolerance: float, mixtures: Float[Tensor, "mixture y"]) -> Solution:
     """`solve`, with βs around those wanted added where these are few: comparing them finds what one alone misses."""
     b = len(problem.betas)
-    if problem.binary or b > COMPANY or len(problem.mass) > MANY:
+    if problem.binary or b > NEIGHBOURS or len(problem.mass) > MANY:
         return solve(problem, tolerance, mixtures)
     low, high = float(problem.betas.min()) / BEYOND, float(problem.betas.max()) * BEYOND
-    more = torch.from_numpy(np.geomspace(low, high, COMPANY))
+    more = torch.from_numpy(np.geomspace(low, high, NEIGHBOURS))
     found = solve(problem._replace(betas=torch.cat([problem.betas, more])), tolerance, mixtures)
     return Solution(found.book.take(torch.arange(b)).packed(), found.value[:b], found.bound[:b], found.steps[:b])
 
@@ -81,13 +81,13 @@ def solve(problem: Problem, tolerance: float, mixtures: Float[Tensor, "mixture y
     """
     n, b = len(problem.mass), len(problem.betas)
     size = max(1, BLOCK // (n * min(n + COARSE, FINE) if problem.binary else n * (n + len(mixtures))))
-    places = _lookouts(problem, mixtures)
+    places = _starting_points(problem, mixtures)
     words = binary_grid(problem, COARSE) if problem.binary else places[: n + 1]
     parts = [_solved(problem.take(k), tolerance, *_spread(len(k), places, words)) for k in torch.arange(b).split(size)]
     value, bound, steps = (torch.cat(column) for column in zip(*(part[1:] for part in parts), strict=True))
     solution = Solution(Codebook.stacked([part.book for part in parts]), value, bound, steps)
     for _ in range(0 if problem.binary else CROSSINGS):
-        worse, better = _outdone(problem, solution, tolerance)
+        worse, better = _improvable(problem, solution, tolerance)
         for place, source in zip(worse.split(size), better.split(size), strict=True):
             near = solution.book.words[source]
             more = [torch.cat([near, kind], 1) for kind in _spread(len(place), places, words)]
@@ -102,7 +102,7 @@ def _spread(count: int, *words: Float[Tensor, "_ y"]) -> list[Float[Tensor, "bet
     return [kind.expand(count, -1, -1) for kind in words]
 
 
-def _outdone(problem: Problem, solution: Solution, tolerance: float) -> tuple[Int[Tensor, " some"], Int[Tensor, " some"]]:
+def _improvable(problem: Problem, solution: Solution, tolerance: float) -> tuple[Int[Tensor, " some"], Int[Tensor, " some"]]:
     """The βs at which the encoder of another β has a smaller Lagrangian, and which other."""
     i_xt, i_ty = solution.book.plane(problem)
     crossed = i_xt - problem.betas[:, None] * i_ty
@@ -149,11 +149,11 @@ def corner(problem: Problem) -> Solution:
 
 def leaves_trivial(problem: Problem, mixtures: Float[Tensor, "mixture y"]) -> Bool[Tensor, " beta"]:
     """Where one cluster is not optimal."""
-    found, _ = certified(problem, trivial(problem), *_spread(len(problem.betas), _lookouts(problem, mixtures)))
+    found, _ = certified(problem, trivial(problem), *_spread(len(problem.betas), _starting_points(problem, mixtures)))
     return found.unsettled(1e-9)
 
 
-def _lookouts(problem: Problem, mixtures: Float[Tensor, "mixture y"]) -> Float[Tensor, "place y"]:
+def _starting_points(problem: Problem, mixtures: Float[Tensor, "mixture y"]) -> Float[Tensor, "place y"]:
     """log q from which maxima of c are looked for."""
     if problem.binary:
         return binary_grid(problem, FINE)
@@ -209,4 +209,4 @@ def _refined(problem: Problem, book: Codebook, resolution: float, tolerance: flo
         for place in alike.split(max(1, 2 * BLOCK >> 2 * level)):
             better, more = polished(problem.take(place), book.take(place).packed())
             book, steps = book.put(place, better), steps.index_add(0, place, more)
-    return book.packed(DUST).without_twins(problem, DUST).packed(), steps
+    return book.packed(NEGLIGIBLE).without_twins(problem, NEGLIGIBLE).packed(), steps
