@@ -244,7 +244,7 @@ def _optimum(problem: Problem, words: Float[Tensor, "1 word y"]) -> tuple[Codebo
     for _ in range(TURNS):
         book, _ = best_weights(problem, words, NEGLIGIBLE)
         book, _ = polished(problem, book.packed(NEGLIGIBLE), steps=100)
-        book = book.packed(NEGLIGIBLE).without_twins(problem, NEGLIGIBLE).packed()
+        book = book.packed(NEGLIGIBLE).without_duplicates(problem, NEGLIGIBLE).packed()
         height, entering = highest(problem, book)
         if float(height) <= MISSING:
             return book, True

@@ -123,7 +123,7 @@ class Codebook(NamedTuple):
         together = torch.zeros_like(encoder[..., : int(group.max()) + 1])
         return centroids(problem, together.scatter_add_(2, group[:, None].expand_as(encoder), encoder))
 
-    def without_twins(self, problem: Problem, resolution: float) -> Codebook:
+    def without_duplicates(self, problem: Problem, resolution: float) -> Codebook:
         """Words so near a heavier one that joining them costs about `resolution` nats at most are joined to it."""
         own = (self.words.exp() * self.words).sum(2)
         apart = (own[..., None] - self.words.exp() @ self.words.mT) * problem.betas[:, None, None] * self.weight[..., None]

@@ -201,7 +201,7 @@ def _refined(problem: Problem, book: Codebook, resolution: float, tolerance: flo
     steps = torch.zeros(len(book.weight), dtype=torch.int64)
     if not problem.binary:
         book, steps = accelerated(problem, book, max(1e-10, tolerance / 100))
-    book = book.packed(1e-9).without_twins(problem, resolution).packed()
+    book = book.packed(1e-9).without_duplicates(problem, resolution).packed()
     size = (book.weight > 0).sum(1) * book.words.shape[2]
     magnitude = torch.frexp(size.double()).exponent
     for level in magnitude[size <= NEWTON].unique().tolist():
@@ -209,4 +209,4 @@ def _refined(problem: Problem, book: Codebook, resolution: float, tolerance: flo
         for place in alike.split(max(1, 2 * BLOCK >> 2 * level)):
             better, more = polished(problem.take(place), book.take(place).packed())
             book, steps = book.put(place, better), steps.index_add(0, place, more)
-    return book.packed(NEGLIGIBLE).without_twins(problem, NEGLIGIBLE).packed(), steps
+    return book.packed(NEGLIGIBLE).without_duplicates(problem, NEGLIGIBLE).packed(), steps
