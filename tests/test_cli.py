@@ -98,7 +98,7 @@ def test_a_contradicted_claim_is_a_result_and_a_failed_experiment_is_not(capsys,
     monkeypatch.setattr(information_plane, "START", (0.0,) * 6)
     code, out, _ = run(capsys, monkeypatch, "reproduce", "information-plane", "--out", tmp_path)
     assert (code, "contradicted" in out) == (0, True)
-    monkeypatch.setattr(information_plane, "information_planes", lambda *a: 1 / 0)
+    monkeypatch.setattr(information_plane, "gradient_phases", lambda *a: 1 / 0)
     code, _, err = run(capsys, monkeypatch, "reproduce", "information-plane", "--out", tmp_path)
     assert (code, "ZeroDivisionError" in err) == (1, True)
 
