@@ -129,7 +129,7 @@ def embedding_influence(
         >>> x = np.random.default_rng(0).normal(size=(100, 3))
         >>> found = embedding_influence([x, 2 * x[:, [1, 0, 2]], x[:, :2]], draws=2)
         >>> found["cost"].sel(layer=1).round(2).values  # the second layer is the first, turned and twice as large
-        array([11.7 ,  3.1 ,  3.11, 21.09])
+        array([11.7 ,  3.1 ,  3.11, 15.81])
     """
     if isinstance(embeddings, str) or not isinstance(embeddings, Sequence):
         raise InputError("embeddings", embeddings, f"a list, some of {', '.join(EMBEDDINGS)}")

@@ -45,9 +45,9 @@ def linear_probe(train: Any, train_labels: Any, *, test: Any, test_labels: Any, 
         >>> points = np.random.default_rng(0).normal(size=(400, 2))
         >>> ring = (np.linalg.norm(points, axis=1) > 1.2).astype(int)  # no line parts it
         >>> half = points[:, 0] > 0
-        >>> linear_probe(points[:200], half[:200], points[200:], half[200:]) > 0.97
+        >>> linear_probe(points[:200], half[:200], test=points[200:], test_labels=half[200:]) > 0.97
         True
-        >>> linear_probe(points[:200], ring[:200], points[200:], ring[200:]) < 0.7
+        >>> linear_probe(points[:200], ring[:200], test=points[200:], test_labels=ring[200:]) < 0.7
         True
     """
     penalty = check_positive("strength", strength)
@@ -85,7 +85,7 @@ def neighbour_accuracy(train: Any, train_labels: Any, *, test: Any, test_labels:
 
     Example:
         >>> known = [[0.0], [1.0], [9.0], [10.0]]
-        >>> neighbour_accuracy(known, [0, 0, 1, 1], [[0.4], [9.1], [2.0], [8.0]], [0, 1, 1, 1], k=1)
+        >>> neighbour_accuracy(known, [0, 0, 1, 1], test=[[0.4], [9.1], [2.0], [8.0]], test_labels=[0, 1, 1, 1], k=1)
         0.75
     """
     voters = check_count("k", k)

@@ -42,7 +42,7 @@ def dense_log_det(x: Any, weight: Any, *, bias: Any, activation: str) -> Any:
         InputError: a W that is not square or does not fit, NaN, an unknown activation.
 
     Example:
-        >>> dense_log_det([[0.0, 0.0]], [[2.0, 0.0], [0.0, 1.0]], [0.0, 0.0], "tanh").round(6)
+        >>> dense_log_det([[0.0, 0.0]], [[2.0, 0.0], [0.0, 1.0]], bias=[0.0, 0.0], activation="tanh").round(6)
         array([0.693147])
     """
     if activation not in KNOWN:
