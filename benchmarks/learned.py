@@ -31,7 +31,7 @@ LOOK = 250
 
 def excess_of(density: fp.GaussianMixture) -> Callable[[Callable[[Tensor], Tensor]], float]:
     """A function of a denoiser: by how much its loss is above the best, relatively, on the same fresh pairs."""
-    clean, noisy = noisy_pairs(density, VARIANCE, 50_000, seed=123)
+    clean, noisy = noisy_pairs(density, VARIANCE, samples=50_000, seed=123)
 
     def loss(answer: Tensor) -> float:
         return float((answer.double() - clean).square().sum(1).mean())
@@ -47,7 +47,7 @@ def ours(
     taken, found = float("nan"), float("inf")
     for steps in BUDGETS:
         began = time.perf_counter()
-        g = fp.transport.train_denoiser(WIDTHS, points, VARIANCE, steps=steps, seed=seed, device="cpu")
+        g = fp.transport.train_denoiser(WIDTHS, points, noise_covariance=VARIANCE, steps=steps, seed=seed, device="cpu")
         taken, found = time.perf_counter() - began, excess(g.forward)
         if found <= target:
             break
@@ -91,7 +91,7 @@ def main() -> None:
     density = fp.densities.two_moons(0.1)
     points, excess = density.sample(given.points, 0), excess_of(density)
     # what a process does once is no part of training
-    fp.transport.train_denoiser((4,), points[:100], VARIANCE, steps=2, device="cpu")
+    fp.transport.train_denoiser((4,), points[:100], noise_covariance=VARIANCE, steps=2, device="cpu")
     print(f"\n{given.points} points, {given.threads} threads, median of {given.seeds} seeds\n")
     print(
         "| | wanted | seconds | times faster than the peer | steps | loss above the best |\n|---|---:|---:|---:|---:|---:|"

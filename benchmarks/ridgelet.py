@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from flowplane.ridgelet import Pair, transform
-from flowplane.ridgelet.drawn import direct
+from flowplane.ridgelet.monte_carlo import direct
 
 #: Dimension, activation, grid, directions, and one row of a in how many the direct evaluation does (its time is multiplied).
 CASES = (

@@ -15,6 +15,7 @@ Beside other work use fewer threads than cores: threads that wait for each other
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 import os
 import resource
@@ -122,7 +123,7 @@ def mixture(components: int = 10) -> fp.GaussianMixture:
 def solver(particles: int, repeats: int) -> None:
     """Question 2."""
     density = mixture()
-    flow = fp.denoising_flow(density, 0.8 * density.smoothing.least_variance / 2, layers=None)
+    flow = fp.denoising_flow(density, 0.8 * density.smoothing.least_variance / 2, layers=math.inf)
     x = torch.as_tensor(density.sample(particles))
     smoothing = flow.core.smoothing
     score, calls = smoothing.score, []
@@ -167,7 +168,7 @@ def free_form(particles: int, repeats: int) -> None:
     density = mixture()
     smoothing = density.smoothing
     end = 0.8 * smoothing.least_variance / 2
-    exact = fp.denoising_flow(density, end, layers=None)
+    exact = fp.denoising_flow(density, end, layers=math.inf)
     y = torch.as_tensor(exact(density.sample(particles)))
     evaluations = 0
 
@@ -180,7 +181,7 @@ def free_form(particles: int, repeats: int) -> None:
         return smoothing.score_and_divergence(-2 * t, x)[1]
 
     autograd = fp.transport.ODEMap(field, dimension=2, time=end, source=density, rtol=RTOL, atol=ATOL)
-    closed = fp.transport.ODEMap(field, 2, end, density, divergence, rtol=RTOL, atol=ATOL)
+    closed = fp.transport.ODEMap(field, 2, time=end, source=density, divergence=divergence, rtol=RTOL, atol=ATOL)
     transform = FreeFormJacobianTransform(field, 0.0, end, atol=ATOL, rtol=RTOL, exact=True)
 
     def zuko() -> Tensor:

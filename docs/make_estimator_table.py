@@ -25,11 +25,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from truths import TRUTHS, Pair, Truth
 
 import flowplane as fp
+from flowplane.analysis.estimators import registered
 from flowplane.core.results import Flags
 from flowplane.information.entropies import CORRECTIONS
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from truths import TRUTHS, Pair, Truth
+
+from flowplane.information.estimator import Estimator
 
 QUANTITIES = {"i_xt": "I(X;T)", "i_ty": "I(T;Y)"}
 #: What is not given because it is not asked for.
@@ -44,6 +49,11 @@ A cell: bias ± standard deviation, over the draws without a flag where there ar
 share of the 95 % intervals of draws without a flag that hold the truth; then the share of draws with a flag, and which.
 Binned has {bins} fixed bins, and estimates the information of the binned T, written first. In the rows named channel the
 noise belongs to the estimator; Pairwise reports a bound there, and its interval holds both bounds."""
+
+
+def usual(estimator: type[Estimator], truth: Truth) -> Estimator:
+    """With its usual parameters, whatever the distribution."""
+    return estimator.usual()
 
 
 def plain(truth: Truth) -> Pair:
@@ -110,6 +120,12 @@ ESTIMATORS = {
     "SlicedMI": Contender(partial(noisy, fp.SlicedMI, slices=16), of_slices, most=20),
     "Variational, InfoNCE": Contender(partial(noisy, fp.Variational, kind="infonce"), most=20),
     "Variational, SMILE": Contender(partial(noisy, fp.Variational, kind="smile"), most=20),
+}
+#: An estimator that needs no more than its usual parameters stands in the library's list alone.
+ESTIMATORS |= {
+    one.__name__: Contender(partial(usual, one))
+    for one in registered().values()
+    if not any(name.startswith(one.__name__) for name in ESTIMATORS)
 }
 
 

@@ -29,6 +29,7 @@ install_import_hook(
             for name in [
                 "densities.smoothing",
                 "densities.attention",
+                "flows.denoiser",
                 "flows.running",
                 "maps.straight",
                 "maps.composition",
@@ -37,10 +38,10 @@ install_import_hook(
                 "flows.blobs",
                 "flows.fokker_planck",
                 "learned.networks",
-                "learned.conditioned",
-                "learned.decoding",
+                "learned.score_network",
+                "learned.decoders",
                 "learned.anisotropic",
-                "learned.composing",
+                "learned.equivalence",
             ]
         ),
         *(f"flowplane.ridgelet.{name}" for name in ["derivatives", "quadrature", "spectrum", "spreading", "cutoff"]),
@@ -73,6 +74,16 @@ def task() -> fp.tasks.Task:
 def rec(task: fp.tasks.Task) -> fp.Recording:
     """A small recording of the reference task, in memory."""
     return fp.train(task, replicas=3, epochs=40, snapshots=8)
+
+
+@pytest.fixture(scope="session")
+def soft():
+    return fp.train(fp.tasks.spherical_rule(information=0.99), hidden=(4,), replicas=2, epochs=4, snapshots=3)
+
+
+@pytest.fixture(scope="session")
+def flow():
+    return fp.denoising_flow(fp.Normal(0.0, 1.0), 0.4, layers=1)
 
 
 def pytest_collection_modifyitems(items):

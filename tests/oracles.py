@@ -227,7 +227,7 @@ def gaussian_denoiser(covariance, noise, time, layers):
     white = np.linalg.inv(root)
     sigma = white @ covariance @ white
     identity = np.eye(len(sigma))
-    if layers is None:
+    if math.isinf(layers):
         matrix = symmetric_root(identity - 2 * time * np.linalg.inv(sigma))
     else:
         matrix = identity

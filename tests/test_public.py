@@ -1,5 +1,7 @@
 """The public surface: every name in a fresh interpreter, nothing heavy on import."""
 
+import inspect
+import pkgutil
 import subprocess
 import sys
 
@@ -7,6 +9,7 @@ import pytest
 
 import flowplane
 from flowplane.core.lazy import lazy
+from flowplane.plot import figures
 from flowplane.plot.registry import registered
 
 FACES = ["", ".analysis", ".bottleneck", ".cluster", ".dynamics", ".information", ".plot", ".ridgelet", ".transport"]
@@ -86,10 +89,10 @@ def test_a_lens_shows_its_classes():
 
 
 def test_every_figure_of_a_result_is_public():
-    for result, figures in registered().items():
-        assert all(getattr(flowplane.plot, figure.__name__) is figure for figure in figures)
+    for result, drawers in registered().items():
+        assert all(getattr(flowplane.plot, figure.__name__) is figure for figure in drawers)
         others = {"measure", "noisy_information", "deterministic_ib", "gaussian_ib", "mutual_information"}
-        assert figures[0].__name__ == result or result in others
+        assert drawers[0].__name__ == result or result in others
 
 
 def test_a_face_is_made_of_its_imports(tmp_path, monkeypatch):
@@ -109,3 +112,15 @@ def test_a_face_is_made_of_its_imports(tmp_path, monkeypatch):
     assert shop.cut is get("cut")
     with pytest.raises(AttributeError, match="'shop' has no attribute 'roast' any more: it is called 'bake' now"):
         get("roast")
+
+
+def test_figures_take_a_dataset_and_one_more_by_place():
+    kinds = inspect.Parameter
+    for file in pkgutil.iter_modules(figures.__path__):
+        figure = getattr(flowplane.plot, file.name)
+        first, *rest = inspect.signature(figure).parameters.values()
+        assert (first.name, first.kind, first.default) == ("dataset", kinds.POSITIONAL_OR_KEYWORD, kinds.empty), file.name
+        assert [other.kind for other in rest[1:]] == [kinds.KEYWORD_ONLY] * len(rest[1:]), file.name
+        assert all(other.default is not kinds.empty for other in rest), file.name
+    with pytest.raises(TypeError, match="no argument 'plane' any more: it is called 'dataset' now"):
+        flowplane.plot.information_plane(plane=None)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import linregress, ttest_1samp
 
+from flowplane.core.results import interval
 from flowplane.core.schedule import log_spaced
 from flowplane.dynamics import (
     diffusion_exponent,
-    mean_interval,
     mean_squared_displacement,
     ornstein_uhlenbeck,
     update_spectrum,
@@ -79,16 +79,16 @@ def test_weights_that_do_not_move_have_no_exponent():
 
 def test_the_interval_is_students():
     values = np.random.default_rng(3).normal(size=(7, 2))
-    mean, lower, upper = mean_interval(values)
+    mean, lower, upper = interval(values)
     for k in range(2):
-        interval = ttest_1samp(values[:, k], 0).confidence_interval(0.95)
-        np.testing.assert_allclose([lower[k], upper[k]], interval)
+        expected = ttest_1samp(values[:, k], 0).confidence_interval(0.95)
+        np.testing.assert_allclose([lower[k], upper[k]], expected)
         assert mean[k] == pytest.approx(values[:, k].mean())
     gapped = np.vstack([values, [[np.nan, 1.0]]])
-    assert mean_interval(gapped)[1][0] == pytest.approx(lower[0])
-    one = mean_interval([[2.0], [np.nan]])
+    assert interval(gapped)[1][0] == pytest.approx(lower[0])
+    one = interval([[2.0], [np.nan]])
     assert one[0][0] == 2.0 and np.isnan(one[1][0])
-    assert np.isnan(mean_interval([[np.nan]])[0]).all()
+    assert np.isnan(interval([[np.nan]])[0]).all()
 
 
 # -- spectrum ----------------------------------------------------------------------------------------------------------

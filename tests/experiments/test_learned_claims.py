@@ -75,7 +75,7 @@ def test_the_measure_of_distance():
     case = Case.of(p, 0.1, 4000, 0)
     assert case.error(case.optimal) == 0
     assert case.error(AffineMap(1.0, [0.0, 0.0])) == pytest.approx(1.0)
-    loss = optimal_loss(p, 0.1, 20_000)
+    loss = optimal_loss(p, 0.1, samples=20_000)
     assert case.least_loss == pytest.approx(float(loss), abs=5 * loss.standard_error)
     gaussian = Case.of(Normal([0.0], [[1.0]]), 1.0, 20_000, 1)
     assert gaussian.least_loss == pytest.approx(0.5, abs=5 * 0.5 * np.sqrt(2 / 20_000))

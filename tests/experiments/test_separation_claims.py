@@ -1,5 +1,7 @@
 """Claims on features by depth: the data they rest on, and verdicts from data made to deserve them."""
 
+import math
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -127,7 +129,7 @@ def test_moons_are_drawn_from_their_density_with_the_class_they_come_from():
 
 
 def test_what_is_measured_of_digits():
-    data = digit_data(0.6, None, (1, 2, None), 2, 0)
+    data = digit_data(0.6, None, (1, 2, math.inf), 2, 0)
     assert len(np.unique(np.concatenate([data.splits[0].train, data.splits[0].test]), axis=0)) == 1797
     found = measured([data], 0).isel(data=0)
     assert found.depth.values.tolist() == [0.0, 1.0, 2.0, np.inf]

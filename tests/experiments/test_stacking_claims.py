@@ -43,7 +43,7 @@ def test_verdicts_on_the_equivalence():
 def test_the_error_of_a_layer():
     density = fp.Normal([0.3, -0.2], [[2.0, 0.5], [0.5, 1.0]])
     made = linear_stack(density, [np.array([[1.0, 0.5], [0.0, 0.5]])] * 3)
-    x = density.sample(400)
+    x = density.sample(400, seed=0)
     exact = made.composition(density)
     assert layer_errors(made, exact, x).max() < 1e-10
     # points that are paired with others have the difference of two independent displacements

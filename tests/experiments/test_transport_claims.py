@@ -31,7 +31,7 @@ def test_verdicts_on_the_entropy_balance():
 
 
 def test_a_shallow_flow_fails_the_balance_that_the_continuous_one_keeps():
-    shallow, continuous = (entropy_balance(fp.denoising_flow(LINE, 0.1, layers), 4000, 0) for layers in (1, None))
+    shallow, continuous = (entropy_balance(fp.denoising_flow(LINE, 0.1, layers), 4000, 0) for layers in (1, np.inf))
     assert balance_claim("A-3", "headline", "", [continuous]).verdict == "reproduced"
     assert balance_claim("A-3", "headline", "", [shallow]).verdict == "contradicted"
     np.testing.assert_allclose(continuous.entropy_difference, continuous.entropy_rate, rtol=0.02)
@@ -46,7 +46,7 @@ def test_verdicts_on_falling_variance():
 
 
 def test_variance_by_depth_is_that_of_the_profile():
-    flows = flows_by_depth(LINE, 0.1, (1, 2, None))
+    flows = flows_by_depth(LINE, 0.1, (1, 2, np.inf))
     values, errors, squares = variance_by_depth(flows, 2000, 3)
     profile = flows["L = 2"].profile(samples=2000, times=[0.1], seed=3)
     assert values[1] == pytest.approx(float(profile.variance[0]), rel=1e-9)

@@ -21,7 +21,7 @@ def found():
     for name in ("log_det", "log_det_affine"):
         data[name] = (dims, np.full(shape, np.nan), {"units": "nats", "missing": "no <weights>"})
     data["wasserstein"][1][1] = np.nan
-    data["cka"] = ((*dims, "other"), np.tile(np.eye(3), (2, 3, 1, 1)), {"units": "1"})
+    data["cka"] = ((*dims, "other_layer"), np.tile(np.eye(3), (2, 3, 1, 1)), {"units": "1"})
     data["probe_input"] = ((), 0.5)
     return xr.Dataset(data, {"replica": [0, 1], "epoch": [0, 10, 100], "layer": NAMES}, {"network": "<b>Net</b>"})
 

@@ -59,7 +59,7 @@ def test_channels_are_chosen_or_their_norm_is_drawn():
 
 
 def test_what_is_refused():
-    drawn = monte_carlo_transform(BELL, LINE, 5).to_dataset()
+    drawn = monte_carlo_transform(BELL, LINE, units=5).to_dataset()
     line = transform(BELL, LINE, grid=(4, 4)).to_dataset()
     for spectrum, message in (
         (xr.Dataset(), "dataset: found a Dataset without coefficient"),

@@ -7,7 +7,9 @@ import xarray as xr
 from page_reading import Read
 
 import flowplane as fp
+from flowplane.core.results import stamp
 from flowplane.errors import InputError
+from flowplane.information.schema import FLAGS
 from flowplane.reporting import page
 from flowplane.reporting.finite import finite_part
 from flowplane.reporting.glossary import WORDS
@@ -35,16 +37,14 @@ def made_plane(i_ty, lower, upper, epochs=(0, 1, 4), flags=0, **attrs) -> xr.Dat
         "i_ty_lower": lower + 0 * rising,
         "i_ty_upper": upper + 0 * rising,
     }
-    parts = {name: (DIMS, value, {"units": "bits"}) for name, value in values.items()}
-    parts["flags"] = (DIMS, np.full(shape, flags, np.int32))
-    about = {
-        "kind": "upper bound",
-        "channel": "noise",
-        "estimator": "Pairwise",
-        "input_entropy": 6.0,
-        "label_information": 1.0,
-    }
-    return xr.Dataset(parts, {"replica": [0], "epoch": list(epochs), "layer": ["a", "b"]}, about | attrs)
+    told = {"estimator": "Pairwise", "parameters": "noise_variance=0.1", "channel": "noise"}
+    own = {"i_xt": {"bound": "upper", **told}, "i_ty": {"bound": "estimate", **told}}
+    parts = {name: (DIMS, value, {"units": "bits", **own.get(name, {})}) for name, value in values.items()}
+    for name in own:
+        parts[f"{name}_flags"] = (DIMS, np.full(shape, flags, np.int32), FLAGS.attrs(name))
+    about = {"input_entropy": 6.0, "label_information": 1.0} | attrs
+    plane = xr.Dataset(parts, {"replica": [0], "epoch": list(epochs), "layer": ["a", "b"]})
+    return stamp(plane, "information_plane", **about)
 
 
 def read_of(plane) -> Read:

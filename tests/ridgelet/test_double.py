@@ -1,5 +1,7 @@
 """Residual networks built from a flow without training (§A11)."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,8 @@ from flowplane.errors import InputError
 from flowplane.ridgelet import Pair, WideLimit, network
 from flowplane.ridgelet.cutoff import Region, as_field
 
-LINE = fp.denoising_flow(fp.GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [0.3, 0.4]), 0.1, None)
-PLANE = fp.denoising_flow(fp.Normal([0.3, 0.0], [[1.0, 0.4], [0.4, 0.8]]), 0.15, None)
+LINE = fp.denoising_flow(fp.GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [0.3, 0.4]), 0.1, math.inf)
+PLANE = fp.denoising_flow(fp.Normal([0.3, 0.0], [[1.0, 0.4], [0.4, 0.8]]), 0.15, math.inf)
 BUMP = Pair("gaussian")
 
 
@@ -83,8 +85,8 @@ def test_units_of_each_layer_gain_by_depth_and_shared_ones_do_not(limit):
     own, shared = [], []
     for depth in (4, 16, 64):
         exact = euler(LINE, x, depth)
-        own.append(root_mean_square(limit.network(depth, 16 * 256, False, seed=4), 256, exact, x))
-        shared.append(root_mean_square(limit.network(depth, 16 * 256, True, seed=4), 256, exact, x))
+        own.append(root_mean_square(limit.network(depth, 16 * 256, shared_units=False, seed=4), 256, exact, x))
+        shared.append(root_mean_square(limit.network(depth, 16 * 256, shared_units=True, seed=4), 256, exact, x))
     # sixteen networks each: ±0.18 in the logarithm, the slope over log 16 by 0.09
     assert slope((4, 16, 64), own) == pytest.approx(-0.5, abs=0.2)
     assert slope((4, 16, 64), shared) == pytest.approx(0.0, abs=0.2)
@@ -92,8 +94,8 @@ def test_units_of_each_layer_gain_by_depth_and_shared_ones_do_not(limit):
 
 def test_what_a_limit_keeps_changes_nothing():
     used, fresh = (WideLimit(LINE, pair=BUMP, extent=3.0) for _ in range(2))
-    used.network(8, 10), used.network(2, 10, False)
-    first, second = (each.network(4, 50, False, seed=9) for each in (used, fresh))
+    used.network(8, 10), used.network(2, 10, shared_units=False)
+    first, second = (each.network(4, 50, shared_units=False, seed=9) for each in (used, fresh))
     assert torch.equal(first.hidden, second.hidden)
     torch.testing.assert_close(first.output, second.output, rtol=1e-12, atol=1e-12)
 
@@ -150,7 +152,7 @@ def test_a_bare_velocity_needs_points_and_a_time():
         ({"time": 7.0}, "time: found 7.0, expected at most 0.1"),
         ({"margin": -1.0}, "margin: found -1.0"),
         ({"extent": (1.0,)}, "extent: found"),
-        ({"field": fp.denoising_flow(fp.Normal([0.0] * 4, 1.0), 0.1, None)}, r"points: found shape \(1000, 4\)"),
+        ({"field": fp.denoising_flow(fp.Normal([0.0] * 4, 1.0), 0.1, math.inf)}, r"points: found shape \(1000, 4\)"),
         ({"field": lambda t, x: x[:, :0], "points": np.zeros((3, 2)), "time": 1.0}, "field: found velocities of shape"),
         ({"field": lambda t, x: x / 0, "points": np.ones((3, 2)), "time": 1.0}, "field: found 3 velocities that are not"),
         ({"field": lambda t, x: 0 * x, "points": [[0.0], [1.0]], "time": 1.0}, "field: found 0 everywhere"),

@@ -30,27 +30,28 @@ def test_drawn_units_scatter_around_the_grid_with_the_root_of_their_number():
     """RMS error over seeds ∝ N^{−1/2}, about the reconstruction itself: 16 times the units, a quarter of the error."""
     target = SPECTRUM.reconstruct(X)
     rms = [
-        np.sqrt(np.mean([error(finite_network(SPECTRUM, n, seed), target) ** 2 for seed in range(40)])) for n in (50, 800)
+        np.sqrt(np.mean([error(finite_network(SPECTRUM, n, seed=seed), target) ** 2 for seed in range(40)]))
+        for n in (50, 800)
     ]
     # 40 draws know a root mean square to about a tenth
     assert np.log(rms[1] / rms[0]) / np.log(16) == pytest.approx(-0.5, abs=0.12)
     with torch.no_grad():
-        mean = torch.stack([finite_network(SPECTRUM, 800, seed)(X[:, None]) for seed in range(40)])
+        mean = torch.stack([finite_network(SPECTRUM, 800, seed=seed)(X[:, None]) for seed in range(40)])
     z = (mean.mean(0) - target) / (mean.std(0) / np.sqrt(40))
     assert float(z.square().mean()) < 4
 
 
 def test_all_units_weigh_alike():
     """q ∝ |R|: |c_i| = Z/(K N), the same for every unit, whatever the seed."""
-    c = finite_network(SPECTRUM, 30, 5).output.detach().abs()
+    c = finite_network(SPECTRUM, 30, seed=5).output.detach().abs()
     z = float((SPECTRUM.coefficients[..., 0].abs() * SPECTRUM.weights).sum())
     torch.testing.assert_close(c, torch.full_like(c, z / (abs(SPECTRUM.constant) * 30)))
 
 
 def test_least_squares_does_better_with_the_same_units():
     for n in (30, 100):
-        drawn = finite_network(SPECTRUM, n, 1)
-        fitted = least_squares_network(SPECTRUM, F, X, n, seed=1)
+        drawn = finite_network(SPECTRUM, n, seed=1)
+        fitted = least_squares_network(SPECTRUM, F, points=X, units=n, seed=1)
         torch.testing.assert_close(drawn.hidden, fitted.hidden)
         torch.testing.assert_close(drawn.offsets, fitted.offsets)
         assert error(fitted, F) < 0.05 * error(drawn, F)
@@ -58,7 +59,7 @@ def test_least_squares_does_better_with_the_same_units():
 
 def test_least_squares_solves_its_normal_equations():
     ridge = 1e-3
-    network = least_squares_network(SPECTRUM, F, X, 20, ridge=ridge)
+    network = least_squares_network(SPECTRUM, F, points=X, units=20, ridge=ridge)
     with torch.no_grad():
         h = network.features(X[:, None])
         gradient = h.T @ (h @ network.output[:, 0] - F) / len(X) + ridge * network.output[:, 0]
@@ -67,8 +68,8 @@ def test_least_squares_solves_its_normal_equations():
 
 def test_channels_and_drawn_nodes():
     f = torch.stack([F, X * F], 1)
-    spectrum = monte_carlo_transform(f, X, 500, Pair("gaussian"), extent=(4.0, 20.0))
-    network = least_squares_network(spectrum, f, X, 100)
+    spectrum = monte_carlo_transform(f, X, units=500, pair=Pair("gaussian"), extent=(4.0, 20.0))
+    network = least_squares_network(spectrum, f, points=X, units=100)
     assert network(X[:, None]).shape == (201, 2)
     assert error(network, f) < 0.1
     assert len(set(network.offsets.tolist())) > 30  # of 500 nodes, most where R is small
@@ -105,13 +106,13 @@ def test_what_is_refused():
     with pytest.raises(InputError, match="units: found 0"):
         finite_network(SPECTRUM, 0)
     with pytest.raises(InputError, match="ridge: found 0"):
-        least_squares_network(SPECTRUM, F, X, 3, ridge=0)
+        least_squares_network(SPECTRUM, F, points=X, units=3, ridge=0)
     with pytest.raises(InputError, match=r"values: found shape \(201, 1\), expected \(201,\)"):
-        least_squares_network(SPECTRUM, F[:, None], X, 3)
+        least_squares_network(SPECTRUM, F[:, None], points=X, units=3)
     for wrong in (nn.Linear(1, 1), nn.Sequential(nn.Linear(1, 2), nn.Linear(2, 1)), nn.Sequential(nn.Tanh())):
         with pytest.raises(InputError, match="network: found"):
             units_of(wrong)
     with pytest.raises(InputError, match="hidden, offsets, output"):
-        ShallowNetwork(Pair(), [[1.0]], [0.0, 1.0], [[1.0]])
+        ShallowNetwork(Pair(), [[1.0]], offsets=[0.0, 1.0], output=[[1.0]])
     with pytest.raises(InputError, match="output: found 1 values"):
-        ShallowNetwork(Pair(), [[1.0]], [0.0], [[np.nan]])
+        ShallowNetwork(Pair(), [[1.0]], offsets=[0.0], output=[[np.nan]])

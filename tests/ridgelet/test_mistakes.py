@@ -49,13 +49,13 @@ def test_a_finite_network_answers_in_kind():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: transform(BELL, LINE, "tanh"), r"pair: found 'tanh', expected fp.ridgelet.Pair\('tanh'\)"),
-        (lambda: transform(BELL, LINE, 3), "pair: found 3"),
+        (lambda: transform(BELL, LINE, pair="tanh"), r"pair: found 'tanh', expected fp.ridgelet.Pair\('tanh'\)"),
+        (lambda: transform(BELL, LINE, pair=3), "pair: found 3"),
         (lambda: Pair("tanh", 33), "order: found 33, expected 12 at most"),
         (lambda: Pair(["tanh"]), "activation: found"),
         (lambda: finite_network(None, 10), "spectrum: found NoneType"),
         (lambda: finite_network(transform(BELL, LINE), 10)(np.zeros((3, 2))), r"x: found shape \(3, 2\)"),
-        (lambda: least_squares_network(transform(BELL, LINE), BELL, LINE, 10, ridge=True), "ridge: found True"),
+        (lambda: least_squares_network(transform(BELL, LINE), BELL, points=LINE, units=10, ridge=True), "ridge: found True"),
         (lambda: WideLimit(lambda x: -x, points=np.zeros((3, 1)), time=1.0), "field: found a function that fails"),
     ],
 )

@@ -129,7 +129,7 @@ def test_other_refusals():
     with pytest.raises(InputError, match="frequency: found 0"):
         activation_transform("tanh", [0.0])
     with pytest.raises(InputError, match=re.escape("largest: found -1")):
-        missed_share(Pair(), [1.0], -1)
+        missed_share(Pair(), [1.0], largest=-1)
 
 
 def test_orders_by_default():
@@ -143,11 +143,11 @@ def test_what_truncation_misses(activation):
     """Everything beyond, nothing of frequency 0, and a power of |ξ|/A that two more orders raise by two."""
     best = Pair(activation)
     least = Pair(activation, best.order - 2)
-    assert float(missed_share(best, 1e4, 1.0)) == pytest.approx(1, rel=1e-9)
+    assert float(missed_share(best, 1e4, largest=1.0)) == pytest.approx(1, rel=1e-9)
     for pair, power in ((best, 3), (least, 1)):
-        near = missed_share(pair, [0.01, 0.02], 1.0)
+        near = missed_share(pair, [0.01, 0.02], largest=1.0)
         assert np.log2(near[1] / near[0]) == pytest.approx(power, abs=2e-3)
-    assert missed_share(Pair("sin"), [0.9, 1.1], 1.0).tolist() == [0, 1]
+    assert missed_share(Pair("sin"), [0.9, 1.1], largest=1.0).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -163,6 +163,6 @@ def test_the_truncation_table_of_a10(activation, published, exact):
     xi = np.linspace(0, 10, 4001)
     density = xi * np.exp(-(xi**2) / 2)
     for largest, seen, error in zip((5, 10, 20), published, exact, strict=True):
-        found = np.trapezoid(missed_share(Pair(activation), xi, largest) * density, xi)
+        found = np.trapezoid(missed_share(Pair(activation), xi, largest=largest) * density, xi)
         assert found == pytest.approx(error, abs=6e-6)
         assert found == pytest.approx(seen, abs=4e-4)  # their quadrature's error, the same at every A

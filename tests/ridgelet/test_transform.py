@@ -28,7 +28,7 @@ def bell(x):
 def missed(pair, x, largest):
     """What |a| < A takes from a unit Gaussian on the line, by quadrature over frequencies."""
     xi = np.linspace(0, 9, 2001)
-    lost = missed_share(pair, xi, largest) * np.exp(-(xi**2) / 2)
+    lost = missed_share(pair, xi, largest=largest) * np.exp(-(xi**2) / 2)
     return np.trapezoid(lost * np.cos(np.multiply.outer(x, xi)), xi) * np.sqrt(2 / np.pi)
 
 
@@ -37,7 +37,7 @@ def test_a_function_of_the_line_comes_back_but_for_what_truncation_misses(activa
     pair = Pair(activation)
     # the kink of ReLU wants many offsets, the sigmoid is the widest and loses most
     grid = (120, 1600) if activation == "relu" else (120, 300)
-    spectrum = transform(bell(LINE), LINE, pair, extent=(8.0, 65.0), grid=grid)
+    spectrum = transform(bell(LINE), LINE, pair=pair, extent=(8.0, 65.0), grid=grid)
     x = np.linspace(-2, 2, 21)
     np.testing.assert_allclose(spectrum.reconstruct(x), bell(x) - missed(pair, x, 8.0), atol=1.5e-3)
 
@@ -47,9 +47,9 @@ def test_in_the_plane_plus_f_comes_back(activation, offsets):
     """The sign of Λ² shows here: without it S[R] = −K f."""
     x = box(33, 4.5, 2)
     pair = Pair(activation)
-    spectrum = transform(bell(x), x, pair, extent=(5.0, 31.0), grid=(80, offsets), directions=40)
+    spectrum = transform(bell(x), x, pair=pair, extent=(5.0, 31.0), grid=(80, offsets), directions=40)
     xi = np.linspace(0, 10, 2001)
-    lost = np.trapezoid(missed_share(pair, xi, 5.0) * xi * np.exp(-(xi**2) / 2), xi)
+    lost = np.trapezoid(missed_share(pair, xi, largest=5.0) * xi * np.exp(-(xi**2) / 2), xi)
     assert spectrum.reconstruct([[0.0, 0.0]])[0] == pytest.approx(1 - lost, abs=2e-3)
     x = np.array([[1.0, 0.5], [-0.3, 1.2]])
     np.testing.assert_allclose(spectrum.reconstruct(x), bell(x), atol=0.025)
@@ -58,10 +58,10 @@ def test_in_the_plane_plus_f_comes_back(activation, offsets):
 @pytest.mark.parametrize("activation", ["tanh", "gaussian"])
 def test_in_space_too(activation):
     x = box(17, 4.0, 3)
-    spectrum = transform(bell(x), x, Pair(activation), extent=(3.5, 24.0), grid=(40, 70), directions=196)
+    spectrum = transform(bell(x), x, pair=Pair(activation), extent=(3.5, 24.0), grid=(40, 70), directions=196)
     xi = np.linspace(0, 10, 2001)
     density = xi**2 * np.exp(-(xi**2) / 2) * np.sqrt(2 / np.pi)
-    lost = np.trapezoid(missed_share(Pair(activation), xi, 3.5) * density, xi)
+    lost = np.trapezoid(missed_share(Pair(activation), xi, largest=3.5) * density, xi)
     assert spectrum.reconstruct(np.zeros((1, 3)))[0] == pytest.approx(1 - lost, abs=6e-3)
 
 
@@ -74,7 +74,7 @@ def test_an_inadmissible_pair_forced_by_hand_reconstructs_nothing():
     for activation, order in (("relu", 1), ("sigmoid", 0)):
         pair = Forced(activation, order)
         assert abs(pair.integral) == pytest.approx(0.5)
-        spectrum = transform(bell(x), x, pair, extent=(5.0, 31.0), grid=(80, 400), directions=40)
+        spectrum = transform(bell(x), x, pair=pair, extent=(5.0, 31.0), grid=(80, 400), directions=40)
         assert np.abs(spectrum.reconstruct(x[::7])).max() < 0.02
 
 
@@ -84,7 +84,7 @@ def test_coefficients_are_the_sums_they_stand_for(dimension, activation, order):
     rng = np.random.default_rng(dimension)
     x, f = rng.normal(size=(25, dimension)), rng.normal(size=25)
     w = rng.uniform(0.5, 2, size=25)
-    spectrum = transform(f, x, Pair(activation), weights=w, extent=(6.0, 20.0), grid=(6, 9), directions=4)
+    spectrum = transform(f, x, pair=Pair(activation), weights=w, extent=(6.0, 20.0), grid=(6, 9), directions=4)
     a = spectrum.hidden.repeat_interleave(9, 0).numpy()
     expected = oracles.coefficients(f, w, x, order, a, spectrum.offsets.flatten().numpy())
     size = np.abs(oracles.ridgelet_function(order, dimension, np.linspace(-9, 9, 301))).max() * (w * np.abs(f)).sum()
@@ -124,8 +124,8 @@ def test_the_transform_turns_with_the_function():
     x, f, w = rng.normal(size=(80, 3)), rng.normal(size=80), np.full(80, 0.1)
     q = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     a, b = rng.normal(size=(50, 3)), rng.normal(size=50)
-    one = monte_carlo_transform(f, x, (a, b, np.ones(50)), weights=w)
-    turned = monte_carlo_transform(f, x @ q.T, (a @ q.T, b, np.ones(50)), weights=w)
+    one = monte_carlo_transform(f, x, units=(a, b, np.ones(50)), weights=w)
+    turned = monte_carlo_transform(f, x @ q.T, units=(a @ q.T, b, np.ones(50)), weights=w)
     torch.testing.assert_close(one.coefficients, turned.coefficients, rtol=0, atol=1e-11)
     angle = np.pi / 6
     q = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -141,8 +141,8 @@ def test_a_shift_of_f_shifts_b():
     rng = np.random.default_rng(5)
     x, f, c = rng.normal(size=(40, 2)), rng.normal(size=40), np.array([0.3, -2.0])
     a, b, w = rng.normal(size=(30, 2)), rng.normal(size=30), np.ones(40)
-    one = monte_carlo_transform(f, x, (a, b - a @ c, np.ones(30)), weights=w)
-    moved = monte_carlo_transform(f, x + c, (a, b, np.ones(30)), weights=w)
+    one = monte_carlo_transform(f, x, units=(a, b - a @ c, np.ones(30)), weights=w)
+    moved = monte_carlo_transform(f, x + c, units=(a, b, np.ones(30)), weights=w)
     torch.testing.assert_close(one.coefficients, moved.coefficients, rtol=0, atol=1e-11)
 
 
@@ -161,7 +161,7 @@ def test_channels_are_transformed_side_by_side():
 def test_drawn_nodes_agree_within_their_standard_error():
     x = np.array([0.0, 0.7, 2.0])
     grid = transform(bell(LINE), LINE, extent=(4.0, 40.0), grid=(100, 300)).reconstruct(x)
-    drawn = [monte_carlo_transform(bell(LINE), LINE, 2000, extent=(4.0, 40.0), seed=seed) for seed in range(16)]
+    drawn = [monte_carlo_transform(bell(LINE), LINE, units=2000, extent=(4.0, 40.0), seed=seed) for seed in range(16)]
     found = np.stack([spectrum.reconstruct(x) for spectrum in drawn])
     error = found.std(0, ddof=1) / np.sqrt(16)
     assert (np.abs(found.mean(0) - grid) < 4 * error).all()
@@ -240,7 +240,7 @@ def test_answers_come_in_the_kind_of_the_points(kind):
 
 def test_the_dataset_says_what_it_holds():
     x = box(9, 2.0, 2)
-    spectrum = transform(bell(x), x, Pair("relu"), grid=(6, 7), directions=5)
+    spectrum = transform(bell(x), x, pair=Pair("relu"), grid=(6, 7), directions=5)
     found = spectrum.to_dataset()
     assert dict(found.coefficient.sizes) == {"direction": 5, "radius": 6, "offset": 7, "channel": 1}
     assert found.coefficient.attrs["units"] == "f·x²" and found.attrs["activation"] == "relu"
@@ -249,7 +249,7 @@ def test_the_dataset_says_what_it_holds():
     np.testing.assert_allclose(
         a.transpose("direction", "radius", "feature").values.reshape(-1, 2), spectrum.hidden.numpy(), atol=1e-12
     )
-    drawn = monte_carlo_transform(bell(x), x, 11).to_dataset()
+    drawn = monte_carlo_transform(bell(x), x, units=11).to_dataset()
     assert drawn.coefficient.dims == ("node", "channel") and drawn.hidden.shape == (11, 2)
 
 
@@ -297,9 +297,9 @@ def test_other_refusals():
     with pytest.raises(InputError, match="points: found shape"):
         spectrum.reconstruct(np.zeros((3, 2)))
     with pytest.raises(InputError, match="units: found 2 arrays"):
-        monte_carlo_transform(bell(LINE), LINE, (LINE, LINE))
+        monte_carlo_transform(bell(LINE), LINE, units=(LINE, LINE))
     with pytest.raises(InputError, match="units: found a, b and weights of shapes"):
-        monte_carlo_transform(bell(LINE), LINE, (LINE, LINE, LINE[:2]))
+        monte_carlo_transform(bell(LINE), LINE, units=(LINE, LINE, LINE[:2]))
     with pytest.raises(InputError, match="units: found 0"):
-        monte_carlo_transform(bell(LINE), LINE, 0)
+        monte_carlo_transform(bell(LINE), LINE, units=0)
     assert fp.ridgelet.transform is transform

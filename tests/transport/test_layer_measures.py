@@ -187,19 +187,19 @@ def test_log_det_of_dense_layers_is_that_of_autograd():
     weight, bias = torch.from_numpy(RNG.normal(size=(3, 3))), torch.from_numpy(RNG.normal(size=3))
     for name, function in (("tanh", torch.tanh), ("sigmoid", torch.sigmoid), ("linear", lambda z: z)):
         jacobians = torch.func.vmap(torch.func.jacrev(lambda row, f=function: f(weight @ row + bias)))(x)
-        found = dense_log_det(x, weight, bias, name)
+        found = dense_log_det(x, weight, bias=bias, activation=name)
         assert isinstance(found, torch.Tensor)
         torch.testing.assert_close(found, torch.linalg.slogdet(jacobians)[1])
-    relu = dense_log_det(x, weight, bias, "relu")
+    relu = dense_log_det(x, weight, bias=bias, activation="relu")
     open_units = (x @ weight.T + bias > 0).all(1)
     torch.testing.assert_close(torch.isfinite(relu), open_units)
-    assert bool(torch.isneginf(dense_log_det(x, weight, bias, "softmax")).all())
+    assert bool(torch.isneginf(dense_log_det(x, weight, bias=bias, activation="softmax")).all())
 
 
 def test_log_det_of_a_saturated_layer_keeps_its_digits():
     """1 − tanh²(30) is 0 in float64; its logarithm is 2 log 2 − 60."""
-    assert dense_log_det([[30.0]], [[1.0]], [0.0], "tanh")[0] == pytest.approx(2 * math.log(2) - 60)
-    assert dense_log_det([[-800.0]], [[1.0]], [0.0], "sigmoid")[0] == pytest.approx(-800)
+    assert dense_log_det([[30.0]], [[1.0]], bias=[0.0], activation="tanh")[0] == pytest.approx(2 * math.log(2) - 60)
+    assert dense_log_det([[-800.0]], [[1.0]], bias=[0.0], activation="sigmoid")[0] == pytest.approx(-800)
 
 
 def test_affine_log_det_of_affine_and_residual_layers():
@@ -237,11 +237,11 @@ def test_what_layer_measures_refuse():
     with pytest.raises(InputError, match=r"x: found shape \(2, 400, 4\)"):
         score_energy(np.stack([X, X]))
     with pytest.raises(InputError, match="activation: found 'relo'"):
-        dense_log_det(X, A, np.zeros(4), "relo")
+        dense_log_det(X, A, bias=np.zeros(4), activation="relo")
     with pytest.raises(InputError, match=r"weight: found shape \(3, 4\)"):
-        dense_log_det(X, A[:3], np.zeros(3), "tanh")
+        dense_log_det(X, A[:3], bias=np.zeros(3), activation="tanh")
     with pytest.raises(InputError, match=r"bias: found shape \(3,\)"):
-        dense_log_det(X, A, np.zeros(3), "tanh")
+        dense_log_det(X, A, bias=np.zeros(3), activation="tanh")
     with pytest.raises(InputError, match=r"path: found shape \(400, 4\)"):
         sliced_measures(X)
     with pytest.raises(InputError, match="layers: found ndarray"):

@@ -19,12 +19,12 @@ NOISE = np.array([[0.1, 0.02], [0.02, 0.05]])
 
 @pytest.fixture(scope="module")
 def denoiser():
-    return train_denoiser((8, 8), POINTS, NOISE, steps=30, activation="tanh", device="cpu")
+    return train_denoiser((8, 8), POINTS, noise_covariance=NOISE, steps=30, activation="tanh", device="cpu")
 
 
-@pytest.mark.parametrize("network", [(8, 8), (), Autoencoder(2, 3, (8,), decoder_hidden=(4,)), nn.Linear(2, 2)])
+@pytest.mark.parametrize("network", [(8, 8), (), Autoencoder(2, 3, hidden=(8,), decoder_hidden=(4,)), nn.Linear(2, 2)])
 def test_the_same_numbers_after_loading(tmp_path, network):
-    made = train_denoiser(network, POINTS, NOISE, steps=20, device="cpu")
+    made = train_denoiser(network, POINTS, noise_covariance=NOISE, steps=20, device="cpu")
     place = made.save(tmp_path / "map")
     assert place == tmp_path / "map.safetensors"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["map.safetensors"]
@@ -38,7 +38,7 @@ def test_the_same_numbers_after_loading(tmp_path, network):
     assert float(same.history.training_loss[0]) == float(made.history.training_loss[-1])
     assert not same.training
     # it can be trained on: what it knows of the data's size is kept
-    on = train_denoiser(same, POINTS, NOISE, steps=1, learning_rate=1e-12, device="cpu")
+    on = train_denoiser(same, POINTS, noise_covariance=NOISE, steps=1, learning_rate=1e-12, device="cpu")
     np.testing.assert_allclose(on(POINTS), made(POINTS), atol=1e-5)
 
 

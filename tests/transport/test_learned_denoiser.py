@@ -17,7 +17,7 @@ MOONS = fp.densities.two_moons(0.1)
 @pytest.fixture(scope="module")
 def denoiser():
     """Two moons, noise of variance 0.05: 500 steps, a few percent above the best."""
-    return train_denoiser((32, 32), MOONS, 0.05, steps=500, device="cpu")
+    return train_denoiser((32, 32), MOONS, noise_covariance=0.05, steps=500, device="cpu")
 
 
 def test_as_a_map_it_answers_in_kind(denoiser):
@@ -72,7 +72,7 @@ def test_copies_states_and_dtypes(denoiser):
 
 
 def test_its_derivatives_are_those_of_finite_differences(denoiser):
-    x = MOONS.draw(4, 2)
+    x = MOONS.draw(4, np.random.default_rng(2))
     step = 1e-5
     jacobian, hessian = denoiser.displacement_jacobian(x), denoiser.displacement_hessian(x)
     for k, direction in enumerate(torch.eye(2).double()):
@@ -105,9 +105,9 @@ def test_it_inverts_composes_and_measures_itself(denoiser):
 
 
 def test_the_autoencoder_is_decoder_after_encoder():
-    given = Autoencoder(2, 3, (16,), seed=1)
+    given = Autoencoder(2, 3, hidden=(16,), seed=1)
     before = copy.deepcopy(given.state_dict())
-    made = train_denoiser(given, MOONS, 0.05, steps=100, device="cpu")
+    made = train_denoiser(given, MOONS, noise_covariance=0.05, steps=100, device="cpu")
     assert all(torch.equal(part, before[name]) for name, part in given.state_dict().items())  # copied, not changed
     x = MOONS.sample(7, 4)
     features = made.encoder(x)

@@ -1,5 +1,7 @@
 """Scores learned at all variances, against the exact ones, and the flow that they make (§A3, §A5)."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ LOW, HIGH = 0.05, 0.8
 @pytest.fixture(scope="module")
 def learned():
     """From points of its own at every step."""
-    return train_score((32, 32), MIXTURE, (LOW, HIGH), steps=2500, device="cpu")
+    return train_score((32, 32), MIXTURE, variances=(LOW, HIGH), steps=2500, device="cpu")
 
 
 def relative_error(learned, density, s):
@@ -41,7 +43,7 @@ def test_an_affine_score_of_a_gaussian():
     1500 · 512 pairs, whose noise is five times the signal at the lowest s: 10/77,000 · 5 = 0.07 %; ten times that is left
     for Adam's steps."""
     gaussian = fp.Normal([1.0, -1.0], 0.5)
-    learned = train_score((), gaussian, (0.1, 1.0), steps=1500, device="cpu")
+    learned = train_score((), gaussian, variances=(0.1, 1.0), steps=1500, device="cpu")
     for s in (0.1, 0.3, 1.0):
         assert relative_error(learned, gaussian, s) < 7e-3
 
@@ -68,7 +70,7 @@ def test_the_flow_follows_the_exact_one(learned):
     assert flow.time == pytest.approx((HIGH - LOW) / 2)
     np.testing.assert_allclose(flow.source.covariance, source.covariance)
     x = source.sample(300, 4)
-    exact = fp.denoising_flow(source, flow.time, None)
+    exact = fp.denoising_flow(source, flow.time, math.inf)
     away, moved = (np.sqrt(((exact(x) - other) ** 2).sum(1).mean()) for other in (flow(x), x))
     assert away < 0.05 * moved
     np.testing.assert_allclose(flow.velocity(0.1, x), learned.score(x, HIGH - 0.2), atol=1e-12)
@@ -83,7 +85,7 @@ def test_the_flow_follows_the_exact_one(learned):
 
 
 def test_a_flow_is_a_copy():
-    learned = LearnedScore(ScoreNetwork(2, (0.1, 1.0), (8,)), (0.1, 1.0))
+    learned = LearnedScore(ScoreNetwork(2, (0.1, 1.0), hidden=(8,)), (0.1, 1.0))
     flow, x = learned.flow(), np.ones((3, 2))
     before, score = flow(x), learned.score(x, 0.5)
     with torch.no_grad():
@@ -97,9 +99,9 @@ def test_a_flow_is_a_copy():
 
 def test_points_make_an_empirical_source():
     points = MIXTURE.sample(50, 0)
-    learned = train_score((8,), points, (LOW, HIGH), steps=20, device="cpu")
+    learned = train_score((8,), points, variances=(LOW, HIGH), steps=20, device="cpu")
     np.testing.assert_allclose(
-        learned.flow().source.log_prob(points), fp.Empirical(points, bandwidth=HIGH).log_prob(points), atol=1e-12
+        learned.flow().source.log_prob(points), fp.Empirical(points, kernel_covariance=HIGH).log_prob(points), atol=1e-12
     )
     assert learned.history.held_out_loss.attrs["units"] == "1"
     profile = learned.flow(0.1).profile(samples=50, times=[0.0, 0.1])
@@ -109,7 +111,7 @@ def test_points_make_an_empirical_source():
 def test_saved_loaded_and_seeded(tmp_path):
     points = MIXTURE.sample(50, 0)
     state = torch.random.get_rng_state()
-    one, same, other = (train_score((8,), points, (LOW, HIGH), steps=20, seed=k, device="cpu") for k in (1, 1, 2))
+    one, same, other = (train_score((8,), points, variances=(LOW, HIGH), steps=20, seed=k, device="cpu") for k in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), state)
     np.testing.assert_array_equal(one.score(points, 0.3), same.score(points, 0.3))
     assert not np.array_equal(one.score(points, 0.3), other.score(points, 0.3))
@@ -136,16 +138,16 @@ class Shrinking(nn.Module):
 def test_a_module_of_ones_own():
     """One parameter: the variance, which N = 2000 points know to √(2/Nd) = 2 %; four of those are allowed."""
     gaussian = fp.Normal([0.0, 0.0, 0.0], 0.4)
-    learned = train_score(Shrinking(), gaussian.sample(2000, 0), (0.1, 1.0), steps=600, device="cpu")
+    learned = train_score(Shrinking(), gaussian.sample(2000, 0), variances=(0.1, 1.0), steps=600, device="cpu")
     assert float(learned.network.log_variance.detach().exp()) == pytest.approx(0.4, rel=4 * np.sqrt(2 / 6000))
 
 
 def test_what_is_refused():
     points = MIXTURE.sample(20, 0)
-    learned = LearnedScore(ScoreNetwork(2, (0.1, 1.0), (8,)), (0.1, 1.0))
+    learned = LearnedScore(ScoreNetwork(2, (0.1, 1.0), hidden=(8,)), (0.1, 1.0))
     for given in ((1.0, 0.1), (0.0, 1.0), (0.1,), 0.1, "range", (0.1, np.inf)):
         with pytest.raises(InputError, match=r"variances: .*two positive variances \(low, high\), low below high"):
-            train_score((8,), points, given)
+            train_score((8,), points, variances=given)
     with pytest.raises(InputError, match=r"s: found 2\.0, expected a variance in \[0\.1, 1\]"):
         learned.score(points, 2.0)
     with pytest.raises(InputError, match="s: found -1"):
@@ -157,15 +159,15 @@ def test_what_is_refused():
     with pytest.raises(InputError, match="network: found int"):
         LearnedScore(3, (0.1, 1.0))
     with pytest.raises(InputError, match=r"network: found ReLU, expected a torch\.nn\.Module, or widths"):
-        train_score(nn.ReLU, points, (0.1, 1.0))
+        train_score(nn.ReLU, points, variances=(0.1, 1.0))
     with pytest.raises(InputError, match="dimension: found None"):
         LearnedScore(Shrinking(), (0.1, 1.0))
     with pytest.raises(InputError, match="steps: found 0"):
-        train_score((8,), points, (0.1, 1.0), steps=0)
+        train_score((8,), points, variances=(0.1, 1.0), steps=0)
     with pytest.raises(InputError, match=r"source: .*a density in 2 dimensions"):
-        LearnedScore(ScoreNetwork(2, (0.1, 1.0), (8,)), (0.1, 1.0), source=fp.Normal(0.0, 1.0))
+        LearnedScore(ScoreNetwork(2, (0.1, 1.0), hidden=(8,)), (0.1, 1.0), source=fp.Normal(0.0, 1.0))
 
 
 def test_a_module_that_takes_no_variance_is_named():
     with pytest.raises(InputError, match=r"network: found AtVariance: Linear\.forward"):
-        train_score(torch.nn.Linear(2, 2), fp.Normal([0.0, 0.0], 1.0), (0.1, 1.0), steps=2, device="cpu")
+        train_score(torch.nn.Linear(2, 2), fp.Normal([0.0, 0.0], 1.0), variances=(0.1, 1.0), steps=2, device="cpu")

@@ -1,10 +1,13 @@
 """Continuous flows of any velocity field, affine maps and compositions."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 import flowplane as fp
+from flowplane.core.streams import PROFILE, generator
 from flowplane.errors import InputError
 from flowplane.transport import AffineMap, Composition, ODEMap
 
@@ -32,8 +35,8 @@ def test_linear_fields_have_known_flows():
 def test_fisher_information_along_any_field():
     """The score carried by ds/dt = −(∇v)ᵀs − ∇(∇·v), against the closed form of the heat equation."""
     p = fp.GaussianMixture([0.4, 0.6], [[-1.0, 0.0], [1.0, 0.3]], [0.4, 0.3])
-    flow = fp.denoising_flow(p, 0.1, None)
-    same = ODEMap(flow.field, 2, 0.1, p)
+    flow = fp.denoising_flow(p, 0.1, math.inf)
+    same = ODEMap(flow.field, 2, time=0.1, source=p)
     known, carried = (f.profile(samples=200, times=[0.0, 0.05, 0.1], seed=1) for f in (flow, same))
     for name in ("entropy", "entropy_rate", "fisher_information", "cost", "kinetic_energy"):
         np.testing.assert_allclose(carried[name], known[name], rtol=1e-5, err_msg=name)
@@ -53,21 +56,23 @@ def test_exact_divergence_hutchinson_and_a_given_one():
     matrix = torch.tensor(rng.normal(size=(d, d)) / d)
     field = lambda t, x: torch.tanh(x) @ matrix.T  # noqa: E731
     x = rng.normal(size=(40, d))
-    exact = ODEMap(field, d, 1.0, divergence=lambda t, x: (1 - torch.tanh(x) ** 2) @ matrix.diagonal())
-    few, many = ODEMap(field, d, 1.0, probes=4), ODEMap(field, d, 1.0, probes=256)
+    exact = ODEMap(field, d, time=1.0, divergence=lambda t, x: (1 - torch.tanh(x) ** 2) @ matrix.diagonal())
+    few, many = ODEMap(field, d, time=1.0, probes=4), ODEMap(field, d, time=1.0, probes=256)
     truth = exact.log_det_jacobian(x)
     errors = [np.sqrt(np.mean((flow.log_det_jacobian(x) - truth) ** 2)) for flow in (few, many)]
     assert errors[1] < 0.35 * errors[0]
     np.testing.assert_array_equal(few.log_det_jacobian(x), few.log_det_jacobian(x))
-    small = ODEMap(lambda t, x: torch.tanh(x) @ matrix[:3, :3].T, 3, 1.0)
-    given = ODEMap(small.velocity_of, 3, 1.0, divergence=lambda t, x: (1 - torch.tanh(x) ** 2) @ matrix[:3, :3].diagonal())
+    small = ODEMap(lambda t, x: torch.tanh(x) @ matrix[:3, :3].T, 3, time=1.0)
+    given = ODEMap(
+        small.velocity_of, 3, time=1.0, divergence=lambda t, x: (1 - torch.tanh(x) ** 2) @ matrix[:3, :3].diagonal()
+    )
     np.testing.assert_allclose(small.log_det_jacobian(x[:, :3]), given.log_det_jacobian(x[:, :3]), atol=1e-9)
 
 
 def test_kinetic_energy_of_a_turn():
-    flow = ODEMap(rotation, 2, np.pi / 2, fp.Normal([0.0, 0.0], 1.0))
+    flow = ODEMap(rotation, 2, time=np.pi / 2, source=fp.Normal([0.0, 0.0], 1.0))
     profile = flow.profile(samples=500, times=[np.pi / 2], seed=2)
-    x = flow.known_source().draw(500, 2).numpy()
+    x = flow.known_source().draw(500, generator(2, PROFILE)).numpy()
     assert profile.kinetic_energy.values[0] == pytest.approx(np.pi / 2 * (x**2).sum(1).mean(), rel=1e-6)
     assert profile.cost.values[0] == pytest.approx(2 * (x**2).sum(1).mean(), rel=1e-6)
     assert profile.straightness.values[0] == pytest.approx(2 / (np.pi / 2) ** 2, rel=1e-6)
@@ -103,10 +108,10 @@ def test_affine_maps_compose():
 
 def test_denoiser_after_ode_is_one_map():
     p = fp.GaussianMixture([0.5, 0.5], [[-1.0], [1.0]], 0.3)
-    heat = fp.denoising_flow(p, 0.05, None)
+    heat = fp.denoising_flow(p, 0.05, math.inf)
     layer = fp.transport.Denoiser(p.smoothed(1e-9).smoothing, 0.1)
     both = layer @ heat
-    x = p.sample(6)
+    x = p.sample(6, seed=0)
     np.testing.assert_allclose(both(x), layer(heat(x)), atol=1e-7)
     np.testing.assert_allclose(both.log_prob(both(x)), p.log_prob(x) - both.log_det_jacobian(x), atol=1e-6)
     profile = both.profile(samples=100, times=[0.0, 0.05, 0.1, 0.15])
@@ -116,21 +121,21 @@ def test_denoiser_after_ode_is_one_map():
 
 def test_what_is_refused():
     with pytest.raises(InputError, match="velocity: found 3"):
-        ODEMap(3, 1, 1.0)
+        ODEMap(3, 1, time=1.0)
     with pytest.raises(InputError, match="time: found -1"):
-        ODEMap(rotation, 2, -1.0)
+        ODEMap(rotation, 2, time=-1.0)
     with pytest.raises(InputError, match="dimension: found 0"):
-        ODEMap(rotation, 0, 1.0)
+        ODEMap(rotation, 0, time=1.0)
     with pytest.raises(InputError, match=r"source: .* a density in 2 dimensions"):
-        ODEMap(rotation, 2, 1.0, fp.Normal(0.0, 1.0))
+        ODEMap(rotation, 2, time=1.0, source=fp.Normal(0.0, 1.0))
     with pytest.raises(InputError, match=r"velocity: found shape \(3,\)"):
-        ODEMap(lambda t, x: x[:, 0], 2, 1.0)(np.zeros((3, 2)))
+        ODEMap(lambda t, x: x[:, 0], 2, time=1.0)(np.zeros((3, 2)))
     with pytest.raises(InputError, match="cannot differentiate"):
-        ODEMap(lambda t, x: x.detach(), 2, 1.0).log_det_jacobian(np.zeros((3, 2)))
+        ODEMap(lambda t, x: x.detach(), 2, time=1.0).log_det_jacobian(np.zeros((3, 2)))
     with pytest.raises(InputError, match=r"velocity: found a singularity near time (0\.99|1)"):
-        ODEMap(lambda t, x: x * x, 1, 2.0)([[1.0]])
+        ODEMap(lambda t, x: x * x, 1, time=2.0)([[1.0]])
     with pytest.raises(InputError, match="source: found None"):
-        ODEMap(rotation, 2, 1.0).log_prob(np.zeros((3, 2)))
+        ODEMap(rotation, 2, time=1.0).log_prob(np.zeros((3, 2)))
     with pytest.raises(InputError, match="matrix: found a singular matrix"):
         AffineMap(np.zeros((2, 2)), 0.0)
     with pytest.raises(InputError, match="maps: found dimensions"):

@@ -93,10 +93,10 @@ def test_a_linear_probe_is_right_as_often_as_the_best_plane():
     n = 4000
     labels = rng.integers(0, 2, 2 * n)
     x = rng.normal(size=(2 * n, 3)) + np.array([1.0, 0.0, 0.0]) * (2 * labels[:, None] - 1)
-    found = linear_probe(x[:n], labels[:n], x[n:], labels[n:])
+    found = linear_probe(x[:n], labels[:n], test=x[n:], test_labels=labels[n:])
     assert found == pytest.approx(norm.cdf(1), abs=4 * np.sqrt(norm.cdf(1) * norm.cdf(-1) / n))
     scales, shift = np.array([1e-6, 1e3, 40.0]), np.array([3.0, 0.0, -9.0])
-    rescaled = linear_probe(x[:n] * scales + shift, labels[:n], x[n:] * scales + shift, labels[n:])
+    rescaled = linear_probe(x[:n] * scales + shift, labels[:n], test=x[n:] * scales + shift, test_labels=labels[n:])
     assert rescaled == pytest.approx(found, abs=2 / n)
 
 
@@ -106,9 +106,9 @@ def test_probes_are_at_chance_on_shuffled_labels_and_see_what_is_there(clouds):
     x = moved(x, 1)
     shuffled = rng.permutation(labels)
     for reader in (linear_probe, neighbour_accuracy):
-        assert reader(x[:120], labels[:120], x[120:], labels[120:]) > 0.6
+        assert reader(x[:120], labels[:120], test=x[120:], test_labels=labels[120:]) > 0.6
         # chance, up to four standard deviations of the count of the commonest class
-        assert reader(x[:120], shuffled[:120], x[120:], shuffled[120:]) < 0.45 + 4 * 0.5 / np.sqrt(120)
+        assert reader(x[:120], shuffled[:120], test=x[120:], test_labels=shuffled[120:]) < 0.45 + 4 * 0.5 / np.sqrt(120)
 
 
 def test_neighbours_vote_as_if_counted_by_hand(clouds):
@@ -116,14 +116,17 @@ def test_neighbours_vote_as_if_counted_by_hand(clouds):
     known, new = x[:150], x[150:]
     near = np.square(new[:, None] - known).sum(2).argsort(1)[:, :3]
     votes = np.array([np.bincount(row, minlength=3).argmax() for row in labels[:150][near]])
-    assert neighbour_accuracy(known, labels[:150], new, labels[150:], k=3) == (votes == labels[150:]).mean()
+    assert neighbour_accuracy(known, labels[:150], test=new, test_labels=labels[150:], k=3) == (votes == labels[150:]).mean()
     turned = moved(x, 4)
-    assert neighbour_accuracy(turned[:150], labels[:150], turned[150:], labels[150:], k=3) == (votes == labels[150:]).mean()
+    assert (
+        neighbour_accuracy(turned[:150], labels[:150], test=turned[150:], test_labels=labels[150:], k=3)
+        == (votes == labels[150:]).mean()
+    )
 
 
 def test_constant_features_leave_the_commonest_class():
     constant, labels = np.full((6, 2), 0.1), [0, 1, 1, 1, 0, 1]
-    assert linear_probe(constant, labels, constant, labels) == pytest.approx(4 / 6)
+    assert linear_probe(constant, labels, test=constant, test_labels=labels) == pytest.approx(4 / 6)
 
 
 def test_batches_and_kinds_come_back(clouds):
@@ -138,8 +141,8 @@ def test_batches_and_kinds_come_back(clouds):
     answer = fisher_ratio(tensor, torch.from_numpy(labels))
     assert isinstance(answer, torch.Tensor) and answer.dtype == torch.float32
     for reader in (linear_probe, neighbour_accuracy):
-        found = reader(batch[:, :120], labels[:120], batch[:, 120:], labels[120:])
-        assert found[1] == reader(batch[1, :120], labels[:120], batch[1, 120:], labels[120:])
+        found = reader(batch[:, :120], labels[:120], test=batch[:, 120:], test_labels=labels[120:])
+        assert found[1] == reader(batch[1, :120], labels[:120], test=batch[1, 120:], test_labels=labels[120:])
 
 
 def test_what_is_refused(clouds):
@@ -158,17 +161,17 @@ def test_what_is_refused(clouds):
             measure(x[:0], labels[:0])
     for reader in (linear_probe, neighbour_accuracy):
         with pytest.raises(InputError, match="train_labels: found one class only"):
-            reader(x, np.zeros(240, int), x, labels)
+            reader(x, np.zeros(240, int), test=x, test_labels=labels)
         with pytest.raises(InputError, match=r"test: found shape \(240, 3\), expected the batch \(\) and the 4 units"):
-            reader(x, labels, x[:, :3], labels)
+            reader(x, labels, test=x[:, :3], test_labels=labels)
         with pytest.raises(InputError, match=r"test_labels: found shape \(239,\)"):
-            reader(x, labels, x, labels[1:])
+            reader(x, labels, test=x, test_labels=labels[1:])
         with pytest.raises(InputError, match="test: found 240 values that are NaN"):
-            reader(x, labels, hole, labels)
+            reader(x, labels, test=hole, test_labels=labels)
     with pytest.raises(InputError, match="k: found 241, expected 240 or less"):
-        neighbour_accuracy(x, labels, x, labels, k=241)
+        neighbour_accuracy(x, labels, test=x, test_labels=labels, k=241)
     with pytest.raises(InputError, match="strength: found 0"):
-        linear_probe(x, labels, x, labels, strength=0)
+        linear_probe(x, labels, test=x, test_labels=labels, strength=0)
     with pytest.raises(InputError, match="samples: found 0"):
         class_distances(x, labels, samples=0)
 
@@ -184,4 +187,4 @@ def test_the_fisher_ratio_holds_at_any_scale():
 @pytest.mark.parametrize("labels", [np.full(4, np.nan), [0.5, 1.5, 0.5, 1.5]])
 def test_labels_to_be_found_are_whole_numbers(labels):
     with pytest.raises(InputError, match="test_labels: found labels that are no whole numbers"):
-        linear_probe([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1], [[0.0], [1.0], [2.0], [3.0]], labels)
+        linear_probe([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1], test=[[0.0], [1.0], [2.0], [3.0]], test_labels=labels)

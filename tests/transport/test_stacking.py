@@ -22,7 +22,7 @@ from flowplane.transport import (
     train_denoiser,
 )
 from flowplane.transport.learned.anisotropic import LocalDenoiser
-from flowplane.transport.learned.decoding import Decoders
+from flowplane.transport.learned.decoders import Decoders
 
 TIME = 0.3
 NORMAL = fp.Normal([0.3, -0.2], [[2.0, 0.5], [0.5, 1.0]])
@@ -31,7 +31,7 @@ MOONS = fp.densities.two_moons(0.3)
 
 def affine_autoencoder(decoder, offset, matrix, shift):
     """h(x) = V⁺(Ax + b − c), d(h) = Vh + c: an affine autoencoder d∘h = A·+b, A followed by the projection on V's range."""
-    network = Autoencoder(decoder.shape[0], decoder.shape[1], ()).double()
+    network = Autoencoder(decoder.shape[0], decoder.shape[1], hidden=()).double()
     back = np.linalg.pinv(decoder)
     values = [(network.decoder, decoder, offset), (network.encoder, back @ matrix, back @ (shift - offset))]
     for part, weight, bias in values:
@@ -81,20 +81,22 @@ def test_a_linear_stack_is_the_anisotropic_composition(d):
     assert by_layer(made, exact, x).max() < 1e-10
     np.testing.assert_allclose(made(x), exact(x), atol=1e-11)
     # the isotropic composition only shares the first layer; even one with as much noise is far off where d > 1
-    plain = by_layer(made, made.composition(density, noise=[np.eye(d)] * 3), x)
+    plain = by_layer(made, made.composition(density, noise_covariances=[np.eye(d)] * 3), x)
     assert plain[0] < 1e-12
     assert plain[1:].min() > 0.1
     if d > 1:
-        scaled = [np.trace(made.noise(x[0], k)) / d * np.eye(d) for k in (1, 2, 3)]
-        assert by_layer(made, made.composition(density, noise=scaled), x)[1:].min() > 0.1
+        scaled = [np.trace(made.decoded_covariance(x[0], k)) / d * np.eye(d) for k in (1, 2, 3)]
+        assert by_layer(made, made.composition(density, noise_covariances=scaled), x)[1:].min() > 0.1
     # by hand: each layer the denoiser for D = VVᵀ of the density that the layers before it made
     running, y, decoder = density, x, np.eye(d)
     for k in (1, 2, 3):
         decoder = (
             np.eye(d) if k == 1 else decoder @ made.layers[k - 2].network.decoder.perceptron.skip.weight.detach().numpy()
         )
-        np.testing.assert_allclose(made.noise(x, k), np.broadcast_to(decoder @ decoder.T, (200, d, d)), atol=1e-12)
-        layer = fp.denoising_flow(running, TIME, 1, covariance=decoder @ decoder.T)
+        np.testing.assert_allclose(
+            made.decoded_covariance(x, k), np.broadcast_to(decoder @ decoder.T, (200, d, d)), atol=1e-12
+        )
+        layer = fp.denoising_flow(running, TIME, 1, noise_covariance=decoder @ decoder.T)
         y = layer(y)
         np.testing.assert_allclose(made.decoded(x, k), y, atol=1e-10)
         slope = (layer(np.eye(d)) - layer(np.zeros((1, d)))).T
@@ -111,7 +113,7 @@ def test_with_orthogonal_decoders_it_is_the_isotropic_one():
     deep = fp.denoising_flow(density, 3 * TIME, 3)
     np.testing.assert_allclose(made(x), deep(x), atol=1e-11)
     np.testing.assert_allclose(made.composition(density)(x), deep(x), atol=1e-11)
-    np.testing.assert_allclose(made.noise(x, 3), np.broadcast_to(np.eye(3), (100, 3, 3)), atol=1e-12)
+    np.testing.assert_allclose(made.decoded_covariance(x, 3), np.broadcast_to(np.eye(3), (100, 3, 3)), atol=1e-12)
 
 
 def test_narrow_features_move_points_within_the_range_of_the_decoders():
@@ -123,7 +125,7 @@ def test_narrow_features_move_points_within_the_range_of_the_decoders():
     x = density.sample(100, 1)
     exact = made.composition(density)
     assert by_layer(made, exact, x).max() < 1e-10
-    assert [np.linalg.matrix_rank(made.noise(x[0], k)) for k in (1, 2, 3, 4)] == [4, 2, 2, 1]
+    assert [np.linalg.matrix_rank(made.decoded_covariance(x[0], k)) for k in (1, 2, 3, 4)] == [4, 2, 2, 1]
     places = made.trajectory(x, made.vertices)
     normal = np.linalg.svd(decoders[0].T)[2][2:]  # what is orthogonal to the range of d_1
     assert abs(np.diff(places, axis=0)[1:] @ normal.T).max() < 1e-12
@@ -139,9 +141,9 @@ def test_the_composition_of_points_is_attention():
     made = linear_stack(*gaussian(2, 8), [np.array([[1.0, 0.4], [0.0, 0.7]])] * 2)
     points = np.random.default_rng(9).normal(size=(60, 2))
     found = made.composition(points)
-    matrix = made.noise(points[0], 2)
+    matrix = made.decoded_covariance(points[0], 2)
     first = fp.denoising_flow(fp.Empirical(points), TIME, 1)
-    second = fp.denoising_flow(fp.Empirical(first(points)), TIME, 1, covariance=matrix)
+    second = fp.denoising_flow(fp.Empirical(first(points)), TIME, 1, noise_covariance=matrix)
     np.testing.assert_allclose(found(points), second(first(points)), atol=1e-13)
     # the same by the local denoiser, whose D is looked up at each point
     local = LocalDenoiser(
@@ -188,7 +190,7 @@ def test_curved_decoders_are_local_up_to_the_volume(shear):
     """d(g(z)) − d(z) = tD∇log p + ½tD∇log det D + O(t²): §A9 to first order where det D is constant."""
     features = fp.GaussianMixture([0.5, 0.5], [[-0.6, 0.0], [0.6, 0.3]], [0.4, 0.5])
     decoders = Decoders([LearnedDenoiser(Bent(0.5, shear), 1.0)])
-    z = features.draw(200, 0)
+    z = features.draw(200, np.random.default_rng(5))
     x = decoders.decode(z)
     axis = torch.arange(-5, 5, 0.06, dtype=torch.float64)
     nodes = torch.cartesian_prod(axis, axis)
@@ -215,12 +217,12 @@ def test_curved_decoders_are_local_up_to_the_volume(shear):
 @pytest.fixture(scope="module")
 def trained():
     """Two moons, three layers of affine decoders: errors of about ten percent."""
-    return stack((24, 24), MOONS, [0.2, 1.5, 1.5], 3, steps=500, device="cpu")
+    return stack((24, 24), MOONS, noise_covariance=[0.2, 1.5, 1.5], depth=3, steps=500, device="cpu")
 
 
 @pytest.fixture(scope="module")
 def curved():
-    return stack((16,), MOONS, 0.2, 2, decoder_hidden=(8,), steps=150, device="cpu")
+    return stack((16,), MOONS, noise_covariance=0.2, depth=2, decoder_hidden=(8,), steps=150, device="cpu")
 
 
 def test_a_trained_stack_comes_near_and_shuffled_pairing_does_not(trained):
@@ -237,7 +239,7 @@ def test_a_trained_stack_comes_near_and_shuffled_pairing_does_not(trained):
     assert trained.history.sizes["layer"] == 3
     losses = trained.history.best_loss.values
     z = trained.features(x, 1)
-    assert losses[1] == pytest.approx(fp.transport.optimal_loss(z, 1.5, 4000), rel=0.1)
+    assert losses[1] == pytest.approx(fp.transport.optimal_loss(z, 1.5, samples=4000), rel=0.1)
 
 
 def test_as_a_map_it_is_a_polygon_of_decoded_features(trained, curved):
@@ -262,7 +264,7 @@ def test_as_a_map_it_is_a_polygon_of_decoded_features(trained, curved):
 
 
 def test_its_derivatives_are_those_of_finite_differences(trained, curved):
-    x = MOONS.draw(5, 7)
+    x = MOONS.draw(5, np.random.default_rng(7))
     for made in (trained, curved):
         rows = torch.from_numpy(made.decoded(x.numpy(), 1))
         layer, step = made.maps[1], 1e-5
@@ -300,8 +302,8 @@ def test_both_natures(trained):
     assert trained(x.astype(np.float32)).dtype == np.float32
     array = xr.DataArray(x, dims=("sample", "feature"))
     np.testing.assert_allclose(trained.decoded(array, 2).values, trained.decoded(x, 2))
-    np.testing.assert_allclose(trained.noise(array, 2), trained.noise(x, 2))
-    assert trained.noise(torch.from_numpy(x).reshape(2, 3, 2), 3).shape == (2, 3, 2, 2)
+    np.testing.assert_allclose(trained.decoded_covariance(array, 2), trained.decoded_covariance(x, 2))
+    assert trained.decoded_covariance(torch.from_numpy(x).reshape(2, 3, 2), 3).shape == (2, 3, 2, 2)
     assert trained.source is MOONS
     twin = copy.deepcopy(trained)
     np.testing.assert_array_equal(twin(x), trained(x))
@@ -316,7 +318,7 @@ def test_saved_and_loaded_it_is_the_same(trained, curved, tmp_path):
     for made in (trained, curved):
         again = load_stack(made.save(tmp_path / "stack"), source=MOONS)
         np.testing.assert_array_equal(again(x), made(x))
-        np.testing.assert_array_equal(again.noise(x, 2), made.noise(x, 2))
+        np.testing.assert_array_equal(again.decoded_covariance(x, 2), made.decoded_covariance(x, 2))
         np.testing.assert_array_equal(again.vertices, made.vertices)
         assert again.layers[1].held_out_loss == made.layers[1].held_out_loss
         assert not again.training
@@ -335,17 +337,21 @@ def test_saved_and_loaded_it_is_the_same(trained, curved, tmp_path):
 
 def test_going_on_from_a_trained_autoencoder():
     points = MOONS.sample(400, 10)
-    first = train_denoiser(Autoencoder(2, 2, (8,), seed=3), points, 0.2, steps=60, seed=3, device="cpu")
-    made = first.stack(points, 2, seed=3, steps=60, device="cpu")
+    first = train_denoiser(
+        Autoencoder(2, 2, hidden=(8,), seed=3), points, noise_covariance=0.2, steps=60, seed=3, device="cpu"
+    )
+    made = stack(None, points, depth=2, start=first, seed=3, steps=60, device="cpu")
     x = points[:5]
     np.testing.assert_array_equal(made.decoded(x, 1), first(x))
     assert made.layers[0] is not first
     assert made.layers[1].network.hidden == (8,)
-    whole = stack((8,), points, 0.2, 2, seed=3, steps=60, device="cpu")
+    whole = stack((8,), points, noise_covariance=0.2, depth=2, seed=3, steps=60, device="cpu")
     assert made.layers[1].time == pytest.approx(0.2)
-    assert len(made.stack(points, 3, network=(4,), covariance=0.5, steps=20, device="cpu")) == 3
+    assert len(stack((4,), points, depth=3, start=made, noise_covariance=0.5, steps=20, device="cpu")) == 3
     # the same seed, the same stack; and its first layer is what train_denoiser makes
-    np.testing.assert_array_equal(whole(x), stack((8,), points, 0.2, 2, seed=3, steps=60, device="cpu")(x))
+    np.testing.assert_array_equal(
+        whole(x), stack((8,), points, noise_covariance=0.2, depth=2, seed=3, steps=60, device="cpu")(x)
+    )
     np.testing.assert_array_equal(whole.layers[0](x), first(x))
     np.testing.assert_array_equal(made(x), whole(x))
     assert made.source is None
@@ -356,50 +362,61 @@ def test_going_on_from_a_trained_autoencoder():
 def test_what_a_stack_refuses():
     points = MOONS.sample(50, 11)
     fast = {"steps": 1, "device": "cpu"}
-    assert stack((4,), points, 0.1, 1, features=3, **fast).features(points).shape == (50, 3)
+    assert stack((4,), points, noise_covariance=0.1, depth=1, features=3, **fast).features(points).shape == (50, 3)
     wide = r"features: found 3, expected 2 or fewer.*wider features is not injective"
     with pytest.raises(InputError, match=wide):
-        stack((4,), points, 0.1, 2, features=3, **fast)
+        stack((4,), points, noise_covariance=0.1, depth=2, features=3, **fast)
     with pytest.raises(InputError, match=wide):
         Stack([LearnedDenoiser(Autoencoder(2, 3), 0.1), LearnedDenoiser(Autoencoder(3, 2), 0.1)])
     with pytest.raises(InputError, match=wide):
-        LearnedDenoiser(Autoencoder(2, 3), 0.1).stack(points, 2, **fast)
+        stack(None, points, depth=2, start=LearnedDenoiser(Autoencoder(2, 3), 0.1), **fast)
     with pytest.raises(InputError, match="layers: found list, expected LearnedDenoisers"):
         Stack([])
     with pytest.raises(InputError, match=r"layers\[0\]: found DenoisingNetwork"):
-        Stack([train_denoiser((4,), points, 0.1, **fast)])
+        Stack([train_denoiser((4,), points, noise_covariance=0.1, **fast)])
     with pytest.raises(InputError, match=r"layers\[1\]: found 2 dimensions, expected 1"):
         Stack([LearnedDenoiser(Autoencoder(2, 1), 0.1), LearnedDenoiser(Autoencoder(2, 1), 0.1)])
     with pytest.raises(InputError, match=r"layers\[0\]: found a map up to 0\.5 of its time"):
         Stack([LearnedDenoiser(Autoencoder(2, 2), 0.1).at(0.05)])
     with pytest.raises(InputError, match=r"network: found .*expected widths of hidden layers, or 3 Autoencoders"):
-        stack([Autoencoder(2, 2)] * 2, points, 0.1, 3, **fast)
+        stack([Autoencoder(2, 2)] * 2, points, noise_covariance=0.1, depth=3, **fast)
     with pytest.raises(InputError, match=r"network\[1\]: found one of 2, expected an Autoencoder of 1 dimensions"):
-        stack([Autoencoder(2, 1), Autoencoder(2, 1)], points, 0.1, 2, **fast)
+        stack([Autoencoder(2, 1), Autoencoder(2, 1)], points, noise_covariance=0.1, depth=2, **fast)
     with pytest.raises(InputError, match="network: found Autoencoder"):
-        stack(Autoencoder(2, 2), points, 0.1, 2, **fast)
+        stack(Autoencoder(2, 2), points, noise_covariance=0.1, depth=2, **fast)
     with pytest.raises(InputError, match="covariance: found a list of 2, expected one, or a list of 3"):
-        stack((4,), points, [0.1, 0.1], 3, **fast)
+        stack((4,), points, noise_covariance=[0.1, 0.1], depth=3, **fast)
     with pytest.raises(InputError, match=r"covariance\[1\]"):
-        stack((4,), points, [0.1, -0.1], 2, **fast)
+        stack((4,), points, noise_covariance=[0.1, -0.1], depth=2, **fast)
     with pytest.raises(InputError, match="depth: found 0"):
-        stack((4,), points, 0.1, 0, **fast)
+        stack((4,), points, noise_covariance=0.1, depth=0, **fast)
+    with pytest.raises(InputError, match="network: found None, expected one, where there is no start"):
+        stack(None, points, noise_covariance=0.1, depth=1, **fast)
+    with pytest.raises(InputError, match="noise_covariance: found None, expected one, where there is no start"):
+        stack((4,), points, depth=1, **fast)
+    with pytest.raises(InputError, match="depth: found 1, expected a whole number, 2 or more"):
+        stack(None, points, depth=1, start=Stack([LearnedDenoiser(Autoencoder(2, 2), 0.1)] * 2), **fast)
     made = Stack([LearnedDenoiser(Autoencoder(2, 2), 0.1)] * 2)
     with pytest.raises(InputError, match="depth: found 3, expected at most 2"):
         made.features(points, 3)
     with pytest.raises(InputError, match="depth: found 0, expected a layer, 1 to 2"):
-        made.noise(points, 0)
+        made.decoded_covariance(points, 0)
     with pytest.raises(InputError, match=r"z: found shape \(50, 3\)"):
         made.decode(np.zeros((50, 3)))
     with pytest.raises(InputError, match="given: found 1 dimensions, expected a density or points in 2"):
         made.composition(fp.Normal(0.0, 1.0))
-    with pytest.raises(InputError, match="noise: found ndarray, expected a list of 2"):
-        made.composition(points, noise=np.eye(2))
+    with pytest.raises(InputError, match="noise_covariances: found ndarray, expected a list of 2"):
+        made.composition(points, noise_covariances=np.eye(2))
     flat = copy.deepcopy(made)
     flat.layers[0].network.decoder.perceptron.skip.weight.data[1] = 0.0
     with pytest.raises(InputError, match="layers: found decoders of rank 1, expected injective decoders before layer 2"):
         flat.composition(points)
-    bounded = Stack([LearnedDenoiser(Autoencoder(2, 2, (4,), "tanh", (4,), seed=1), 0.1) for _ in range(3)])
+    bounded = Stack(
+        [
+            LearnedDenoiser(Autoencoder(2, 2, hidden=(4,), activation="tanh", decoder_hidden=(4,), seed=1), 0.1)
+            for _ in range(3)
+        ]
+    )
     bounded.layers[0].network.decoder.perceptron.skip.weight.data.zero_()  # its range is bounded
     with pytest.raises(InputError, match=r"layers: found decoders that do not reach .* % of the density"):
         bounded.composition(100 * points)

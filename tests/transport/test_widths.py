@@ -8,10 +8,11 @@ from scipy.linalg import orthogonal_procrustes
 from scipy.spatial.distance import pdist
 from scipy.stats import ortho_group
 
+from flowplane.core.streams import DIRECTIONS, generator
 from flowplane.errors import InputError
 from flowplane.transport import embed, embedding_influence, layer_path, path_measures
-from flowplane.transport.layers.layered import MEASURES
-from flowplane.transport.layers.widths import EMBEDDINGS
+from flowplane.transport.layers.embedding import EMBEDDINGS
+from flowplane.transport.layers.paths import MEASURES
 
 
 @pytest.fixture
@@ -159,7 +160,8 @@ def test_what_an_isometry_cannot_change_has_no_range(layers):
     np.testing.assert_allclose(order, 1.0)
     np.testing.assert_array_equal(found.cost_spread.sel(embedding="pad")[1:], 0.0)
     assert (found.cost_spread.sel(embedding="random")[1:] > 0).all()
-    each = [path_measures(layer_path(layers, "random", k)).cost for k in range(3)]
+    turns = [generator(0, DIRECTIONS, k) for k in range(3)]
+    each = [path_measures(layer_path(layers, "random", seed=turn)).cost for turn in turns]
     np.testing.assert_allclose(found.cost.sel(embedding="random"), np.mean(each, 0))
     least = found.cost.sel(embedding="procrustes")
     assert float(least[1]) <= float(found.cost.sel(embedding="pad")[1])
@@ -170,9 +172,9 @@ def test_kinds_come_back(layers):
     tensors = [torch.from_numpy(layer).float() for layer in layers]
     path = layer_path(tensors, "procrustes")
     assert isinstance(path, torch.Tensor) and path.dtype == torch.float32
-    named = layer_path([xr.DataArray(layer, dims=("sample", "unit")) for layer in layers], "random", 1)
+    named = layer_path([xr.DataArray(layer, dims=("sample", "unit")) for layer in layers], "random", seed=1)
     assert named.dims == ("layer", "sample", "unit")
-    np.testing.assert_allclose(named, layer_path(layers, "random", 1))
+    np.testing.assert_allclose(named, layer_path(layers, "random", seed=1))
 
 
 def test_what_is_refused(layers):

@@ -39,8 +39,7 @@ def explain(dataset: xr.Dataset) -> str:
     if isinstance(dataset, xr.Dataset):
         dataset = modern(dataset)
     result = result_of(dataset)
-    estimated = any("bound" in dataset[name].attrs for name in quantities(dataset))
-    lines = list(_estimates(dataset)) if estimated else [_of_result(dataset, result)]
+    lines = [*_of_result(dataset, result), *_estimates(dataset)]
     raised = raised_flags(dataset)
     for name, (where, concerned) in raised.items():
         lines.append(f"{name}{_where(dataset, where, concerned)}: {_sentences(flag_words(dataset)[name])}")
@@ -73,25 +72,27 @@ def _estimates(dataset: xr.Dataset) -> Iterator[str]:
     """A sentence for each estimator, or for quantities that have different ones: what kind of number, which channel."""
     labels = dataset["estimator"].values.ravel().tolist() if "estimator" in dataset.coords else [None]
     along = "estimator" in dataset.dims
+    estimated = [name for name in quantities(dataset) if "bound" in dataset[name].attrs]
     for label in labels:
         groups: dict[tuple[str, ...], list[str]] = {}
-        for name in quantities(dataset):
-            if "bound" in dataset[name].attrs:
-                at = {"estimator": label} if along else {}
-                groups.setdefault(tuple(said(dataset, name, key, **at) for key in ABOUT), []).append(name)
+        for name in estimated:
+            at = {"estimator": label} if along else {}
+            groups.setdefault(tuple(said(dataset, name, key, **at) for key in ABOUT), []).append(name)
         for (estimator, bound, channel, quantity), names in groups.items():
             units = "; ".join(dict.fromkeys(str(dataset[name].attrs.get("units", "")) for name in names))
-            whose = "" if len(groups) == 1 else f" ({', '.join(long_name(dataset, name) for name in names)})"
+            of_all = len(groups) == 1 and len(estimated) == len(quantities(dataset))
+            whose = "" if of_all else f" ({', '.join(long_name(dataset, name) for name in names)})"
             about = f"{BOUNDS.get(bound, bound)}, in {units}; channel: {channel}{'; ' if quantity else ''}{quantity}"
             yield f"{label or estimator or 'estimate'}{whose}: {about}."
 
 
-def _of_result(dataset: xr.Dataset, result: str) -> str:
-    """What a result is that no estimator made, and which numbers it holds."""
-    names = [name for name in quantities(dataset) if dataset[name].dtype.kind in "fiu"]
-    units = [f"{name} [{dataset[name].attrs['units']}]" for name in names if "units" in dataset[name].attrs]
-    holds = f". Holds {', '.join(units)}" if units else ""
-    return f"{result}: {RESULTS[result]}{holds}."
+def _of_result(dataset: xr.Dataset, result: str) -> Iterator[str]:
+    """What a result is and which numbers it holds, where an estimator has not made all of it."""
+    plain = [name for name in quantities(dataset) if "bound" not in dataset[name].attrs]
+    if plain or not quantities(dataset):
+        units = [f"{name} [{dataset[name].attrs['units']}]" for name in plain if "units" in dataset[name].attrs]
+        holds = f". Holds {', '.join(units)}" if units else ""
+        yield f"{result}: {RESULTS[result]}{holds}."
 
 
 def _sentences(flag: Flag) -> str:

@@ -87,7 +87,7 @@ def critical_betas(joint: Any, betas: Any = None) -> xr.Dataset:
         "cluster": ("critical", np.array([event.cluster for event in found], np.int64)),
         "clusters_before": ("critical", np.array([event.before for event in found], np.int64)),
         "clusters_after": ("critical", np.array([event.after for event in found], np.int64)),
-        "p_y_given_t": (("critical", "y"), words),
+        "p_y_given_t": (("critical", "y"), words, {"units": "1", "long_name": "p(y|t)"}),
         "i_xt": ("critical", np.array([event.i_xt for event in found], np.float64), {"units": "bits"}),
         "i_ty": ("critical", np.array([event.i_ty for event in found], np.float64), {"units": "bits"}),
     }

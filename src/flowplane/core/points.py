@@ -195,8 +195,23 @@ def check_positive(name: str, value: Any, expected: str = "a number above 0") ->
 
 
 def check_seed(seed: Any) -> int:
-    """A whole number that seeds a generator. Raises InputError otherwise."""
-    return check_count("seed", seed, 0)
+    """The whole number that a user's seed is: an integer from 0 on is itself, a NumPy or torch generator draws one.
+
+    Raises:
+        InputError: anything else.
+
+    Example:
+        >>> check_seed(3), check_seed(np.random.default_rng(0)) == check_seed(np.random.default_rng(0))
+        (3, True)
+    """
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(1 << 63))
+    if isinstance(seed, torch.Generator):
+        return int(torch.randint((1 << 63) - 1, (), generator=seed, device=seed.device))
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if not whole or seed < 0:
+        raise InputError("seed", seed, "a whole number, 0 or more, or a NumPy or torch generator")
+    return int(seed)
 
 
 def small_seed(seed: int) -> int:

@@ -10,18 +10,23 @@ __all__ = ["RENAMED", "renamed"]
 
 #: By function or class (`__qualname__`): the old name of an argument, and the new one or, beginning with "use", what to do.
 RENAMED: dict[str, dict[str, str]] = {
+    "Empirical": {"bandwidth": "kernel_covariance"},
     "GaussianMI": {"noise": "noise_variance"},
     "KSG": {"noise": "noise_variance"},
+    "LearnedDenoiser": {"covariance": "noise_covariance"},
     "MonteCarlo": {"variance": "noise_variance"},
     "Pairwise": {"variance": "noise_variance"},
     "Recorder": {"total": "epochs"},
     "RecorderCallback": {"total": "epochs"},
     "SlicedMI": {"noise": "noise_variance"},
+    "Stack.composition": {"noise": "noise_covariances"},
     "Study": {"noise": "noise_variance"},
     "Variational": {"noise": "noise_variance"},
     "class_particles": {"particles": "dataset"},
     "compare_estimators": {"noise": "noise_variance"},
     "denoiser_fields": {"fields": "dataset"},
+    "denoising_flow": {"covariance": "noise_covariance"},
+    "denoising_loss": {"covariance": "noise_covariance"},
     "depth_curves": {"depths": "dataset"},
     "displacement_fields": {"fields": "dataset"},
     "equivalence_errors": {"found": "dataset"},
@@ -34,10 +39,13 @@ RENAMED: dict[str, dict[str, str]] = {
     "layer_betas": {"epochs": "use rec.thin(…) or rec.sel(epoch=…)"},
     "layer_similarity": {"found": "dataset"},
     "layer_transport": {"epochs": "use rec.thin(…) or rec.sel(epoch=…)"},
+    "optimal_loss": {"covariance": "noise_covariance"},
     "relaxation_times": {"epochs": "use rec.thin(…) or rec.sel(epoch=…)"},
     "ridgelet_spectrum": {"spectrum": "dataset"},
     "separation_curves": {"found": "dataset"},
+    "stack": {"covariance": "noise_covariance"},
     "train": {"noise": "noise_variance"},
+    "train_denoiser": {"covariance": "noise_covariance"},
 }
 
 Callee = TypeVar("Callee", bound=Callable[..., Any])

@@ -49,7 +49,6 @@ TOLD_APART = ("layer", "estimator")
 
 #: Every result by its name, with what it is. A new analysis is a line here.
 RESULTS = {
-    "brenier_defect": "whether a map is the gradient of a convex function, as the optimal one is",
     "class_distances": "how far apart a layer keeps the classes, in W_2",
     "compare_estimators": "the same layer read by several estimators",
     "continuity_residual": "whether a flow solves the continuity and the backward heat equation",
@@ -73,7 +72,6 @@ RESULTS = {
     "metrics": "losses, accuracies and what else was given while training",
     "mutual_information": "how much two arrays say of each other",
     "noisy_information": "the information of networks with noise of their own",
-    "optimality": "how near a map is to optimal transport",
     "path_measures": "points on their way through layers",
     "relaxation_times": "how long layers take to compress, and by how much they do",
     "replica_spread": "how far replicas are from each other in weights, in the plane and in their answers",

@@ -1,29 +1,102 @@
-"""One seed, one random stream a replica and purpose.
+"""One seed, one random stream a purpose: drawing more of one thing never moves another.
 
-Replica k draws from its own streams, so that its weights, split and batch order are the same whatever the number of
-replicas is, and drawing more of one thing never moves another.
+Replica k of an ensemble draws from its own streams, so that its weights, split and batch order are the same whatever the
+number of replicas is. What is drawn to evaluate has another purpose than what is drawn to train, so that it is never the
+same, whatever seeds are given.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import torch
 
-__all__ = ["DRAWS", "LABELS", "NOISE", "ORDER", "SPLIT", "WEIGHTS", "counter_generator", "generator", "stream_key"]
+__all__ = [
+    "BOOTSTRAP",
+    "CARRIED",
+    "COMPARED",
+    "DIRECTIONS",
+    "DRAWS",
+    "ENTROPY",
+    "EVALUATION",
+    "EXTENT",
+    "FEATURES",
+    "HELD_OUT",
+    "HISTORY",
+    "LABELS",
+    "NOISE",
+    "ORDER",
+    "PROBES",
+    "PROFILE",
+    "SAMPLES",
+    "SPLIT",
+    "SUBSETS",
+    "SYMMETRY",
+    "TRAINING",
+    "UNITS",
+    "WEIGHTS",
+    "counter_generator",
+    "generator",
+    "stream_key",
+    "torch_generator",
+]
 
-#: NOISE is that of training, DRAWS whatever is drawn from networks that are trained.
+#: Purposes of a replica: NOISE is that of training, DRAWS whatever is drawn from networks that are trained.
 WEIGHTS, SPLIT, ORDER, LABELS, NOISE, DRAWS = range(6)
+#: Purposes of everything else, above the number of any replica. Points: SAMPLES those that a user asks for, TRAINING and
+#: HELD_OUT those of training and of what judges it on the way, EVALUATION those of losses and comparisons; PROFILE, HISTORY,
+#: ENTROPY and SYMMETRY those of what is called so; EXTENT those that show how far a flow goes, CARRIED those that carry a
+#: density from layer to layer, COMPARED those between which carriers are compared. SUBSETS says which of given points are
+#: taken, DIRECTIONS are random lines and turns, PROBES the signs of a trace's estimate, UNITS hidden units, BOOTSTRAP draws
+#: of draws, FEATURES the points whose features the later layers of a stack are trained on.
+(
+    SAMPLES,
+    TRAINING,
+    HELD_OUT,
+    EVALUATION,
+    PROFILE,
+    HISTORY,
+    ENTROPY,
+    SYMMETRY,
+    EXTENT,
+    CARRIED,
+    COMPARED,
+    SUBSETS,
+    DIRECTIONS,
+    PROBES,
+    UNITS,
+    BOOTSTRAP,
+    FEATURES,
+) = range(1 << 24, (1 << 24) + 17)
 
 
-def generator(seed: int, replica: int, purpose: int, *part: int) -> np.random.Generator:
-    """The generator of one replica for one purpose, and for one part of it where that has parts (a layer's weights).
+def generator(seed: int, *stream: int) -> np.random.Generator:
+    """The generator of a seed for one purpose, and for one part of it where that has parts (a layer's weights).
+
+    Arguments:
+        seed: a whole number, which `flowplane.core.points.check_seed` makes of whatever a user gives.
+        stream: the purpose and its part; of an ensemble the replica before them.
 
     Example:
         >>> float(generator(0, 3, WEIGHTS).random()) == float(generator(0, 3, WEIGHTS).random())
         True
         >>> float(generator(0, 3, WEIGHTS).random()) == float(generator(0, 3, SPLIT).random())
         False
+        >>> float(generator(0, TRAINING).random()) == float(generator(0, EVALUATION).random())
+        False
     """
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(replica, purpose, *part))))
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=stream)))
+
+
+def torch_generator(seed: int, *stream: int, device: Any = "cpu") -> torch.Generator:
+    """`generator` as one of PyTorch's on a device, for what is drawn where it is needed.
+
+    Example:
+        >>> float(torch.rand((), generator=torch_generator(0, TRAINING))) < 1
+        True
+    """
+    return torch.Generator(device).manual_seed(int(generator(seed, *stream).integers(1 << 63)))
 
 
 def stream_key(seed: int, replica: int, purpose: int) -> np.uint64:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from flowplane.dynamics.crossing import median_crossing as median_crossing
     from flowplane.dynamics.crossing import phase_crossing as phase_crossing
     from flowplane.dynamics.diffusion import diffusion_exponent as diffusion_exponent
-    from flowplane.dynamics.diffusion import mean_interval as mean_interval
     from flowplane.dynamics.diffusion import mean_squared_displacement as mean_squared_displacement
     from flowplane.dynamics.diffusion import update_spectrum as update_spectrum
     from flowplane.dynamics.diffusion import velocity_autocorrelation as velocity_autocorrelation

@@ -10,14 +10,7 @@ from jaxtyping import Float
 from flowplane.dynamics.arguments import Number, Window, as_array, as_epochs, origin_place
 from flowplane.errors import InputError, Text
 
-__all__ = [
-    "Spectrum",
-    "diffusion_exponent",
-    "mean_interval",
-    "mean_squared_displacement",
-    "update_spectrum",
-    "velocity_autocorrelation",
-]
+__all__ = ["Spectrum", "diffusion_exponent", "mean_squared_displacement", "update_spectrum", "velocity_autocorrelation"]
 
 #: A slope needs three points: two would fit anything.
 FEWEST = 3
@@ -104,35 +97,6 @@ def in_window(lags: Float[np.ndarray, " lag"], window: Window) -> np.ndarray:
     if chosen.sum() < FEWEST:
         raise InputError("window", Text(f"{chosen.sum()} of {len(lags)} lags"), f"{FEWEST} lags or more for an exponent")
     return chosen
-
-
-def mean_interval(values: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean over the replicas and its 95 % interval by Student's t; NaN values are left out.
-
-    Arguments:
-        values: (replica, …).
-
-    Returns:
-        Mean, lower and upper end (…); no ends for fewer than two values.
-
-    Raises:
-        InputError: no numbers.
-
-    Example:
-        >>> [round(float(end), 3) for end in mean_interval([1.0, 2.0, 3.0])]
-        [2.0, -0.484, 4.484]
-    """
-    from scipy.special import stdtrit
-
-    array = as_array("values", values, ("replica",), gaps=True)
-    known = np.isfinite(array)
-    count = known.sum(0)
-    filled = np.where(known, array, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = filled.sum(0) / count
-        spread = np.sqrt((np.where(known, array - mean, 0.0) ** 2).sum(0) / (count - 1) / count)
-    reach = np.where(count > 1, stdtrit(np.maximum(count - 1, 1), 0.975) * spread, np.nan)
-    return np.asarray(mean), np.asarray(mean - reach), np.asarray(mean + reach)
 
 
 def update_spectrum(weights: Any, epochs: Any, origin: Number) -> Spectrum:

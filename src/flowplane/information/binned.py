@@ -299,7 +299,8 @@ def _quantile_edges(blocks: Iterator[Tensor], bins: int) -> tuple[float, ...]:
         require_finite("activations", values)
         kept.append(values.reshape(-1).cpu())
     pooled = torch.cat(kept).double()
-    pooled = pooled[:: -(-len(pooled) // QUANTILE_VALUES)]
+    if len(pooled) > QUANTILE_VALUES:  # drawn, as a stride would meet some of the units only
+        pooled = pooled[torch.from_numpy(np.random.default_rng(0).integers(len(pooled), size=QUANTILE_VALUES))]
     edges = np.unique(np.quantile(pooled.numpy(), np.linspace(0, 1, bins + 1)))
     if len(edges) < 2:
         edges = np.array([edges[0] - 0.5, edges[0] + 0.5])

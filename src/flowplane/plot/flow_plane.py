@@ -69,7 +69,14 @@ def in_the_plane(panels: Mapping[str, xr.Dataset], title: str, start: str) -> go
         for dim in ("x", "y")
     }
     _same_scale(figure, box, len(panels))
-    add_slider(figure, {frame.name: frame.name for frame in figure.frames}, "t = ", y=-0.13, start=0.3, active=shown)
+    add_slider(
+        figure,
+        {frame.name: frame.name for frame in figure.frames},
+        f"{time_title(panels.values())} = ",
+        y=-0.13,
+        start=0.3,
+        active=shown,
+    )
     figure.update_layout(coloraxis=log_density_axis(logs, DENSITY_SCALE))
     shown_at = f"{clock}, first shown at t = {times[shown]:.3g}"
     subtitle = f"colour: density; arrows: velocity; circles: particles; faint: where they start; {shown_at}"

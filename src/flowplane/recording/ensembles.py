@@ -16,6 +16,7 @@ from xarray.core import indexing
 from flowplane.core.arrays import as_numbers
 from flowplane.core.network import Network
 from flowplane.core.points import check_count
+from flowplane.core.results import stamp
 from flowplane.core.schedule import epoch_batches
 from flowplane.errors import InputError, Text, unknown
 from flowplane.recording.activations import NetworkActivations, snapshots_per_block
@@ -105,7 +106,8 @@ class EnsembleRecording(Recording):
         dataset = xr.Dataset({name: values.isel(metric=k) for k, name in enumerate(METRICS)})
         for name in METRICS:
             dataset[name].attrs["units"] = _UNITS[name.split("_")[1]]
-        return dataset.assign_coords(train_epoch=stored["train_epoch"], replica=("replica", self.replicas))
+        dataset = dataset.assign_coords(train_epoch=stored["train_epoch"], replica=("replica", self.replicas))
+        return stamp(dataset, "metrics", **self.identity)
 
     @property
     def split(self) -> xr.DataArray:

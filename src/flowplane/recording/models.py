@@ -126,7 +126,8 @@ class ModelRecording(Recording):
         names = stored.attrs["names"]
         stored = stored.isel(train_epoch=stored["train_epoch"].values >= 0)
         dataset = xr.Dataset({name: stored["values"].isel(metric=k) for k, name in enumerate(names)})
-        return dataset.assign_coords(train_epoch=stored["train_epoch"], replica=("replica", self.replicas))
+        dataset = dataset.assign_coords(train_epoch=stored["train_epoch"], replica=("replica", self.replicas))
+        return stamp(dataset, "metrics", **self.identity)
 
     def activations(self, layer: str, inputs: Any = None) -> xr.DataArray:
         """One layer's outputs on the probe inputs (replica, epoch, sample, unit), float32, read when they are used.

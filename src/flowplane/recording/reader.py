@@ -20,6 +20,7 @@ from flowplane.core.measure import Measure, check_measure
 from flowplane.core.network import Network
 from flowplane.core.older import configuration
 from flowplane.core.points import check_count
+from flowplane.core.results import stamp
 from flowplane.core.schedule import even_places
 from flowplane.errors import InputError, NotRecorded, Text, unknown
 from flowplane.recording.html import recording_html
@@ -215,7 +216,8 @@ class Recording(ABC):
         dataset = xr.Dataset(parts).assign_coords(self.layer_coordinates())
         for name in ("gradient_mean", "gradient_std"):
             dataset[name].attrs["units"] = "nats per unit of weight"
-        return dataset
+        dataset["weight_norm"].attrs["units"] = "units of weight"
+        return stamp(dataset, "gradients", **self.identity)
 
     @property
     def seconds(self) -> xr.DataArray:

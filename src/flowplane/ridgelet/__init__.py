@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from flowplane.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from flowplane.ridgelet.double import network as network
-    from flowplane.ridgelet.drawn import monte_carlo_transform as monte_carlo_transform
     from flowplane.ridgelet.finite import ShallowNetwork as ShallowNetwork
     from flowplane.ridgelet.finite import Units as Units
     from flowplane.ridgelet.finite import finite_network as finite_network
@@ -16,6 +14,8 @@ if TYPE_CHECKING:
     from flowplane.ridgelet.finite import units_of as units_of
     from flowplane.ridgelet.integral import transform as transform
     from flowplane.ridgelet.limit import WideLimit as WideLimit
+    from flowplane.ridgelet.limit import network as network
+    from flowplane.ridgelet.monte_carlo import monte_carlo_transform as monte_carlo_transform
     from flowplane.ridgelet.pairs import Pair as Pair
     from flowplane.ridgelet.residual import ResidualNetwork as ResidualNetwork
     from flowplane.ridgelet.spectrum import Spectrum as Spectrum

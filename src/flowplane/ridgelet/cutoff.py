@@ -13,6 +13,7 @@ from torch import Tensor
 
 from flowplane.core.arrays import as_numbers, as_tensor
 from flowplane.core.points import as_points, check_positive
+from flowplane.core.streams import TRAINING, generator
 from flowplane.errors import InputError, Text
 
 __all__ = ["Field", "Region", "as_field"]
@@ -118,7 +119,7 @@ def as_field(field: Any, points: Any, time: Any, seed: int) -> Field:
         source = getattr(field, "source", None)
         if source is None:
             raise InputError("points", None, "points where the trajectories begin: this field knows no source density")
-        points = source.sample(LOOKING_POINTS, seed)
+        points = source.sample(LOOKING_POINTS, generator(seed, TRAINING))
     rows, form = as_points("points", points, None)
     if len(form.batch) != 1 or rows.shape[1] > 3:
         found = Text(f"shape {(*form.batch, rows.shape[1])}")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.core.points import as_points, check_count, check_positive, check_seed
+from flowplane.core.streams import UNITS, torch_generator
 from flowplane.errors import InputError, Text
 from flowplane.ridgelet.pairs import Pair
 from flowplane.ridgelet.spectrum import Spectrum, column
@@ -39,12 +40,13 @@ class ShallowNetwork(nn.Module):
         scalar: answer (…,) and not (…, 1) for one channel.
 
     Example:
-        >>> network = ShallowNetwork(Pair("relu"), [[1.0], [-1.0]], [0.0, 0.0], [[1.0], [1.0]], scalar=True)
+        >>> a, c = [[1.0], [-1.0]], [[1.0], [1.0]]
+        >>> network = ShallowNetwork(Pair("relu"), a, offsets=[0.0, 0.0], output=c, scalar=True)
         >>> network(torch.tensor([[-2.0], [3.0]], dtype=torch.float64)).tolist()  # |x|
         [2.0, 3.0]
     """
 
-    def __init__(self, pair: Pair, hidden: Any, offsets: Any, output: Any, scalar: bool = False) -> None:
+    def __init__(self, pair: Pair, hidden: Any, *, offsets: Any, output: Any, scalar: bool = False) -> None:
         super().__init__()
         a, b, c = (
             as_tensor(name, part).to(torch.float64)
@@ -82,7 +84,7 @@ class ShallowNetwork(nn.Module):
         return f"{self.pair.activation}, inputs={m}, units={n}, outputs={channels}"
 
 
-def finite_network(spectrum: Spectrum, units: int, seed: int = 0) -> ShallowNetwork:
+def finite_network(spectrum: Spectrum, units: int, *, seed: Any = 0) -> ShallowNetwork:
     """N units drawn from q ∝ |R|: f(x) ≈ Σ_i c_i σ(a_i·x − b_i) with c_i = R(a_i, b_i)/(K q(a_i, b_i) N) (§A10).
 
     Units are nodes of the spectrum, drawn with replacement with probability ∝ |R|·weight, |R| over channels. The mean over
@@ -109,7 +111,7 @@ def finite_network(spectrum: Spectrum, units: int, seed: int = 0) -> ShallowNetw
     if not isinstance(spectrum, Spectrum):
         raise InputError("spectrum", Text(type(spectrum).__name__), "what fp.ridgelet.transform makes")
     count = check_count("units", units)
-    rng = torch.Generator().manual_seed(check_seed(seed))
+    rng = torch_generator(check_seed(seed), UNITS)
     mass = (spectrum.coefficients.norm(dim=2) * spectrum.weights.abs()).flatten()
     if not bool(mass.any()):
         raise InputError("spectrum", Text("coefficients that are 0 everywhere"), "a transform of a function that is not 0")
@@ -117,7 +119,9 @@ def finite_network(spectrum: Spectrum, units: int, seed: int = 0) -> ShallowNetw
     row, offset = nodes // spectrum.offsets.shape[1], nodes % spectrum.offsets.shape[1]
     weighted = spectrum.coefficients[row, offset] * spectrum.weights[row, offset].unsqueeze(1)
     output = weighted / (spectrum.constant * count * density.unsqueeze(1))
-    return ShallowNetwork(spectrum.pair, spectrum.hidden[row], spectrum.offsets[row, offset], output, spectrum.scalar)
+    return ShallowNetwork(
+        spectrum.pair, spectrum.hidden[row], offsets=spectrum.offsets[row, offset], output=output, scalar=spectrum.scalar
+    )
 
 
 def drawn_nodes(
@@ -138,7 +142,7 @@ def drawn_nodes(
 
 
 def least_squares_network(
-    spectrum: Spectrum, values: Any, points: Any, units: int, ridge: float = 1e-8, seed: int = 0
+    spectrum: Spectrum, values: Any, *, points: Any, units: int, ridge: float = 1e-8, seed: Any = 0
 ) -> ShallowNetwork:
     """The units of `finite_network`, with c that minimises (1/n) Σ_j |f(x_j) − Σ_i c_i σ(a_i·x_j − b_i)|² + λ|c|².
 
@@ -154,12 +158,12 @@ def least_squares_network(
         >>> from flowplane.ridgelet import transform
         >>> x = torch.linspace(-6, 6, 400, dtype=torch.float64)
         >>> f = torch.exp(-(x**2) / 2)
-        >>> network = least_squares_network(transform(f, x), f, x, 50)
+        >>> network = least_squares_network(transform(f, x), f, points=x, units=50)
         >>> float((network(x[:, None]) - f).detach().abs().max()) < 0.02
         True
     """
     ridge = check_positive("ridge", ridge)
-    network = finite_network(spectrum, units, seed)
+    network = finite_network(spectrum, units, seed=seed)
     device = spectrum.hidden.device
     x, _ = as_points("points", column(points, spectrum.dimension), spectrum.dimension, device=device)
     f = as_tensor("values", values).to(device, torch.float64)

@@ -38,6 +38,7 @@ CHECKED = 20_000_000
 def transform(
     values: Any,
     points: Any,
+    *,
     pair: Pair | None = None,
     weights: Any = None,
     extent: tuple[float, float] | None = None,
@@ -151,14 +152,14 @@ def spectrum_on_grid(
     coefficients = _on_grid(measured, x, pair, u, radii[a_count // 2 :], offsets)
     rows = len(u) * a_count
     return Spectrum(
-        pair,
-        (radii[:, None] * u[:, None, :]).reshape(rows, m),
-        offsets.expand(rows, -1),
-        (shares[:, None] * radial).reshape(rows, 1) * steps,
-        coefficients.reshape(rows, b_count, -1),
-        (largest, height),
-        scalar,
-        Layout(u, shares, radii, offsets),
+        pair=pair,
+        hidden=(radii[:, None] * u[:, None, :]).reshape(rows, m),
+        offsets=offsets.expand(rows, -1),
+        weights=(shares[:, None] * radial).reshape(rows, 1) * steps,
+        coefficients=coefficients.reshape(rows, b_count, -1),
+        extent=(largest, height),
+        scalar=scalar,
+        layout=Layout(u, shares, radii, offsets),
     )
 
 

@@ -1,4 +1,6 @@
-"""The limit of infinite width: a field as an integral over units, by quadrature (§A10, §A11)."""
+"""The limit of infinite width, a field as an integral over units by quadrature, and residual networks drawn from it (§A10,
+§A11).
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from flowplane.core.points import check_count, check_positive, check_seed
+from flowplane.core.streams import UNITS, torch_generator
 from flowplane.errors import InputError, Text
 from flowplane.ridgelet.arguments import read_pair
 from flowplane.ridgelet.cutoff import Region, as_field
@@ -22,7 +25,7 @@ from flowplane.ridgelet.pairs import Pair
 from flowplane.ridgelet.residual import ResidualNetwork
 from flowplane.ridgelet.spectrum import Spectrum
 
-__all__ = ["WideLimit"]
+__all__ = ["WideLimit", "network"]
 
 #: A times the narrowest margin, where the extent is not given: the cutoff's frequencies lie far below it.
 SHARPNESS = 8.0
@@ -58,7 +61,7 @@ class WideLimit:
 
     Example:
         >>> import flowplane as fp
-        >>> flow = fp.denoising_flow(fp.Normal(0.0, 1.0), time=0.3, layers=None)
+        >>> flow = fp.denoising_flow(fp.Normal(0.0, 1.0), time=0.3, layers=math.inf)
         >>> limit = WideLimit(flow, pair=Pair("gaussian"))
         >>> [limit.network(4, width).width for width in (10, 100)], limit.field_error < 0.01
         ([10, 100], True)
@@ -74,7 +77,7 @@ class WideLimit:
         margin: float | None = None,
         extent: tuple[float, float] | float | None = None,
         grid: tuple[int, int] | None = None,
-        seed: int = 0,
+        seed: Any = 0,
     ) -> None:
         self.pair = read_pair(pair)
         self.field = as_field(field, points, time, check_seed(seed))
@@ -95,7 +98,7 @@ class WideLimit:
         """d."""
         return len(self._region.half)
 
-    def network(self, layers: int, width: int, shared_units: bool = True, seed: int = 0) -> ResidualNetwork:
+    def network(self, layers: int, width: int, *, shared_units: bool = True, seed: Any = 0) -> ResidualNetwork:
         """L layers of N units drawn from the limit, see `fp.ridgelet.network`.
 
         Raises:
@@ -105,9 +108,9 @@ class WideLimit:
         if not isinstance(shared_units, bool):
             raise InputError("shared_units", shared_units, "True or False")
         times = [self.field.time * layer / layers for layer in range(layers)]
-        rng = torch.Generator().manual_seed(check_seed(seed))
+        rng = torch_generator(check_seed(seed), UNITS)
         a, b, c = self._shared(times, width, rng) if shared_units else self._own(times, width, rng)
-        return ResidualNetwork(a, b, c, self.pair, self.field.time, self.field_error)
+        return ResidualNetwork(a, b, output=c, pair=self.pair, time=self.field.time, field_error=self.field_error)
 
     def _shared(self, times: list[float], width: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Units for all layers, from the root mean square of the coefficients over the times."""
@@ -205,3 +208,60 @@ class WideLimit:
         ]
         found = torch.cat(parts).reshape(-1)
         return found.clamp_min(FLOOR * float(found.max()))
+
+
+def network(
+    field: Any,
+    layers: int,
+    width: int,
+    *,
+    shared_units: bool = True,
+    points: Any = None,
+    time: float | None = None,
+    pair: Pair | None = None,
+    margin: float | None = None,
+    extent: tuple[float, float] | float | None = None,
+    grid: tuple[int, int] | None = None,
+    seed: Any = 0,
+) -> ResidualNetwork:
+    """A residual network that follows a field, built without training: L time steps, each of N units drawn from the field's
+    ridgelet transform.
+
+    Where χ = 1, v_t(x) = ∫T_t(a,b) σ(a·x − b) da db with T_t = R[χ v_t; ρ]/K. Units (a_i, b_i) are drawn from a density q;
+    layer l is x + Δt·(1/N) Σ_i T_t(a_i,b_i)/q(a_i,b_i) σ(a_i·x − b_i), t = lΔt. Here q ∝ |T_t(a,b)|·rms σ(a·x − b), which
+    has the least variance; where units are shared |T_t| is its root mean square over the times. The root mean square error
+    against the flow is O(1/L) in time, N^{−1/2} in width if units are shared, (NL)^{−1/2} if not, besides what lies
+    beyond the extent. (SM; docs/papers.md §A11.)
+
+    Arguments:
+        field: a flow (with `velocity`, `time` and `source`, as `fp.denoising_flow` makes), or a function v(t, x) of a float
+            and a float64 tensor (n, d); d = 1, 2 or 3.
+        layers, width: L and N.
+        shared_units: whether all layers have the same (a_i, b_i); otherwise each draws its own.
+        points: (n, d), where trajectories begin; None draws 1,000 of the flow's source. χ is 1 in the box that they cross.
+        time: how long the field is followed; None is the flow's time.
+        pair: σ and ρ; None is Pair("tanh").
+        margin: over which χ falls to 0 outside the box, in units of x; None is half the box's width, each way.
+        extent: A, or (A, B): units have |a| < A, |b| < B. None begins with 8 over the margin and doubles A until the
+            quadrature's error is below 1 %, or it has too many nodes.
+        grid: nodes of the quadrature along |a| and along b; None makes it as fine as the extent asks for.
+        seed: of the units, and of the points where they are drawn.
+
+    Returns:
+        The network; its weights are parameters and can be trained. `field_error` is the quadrature's own relative error,
+        which no width cures: root mean square against the field, at points on trajectories.
+
+    Raises:
+        InputError: more than three dimensions, a field that is not finite or of another shape, counts that are no whole
+            numbers.
+
+    Example:
+        >>> import flowplane as fp
+        >>> flow = fp.denoising_flow(fp.Normal(0.0, 1.0), time=0.3, layers=math.inf)
+        >>> net = fp.ridgelet.network(flow, layers=8, width=2000, pair=Pair("gaussian"))
+        >>> bool(abs(net([[1.0]]) - flow([[1.0]])).item() < 0.1)
+        True
+    """
+    seed = check_seed(seed)
+    limit = WideLimit(field, points=points, time=time, pair=pair, margin=margin, extent=extent, grid=grid, seed=seed)
+    return limit.network(layers, width, shared_units=shared_units, seed=seed)

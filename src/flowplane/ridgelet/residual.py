@@ -34,6 +34,7 @@ class ResidualNetwork(nn.Module):
         self,
         hidden: Float[Tensor, "layers unit feature"],
         offsets: Float[Tensor, "layers unit"],
+        *,
         output: Float[Tensor, "layer unit feature"],
         pair: Pair,
         time: float,
@@ -84,7 +85,8 @@ class ResidualNetwork(nn.Module):
             raise InputError("width", width, f"at most {self.width - first}, the units from {first} on")
         kept = slice(first, first + width)
         a, b, c = (part.detach()[:, kept].clone() for part in (self.hidden, self.offsets, self.output))
-        return ResidualNetwork(a, b, c * (self.width / width), self.pair, self.time, self.field_error)
+        c = c * (self.width / width)
+        return ResidualNetwork(a, b, output=c, pair=self.pair, time=self.time, field_error=self.field_error)
 
     def trajectory(self, x: Any) -> Any:
         """Points of shape (…, d) after 0, 1, …, L layers: shape (L + 1, …, d), in the kind of x.

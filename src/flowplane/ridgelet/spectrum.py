@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.core.points import as_points
+from flowplane.core.results import stamp
 from flowplane.ridgelet.pairs import Pair
 
 __all__ = ["Layout", "Spectrum", "column"]
@@ -32,7 +33,7 @@ class Layout:
     offsets: Float[Tensor, " offset"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Spectrum:
     """R[f;ρ](a, b) at nodes with quadrature weights: what `fp.ridgelet.transform` makes (§A10).
 
@@ -135,7 +136,8 @@ class Spectrum:
                 "hidden": (("node", "feature"), hidden, {"units": "1/x", "long_name": "a"}),
                 "node_offset": ("node", self.offsets.reshape(-1).cpu().numpy(), {"units": "1", "long_name": "b"}),
             }
-            return xr.Dataset({"coefficient": (("node", "channel"), flat, about)}, coords, facts)
+            dataset = xr.Dataset({"coefficient": (("node", "channel"), flat, about)}, coords, facts)
+            return stamp(dataset, "ridgelet_spectrum")
         layout = self.layout
         directions, radii = len(layout.directions), len(layout.radii)
         grid = values.reshape(directions, radii, *values.shape[1:])
@@ -146,7 +148,7 @@ class Spectrum:
             "direction_weight": ("direction", layout.shares.cpu().numpy(), {"units": "1"}),
         }
         dims = ("direction", "radius", "offset", "channel")
-        return xr.Dataset({"coefficient": (dims, grid, about)}, coords, facts)
+        return stamp(xr.Dataset({"coefficient": (dims, grid, about)}, coords, facts), "ridgelet_spectrum")
 
     def to(self, device: Any) -> Spectrum:
         """The same on another device."""

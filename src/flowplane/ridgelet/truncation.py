@@ -49,7 +49,7 @@ def activation_transform(activation: str, frequency: Any) -> np.ndarray:
         }[Pair(activation).activation]()
 
 
-def missed_share(pair: Pair, frequency: Any, largest: float) -> np.ndarray:
+def missed_share(pair: Pair, frequency: Any, *, largest: float) -> np.ndarray:
     """The share of f̂(ξ) that nodes with |a| < A do not give back, in any dimension m.
 
     S[R] over |a| < A has the transform K f̂(ξ)(1 − D(|ξ|/A)), D(s) = ∫_{|ω|<s} conj(ρ̂_0)σ̂ dω / (2π∫ρ_0σ): 0 for small s,
@@ -67,7 +67,7 @@ def missed_share(pair: Pair, frequency: Any, largest: float) -> np.ndarray:
         InputError: A that is not above 0.
 
     Example:
-        >>> missed_share(Pair("tanh"), [0.5, 1.0], 10.0).round(6)
+        >>> missed_share(Pair("tanh"), [0.5, 1.0], largest=10.0).round(6)
         array([7.3e-05, 5.8e-04])
     """
     s = np.abs(as_numbers("frequency", frequency).astype(np.float64)) / check_positive("largest", largest)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flowplane.transport.densities import Normal as Normal
     from flowplane.transport.flows.denoise import DenoisingFlow as DenoisingFlow
     from flowplane.transport.flows.denoise import denoising_flow as denoising_flow
+    from flowplane.transport.flows.denoiser import Denoiser as Denoiser
     from flowplane.transport.flows.descent import GradientFlow as GradientFlow
     from flowplane.transport.flows.descent import gradient_flow as gradient_flow
     from flowplane.transport.flows.functionals import Entropy as Entropy
@@ -23,21 +24,23 @@ if TYPE_CHECKING:
     from flowplane.transport.flows.functionals import PotentialEnergy as PotentialEnergy
     from flowplane.transport.flows.functionals import RenyiEntropy as RenyiEntropy
     from flowplane.transport.flows.functionals import TsallisEntropy as TsallisEntropy
+    from flowplane.transport.layers.embedding import embed as embed
+    from flowplane.transport.layers.embedding import layer_path as layer_path
     from flowplane.transport.layers.entropies import covariance_spectrum as covariance_spectrum
     from flowplane.transport.layers.entropies import gaussian_entropy as gaussian_entropy
     from flowplane.transport.layers.entropies import neighbour_entropy as neighbour_entropy
     from flowplane.transport.layers.entropies import score_energy as score_energy
-    from flowplane.transport.layers.layered import embedding_influence as embedding_influence
-    from flowplane.transport.layers.layered import path_measures as path_measures
+    from flowplane.transport.layers.paths import embedding_influence as embedding_influence
+    from flowplane.transport.layers.paths import path_measures as path_measures
     from flowplane.transport.layers.probes import linear_probe as linear_probe
     from flowplane.transport.layers.probes import neighbour_accuracy as neighbour_accuracy
     from flowplane.transport.layers.separation import class_distances as class_distances
     from flowplane.transport.layers.separation import fisher_ratio as fisher_ratio
     from flowplane.transport.layers.similarity import cka as cka
     from flowplane.transport.layers.similarity import cka_matrix as cka_matrix
+    from flowplane.transport.layers.slices import sliced_measures as sliced_measures
     from flowplane.transport.layers.volumes import affine_log_det as affine_log_det
     from flowplane.transport.layers.volumes import dense_log_det as dense_log_det
-    from flowplane.transport.layers.widths import layer_path as layer_path
     from flowplane.transport.learned import Autoencoder as Autoencoder
     from flowplane.transport.learned import DenoisingNetwork as DenoisingNetwork
     from flowplane.transport.learned import LearnedDenoiser as LearnedDenoiser
@@ -54,15 +57,12 @@ if TYPE_CHECKING:
     from flowplane.transport.learned import train_score as train_score
     from flowplane.transport.maps.base import TransportMap as TransportMap
     from flowplane.transport.maps.composition import Composition as Composition
-    from flowplane.transport.maps.embedding import embed as embed
     from flowplane.transport.maps.ode import ODEMap as ODEMap
     from flowplane.transport.maps.straight import AffineMap as AffineMap
-    from flowplane.transport.maps.straight import Denoiser as Denoiser
     from flowplane.transport.profiles.brenier import brenier_defect as brenier_defect
     from flowplane.transport.profiles.continuity import continuity_residual as continuity_residual
     from flowplane.transport.profiles.history import flow_history as flow_history
     from flowplane.transport.profiles.optimal import optimality as optimality
     from flowplane.transport.profiles.optimal import wasserstein as wasserstein
-    from flowplane.transport.profiles.slices import sliced_measures as sliced_measures
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

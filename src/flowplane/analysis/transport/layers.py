@@ -17,8 +17,8 @@ from flowplane.core.renamed import renamed
 from flowplane.core.results import stamp
 from flowplane.errors import unknown
 from flowplane.recording import Recording, require_recording
+from flowplane.transport.layers.embedding import EMBEDDINGS
 from flowplane.transport.layers.entropies import covariance_spectrum
-from flowplane.transport.layers.widths import EMBEDDINGS
 
 __all__ = ["layer_transport"]
 

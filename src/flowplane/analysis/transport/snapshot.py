@@ -11,14 +11,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from flowplane.analysis.transport.quantities import CHANGES, FLAGS, QUANTITIES, STEPS
+from flowplane.transport.layers.embedding import layer_path
 from flowplane.transport.layers.entropies import covariance_spectrum, neighbour_entropy, spectral_entropy
-from flowplane.transport.layers.layered import path_measures
+from flowplane.transport.layers.paths import path_measures
 from flowplane.transport.layers.probes import linear_probe
 from flowplane.transport.layers.separation import class_distances, fisher_ratio
 from flowplane.transport.layers.similarity import cka_matrix
+from flowplane.transport.layers.slices import sliced_measures
 from flowplane.transport.layers.volumes import affine_log_det, dense_log_det
-from flowplane.transport.layers.widths import layer_path
-from flowplane.transport.profiles.slices import sliced_measures
 
 __all__ = [
     "AFFINE_FIT",
@@ -125,9 +125,9 @@ class Snapshot:
             self._raise(slice(None), "other_replica" if settings.exact else "no_exact", of=STEPS)
         if len(clouds) < 2:
             return
-        path = layer_path(clouds, settings.embedding, settings.seed)
-        steps = path_measures(path, self.exact, settings.seed).merge(
-            sliced_measures(path, settings.slices, settings.seed), combine_attrs="override"
+        path = layer_path(clouds, settings.embedding, seed=settings.seed)
+        steps = path_measures(path, self.exact, seed=settings.seed).merge(
+            sliced_measures(path, settings.slices, seed=settings.seed), combine_attrs="override"
         )
         for name in set(steps) & set(QUANTITIES) - {"participation"}:
             self.columns[str(name)][:] = steps[name].values[shift:]
@@ -168,7 +168,9 @@ class Snapshot:
         if dense is None:
             self._raise(l, "no_weights")
         else:
-            self.columns["log_det"][l] = np.mean(dense_log_det(origin.astype(np.float64), *dense))
+            weight, bias, activation = dense
+            found = dense_log_det(origin.astype(np.float64), weight, bias=bias, activation=activation)
+            self.columns["log_det"][l] = np.mean(found)
         if n < AFFINE_SAMPLES * d:
             self._raise(l, "too_few_samples", of=AFFINE)
             return
@@ -195,9 +197,10 @@ def levels(layer: Points, spectrum: Spectrum, settings: Settings) -> dict[str, f
         return found
     half = len(labels) // 2
     if len(np.unique(labels[:half])) > 1:
-        found["probe"] = linear_probe(layer[:half], labels[:half], layer[half:], labels[half:])
+        found["probe"] = linear_probe(layer[:half], labels[:half], test=layer[half:], test_labels=labels[half:])
     found["fisher"] = fisher_ratio(layer, labels)
     names, counts = np.unique(labels, return_counts=True)
     common = np.isin(labels, names[np.argsort(-counts, kind="stable")[:CLASSES]])
-    found["distances"] = float(class_distances(layer[common], labels[common], CLASS_SAMPLES, settings.seed)["ratio"])
+    apart = class_distances(layer[common], labels[common], samples=CLASS_SAMPLES, seed=settings.seed)
+    found["distances"] = float(apart["ratio"])
     return found

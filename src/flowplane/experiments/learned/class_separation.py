@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from flowplane.core.progress import progress_bar
+from flowplane.core.streams import EVALUATION, SAMPLES, generator
 from flowplane.information.ksg import KSG
 from flowplane.information.schema import FLAGS
 from flowplane.information.variational import Variational
@@ -39,7 +41,7 @@ ROUNDING = 1e-9
 TRUTH_SAMPLES = 200_000
 
 Array = np.ndarray
-Depth = int | None
+Depth = float
 
 
 class Split(NamedTuple):
@@ -55,7 +57,7 @@ class Split(NamedTuple):
 class Data:
     """A data set that is denoised with noise of total variance `time`, whatever the depth.
 
-    `features` takes points of a split through a number of layers, None for infinitely many; `estimate` gives I(T;Y) of
+    `features` takes points of a split through a number of layers, which may be infinite; `estimate` gives I(T;Y) of
     held-out features in bits and whether it is without a flag."""
 
     name: str
@@ -74,7 +76,7 @@ class Data:
 
 def depth_number(depth: Depth) -> float:
     """A depth on an axis: infinitely many layers are ∞, the raw data 0."""
-    return np.inf if depth is None else float(depth)
+    return float(depth)
 
 
 def measured(sets: Sequence[Data], seed: int) -> xr.Dataset:
@@ -123,8 +125,8 @@ def _versions(data: Data, split: Split, depth: Depth, seed: int) -> Iterator[tup
 
 def _measure(train: Array, train_labels: Array, test: Array, test_labels: Array, seed: int) -> dict[str, float]:
     return {
-        "probe": linear_probe(train, train_labels, test, test_labels),
-        "neighbours": neighbour_accuracy(train, train_labels, test, test_labels),
+        "probe": linear_probe(train, train_labels, test=test, test_labels=test_labels),
+        "neighbours": neighbour_accuracy(train, train_labels, test=test, test_labels=test_labels),
         "fisher": fisher_ratio(test, test_labels),
         "distances": float(class_distances(test, test_labels, samples=PAIRED, seed=seed)["ratio"]),
     }
@@ -146,7 +148,7 @@ def digit_data(time: float, bandwidth: float | None, depths: tuple[Depth, ...], 
         halves.append(Split(pixels[known], labels[known], pixels[held], labels[held]))
 
     def features(split: Split, depth: Depth) -> tuple[Array, Array]:
-        if depth is None and bandwidth is None:
+        if depth == math.inf and bandwidth is None:
             return split.train, nearest_points(split.train, split.test)
         flow = denoising_flow(Empirical(split.train, bandwidth), time, depth)
         return flow(split.train), flow(split.test)
@@ -188,9 +190,9 @@ def moon_data(noise: float, part: float, depths: tuple[Depth, ...], splits: int,
     moons = _moons(density)
     drawn = []
     for s in range(splits):
-        rng = np.random.default_rng([seed, s, 6])
+        rng = generator(seed, SAMPLES, s)
         labels = rng.integers(0, 2, sum(sizes))
-        both = np.stack([moon.sample(sum(sizes), int(rng.integers(1 << 40))) for moon in moons])
+        both = np.stack([moon.sample(sum(sizes), rng) for moon in moons])
         points = both[labels, np.arange(sum(sizes))]
         drawn.append(Split(points[: sizes[0]], labels[: sizes[0]], points[sizes[0] :], labels[sizes[0] :]))
 
@@ -217,7 +219,7 @@ def _truth(moons: tuple[GaussianMixture, GaussianMixture], seed: int) -> float:
     """I(X;Y) = 1 − E H(Y|x) in bits, the mean over points of both moons."""
     from scipy.special import entr, expit
 
-    x = np.concatenate([moon.sample(TRUTH_SAMPLES // 2, seed + k) for k, moon in enumerate(moons)])
+    x = np.concatenate([moon.sample(TRUTH_SAMPLES // 2, generator(seed, EVALUATION, k)) for k, moon in enumerate(moons)])
     share = expit(moons[1].log_prob(x) - moons[0].log_prob(x))
     return 1.0 - float((entr(share) + entr(1 - share)).mean() / np.log(2))
 

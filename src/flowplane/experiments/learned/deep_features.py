@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ __all__ = ["CLAIMED", "both_claim", "control_claims", "depth_claims", "run"]
 DIGITS_TIME = 0.6
 #: Of the moons, whose radius is 1: hardly overlapping, and overlapping.
 NOISES = (0.2, 0.4)
-KERNEL_DEPTHS: tuple[int | None, ...] = (1, None)
+KERNEL_DEPTHS: tuple[float, ...] = (1, math.inf)
 #: What is claimed to rise with depth.
 CLAIMED = {"probe": "linear probe", "neighbours": "k-NN", "fisher": "Fisher ratio", "distances": "W₂ ratio of classes"}
 #: Probes of shuffled labels stay this near to chance, the deepest composition of bare points this near to its limit.
@@ -38,8 +39,8 @@ class Scale:
     splits: int
     #: Training and held-out points of the moons.
     sizes: tuple[int, int]
-    point_depths: tuple[int | None, ...]
-    moon_depths: tuple[int | None, ...]
+    point_depths: tuple[float, ...]
+    moon_depths: tuple[float, ...]
     #: Variances of the kernel around the digits.
     bandwidths: tuple[float, ...] = (0.4,)
     #: Of t* (of half the kernel's variance), up to which densities are denoised.
@@ -47,15 +48,15 @@ class Scale:
 
 
 SCALES = {
-    "quick": Scale(splits=4, sizes=(500, 1000), point_depths=(1, 2, 4, 16, None), moon_depths=(1, 4, None)),
+    "quick": Scale(splits=4, sizes=(500, 1000), point_depths=(1, 2, 4, 16, math.inf), moon_depths=(1, 4, math.inf)),
     "full": Scale(
         splits=12,
         sizes=(1000, 2000),
-        point_depths=(1, 2, 4, 8, 16, 32, None),
-        moon_depths=(1, 2, 4, 8, 16, None),
+        point_depths=(1, 2, 4, 8, 16, 32, math.inf),
+        moon_depths=(1, 2, 4, 8, 16, math.inf),
         bandwidths=(0.2, 0.4),
     ),
-    "tiny": Scale(splits=2, sizes=(60, 100), point_depths=(1, 2, None), moon_depths=(1, None), part=0.3),
+    "tiny": Scale(splits=2, sizes=(60, 100), point_depths=(1, 2, math.inf), moon_depths=(1, math.inf), part=0.3),
 }
 
 
@@ -230,7 +231,7 @@ def _differences(part: xr.Dataset, quantity: str, depths: list[float], base: flo
 
 
 def _label(depth: float) -> str:
-    return depth_label(None if np.isinf(depth) else int(depth))
+    return depth_label(depth)
 
 
 def _listed(depths: list[float]) -> str:

@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 
 from flowplane import plot
+from flowplane.core import streams
 from flowplane.core.threads import one_thread
 from flowplane.experiments.learned.learned_claims import all_claims
 from flowplane.experiments.registry import Context, Result
@@ -70,7 +71,7 @@ class Case(NamedTuple):
 
     @classmethod
     def of(cls, density: Density, variance: float, judges: int, seed: int) -> Case:
-        noisy = density.smoothed(variance).draw(judges, seed)
+        noisy = density.smoothed(variance).draw(judges, streams.generator(seed, streams.EVALUATION))
         optimal = denoising_flow(density, variance, 1)
         return cls(density, variance, optimal, noisy, optimal.forward(noisy))
 
@@ -135,13 +136,17 @@ def _cases(context: Context) -> dict[str, Case]:
         "rings": (rings(0.1), 0.05),
     }
     scale = SCALES[context.scale]
-    return {name: Case.of(*known[name], scale.judges, context.seed + 10_000) for name in scale.densities}
+    return {name: Case.of(*known[name], scale.judges, context.seed) for name in scale.densities}
+
+
+def _stream(context: Context, k: int) -> np.random.Generator:
+    """Of the points that network k is trained on."""
+    return streams.generator(context.seed, streams.SAMPLES, k)
 
 
 def _train(network: Any, case: Case, data: Any, context: Context, seed: int, **options: Any) -> LearnedDenoiser:
-    settings: dict[str, Any] = {"steps": SCALES[context.scale].steps, "covariance": case.variance} | options
-    covariance = settings.pop("covariance")
-    return train_denoiser(network, data, covariance, seed=context.seed + seed, device=context.device, **settings)
+    settings: dict[str, Any] = {"steps": SCALES[context.scale].steps, "noise_covariance": case.variance} | options
+    return train_denoiser(network, data, seed=context.seed + seed, device=context.device, **settings)
 
 
 def _by_samples(cases: dict[str, Case], context: Context) -> xr.Dataset:
@@ -152,7 +157,7 @@ def _by_samples(cases: dict[str, Case], context: Context) -> xr.Dataset:
     learned, affine, attention, excess = (np.full(shape, np.nan) for _ in range(4))
     for i, case in enumerate(cases.values()):
         for k in range(seeds):
-            sample = case.density.draw(max(sizes), context.seed + k)
+            sample = case.density.draw(max(sizes), _stream(context, k))
             for j, n in enumerate(sizes):
                 points = sample[:n]
                 learned[i, j, k] = case.error(_train(scale.hidden, case, points, context, k))
@@ -200,10 +205,12 @@ def _controls(cases: dict[str, Case], context: Context) -> xr.Dataset:
     for i, case in enumerate(cases.values()):
         for k in range(seeds):
             network = DenoisingNetwork(case.density.dimension, scale.hidden, seed=context.seed + k)
-            points = case.density.draw(n, context.seed + k)
+            points = case.density.draw(n, _stream(context, k))
             network.standardise(points.mean(0).cpu(), points.var(0).cpu(), torch.full((2,), case.variance))
             errors[i, 0, k] = case.error(LearnedDenoiser(network.double(), case.variance))
-            errors[i, 1, k] = case.error(_train(scale.hidden, case, points, context, k, covariance=OTHER * case.variance))
+            errors[i, 1, k] = case.error(
+                _train(scale.hidden, case, points, context, k, noise_covariance=OTHER * case.variance)
+            )
     return xr.Dataset(
         {"error": (("density", "control", "seed"), errors, SQUARED)},
         {"density": list(cases), "control": list(names), "seed": range(seeds)},
@@ -217,9 +224,9 @@ def _memory(cases: dict[str, Case], context: Context) -> xr.Dataset:
     found = np.empty((2, len(cases), seeds))
     for i, case in enumerate(cases.values()):
         for k in range(seeds):
-            points = case.density.draw(FEW, context.seed + k)
+            points = case.density.draw(FEW, _stream(context, k))
             g = _train(scale.hidden, case, points, context, k, validation=0.0)
-            few = Case.of(Empirical(points), case.variance, scale.judges, context.seed + 10_000)
+            few = Case.of(Empirical(points), case.variance, scale.judges, context.seed)
             found[0, i, k] = few.error(g)
             found[1, i, k] = float(
                 (g.forward(few.noisy) - case.optimal.forward(few.noisy)).square().sum(1).mean() / few.moved
@@ -239,7 +246,7 @@ def _memory(cases: dict[str, Case], context: Context) -> xr.Dataset:
 def _field(case: Case, context: Context) -> xr.Dataset:
     """Both displacements on a grid, of a network trained on the largest sample."""
     scale = SCALES[context.scale]
-    points = case.density.draw(max(scale.samples), context.seed)
+    points = case.density.draw(max(scale.samples), _stream(context, 0))
     g = _train(scale.hidden, case, points, context, 0)
     low, high = case.noisy.amin(0).tolist(), case.noisy.amax(0).tolist()
     axes = [np.linspace(a, b, scale.grid) for a, b in zip(low, high, strict=True)]

@@ -11,6 +11,7 @@ import xarray as xr
 from torch import Tensor
 
 from flowplane import plot
+from flowplane.core.streams import EVALUATION, SAMPLES, generator
 from flowplane.core.threads import one_thread
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.learned.learned_claims import APART
@@ -117,22 +118,24 @@ def _flows(name: str, p: Density, seed: int, context: Context) -> dict[str, Tran
     scale = SCALES[context.scale]
     low, high = VARIANCES[name]
     options: dict[str, Any] = {"steps": scale.steps, "seed": context.seed + seed, "device": context.device}
-    points = p.draw(scale.points, context.seed + seed)
+    points = p.draw(scale.points, generator(context.seed, SAMPLES, seed))
     source = p.smoothed(high)
-    learned = train_score(scale.hidden, points, (low, high), **options)
+    learned = train_score(scale.hidden, points, variances=(low, high), **options)
     learned.source = source  # what the particles are drawn from; the score knows the points alone
     flow = learned.flow()
     middle = math.sqrt(low * high)
-    single = train_denoiser(scale.hidden, points, middle, **options).requires_grad_(False)
+    single = train_denoiser(scale.hidden, points, noise_covariance=middle, **options).requires_grad_(False)
 
     def velocity(t: float, x: Tensor) -> Tensor:
         found: Tensor = single(x)
         return (found - x) / middle
 
     return {
-        "exact": denoising_flow(source, flow.time, None),
+        "exact": denoising_flow(source, flow.time, math.inf),
         "learned": flow,
-        "one scale": ODEMap(velocity, p.dimension, flow.time, source, rtol=flow.rtol, atol=flow.atol),
+        "one scale": ODEMap(
+            velocity, p.dimension, time=flow.time, source=source, rtol=flow.rtol, atol=flow.atol, time_units=flow.time_units
+        ),
     }
 
 
@@ -140,8 +143,8 @@ def _compared(flows: dict[str, TransportMap], context: Context, seed: int) -> di
     """All flows on the same particles."""
     exact, scale = flows["exact"], SCALES[context.scale]
     times = _times(exact, scale.times + 1)
-    seed = context.seed + 1000 + seed
-    x = exact.known_source().draw(scale.particles, seed)
+    seed = context.seed + seed
+    x = exact.known_source().draw(scale.particles, generator(seed, EVALUATION))
     known = exact.path(x, times)
     moved = (known[1:] - x).square().sum(2).mean(1).sqrt()
     law = 2 * exact.time * exact.dimension

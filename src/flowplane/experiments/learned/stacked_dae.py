@@ -21,6 +21,7 @@ import torch
 import xarray as xr
 
 from flowplane import plot
+from flowplane.core.streams import EVALUATION, EXTENT, WEIGHTS, generator
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.learned.stacked_exact import (
     layer_errors,
@@ -33,7 +34,7 @@ from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import mean_and_ends, means
 from flowplane.transport import Autoencoder, Composition, LearnedDenoiser, Stack, stack
 from flowplane.transport.densities import Density, GaussianMixture, Normal, two_moons
-from flowplane.transport.learned.decoding import Decoders
+from flowplane.transport.learned.decoders import Decoders
 
 __all__ = ["equivalence_claim", "run"]
 
@@ -153,7 +154,7 @@ def _trained(context: Context) -> tuple[xr.Dataset, xr.Dataset]:
             for k in range(scale.seeds):
                 seed = 1000 * context.seed + k
                 made = _stacked(density, time, shape, seed, context)
-                x = np.asarray(density.sample(scale.samples, seed + 500))
+                x = np.asarray(density.sample(scale.samples, generator(seed, EVALUATION)))
                 exact = made.composition(density, nodes=scale.nodes)
                 alike = made.composition(density, _isotropic(made, x))
                 blank = _untrained(density, time, shape, seed, scale.depth)
@@ -183,10 +184,11 @@ def _trained(context: Context) -> tuple[xr.Dataset, xr.Dataset]:
 def _stacked(density: Density, time: float, shape: tuple[int, ...], seed: int, context: Context) -> Stack:
     """A trained stack whose layers' noise has on average the same trace in the ground space."""
     scale = SCALES[context.scale]
-    made = stack(HIDDEN, density, time, 1, decoder_hidden=shape, steps=scale.steps, seed=seed, device=context.device)
+    options: dict[str, Any] = {"steps": scale.steps, "seed": seed, "device": context.device}
+    made = stack(HIDDEN, density, noise_covariance=time, depth=1, decoder_hidden=shape, **options)
     for depth in range(2, scale.depth + 1):
         covariance = _feature_time(list(made.layers), density, time)
-        made = made.stack(density, depth, covariance=covariance, steps=scale.steps, seed=seed, device=context.device)
+        made = stack(None, density, noise_covariance=covariance, depth=depth, start=made, **options)
     return made
 
 
@@ -194,12 +196,12 @@ def _untrained(density: Density, time: float, shape: tuple[int, ...], seed: int,
     """First weights as training finds them: scaled to the data, and to the features of the layer before."""
     layers: list[Any] = []
     for k in range(depth):
-        z = Decoders(layers).encode(density.draw(4000, 1).double().cpu()).detach()
+        z = Decoders(layers).encode(density.draw(4000, generator(0, EXTENT)).double().cpu()).detach()
         variance = _feature_time(layers, density, time)
-        network = Autoencoder(2, 2, HIDDEN, decoder_hidden=shape, seed=10_000 + 10 * seed + k).double()
+        network = Autoencoder(2, 2, hidden=HIDDEN, decoder_hidden=shape, seed=generator(seed, WEIGHTS, k)).double()
         network.standardise(z.mean(0), z.var(0), torch.full((2,), variance).to(z))
         layers.append(LearnedDenoiser(network, variance))
-    return Stack(layers, density)
+    return Stack(layers, source=density)
 
 
 def _feature_time(layers: list[Any], density: Density, time: float) -> float:
@@ -207,7 +209,7 @@ def _feature_time(layers: list[Any], density: Density, time: float) -> float:
     if not layers:
         return time
     decoders = Decoders(layers)
-    x = density.draw(4000, 1).double().to(layers[0].noise_covariance.device)
+    x = density.draw(4000, generator(0, EXTENT)).double().to(layers[0].noise_covariance.device)
     with torch.no_grad():
         root = decoders.jacobian(decoders.encode(x))
     return time * density.dimension / float(root.square().sum((1, 2)).mean())
@@ -216,7 +218,9 @@ def _feature_time(layers: list[Any], density: Density, time: float) -> float:
 def _isotropic(made: Stack, x: np.ndarray) -> list[np.ndarray]:
     """Multiples of the identity with the mean trace of each layer's D."""
     d = made.dimension
-    traces = [float(np.trace(made.noise(x, k), axis1=1, axis2=2).mean()) for k in range(1, len(made.layers) + 1)]
+    traces = [
+        float(np.trace(made.decoded_covariance(x, k), axis1=1, axis2=2).mean()) for k in range(1, len(made.layers) + 1)
+    ]
     return [trace / d * np.eye(d) for trace in traces]
 
 

@@ -12,13 +12,14 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from flowplane.core.streams import EVALUATION, generator
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.transport.flows import order_of
 from flowplane.experiments.verdicts import exactly, mean_and_ends, means
 from flowplane.transport import Autoencoder, LearnedDenoiser, Stack, TransportMap, denoising_flow
 from flowplane.transport.densities import GaussianMixture, Normal
 from flowplane.transport.learned.anisotropic import LocalDenoiser
-from flowplane.transport.learned.decoding import Decoders
+from flowplane.transport.learned.decoders import Decoders
 
 __all__ = ["layer_errors", "linear_claims", "linear_errors", "linear_stack", "local_claims", "local_errors"]
 
@@ -47,7 +48,7 @@ def linear_stack(density: Normal, decoders: list[np.ndarray], time: float = TIME
 
     Example:
         >>> s = linear_stack(Normal(0.0, 1.0), [np.array([[2.0]])] * 2, 1.0)
-        >>> s.decoded([[1.0]], 1), s.noise([[1.0]], 2).round(12)
+        >>> s.decoded([[1.0]], 1), s.decoded_covariance([[1.0]], 2).round(12)
         (array([[0.5]]), array([[[4.]]]))
     """
     mean, covariance = np.asarray(density.mean), np.asarray(density.covariance)
@@ -57,13 +58,13 @@ def linear_stack(density: Normal, decoders: list[np.ndarray], time: float = TIME
         matrix = covariance @ np.linalg.inv(covariance + time * np.eye(d))
         inward = np.linalg.solve(decoder, matrix)
         shift = np.linalg.solve(decoder, mean - matrix @ mean)
-        network = Autoencoder(d, d, ()).double()
+        network = Autoencoder(d, d, hidden=()).double()
         for part, weight, bias in ((network.decoder, decoder, 0 * mean), (network.encoder, inward, shift)):
             part.perceptron.skip.weight.data = torch.from_numpy(weight)
             part.perceptron.skip.bias.data = torch.from_numpy(bias)
         layers.append(LearnedDenoiser(network, time))
         mean, covariance = inward @ mean + shift, inward @ covariance @ inward.T
-    return Stack(layers, density)
+    return Stack(layers, source=density)
 
 
 def linear_errors(draws: int, seed: int) -> xr.Dataset:
@@ -76,7 +77,7 @@ def linear_errors(draws: int, seed: int) -> xr.Dataset:
         density = Normal(rng.normal(size=d), root @ root.T + 0.3 * np.eye(d))
         made = linear_stack(density, [_decoder(d, rng) for _ in range(3)])
         x = np.asarray(density.sample(500, draw))
-        alike = [np.trace(made.noise(x[0], k)) / d * np.eye(d) for k in (1, 2, 3)]
+        alike = [np.trace(made.decoded_covariance(x[0], k)) / d * np.eye(d) for k in (1, 2, 3)]
         noises = (None, alike, [np.eye(d)] * 3)
         rows.append([layer_errors(made, made.composition(density, noise), x)[1:] for noise in noises])
     about = {"long_name": "rms difference over rms displacement", "units": "1"}
@@ -147,7 +148,7 @@ def local_errors(samples: int, seed: int) -> xr.Dataset:
     d(g(z)) − d(z) = tD∇log p + ½tD∇log det D + O(t²): with the middle term and without it.
     """
     features = GaussianMixture([0.5, 0.5], [[-0.6, 0.0], [0.6, 0.3]], [0.4, 0.5])
-    z = features.draw(samples, seed)
+    z = features.draw(samples, generator(seed, EVALUATION))
     axis = torch.arange(-5, 5, GRID, dtype=torch.float64)
     nodes = torch.cartesian_prod(axis, axis)
     logs = features.smoothing.log_prob(0.0, nodes)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+from torch import Tensor
 
 from flowplane import plot
+from flowplane.core.streams import EVALUATION, SUBSETS, UNITS, generator
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.ridgelet.scaling import scaling_errors, scaling_law
@@ -77,8 +80,8 @@ def run(context: Context) -> Result:
 
 
 def _cases() -> dict[str, Case]:
-    line = denoising_flow(GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [0.3, 0.4]), 0.1, None)
-    plane = denoising_flow(Normal([0.3, 0.0], [[1.0, 0.4], [0.4, 0.8]]), 0.15, None)
+    line = denoising_flow(GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [0.3, 0.4]), 0.1, math.inf)
+    plane = denoising_flow(Normal([0.3, 0.0], [[1.0, 0.4], [0.4, 0.8]]), 0.15, math.inf)
     return {
         "line, bump": Case(line, Pair("gaussian"), 20.0),
         "line, tanh": Case(line, Pair("tanh"), 20.0),
@@ -89,15 +92,15 @@ def _cases() -> dict[str, Case]:
 def _measured(case: Case, scale: Scale, seed: int) -> xr.Dataset:
     """Errors of networks over units × draw × layers × width, of the polygon over layers."""
     depths, widths = scale.depths, scale.widths
-    x = case.flow.known_source().sample(scale.samples, seed)
+    x = case.flow.known_source().sample(scale.samples, generator(seed, EVALUATION))
     exact = case.flow(x)
     polygons = {layers: _polygon(case.flow, x, layers) for layers in depths}
     shape = (len(KINDS), scale.draws, len(depths), len(widths))
     errors, apart = np.empty(shape), np.empty(shape)
     limit = WideLimit(case.flow, pair=case.pair, extent=case.extent, seed=seed)
     for kind, draw, depth in np.ndindex(shape[:3]):
-        own = int(np.random.default_rng([seed, kind, draw, depth]).integers(2**31))
-        net = limit.network(depths[depth], BLOCKS * widths[-1], KINDS[kind] == "shared", own)
+        own = generator(seed, UNITS, kind, draw, depth)
+        net = limit.network(depths[depth], BLOCKS * widths[-1], shared_units=KINDS[kind] == "shared", seed=own)
         for place, width in enumerate(widths):
             ends = [net.narrowed(width, block * width)(x) for block in range(BLOCKS)]
             errors[kind, draw, depth, place] = _mean_distance(ends, exact)
@@ -209,12 +212,12 @@ def _field_claim(surfaces: xr.Dataset) -> Claim:
 def _controls(case: Case, scale: Scale, seed: int) -> list[Claim]:
     """The widest networks with output weights of other units, and without the constant 1/K: distances to the flow, in
     displacements."""
-    x = case.flow.known_source().sample(scale.samples, seed)
+    x = case.flow.known_source().sample(scale.samples, generator(seed, EVALUATION))
     exact = case.flow(x)
     limit = WideLimit(case.flow, pair=case.pair, extent=case.extent, seed=seed)
     rows = []
     for draw in range(scale.draws):
-        net = limit.network(16, scale.widths[-1], False, seed + draw)
+        net = limit.network(16, scale.widths[-1], shared_units=False, seed=seed + draw)
         changed = (net, _exchanged(net, draw), _scaled(net, case.pair.constant(1)))
         rows.append([_distance(each(x), exact) / _distance(x, exact) for each in changed])
     built, *wrong = np.array(rows).T[:, :, None]
@@ -245,12 +248,16 @@ def _controls(case: Case, scale: Scale, seed: int) -> list[Claim]:
 
 
 def _exchanged(net: ResidualNetwork, seed: int) -> ResidualNetwork:
-    order = np.random.default_rng([seed, 9]).permutation(net.width)
-    return ResidualNetwork(net.hidden.detach(), net.offsets.detach(), net.output.detach()[:, order], net.pair, net.time)
+    order = generator(seed, SUBSETS).permutation(net.width)
+    return _with_output(net, net.output.detach()[:, order])
 
 
 def _scaled(net: ResidualNetwork, factor: float) -> ResidualNetwork:
-    return ResidualNetwork(net.hidden.detach(), net.offsets.detach(), net.output.detach() * factor, net.pair, net.time)
+    return _with_output(net, net.output.detach() * factor)
+
+
+def _with_output(net: ResidualNetwork, output: Tensor) -> ResidualNetwork:
+    return ResidualNetwork(net.hidden.detach(), net.offsets.detach(), output=output, pair=net.pair, time=net.time)
 
 
 def _table(fits: dict[tuple[str, str], xr.Dataset]) -> xr.Dataset:

@@ -56,7 +56,7 @@ def truncated_gaussian(pair: Pair, x: np.ndarray, largest: float) -> np.ndarray:
     waves = np.multiply.outer(r, xi)
     turned = {1: np.cos, 2: j0, 3: lambda phase: np.sinc(phase / np.pi)}[m](waves)
     surface = {1: np.sqrt(2 / np.pi), 2: xi, 3: np.sqrt(2 / np.pi) * xi**2}[m]
-    return gaussian(x) - np.trapezoid(missed_share(pair, xi, largest) * surface * np.exp(-(xi**2) / 2) * turned, xi)
+    return gaussian(x) - np.trapezoid(missed_share(pair, xi, largest=largest) * surface * np.exp(-(xi**2) / 2) * turned, xi)
 
 
 def gaussian_spectrum(
@@ -67,7 +67,7 @@ def gaussian_spectrum(
     count = int(np.ceil(2 * REACH * (BAND + WAVES * largest) / (2 * np.pi))) + 1
     x = grid_points(count, dimension)
     extent = (largest, largest * REACH + pair.tail(dimension))
-    return transform(gaussian(x), x, pair, extent=extent, grid=grid, directions=directions)
+    return transform(gaussian(x), x, pair=pair, extent=extent, grid=grid, directions=directions)
 
 
 def origin_error(pair: Pair, largest: float, nodes: int) -> float:

@@ -236,10 +236,10 @@ def _width(scale: Scale, seed: int) -> tuple[xr.Dataset, list[Claim]]:
         for column, width in enumerate(WIDTHS):
             for k in range(draws):
                 number = seed + k + draws * column
-                network = finite_network(spectrum, width, number)
+                network = finite_network(spectrum, width, seed=number)
                 drawn[row, column, k] = relative_error(_values(network, x), gaussian(x))
                 if width <= FITTED and k < scale.fits:
-                    network = least_squares_network(spectrum, gaussian(points), points, width, seed=number)
+                    network = least_squares_network(spectrum, gaussian(points), points=points, units=width, seed=number)
                     fitted[row, column, k] = relative_error(_values(network, x), gaussian(x))
     names = [f"{name}, m = {m}" for name, m in scale.drawn]
     both = np.concatenate([drawn, fitted])
@@ -298,7 +298,9 @@ def _inadmissible(scale: Scale) -> Claim:
     x, at = grid_points(41, 2), normal_points(2)
     sizes = []
     for name, order in (("relu", 1), ("sigmoid", 0)):
-        spectrum = transform(gaussian(x), x, UncheckedPair(name, order), extent=(5.0, 35.0), grid=(80, 700), directions=40)
+        spectrum = transform(
+            gaussian(x), x, pair=UncheckedPair(name, order), extent=(5.0, 35.0), grid=(80, 700), directions=40
+        )
         sizes.append(float(np.linalg.norm(spectrum.reconstruct(at)) / np.linalg.norm(gaussian(at))))
     return Claim(
         id="A-8.inadmissible",

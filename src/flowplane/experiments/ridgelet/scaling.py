@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from flowplane.core.streams import BOOTSTRAP, generator
+
 __all__ = ["EXPONENTS", "scaling_errors", "scaling_law"]
 
 EXPONENTS = ("p", "q", "r")
@@ -64,7 +66,7 @@ def scaling_law(measured: xr.Dataset, seed: int) -> xr.Dataset:
     # the steps in time are known without a draw: they fix α and p beside the surface
     steps = np.log(measured["layers"].values), np.log(measured["time_error"].values)
     start = _fit(squares.mean(0), depth, width, kept, steps, None)
-    rng = np.random.default_rng([seed, 77])
+    rng = generator(seed, BOOTSTRAP)
     count = len(squares)
     again = [
         _fit(squares[rng.integers(count, size=count)].mean(0), depth, width, kept, steps, start)[2:]

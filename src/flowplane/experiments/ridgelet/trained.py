@@ -99,7 +99,7 @@ def share_above(
     """The part of Σ|c| at units whose |R| is above that quantile of |R| over the extent; 1 − quantile for even units."""
     level = float(np.quantile(spectrum.coefficients.abs().numpy(), quantile))
     nodes = (units.hidden, units.offsets, torch.ones_like(units.offsets))
-    size = monte_carlo_transform(f, x, nodes, spectrum.pair).coefficients.abs().flatten()
+    size = monte_carlo_transform(f, x, units=nodes, pair=spectrum.pair).coefficients.abs().flatten()
     return float(units.sizes[size > level].sum() / units.sizes.sum())
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +53,7 @@ def run(context: Context) -> Result:
     residuals = _residuals(dict(zip(PLACES, (line, plane), strict=True)), scale.grids)
     balances, flows = {}, {}
     for name, p in {"1 dimension": line, "2 dimensions": plane, "10 dimensions": _ten_dimensions()}.items():
-        flows[name] = denoising_flow(p, PART * p.smoothing.least_variance / 2, None)
+        flows[name] = denoising_flow(p, PART * p.smoothing.least_variance / 2, math.inf)
         balances[name] = entropy_balance(flows[name], scale.samples, context.seed)
     shallow = denoising_flow(line, flows["1 dimension"].time, 1)
     control = entropy_balance(shallow, scale.samples, context.seed)
@@ -85,8 +86,8 @@ def _ten_dimensions() -> GaussianMixture:
 
 def _push_forward(p: Density, time: float) -> TransportMap:
     """The flow of ∇log p_t whose density is found by going back along it, not from the formula for p_t."""
-    flow = denoising_flow(p, time, None)
-    return ODEMap(flow.field, p.dimension, time, p)
+    flow = denoising_flow(p, time, math.inf)
+    return ODEMap(flow.field, p.dimension, time=time, source=p)
 
 
 def _residuals(densities: dict[str, Density], grids: tuple[int, ...]) -> xr.Dataset:
@@ -99,7 +100,7 @@ def _residuals(densities: dict[str, Density], grids: tuple[int, ...]) -> xr.Data
         ]
         flows = {False: _push_forward(p, time), True: denoising_flow(p, time, 1)}
         for shallow, flow in flows.items():
-            found = [continuity_residual(flow, time / 2, points, reach).attrs for points in grids]
+            found = [continuity_residual(flow, time / 2, points=points, extent=reach).attrs for points in grids]
             for equation in EQUATIONS:
                 series.append(_series(equation, name, shallow))
                 scales.append([attrs["spacing"] for attrs in found])
@@ -153,7 +154,7 @@ def _gaussian() -> Claim:
     for d in (1, 2, 10):
         root = np.random.default_rng(d).normal(size=(d, d + 2))
         p = Normal(np.zeros(d), root @ root.T / d)
-        profile = denoising_flow(p, PART * p.smoothing.least_variance / 2, None).profile()
+        profile = denoising_flow(p, PART * p.smoothing.least_variance / 2, math.inf).profile()
         worst.append(float(np.abs(profile["entropy_rate"] / -profile["fisher_information"] - 1).max()))
     return Claim(
         id="A-3.gaussian",

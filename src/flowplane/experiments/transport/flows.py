@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Real
 
+from flowplane.core.streams import EVALUATION, PROFILE, generator
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.verdicts import exactly, with_ends
 from flowplane.transport import DenoisingFlow, TransportMap, denoising_flow
@@ -34,18 +36,18 @@ REACH = 1.96
 LARGEST_DEVIATION = 4.0
 
 
-def depth_label(layers: int | None) -> str:
+def depth_label(layers: int | float) -> str:
     """What a figure calls a depth.
 
     Example:
-        >>> depth_label(1), depth_label(4), depth_label(None)
+        >>> depth_label(1), depth_label(4), depth_label(math.inf)
         ('shallow, L = 1', 'L = 4', 'continuous')
     """
-    return "continuous" if layers is None else f"{'shallow, ' if layers == 1 else ''}L = {layers}"
+    return "continuous" if layers == math.inf else f"{'shallow, ' if layers == 1 else ''}L = {layers:g}"
 
 
 def flows_by_depth(
-    density: Density, time: float, depths: Sequence[int | None], **arguments: Any
+    density: Density, time: float, depths: Sequence[int | float], **arguments: Any
 ) -> dict[str, DenoisingFlow]:
     """A flow for each depth, by its label."""
     return {depth_label(layers): denoising_flow(density, time, layers, **arguments) for layers in depths}
@@ -59,7 +61,7 @@ def variance_by_depth(
     The same particles run through all flows; the scatter of where they start is taken out by their known variance.
     """
     source = next(iter(flows.values())).known_source()
-    x = source.draw(samples, seed)
+    x = source.draw(samples, generator(seed, PROFILE))  # the points of `profile`
     known = float(np.trace(np.atleast_2d(source.covariance)))
 
     def spread(points: Any) -> np.ndarray:
@@ -95,8 +97,8 @@ def entropy_balance(flow: TransportMap, samples: int, seed: int, times: np.ndarr
     """dH/dt and −J side by side: H on particles, its rate as the mean divergence and by differences in time, J, and the
     difference between rate and −J with the standard error of the pairs."""
     instants = flow.instants(times)
-    states = flow.source_states(flow.known_source().draw(samples, seed), instants)
-    metric = getattr(flow, "noise", None)
+    states = flow.source_states(flow.known_source().draw(samples, generator(seed, EVALUATION)), instants)
+    metric = flow.metric
 
     def column(values: list[Any]) -> np.ndarray:
         return np.array([np.asarray(value.cpu(), dtype=float) for value in values])
@@ -121,7 +123,7 @@ def entropy_balance(flow: TransportMap, samples: int, seed: int, times: np.ndarr
             "gap": ("time", gap.mean(1), per_time | {"long_name": "dH/dt + J"}),
             "gap_error": ("time", error(gap), per_time),
         },
-        {"time": ("time", instants, {"units": "variance of noise"})},
+        {"time": ("time", instants, {"units": flow.time_units})},
         {"flow": repr(flow), "samples": samples, "seed": seed},
     )
 

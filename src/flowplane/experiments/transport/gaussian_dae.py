@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from flowplane import plot
+from flowplane.core.streams import EVALUATION, generator
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.transport.flows import DISTANCE, depth_label, flows_by_depth, order_of, stacked
@@ -20,11 +22,11 @@ from flowplane.transport.densities import Density, GaussianMixture, Normal
 __all__ = ["run"]
 
 TIME = 0.4
-DEPTHS = (1, 2, 4, 16, 256, None)
+DEPTHS = (1, 2, 4, 16, 256, math.inf)
 #: docs/papers.md §A6, N(0, 1) at t = 0.4.
 VARIANCES = (0.5102, 0.4186, 0.3431, 0.2499, 0.2037, 0.2)
 DIMENSIONS = (1, 2, 10)
-RANDOM_DEPTHS = (1, 2, 4, 16, None)
+RANDOM_DEPTHS = (1, 2, 4, 16, math.inf)
 #: Times of A-4, as parts of t*.
 PARTS = tuple(2.0**-k for k in range(9, 1, -1))
 NO_LAYER = "{}: no layer"
@@ -51,7 +53,7 @@ def run(context: Context) -> Result:
     p = Normal(0.0, 1.0)
     flows = flows_by_depth(p, TIME, DEPTHS)
     profiles = {name: flow.profile() for name, flow in flows.items()}
-    shown = (1, 4, None)
+    shown = (1, 4, math.inf)
     histories = {depth_label(d): flow_history(flows[depth_label(d)], extent=(-3.5, 3.5), samples=400) for d in shown}
     measured = tuple(float(profile["variance"][-1]) for profile in profiles.values())
     scale = SCALES[context.scale]
@@ -120,10 +122,10 @@ def _shallow_errors(samples: int, seed: int) -> xr.Dataset:
     """Root mean square of g_t − φ_t over p_0 at times that halve, and of x − φ_t beside it."""
     series, scales, errors = [], [], []
     for name, p in _densities().items():
-        x = p.draw(samples, seed)
+        x = p.draw(samples, generator(seed, EVALUATION))
         last = p.smoothing.least_variance / 2
         times = [part * last for part in PARTS]
-        ends = {t: denoising_flow(p, t, None).forward(x) for t in times}
+        ends = {t: denoising_flow(p, t, math.inf).forward(x) for t in times}
         shallow = {t: denoising_flow(p, t, 1).forward(x) for t in times}
         for label, starts in ((name, shallow), (NO_LAYER.format(name), dict.fromkeys(times, x))):
             series.append(label)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from flowplane import plot
+from flowplane.core.streams import EVALUATION, generator
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.transport.flows import (
@@ -40,7 +42,7 @@ class Scale:
     """What differs from scale to scale."""
 
     samples: int
-    depths: tuple[int | None, ...] = (1, 2, 4, 8, None)
+    depths: tuple[float, ...] = (1, 2, 4, 8, math.inf)
     #: docs/papers.md, claim A-1: variances by depth of the mixture ±1, σ² = 0.04 at t = 1, fifty times t*.
     beyond: Mapping[int, float] = field(default_factory=lambda: {1: 0.561, 2: 0.790, 4: 0.987, 16: 1.000})
     #: At which compositions are compared with the continuous flow: layers that are each optimal amplify rounding to what can
@@ -54,7 +56,7 @@ SCALES = {
     "quick": Scale(samples=20_000),
     "full": Scale(samples=200_000),
     "tiny": Scale(
-        samples=200, depths=(1, 2, None), beyond={1: 0.561, 2: 0.790}, limit={"nodes": (2, 4, 8), "refit": (2, 4, 8)}
+        samples=200, depths=(1, 2, math.inf), beyond={1: 0.561, 2: 0.790}, limit={"nodes": (2, 4, 8), "refit": (2, 4, 8)}
     ),
 }
 
@@ -78,8 +80,8 @@ def run(context: Context) -> Result:
             )
             claims.append(fall_claim(f"A-1.{name}-{part:g}", statement, squares))
     claims.append(_beyond(narrow, scale, context.seed))
-    shown = flows_by_depth(broad, 0.9 * last, (1, 4, None))
-    balance = entropy_balance(denoising_flow(broad, 0.9 * last, None), samples, context.seed)
+    shown = flows_by_depth(broad, 0.9 * last, (1, 4, math.inf))
+    balance = entropy_balance(denoising_flow(broad, 0.9 * last, math.inf), samples, context.seed)
     limit = _limit(scale, context.seed)
     claims += [
         balance_claim("A-3.mixture", "part", "entropy falls at the rate −J: largest |dH/dt + J| at 21 times", [balance]),
@@ -102,7 +104,7 @@ def run(context: Context) -> Result:
     )
 
 
-def _depths(curves: dict[str, tuple[np.ndarray, np.ndarray]], depths: tuple[int | None, ...]) -> xr.Dataset:
+def _depths(curves: dict[str, tuple[np.ndarray, np.ndarray]], depths: tuple[float, ...]) -> xr.Dataset:
     """Variance lost, in units of what the continuous flow takes away."""
     changes, errors = [], []
     for change, error in curves.values():
@@ -141,11 +143,11 @@ def _beyond(p: GaussianMixture, scale: Scale, seed: int) -> Claim:
 def _limit(scale: Scale, seed: int) -> xr.Dataset:
     """Distance between compositions and the continuous flow, for both ways to carry the density between layers."""
     p = GaussianMixture([0.4, 0.6], [[-1.0], [0.7]], [0.4, 0.3])
-    x = p.draw(4000, seed)
+    x = p.draw(4000, generator(seed, EVALUATION))
     series, scales, errors = [], [], []
     for part in LIMIT_PARTS:
         time = part * p.smoothing.least_variance / 2
-        end = denoising_flow(p, time, None).forward(x)
+        end = denoising_flow(p, time, math.inf).forward(x)
         for choice, name in CARRIED.items():
             flows = [denoising_flow(p, time, depth, representation=choice) for depth in scale.limit[choice]]
             series.append(name.format(part))

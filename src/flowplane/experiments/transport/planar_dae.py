@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from flowplane import plot
@@ -38,13 +39,13 @@ class Scale:
     points: int
     profile_samples: int = 2000
     #: Infinitely many layers last; the profiles show the first, the last finite one and these.
-    depths: tuple[int | None, ...] = (1, 2, 4, None)
+    depths: tuple[float, ...] = (1, 2, 4, math.inf)
 
 
 SCALES = {
     "quick": Scale(samples=4000, balance_samples=4000, points=71),
     "full": Scale(samples=20_000, balance_samples=40_000, points=101),
-    "tiny": Scale(samples=200, balance_samples=200, points=21, profile_samples=60, depths=(1, 2, None)),
+    "tiny": Scale(samples=200, balance_samples=200, points=21, profile_samples=60, depths=(1, 2, math.inf)),
 }
 
 
@@ -58,9 +59,9 @@ def run(context: Context) -> Result:
         *_, squares = variance_by_depth(by_depth, scale.samples, context.seed)
         statement = f"fall of tr Cov from L = 1 to 2, 4 and the continuous flow, {name} at t = {PART:g} t*"
         claims.append(fall_claim(f"A-1.{name.replace(' ', '-')}", statement, squares))
-        continuous = by_depth[depth_label(None)]
+        continuous = by_depth[depth_label(math.inf)]
         balances[name] = entropy_balance(continuous, scale.balance_samples, context.seed)
-        for depth in (1, None):
+        for depth in (1, math.inf):
             histories[name, depth] = flow_history(
                 by_depth[depth_label(depth)],
                 samples=400,
@@ -70,7 +71,7 @@ def run(context: Context) -> Result:
             )
     statement = "entropy falls at the rate −J: largest |dH/dt + J| at 21 times, two moons, swiss roll, rings"
     claims.append(balance_claim("A-3.planar", "part", statement, list(balances.values())))
-    moons = {depth_label(d): flows["two moons"][depth_label(d)] for d in (1, scale.depths[-2], None)}
+    moons = {depth_label(d): flows["two moons"][depth_label(d)] for d in (1, scale.depths[-2], math.inf)}
     profiles = {
         name: flow.profile(samples=scale.profile_samples, times=_times(time), seed=context.seed)
         for name, flow in moons.items()
@@ -79,14 +80,14 @@ def run(context: Context) -> Result:
         datasets={
             "balance": stacked(balances, "density"),
             "profiles": stacked(profiles, "flow"),
-            "history-two-moons": histories["two moons", None],
+            "history-two-moons": histories["two moons", math.inf],
         },
         figures={
             "planar-dae": plot.flow_history(
-                {depth_label(d): histories["two moons", d] for d in (1, None)}, "Two moons flow onto their curves"
+                {depth_label(d): histories["two moons", d] for d in (1, math.inf)}, "Two moons flow onto their curves"
             ),
             "swiss-roll-and-rings": plot.flow_history(
-                {name: histories[name, None] for name in ("swiss roll", "rings")}, "The continuous flow of two other curves"
+                {name: histories[name, math.inf] for name in ("swiss roll", "rings")}, "The flow of two other curves"
             ),
             "profiles": plot.flow_profile(profiles, "Two moons denoised"),
         },

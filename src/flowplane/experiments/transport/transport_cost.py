@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ class Scale:
     seeds: int
     samples: int
     #: Infinitely many layers last.
-    depths: tuple[int | None, ...] = (1, 2, 4, 8, None)
+    depths: tuple[float, ...] = (1, 2, 4, 8, math.inf)
     #: Times of the profiles after 0; None for those of the flow itself.
     profiled: int | None = 8
 
@@ -38,7 +39,7 @@ class Scale:
 SCALES = {
     "quick": Scale(seeds=3, samples=300),
     "full": Scale(seeds=8, samples=1000, profiled=None),
-    "tiny": Scale(seeds=2, samples=60, depths=(1, 2, None), profiled=2),
+    "tiny": Scale(seeds=2, samples=60, depths=(1, 2, math.inf), profiled=2),
 }
 
 
@@ -58,7 +59,7 @@ def run(context: Context) -> Result:
         depth_label(d): denoising_flow(crossing, PART * crossing.smoothing.least_variance / 2, d).profile(
             samples=scale.samples, times=_times(crossing, scale.profiled), seed=context.seed
         )
-        for d in (1, 4, None)
+        for d in (1, 4, math.inf)
     }
     return Result(
         datasets={"transport-cost": measured},
@@ -106,10 +107,10 @@ def _cost(flow: TransportMap, samples: int, seed: int) -> tuple[float, float, fl
     profile = flow.profile(samples=samples, times=[flow.time], seed=seed).isel(time=0)
     squared = float(profile["wasserstein"]) ** 2
     gap = float(profile["benamou_brenier_gap"]) / squared
-    return float(profile["optimality"]), float(profile["straightness"]), gap, float(brenier_defect(flow, samples, seed))
+    return float(profile["optimality"]), float(profile["straightness"]), gap, float(brenier_defect(flow, samples, seed=seed))
 
 
-def _dataset(values: np.ndarray, names: list[str], depths: tuple[int | None, ...]) -> xr.Dataset:
+def _dataset(values: np.ndarray, names: list[str], depths: tuple[float, ...]) -> xr.Dataset:
     """Means over seeds, a curve a density; the continuous flow beside them."""
     quantities = {
         "lost": (1 - values[..., 0], "1 − optimality"),
@@ -132,7 +133,7 @@ def _shallow(values: np.ndarray, names: list[str]) -> list[Claim]:
     lost = (1 - values[:, 0, :, 0]).max(1)
     p = Normal([0.0, 0.0], [[1.0, 0.6], [0.6, 1.5]])
     noise = [[1.0, -0.8], [-0.8, 1.0]]
-    flow = denoising_flow(p, 0.1, 1, covariance=noise)
+    flow = denoising_flow(p, 0.1, 1, noise_covariance=noise)
     part = 1 - float(flow.profile(times=[flow.time])["optimality"][0])
     return [
         Claim(

@@ -109,5 +109,5 @@ def compare_estimators(dataset: xr.Dataset, title: str = "One layer, read by sev
         width=950,
         height=170 + 42 * len(names),
         margin={"l": 120, "r": 30, "t": 90, "b": 90},
-        legend={"orientation": "h", "x": 1.0, "xanchor": "right", "y": -0.28, "yanchor": "top"},
+        legend={"orientation": "h", "x": 1.0, "xanchor": "right", "y": -55 / (42 * len(names) - 10), "yanchor": "top"},
     )

@@ -49,7 +49,8 @@ def estimate(dataset: xr.Dataset, title: str = "An estimate of information") -> 
         figure.update_yaxes(title=axis_title(found[name]), rangemode="tozero", row=1, col=column)
         label = {"title": str(dims[0])} if dims else {"tickvals": [0], "ticktext": [_bound(found, name)], "range": [-1, 1]}
         figure.update_xaxes(**label, row=1, col=column)
-    told = [said(found, name, key) for key in ("estimator", "channel") for name in names]
+    told = [said(found, name, "estimator") for name in names]
+    told += [f"channel: {said(found, name, 'channel')}" for name in names if said(found, name, "channel")]
     missing = [f"{long_name(dataset, name)} is not given" for name in quantities(dataset) if name not in names]
     parts = dict.fromkeys([*(escaped(text) for text in told if text), *missing, "hollow: flagged, see fp.explain"])
     return styled(

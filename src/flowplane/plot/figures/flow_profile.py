@@ -48,8 +48,9 @@ def flow_profile(
         InputError: another kind of Dataset, other units, flows in different units of time.
 
     Example:
+        >>> import math
         >>> import flowplane as fp
-        >>> flow = fp.denoising_flow(fp.Normal(0.0, 1.0), 0.4, layers=None)
+        >>> flow = fp.denoising_flow(fp.Normal(0.0, 1.0), 0.4, layers=math.inf)
         >>> fp.plot.flow_profile(flow.profile()).layout.yaxis.title.text
         'H [nats]'
     """

@@ -42,7 +42,7 @@ def layer_similarity(dataset: xr.Dataset, title: str = "How alike the layers are
         ((2, 2), 3)
     """
     require_variables(dataset, ("cka",), "fp.layer_transport")
-    shown = dataset.sortby("epoch").transpose("replica", "epoch", "layer", "other", ...)
+    shown = dataset.sortby("epoch").transpose("replica", "epoch", "layer", "other_layer", ...)
     values = shown["cka"].values
     known = np.isfinite(values).any(0)
     if not known.any():

@@ -29,7 +29,7 @@ def training_history(dataset: xr.Dataset, title: str = "Training") -> go.Figure:
     Example:
         >>> import flowplane as fp
         >>> points = fp.Normal(0.0, 1.0).sample(200)
-        >>> trained = fp.transport.train_denoiser((4,), points, 0.2, steps=20)
+        >>> trained = fp.transport.train_denoiser((4,), points, noise_covariance=0.2, steps=20)
         >>> training_history(trained.history).layout.xaxis.title.text
         'step'
     """

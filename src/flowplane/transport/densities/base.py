@@ -6,15 +6,15 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.core.arrays import as_tensor
 from flowplane.core.points import Form, as_points, check_count, check_seed
+from flowplane.core.streams import ENTROPY, SAMPLES, generator
 from flowplane.errors import InputError
 from flowplane.transport.densities.smoothing import Smoothing
-from flowplane.transport.profiles.estimate import Estimate
+from flowplane.transport.estimate import Estimate
 
 __all__ = ["Density"]
 
@@ -65,16 +65,31 @@ class Density(ABC):
         """The density of Mx, for an invertible matrix M."""
 
     @abstractmethod
-    def draw(self, n: int, seed: int) -> Float[Tensor, "sample feature"]:
-        """`sample` as a tensor of the smoothing's dtype and device."""
+    def draw(self, n: int, rng: np.random.Generator) -> Float[Tensor, "sample feature"]:
+        """n independent points as a tensor of the smoothing's dtype and device, from a generator on the CPU, so that every
+        device sees the same."""
 
-    def sample(self, n: int, seed: int = 0) -> Any:
-        """n independent points, shape (n, d); the same seed draws the same points.
+    def sample(self, n: int, seed: Any = None) -> Any:
+        """n independent points, shape (n, d).
+
+        Arguments:
+            n: how many.
+            seed: None draws other points at every call. A whole number draws the same points again for the same n, others
+                for another n, and none that a flow's measures or a training draw, whatever their seeds. A NumPy or torch
+                generator goes on where it is.
 
         Raises:
-            InputError: n or seed is no whole number.
+            InputError: n is no whole number above 0; seed is none of these.
+
+        Example:
+            >>> import flowplane as fp
+            >>> p = fp.Normal(0.0, 1.0)
+            >>> bool((p.sample(3, seed=0) == p.sample(3, seed=0)).all()), bool((p.sample(3) == p.sample(3)).any())
+            (True, False)
         """
-        return Form(self._form.dtype, self._form.device, (check_count("n", n),)).points(self.draw(n, check_seed(seed)))
+        count = check_count("n", n)
+        own = np.random.default_rng() if seed is None else generator(check_seed(seed), SAMPLES, count)
+        return Form(self._form.dtype, self._form.device, (count,)).points(self.draw(count, own))
 
     def log_prob(self, x: Any) -> Any:
         """log p(x) in nats, shape (…) for x of shape (…, d).
@@ -96,32 +111,22 @@ class Density(ABC):
         rows, form = self._rows(x)
         return form.points(self.smoothing.score(0.0, rows))
 
-    def entropy(self, samples: int = 10_000, seed: int = 0) -> Estimate:
+    def entropy(self, samples: int = 10_000, seed: Any = 0) -> Estimate:
         """Differential entropy −∫p log p in nats: a float that carries its standard error and its method.
 
         In closed form for a Gaussian, otherwise the mean of −log p over `samples` points of p.
         """
         samples = check_count("samples", samples, 2)
         self.require_density()
-        surprise = -self.smoothing.log_prob(0.0, self.draw(samples, check_seed(seed)))
+        surprise = -self.smoothing.log_prob(0.0, self.draw(samples, generator(check_seed(seed), ENTROPY)))
         error = float(surprise.std()) / samples**0.5
         return Estimate(float(surprise.mean()), error, f"Monte Carlo, {samples} points", "nats")
 
     def require_density(self) -> None:
         """Raise InputError for bare atoms, which have no log_prob, score or entropy."""
         if not self.has_density:
-            expected = "a bandwidth, because atoms have no density: Empirical(points, bandwidth=…) or .smoothed(variance)"
-            raise InputError("bandwidth", None, expected)
+            expected = "one, because atoms have no density: Empirical(points, kernel_covariance=…) or .smoothed(variance)"
+            raise InputError("kernel_covariance", None, expected)
 
     def _rows(self, x: Any) -> tuple[Float[Tensor, "sample feature"], Form]:
         return as_points("x", x, self.dimension, self.smoothing.dtype, self.smoothing.device)
-
-
-def random_numbers(seed: int, purpose: int) -> np.random.Generator:
-    """One stream for each purpose, so that the numbers of one never are those of another."""
-    return np.random.default_rng([seed, purpose])
-
-
-def gaussian_noise(n: int, dimension: int, seed: int, like: Tensor) -> Float[Tensor, "sample feature"]:
-    """Standard normal numbers, drawn on the CPU so that every device sees the same."""
-    return torch.from_numpy(random_numbers(seed, 0).standard_normal((n, dimension))).to(like.device, like.dtype)

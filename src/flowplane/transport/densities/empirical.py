@@ -4,43 +4,48 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.core.points import Form, as_matrix, as_points
+from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities.attention import PointSmoothing
-from flowplane.transport.densities.base import Density, gaussian_noise, random_numbers
+from flowplane.transport.densities.base import Density
 
 __all__ = ["Empirical"]
 
 
+@renamed
 class Empirical(Density):
     """Data: N atoms of weight 1/N, or their convolution with N(0, H), a kernel density.
 
     Arguments:
         points: (n, d), two or more; float32 is kept and computed in.
-        bandwidth: H, a *variance* in every direction or a covariance matrix; None leaves the atoms bare. Bare atoms can be
-            denoised (§A3) but have no log_prob, score or entropy.
+        kernel_covariance: H, a variance in every direction or a covariance matrix; None leaves the atoms bare. Bare atoms
+            can be denoised (§A3) but have no log_prob, score or entropy.
 
     Raises:
-        InputError: a single point, NaN, another shape, a bandwidth that is no covariance; the density of bare atoms.
+        InputError: a single point, NaN, another shape, a kernel that is no covariance; the density of bare atoms.
 
     Example:
-        >>> p = Empirical([[-1.0], [1.0]], bandwidth=0.04)
+        >>> p = Empirical([[-1.0], [1.0]], kernel_covariance=0.04)
         >>> p.log_prob([[0.0]]).round(3), p.covariance.round(3)
         (array([-11.81]), array([[1.04]]))
     """
 
     smoothing: PointSmoothing
 
-    def __init__(self, points: Any, bandwidth: Any = None) -> None:
+    def __init__(self, points: Any, kernel_covariance: Any = None) -> None:
         rows, form = as_points("points", points, None)
         if len(form.batch) != 1 or len(rows) < 2:
             found = Text(f"shape {(*form.batch, rows.shape[1])}")
             raise InputError("points", found, "points of shape (n, d), two or more, one row a point")
-        kernel = None if bandwidth is None else as_matrix("bandwidth", bandwidth, rows.shape[1]).to(rows.device)
+        kernel = None
+        if kernel_covariance is not None:
+            kernel = as_matrix("kernel_covariance", kernel_covariance, rows.shape[1]).to(rows.device)
         single = form.dtype == torch.float32
         self._set(rows.to(torch.float32 if single else rows.dtype, copy=True), kernel, Form(form.dtype, form.device, ()))
 
@@ -55,7 +60,7 @@ class Empirical(Density):
         return self._rows_given(self._points)
 
     @property
-    def bandwidth(self) -> Any:
+    def kernel_covariance(self) -> Any:
         """H, shape (d, d); None for bare atoms."""
         return None if self._kernel is None else self._rows_given(self._kernel)
 
@@ -81,14 +86,13 @@ class Empirical(Density):
         points = (self._points.double() @ matrix.T).to(self._points.dtype)
         return self._like(points, None if self._kernel is None else matrix @ self._kernel @ matrix.T)
 
-    def draw(self, n: int, seed: int) -> Float[Tensor, "sample feature"]:
+    def draw(self, n: int, rng: np.random.Generator) -> Float[Tensor, "sample feature"]:
         """Points with replacement, and the kernel's noise."""
-        drawn = random_numbers(seed, 1).integers(len(self._points), size=n)
-        chosen = torch.from_numpy(drawn).to(self._points.device)
+        chosen = torch.from_numpy(rng.integers(len(self._points), size=n)).to(self._points.device)
         picked = self._points[chosen]
         if self._kernel is None:
             return picked
-        noise = gaussian_noise(n, self.dimension, seed, self._kernel)
+        noise = torch.from_numpy(rng.standard_normal((n, self.dimension))).to(self._kernel)
         return picked + (noise @ torch.linalg.cholesky(self._kernel).T).to(picked.dtype)
 
     def _like(self, points: Tensor, kernel: Tensor | None) -> Empirical:

@@ -13,9 +13,9 @@ from torch import Tensor
 from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.core.points import Form, as_matrix, as_points, check_count, check_seed, small_seed
 from flowplane.errors import InputError, Text
-from flowplane.transport.densities.base import Density, gaussian_noise, random_numbers
+from flowplane.transport.densities.base import Density
 from flowplane.transport.densities.smoothing import LOG_2PI, MixtureSmoothing, mixture_smoothing
-from flowplane.transport.profiles.estimate import Estimate
+from flowplane.transport.estimate import Estimate
 
 __all__ = ["GaussianMixture", "Normal"]
 
@@ -60,7 +60,7 @@ class GaussianMixture(Density):
         self.dimension = centres.shape[1]
 
     @classmethod
-    def fit(cls, points: Any, components: int, seed: int = 0) -> GaussianMixture:
+    def fit(cls, points: Any, components: int, *, seed: Any = 0) -> GaussianMixture:
         """The mixture that expectation–maximisation (scikit-learn) fits to points (n, d), the best of three starts.
 
         Raises:
@@ -68,7 +68,7 @@ class GaussianMixture(Density):
 
         Example:
             >>> p = GaussianMixture([0.3, 0.7], [[-3.0, 0.0], [3.0, 0.0]], 1.0)
-            >>> fitted = GaussianMixture.fit(p.sample(4000), components=2)
+            >>> fitted = GaussianMixture.fit(p.sample(4000, seed=0), components=2)
             >>> sorted(fitted.weights.round(1).tolist())
             [0.3, 0.7]
         """
@@ -127,16 +127,14 @@ class GaussianMixture(Density):
         old = self.smoothing
         return self._like(old.weights, old.means @ matrix.T, matrix @ old.covariances @ matrix.T)
 
-    def draw(self, n: int, seed: int) -> Float[Tensor, "sample feature"]:
+    def draw(self, n: int, rng: np.random.Generator) -> Float[Tensor, "sample feature"]:
         """Components by their weights, then a point of each."""
         old = self.smoothing
-        chosen = torch.from_numpy(random_numbers(seed, 1).choice(len(old.weights), n, p=_distribution(old.weights))).to(
-            old.device
-        )
-        noise = gaussian_noise(n, self.dimension, seed, old.means)
+        chosen = torch.from_numpy(rng.choice(len(old.weights), n, p=_distribution(old.weights))).to(old.device)
+        noise = torch.from_numpy(rng.standard_normal((n, self.dimension))).to(old.means)
         return old.means[chosen] + torch.einsum("nij,nj->ni", torch.linalg.cholesky(old.covariances)[chosen], noise)
 
-    def entropy(self, samples: int = 10_000, seed: int = 0) -> Estimate:
+    def entropy(self, samples: int = 10_000, seed: Any = 0) -> Estimate:
         """Differential entropy in nats: closed form for one component, else the mean of −log p over `samples` points."""
         if len(self.smoothing.weights) > 1:
             return super().entropy(samples, seed)

@@ -12,13 +12,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from flowplane.core.streams import CARRIED, generator
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
 from flowplane.transport.densities.smoothing import LOG_2PI, in_chunks
 from flowplane.transport.flows.functionals import Functional, KullbackLeibler
 from flowplane.transport.flows.running import quadrature_nodes
-from flowplane.transport.maps.base import State
 from flowplane.transport.maps.ode import ODEMap, solve
+from flowplane.transport.maps.state import State
 
 __all__ = ["BlobFlow"]
 
@@ -43,7 +44,7 @@ class BlobFlow(ODEMap):
     """
 
     def __init__(self, functional: Functional, density: Density, time: float, kernel: float | None) -> None:
-        super().__init__(self.field, density.dimension, time, density, rtol=RTOL, atol=ATOL * density.scale)
+        super().__init__(self.field, density.dimension, time=time, source=density, rtol=RTOL, atol=ATOL * density.scale)
         self.functional = functional
         points, self.weights, self.kernel = _blobs(functional, density, kernel)
         self.description = f"{len(points)} blobs of variance {self.kernel:.3g}"
@@ -164,6 +165,6 @@ def _blobs(functional: Functional, density: Density, kernel: float | None) -> tu
         width = PARTS[d] * least if kernel is None else float(kernel)
         points, log_weights, _ = quadrature_nodes(density, width, most=BLOBS, negligible=NEGLIGIBLE)
         return points, log_weights.exp(), width
-    points = density.draw(BLOBS, 0)
+    points = density.draw(BLOBS, generator(0, CARRIED))
     silverman = float(points.var(0).mean()) * (4 / ((d + 2) * BLOBS)) ** (2 / (d + 4))
     return points, torch.full_like(points[:, 0], 1 / BLOBS), silverman if kernel is None else float(kernel)

@@ -9,33 +9,36 @@ import numpy as np
 import torch
 
 from flowplane.core.points import as_matrix, check_count, check_seed
+from flowplane.core.renamed import renamed
+from flowplane.core.streams import COMPARED, generator
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
+from flowplane.transport.estimate import Estimate
+from flowplane.transport.flows.denoiser import Denoiser
 from flowplane.transport.flows.heat import heat_flow, singular_time
 from flowplane.transport.flows.running import NODE_LAYERS, REPRESENTATIONS, running_density
 from flowplane.transport.maps.base import TransportMap
 from flowplane.transport.maps.composition import Composition
-from flowplane.transport.maps.straight import Denoiser
 from flowplane.transport.maps.wrapped import WrappedMap
-from flowplane.transport.profiles.estimate import Estimate
 
 __all__ = ["DenoisingFlow", "denoising_flow"]
 
 
+@renamed
 def denoising_flow(
-    density: Density, time: float, layers: int | None, covariance: Any = None, representation: str = "auto"
+    density: Density, time: float, layers: float, *, noise_covariance: Any = None, representation: str = "auto"
 ) -> DenoisingFlow:
     """The denoising autoencoder of a density as a transport map.
 
     One layer is the shallow autoencoder for noise N(0, tD), g(x) = x + tD∇log(p_0 * N(0, tD))(x). L layers are L of them,
-    each for noise N(0, tD/L) and for the density that the layers before it made. None is the limit of infinitely many:
+    each for noise N(0, tD/L) and for the density that the layers before it made. ∞ is the limit of infinitely many:
     dx/dt = D∇log p_t(x), the backward heat equation, which ends at a singular time t*. (SM; docs/papers.md §A3–§A6.)
 
     Arguments:
         density: p_0: a Normal, a GaussianMixture (also two_moons, …), or an Empirical; bare points need layers.
-        time: t, the variance of the noise; with layers=None below t*.
-        layers: 1 shallow, L composed, None continuous.
-        covariance: D, symmetric positive definite; None is the identity.
+        time: t, the variance of the noise; with infinitely many layers below t*.
+        layers: 1 shallow, L composed, `math.inf` continuous.
+        noise_covariance: D, of the noise for each unit of time, symmetric positive definite; None is the identity.
         representation: how the density between the layers is carried: "nodes", "refit" or "points", see
             `flowplane.transport.flows.running`; "auto" chooses. Without effect where it is known exactly.
 
@@ -43,14 +46,16 @@ def denoising_flow(
         The flow; `flow.profile()` measures it, `flow.representation` says how the density between layers is carried.
 
     Raises:
-        InputError: time not positive, or at or past t* with layers=None; layers no whole number; D no covariance of this
-            dimension; bare points with layers=None; a representation that this density does not allow.
+        InputError: time not positive, or at or past t* with infinitely many layers; layers neither a whole number nor ∞; D
+            no covariance of this dimension; bare points with infinitely many layers; a representation that this density does
+            not allow.
 
     Example:
+        >>> import math
         >>> import flowplane as fp
         >>> p = fp.Normal(0.0, 1.0)
         >>> x = np.array([[1.0]])
-        >>> [fp.denoising_flow(p, 0.4, layers)(x).round(4).item() for layers in (1, 2, 4, None)]
+        >>> [fp.denoising_flow(p, 0.4, layers)(x).round(4).item() for layers in (1, 2, 4, math.inf)]
         [0.7143, 0.647, 0.5857, 0.4472]
     """
     if not isinstance(density, Density):
@@ -58,37 +63,42 @@ def denoising_flow(
     number = isinstance(time, (int, float, np.number)) and not isinstance(time, bool)
     if not number or not 0 < time < math.inf:
         raise InputError("time", time, "a positive number")
-    if layers is not None:
+    if layers is None:
+        raise InputError("layers", None, "a whole number, 1 or more, or math.inf for the continuous flow")
+    if layers != math.inf:
         layers = check_count("layers", layers)
     elif not density.has_density:
         expected = (
             "a number of layers: the continuous flow of bare points is over at once (t* = 0). Smooth them first, "
-            f"Empirical(points, bandwidth=h) with h above {2 * float(time):g}"
+            f"Empirical(points, kernel_covariance=h) with h above {2 * float(time):g}"
         )
-        raise InputError("layers", None, expected)
-    return DenoisingFlow(density, float(time), layers, covariance, representation)
+        raise InputError("layers", layers, expected)
+    return DenoisingFlow(density, float(time), layers, noise_covariance=noise_covariance, representation=representation)
 
 
 class DenoisingFlow(WrappedMap):
-    """What `denoising_flow` makes. With a covariance D the flow is the isotropic one in the coordinates D^{−1/2}x."""
+    """What `denoising_flow` makes. With a covariance D it is the isotropic flow in the coordinates D^{−1/2}x."""
 
     def __init__(
         self,
         density: Density,
         time: float,
-        layers: int | None,
-        covariance: Any = None,
+        layers: float,
+        *,
+        noise_covariance: Any = None,
         representation: str = "auto",
         seed: int = 0,
     ) -> None:
+        #: How many; infinite for the continuous flow.
         self.layers = layers
-        #: D, or None for the identity.
-        self.noise = None
+        #: D, of the noise for each unit of time; None is the identity.
+        self.noise_covariance = None
         root = None
         inner = density
-        if covariance is not None:
-            self.noise = as_matrix("covariance", covariance, density.dimension).to(density.smoothing.device)
-            values, vectors = torch.linalg.eigh(self.noise)
+        if noise_covariance is not None:
+            matrix = as_matrix("noise_covariance", noise_covariance, density.dimension)
+            self.noise_covariance = self.metric = matrix.to(density.smoothing.device)
+            values, vectors = torch.linalg.eigh(self.noise_covariance)
             root = (vectors * values.sqrt()) @ vectors.T
             inner = density.whitened(torch.linalg.inv(root))
         #: t*, up to which the continuous flow goes.
@@ -97,7 +107,7 @@ class DenoisingFlow(WrappedMap):
         super().__init__(core, density, root)
         self.time = time  # the sum of the layers' times may be off by rounding
 
-    def representation_error(self, samples: int = 1000, seed: int = 0) -> Estimate:
+    def representation_error(self, samples: int = 1000, *, seed: Any = 0) -> Estimate:
         """How far the layers' running density may be off: root mean square distance, at the end, between particles moved by
         this flow and by the same one with other nodes or points; 0 where the representation is exact.
 
@@ -107,11 +117,17 @@ class DenoisingFlow(WrappedMap):
         choice = self.representation.partition(":")[0]
         if choice not in REPRESENTATIONS:
             return Estimate(0.0, 0.0, self.representation, "units of x")
-        assert self.layers is not None
-        source = self.known_source()
+        source, seed = self.known_source(), check_seed(seed)
         against = "nodes" if choice == "refit" and self.dimension <= 2 and self.layers <= 2 * NODE_LAYERS else choice
-        other = DenoisingFlow(source, self.time, self.layers, self.noise, against, seed=check_seed(seed) + 1)
-        x = source.draw(check_count("samples", samples, 2), seed)
+        other = DenoisingFlow(
+            source,
+            self.time,
+            self.layers,
+            noise_covariance=self.noise_covariance,
+            representation=against,
+            seed=seed + 1,  # 0 is the flow's own
+        )
+        x = source.draw(check_count("samples", samples, 2), generator(seed, COMPARED))
         squares = (self.forward(x) - other.forward(x)).square().sum(1)
         value = float(squares.mean().sqrt())
         error = float(squares.std()) / math.sqrt(samples) / (2 * value) if value > 0 else 0.0
@@ -120,21 +136,22 @@ class DenoisingFlow(WrappedMap):
 
     def variance_change(self, t: float) -> float | None:
         """−2t tr D for the continuous flow, the trace law (§A5)."""
-        if self.layers is not None:
+        if self.layers != math.inf:
             return None
-        return -2 * t * (self.dimension if self.noise is None else float(torch.trace(self.noise)))
+        return -2 * t * (self.dimension if self.noise_covariance is None else float(torch.trace(self.noise_covariance)))
 
     def __repr__(self) -> str:
-        depth = "continuous" if self.layers is None else f"{self.layers} layer{'s' if self.layers > 1 else ''}"
+        depth = "continuous" if self.layers == math.inf else f"{self.layers} layer{'s' if self.layers > 1 else ''}"
         return f"DenoisingFlow({self.source!r}, time {self.time:g}, {depth})"
 
 
-def _core(density: Density, time: float, layers: int | None, representation: str, seed: int) -> tuple[TransportMap, str]:
+def _core(density: Density, time: float, layers: float, representation: str, seed: int) -> tuple[TransportMap, str]:
     """The isotropic flow, and how its running density is represented."""
-    if layers is None:
+    if layers == math.inf:
         return heat_flow(density, time, +1.0), "closed form at every time"
+    layers = int(layers)
     step = time / layers
-    first = Denoiser(density.smoothing, step, density)
+    first = Denoiser(density.smoothing, step, source=density)
     if layers == 1:
         return first, "closed form"
     running = running_density(density, step, layers, representation, seed)

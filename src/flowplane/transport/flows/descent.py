@@ -17,21 +17,26 @@ from flowplane.transport.flows.blobs import BlobFlow
 from flowplane.transport.flows.fokker_planck import FokkerPlanckFlow
 from flowplane.transport.flows.functionals import Entropy, Functional, KullbackLeibler, NegativeEntropy, PotentialEnergy
 from flowplane.transport.flows.heat import heat_flow
-from flowplane.transport.maps.base import State, TransportMap
+from flowplane.transport.maps.base import TransportMap
 from flowplane.transport.maps.ode import ODEMap
+from flowplane.transport.maps.state import State
 from flowplane.transport.maps.wrapped import WrappedMap
 from flowplane.transport.profiles.profile import flow_profile
 
 __all__ = ["GradientFlow", "gradient_flow"]
 
 
-def gradient_flow(functional: Functional, density: Density, time: float, kernel: float | None = None) -> GradientFlow:
+def gradient_flow(functional: Functional, density: Density, time: float, *, kernel: float | None = None) -> GradientFlow:
     """The flow v = −∇(δF/δp) along which F[p] falls fastest, dF/dt = −∫|v|²p (SM; docs/papers.md §A2).
 
     Exact, with p_t in closed form, for the entropy and its negative (both heat equations), for KL towards a Gaussian target
     (Fokker–Planck), and for a potential energy. Otherwise (other targets, porous media and their reverse) by the
     blob method: weighted particles carry the density, smoothed by a Gaussian of variance `kernel`; they are the exact
     gradient flow of the functional of that smoothed density, which differs from F by O(kernel).
+
+    No claim of the papers is tested by it. It is here because §A2 reads every layer as a step of such a descent and lists
+    these functionals with their equations, each of which the tests hold to a closed form or to finite differences; the
+    continuous denoiser is the flow of `Entropy`.
 
     Arguments:
         functional: `Entropy()`, `NegativeEntropy()`, `KullbackLeibler(target)`, `InternalEnergy(alpha)`,
@@ -73,7 +78,7 @@ def _core(functional: Functional, density: Density, time: float, kernel: float |
     if isinstance(functional, (Entropy, NegativeEntropy)):
         return heat_flow(density, time, 1.0 if isinstance(functional, Entropy) else -1.0)
     if isinstance(functional, PotentialEnergy):
-        return ODEMap(lambda _, x: functional.drift(x), density.dimension, time, density)
+        return ODEMap(lambda _, x: functional.drift(x), density.dimension, time=time, source=density)
     if isinstance(functional, KullbackLeibler) and isinstance(functional.target, Normal):
         return FokkerPlanckFlow(density, functional.target, time)
     return BlobFlow(functional, density, time, kernel)
@@ -86,6 +91,9 @@ class GradientFlow(WrappedMap):
         super().__init__(core, density)
         self.functional = functional
         self.representation = core.description if isinstance(core, BlobFlow) else "exact"
+        # a functional in nats has no units, and its velocity those of 1/x
+        heat = self.time_units == "variance of noise"
+        self.time_units = self.time_units if heat or functional.units != "nats" else "squared units of x"
         #: The variance of the blobs; 0 where the flow is exact.
         self.kernel = core.kernel if isinstance(core, BlobFlow) else 0.0
 
@@ -93,7 +101,7 @@ class GradientFlow(WrappedMap):
         """Where the core knows it."""
         return self.core.variance_change(t)
 
-    def profile(self, samples: int = 10_000, times: Any = None, seed: int = 0) -> xr.Dataset:
+    def profile(self, samples: int = 10_000, times: Any = None, *, seed: Any = 0) -> xr.Dataset:
         """`flow_profile`, and F[p_t] as `energy` and ∫|v_t|²p_t as `dissipation`, each with its standard error.
 
         With blobs both are those of the blobs themselves, without sampling: the functional of the smoothed density.
@@ -107,7 +115,7 @@ class GradientFlow(WrappedMap):
                 return
             rows.append(_energy_of(self.functional, state, weights))
 
-        profile = flow_profile(self, samples, times, seed, energies)
+        profile = flow_profile(self, samples, times, seed=seed, also=energies)
         if profile.attrs["samples"] == 0:
             rows = [(energy, 0.0, dissipation, 0.0) for energy, _, dissipation, _ in rows]
         columns = np.array(rows).T

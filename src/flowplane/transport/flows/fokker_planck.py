@@ -10,8 +10,8 @@ from torch import Tensor
 from flowplane.transport.densities import Density, Normal
 from flowplane.transport.densities.attention import PointSmoothing
 from flowplane.transport.densities.smoothing import MixtureSmoothing, Smoothing, mixture_smoothing
-from flowplane.transport.maps.base import State
 from flowplane.transport.maps.ode import ODEMap
+from flowplane.transport.maps.state import State
 
 __all__ = ["FokkerPlanckFlow"]
 
@@ -28,7 +28,7 @@ class FokkerPlanckFlow(ODEMap):
         self.limit = target.smoothing.covariances[0].to(self.start.device)
         values, vectors = torch.linalg.eigh(self.limit)
         self._rates, self._axes = 1 / values, vectors
-        super().__init__(self.field, density.dimension, time, density, atol=1e-9 * density.scale)
+        super().__init__(self.field, density.dimension, time=time, source=density, atol=1e-9 * density.scale)
         self.dtype = density.smoothing.dtype
         self.affine = isinstance(self.start, MixtureSmoothing) and self.start.terms == 1
 

@@ -12,13 +12,14 @@ from torch import Tensor
 from flowplane.errors import InputError
 from flowplane.transport.densities import Density
 from flowplane.transport.densities.smoothing import MixtureSmoothing
-from flowplane.transport.maps.base import State, TransportMap
+from flowplane.transport.maps.base import TransportMap
 from flowplane.transport.maps.ode import ODEMap
+from flowplane.transport.maps.state import State
+
+__all__ = ["GaussianHeatFlow", "HeatFlow", "heat_flow", "singular_time"]
 
 #: The part of t* that is left to the singularity at least.
 CLOSEST = 1e-8
-
-__all__ = ["GaussianHeatFlow", "HeatFlow", "heat_flow", "singular_time"]
 
 
 def singular_time(density: Density) -> float:
@@ -53,39 +54,47 @@ class HeatFlow(ODEMap):
         self.smoothing, self.sign = density.smoothing, sign
         if self.smoothing.dtype == torch.float32:
             rtol, atol = max(rtol, 1e-4), max(atol, 1e-5)
-        super().__init__(self.field, density.dimension, time, density, rtol=rtol, atol=atol * density.scale)
+        super().__init__(
+            self.field,
+            density.dimension,
+            time=time,
+            source=density,
+            rtol=rtol,
+            atol=atol * density.scale,
+            time_units="variance of noise",
+        )
         self.dtype, self.device = self.smoothing.dtype, self.smoothing.device
 
     def field(self, t: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
         """±∇log p_t(x)."""
-        return self.sign * self.smoothing.score(self._noise(t), x)
+        return self.sign * self.smoothing.score(self._variance(t), x)
 
     def field_and_divergence(
         self, t: float, x: Float[Tensor, "sample feature"]
     ) -> tuple[Float[Tensor, "sample feature"], Float[Tensor, " sample"]]:
         """±∇log p_t(x) and ±Δlog p_t(x)."""
-        score, divergence = self.smoothing.score_and_divergence(self._noise(t), x)
+        score, divergence = self.smoothing.score_and_divergence(self._variance(t), x)
         return self.sign * score, self.sign * divergence
 
     def pushed_log_prob(self, y: Float[Tensor, "sample feature"]) -> Float[Tensor, " sample"]:
         """log p_t(y), known without going back along the flow."""
-        return self.smoothing.log_prob(self._noise(self.time), y)
+        return self.smoothing.log_prob(self._variance(self.time), y)
 
     def source_states(self, x: Float[Tensor, "sample feature"], times: np.ndarray) -> list[State]:
         """log p_t and the score in closed form along the particles' paths."""
         states = []
         for t, position in zip(times, self.path(x, times), strict=True):
-            noise = self._noise(float(t))
-            score, divergence = self.smoothing.score_and_divergence(noise, position)
-            log_prob = self.smoothing.log_prob(noise, position)
+            variance = self._variance(float(t))
+            score, divergence = self.smoothing.score_and_divergence(variance, position)
+            log_prob = self.smoothing.log_prob(variance, position)
             states.append(State(position, log_prob, score, self.sign * score, self.sign * divergence))
         return states
 
     def variance_change(self, t: float) -> float:
         """−2·sign·td, the trace law (§A5)."""
-        return self.dimension * self._noise(t)
+        return self.dimension * self._variance(t)
 
-    def _noise(self, t: float) -> float:
+    def _variance(self, t: float) -> float:
         return -2.0 * self.sign * t
 
 
@@ -93,6 +102,7 @@ class GaussianHeatFlow(TransportMap):
     """`heat_flow` of N(μ, Σ) in closed form: x ↦ μ + (I − 2·sign·tΣ⁻¹)^{1/2}(x − μ) (§A6)."""
 
     affine = True
+    time_units = "variance of noise"
 
     def __init__(self, density: Density, time: float, sign: float) -> None:
         smoothing = density.smoothing

@@ -28,11 +28,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from flowplane.core.streams import CARRIED, generator
 from flowplane.errors import InputError, unknown
 from flowplane.transport.densities import Density
 from flowplane.transport.densities.attention import PointSmoothing
 from flowplane.transport.densities.smoothing import MixtureSmoothing, Smoothing, in_chunks, mixture_smoothing
-from flowplane.transport.maps.straight import Denoiser
+from flowplane.transport.flows.denoiser import Denoiser
 
 __all__ = ["NODE_LAYERS", "REPRESENTATIONS", "Running", "quadrature_nodes", "running_density"]
 
@@ -139,8 +140,8 @@ def _maximised(sums: Float[Tensor, "component moment"], middle: Float[Tensor, " 
     return mixture_smoothing(totals / totals.sum(), middle + means, covariances + floor)
 
 
-def running_density(density: Density, noise: float, layers: int, choice: str = "auto", seed: int = 0) -> Running:
-    """The form in which `density` is carried through `layers` layers of noise variance `noise` each.
+def running_density(density: Density, noise_variance: float, layers: int, choice: str = "auto", seed: int = 0) -> Running:
+    """The form in which `density` is carried through `layers` layers for noise of that variance each.
 
     Arguments:
         choice: one of `REPRESENTATIONS`; Gaussians and bare points are exact whatever it is.
@@ -165,35 +166,35 @@ def running_density(density: Density, noise: float, layers: int, choice: str = "
     if choice == "nodes":
         if density.dimension > 2:
             raise InputError("representation", choice, "'refit' or 'points' in three dimensions and more")
-        nodes, log_weights, spacing = quadrature_nodes(density, noise, seed)
-        if automatic and isinstance(smoothing, MixtureSmoothing) and spacing > COARSEST * noise**0.5:
+        nodes, log_weights, spacing = quadrature_nodes(density, noise_variance, seed)
+        if automatic and isinstance(smoothing, MixtureSmoothing) and spacing > COARSEST * noise_variance**0.5:
             return _Refit(_even_points(smoothing, seed), smoothing)
         return _Points(nodes, log_weights, f"nodes: {len(nodes)} of a trapezoidal rule, moved by the layers", smoothing)
     if choice == "points":
-        return _Points(density.draw(NODES, seed), None, f"points: {NODES} of the density, moved by the layers", smoothing)
+        points = density.draw(NODES, generator(seed, CARRIED))
+        return _Points(points, None, f"points: {NODES} of the density, moved by the layers", smoothing)
     if not isinstance(smoothing, MixtureSmoothing):
         raise InputError("representation", choice, "'nodes' or 'points' for a density that is no mixture")
     return _Refit(_even_points(smoothing, seed), smoothing)
 
 
 def quadrature_nodes(
-    density: Density, noise: float, seed: int = 0, most: int = NODES, negligible: float = NEGLIGIBLE
+    density: Density, noise_variance: float, seed: int = 0, most: int = NODES, negligible: float = NEGLIGIBLE
 ) -> tuple[Float[Tensor, "node feature"], Float[Tensor, " node"], float]:
     """Nodes, log weights and spacing of a trapezoidal rule over a density in one or two dimensions, for functions that
     vary over the standard deviation of the noise.
 
     Arguments:
-        noise: the variance of the noise.
         seed: another one shifts the grid by another part of its spacing.
         most: nodes; the spacing grows where there would be more.
         negligible: nodes whose density is below exp(−negligible) of the largest are left out.
     """
     d = density.dimension
     lower, upper = _extent(density)
-    spacing = SPACING * (1 / density.smoothing.least_variance + 1 / noise) ** -0.5
+    spacing = SPACING * (1 / density.smoothing.least_variance + 1 / noise_variance) ** -0.5
     sides = upper - lower
     spacing = max(spacing, float((np.prod(sides) / GRID) ** (1 / d)))
-    shift = np.random.default_rng(seed).random(d) if seed else np.zeros(d)
+    shift = generator(seed, CARRIED).random(d) if seed else np.zeros(d)
     while True:
         axes = [
             torch.arange(low + part * spacing, high, spacing, dtype=torch.float64)
@@ -231,7 +232,7 @@ def _even_points(smoothing: MixtureSmoothing, seed: int) -> Float[Tensor, "sampl
     roots = torch.linalg.cholesky(smoothing.covariances)
     parts = []
     for k, count in enumerate(counts):
-        sequence = qmc.Sobol(smoothing.dimension, rng=np.random.default_rng([seed, k]))
+        sequence = qmc.Sobol(smoothing.dimension, rng=generator(seed, CARRIED, k))
         drawn = sequence.random_base2(int(np.ceil(np.log2(count))))[:count]
         normal = torch.from_numpy(ndtri(drawn.clip(1e-12, 1 - 1e-12))).to(smoothing.means)
         parts.append(smoothing.means[k] + normal @ roots[k].T)

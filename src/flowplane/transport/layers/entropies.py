@@ -14,6 +14,7 @@ from torch import Tensor
 
 from flowplane.core.points import as_points, check_count, check_positive
 from flowplane.errors import InputError, Text
+from flowplane.transport.estimate import Estimate
 
 __all__ = [
     "covariance_spectrum",
@@ -56,7 +57,7 @@ def covariance_spectrum(x: Any) -> Float[np.ndarray, " feature"]:
     return spectrum
 
 
-def gaussian_entropy(x: Any, smoothing: float = 0.0) -> float:
+def gaussian_entropy(x: Any, smoothing: float = 0.0) -> Estimate:
     """The entropy ½ log det(2πe(C + sI)) of the Gaussian with the points' covariance C, smoothed by N(0, sI).
 
     No density of this covariance has more entropy. Without smoothing the estimate is unbiased for normal points. The
@@ -67,7 +68,8 @@ def gaussian_entropy(x: Any, smoothing: float = 0.0) -> float:
         smoothing: s, a variance, squared units of x.
 
     Returns:
-        Nats; NaN where C is singular, as for as many features as points, and s is 0.
+        Nats, with the standard error over the points; NaN where C is singular, as for as many features as points, and s is
+        0.
 
     Raises:
         InputError: no points, NaN, another shape, a negative s.
@@ -77,13 +79,15 @@ def gaussian_entropy(x: Any, smoothing: float = 0.0) -> float:
         >>> a = np.array([[3.0, 1.0], [0.0, 1.0]])
         >>> round(gaussian_entropy(x @ a.T) - gaussian_entropy(x), 6)  # log 3
         1.098612
-        >>> gaussian_entropy([[0.0, 1.0], [2.0, 1.0]])
+        >>> float(gaussian_entropy([[0.0, 1.0], [2.0, 1.0]]))
         nan
     """
-    return spectral_entropy(covariance_spectrum(x), len(_rows(x)), _smoothing(smoothing))
+    rows, added = _rows(x), _smoothing(smoothing)
+    value = spectral_entropy(covariance_spectrum(rows), len(rows), added)
+    return Estimate(value, _scatter(rows, added, 1) / 2 if value == value else math.nan, _method(rows), "nats")
 
 
-def score_energy(x: Any, smoothing: float = 0.0) -> float:
+def score_energy(x: Any, smoothing: float = 0.0) -> Estimate:
     """J = E|∇log p|² = tr (C + sI)⁻¹ of the Gaussian with the points' covariance C, smoothed by N(0, sI) (§A5).
 
     No density of this covariance has less. It is the rate −dH/dt at which the flow v = ∇log p would take entropy from it.
@@ -93,19 +97,22 @@ def score_energy(x: Any, smoothing: float = 0.0) -> float:
         smoothing: s, a variance, squared units of x.
 
     Returns:
-        1 / squared units of x; NaN where C is singular and s is 0.
+        1 / squared units of x, with the standard error over the points; NaN where C is singular and s is 0.
 
     Raises:
         InputError: no points, NaN, another shape, a negative s.
 
     Example:
-        >>> score_energy([[-2.0], [2.0]]), score_energy([[-2.0], [2.0]], smoothing=1.0)
+        >>> float(score_energy([[-2.0], [2.0]])), float(score_energy([[-2.0], [2.0]], smoothing=1.0))
         (0.25, 0.2)
     """
-    return spectral_energy(covariance_spectrum(x), _smoothing(smoothing))
+    rows, added = _rows(x), _smoothing(smoothing)
+    value = spectral_energy(covariance_spectrum(rows), added)
+    error = _scatter(rows, added, 2) if value == value else math.nan
+    return Estimate(value, error, _method(rows), "1 / squared units of x")
 
 
-def neighbour_entropy(x: Any, k: int = 4) -> float:
+def neighbour_entropy(x: Any, k: int = 4) -> Estimate:
     """The entropy of a density by the distances to k-th neighbours: ψ(n) − ψ(k) + log c_d + d·mean log ε_i.
 
     ε_i is the Euclidean distance of point i to its k-th neighbour, c_d the volume of the unit ball. It assumes a density
@@ -120,8 +127,8 @@ def neighbour_entropy(x: Any, k: int = 4) -> float:
         k: neighbours.
 
     Returns:
-        Nats; NaN where points have k others at the same place, or half of the distances or more are equal to another: there
-        is no density then.
+        Nats, with the standard error over the points; NaN where points have k others at the same place, or half of the
+        distances or more are equal to another: there is no density then.
 
     Raises:
         InputError: no points, NaN, another shape, k not below the number of points.
@@ -138,10 +145,13 @@ def neighbour_entropy(x: Any, k: int = 4) -> float:
     if check_count("k", k) >= n:
         raise InputError("k", k, f"below {n}, the number of points")
     distance = cKDTree(points).query(points, k + 1)[0][:, k]
+    method = f"distances to neighbour {k} of {n} points"
     if distance.min() <= 0 or _tied(distance):
-        return math.nan
+        return Estimate(math.nan, math.nan, method, "nats")
     ball = d / 2 * math.log(math.pi) - math.lgamma(d / 2 + 1)
-    return float(_digamma(n) - _digamma(k) + ball + d * np.log(distance).mean())
+    logs = d * np.log(distance)
+    value = float(_digamma(n) - _digamma(k) + ball + logs.mean())
+    return Estimate(value, float(logs.std()) / n**0.5, method, "nats")
 
 
 def spectral_entropy(spectrum: Float[np.ndarray, " feature"], samples: int, smoothing: float = 0.0) -> float:
@@ -167,6 +177,17 @@ def _rows(x: Any) -> Float[Tensor, "sample feature"]:
     if len(form.batch) != 1:
         raise InputError("x", Text(f"shape {(*form.batch, rows.shape[1])}"), "points of shape (sample, feature)")
     return rows
+
+
+def _method(rows: Tensor) -> str:
+    return f"the Gaussian with the covariance of {len(rows)} points"
+
+
+def _scatter(rows: Float[Tensor, "sample feature"], smoothing: float, power: int) -> float:
+    """The standard error of the mean of xᵀ(C + sI)^{−power}x, what each point adds to log det(C + sI) or to tr(C + sI)⁻¹."""
+    left, sizes, _ = torch.linalg.svd(rows - rows.mean(0), full_matrices=False)
+    terms = ((left * sizes).square() / (sizes.square() / len(rows) + smoothing) ** power).sum(1)
+    return float(terms.std(correction=0)) / len(rows) ** 0.5
 
 
 def _smoothing(value: Any) -> float:

@@ -23,7 +23,7 @@ ROUNDING = 1e-12
 Reader = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-def linear_probe(train: Any, train_labels: Any, test: Any, test_labels: Any, strength: float = 1.0) -> Any:
+def linear_probe(train: Any, train_labels: Any, *, test: Any, test_labels: Any, strength: float = 1.0) -> Any:
     """The accuracy on held-out points of a logistic regression: how much of the classes a hyperplane can read (A-5).
 
     Features are standardised by the mean and the deviation of the training points; those that are constant there are left
@@ -66,7 +66,7 @@ def linear_probe(train: Any, train_labels: Any, test: Any, test_labels: Any, str
     return _accuracy(train, train_labels, test, test_labels, reader)
 
 
-def neighbour_accuracy(train: Any, train_labels: Any, test: Any, test_labels: Any, k: int = 5) -> Any:
+def neighbour_accuracy(train: Any, train_labels: Any, *, test: Any, test_labels: Any, k: int = 5) -> Any:
     """The accuracy on held-out points of the vote of their k nearest training points (A-5).
 
     Distances are Euclidean and nothing is rescaled, so that a shift, a rotation or a common change of scale changes nothing.

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from flowplane.core.arrays import as_numbers, as_tensor, batch_dims, require_finite
 from flowplane.core.points import Form, check_count, check_seed
+from flowplane.core.results import stamp
+from flowplane.core.streams import SUBSETS, generator
 from flowplane.errors import InputError, Text
-from flowplane.transport.profiles.optimal import wasserstein
+from flowplane.transport.profiles.optimal import exact_plan
 
 __all__ = ["as_classes", "as_features", "class_distances", "fisher_ratio", "given_back"]
 
@@ -52,7 +54,7 @@ def fisher_ratio(x: Any, labels: Any) -> Any:
     return given_back(between / within, form)
 
 
-def class_distances(x: Any, labels: Any, samples: int = 200, seed: int = 0) -> xr.Dataset:
+def class_distances(x: Any, labels: Any, *, samples: int = 200, seed: Any = 0) -> xr.Dataset:
     """W_2 between the points of every two classes, exact, and how it compares with the size of the classes (§A7, A-5).
 
     The ratio is the mean of W_2 over pairs of classes, divided by the root mean square distance between two points of one
@@ -68,7 +70,7 @@ def class_distances(x: Any, labels: Any, samples: int = 200, seed: int = 0) -> x
     Returns:
         A Dataset: `wasserstein` (*batch, class, other), units of x, symmetric; `within` (*batch), √(2 tr S_within) over all
         samples, units of x; `ratio` (*batch), without unit, ∞ where every class is a single place and NaN where all points
-        are the same.
+        are the same. `wasserstein_error` and `ratio_error` are standard errors over the points that are taken.
 
     Raises:
         InputError: NaN, no samples, one class only, another number of labels than of samples, samples below 1.
@@ -80,35 +82,51 @@ def class_distances(x: Any, labels: Any, samples: int = 200, seed: int = 0) -> x
     """
     values, _ = as_features("x", x)
     classes, names = as_classes("labels", labels, values.shape[-2])
-    samples, rng = check_count("samples", samples), np.random.default_rng(check_seed(seed))
+    samples, seed = check_count("samples", samples), check_seed(seed)
+    rng = generator(seed, SUBSETS)
     rows = [np.flatnonzero(classes.numpy() == k) for k in range(len(names))]
     rows = [row if len(row) <= samples else np.sort(rng.choice(row, samples, replace=False)) for row in rows]
     batch = values.shape[:-2]
     clouds = values.reshape(-1, *values.shape[-2:]).cpu().numpy()
-    distances = np.zeros((len(clouds), len(names), len(names)))
-    for a in range(len(names)):
-        for b in range(a):
-            distances[:, a, b] = distances[:, b, a] = [wasserstein(cloud[rows[a]], cloud[rows[b]]) for cloud in clouds]
+    found = [_distances([cloud[row] for row in rows]) for cloud in clouds]
+    distances, errors = (np.stack([part[k] for part in found]) for k in range(2))
     _, within = _scatters(values, classes.to(values.device))
     size = (2 * within).sqrt().cpu().numpy().reshape(-1)
-    mean = distances.sum((1, 2)) / (len(names) * (len(names) - 1))
+    pairs = len(names) * (len(names) - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = mean / size
+        ratio = distances.sum((1, 2)) / pairs / size
+        ratio_error = 2 * np.array([part[2] for part in found]) / pairs / size
     dims, coords = batch_dims(x, len(batch))
     length, wide = {"units": "units of x"}, (*batch, len(names), len(names))
-    return xr.Dataset(
+    between, title = (*dims, "class", "other"), "mean W_2 over rms distance within classes"
+    dataset = xr.Dataset(
         {
-            "wasserstein": (
-                (*dims, "class", "other"),
-                distances.reshape(wide),
-                length | {"long_name": "W_2 of two classes"},
-            ),
+            "wasserstein": (between, distances.reshape(wide), length | {"long_name": "W_2 of two classes"}),
+            "wasserstein_error": (between, errors.reshape(wide), length | {"long_name": "standard error of wasserstein"}),
             "within": (dims, size.reshape(batch), length | {"long_name": "rms distance within classes"}),
-            "ratio": (dims, ratio.reshape(batch), {"units": "1", "long_name": "mean W_2 over rms distance within classes"}),
+            "ratio": (dims, ratio.reshape(batch), {"units": "1", "long_name": title}),
+            "ratio_error": (dims, ratio_error.reshape(batch), {"units": "1", "long_name": "standard error of ratio"}),
         },
         coords | {"class": names, "other": names},
-        {"samples": samples, "seed": seed},
+        {"samples": samples},
     )
+    return stamp(dataset, "class_distances", seed=seed)
+
+
+def _distances(clouds: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:
+    """W_2 between every two clouds, its standard error, and that of the sum over the pairs, each taken once."""
+    distances, errors = np.zeros((2, len(clouds), len(clouds)))
+    added = [np.zeros(len(cloud)) for cloud in clouds]
+    for a in range(len(clouds)):
+        for b in range(a):
+            plan = exact_plan(clouds[a], clouds[b])
+            distance = plan.squared**0.5
+            distances[a, b] = distances[b, a] = distance
+            slope = 1 / (2 * distance) if distance > 0 else 0.0
+            errors[a, b] = errors[b, a] = slope * plan.error
+            added[a] += slope * plan.of_x
+            added[b] += slope * plan.of_y
+    return distances, errors, float(np.sqrt(sum(part.var() / len(part) for part in added)))
 
 
 def as_features(name: str, value: Any) -> tuple[Float[Tensor, "*batch sample unit"], Form]:

@@ -27,7 +27,7 @@ class AffineVolume(NamedTuple):
     fit: float
 
 
-def dense_log_det(x: Any, weight: Any, bias: Any, activation: str) -> Any:
+def dense_log_det(x: Any, weight: Any, *, bias: Any, activation: str) -> Any:
     """log|det ∂y/∂x| of the layer y = σ(Wx + b) of as many units as inputs: log|det W| + Σ_j log|σ'(z_j)| (§A1).
 
     Arguments:

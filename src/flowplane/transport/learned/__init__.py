@@ -1,15 +1,14 @@
 """Denoisers and scores by training, beside the exact ones."""
 
-from flowplane.transport.learned.checkpoint import load_denoiser
-from flowplane.transport.learned.conditioned import ScoreNetwork
-from flowplane.transport.learned.denoiser import LearnedDenoiser
+from flowplane.transport.learned.denoiser import LearnedDenoiser, load_denoiser
+from flowplane.transport.learned.denoiser_training import train_denoiser
 from flowplane.transport.learned.losses import denoising_loss, optimal_loss
 from flowplane.transport.learned.networks import Autoencoder, DenoisingNetwork
 from flowplane.transport.learned.score import LearnedScore, load_score
+from flowplane.transport.learned.score_network import ScoreNetwork
 from flowplane.transport.learned.score_training import train_score
-from flowplane.transport.learned.stacked import Stack
-from flowplane.transport.learned.stacking import load_stack, stack
-from flowplane.transport.learned.training import train_denoiser
+from flowplane.transport.learned.stack_training import stack
+from flowplane.transport.learned.stacks import Stack, load_stack
 
 __all__ = [
     "Autoencoder",

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from flowplane.transport.densities import Density
 from flowplane.transport.densities.smoothing import in_chunks
-from flowplane.transport.learned.decoding import Decoders, FlatteningMap, left_inverse, nearest_features, own_rows
+from flowplane.transport.flows.denoiser import Denoiser
+from flowplane.transport.learned.decoders import Decoders, FlatteningMap, left_inverse, nearest_features, own_rows
 from flowplane.transport.learned.denoiser import LearnedDenoiser
-from flowplane.transport.maps.straight import Denoiser
 
 __all__ = ["AnisotropicDenoiser", "ConstrainedMap", "DecoderRange", "LocalDenoiser"]
 

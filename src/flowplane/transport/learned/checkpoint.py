@@ -1,88 +1,57 @@
-"""Trained maps on disk: one .safetensors file, the configuration as JSON in its header."""
+"""What training leaves: a history of losses, and a module on disk, one .safetensors file with its configuration as JSON."""
 
 from __future__ import annotations
 
 import copy
 import json
 import os
+from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, TypeVar
 
 import xarray as xr
 from torch import Tensor, nn
 
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError, Text
-from flowplane.transport.learned.conditioned import ScoreNetwork
 from flowplane.transport.learned.networks import Autoencoder, DenoisingNetwork
+from flowplane.transport.learned.score_network import ScoreNetwork
 from flowplane.version import __version__
 
-if TYPE_CHECKING:
-    from flowplane.transport.densities import Density
-    from flowplane.transport.learned.denoiser import LearnedDenoiser
-
-__all__ = [
-    "build_network",
-    "described",
-    "filled",
-    "history_of",
-    "last_numbers",
-    "load_denoiser",
-    "read",
-    "save_denoiser",
-    "write",
-]
+__all__ = ["Trained", "build_network", "describe_network", "fill", "history_of", "last_numbers", "read", "write"]
 
 #: Of the layout of a file; a newer one is refused.
 VERSION = 1
 KEY = "flowplane"
 ENDING = ".safetensors"
 
-
-def save_denoiser(denoiser: LearnedDenoiser, path: Any) -> Path:
-    """Write a denoiser to `path`; the source density is not kept. See `LearnedDenoiser.save`."""
-    about = {
-        "dimension": denoiser.dimension,
-        "covariance": denoiser.noise_covariance.tolist(),
-        "time": denoiser.time,
-        "fraction": denoiser.fraction,
-        "network": described(denoiser.network),
-        "history": last_numbers(denoiser.history),
-    }
-    return write(path, "denoiser", denoiser, about)
+Module = TypeVar("Module", bound=nn.Module)
 
 
-def load_denoiser(path: Any, network: nn.Module | None = None, source: Density | None = None) -> LearnedDenoiser:
-    """A denoiser as `LearnedDenoiser.save` wrote it: the same numbers, on the CPU.
+class Trained(nn.Module):
+    """A module that was trained, or will be."""
 
-    Arguments:
-        path: the file.
-        network: a module built like the one that was trained, where that was neither given by widths nor an Autoencoder;
-            it is copied, not changed.
-        source: the density that the map is to move; files hold none.
+    #: What a file calls it.
+    kind: ClassVar[str]
+    #: Over `step`: training loss, held-out loss, learning rate. None before training.
+    history: xr.Dataset | None = None
 
-    Raises:
-        InputError: no file, no checkpoint of flowplane, one that is cut off or of a newer version, a module that is missing
-            or built differently.
+    @property
+    def held_out_loss(self) -> float:
+        """The loss that was least on points that were not trained on; NaN before training."""
+        return float("nan") if self.history is None else float(self.history.attrs["held_out_loss"])
 
-    Example:
-        >>> import tempfile
-        >>> from flowplane.transport import DenoisingNetwork, LearnedDenoiser
-        >>> g = LearnedDenoiser(DenoisingNetwork(1, (4,)), 0.1)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     same = load_denoiser(g.save(f"{folder}/g.safetensors"))
-        >>> bool((same([[1.0]]) == g([[1.0]])).all())
-        True
-    """
-    from flowplane.transport.learned.denoiser import LearnedDenoiser
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What a file says of it beside its numbers."""
 
-    about, tensors = read(path, "denoiser")
-    built = build_network(about["network"], network)
-    made = LearnedDenoiser(built, tensors["noise_covariance"], about["dimension"], source)
-    filled(made, tensors)
-    made.time, made.fraction = about["time"], about["fraction"]
-    made.history = history_of(about["history"])
-    return made.eval()
+    def save(self, path: Any) -> Path:
+        """Write one .safetensors file, from which the loader of its kind makes it again; the source density is not kept.
+
+        Raises:
+            InputError: a folder that is not there, a path that is one.
+        """
+        return write(path, self.kind, self, self.describe())
 
 
 def write(path: Any, kind: str, module: nn.Module, about: dict[str, Any]) -> Path:
@@ -164,12 +133,13 @@ def build_network(about: dict[str, Any], given: nn.Module | None) -> nn.Module:
     return made
 
 
-def filled(module: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Put numbers into a module, in their own dtype. Raises InputError where they do not fit."""
+def fill(module: Module, tensors: dict[str, Tensor]) -> Module:
+    """The module with these numbers, in their own dtype, ready to be used. Raises InputError where they do not fit."""
     try:
         module.load_state_dict(tensors, assign=True)
     except RuntimeError as error:
         raise InputError("network", Text(f"{error}"), "a module built like the one that was trained") from error
+    return module.eval()
 
 
 def last_numbers(history: xr.Dataset | None) -> dict[str, Any] | None:
@@ -190,7 +160,7 @@ def history_of(row: dict[str, Any] | None) -> xr.Dataset | None:
     return xr.Dataset(variables, {"step": ("step", [row["step"]], {"units": "1"})}, row["attrs"])
 
 
-def described(network: nn.Module) -> dict[str, Any]:
+def describe_network(network: nn.Module) -> dict[str, Any]:
     """What `build_network` needs."""
     if isinstance(network, DenoisingNetwork | Autoencoder | ScoreNetwork):
         return network.configuration() | {"standardised": network.standardised}

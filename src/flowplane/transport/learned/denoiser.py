@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-import xarray as xr
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from flowplane.core.arrays import as_tensor
 from flowplane.core.points import as_matrix, as_points, check_count
+from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
 from flowplane.transport.densities.smoothing import in_chunks
-from flowplane.transport.learned.called import ModuleMap
-from flowplane.transport.maps.straight import THIRD_DIMENSION, StraightMap
+from flowplane.transport.learned.checkpoint import (
+    Trained,
+    build_network,
+    describe_network,
+    fill,
+    history_of,
+    last_numbers,
+    read,
+)
+from flowplane.transport.learned.module_map import ModuleMap
+from flowplane.transport.maps.state import THIRD_DIMENSION
+from flowplane.transport.maps.straight import StraightMap
 
-if TYPE_CHECKING:
-    from flowplane.transport.learned.stacked import Stack
-
-__all__ = ["LearnedDenoiser"]
+__all__ = ["LearnedDenoiser", "load_denoiser", "rebuild_denoiser"]
 
 #: Numbers for each row and coordinate that a Jacobian is thought to need.
 ROW_WIDTH = 512
 
 
-class LearnedDenoiser(ModuleMap, StraightMap):
+@renamed
+class LearnedDenoiser(Trained, ModuleMap, StraightMap):
     """g(x̃) ≈ E[x | x + ε = x̃], ε ~ N(0, C), by a network (§A3); what `train_denoiser` makes.
 
     It is a transport map from x̃ at time 0 to g(x̃) at time tr C/d, the variance of the noise where that is the same in
@@ -39,7 +46,7 @@ class LearnedDenoiser(ModuleMap, StraightMap):
 
     Arguments:
         network: a module from rows (n, d) to rows (n, d).
-        covariance: C, a variance or a symmetric positive definite matrix.
+        noise_covariance: C, a variance or a symmetric positive definite matrix.
         dimension: d, where neither the network's own `dimension` nor C says it.
         source: the density that the map is to move.
 
@@ -48,33 +55,33 @@ class LearnedDenoiser(ModuleMap, StraightMap):
 
     Example:
         >>> from flowplane.transport import DenoisingNetwork
-        >>> g = LearnedDenoiser(DenoisingNetwork(2, (8,)), covariance=0.25)
+        >>> g = LearnedDenoiser(DenoisingNetwork(2, (8,)), 0.25)
         >>> g([[1.0, 2.0]]).shape, g(torch.ones(3, 4, 2)).requires_grad, g.time
         ((1, 2), True, 0.25)
     """
 
+    kind = "denoiser"
+    time_units = "variance of noise"
     #: C, shape (d, d).
     noise_covariance: Tensor
 
     def __init__(
-        self, network: nn.Module, covariance: Any, dimension: int | None = None, source: Density | None = None
+        self, network: nn.Module, noise_covariance: Any, *, dimension: int | None = None, source: Density | None = None
     ) -> None:
         nn.Module.__init__(self)
         if not isinstance(network, nn.Module):
             raise InputError("network", Text(type(network).__name__), "a torch.nn.Module")
         said = dimension if dimension is not None else getattr(network, "dimension", None)
-        shape = as_tensor("covariance", covariance).shape
+        shape = as_tensor("noise_covariance", noise_covariance).shape
         self.dimension = check_count("dimension", shape[0] if said is None and shape else said)
         if source is not None and (not isinstance(source, Density) or source.dimension != self.dimension):
             raise InputError("source", source, f"a density in {self.dimension} dimensions")
-        matrix = as_matrix("covariance", covariance, self.dimension)
+        matrix = as_matrix("noise_covariance", noise_covariance, self.dimension)
         self.network, self.source = network, source
         place = next((part.device for part in network.parameters()), matrix.device)
         self.register_buffer("noise_covariance", matrix.to(place))
         self.time = float(torch.trace(matrix)) / self.dimension
         self.affine = bool(getattr(network, "affine", False))
-        #: Over `step`: training loss, held-out loss, learning rate. None before training.
-        self.history: xr.Dataset | None = None
         self._require_square()
 
     # the module
@@ -113,8 +120,8 @@ class LearnedDenoiser(ModuleMap, StraightMap):
         return origin.to(y.dtype), log_det.to(y.dtype)
 
     @property
-    def noise(self) -> Tensor | None:
-        """D, where the noise is N(0, tD) and D not the identity."""
+    def metric(self) -> Tensor | None:  # type: ignore[override]
+        """D = C/t, the covariance of the noise for each unit of time; None for the identity."""
         identity = torch.eye(self.dimension).to(self.noise_covariance)
         relative = self.noise_covariance / self.time
         return None if bool((relative - identity).abs().max() <= 1e-12) else relative.to(self.device, torch.float64)
@@ -152,39 +159,16 @@ class LearnedDenoiser(ModuleMap, StraightMap):
         """
         return self._through("decoder", h, getattr(self.network, "features", None))
 
-    @property
-    def held_out_loss(self) -> float:
-        """E|g(x + ε) − x|² on points that were not trained on, in squared units of x; NaN before training."""
-        return float("nan") if self.history is None else float(self.history.attrs["held_out_loss"])
-
-    def save(self, path: Any) -> Path:
-        """Write one .safetensors file that `load_denoiser` reads.
-
-        Raises:
-            InputError: a folder that is not there, a path that is one.
-        """
-        from flowplane.transport.learned.checkpoint import save_denoiser
-
-        return save_denoiser(self, path)
-
-    def stack(
-        self, data: Any, depth: int, *, network: Any = None, covariance: Any = None, seed: int = 0, **training: Any
-    ) -> Stack:
-        """A stack of `depth` layers whose first one is this autoencoder, as it is; the others are trained (§A9).
-
-        Arguments:
-            data: points (n, d) or a density, as in `fp.transport.stack`.
-            depth: layers, this one included.
-            network: widths of the hidden layers of the others, or a list of Autoencoders; None: as this one's.
-            covariance: of their noise, as in `fp.transport.stack`; None: this one's time t, N(0, tI).
-            seed, training: as in `fp.transport.stack`.
-
-        Raises:
-            InputError: a network without features, or one with more of them than d; as `fp.transport.stack`.
-        """
-        from flowplane.transport.learned.stacking import continued
-
-        return continued([self], data, depth, network, covariance, seed, training)
+    def describe(self) -> dict[str, Any]:
+        """What a file says of it beside its numbers."""
+        return {
+            "dimension": self.dimension,
+            "covariance": self.noise_covariance.tolist(),
+            "time": self.time,
+            "fraction": self.fraction,
+            "network": describe_network(self.network),
+            "history": last_numbers(self.history),
+        }
 
     # inside
 
@@ -239,3 +223,40 @@ class LearnedDenoiser(ModuleMap, StraightMap):
             ) from error
         finally:
             self.network.train(training)
+
+
+def load_denoiser(path: Any, network: nn.Module | None = None, *, source: Density | None = None) -> LearnedDenoiser:
+    """A denoiser as `LearnedDenoiser.save` wrote it: the same numbers, on the CPU.
+
+    Arguments:
+        path: the file.
+        network: a module built like the one that was trained, where that was neither given by widths nor an Autoencoder;
+            it is copied, not changed.
+        source: the density that the map is to move; files hold none.
+
+    Raises:
+        InputError: no file, no checkpoint of flowplane, one that is cut off or of a newer version, a module that is missing
+            or built differently.
+
+    Example:
+        >>> import tempfile
+        >>> from flowplane.transport import DenoisingNetwork
+        >>> g = LearnedDenoiser(DenoisingNetwork(1, (4,)), 0.1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     same = load_denoiser(g.save(f"{folder}/g.safetensors"))
+        >>> bool((same([[1.0]]) == g([[1.0]])).all())
+        True
+    """
+    about, tensors = read(path, "denoiser")
+    return fill(rebuild_denoiser(about, tensors["noise_covariance"], network, source), tensors)
+
+
+def rebuild_denoiser(
+    about: dict[str, Any], noise_covariance: Tensor, network: nn.Module | None, source: Density | None = None
+) -> LearnedDenoiser:
+    """What `LearnedDenoiser.describe` describes, its numbers still to come."""
+    built = build_network(about["network"], network)
+    made = LearnedDenoiser(built, noise_covariance, dimension=about["dimension"], source=source)
+    made.time, made.fraction = about["time"], about.get("fraction", 1.0)
+    made.history = history_of(about["history"])
+    return made

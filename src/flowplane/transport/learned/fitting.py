@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,12 +15,16 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from flowplane.core.devices import chosen_device
 from flowplane.core.points import as_points, check_count, check_positive, check_seed
 from flowplane.core.progress import progress_bar
+from flowplane.core.results import stamp
+from flowplane.core.streams import HELD_OUT, TRAINING, generator, torch_generator
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
+from flowplane.transport.learned.networks import as_sizes
 
-__all__ = ["Data", "Plan", "fit"]
+__all__ = ["POOL", "Data", "Plan", "fit", "own_network"]
 
 #: Share of the steps in which the rate rises, and the part of it that is left at the end.
 WARM_UP, LEFT = 0.02, 0.01
@@ -28,34 +33,42 @@ FARTHEST = 1e5
 #: How often the held-out loss is taken.
 CHECKS = 60
 #: Points that are drawn from a density at a time, and draws that the held-out loss is a mean over, at least.
-POOL, HELD_OUT = 1 << 16, 1 << 13
+POOL, JUDGES = 1 << 16, 1 << 13
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how fast, checked."""
+    """How a network is trained: the arguments that all trainings have, checked.
+
+    Raises:
+        InputError: one that is out of range, a device that is not there.
+    """
 
     steps: int
     batch_size: int
     learning_rate: float
-    patience: int
+    #: None is half the steps.
+    patience: Any
     validation: float
-    seed: int
+    seed: Any
+    device: Any
 
-    @classmethod
-    def checked(cls, steps: Any, batch_size: Any, learning_rate: Any, patience: Any, validation: Any, seed: Any) -> Plan:
-        """Raises InputError for an argument out of range."""
-        steps = check_count("steps", steps)
-        if isinstance(validation, bool) or not isinstance(validation, int | float | np.number) or not 0 <= validation < 1:
-            raise InputError("validation", validation, "a share of the points in [0, 1)")
-        return cls(
-            steps,
-            check_count("batch_size", batch_size),
-            check_positive("learning_rate", learning_rate),
-            max(1, steps // 2) if patience is None else check_count("patience", patience),
-            float(validation),
-            check_seed(seed),
-        )
+    def __post_init__(self) -> None:
+        share = self.validation
+        if isinstance(share, bool) or not isinstance(share, int | float | np.number) or not 0 <= share < 1:
+            raise InputError("validation", share, "a share of the points in [0, 1)")
+        steps = check_count("steps", self.steps)
+        known = {
+            "steps": steps,
+            "batch_size": check_count("batch_size", self.batch_size),
+            "learning_rate": check_positive("learning_rate", self.learning_rate),
+            "patience": max(1, steps // 2) if self.patience is None else check_count("patience", self.patience),
+            "validation": float(share),
+            "seed": check_seed(self.seed),
+            "device": chosen_device(self.device),
+        }
+        for name, value in known.items():
+            object.__setattr__(self, name, value)
 
     def rate(self, step: int) -> float:
         """The learning rate at a step, counted from 0: a linear rise, then half a cosine."""
@@ -78,25 +91,25 @@ class Data:
     every step.
     """
 
-    def __init__(self, given: Any, plan: Plan, device: torch.device) -> None:
-        self.plan, self.device = plan, device
+    def __init__(self, given: Any, plan: Plan) -> None:
+        self.plan, self.device = plan, plan.device
         self.density = given if isinstance(given, Density) else None
-        self._generator = torch.Generator(device).manual_seed(_stream(plan.seed, 1))
+        self._generator = torch_generator(plan.seed, TRAINING, device=self.device)
         if self.density is not None:
             self._drawn, self._place = 0, POOL
             self.dimension = self.density.dimension
             self.training = self._fresh()
-            self.held_out = self.density.draw(HELD_OUT, _stream(plan.seed, 2)).to(device, torch.float32)
+            self.held_out = self.density.draw(JUDGES, generator(plan.seed, HELD_OUT)).to(self.device, torch.float32)
             first = self.training.double()
         else:
-            rows, form = as_points("data", given, None, device=device)
+            rows, form = as_points("data", given, None, device=self.device)
             if len(form.batch) != 1 or len(rows) < 2:
                 found = Text(f"shape {(*form.batch, rows.shape[1])}")
                 raise InputError("data", found, "points of shape (n, d), two or more, or a density")
             self.dimension = rows.shape[1]
             first, held = self._split(rows)
             self.training = first.float()
-            self.held_out = held.float().repeat(math.ceil(HELD_OUT / len(held)), 1)
+            self.held_out = held.float().repeat(math.ceil(JUDGES / len(held)), 1)
         self.mean, self.variance = first.mean(0), first.var(0, correction=0)
         away = float(self.mean.norm() / self.variance.sum().sqrt().clamp_min(1e-300))
         if away > FARTHEST:
@@ -124,7 +137,7 @@ class Data:
 
     def fixed(self) -> tuple[Float[Tensor, "sample feature"], Float[Tensor, " sample"]]:
         """Standard normal and uniform numbers for the held-out points, always the same."""
-        rng = np.random.default_rng([self.plan.seed, 3])
+        rng = generator(self.plan.seed, HELD_OUT, 1)
         shape = (len(self.held_out), self.dimension)
         normal, uniform = rng.standard_normal(shape, np.float32), rng.random(len(self.held_out), np.float32)
         return torch.from_numpy(normal).to(self.device), torch.from_numpy(uniform).to(self.device)
@@ -135,7 +148,7 @@ class Data:
         count = max(1, round(self.plan.validation * len(rows)))
         if count == len(rows):
             raise InputError("validation", self.plan.validation, f"a share that leaves some of the {len(rows)} points")
-        order = torch.from_numpy(np.random.default_rng([self.plan.seed, 4]).permutation(len(rows))).to(rows.device)
+        order = torch.from_numpy(generator(self.plan.seed, HELD_OUT, 2).permutation(len(rows))).to(rows.device)
         return rows[order[count:]], rows[order[:count]]
 
     def _fresh(self) -> Tensor:
@@ -143,7 +156,25 @@ class Data:
         self._drawn += 1
         self._place = 0
         count = max(POOL, self.plan.batch_size)
-        return self.density.draw(count, _stream(self.plan.seed, 4 + self._drawn)).to(self.device, torch.float32)
+        return self.density.draw(count, generator(self.plan.seed, TRAINING, self._drawn)).to(self.device, torch.float32)
+
+
+def own_network(given: Any, wrapper: type[nn.Module], build: Callable[[tuple[int, ...]], nn.Module]) -> nn.Module:
+    """A network to train that nobody else holds.
+
+    Arguments:
+        given: widths of hidden layers, a module, which is copied, or a `wrapper` with a `network` inside.
+        build: the network of some widths.
+
+    Raises:
+        InputError: anything else.
+    """
+    network = given.network if isinstance(given, wrapper) else given
+    if isinstance(network, nn.Module):
+        return copy.deepcopy(network)
+    if callable(network):
+        raise InputError("network", Text(getattr(network, "__name__", "a function")), "a torch.nn.Module, or widths")
+    return build(as_sizes("network", network))
 
 
 def fit(
@@ -151,7 +182,6 @@ def fit(
     loss: Callable[[], Tensor],
     held_out: Callable[[], Tensor],
     plan: Plan,
-    device: torch.device,
     unit: float,
     description: str,
     units: str = "squared units of x",
@@ -160,7 +190,7 @@ def fit(
     nothing is, as there the best were chosen by chance.
 
     Arguments:
-        network: in float32 on `device`.
+        network: in float32 on the plan's device.
         loss: of the next batch.
         held_out: of the points that judge.
         unit: what a loss is divided by for Adam, so that it is of size 1.
@@ -179,8 +209,8 @@ def fit(
     optimizer = torch.optim.Adam(parameters, lr=plan.learning_rate, fused=True)
     rows: list[tuple[int, float, float, float]] = []
     best, best_step, kept = math.inf, 0, _weights(network)
-    total = torch.zeros((), device=device)
-    with _own_randomness(plan.seed, device), progress_bar(description, plan.steps) as advance:
+    total = torch.zeros((), device=plan.device)
+    with _own_randomness(plan.seed, plan.device), progress_bar(description, plan.steps) as advance:
         for step in range(1, plan.steps + 1):
             rate = plan.rate(step - 1)
             optimizer.param_groups[0]["lr"] = rate
@@ -221,7 +251,7 @@ def _weights(network: nn.Module) -> dict[str, Tensor]:
 def _history(rows: list[tuple[int, float, float, float]], best_step: int, plan: Plan, units: str) -> xr.Dataset:
     steps, training, held, rates = map(list, zip(*rows, strict=True))
     loss = {"units": units}
-    return xr.Dataset(
+    dataset = xr.Dataset(
         {
             "training_loss": ("step", training, loss | {"long_name": "mean loss since the step before"}),
             "held_out_loss": ("step", held, loss | {"long_name": "loss on points that were held out, fixed noise"}),
@@ -234,18 +264,16 @@ def _history(rows: list[tuple[int, float, float, float]], best_step: int, plan: 
             "kept": "the last weights" if plan.validation == 0 else "the best weights",
         },
     )
-
-
-def _stream(seed: int, purpose: int) -> int:
-    return int(np.random.SeedSequence([seed, purpose]).generate_state(1)[0])
+    return stamp(dataset, "training_history", seed=plan.seed)
 
 
 @contextmanager
 def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
     """For modules that draw numbers of PyTorch's own (dropout): seeded inside, as before outside."""
     devices = [device] if device.type == "cuda" else []
+    own = int(generator(seed, TRAINING, 0).integers(1 << 63))
     with torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(_stream(seed, 0))
+        torch.default_generator.manual_seed(own)
         if devices:
-            torch.cuda.manual_seed(_stream(seed, 0))
+            torch.cuda.manual_seed(own)
         yield

@@ -80,7 +80,7 @@ class DenoisingNetwork(nn.Module):
     shrink: Tensor
     gain: Tensor
 
-    def __init__(self, dimension: int, hidden: Any = (64, 64), activation: str = "gelu", seed: int = 0) -> None:
+    def __init__(self, dimension: int, hidden: Any = (64, 64), *, activation: str = "gelu", seed: Any = 0) -> None:
         super().__init__()
         self.dimension, self.hidden = check_count("dimension", dimension), as_sizes("hidden", hidden)
         self.activation = known_activation(activation)
@@ -172,10 +172,11 @@ class Autoencoder(nn.Module):
         self,
         dimension: int,
         features: int,
+        *,
         hidden: Any = (64, 64),
         activation: str = "gelu",
         decoder_hidden: Any = (),
-        seed: int = 0,
+        seed: Any = 0,
     ) -> None:
         super().__init__()
         self.dimension, self.features = check_count("dimension", dimension), check_count("features", features)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import torch
-import xarray as xr
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from flowplane.core.points import check_count, check_positive
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
-from flowplane.transport.learned.checkpoint import build_network, described, filled, history_of, last_numbers, read, write
-from flowplane.transport.learned.conditioned import AtVariance, as_variances
+from flowplane.transport.learned.checkpoint import (
+    Trained,
+    build_network,
+    describe_network,
+    fill,
+    history_of,
+    last_numbers,
+    read,
+)
 from flowplane.transport.learned.denoiser import LearnedDenoiser
+from flowplane.transport.learned.score_network import AtVariance, as_variances
 from flowplane.transport.maps.ode import ODEMap
 
 __all__ = ["LearnedScore", "load_score"]
@@ -25,7 +31,7 @@ __all__ = ["LearnedScore", "load_score"]
 SLACK = 1e-9
 
 
-class LearnedScore(nn.Module):
+class LearnedScore(Trained):
     """s ↦ (g(x, s) − x)/s ≈ ∇log(p * N(0, sI))(x) for variances s in a range, g a network; what `train_score` makes.
 
     As a module it takes floating tensors x (n, d) and s (n,) to scores (n, d), differentiable in both and in the parameters.
@@ -46,8 +52,10 @@ class LearnedScore(nn.Module):
         ((1, 2), 0.495)
     """
 
+    kind = "score"
+
     def __init__(
-        self, network: nn.Module, variances: Any, dimension: int | None = None, source: Density | None = None
+        self, network: nn.Module, variances: Any, *, dimension: int | None = None, source: Density | None = None
     ) -> None:
         super().__init__()
         if not isinstance(network, nn.Module):
@@ -57,8 +65,6 @@ class LearnedScore(nn.Module):
         if source is not None and (not isinstance(source, Density) or source.dimension != self.dimension):
             raise InputError("source", source, f"a density in {self.dimension} dimensions")
         self.source = source
-        #: Over `step`: training loss, held-out loss, learning rate. None before training.
-        self.history: xr.Dataset | None = None
         self.denoiser(self.variances[0])  # refuses a module that is no map of R^d
 
     def forward(self, x: Float[Tensor, "sample feature"], s: Float[Tensor, " sample"]) -> Float[Tensor, "sample feature"]:
@@ -84,10 +90,10 @@ class LearnedScore(nn.Module):
         low, high = self.variances
         if not low * (1 - SLACK) <= value <= high * (1 + SLACK):
             raise InputError("s", s, f"a variance in [{low:g}, {high:g}], the range of training")
-        made = LearnedDenoiser(AtVariance(self.network, value, self.dimension), value, self.dimension)
+        made = LearnedDenoiser(AtVariance(self.network, value, self.dimension), value, dimension=self.dimension)
         return made.train(self.training)
 
-    def flow(self, time: float | None = None, rtol: float = 1e-6, atol: float = 1e-7) -> ODEMap:
+    def flow(self, time: float | None = None, *, rtol: float = 1e-6, atol: float = 1e-7) -> ODEMap:
         """dx/dt = ∇log p_t(x) as learned: the continuous denoiser of p_0 = p * N(0, high·I) (§A5).
 
         The network gives the score of p_t = p * N(0, (high − 2t)I). It is copied: training on does not change a flow.
@@ -112,34 +118,32 @@ class LearnedScore(nn.Module):
             rows = x.to(part.device, part.dtype)
             return ((network(rows, torch.full_like(rows[:, 0], s)) - rows) / s).to(x)
 
-        made = ODEMap(velocity, self.dimension, min(end, last), self.source, rtol=rtol, atol=atol)
+        made = ODEMap(
+            velocity,
+            self.dimension,
+            time=min(end, last),
+            source=self.source,
+            rtol=rtol,
+            atol=atol,
+            time_units="variance of noise",
+        )
         if self.source is None:
             made.device = part.device
         if part.dtype == torch.float32:
             made.rtol, made.atol = max(made.rtol, 1e-4), max(made.atol, 1e-5)
         return made
 
-    @property
-    def held_out_loss(self) -> float:
-        """E|g(x + ε, s) − x|²/s over s and points that were not trained on; NaN before training."""
-        return float("nan") if self.history is None else float(self.history.attrs["held_out_loss"])
-
-    def save(self, path: Any) -> Path:
-        """Write one .safetensors file that `load_score` reads; the source is not kept.
-
-        Raises:
-            InputError: a folder that is not there, a path that is one.
-        """
-        about = {
+    def describe(self) -> dict[str, Any]:
+        """What a file says of it beside its numbers."""
+        return {
             "dimension": self.dimension,
             "variances": self.variances,
-            "network": described(self.network),
+            "network": describe_network(self.network),
             "history": last_numbers(self.history),
         }
-        return write(path, "score", self, about)
 
 
-def load_score(path: Any, network: nn.Module | None = None, source: Density | None = None) -> LearnedScore:
+def load_score(path: Any, network: nn.Module | None = None, *, source: Density | None = None) -> LearnedScore:
     """A score as `LearnedScore.save` wrote it: the same numbers, on the CPU.
 
     Arguments:
@@ -153,14 +157,14 @@ def load_score(path: Any, network: nn.Module | None = None, source: Density | No
     Example:
         >>> import tempfile
         >>> from flowplane.transport import LearnedScore, ScoreNetwork
-        >>> score = LearnedScore(ScoreNetwork(1, (0.1, 1.0), (4,)), (0.1, 1.0))
+        >>> score = LearnedScore(ScoreNetwork(1, (0.1, 1.0), hidden=(4,)), (0.1, 1.0))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     same = load_score(score.save(f"{folder}/score.safetensors"))
         >>> bool((same.score([[1.0]], 0.3) == score.score([[1.0]], 0.3)).all())
         True
     """
     about, tensors = read(path, "score")
-    made = LearnedScore(build_network(about["network"], network), about["variances"], about["dimension"], source)
-    filled(made, tensors)
+    built = build_network(about["network"], network)
+    made = LearnedScore(built, about["variances"], dimension=about["dimension"], source=source)
     made.history = history_of(about["history"])
-    return made.eval()
+    return fill(made, tensors)

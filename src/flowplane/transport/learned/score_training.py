@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Any
 
@@ -10,13 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from flowplane.core.devices import chosen_device
-from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Empirical
-from flowplane.transport.learned.conditioned import ScoreNetwork, as_variances
-from flowplane.transport.learned.fitting import Data, Plan, fit
-from flowplane.transport.learned.networks import as_sizes
+from flowplane.transport.learned.fitting import Data, Plan, fit, own_network
 from flowplane.transport.learned.score import LearnedScore
+from flowplane.transport.learned.score_network import ScoreNetwork, as_variances
 
 __all__ = ["train_score"]
 
@@ -24,15 +20,15 @@ __all__ = ["train_score"]
 def train_score(
     network: Any,
     data: Any,
-    variances: Any,
     *,
+    variances: Any,
     activation: str = "gelu",
     steps: int = 5000,
     batch_size: int = 512,
     learning_rate: float = 1e-2,
     patience: int | None = None,
     validation: float = 0.1,
-    seed: int = 0,
+    seed: Any = 0,
     device: Any = "auto",
 ) -> LearnedScore:
     """The score of p * N(0, sI) for all s in a range, by denoising score matching (§A3, §A5).
@@ -55,15 +51,14 @@ def train_score(
 
     Example:
         >>> import flowplane as fp
-        >>> score = fp.transport.train_score((16,), fp.Normal(0.0, 1.0), (0.1, 1.0), steps=200)
+        >>> score = fp.transport.train_score((16,), fp.Normal(0.0, 1.0), variances=(0.1, 1.0), steps=200)
         >>> score.score([[1.0]], 1.0).round(1)  # −1/2
         array([[-0.5]])
     """
     low, high = as_variances(variances)
-    plan = Plan.checked(steps, batch_size, learning_rate, patience, validation, seed)
-    place = chosen_device(device)
-    points = Data(data, plan, place)
-    learner = _learner(network, points, (low, high), activation, plan.seed).to(place, torch.float32)
+    plan = Plan(steps, batch_size, learning_rate, patience, validation, seed, device)
+    points = Data(data, plan)
+    learner = _learner(network, points, (low, high), activation, plan.seed).to(plan.device, torch.float32)
 
     def loss_of(
         x: Float[Tensor, "sample feature"], normal: Float[Tensor, "sample feature"], uniform: Float[Tensor, " sample"]
@@ -79,28 +74,25 @@ def train_score(
         lambda: loss_of(x := points.batch(), points.normal(len(x)), points.uniform(len(x))),
         lambda: loss_of(points.held_out, fixed, levels),
         plan,
-        place,
         float((points.variance / (points.variance + middle)).sum().clamp(min=1e-30)),
         "training a score",
         "1",
     )
     clean = points.density if points.density is not None else Empirical(data)
-    made = LearnedScore(learner.double().eval(), (low, high), points.dimension, clean.smoothed(high)).eval()
+    source = clean.smoothed(high)
+    made = LearnedScore(learner.double().eval(), (low, high), dimension=points.dimension, source=source).eval()
     made.history = history
     return made
 
 
 def _learner(network: Any, points: Data, variances: tuple[float, float], activation: str, seed: int) -> nn.Module:
     """A module of its own, which knows the size of the data."""
-    if isinstance(network, LearnedScore):
-        network = network.network
-    if isinstance(network, nn.Module):
-        learner = copy.deepcopy(network)
-    elif isinstance(network, type) or callable(network):
-        raise InputError("network", Text(getattr(network, "__name__", "a function")), "a torch.nn.Module, or widths")
-    else:
-        learner = ScoreNetwork(points.dimension, variances, as_sizes("network", network), activation, seed)
-    LearnedScore(learner, variances, points.dimension)
+    learner = own_network(
+        network,
+        LearnedScore,
+        lambda hidden: ScoreNetwork(points.dimension, variances, hidden=hidden, activation=activation, seed=seed),
+    )
+    LearnedScore(learner, variances, dimension=points.dimension)
     if isinstance(learner, ScoreNetwork) and not learner.standardised:
         learner.standardise(points.mean, points.variance)
     return learner.train()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,27 +13,14 @@ from torch import Tensor
 from flowplane.core.points import as_points, as_times
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
+from flowplane.transport.maps.state import State
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from flowplane.transport.maps.composition import Composition
 
-__all__ = ["State", "TransportMap", "squared"]
-
-
-class State(NamedTuple):
-    """Particles at one time, with what the density and the flow are there."""
-
-    position: Float[Tensor, "sample feature"]
-    #: log p_t(x_t) in nats.
-    log_prob: Float[Tensor, " sample"]
-    #: ∇log p_t(x_t).
-    score: Float[Tensor, "sample feature"]
-    #: v_t(x_t).
-    velocity: Float[Tensor, "sample feature"]
-    #: (∇·v_t)(x_t) = −d log p_t(x_t)/dt.
-    divergence: Float[Tensor, " sample"]
+__all__ = ["TransportMap"]
 
 
 class TransportMap(ABC):
@@ -49,6 +36,10 @@ class TransportMap(ABC):
     dimension: int
     #: How long the map takes.
     time: float
+    #: What `time` counts: "variance of noise" of a denoiser, "1" where nothing is known of it.
+    time_units: str = "1"
+    #: D, the covariance of the noise for each unit of time, in which the Fisher information is taken; None is the identity.
+    metric: Float[Tensor, "feature feature"] | None = None
     #: The density that it moves, where it is known.
     source: Density | None
     #: Whether it is affine at every time, so that a Gaussian stays one.
@@ -184,11 +175,21 @@ class TransportMap(ABC):
             raise InputError("t", t, f"a time in (0, {self.time:g}]; at 0 nothing has moved yet")
         return self if instant == self.time else self.until(instant)
 
-    def profile(self, samples: int = 10_000, times: Any = None, seed: int = 0) -> xr.Dataset:
+    def profile(self, samples: int = 10_000, times: Any = None, *, seed: Any = 0) -> xr.Dataset:
         """Entropy, Fisher information, variance and the cost of transport as functions of time: see `flow_profile`."""
         from flowplane.transport.profiles.profile import flow_profile
 
-        return flow_profile(self, samples, times, seed)
+        return flow_profile(self, samples, times, seed=seed)
+
+    def about(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Coordinates and attributes of a Dataset about the map: `metric` is "identity", or "noise_covariance" where the map
+        has one, which then is a coordinate (feature, other_feature)."""
+        attrs = {"flow": repr(self), "time_units": self.time_units, "metric": "identity"}
+        if self.metric is None:
+            return {}, attrs
+        told = {"units": "1", "long_name": "D, the covariance of the noise for each unit of time"}
+        matrix = self.metric.double().cpu().numpy()
+        return {"noise_covariance": (("feature", "other_feature"), matrix, told)}, attrs | {"metric": "noise_covariance"}
 
     def __matmul__(self, other: TransportMap) -> Composition:
         from flowplane.transport.maps.composition import Composition
@@ -224,8 +225,3 @@ class TransportMap(ABC):
 
     def _rows(self, name: str, x: Any) -> tuple[Tensor, Any]:
         return as_points(name, x, self.dimension, self.dtype, self.device)
-
-
-def squared(v: Float[Tensor, "sample feature"], metric: Float[Tensor, "feature feature"] | None) -> Float[Tensor, " sample"]:
-    """vᵀGv of each row."""
-    return (v.square() if metric is None else (v @ metric) * v).sum(1)

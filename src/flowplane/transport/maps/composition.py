@@ -10,9 +10,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.errors import InputError, Text
-from flowplane.transport.maps.base import State, TransportMap
+from flowplane.transport.maps.base import TransportMap
+from flowplane.transport.maps.state import State
 
 __all__ = ["Composition"]
+
+
+def common_metric(maps: Sequence[TransportMap]) -> Float[Tensor, "feature feature"] | None:
+    """The metric that all maps have; None, the identity, where they differ."""
+    first = maps[0].metric
+    if first is None or any(part.metric is None or not torch.equal(part.metric, first) for part in maps):
+        return None
+    return first
 
 
 class Composition(TransportMap):
@@ -35,6 +44,8 @@ class Composition(TransportMap):
         first = parts[0]
         self.dimension, self.source, self.dtype, self.device = first.dimension, first.source, first.dtype, first.device
         self.affine = all(part.affine for part in parts)
+        self.time_units = first.time_units if len({part.time_units for part in parts}) == 1 else "1"
+        self.metric = common_metric(parts)
         self._ends = np.cumsum([part.time for part in parts])
         self.time = float(self._ends[-1])
 

@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from flowplane.core.points import check_count
+from flowplane.core.points import check_count, check_seed
+from flowplane.core.streams import PROBES, generator
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
-from flowplane.transport.densities.base import random_numbers
-from flowplane.transport.maps.base import State, TransportMap, squared
+from flowplane.transport.maps.base import TransportMap
+from flowplane.transport.maps.state import State, squared
 
 __all__ = ["ODEMap", "solve"]
 
@@ -37,6 +38,7 @@ class ODEMap(TransportMap):
         rtol, atol: of every coordinate of every particle at every step.
         probes: random ±1 vectors of Hutchinson's estimate, the same along the whole way (Grathwohl et al., FFJORD, 2019).
         seed: of the probes.
+        time_units: what `time` counts.
 
     Raises:
         InputError: an argument out of range, a velocity of another shape; later, a velocity that becomes so steep that the
@@ -52,13 +54,15 @@ class ODEMap(TransportMap):
         self,
         velocity: Callable[[float, Tensor], Tensor],
         dimension: int,
+        *,
         time: float,
         source: Density | None = None,
         divergence: Callable[[float, Tensor], Tensor] | None = None,
         rtol: float = 1e-8,
         atol: float = 1e-9,
         probes: int = 8,
-        seed: int = 0,
+        seed: Any = 0,
+        time_units: str = "1",
     ) -> None:
         if not callable(velocity):
             raise InputError("velocity", velocity, "a function of (t, x)")
@@ -70,7 +74,8 @@ class ODEMap(TransportMap):
             raise InputError("source", source, f"a density in {self.dimension} dimensions")
         self.velocity_of, self.divergence_of = velocity, divergence
         self.time, self.source = float(time), source
-        self.rtol, self.atol, self.probes, self.seed = float(rtol), float(atol), check_count("probes", probes), seed
+        self.rtol, self.atol, self.time_units = float(rtol), float(atol), time_units
+        self.probes, self.seed = check_count("probes", probes), check_seed(seed)
         self._drawn: Tensor | None = None
         if source is not None:
             self.device = source.smoothing.device
@@ -111,7 +116,7 @@ class ODEMap(TransportMap):
     def _signs(self, x: Tensor) -> Float[Tensor, "probe sample feature"]:
         """The probes, drawn once for as many points."""
         if self._drawn is None or self._drawn.shape[1:] != x.shape or self._drawn.device != x.device:
-            coins = random_numbers(self.seed, 0).integers(2, size=(self.probes, *x.shape), dtype=np.int8)
+            coins = generator(self.seed, PROBES).integers(2, size=(self.probes, *x.shape), dtype=np.int8)
             self._drawn = torch.from_numpy(2 * coins - 1).to(x.device, x.dtype)
         return self._drawn
 

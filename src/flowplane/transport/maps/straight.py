@@ -1,4 +1,4 @@
-"""Maps that move every point along a straight line: affine maps and denoisers."""
+"""Maps that move every point along a straight line, and among them the affine ones."""
 
 from __future__ import annotations
 
@@ -14,16 +14,13 @@ from torch import Tensor
 from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
-from flowplane.transport.densities.attention import PointSmoothing
-from flowplane.transport.densities.smoothing import MixtureSmoothing, Smoothing
-from flowplane.transport.maps.base import State, TransportMap, squared
+from flowplane.transport.maps.base import TransportMap
+from flowplane.transport.maps.state import State, squared
 
-__all__ = ["AffineMap", "Denoiser", "StraightMap"]
+__all__ = ["AffineMap", "StraightMap"]
 
 NEWTON_STEPS = 50
 HALVINGS = 10
-#: Up to this dimension third derivatives are computed, and with them the score of what a denoiser makes.
-THIRD_DIMENSION = 16
 
 
 class StraightMap(TransportMap):
@@ -189,7 +186,7 @@ class AffineMap(StraightMap):
         array([[1., 1.]])
     """
 
-    def __init__(self, matrix: Any, shift: Any, time: float = 1.0, source: Density | None = None) -> None:
+    def __init__(self, matrix: Any, shift: Any, *, time: float = 1.0, source: Density | None = None) -> None:
         offset = as_tensor("shift", shift).to(torch.float64)
         linear = as_tensor("matrix", matrix).to(offset.device, torch.float64)
         for name, part in (("shift", offset), ("matrix", linear)):
@@ -222,40 +219,3 @@ class AffineMap(StraightMap):
     def displacement_hessian(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature feature"]:
         """0."""
         return torch.zeros(1, *(self.dimension,) * 3).to(x).expand(len(x), -1, -1, -1)
-
-
-class Denoiser(StraightMap):
-    """The best denoiser for noise N(0, tI): g(x̃) = E[x | x + ε = x̃] = x̃ + t∇log(p * N(0, tI))(x̃) (§A3).
-
-    Arguments:
-        smoothing: of the density p whose points are to be found again.
-        time: t, the variance of the noise.
-        source: the density that the map moves, p itself.
-    """
-
-    def __init__(self, smoothing: Smoothing, time: float, source: Density | None = None) -> None:
-        self.smoothing, self.variance = smoothing, float(time)
-        self.dimension, self.time, self.source = smoothing.dimension, float(time), source
-        self.dtype, self.device = smoothing.dtype, smoothing.device
-        self.affine = isinstance(smoothing, MixtureSmoothing) and smoothing.terms == 1
-
-    def displacement(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
-        """t∇log(p * N(0, tI))."""
-        return self.variance * self.smoothing.score(self.variance, x)
-
-    def displacement_jacobian(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature"]:
-        """Cov[x | x̃]/t − I."""
-        return self.variance * self.smoothing.hessian(self.variance, x)
-
-    def reachable(self, y: Float[Tensor, "sample feature"]) -> Bool[Tensor, " sample"]:
-        """Atoms are mixed, never left: outside the box around them no point arrives."""
-        if not isinstance(self.smoothing, PointSmoothing) or self.smoothing.least_variance > 0 or self.fraction < 1:
-            return super().reachable(y)
-        points = self.smoothing.points
-        return ((y >= points.amin(0)) & (y <= points.amax(0))).all(1)
-
-    def displacement_hessian(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature feature"]:
-        """t∇³log(p * N(0, tI))."""
-        if self.dimension > THIRD_DIMENSION:
-            return torch.full((1,) * 4, torch.nan).to(x).expand(len(x), *(self.dimension,) * 3)
-        return self.variance * self.smoothing.third_derivative(self.variance, x)

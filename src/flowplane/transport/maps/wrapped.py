@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.transport.densities import Density
-from flowplane.transport.maps.base import State, TransportMap
+from flowplane.transport.maps.base import TransportMap
+from flowplane.transport.maps.state import State
 
 __all__ = ["WrappedMap"]
 
@@ -23,7 +24,7 @@ class WrappedMap(TransportMap):
     def __init__(self, core: TransportMap, source: Density, root: Float[Tensor, "feature feature"] | None = None) -> None:
         self.core, self.source, self.time = core, source, core.time
         self.dimension, self.dtype, self.device = core.dimension, core.dtype, core.device
-        self.affine = core.affine
+        self.affine, self.time_units = core.affine, core.time_units
         self._root = root
         self._white = None if root is None else torch.linalg.inv(root)
 

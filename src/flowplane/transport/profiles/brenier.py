@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.core.points import check_count, check_seed
+from flowplane.core.streams import SYMMETRY, generator
+from flowplane.transport.estimate import Estimate
 from flowplane.transport.maps.base import TransportMap
-from flowplane.transport.profiles.estimate import Estimate
 
 __all__ = ["brenier_defect"]
 
@@ -16,7 +19,7 @@ __all__ = ["brenier_defect"]
 STEP = 1e-3
 
 
-def brenier_defect(flow: TransportMap, samples: int = 1000, seed: int = 0) -> Estimate:
+def brenier_defect(flow: TransportMap, samples: int = 1000, *, seed: Any = 0) -> Estimate:
     """E‖A‖²/E‖J‖², A the antisymmetric part of the map's Jacobian J: 0 for a gradient, at most 1 (§A7).
 
     The optimal map is the gradient of a convex function, so that its Jacobian is symmetric (Brenier). Between particles the
@@ -38,7 +41,7 @@ def brenier_defect(flow: TransportMap, samples: int = 1000, seed: int = 0) -> Es
         True
     """
     source = flow.known_source()
-    x = source.draw(check_count("samples", samples, 2), check_seed(seed))
+    x = source.draw(check_count("samples", samples, 2), generator(check_seed(seed), SYMMETRY))
     jacobian = _jacobian(flow, x)
     skew = (jacobian - jacobian.transpose(1, 2)).square().sum((1, 2)) / 4
     size = jacobian.square().sum((1, 2)).mean()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.core.points import check_count
+from flowplane.core.streams import EXTENT, generator
 from flowplane.errors import InputError, Text
 from flowplane.transport.maps.base import TransportMap
 
@@ -34,7 +35,7 @@ def grid_axes(flow: TransportMap, points: int, extent: Any) -> list[np.ndarray]:
         raise InputError("flow", Text(f"{flow.dimension} dimensions"), "one or two, for which there are grids")
     count = check_count("points", points, 3)
     if extent is None:
-        particles = flow.known_source().draw(2000, 0)
+        particles = flow.known_source().draw(2000, generator(0, EXTENT))
         both = torch.stack([particles, flow.forward(particles)]).flatten(0, 1).double().cpu().numpy()
         lower, upper = both.min(0), both.max(0)
         reach = MARGIN * (upper - lower)

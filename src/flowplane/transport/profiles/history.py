@@ -8,6 +8,8 @@ import numpy as np
 import xarray as xr
 
 from flowplane.core.points import check_count, check_seed
+from flowplane.core.results import stamp
+from flowplane.core.streams import HISTORY, generator
 from flowplane.transport.maps.base import TransportMap
 from flowplane.transport.profiles.grids import AXES, grid_axes, grid_points
 
@@ -18,7 +20,7 @@ ARROWS = 21
 
 
 def flow_history(
-    flow: TransportMap, samples: int = 200, times: Any = None, points: int = 121, extent: Any = None, seed: int = 0
+    flow: TransportMap, samples: int = 200, *, times: Any = None, points: int = 121, extent: Any = None, seed: Any = 0
 ) -> xr.Dataset:
     """What `fp.plot.flow_history` draws.
 
@@ -47,7 +49,8 @@ def flow_history(
     source = flow.known_source()
     axes = grid_axes(flow, points, extent)
     arrows = [np.linspace(axis[0], axis[-1], ARROWS) for axis in axes]
-    particles = source.draw(check_count("samples", samples), check_seed(seed))
+    seed = check_seed(seed)
+    particles = source.draw(check_count("samples", samples), generator(seed, HISTORY))
     position = flow.path(particles, instants).double().cpu().numpy()
     rows, places = grid_points(axes, flow), grid_points(arrows, flow)
     shape, coarse = (tuple(map(len, each)) for each in (axes, arrows))
@@ -61,11 +64,13 @@ def flow_history(
     dims = AXES[: flow.dimension]
     arrow_dims = tuple(f"arrow_{dim}" for dim in dims)
     length = {"units": "units of x"}
-    coords = {"time": ("time", instants, {"units": "variance of noise"})}
+    coords, attrs = flow.about()
+    coords |= {"time": ("time", instants, {"long_name": "time", "units": flow.time_units})}
     coords |= {dim: (dim, axis, length) for dim, axis in zip(dims + arrow_dims, axes + arrows, strict=True)}
     variables = {
         "position": (("time", "sample", "feature"), position, length | {"long_name": "positions of the particles"}),
         "density": (("time", *dims), density, {"units": "1 per unit of volume", "long_name": "p_t"}),
         "velocity": (("time", "feature", *arrow_dims), velocity, {"units": "units of x per unit of time"}),
     }
-    return xr.Dataset(variables, coords, {"flow": repr(flow), "dimension": flow.dimension})
+    dataset = xr.Dataset(variables, coords, attrs | {"dimension": flow.dimension})
+    return stamp(dataset, "flow_history", seed=seed)

@@ -11,9 +11,11 @@ import xarray as xr
 
 from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.core.points import check_count, check_seed
+from flowplane.core.results import quantities, stamp
+from flowplane.core.streams import DIRECTIONS, SUBSETS, generator
 from flowplane.errors import InputError, Text, unknown
-from flowplane.transport.layers.widths import EMBEDDINGS, layer_path
-from flowplane.transport.profiles.optimal import optimality
+from flowplane.transport.layers.embedding import EMBEDDINGS, layer_path
+from flowplane.transport.profiles.optimal import Pairs
 
 __all__ = ["MEASURES", "embedding_influence", "path_measures"]
 
@@ -30,7 +32,7 @@ MEASURES = {
 }
 
 
-def path_measures(path: Any, samples: int = PAIRED, seed: int = 0) -> xr.Dataset:
+def path_measures(path: Any, samples: int = PAIRED, *, seed: Any = 0) -> xr.Dataset:
     """What layers do to points: how far they move them, how well, and how straight the way is (§A7, §A8).
 
     Arguments:
@@ -45,7 +47,8 @@ def path_measures(path: Any, samples: int = PAIRED, seed: int = 0) -> xr.Dataset
         radians, over the points that moved in both, NaN where none did. All are NaN at layer 0, `turning` at layer 1 too.
         `participation` is the participation ratio (tr C)²/tr C² of the layer's covariance C: between 1 and the dimension,
         NaN where all points are the same. `straightness`, of whole paths: E|x_L − x_0| over the mean length of the paths, 1
-        where all are straight, NaN where nothing moved.
+        where all are straight, NaN where nothing moved. `…_error` is the standard error of each over the points, of W_2 and
+        the optimality over those between which it is taken.
 
     Raises:
         InputError: another shape, fewer than two layers or samples, NaN.
@@ -64,10 +67,12 @@ def path_measures(path: Any, samples: int = PAIRED, seed: int = 0) -> xr.Dataset
         raise InputError("path", found, "shape (layer, sample, dimension), two layers and two samples or more")
     require_finite("path", points)
     layers, count = points.shape[:2]
-    columns = {name: np.full(layers, np.nan) for name in MEASURES}
+    # value and standard error
+    columns = {name: np.full((layers, 2), np.nan) for name in MEASURES}
     columns["participation"][:] = [_participation(layer.double()) for layer in points]
     most = min(check_count("samples", samples, 2) if samples != 0 else 0, count)
-    rng = np.random.default_rng(check_seed(seed))
+    seed = check_seed(seed)
+    rng = generator(seed, SUBSETS)
     chosen = np.arange(count) if most == count else np.sort(rng.choice(count, most, replace=False))
     places = torch.from_numpy(chosen).to(points.device)
     travelled, before = torch.zeros(count, dtype=torch.float64, device=points.device), None
@@ -76,27 +81,31 @@ def path_measures(path: Any, samples: int = PAIRED, seed: int = 0) -> xr.Dataset
         step = points[l].double() - points[l - 1].double()
         length = step.norm(dim=1)
         travelled += length
-        columns["cost"][l] = float(length.square().mean())
+        columns["cost"][l] = _mean(length.square())
         if most:
-            squared = float(step[places].square().sum(1).mean())
-            columns["optimality"][l] = optimality(points[l - 1, places].double(), points[l, places].double())
-            columns["wasserstein"][l] = (columns["optimality"][l] * squared) ** 0.5
+            pairs = Pairs.of(*(layer[places].double().cpu().numpy() for layer in (points[l - 1], points[l])))
+            columns["optimality"][l] = pairs.optimality, pairs.optimality.standard_error
+            columns["wasserstein"][l] = pairs.wasserstein, pairs.wasserstein.standard_error
         direction = step / torch.where(length > 0, length, torch.nan).unsqueeze(1)
         if before is not None:
             columns["turning"][l] = _turning(before, direction)
         before = direction
-    whole, way = float((points[-1].double() - points[0].double()).norm(dim=1).mean()), float(travelled.mean())
-    variables: dict[str, Any] = {
-        name: ("layer", columns[name], {"units": units, "long_name": long_name})
-        for name, (units, long_name) in MEASURES.items()
+    measured: dict[str, tuple[Any, np.ndarray, str, str]] = {
+        name: ("layer", columns[name], units, long_name) for name, (units, long_name) in MEASURES.items()
     }
-    about = {"units": "1", "long_name": "E|x_L − x_0| over the mean length of the paths; 1 is straight"}
-    variables["straightness"] = ((), whole / way if way > 0 else np.nan, about)
-    return xr.Dataset(variables, {"layer": np.arange(layers)}, {"samples": count, "wasserstein_samples": most, "seed": seed})
+    straight = _ratio((points[-1].double() - points[0].double()).norm(dim=1), travelled)
+    title = "E|x_L − x_0| over the mean length of the paths; 1 is straight"
+    measured["straightness"] = ((), np.array(straight), "1", title)
+    variables: dict[str, Any] = {}
+    for name, (dims, pair, units, long_name) in measured.items():
+        variables[name] = (dims, pair[..., 0], {"units": units, "long_name": long_name})
+        variables[f"{name}_error"] = (dims, pair[..., 1], {"units": units, "long_name": f"standard error of {name}"})
+    attrs = {"samples": count, "wasserstein_samples": most}
+    return stamp(xr.Dataset(variables, {"layer": np.arange(layers)}, attrs), "path_measures", seed=seed)
 
 
 def embedding_influence(
-    layers: Sequence[Any], embeddings: Sequence[str] = EMBEDDINGS, draws: int = 5, samples: int = PAIRED, seed: int = 0
+    layers: Sequence[Any], embeddings: Sequence[str] = EMBEDDINGS, *, draws: int = 5, samples: int = PAIRED, seed: Any = 0
 ) -> xr.Dataset:
     """How much the measures of a path depend on how its layers are embedded in one space (§A8).
 
@@ -134,13 +143,14 @@ def embedding_influence(
     rows = []
     for name in names:
         count = draws if name == "random" else 1
-        each = [path_measures(layer_path(layers, name, seed + draw), samples, seed) for draw in range(count)]
+        turns = [generator(seed, DIRECTIONS, draw) for draw in range(count)]
+        each = [path_measures(layer_path(layers, name, seed=turn), samples, seed=seed) for turn in turns]
         together = xr.concat(each, "draw", combine_attrs="override")
         spread = together.std("draw", ddof=1 if count > 1 else 0)
         if name == "random" and count == 1:
             spread = spread * np.nan
         mean = together.mean("draw", keep_attrs=True)
-        rows.append(mean.merge({f"{key}_spread": spread[key].assign_attrs(mean[key].attrs) for key in mean}))
+        rows.append(mean.merge({f"{key}_spread": spread[key].assign_attrs(mean[key].attrs) for key in quantities(mean)}))
     found = xr.concat(rows, xr.Variable("embedding", names), combine_attrs="override")
     measures = list(MEASURES)
     values = np.stack([found[name].values for name in measures])  # measure, embedding, layer
@@ -150,25 +160,47 @@ def embedding_influence(
     found["range"] = (("measure", "layer"), width, shares)
     orders = np.array([[_order(part[0], other) for other in part] for part in values])
     found["order"] = (("measure", "embedding"), orders, {"units": "1", "long_name": f"Kendall's τ with {names[0]}"})
-    return found.assign_coords(measure=measures).assign_attrs(draws=draws)
+    return stamp(found.assign_coords(measure=measures), "embedding_influence", seed=seed, draws=draws)
 
 
-def _participation(points: torch.Tensor) -> float:
-    """(tr C)²/tr C²."""
+def _mean(values: torch.Tensor) -> tuple[float, float]:
+    """Mean and its standard error."""
+    return float(values.mean()), float(values.std(correction=0)) / len(values) ** 0.5
+
+
+def _ratio(above: torch.Tensor, below: torch.Tensor) -> tuple[float, float]:
+    """A ratio of two means and its standard error; NaN over 0."""
+    whole = float(below.mean())
+    if not whole > 0:
+        return float("nan"), float("nan")
+    ratio = float(above.mean()) / whole
+    return ratio, _mean(above - ratio * below)[1] / whole
+
+
+def _participation(points: torch.Tensor) -> tuple[float, float]:
+    """(tr C)²/tr C² and its standard error."""
     centred = points - points[0]
     centred = centred - centred.mean(0)
     # the smaller of the two products has the same eigenvalues, but for zeros
-    product = centred.T @ centred if centred.shape[1] <= len(centred) else centred @ centred.T
+    wide = centred.shape[1] > len(centred)
+    product = centred @ centred.T if wide else centred.T @ centred
     size = float(product.square().sum())
-    return float(torch.trace(product)) ** 2 / size if size > 0 else float("nan")
+    if not size > 0:
+        return float("nan"), float("nan")
+    trace, n = float(torch.trace(product)), len(centred)
+    # what each point x adds to tr C and, twice, to tr C²: |x|² and xᵀCx
+    own = centred.square().sum(1)
+    among = product.square().sum(1) if wide else ((centred @ product) * centred).sum(1)
+    adds = 2 * trace / size * n * (own - trace / n) - 2 * trace**2 / size**2 * (n * among - size)
+    return trace**2 / size, _mean(adds)[1]
 
 
-def _turning(before: torch.Tensor, direction: torch.Tensor) -> float:
-    """The mean angle between two unit vectors a point, over the points that have both."""
+def _turning(before: torch.Tensor, direction: torch.Tensor) -> tuple[float, float]:
+    """The mean angle between two unit vectors a point, over the points that have both, and its standard error."""
     # stable near 0 and π, where the arc cosine of a product loses half of its digits
     angles = 2 * torch.atan2((direction - before).norm(dim=1), (direction + before).norm(dim=1))
     known = torch.isfinite(angles)
-    return float(angles[known].mean()) if known.any() else float("nan")
+    return _mean(angles[known]) if known.any() else (float("nan"), float("nan"))
 
 
 def _order(one: np.ndarray, other: np.ndarray) -> float:

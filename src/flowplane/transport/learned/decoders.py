@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from flowplane.transport.densities.smoothing import in_chunks
 from flowplane.transport.learned.denoiser import LearnedDenoiser
 from flowplane.transport.learned.networks import Decoder
-from flowplane.transport.maps.straight import THIRD_DIMENSION, StraightMap
+from flowplane.transport.maps.state import THIRD_DIMENSION
+from flowplane.transport.maps.straight import StraightMap
 
 __all__ = ["DecodedLayer", "Decoders", "FlatteningMap", "left_inverse", "nearest_features", "own_rows", "width_of"]
 
@@ -68,6 +69,7 @@ class FlatteningMap(StraightMap):
     """A map that, where it is `flattening`, takes the space to a part of lower dimension: it has no inverse there."""
 
     flattening: bool = False
+    time_units = "variance of noise"
 
     def log_det(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, " sample"]:
         """−∞ where it flattens, which rounding would hide."""

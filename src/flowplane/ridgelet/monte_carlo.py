@@ -11,6 +11,7 @@ from torch import Tensor
 
 from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.core.points import as_points, check_count, check_seed
+from flowplane.core.streams import UNITS, torch_generator
 from flowplane.errors import InputError, Text
 from flowplane.ridgelet.arguments import default_extent, read_extent, read_function, read_pair, read_weights
 from flowplane.ridgelet.pairs import Pair
@@ -22,11 +23,12 @@ __all__ = ["direct", "monte_carlo_transform"]
 def monte_carlo_transform(
     values: Any,
     points: Any,
+    *,
     units: int | tuple[Any, Any, Any],
     pair: Pair | None = None,
     weights: Any = None,
     extent: tuple[float, float] | None = None,
-    seed: int = 0,
+    seed: Any = 0,
 ) -> Spectrum:
     """R[f;ρ] at N nodes (a, b) drawn uniformly from |a| < A, |b| < B, each with weight 1/(N q), or at given nodes (§A10).
 
@@ -44,7 +46,7 @@ def monte_carlo_transform(
 
     Example:
         >>> x = torch.linspace(-6, 6, 400, dtype=torch.float64)
-        >>> spectrum = monte_carlo_transform(torch.exp(-(x**2) / 2), x, 40_000, extent=(5.0, 25.0))
+        >>> spectrum = monte_carlo_transform(torch.exp(-(x**2) / 2), x, units=40_000, extent=(5.0, 25.0))
         >>> abs(float(spectrum.reconstruct([0.0])[0]) - 1) < 0.5
         True
     """
@@ -56,10 +58,19 @@ def monte_carlo_transform(
         largest, height = float(a.norm(dim=1).max()), float(b.abs().max())
     else:
         largest, height = default_extent(measured, x, pair) if extent is None else read_extent(extent)
-        a, b, w = _drawn_nodes(check_count("units", units), x.shape[1], largest, height, check_seed(seed))
+        rng = torch_generator(check_seed(seed), UNITS)
+        a, b, w = _drawn_nodes(check_count("units", units), x.shape[1], largest, height, rng)
         a, b, w = (part.to(x.device) for part in (a, b, w))
     coefficients = direct(measured, x, pair, a, b)
-    return Spectrum(pair, a, b.unsqueeze(1), w.unsqueeze(1), coefficients.unsqueeze(1), (largest, height), scalar)
+    return Spectrum(
+        pair=pair,
+        hidden=a,
+        offsets=b.unsqueeze(1),
+        weights=w.unsqueeze(1),
+        coefficients=coefficients.unsqueeze(1),
+        extent=(largest, height),
+        scalar=scalar,
+    )
 
 
 def direct(
@@ -78,9 +89,10 @@ def direct(
     return out
 
 
-def _drawn_nodes(count: int, dimension: int, largest: float, height: float, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def _drawn_nodes(
+    count: int, dimension: int, largest: float, height: float, rng: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
     """Uniform in the ball times the interval; weights are its volume over N."""
-    rng = torch.Generator().manual_seed(seed)
     a = torch.randn(count, dimension, generator=rng, dtype=torch.float64)
     radius = largest * torch.rand(count, 1, generator=rng, dtype=torch.float64) ** (1 / dimension)
     a = a / a.norm(dim=1, keepdim=True) * radius

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,18 +12,21 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from flowplane.core.points import as_points, check_count
+from flowplane.core.renamed import renamed
+from flowplane.core.results import stamp
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
-from flowplane.transport.learned.called import ModuleMap
-from flowplane.transport.learned.composing import LOCAL_NODES, decoded_noise, denoisers_of
-from flowplane.transport.learned.decoding import DecodedLayer, Decoders, own_rows, width_of
-from flowplane.transport.learned.denoiser import LearnedDenoiser
+from flowplane.transport.learned.checkpoint import Trained, fill, read
+from flowplane.transport.learned.decoders import DecodedLayer, Decoders, own_rows, width_of
+from flowplane.transport.learned.denoiser import LearnedDenoiser, rebuild_denoiser
+from flowplane.transport.learned.equivalence import LOCAL_NODES, decoded_covariance, denoisers_of
+from flowplane.transport.learned.module_map import ModuleMap
 from flowplane.transport.maps.composition import Composition
 
-__all__ = ["Stack"]
+__all__ = ["Stack", "checked_layers", "load_stack", "require_injective"]
 
 
-class Stack(ModuleMap, Composition):
+class Stack(Trained, ModuleMap, Composition):
     """A stack of denoising autoencoders g_k = d_k∘h_k, each for the features z_{k−1} = h_{k−1}∘…∘h_1(x) (§A9).
 
     Read in the ground space it is a polygon: a point goes from x over x_k = d_1∘…∘d_k(z_k), its decoded features, to x_L,
@@ -53,10 +55,11 @@ class Stack(ModuleMap, Composition):
         ((1, 2), (1, 2), (4, 1, 2))
     """
 
+    kind = "stack"
+    time_units = "variance of noise"
     layers: nn.ModuleList
-    _dimension: int
 
-    def __init__(self, layers: Sequence[LearnedDenoiser], source: Density | None = None) -> None:
+    def __init__(self, layers: Sequence[LearnedDenoiser], *, source: Density | None = None) -> None:
         nn.Module.__init__(self)
         parts = checked_layers(layers)
         if source is not None and (not isinstance(source, Density) or source.dimension != parts[0].dimension):
@@ -127,7 +130,7 @@ class Stack(ModuleMap, Composition):
         known = self._depth(depth)
         return self._through("x", x, self.dimension, lambda rows: self._vertex(rows, known))
 
-    def noise(self, x: Any, depth: int | None = None) -> Any:
+    def decoded_covariance(self, x: Any, depth: int | None = None) -> Any:
         """D(x) = ∇d∇dᵀ of the layer at `depth`, d = d_1∘…∘d_{depth−1} at the features of x, shape (…, d, d); None: the last.
 
         Noise of variance t among the features is noise of covariance tD in the ground space. D is the identity for the
@@ -140,11 +143,12 @@ class Stack(ModuleMap, Composition):
         if known == 0:
             raise InputError("depth", depth, f"a layer, 1 to {len(self)}")
         rows, form = as_points("x", x, self.dimension)
-        found = form.points(decoded_noise(self._parts, known, rows).reshape(len(rows), -1))
+        found = form.points(decoded_covariance(self._parts, known, rows).reshape(len(rows), -1))
         found = found if isinstance(found, Tensor) else np.asarray(found)
         return found.reshape(*form.batch, self.dimension, self.dimension)
 
-    def composition(self, given: Any, noise: Any = None, *, nodes: int = LOCAL_NODES) -> Composition:
+    @renamed
+    def composition(self, given: Any, noise_covariances: Any = None, *, nodes: int = LOCAL_NODES) -> Composition:
         """The right-hand side of §A9: as many denoisers, each optimal for noise N(0, tD) and for what those before it made.
 
         D comes from the decoders alone. Affine decoders: a constant D, in closed form for a Gaussian. Curved ones: every
@@ -154,7 +158,8 @@ class Stack(ModuleMap, Composition):
 
         Arguments:
             given: the density that is to be moved, or points (n, d), the exact denoisers of which are attention.
-            noise: a list of D, (d, d), one a layer, in place of the decoders'; identities give the isotropic composition.
+            noise_covariances: a list of D, (d, d), one a layer, in place of the decoders'; identities give the isotropic
+                composition.
             nodes: at most so many carry a density in one or two dimensions, draws in more, between layers of curved
                 decoders: each sees all others through noise of its own.
 
@@ -166,15 +171,16 @@ class Stack(ModuleMap, Composition):
 
         Example:
             >>> import flowplane as fp
-            >>> s = fp.transport.stack((), fp.Normal([0.0, 0.0], [[2.0, 0.5], [0.5, 1.0]]), 0.5, depth=2, steps=300)
-            >>> exact = s.composition(fp.Normal([0.0, 0.0], [[2.0, 0.5], [0.5, 1.0]]))
+            >>> p = fp.Normal([0.0, 0.0], [[2.0, 0.5], [0.5, 1.0]])
+            >>> s = fp.transport.stack((), p, depth=2, noise_covariance=0.5, steps=300)
+            >>> exact = s.composition(p)
             >>> bool(abs(s([[1.0, -1.0]]) - exact([[1.0, -1.0]])).max() < 0.05)
             True
         """
-        return denoisers_of(self._parts, given, noise, nodes)
+        return denoisers_of(self._parts, given, noise_covariances, nodes)
 
     @property
-    def history(self) -> xr.Dataset | None:
+    def history(self) -> xr.Dataset | None:  # type: ignore[override]
         """Losses over (layer, step), in squared units of the layer's own space, NaN once a layer is done; None before
         training. A layer's loss on held-out points, at its best, is in `best_loss`."""
         found = [part.history for part in self._parts]
@@ -186,30 +192,19 @@ class Stack(ModuleMap, Composition):
             if part is not None
         ]
         layers = xr.DataArray(np.arange(1, len(known) + 1), dims="layer", name="layer")
-        return xr.concat(
+        together = xr.concat(
             known, layers, join="outer", combine_attrs="drop", coords="minimal", compat="equals", data_vars="all"
         )
+        return stamp(together, "training_history")
 
-    def stack(
-        self, data: Any, depth: int, *, network: Any = None, covariance: Any = None, seed: int = 0, **training: Any
-    ) -> Stack:
-        """A stack of `depth` layers whose first ones are these, as they are; the others are trained.
+    @property
+    def held_out_loss(self) -> float:
+        """That of the last layer, in squared units of its own space; NaN before training."""
+        return self._parts[-1].held_out_loss
 
-        Arguments, errors: as in `LearnedDenoiser.stack`; what is not given is as in the last layer.
-        """
-        from flowplane.transport.learned.stacking import continued
-
-        return continued(self._parts, data, depth, network, covariance, seed, training)
-
-    def save(self, path: Any) -> Path:
-        """Write one .safetensors file that `load_stack` reads.
-
-        Raises:
-            InputError: a folder that is not there, a path that is one.
-        """
-        from flowplane.transport.learned.stacking import save_stack
-
-        return save_stack(self, path)
+    def describe(self) -> dict[str, Any]:
+        """What a file says of it beside its numbers."""
+        return {"layers": [layer.describe() for layer in self._parts]}
 
     # inside
 
@@ -272,6 +267,39 @@ def require_injective(k: int, width: int, dimension: int) -> None:
     if width > dimension:
         expected = (
             f"{dimension} or fewer, the dimension of layer {k + 1}'s input: the decoder of wider features is not injective, "
-            "so that the next layer has no place in the ground space (A9); only the last layer may have more"
+            "so that the next layer has no place in the ground space (§A9); only the last layer may have more"
         )
         raise InputError("features", width, expected)
+
+
+def load_stack(path: Any, networks: Sequence[nn.Module] | None = None, *, source: Density | None = None) -> Stack:
+    """A stack as `Stack.save` wrote it: the same numbers, on the CPU.
+
+    Arguments:
+        path: the file.
+        networks: modules built like those that were trained, where they were no Autoencoders; they are copied.
+        source: the density that the map is to move; files hold none.
+
+    Raises:
+        InputError: no file, no stack of flowplane, one that is cut off or of a newer version, modules that are missing or
+            built differently.
+
+    Example:
+        >>> import tempfile
+        >>> from flowplane.transport import Autoencoder
+        >>> s = Stack([LearnedDenoiser(Autoencoder(2, 2, seed=k), 0.1) for k in range(2)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     same = load_stack(s.save(f"{folder}/s.safetensors"))
+        >>> bool((same([[1.0, 2.0]]) == s([[1.0, 2.0]])).all())
+        True
+    """
+    about, tensors = read(path, "stack")
+    rows = about["layers"]
+    if networks is not None and len(networks) != len(rows):
+        raise InputError("networks", Text(f"{len(networks)} modules"), f"{len(rows)}, one a layer")
+    given: Sequence[nn.Module | None] = [None] * len(rows) if networks is None else networks
+    layers = [
+        rebuild_denoiser(row, tensors[f"layers.{k}.noise_covariance"], network)
+        for k, (row, network) in enumerate(zip(rows, given, strict=True))
+    ]
+    return fill(Stack(layers, source=source), tensors)

@@ -29,7 +29,7 @@ class ScoreNetwork(nn.Module):
         InputError: an argument out of range.
 
     Example:
-        >>> network = ScoreNetwork(2, (0.01, 1.0), (32,))
+        >>> network = ScoreNetwork(2, (0.01, 1.0), hidden=(32,))
         >>> network(torch.zeros(5, 2), torch.full((5,), 0.1)).shape
         torch.Size([5, 2])
     """
@@ -38,7 +38,7 @@ class ScoreNetwork(nn.Module):
     variance: Tensor
 
     def __init__(
-        self, dimension: int, variances: Any, hidden: Any = (64, 64, 64), activation: str = "gelu", seed: int = 0
+        self, dimension: int, variances: Any, *, hidden: Any = (64, 64, 64), activation: str = "gelu", seed: Any = 0
     ) -> None:
         super().__init__()
         self.dimension, self.hidden = check_count("dimension", dimension), as_sizes("hidden", hidden)

@@ -11,22 +11,53 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
-from flowplane.core.points import as_points, check_seed
+from flowplane.core.points import as_points, check_count, check_seed
+from flowplane.core.streams import DIRECTIONS, generator
 from flowplane.errors import InputError, Text, unknown
-from flowplane.transport.maps.embedding import embed
 
-__all__ = ["EMBEDDINGS", "layer_path"]
+__all__ = ["EMBEDDINGS", "embed", "layer_path"]
 
 EMBEDDINGS = ("pad", "principal", "procrustes", "random")
 #: Singular values below this part of the largest are 0 but for rounding.
 ROUNDING = 1e-12
 
 
-def layer_path(layers: Sequence[Any], embedding: str = "pad", seed: int = 0) -> Any:
+def embed(*clouds: Any, dimension: int | None = None) -> tuple[Any, ...]:
+    """Points of different dimension, all in one space: missing coordinates are 0, so that distances stay (§A8).
+
+    A layer that changes the dimension is a transport there: from the embedded inputs to the embedded outputs.
+
+    Arguments:
+        clouds: points (…, d), each with its own d.
+        dimension: of the common space; None is the largest d.
+
+    Returns:
+        The same points, (…, dimension), each in its own kind, dtype and device.
+
+    Raises:
+        InputError: no points, NaN, or a dimension below the largest d.
+
+    Example:
+        >>> x, y = embed([[1.0, 2.0]], [[3.0]])
+        >>> x, y
+        (array([[1., 2.]]), array([[3., 0.]]))
+    """
+    if not clouds:
+        raise InputError("clouds", Text("none"), "points, one array or more")
+    read = [as_points(f"clouds[{k}]", cloud, None) for k, cloud in enumerate(clouds)]
+    largest = max(rows.shape[1] for rows, _ in read)
+    common = largest if dimension is None else check_count("dimension", dimension)
+    if common < largest:
+        raise InputError("dimension", dimension, f"{largest} or more, the largest dimension given")
+    return tuple(form.points(F.pad(rows, (0, common - rows.shape[1]))) for rows, form in read)
+
+
+def layer_path(layers: Sequence[Any], embedding: str = "pad", *, seed: Any = 0) -> Any:
     """The same samples in layers of different width, all in the space of the widest (§A8).
 
     "pad" appends zeros, as `embed` does. "principal" moves each layer's mean to 0 and turns it onto its principal axes, the
@@ -58,7 +89,7 @@ def layer_path(layers: Sequence[Any], embedding: str = "pad", seed: int = 0) -> 
     """
     if embedding not in EMBEDDINGS:
         raise unknown("embedding", embedding, EMBEDDINGS)
-    seed = check_seed(seed)
+    rng = generator(check_seed(seed), DIRECTIONS)
     if isinstance(layers, (str, bytes)) or not isinstance(layers, Sequence) or len(layers) < 2:
         found = f"{len(layers)} layers" if isinstance(layers, Sequence) else type(layers).__name__
         raise InputError("layers", Text(found), "two layers or more, each an array (sample, width)")
@@ -77,7 +108,7 @@ def layer_path(layers: Sequence[Any], embedding: str = "pad", seed: int = 0) -> 
         for k in range(1, len(positions)):
             positions[k] = positions[k] @ nearest_turn(positions[k - 1], positions[k]).T
     if embedding == "random":
-        positions = positions @ _random_turns(len(positions), positions.shape[2], seed).to(positions)
+        positions = positions @ _random_turns(len(positions), positions.shape[2], rng).to(positions)
     path = form.path(positions, np.arange(len(positions)))
     return path.rename(time="layer") if isinstance(path, xr.DataArray) else path
 
@@ -102,8 +133,8 @@ def _principal(points: Float[Tensor, "sample width"]) -> Float[Tensor, "sample w
     return scores * torch.where(farthest < 0, -1.0, 1.0)
 
 
-def _random_turns(count: int, dimension: int, seed: int) -> Float[Tensor, "layer feature feature"]:
+def _random_turns(count: int, dimension: int, rng: np.random.Generator) -> Float[Tensor, "layer feature feature"]:
     """Orthogonal matrices, evenly over all of them (QR of normal numbers, the signs of R taken out)."""
-    numbers = torch.from_numpy(np.random.default_rng(seed).standard_normal((count, dimension, dimension)))
+    numbers = torch.from_numpy(rng.standard_normal((count, dimension, dimension)))
     turns, upper = torch.linalg.qr(numbers)
     return turns * upper.diagonal(dim1=1, dim2=2).sign().unsqueeze(1)

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import copy
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from flowplane.core.devices import chosen_device
 from flowplane.core.points import as_matrix
-from flowplane.errors import InputError, Text
+from flowplane.core.renamed import renamed
 from flowplane.transport.densities import Density
 from flowplane.transport.learned.denoiser import LearnedDenoiser
-from flowplane.transport.learned.fitting import Data, Plan, fit
+from flowplane.transport.learned.fitting import Data, Plan, fit, own_network
 from flowplane.transport.learned.networks import Autoencoder, DenoisingNetwork
 
-__all__ = ["train_denoiser"]
+__all__ = ["fit_denoiser", "train_denoiser"]
 
 
+@renamed
 def train_denoiser(
     network: Any,
     data: Any,
-    covariance: Any,
     *,
+    noise_covariance: Any,
     activation: str = "gelu",
     steps: int = 3000,
     batch_size: int = 512,
@@ -32,7 +32,7 @@ def train_denoiser(
     patience: int | None = None,
     validation: float = 0.1,
     source: Density | None = None,
-    seed: int = 0,
+    seed: Any = 0,
     device: Any = "auto",
 ) -> LearnedDenoiser:
     """The denoiser that a network learns: the minimiser of E|g(x + ε) − x|², ε ~ N(0, C), over what the network can be
@@ -46,7 +46,7 @@ def train_denoiser(
             `DenoisingNetwork`. Or an `Autoencoder`, or any torch module from rows (n, d) to rows (n, d); it is copied, not
             changed.
         data: points (n, d), or a density, of which every step draws points of its own.
-        covariance: C, in squared units of x: a variance t, or a symmetric positive definite matrix (d, d).
+        noise_covariance: C, in squared units of x: a variance t, or a symmetric positive definite matrix (d, d).
         activation: of hidden layers: "gelu", "tanh", "silu", "softplus" or "relu"; without effect on a module.
         steps: of Adam, at most.
         batch_size: points a step, drawn with replacement.
@@ -68,15 +68,22 @@ def train_denoiser(
 
     Example:
         >>> import flowplane as fp
-        >>> g = fp.transport.train_denoiser((), fp.Normal([0.0, 0.0], [[2.0, 0.0], [0.0, 0.5]]), 0.5, steps=300)
+        >>> p = fp.Normal([0.0, 0.0], [[2.0, 0.0], [0.0, 0.5]])
+        >>> g = fp.transport.train_denoiser((), p, noise_covariance=0.5, steps=300)
         >>> g([[1.0, 1.0]]).round(1)
         array([[0.8, 0.5]])
     """
-    plan = Plan.checked(steps, batch_size, learning_rate, patience, validation, seed)
-    place = chosen_device(device)
-    points = Data(data, plan, place)
-    matrix = as_matrix("covariance", covariance, points.dimension).to(place)
-    learner = _learner(network, points, matrix, activation, plan.seed).to(place, torch.float32)
+    plan = Plan(steps, batch_size, learning_rate, patience, validation, seed, device)
+    return fit_denoiser(network, data, noise_covariance, plan, activation, source)
+
+
+def fit_denoiser(
+    network: Any, data: Any, noise_covariance: Any, plan: Plan, activation: str = "gelu", source: Density | None = None
+) -> LearnedDenoiser:
+    """`train_denoiser` by a plan."""
+    points = Data(data, plan)
+    matrix = as_matrix("noise_covariance", noise_covariance, points.dimension).to(plan.device)
+    learner = _learner(network, points, matrix, activation, plan.seed).to(plan.device, torch.float32)
     root = torch.linalg.cholesky(matrix).T.float()
 
     def loss_of(x: Float[Tensor, "sample feature"], normal: Float[Tensor, "sample feature"]) -> Tensor:
@@ -88,38 +95,24 @@ def train_denoiser(
         lambda: loss_of(x := points.batch(), points.normal(len(x))),
         lambda: loss_of(points.held_out, fixed),
         plan,
-        place,
         float(_linear_loss(points.variance, matrix.diagonal())),
         "training a denoiser",
     )
-    made = LearnedDenoiser(
-        learner.double().eval(), matrix, points.dimension, points.density if source is None else source
-    ).eval()
+    moved = points.density if source is None else source
+    made = LearnedDenoiser(learner.double().eval(), matrix, dimension=points.dimension, source=moved).eval()
     made.history = history
     return made
 
 
 def _learner(network: Any, points: Data, matrix: Tensor, activation: str, seed: int) -> nn.Module:
     """A module of its own, which knows the size of the data."""
-    if isinstance(network, LearnedDenoiser):
-        network = network.network
-    if isinstance(network, nn.Module):
-        learner = copy.deepcopy(network)
-    elif isinstance(network, type) or callable(network):
-        raise InputError("network", Text(getattr(network, "__name__", "a function")), "a torch.nn.Module, or widths")
-    else:
-        learner = DenoisingNetwork(points.dimension, _widths(network), activation, seed)
+    build = partial(DenoisingNetwork, points.dimension, activation=activation, seed=seed)
+    learner = own_network(network, LearnedDenoiser, build)
     # shape and type are refused before a step is taken
-    LearnedDenoiser(learner, matrix, points.dimension)
+    LearnedDenoiser(learner, matrix, dimension=points.dimension)
     if isinstance(learner, DenoisingNetwork | Autoencoder) and not learner.standardised:
         learner.standardise(points.mean, points.variance, matrix.diagonal())
     return learner.train()
-
-
-def _widths(network: Any) -> Any:
-    from flowplane.transport.learned.networks import as_sizes
-
-    return as_sizes("network", network)
 
 
 def _linear_loss(variance: Float[Tensor, " feature"], noise: Float[Tensor, " feature"]) -> Tensor:

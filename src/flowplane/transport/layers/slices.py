@@ -12,6 +12,8 @@ from torch import Tensor
 
 from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.core.points import check_count, check_seed
+from flowplane.core.results import stamp
+from flowplane.core.streams import DIRECTIONS, generator
 from flowplane.errors import InputError, Text
 
 __all__ = ["sliced_measures"]
@@ -20,7 +22,7 @@ __all__ = ["sliced_measures"]
 BLOCK_BYTES = 1 << 26
 
 
-def sliced_measures(path: Any, slices: int = 128, seed: int = 0) -> xr.Dataset:
+def sliced_measures(path: Any, slices: int = 128, *, seed: Any = 0) -> xr.Dataset:
     """Lower bounds of each step's W_2 and optimality, from projections onto random lines (§A7).
 
     With directions θ of random orthonormal bases of R^d, d·mean_θ W_2²(θ·p, θ·q) ≤ W_2²(p, q), and d·mean_θ E(θ·y − θ·x)² =
@@ -36,7 +38,8 @@ def sliced_measures(path: Any, slices: int = 128, seed: int = 0) -> xr.Dataset:
     Returns:
         A Dataset over `layer`, from 0, where an entry belongs to the step from layer l − 1 to l: `wasserstein_sliced`,
         √(d·mean_θ W_2²), units of x, √d times what `wasserstein(…, method="sliced")` estimates; and `optimality_sliced`,
-        its square over the cost along the same directions, 1 for the identity. NaN at layer 0.
+        its square over the cost along the same directions, 1 for the identity. NaN at layer 0. `…_error` is the standard
+        error that the directions leave, from the scatter of whole bases where there are two or more; NaN for a single one.
 
     Raises:
         InputError: another shape, fewer than two layers or samples, NaN, slices below 1.
@@ -53,32 +56,49 @@ def sliced_measures(path: Any, slices: int = 128, seed: int = 0) -> xr.Dataset:
         raise InputError("path", found, "shape (layer, sample, dimension), two layers and two samples or more")
     require_finite("path", points)
     layers, count, dimension = points.shape
-    directions = _directions(dimension, check_count("slices", slices), check_seed(seed)).to(points.device)
+    seed = check_seed(seed)
+    directions = _directions(dimension, check_count("slices", slices), generator(seed, DIRECTIONS)).to(points.device)
     used = directions.shape[1]
-    best, cost = torch.zeros(2, layers - 1, dtype=torch.float64, device=points.device)
+    best, cost = torch.zeros(2, layers - 1, used, dtype=torch.float64, device=points.device)
     step = max(1, BLOCK_BYTES // (8 * count * layers))
     for first in range(0, used, step):
-        part = directions[:, first : first + step]
-        lines = torch.stack([layer.double() @ part for layer in points]).transpose(1, 2).contiguous()
-        cost += lines.diff(dim=0).square().sum((1, 2))
-        best += lines.sort(dim=2).values.diff(dim=0).square().sum((1, 2))
-    share = torch.where(cost > 0, best / cost, 1.0).clamp(max=1.0)
-    length = (best * dimension / (used * count)).sqrt()
-    values = {"wasserstein_sliced": length, "optimality_sliced": share}
-    about = {
-        "wasserstein_sliced": {"units": "units of x", "long_name": "√(d·mean W_2² on lines), at most W_2"},
-        "optimality_sliced": {"units": "1", "long_name": "sliced W_2² over the cost, at most the optimality"},
+        some = slice(first, first + step)
+        lines = torch.stack([layer.double() @ directions[:, some] for layer in points]).transpose(1, 2).contiguous()
+        cost[:, some] = lines.diff(dim=0).square().mean(2)
+        best[:, some] = lines.sort(dim=2).values.diff(dim=0).square().mean(2)
+    square, total = best.mean(1), cost.mean(1)
+    share = torch.where(total > 0, square / total, 1.0).clamp(max=1.0)
+    length = (square * dimension).sqrt()
+    of_share, of_square = (_error(each, dimension) for each in (best - share.unsqueeze(1) * cost, best * dimension))
+    values = {
+        "wasserstein_sliced": (length, of_square / (2 * length).clamp_min(1e-300)),
+        "optimality_sliced": (share, torch.where(total > 0, of_share / total, 0.0)),
     }
-    return xr.Dataset(
-        {name: ("layer", np.r_[np.nan, each.cpu().numpy()], about[name]) for name, each in values.items()},
-        {"layer": np.arange(layers)},
-        {"slices": used, "seed": seed},
-    )
+    about = {
+        "wasserstein_sliced": ("units of x", "√(d·mean W_2² on lines), at most W_2"),
+        "optimality_sliced": ("1", "sliced W_2² over the cost, at most the optimality"),
+    }
+    variables = {}
+    for name, (value, error) in values.items():
+        units, long_name = about[name]
+        variables[name] = ("layer", np.r_[np.nan, value.cpu().numpy()], {"units": units, "long_name": long_name})
+        attrs = {"units": units, "long_name": f"standard error of {name}, over the directions"}
+        variables[f"{name}_error"] = ("layer", np.r_[np.nan, error.cpu().numpy()], attrs)
+    dataset = xr.Dataset(variables, {"layer": np.arange(layers)}, {"slices": used})
+    return stamp(dataset, "sliced_measures", seed=seed)
 
 
-def _directions(dimension: int, slices: int, seed: int) -> Float[Tensor, "dimension slice"]:
+def _error(terms: Float[Tensor, "step slice"], dimension: int) -> Float[Tensor, " step"]:
+    """The standard error of a mean over the directions; those of one basis are no independent draws."""
+    used = terms.shape[1]
+    if used < dimension:
+        return terms.std(1) * ((1 - used / dimension) / used) ** 0.5
+    bases = terms.reshape(len(terms), -1, dimension).mean(2)
+    return bases.std(1) / bases.shape[1] ** 0.5 if bases.shape[1] > 1 else torch.full_like(bases[:, 0], torch.nan)
+
+
+def _directions(dimension: int, slices: int, rng: np.random.Generator) -> Float[Tensor, "dimension slice"]:
     """Unit vectors, orthogonal within each basis."""
-    rng = np.random.default_rng(seed)
     if dimension > slices:
         numbers = torch.from_numpy(rng.standard_normal((dimension, slices)))
         return torch.linalg.qr(numbers).Q

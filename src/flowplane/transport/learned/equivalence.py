@@ -2,7 +2,7 @@
 
 How the density between layers is carried: a Gaussian as one, as long as the decoders are affine, and bare points as they
 are: both exact. Any other density is seen as it is by the first layer; from there on it is carried by the nodes of a
-trapezoidal rule (`transport.running`) in one and two dimensions, by draws in more.
+trapezoidal rule (`flows.running`) in one and two dimensions, by draws in more.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.core.points import as_matrix
+from flowplane.core.streams import CARRIED, EXTENT, generator
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density, Empirical
 from flowplane.transport.densities.attention import PointSmoothing
 from flowplane.transport.densities.smoothing import MixtureSmoothing, Smoothing, mixture_smoothing
+from flowplane.transport.flows.denoiser import Denoiser
 from flowplane.transport.flows.running import NODES, quadrature_nodes
 from flowplane.transport.learned.anisotropic import AnisotropicDenoiser, ConstrainedMap, DecoderRange, LocalDenoiser
-from flowplane.transport.learned.decoding import Decoders, left_inverse, own_rows, width_of
+from flowplane.transport.learned.decoders import Decoders, left_inverse, own_rows, width_of
 from flowplane.transport.learned.denoiser import LearnedDenoiser
 from flowplane.transport.maps.composition import Composition
-from flowplane.transport.maps.straight import Denoiser
 
-__all__ = ["decoded_noise", "denoisers_of"]
+__all__ = ["decoded_covariance", "denoisers_of"]
 
 #: Nodes where each of them sees all others through noise of its own.
 LOCAL_NODES = 4096
@@ -41,7 +42,7 @@ LOOKS = 256
 class _Carried:
     """A density on its way through the layers."""
 
-    def __init__(self, density: Density, exact: bool, noise: float, most: int) -> None:
+    def __init__(self, density: Density, exact: bool, noise_variance: float, most: int) -> None:
         self.density: Density | None = density
         smoothing = density.smoothing
         self.mean: Tensor | None = None
@@ -54,10 +55,10 @@ class _Carried:
             assert isinstance(smoothing, PointSmoothing)
             self.points = smoothing.points.double()
         elif density.dimension <= 2:
-            nodes, logs, _ = quadrature_nodes(density, noise, most=most)
+            nodes, logs, _ = quadrature_nodes(density, noise_variance, most=most)
             self.points, self.log_weights = nodes.double(), logs.double()
         else:
-            self.points = density.draw(most, 0).double()
+            self.points = density.draw(most, generator(0, CARRIED)).double()
 
     def seen(self, root: Tensor) -> Smoothing:
         """The density of R⁺x."""
@@ -94,20 +95,24 @@ class _Carried:
         self.points = points[found]
 
 
-def denoisers_of(layers: Sequence[LearnedDenoiser], given: Any, noise: Any = None, nodes: int = LOCAL_NODES) -> Composition:
+def denoisers_of(
+    layers: Sequence[LearnedDenoiser], given: Any, covariances: Any = None, nodes: int = LOCAL_NODES
+) -> Composition:
     """The right-hand side of §A9: see `Stack.composition`."""
     d = layers[0].dimension
     density = given if isinstance(given, Density) else Empirical(given)
     if density.dimension != d:
         raise InputError("given", Text(f"{density.dimension} dimensions"), f"a density or points in {d}")
-    if noise is not None and (not isinstance(noise, list | tuple) or len(noise) != len(layers)):
-        raise InputError("noise", Text(f"{type(noise).__name__}"), f"a list of {len(layers)} matrices D, one a layer")
-    place = density.smoothing.device
-    fixed = None if noise is None else [as_matrix(f"noise[{k}]", part, d).to(place) for k, part in enumerate(noise)]
+    name, place = "noise_covariances", density.smoothing.device
+    if covariances is not None and (not isinstance(covariances, list | tuple) or len(covariances) != len(layers)):
+        raise InputError(name, Text(f"{type(covariances).__name__}"), f"a list of {len(layers)} matrices D, one a layer")
+    fixed = None
+    if covariances is not None:
+        fixed = [as_matrix(f"{name}[{k}]", part, d).to(place) for k, part in enumerate(covariances)]
     curved = fixed is None and not Decoders(layers[:-1]).affine
     narrow = [width_of(layer) < _width_before(layers, k) for k, layer in enumerate(layers)]
     exact = not curved and all(Decoders([layer]).affine for layer, less in zip(layers, narrow, strict=True) if less)
-    least = min(_least_noise(layers, k, fixed, density) for k in range(len(layers)))
+    least = min(_least_variance(layers, k, fixed, density) for k in range(len(layers)))
     carried = _Carried(density, exact, least, nodes if curved else NODES)
     maps: list[ConstrainedMap] = []
     for k, layer in enumerate(layers):
@@ -119,7 +124,7 @@ def denoisers_of(layers: Sequence[LearnedDenoiser], given: Any, noise: Any = Non
                 before, _frame(layer).to(place), carried.points, carried.log_weights, layer.time, onto
             )
         else:
-            matrix = decoded_noise(layers, k + 1, torch.zeros(1, d))[0].to(place) if fixed is None else fixed[k]
+            matrix = decoded_covariance(layers, k + 1, torch.zeros(1, d))[0].to(place) if fixed is None else fixed[k]
             root = _root(matrix, d if fixed is not None else _width_before(layers, k), k + 1)
             made = AnisotropicDenoiser(Denoiser(carried.seen(root), layer.time), root, None if k else density, onto)
         maps.append(made)
@@ -128,7 +133,7 @@ def denoisers_of(layers: Sequence[LearnedDenoiser], given: Any, noise: Any = Non
     return Composition(maps)
 
 
-def decoded_noise(
+def decoded_covariance(
     layers: Sequence[LearnedDenoiser], depth: int, x: Float[Tensor, "sample feature"]
 ) -> Float[Tensor, "sample feature feature"]:
     """D(x) = ∇d C∇dᵀ/t of the layer at `depth`, d the decoders before it, at the features of x; C = tI: ∇d∇dᵀ."""
@@ -153,12 +158,12 @@ def _root(matrix: Tensor, rank: int, depth: int) -> Tensor:
     return vectors[:, -rank:] * values[-rank:].sqrt()
 
 
-def _least_noise(layers: Sequence[LearnedDenoiser], k: int, fixed: list[Tensor] | None, density: Density) -> float:
+def _least_variance(layers: Sequence[LearnedDenoiser], k: int, fixed: list[Tensor] | None, density: Density) -> float:
     """The least variance of layer k's noise in the ground space, of the directions in which there is any."""
     if fixed is not None:
         values, rank = torch.linalg.eigvalsh(fixed[k]).unsqueeze(0), len(fixed[k])
     else:
-        values = torch.linalg.eigvalsh(decoded_noise(layers, k + 1, density.draw(LOOKS, 0).double()))
+        values = torch.linalg.eigvalsh(decoded_covariance(layers, k + 1, density.draw(LOOKS, generator(0, EXTENT)).double()))
         rank = _width_before(layers, k)
     return max(layers[k].time * float(values[:, -rank].min()), 1e-12)
 
