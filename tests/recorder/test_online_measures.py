@@ -137,3 +137,28 @@ def test_a_measure_of_format_2_is_read(rec):
     model = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2))
     with pytest.raises(fp.errors.InputError, match=r"path: found .*, online measures in format 2, expected format 3"):
         fp.Recorder(model, X, Y, path=rec.path, mode="resume", measures=(Manifold(), fp.Pairwise(0.1))).start()
+
+
+class Dropped(nn.Module):
+    """A model with noise of its own in eval mode too."""
+
+    def forward(self, x):
+        return x + torch.randn_like(x)
+
+
+def test_measures_know_the_layer_online_as_they_do_later():
+    """KSG of a deterministic model has no I(X;T), and a measure of noisy ones that needs a function is refused."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 2), nn.Tanh())
+    with fp.Recorder(model, X, Y, measures=(fp.KSG(4),)) as recorder:
+        pass
+    online = recorder.recording.measure(fp.KSG(4))
+    assert np.isnan(online.i_xt).all() and np.isfinite(online.i_ty).all()
+    with fp.Recorder(model, X, Y) as recorder:
+        pass
+    xr.testing.assert_allclose(online, recorder.recording.measure(fp.KSG(4)))
+    with (
+        pytest.warns(RuntimeWarning, match="other outputs for the same inputs"),
+        pytest.raises(fp.errors.InputError, match=r"measures: found Pairwise, expected .* noise of its own"),
+    ):
+        fp.Recorder(nn.Sequential(nn.Linear(3, 2), Dropped()), X, Y, measures=(fp.Pairwise(0.1),))

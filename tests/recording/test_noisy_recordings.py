@@ -11,6 +11,7 @@ import xarray as xr
 import zarr
 
 import flowplane as fp
+from flowplane.core.measure import require_function
 from flowplane.errors import InputError
 from flowplane.recording.store import FORMAT
 
@@ -90,6 +91,9 @@ class Told:
 
     deterministic: bool = False
 
+    def prepared(self, layer):
+        return dataclasses.replace(self, deterministic=layer.deterministic)
+
     def __call__(self, activations, labels=None, *, inputs=None, conditional=None, probability=None, seed=0):
         told = np.full(len(activations), float(self.deterministic))
         width = activations.shape[2]
@@ -99,8 +103,8 @@ class Told:
         return xr.Dataset({"told": ("batch", told)}, coords)
 
 
-class Property:
-    """`deterministic` that is no field of a dataclass is left alone."""
+class Bare:
+    """A measure without `prepared` is taken as it is."""
 
     deterministic = True
 
@@ -108,15 +112,17 @@ class Property:
         return xr.Dataset({"told": ("batch", np.full(len(activations), float(self.deterministic)))})
 
 
-class NeedsFunction(Property):
-    needs_function = True
+class NeedsFunction(Bare):
+    def prepared(self, layer):
+        require_function(self, layer)
+        return self
 
 
 def test_measures_are_told_whether_networks_are_deterministic(noisy, rec):
     for given in (True, False):
         assert (noisy.measure(Told(given)).told == 0).all()
         assert (rec.measure(Told(given)).told == 1).all()
-    assert (noisy.measure(Property()).told == 1).all()
+    assert (noisy.measure(Bare()).told == 1).all()
 
 
 def test_measures_that_take_t_for_a_function_of_x_are_refused(noisy, rec):

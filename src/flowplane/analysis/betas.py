@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Bool, Float
-from torch import Tensor
 
 from flowplane.analysis.reading import BINS
 from flowplane.bottleneck.curve import ib_curve
 from flowplane.bottleneck.distance import CurveLine, curve_line
 from flowplane.bottleneck.encoder import symbol_beta
+from flowplane.core.measure import LayerFacts
 from flowplane.core.renamed import renamed
 from flowplane.core.results import stamp, with_flags
 from flowplane.errors import InputError, Text
@@ -86,16 +85,14 @@ def layer_betas(
 class _LayerBeta:
     """β*, residual and distances of a layer, as a measure."""
 
-    needs_function: ClassVar[bool] = True
-
     estimator: Binned
     possible: Bool[np.ndarray, " sample"]
     joint: Float[np.ndarray, "x class"]
     line: CurveLine
     betas: Any
 
-    def calibrated(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> _LayerBeta:
-        return replace(self, estimator=self.estimator.calibrated(activation, blocks))
+    def prepared(self, layer: LayerFacts) -> _LayerBeta:
+        return replace(self, estimator=self.estimator.prepared(layer))
 
     def __call__(self, activations: Any, labels: Any = None, **known: Any) -> xr.Dataset:
         plane = self.estimator(activations, labels, **known)

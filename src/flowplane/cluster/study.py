@@ -9,7 +9,7 @@ from typing import Any
 
 import xarray as xr
 
-from flowplane.core.measure import Measure
+from flowplane.core.measure import Measure, check_measure
 from flowplane.core.renamed import renamed
 from flowplane.ensemble import train
 from flowplane.errors import InputError, Text, unknown
@@ -71,8 +71,8 @@ class Study:
     def __init__(self, task: Task, measure: Measure | None = None, **fixed: Any) -> None:
         if not isinstance(task, Task):
             raise InputError("task", Text(type(task).__name__), "a Task, such as fp.tasks.spherical_rule()")
-        if measure is not None and (not callable(measure) or isinstance(measure, type)):
-            raise InputError("measure", measure, "an estimator such as fp.Binned(30), or None")
+        if measure is not None:
+            check_measure("measure", measure)
         signature = inspect.signature(train)
         free = {name: about for name, about in signature.parameters.items() if name not in _OWN}
         for name in fixed:

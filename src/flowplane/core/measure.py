@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import xarray as xr
 from torch import Tensor
 
-__all__ = ["Calibrated", "Measure", "NeedsFunction", "TakesDeterminism"]
+from flowplane.errors import InputError, Text
+
+__all__ = ["LayerFacts", "Measure", "check_measure", "prepared", "require_function"]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerFacts:
+    """What a recording knows of a layer before it is measured."""
+
+    #: The function that the layer ends in: tanh, relu, …; None where it is not known.
+    activation: str | None
+    #: Whether T is a function of x: the network has no noise of its own.
+    deterministic: bool
+    #: The layer's values over the whole recording (batch, sample, unit), block by block.
+    blocks: Callable[[], Iterator[Tensor]]
 
 
 class Measure(Protocol):
-    """A frozen object called with activations (*batch, sample, unit); the leading dimensions survive in the result."""
+    """A frozen object called with activations (*batch, sample, unit); the leading dimensions survive in the result.
+
+    Any callable of these arguments will do: one without `prepared` is taken as it is.
+    """
 
     def __call__(
         self,
@@ -25,38 +43,31 @@ class Measure(Protocol):
         seed: int = 0,
     ) -> xr.Dataset: ...
 
+    def prepared(self, layer: LayerFacts) -> Measure:
+        """The measure with what belongs to a layer over the whole recording settled, such as the range of its bins.
 
-@runtime_checkable
-class Calibrated(Protocol):
-    """A measure with a parameter that belongs to a layer over the whole recording, such as the range of its bins."""
-
-    def calibrated(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Measure:
-        """The measure with that parameter settled, from the layer's activation function or from its values.
-
-        `blocks()` yields the layer's values (batch, sample, unit) block by block; it is called only where needed.
+        Raises:
+            InputError: this cannot be measured of the layer.
         """
-        ...
+        return self
 
 
-@runtime_checkable
-class TakesDeterminism(Protocol):
-    """A measure that is a dataclass with a field `deterministic`: whether T is known to be a function of x.
-
-    A recording knows; `Recording.measure` replaces the field by `Recording.deterministic`. I(X;T) is then infinite under an
-    estimator of continuous distributions, unless that adds noise. A field of the same name in a measure inside the measure
-    is the outer measure's own business.
-    """
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-    deterministic: bool
+def prepared(measure: Any, layer: LayerFacts) -> Any:
+    """The measure, settled for a layer where it has anything to settle."""
+    own = getattr(measure, "prepared", None)
+    return measure if own is None else own(layer)
 
 
-@runtime_checkable
-class NeedsFunction(Protocol):
-    """A measure that may take T for a function of x, so that distinct inputs leave H(T|X) = 0.
+def require_function(measure: Any, layer: LayerFacts) -> None:
+    """Raise InputError for a measure that takes T for a function of x, so that distinct inputs leave H(T|X) = 0, where T is
+    none: one draw an input would count the noise as information about x."""
+    if not layer.deterministic:
+        wanted = "an estimator that takes inputs as they are (KSG, …): the network of this recording has noise of its own"
+        raise InputError("measure", Text(type(measure).__name__), wanted)
 
-    Where `needs_function` is True, `Recording.measure` refuses recordings of networks that have noise of their own: one
-    draw an input would count the noise as information about x.
-    """
 
-    needs_function: ClassVar[bool]
+def check_measure(name: str, measure: Any) -> Any:
+    """The measure. Raises InputError for what cannot be called, and for a class."""
+    if not callable(measure) or isinstance(measure, type):
+        raise InputError(name, measure, "an estimator such as fp.Binned(30)")
+    return measure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -116,8 +116,8 @@ class Binned(Estimator):
 
     # -- which bins ---------------------------------------------------------------------------------------------------
 
-    def calibrated(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Binned:
-        """The estimator with its bins settled for one layer; see `flowplane.core.measure.Calibrated`."""
+    def _fitted(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Self:
+        """The estimator with its bins settled for one layer."""
         if not isinstance(self.bins, int) or not isinstance(self.range, str):
             return self
         if self.range == "activation" and activation in BOUNDED:
@@ -166,15 +166,12 @@ class Binned(Estimator):
         values = values if values.dtype in (torch.float32, torch.float64) else values.double()
         require_finite("activations", values)
         activation = activations.attrs.get("activation") if isinstance(activations, xr.DataArray) else None
-        inner = _open(self._settled(activation, values)._edges(), values.dtype)[1:-1].to(values.device)
+        inner = _open(self._fitted(activation, lambda: iter([values]))._edges(), values.dtype)[1:-1].to(values.device)
         bins = torch.bucketize(values, inner.contiguous(), right=True)
         flat = bins.reshape(-1, *bins.shape[-2:])
         return torch.stack([row_numbers(member) for member in flat]).reshape(values.shape[:-1])
 
     # -- the estimate -------------------------------------------------------------------------------------------------
-
-    def _settled(self, activation: str | None, values: Tensor) -> Binned:
-        return self.calibrated(activation, lambda: iter([values]))
 
     def _about(self, known: Known) -> dict[str, Any]:
         x = "every sample is its own x" if known.inputs is None else "equal inputs are one x"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from flowplane.core.arrays import as_tensor, batch_dims, require_finite
+from flowplane.core.measure import LayerFacts, require_function
 from flowplane.core.points import check_positive, check_seed
 from flowplane.core.results import stamp
 from flowplane.errors import InputError, Text
@@ -198,6 +199,8 @@ class Estimator(ABC):
     takes_rule: ClassVar[bool] = True
     #: Whether `Known.inputs` may be (batch, sample, feature): inputs of each batch member's own.
     takes_batched_inputs: ClassVar[bool] = False
+    #: Whether T is taken for a function of x, so that distinct inputs leave H(T|X) = 0.
+    needs_function: ClassVar[bool] = False
 
     def __call__(
         self,
@@ -244,8 +247,8 @@ class Estimator(ABC):
             check_seed(seed),
         )
         activation = activations.attrs.get("activation") if isinstance(activations, xr.DataArray) else None
-        settled = self._settled(activation, values)
         flat = values.reshape(-1, n, units)
+        settled = self._fitted(activation, lambda: iter([flat]))
         step = max(1, self.block_values // (n * units))
         refused = weights is not None and not self.takes_weights
         estimate = _refused if refused else settled._estimate
@@ -300,8 +303,17 @@ class Estimator(ABC):
         names = [field.name for field in fields(self) if field.name != "deterministic"]  # type: ignore[arg-type]
         return {name: getattr(self, name) for name in names}
 
-    def _settled(self, activation: str | None, values: Tensor) -> Estimator:
-        """The estimator with whatever depends on the layer settled from a bare array."""
+    def prepared(self, layer: LayerFacts) -> Self:
+        """The estimator for one layer of a recording: told whether T is a function of x, and with what depends on the
+        layer's values settled. Raises InputError for one that needs T to be a function of x where it is none."""
+        if self.needs_function:
+            require_function(self, layer)
+        fitted = self._fitted(layer.activation, layer.blocks)
+        told = any(field.name == "deterministic" for field in fields(self))  # type: ignore[arg-type]
+        return replace(fitted, deterministic=layer.deterministic) if told else fitted  # type: ignore[type-var, call-arg]
+
+    def _fitted(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Self:
+        """The estimator with whatever depends on a layer's values (batch, sample, unit) settled."""
         return self
 
     @abstractmethod
@@ -323,15 +335,6 @@ class Continuous(Estimator):
 
     noise_variance: float | None
     deterministic: bool
-
-    @classmethod
-    def usual(cls) -> Estimator:
-        """The estimator with the parameters that it is compared with others at."""
-        return cls()
-
-    def swept(self) -> tuple[str, tuple[Any, ...]]:
-        """The parameter whose choice matters most, and values to compare: what `convergence` sweeps."""
-        return fields(self)[0].name, ()  # type: ignore[arg-type]
 
     def with_channel(self, noise_variance: float | None) -> Continuous:
         """The estimator with Gaussian noise of this variance added to each unit."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from jaxtyping import Float
@@ -84,8 +84,8 @@ class Pairwise(Estimator):
         if self.relative not in (False, UNIT, RECORDING):
             raise InputError("relative", self.relative, f"False, {UNIT!r} or {RECORDING!r}")
 
-    def calibrated(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Pairwise:
-        """The estimator with σ² settled for one layer; see `flowplane.core.measure.Calibrated`."""
+    def _fitted(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Self:
+        """The estimator with σ² settled for one layer."""
         if self.relative != RECORDING:
             return self
         total, count = 0.0, 0
@@ -94,9 +94,6 @@ class Pairwise(Estimator):
             count += len(values)
         # a constant layer has no scale: any noise does
         return replace(self, noise_variance=self.noise_variance * (total / count or 1.0), relative=False)
-
-    def _settled(self, activation: str | None, values: Tensor) -> Pairwise:
-        return self.calibrated(activation, lambda: iter([values.reshape(-1, *values.shape[-2:])]))
 
     @classmethod
     def usual(cls) -> Pairwise:

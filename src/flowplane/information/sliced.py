@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from flowplane.core.measure import Calibrated
 from flowplane.core.points import check_count
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text, unknown
@@ -102,20 +101,15 @@ class SlicedMI(Continuous):
             object.__setattr__(self, "deterministic", self.deterministic or self.base.deterministic)
             object.__setattr__(self, "base", replace(self.base, noise_variance=None, deterministic=False))  # type: ignore[type-var]
 
-    def calibrated(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> SlicedMI:
-        """The estimator with its base settled on slices of the layer; see `flowplane.core.measure.Calibrated`."""
-        if not isinstance(self.base, Calibrated):
-            return self
+    def _fitted(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Self:
+        """The estimator with its base settled on slices of the layer."""
 
         def slices() -> Iterator[Tensor]:
             for values in blocks():
                 ahead = _directions(np.random.default_rng(0), CALIBRATING, values.shape[-1]).to(values.device)
                 yield (values.double() @ ahead.T).transpose(-1, -2).reshape(-1, values.shape[-2], 1)
 
-        return replace(self, base=self.base.calibrated(None, slices))  # type: ignore[arg-type]
-
-    def _settled(self, activation: str | None, values: Tensor) -> SlicedMI:
-        return self.calibrated(activation, lambda: iter([values]))
+        return replace(self, base=self.base._fitted(None, slices))
 
     def swept(self) -> tuple[str, tuple[Any, ...]]:
         return "slices", (4, 8, 16, 32, 64, 128)

@@ -47,16 +47,20 @@ class Layer:
     reduce: Reduction
     width: int
 
+    @property
+    def activation(self) -> str | None:
+        """The function that it ends in; None where it is not known."""
+        return next((name for kind, name in ACTIVATIONS.items() if type(self.module) is kind), None)
+
     def described(self) -> dict[str, Any]:
         """As the recording's configuration holds it."""
-        activation = next((name for kind, name in ACTIVATIONS.items() if type(self.module) is kind), None)
         return {
             "name": self.name,
             "module": type(self.module).__name__,
             "shape": list(self.shape),
             "reduce": self.rule,
             "width": self.width,
-            "activation": activation,
+            "activation": self.activation,
         }
 
 

@@ -14,11 +14,11 @@ from jaxtyping import Float
 from torch import nn
 
 from flowplane.core.interrupts import deferred_interrupts
-from flowplane.core.measure import Calibrated, Measure
+from flowplane.core.measure import LayerFacts, Measure, check_measure, prepared
 from flowplane.core.results import joined, without_flags
 from flowplane.errors import InputError, Text, unknown
 from flowplane.recorder.inputs import read_inputs, read_labels
-from flowplane.recorder.probe import Probe, side_effect_free, unwrapped
+from flowplane.recorder.probe import Layer, Probe, side_effect_free, unwrapped
 from flowplane.recorder.reduction import checked_rule
 from flowplane.recording import MODES, Metrics, ModelRecording, ModelSnapshot, ModelWriter, versions
 
@@ -76,7 +76,7 @@ class Session:
         if not self.probe.deterministic:
             warnings.warn(NOISY, RuntimeWarning, stacklevel=4)
         self.task = self._described_task()
-        self._measured = [[self._settled(measure, layer) for layer in self.probe.layers] for measure in self.measures]
+        self._measured = [[self._prepared(measure, layer) for layer in self.probe.layers] for measure in self.measures]
         self.writer: ModelWriter | None = None
         #: The last epoch that is committed.
         self.committed: int | None = None
@@ -200,16 +200,17 @@ class Session:
             found.append(without_flags(_beside(dict(zip(names, parts, strict=True)))))
         return found
 
-    def _settled(self, measure: Measure, layer: Any) -> Measure:
-        """The measure, with what it needs to know of the layer's activation function."""
+    def _prepared(self, measure: Measure, layer: Layer) -> Measure:
+        """The measure, with what it needs to know of the layer."""
 
         def unknowable() -> Any:
             found = Text(f"{measure!r}, whose parameters depend on the whole recording")
             raise InputError("measures", found, "one that is settled beforehand, such as fp.Binned(30, range=(-1, 1))")
 
-        return (
-            measure.calibrated(layer.described()["activation"], unknowable) if isinstance(measure, Calibrated) else measure
-        )
+        try:
+            return prepared(measure, LayerFacts(layer.activation, self.probe.deterministic, unknowable))  # type: ignore[no-any-return]
+        except InputError as error:
+            raise InputError("measures", error.found, error.expected) from error
 
     def _described_task(self) -> dict[str, Any]:
         inputs, points = self.probe.inputs.rows()
@@ -273,7 +274,4 @@ def _checked_keep(keep: Any) -> tuple[str, ...]:
 
 def _checked_measures(measures: Any) -> tuple[Measure, ...]:
     found = tuple(measures) if isinstance(measures, Sequence) else (measures,)
-    for measure in found:
-        if not callable(measure) or isinstance(measure, type):
-            raise InputError("measures", measure, "estimators such as fp.Pairwise(0.1)")
-    return found
+    return tuple(check_measure("measures", measure) for measure in found)

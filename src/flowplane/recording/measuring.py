@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from flowplane.core.measure import Calibrated, Measure, NeedsFunction, TakesDeterminism
+from flowplane.core.measure import LayerFacts, Measure, prepared
 from flowplane.core.progress import progress_bar
 from flowplane.core.results import joined, stamp
 from flowplane.errors import InputError, Text
@@ -25,9 +24,8 @@ __all__ = ["measure_recording"]
 
 def measure_recording(rec: Recording, measure: Measure, samples: str, memory_budget: int) -> xr.Dataset:
     """See `Recording.measure`."""
-    measure = _informed(rec, measure)
     whole = rec.whole()
-    measures = {layer: _calibrated(whole, layer, measure, memory_budget) for layer in rec.layers}
+    measures = {layer: prepared(measure, _facts(whole, layer, memory_budget)) for layer in rec.layers}
     task = rec.task
     groups = _groups(rec, samples)
     total = len(rec.replicas) * len(rec.epochs)
@@ -63,19 +61,8 @@ def _measured(measure: Measure, values: Tensor, arguments: dict[str, Any], layer
         ) from error
 
 
-def _informed(rec: Recording, measure: Measure) -> Measure:
-    """The measure, told whether T is a function of x. Raises InputError for one that needs it to be and where it is not."""
-    if not rec.deterministic and isinstance(measure, NeedsFunction) and measure.needs_function:
-        wanted = "an estimator that takes inputs as they are (KSG, …): the network of this recording has noise of its own"
-        raise InputError("measure", Text(type(measure).__name__), wanted)
-    if isinstance(measure, TakesDeterminism) and any(field.name == "deterministic" for field in dataclasses.fields(measure)):
-        return dataclasses.replace(measure, deterministic=rec.deterministic)  # type: ignore[return-value]
-    return measure
-
-
-def _calibrated(whole: Recording, layer: str, measure: Measure, memory_budget: int) -> Measure:
-    if not isinstance(measure, Calibrated):
-        return measure
+def _facts(whole: Recording, layer: str, memory_budget: int) -> LayerFacts:
+    """What a recording knows of a layer."""
 
     def blocks() -> Iterator[Tensor]:
         """Snapshots at which training had diverged tell nothing of the layer's range."""
@@ -91,7 +78,7 @@ def _calibrated(whole: Recording, layer: str, measure: Measure, memory_budget: i
                 "activations", Text(f"NaN or infinite values in layer {layer!r} at every epoch"), "finite numbers"
             )
 
-    return measure.calibrated(whole.activation_of(layer), blocks)
+    return LayerFacts(whole.activation_of(layer), whole.deterministic, blocks)
 
 
 def _groups(rec: Recording, samples: str) -> list[np.ndarray | None]:

@@ -16,7 +16,7 @@ import xarray as xr
 from torch import Tensor
 
 from flowplane.core.frames import wide_frame
-from flowplane.core.measure import Measure
+from flowplane.core.measure import Measure, check_measure
 from flowplane.core.network import Network
 from flowplane.core.older import configuration
 from flowplane.core.points import check_count
@@ -299,8 +299,7 @@ class Recording(ABC):
         """
         from flowplane.recording.measuring import measure_recording
 
-        if not callable(measure) or isinstance(measure, type):
-            raise InputError("measure", measure, "an estimator such as fp.Binned(30)")
+        check_measure("measure", measure)
         if samples not in SAMPLES:
             raise unknown("samples", samples, SAMPLES)
         return measure_recording(self, measure, samples, memory_budget)
