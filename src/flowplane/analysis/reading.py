@@ -62,6 +62,8 @@ def reading(
     rec = require_recording(rec)
     if samples not in PARTS:
         raise unknown("samples", samples, PARTS)
+    if samples != "all":
+        _ = rec.split  # where there is none, it says so
     if noise_variance is not None:
         check_positive("noise_variance", noise_variance, "the variance of Gaussian noise, above 0, or None")
     if estimator is None:
