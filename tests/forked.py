@@ -22,7 +22,7 @@ for line in sys.stdin:
     if child == 0:
         for number, name in ((0, os.devnull), (1, job["out"]), (2, job["err"])):
             os.dup2(os.open(name, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
-        sys.argv = ["-c", *job["arguments"]]
+        sys.path[:0], sys.argv = job["path"], ["-c", *job["arguments"]]
         status = 0
         try:
             exec(compile(job["code"], "<forked>", "exec"), {"__name__": "__main__"})
@@ -46,7 +46,8 @@ class Forked:
     def __init__(self, code, *arguments):
         self._folder = Path(tempfile.mkdtemp(dir=_folder().name))
         names = {"out": self._folder / "out", "err": self._folder / "err", "code_file": self._folder / "status"}
-        job = {"code": code, "arguments": list(map(str, arguments)), **{key: str(path) for key, path in names.items()}}
+        job = {"code": code, "arguments": list(map(str, arguments)), "path": [str(Path(__file__).parent)]}
+        job |= {key: str(path) for key, path in names.items()}
         server = _server()
         server.stdin.write(json.dumps(job) + "\n")
         server.stdin.flush()

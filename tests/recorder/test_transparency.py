@@ -3,10 +3,12 @@
 import gc
 import os
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from forked import Forked
 from torch import nn
 
 import flowplane as fp
@@ -190,6 +192,18 @@ def _process(rank, folder, port):
     torch.distributed.destroy_process_group()
 
 
+#: Two processes, the second a child of the first.
+GROUP = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from test_transparency import _process
+child = os.fork()
+_process(0 if child else 1, *sys.argv[2:])
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="a torch without processes")
 def test_of_a_group_of_processes_the_first_records(tmp_path):
     import socket
@@ -197,7 +211,7 @@ def test_of_a_group_of_processes_the_first_records(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torch.multiprocessing.spawn(_process, (str(tmp_path), port), nprocs=2)
+    assert (group := Forked(GROUP, Path(__file__).parent, tmp_path, port)).wait() == 0, group.stderr
     rec = fp.open(tmp_path / "run.fp")
     assert rec.epochs.tolist() == [0, 1, 2] and rec.layers == ("0", "1", "2", "4")
     assert rec.gradients.gradient_mean.sel(layer="0", epoch=2).item() > 0
