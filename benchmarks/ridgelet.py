@@ -42,7 +42,8 @@ def row(m: int, activation: str, grid: tuple[int, int], directions: int, part: i
     pair = Pair(activation)
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(count, m)))
     f, weights = torch.exp(-x.square().sum(1)), torch.full((count,), 1 / count, dtype=torch.float64)
-    fast = partial(transform, f, x, pair, weights, (8.0, 60.0), grid, directions)
+    options = {"pair": pair, "weights": weights, "extent": (8.0, 60.0), "grid": grid, "directions": directions}
+    fast = partial(transform, f, x, **options)
     spectrum = fast()
     rows = slice(0, None, part)
     a, b = spectrum.hidden[rows].repeat_interleave(grid[1], 0), spectrum.offsets[rows].reshape(-1)

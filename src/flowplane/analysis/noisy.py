@@ -89,7 +89,7 @@ def noisy_information(rec: Recording, *, draws: int = 4096, paths: int = 256, se
     draws, paths = check_count("draws", draws, 2), check_count("paths", paths, 2)
     if paths % 2:
         raise InputError("paths", paths, "an even number, so that there are two halves")
-    check_seed(seed)
+    seed = check_seed(seed)
     law = _Law.of(rec.task)
     snapshots = np.empty((len(rec.replicas), len(rec.epochs), len(rec.layers), 3, 3))
     with progress_bar("propagating noise", snapshots.shape[0] * snapshots.shape[1]) as advance:

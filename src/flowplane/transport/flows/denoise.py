@@ -87,7 +87,7 @@ class DenoisingFlow(WrappedMap):
         *,
         noise_covariance: Any = None,
         representation: str = "auto",
-        seed: int = 0,
+        seed: Any = 0,
     ) -> None:
         #: How many; infinite for the continuous flow.
         self.layers = layers
@@ -103,7 +103,7 @@ class DenoisingFlow(WrappedMap):
             inner = density.whitened(torch.linalg.inv(root))
         #: t*, up to which the continuous flow goes.
         self.singular_time = singular_time(inner)
-        core, self.representation = _core(inner, time, layers, representation, seed)
+        core, self.representation = _core(inner, time, layers, representation, check_seed(seed))
         super().__init__(core, density, root)
         self.time = time  # the sum of the layers' times may be off by rounding
 
