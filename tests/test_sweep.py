@@ -312,7 +312,8 @@ def test_what_a_study_may_return(tmp_path, cluster):
     assert found.recording.sel(kind=["ragged", "nothing"]).values.tolist() == ["", ""]
     assert found.value.sel(kind="ragged").values.tolist() == [1, 2]
     np.testing.assert_array_equal(found.value.sel(kind="other"), [np.nan, 3.0])
-    assert found.attrs == {"same": 1}
+    assert found.attrs["same"] == 1 and "own" not in found.attrs  # what all say alike
+    assert found.attrs["result"] == "sweep"
 
 
 def test_one_thread_a_task(tmp_path, cluster):

@@ -88,7 +88,7 @@ def test_its_verdicts_are_its_own_at_other_scales(coin):
 
 def test_its_recipe_is_written_down():
     recipe = Path(__file__).parents[2].joinpath("CONTRIBUTING.md").read_text().split("## An experiment")[1].split("\n## ")[0]
-    for word in ("Claim(", "SCALES", "tiny", "verdicts", "Experiment(", "tests/experiments/test_recipe.py"):
+    for word in ("Claim(", "SCALES", "tiny", "verdicts", "Experiment(", "tests/experiments/test_experiment_recipe.py"):
         assert word in recipe
 
 
