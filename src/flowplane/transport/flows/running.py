@@ -136,6 +136,9 @@ def _maximised(sums: Float[Tensor, "component moment"], middle: Float[Tensor, " 
     totals = sums[:, 0].clamp_min(1e-12)
     means, seconds = (sums[:, 1:] / totals.unsqueeze(1)).split([d, d * d], 1)
     covariances = seconds.reshape(-1, d, d) - means.unsqueeze(2) * means.unsqueeze(1)
+    values, vectors = torch.linalg.eigh(covariances)
+    if float(values.min()) < 0:  # what merged points leave is rounding, of either sign
+        covariances = (vectors * values.clamp_min(0.0).unsqueeze(1)) @ vectors.mT
     floor = 1e-13 * seconds.reshape(-1, d, d).diagonal(dim1=1, dim2=2).amax() * torch.eye(d).to(means)
     return mixture_smoothing(totals / totals.sum(), middle + means, covariances + floor)
 
