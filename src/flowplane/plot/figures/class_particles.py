@@ -9,6 +9,7 @@ from plotly.subplots import make_subplots
 
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text
+from flowplane.plot.panels import Grid
 from flowplane.plot.style import LAYER_COLORS, require_variables, styled
 
 __all__ = ["class_particles"]
@@ -39,14 +40,13 @@ def class_particles(dataset: xr.Dataset, title: str = "Two moons by depth") -> g
         found = Text(f"position over {dict(particles.sizes)}")
         raise InputError("dataset", found, "position over (panel, sample, feature), two features")
     names = [str(name) for name in dataset["panel"].values]
-    columns = min(3, len(names))
-    rows = -(-len(names) // columns)
+    grid = Grid.of(len(names))
+    rows = grid.rows
     figure = make_subplots(
-        rows=rows, cols=columns, subplot_titles=names, horizontal_spacing=0.03, vertical_spacing=0.16 / rows
+        rows=rows, cols=grid.columns, subplot_titles=names, horizontal_spacing=0.03, vertical_spacing=0.16 / rows
     )
     labels = dataset["label"].values
     for panel, points in enumerate(particles.values):
-        place = {"row": 1 + panel // columns, "col": 1 + panel % columns}
         for number, label in enumerate(np.unique(labels)):
             chosen = points[labels == label]
             figure.add_trace(
@@ -58,14 +58,14 @@ def class_particles(dataset: xr.Dataset, title: str = "Two moons by depth") -> g
                     showlegend=panel == 0,
                     marker={"size": 4, "color": CLASS_COLORS[number % len(CLASS_COLORS)], "opacity": 0.55},
                 ),
-                **place,
+                **grid.place(panel),
             )
     low, high = particles.values.min((0, 1)), particles.values.max((0, 1))
     pad = 0.05 * (high - low).max()
     figure.update_xaxes(range=[low[0] - pad, high[0] + pad])
     figure.update_yaxes(range=[low[1] - pad, high[1] + pad])
     for panel in range(len(names)):
-        place = {"row": 1 + panel // columns, "col": 1 + panel % columns}
+        place = grid.place(panel)
         figure.update_xaxes(title="x₁" if place["row"] == rows else None, showticklabels=place["row"] == rows, **place)
         figure.update_yaxes(title="x₂" if place["col"] == 1 else None, showticklabels=place["col"] == 1, **place)
     width = 400
@@ -74,7 +74,7 @@ def class_particles(dataset: xr.Dataset, title: str = "Two moons by depth") -> g
         figure,
         title,
         str(dataset.attrs.get("subtitle", "the same particles in every panel")),
-        width=120 + width * columns + 60,
+        width=120 + width * grid.columns + 60,
         height=int(150 + rows * (width * shape + 50)),
         margin={"l": 70, "r": 30, "t": 110, "b": 60},
         showlegend=True,

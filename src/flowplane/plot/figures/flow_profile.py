@@ -11,6 +11,7 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from flowplane.core.results import long_name
+from flowplane.plot.panels import Grid
 from flowplane.plot.registry import draws
 from flowplane.plot.style import LAYER_COLORS, faded, panels_of, require_units, styled, time_title
 
@@ -30,7 +31,6 @@ PANELS: tuple[tuple[str, str, str, tuple[tuple[str, int, str], ...]], ...] = (
     ("optimality", "W₂²/E|x<sub>t</sub> − x<sub>0</sub>|²", "1", (("optimality", 1, "solid"),)),
     ("straightness", "E|x<sub>t</sub> − x<sub>0</sub>|²/(t∫E|v|²dt)", "1", (("straightness", 1, "solid"),)),
 )
-COLUMNS = 3
 
 
 @draws("flow_profile")
@@ -59,16 +59,16 @@ def flow_profile(
     for profile in flows.values():
         for _, _, units, drawn in PANELS:
             require_units(profile, tuple(name for name, _, _ in drawn), units)
-    rows = -(-len(PANELS) // COLUMNS)
+    grid = Grid.of(len(PANELS))
     figure = make_subplots(
-        rows=rows,
-        cols=COLUMNS,
+        rows=grid.rows,
+        cols=grid.columns,
         subplot_titles=[panel[0] for panel in PANELS],
         horizontal_spacing=0.09,
         vertical_spacing=0.17,
     )
     for panel, (_, axis, _, drawn) in enumerate(PANELS):
-        place = {"row": 1 + panel // COLUMNS, "col": 1 + panel % COLUMNS}
+        place = grid.place(panel)
         for number, (flow, profile) in enumerate(flows.items()):
             color = LAYER_COLORS[number % len(LAYER_COLORS)]
             for name, sign, dash in drawn:
@@ -78,10 +78,10 @@ def flow_profile(
                 for trace in _curve(profile, name, sign, dash, style, flow, first):
                     figure.add_trace(trace, **place)
         figure.update_yaxes(title={"text": axis, "standoff": 8}, **place)
-        if panel >= len(PANELS) - COLUMNS:
+        if grid.lowest(panel):
             figure.update_xaxes(title=time_title(flows.values()), **place)
     for panel in (4, 5):
-        figure.update_yaxes(range=_ratio_range(flows, PANELS[panel][3][0][0]), row=2, col=1 + panel % COLUMNS)
+        figure.update_yaxes(range=_ratio_range(flows, PANELS[panel][3][0][0]), **grid.place(panel))
     samples = {int(profile.attrs.get("samples", 0)) for profile in flows.values()}
     parts = [f"{count:,} particles" if count else "closed form" for count in sorted(samples, reverse=True)]
     return styled(

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
-from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
 from flowplane.plot.names import about, panel_names
+from flowplane.plot.panels import layer_panels, with_logarithmic_axes
 from flowplane.plot.registry import draws
-from flowplane.plot.style import COLUMNS, LAYER_COLORS, NARROWEST, faded, require_variables, styled
+from flowplane.plot.style import LAYER_COLORS, faded, require_variables
 
 __all__ = ["gradient_phases"]
 
@@ -53,45 +53,27 @@ def gradient_phases(dataset: xr.Dataset, title: str = "Drift and diffusion of th
     finite = np.concatenate([values[np.isfinite(values) & (values > 0)] for values in curves.values()])
     if len(finite) == 0:
         raise InputError("dataset", Text("no finite gradient above 0"), "at least one to draw on a logarithmic axis")
-    layers = shown.sizes["layer"]
-    names = panel_names(shown)
-    columns = min(layers, COLUMNS)
-    rows = -(-layers // columns)
-    figure = make_subplots(
-        rows=rows,
-        cols=columns,
-        shared_yaxes=True,
-        horizontal_spacing=0.03,
-        vertical_spacing=60 / (270 * rows),
-        subplot_titles=[f"{name}{_state(shown, k)}" for k, name in enumerate(names)],
-    )
+    figure, grid = layer_panels([f"{name}{_state(shown, k)}" for k, name in enumerate(panel_names(shown))])
     low, high = np.log10([np.percentile(finite, 0.5), finite.max()])
     y_range = [low - 0.05 * (high - low), high + 0.05 * (high - low)]
     legend = int(np.isfinite(curves["gradient_std"]).any((0, 1)).argmax())
-    for k in range(layers):
-        place: dict[str, Any] = {"row": 1 + k // columns, "col": 1 + k % columns}
+    for k in range(grid.count):
+        place = grid.place(k)
         for name, label, color in CURVES:
             for trace in _curve(epochs, curves[name][:, :, k], 10 ** y_range[0], label, color, first=k == legend):
                 figure.add_trace(trace, **place)
         for trace in _marks(shown.isel(layer=k), (10 ** y_range[0], 10 ** y_range[1]), epochs):
             figure.add_trace(trace, **place)
-        last_row = k + columns >= layers
-        figure.update_xaxes(title="epoch" if last_row else None, row=place["row"], col=place["col"])
-        if place["col"] == 1:
-            figure.update_yaxes(title="per weight [nats/weight²]", row=place["row"], col=1)
     _legend(figure, "compression_start" in shown)
-    reach = np.log10([epochs[0], epochs[-1]])
-    figure.update_xaxes(type="log", dtick=1, exponentformat="power", range=[reach[0] - 0.08, reach[1] + 0.08])
-    figure.update_yaxes(type="log", dtick=1, exponentformat="power", range=y_range)
-    height = 190 + 270 * rows
-    return styled(
+    return with_logarithmic_axes(
         figure,
+        grid,
         title,
         f"{about(shown)} · lines: medians of the replicas, bands: their middle 80 %",
-        width=max(110 + 330 * columns, NARROWEST),
-        height=height,
-        margin={"l": 85, "r": 25, "t": 105, "b": 115},
-        legend={"orientation": "h", "x": 0, "y": -62 / (height - 220), "yanchor": "top"},
+        x=epochs,
+        x_title="epoch",
+        y_range=y_range,
+        y_title="per weight [nats/weight²]",
     )
 
 

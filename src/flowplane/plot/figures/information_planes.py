@@ -11,8 +11,9 @@ from plotly.subplots import make_subplots
 
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text
+from flowplane.plot.panels import Grid
 from flowplane.plot.plane import channel_text, every_replica, in_order, layer_names, means, paths
-from flowplane.plot.style import COLUMNS, axis_title, color_axis, styled, time_scale
+from flowplane.plot.style import axis_title, color_axis, styled, time_scale
 
 __all__ = ["information_planes"]
 
@@ -33,15 +34,15 @@ def information_planes(dataset: Mapping[str, xr.Dataset], title: str = "Informat
     if isinstance(dataset, xr.Dataset) or not isinstance(dataset, Mapping) or not dataset:
         raise InputError("dataset", Text(type(dataset).__name__), "panel titles and planes, at least one: {title: plane}")
     sorted_planes = [in_order(plane) for plane in dataset.values()]
-    columns = min(len(dataset), COLUMNS)
-    rows = -(-len(dataset) // columns)
+    grid = Grid.of(len(dataset))
+    rows = grid.rows
     figure = make_subplots(
-        rows=rows, cols=columns, subplot_titles=list(dataset), horizontal_spacing=0.05, vertical_spacing=0.22 / rows
+        rows=rows, cols=grid.columns, subplot_titles=list(dataset), horizontal_spacing=0.05, vertical_spacing=0.22 / rows
     )
     last = max((plane["epoch"].values for plane in sorted_planes), key=lambda epochs: int(epochs[-1]))
     right = top = 0.0
     for panel, ordered in enumerate(sorted_planes):
-        place = {"row": 1 + panel // columns, "col": 1 + panel % columns}
+        place = grid.place(panel)
         x, y = ordered["i_xt"].values, ordered["i_ty"].values
         times = time_scale(ordered["epoch"].values)
         mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
@@ -61,7 +62,7 @@ def information_planes(dataset: Mapping[str, xr.Dataset], title: str = "Informat
         figure,
         title,
         f"{described} · {subtitle}" if described else subtitle,
-        width=150 + (PANEL + 80) * columns,
+        width=150 + (PANEL + 80) * grid.columns,
         height=130 + 400 * rows,
         margin={"l": 75, "r": 30, "t": 120, "b": 70},
     )

@@ -9,6 +9,7 @@ from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
 from flowplane.plot.names import escaped
+from flowplane.plot.panels import Grid
 from flowplane.plot.registry import draws
 from flowplane.plot.style import LAYER_COLORS, epoch_ticks, styled, time_scale
 
@@ -65,30 +66,29 @@ def metrics(dataset: xr.Dataset, title: str = "Training curves") -> go.Figure:
         panels.setdefault(quantity, []).append((name, part))
     epochs = dataset["train_epoch"].values
     times = time_scale(epochs)
-    columns = min(len(panels), COLUMNS)
-    rows = -(-len(panels) // columns)
-    figure = make_subplots(rows=rows, cols=columns, horizontal_spacing=0.12, vertical_spacing=0.2 / rows)
+    grid = Grid.of(len(panels), COLUMNS)
+    figure = make_subplots(rows=grid.rows, cols=grid.columns, horizontal_spacing=0.12, vertical_spacing=0.2 / grid.rows)
     shown: set[str] = set()
     for panel, (quantity, members) in enumerate(panels.items()):
-        row, column = 1 + panel // columns, 1 + panel % columns
+        place = grid.place(panel)
         for name, part in members:
             kept = _places(times, np.isfinite(dataset[name].transpose("replica", "train_epoch").values))
             values = dataset[name].transpose("replica", "train_epoch").isel(train_epoch=kept).values
             color = PARTS.get(part, LAYER_COLORS[0])
-            _curves(figure, (row, column), times[kept], values, epochs[kept], escaped(part), color, part not in shown)
+            _curves(figure, place, times[kept], values, epochs[kept], escaped(part), color, part not in shown)
             shown.add(part)
-        figure.update_yaxes(title=_label(quantity, dataset[members[0][0]]), row=row, col=column)
+        figure.update_yaxes(title=_label(quantity, dataset[members[0][0]]), **place)
     if next(iter(panels)) == "loss" and all(float(dataset[name].min()) >= 0 for name, _ in panels["loss"]):
         figure.update_yaxes(rangemode="tozero", row=1, col=1)
     tick_places, texts = epoch_ticks(int(epochs[-1]))
     figure.update_xaxes(tickvals=tick_places, ticktext=texts)
     for panel in range(len(panels)):
-        if panel + columns >= len(panels):
-            figure.update_xaxes(title="epoch (logarithmic)", row=1 + panel // columns, col=1 + panel % columns)
+        if grid.lowest(panel):
+            figure.update_xaxes(title="epoch (logarithmic)", **grid.place(panel))
     replicas = dataset.sizes["replica"]
     subtitle = f"{replicas} replicas, each faint; their mean strong" if replicas > 1 else ""
     legend = {"orientation": "h", "x": 1.0, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
-    width, height = (1000 if columns > 1 else 600), 140 + 320 * rows
+    width, height = (1000 if grid.columns > 1 else 600), 140 + 320 * grid.rows
     return styled(
         figure, title, subtitle, width=width, height=height, margin={"l": 75, "r": 30, "t": 95, "b": 65}, legend=legend
     )
@@ -122,7 +122,7 @@ def _places(times: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 def _curves(
     figure: go.Figure,
-    place: tuple[int, int],
+    place: dict[str, int],
     times: np.ndarray,
     values: np.ndarray,
     epochs: np.ndarray,
@@ -131,7 +131,6 @@ def _curves(
     named: bool,
 ) -> None:
     """All replicas as one faint line with gaps, and the mean of those that have a value."""
-    row, column = place
     gap = np.full((len(values), 1), np.nan)
     mean = np.nanmean(values, axis=0)
     figure.add_trace(
@@ -144,8 +143,7 @@ def _curves(
             hoverinfo="skip",
             showlegend=False,
         ),
-        row=row,
-        col=column,
+        **place,
     )
     figure.add_trace(
         go.Scatter(
@@ -159,6 +157,5 @@ def _curves(
             customdata=epochs,
             hovertemplate=f"{part}, epoch %{{customdata}}: %{{y:.4f}}<extra></extra>",
         ),
-        row=row,
-        col=column,
+        **place,
     )

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
-from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
 from flowplane.plot.names import about, panel_names
+from flowplane.plot.panels import layer_panels, with_logarithmic_axes
 from flowplane.plot.registry import draws
-from flowplane.plot.style import COLUMNS, LAYER_COLORS, NARROWEST, faded, require_variables, styled
+from flowplane.plot.style import LAYER_COLORS, faded, require_variables
 
 __all__ = ["weight_diffusion"]
 
@@ -43,30 +41,17 @@ def weight_diffusion(dataset: xr.Dataset, title: str = "How far the weights move
     values = dataset["msd"].transpose("replica", "lag_epoch", "layer").values
     if not (values > 0).any():
         raise InputError("dataset", Text("no displacement above 0"), "weights that move, for a logarithmic axis")
-    layers = dataset.sizes["layer"]
-    columns = min(layers, COLUMNS)
-    rows = -(-layers // columns)
-    figure = make_subplots(
-        rows=rows,
-        cols=columns,
-        shared_yaxes=True,
-        horizontal_spacing=0.03,
-        vertical_spacing=60 / (270 * rows),
-        subplot_titles=[
-            f"{name}, since epoch {origin:,.0f}"
-            for name, origin in zip(panel_names(dataset), dataset["origin"].values, strict=True)
-        ],
-    )
+    origins = zip(panel_names(dataset), dataset["origin"].values, strict=True)
+    figure, grid = layer_panels([f"{name}, since epoch {origin:,.0f}" for name, origin in origins])
     lags = dataset["lag_epoch"].values
     band = dataset["wiener_msd"].transpose("bound", "lag_epoch", "layer").values
     drawn = np.concatenate([values[values > 0], band[band > 0]])
     low, high = np.log10([drawn.min(), drawn.max()])
     legend = int((values > 0).any((0, 1)).argmax())
-    for k in range(layers):
-        place: dict[str, Any] = {"row": 1 + k // columns, "col": 1 + k % columns}
+    for k in range(grid.count):
         slope = float(dataset["exponent_mean"].values[k])
         for trace in _curves(lags, values[:, :, k], band[:, :, k], slope, first=k == legend):
-            figure.add_trace(trace, **place)
+            figure.add_trace(trace, **grid.place(k))
         axis = "" if k == 0 else str(k + 1)
         figure.add_annotation(
             x=0.03,
@@ -81,22 +66,15 @@ def weight_diffusion(dataset: xr.Dataset, title: str = "How far the weights move
             font={"size": 12},
             bgcolor="rgba(255,255,255,0.75)",
         )
-        figure.update_xaxes(title="epochs since the origin" if k + columns >= layers else None, **place)
-        if place["col"] == 1:
-            figure.update_yaxes(title="‖Δw‖² [weight²]", **place)
-    reach = np.log10([lags[0], lags[-1]])
-    figure.update_xaxes(type="log", dtick=1, exponentformat="power", range=[reach[0] - 0.08, reach[1] + 0.08])
-    # room for the text above the curves
-    figure.update_yaxes(type="log", dtick=1, exponentformat="power", range=[low - 0.1, high + 0.35 * (high - low)])
-    height = 190 + 270 * rows
-    return styled(
+    return with_logarithmic_axes(
         figure,
+        grid,
         title,
         f"{about(dataset)} · origin: {dataset.attrs.get('since', 'given')}",
-        width=max(110 + 330 * columns, NARROWEST),
-        height=height,
-        margin={"l": 85, "r": 25, "t": 105, "b": 115},
-        legend={"orientation": "h", "x": 0, "y": -62 / (height - 220), "yanchor": "top"},
+        x=lags,
+        x_title="epochs since the origin",
+        y_range=[low - 0.1, high + 0.35 * (high - low)],  # room for the text above the curves
+        y_title="‖Δw‖² [weight²]",
     )
 
 
