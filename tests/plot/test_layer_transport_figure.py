@@ -6,6 +6,7 @@ import xarray as xr
 
 import flowplane as fp
 from flowplane.analysis.transport.quantities import QUANTITIES
+from flowplane.core.results import Flags
 from flowplane.errors import InputError
 from flowplane.plot.figures.layer_transport import PANELS
 from flowplane.plot.names import layer_texts, shortened
@@ -19,7 +20,8 @@ def found():
     dims, shape = ("replica", "epoch", "layer"), (2, 3, 3)
     data = {name: (dims, rng.random(shape), {"units": about.units}) for name, about in QUANTITIES.items()}
     for name in ("log_det", "log_det_affine"):
-        data[name] = (dims, np.full(shape, np.nan), {"units": "nats", "missing": "no <weights>"})
+        data[name] = (dims, np.full(shape, np.nan), {"units": "nats"})
+        data[f"{name}_flags"] = (dims, np.ones(shape, int), Flags({"lost": ("no <weights>", "")}).attrs())
     data["wasserstein"][1][1] = np.nan
     data["cka"] = ((*dims, "other_layer"), np.tile(np.eye(3), (2, 3, 1, 1)), {"units": "1"})
     data["probe_input"] = ((), 0.5)
@@ -42,11 +44,16 @@ def test_every_quantity_of_a_panel_is_drawn_for_every_epoch(found):
 def test_empty_panels_say_why(found):
     texts = [note.text for note in fp.plot.layer_transport(found).layout.annotations]
     assert "no &lt;weights&gt;" in texts
-    found["log_det"] = found["log_det"] - np.inf
-    found["log_det"].attrs.pop("missing", None)
-    found["log_det_affine"].attrs.pop("missing", None)
+    found = found.drop_vars(["log_det_flags", "log_det_affine_flags"])
     found["log_det"] = xr.full_like(found["log_det"], -np.inf)
     assert "−∞: the derivative is singular" in [note.text for note in fp.plot.layer_transport(found).layout.annotations]
+
+
+def test_empty_panels_of_a_real_recording_say_why():
+    rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), epochs=2, replicas=1, snapshots=2)
+    found = fp.layer_transport(rec.sel(layer="layer1"), samples=100)
+    texts = [note.text.replace("<br>", " ") for note in fp.plot.layer_transport(found).layout.annotations]
+    assert "no step before this one" in texts and "no finite value" not in texts
 
 
 @pytest.mark.parametrize("name", ["layer_transport", "layer_similarity"])

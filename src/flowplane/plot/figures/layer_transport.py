@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,9 @@ import xarray as xr
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
+from flowplane.core.results import Flags
 from flowplane.plot.names import escaped, layer_texts
+from flowplane.plot.panels import Grid
 from flowplane.plot.registry import draws
 from flowplane.plot.style import COLORSCALE, color_axis, common_units, in_units, require_variables, styled, time_scale
 
@@ -44,7 +47,7 @@ PANELS = (
 )
 #: Pixels.
 PANEL_WIDTH, PANEL_HEIGHT, GAP, TOP = 270, 190, 50, 135
-COLUMNS = 4
+GRID = Grid.of(len(PANELS), 4)
 #: Layers from which not every one is named on the axis.
 NAMED = 12
 INPUTS = {"color": "#777", "dash": "dashdot", "width": 1.3}
@@ -76,13 +79,13 @@ def layer_transport(dataset: xr.Dataset, title: str = "How each layer moves its 
     times = time_scale(epochs)
     places = (times - times[0]) / max(times[-1] - times[0], 1e-9)
     colors = sample_colorscale(COLORSCALE, places.tolist())
-    rows = -(-len(PANELS) // COLUMNS)
+    rows = GRID.rows
     texts = layer_texts(shown)
     room = 55 if max(map(len, texts)) <= 3 else 35 + 5 * max(map(len, texts))
     height = TOP + rows * PANEL_HEIGHT + (rows - 1) * GAP + room
     figure = make_subplots(
         rows=rows,
-        cols=COLUMNS,
+        cols=GRID.columns,
         subplot_titles=[panel.title for panel in PANELS],
         horizontal_spacing=0.065,
         vertical_spacing=GAP / (height - TOP - room),
@@ -90,7 +93,7 @@ def layer_transport(dataset: xr.Dataset, title: str = "How each layer moves its 
     for note in figure.layout.annotations:
         note.update(font={"size": 13})
     for number, panel in enumerate(PANELS):
-        place: dict[str, Any] = {"row": 1 + number // COLUMNS, "col": 1 + number % COLUMNS}
+        place = GRID.place(number)
         for trace in _curves(shown, panel, colors):
             figure.add_trace(trace, **place)
         if not any(np.isfinite(shown[name]).any() for name in panel.curves):
@@ -114,7 +117,7 @@ def layer_transport(dataset: xr.Dataset, title: str = "How each layer moves its 
         col=1,
     )
     figure.update_xaxes(range=[0.6, len(texts) + 0.4], tickvals=depth[::every].tolist(), showticklabels=False)
-    for column in range(1, COLUMNS + 1):
+    for column in range(1, GRID.columns + 1):
         figure.update_xaxes(
             title={"text": "layer", "standoff": 6, "font": {"size": 13}},
             showticklabels=True,
@@ -129,7 +132,7 @@ def layer_transport(dataset: xr.Dataset, title: str = "How each layer moves its 
         figure,
         title,
         _subtitle(shown),
-        width=130 + COLUMNS * PANEL_WIDTH,
+        width=130 + GRID.columns * PANEL_WIDTH,
         height=height,
         showlegend=False,
         margin={"l": 70, "r": 75, "t": TOP, "b": room},
@@ -182,13 +185,12 @@ def _curves(shown: xr.Dataset, panel: Panel, colors: list[str]) -> list[go.Scatt
 
 def _reason(figure: go.Figure, shown: xr.Dataset, panel: Panel, number: int) -> None:
     """Why a panel is empty, on it."""
-    reasons = [shown[name].attrs.get("missing", "") for name in panel.curves]
-    if not any(reasons) and any(np.isneginf(shown[name]).any() for name in panel.curves):
-        reasons = ["−∞: the derivative is singular"]
-    parts = dict.fromkeys(part for reason in reasons for part in reason.split("; ") if part)
-    text = "<br>".join("<br>".join(textwrap.wrap(escaped(part), 34)) for part in parts) or "no finite value"
+    reasons = dict.fromkeys(reason for name in panel.curves for reason in _missing(shown, name))
+    if not reasons and any(np.isneginf(shown[name]).any() for name in panel.curves):
+        reasons = {"−∞: the derivative is singular": None}
+    text = "<br>".join("<br>".join(textwrap.wrap(escaped(reason), 34)) for reason in reasons) or "no finite value"
     axis = "" if number == 0 else str(number + 1)
-    place: dict[str, Any] = {"row": 1 + number // COLUMNS, "col": 1 + number % COLUMNS}
+    place = GRID.place(number)
     # axes without a trace are not drawn, nor what is written on them
     figure.add_trace(go.Scatter(x=[1], y=[0], mode="markers", opacity=0, hoverinfo="skip", showlegend=False), **place)
     figure.add_annotation(
@@ -201,6 +203,17 @@ def _reason(figure: go.Figure, shown: xr.Dataset, panel: Panel, number: int) -> 
         font={"size": 11, "color": "#555"},
     )
     figure.update_yaxes(tickvals=[], showgrid=False, **place)
+
+
+def _missing(shown: xr.Dataset, name: str) -> Iterator[str]:
+    """Why values of a quantity are NaN, in its flags' words: of each value the first that is raised."""
+    if f"{name}_flags" not in shown:
+        return
+    words, unexplained = Flags.of(shown[f"{name}_flags"]), np.isnan(shown[name])
+    for flag, raised in Flags.raised(shown[f"{name}_flags"]).items():
+        if bool((unexplained & raised).any()):
+            yield words[flag].meaning or flag
+        unexplained = unexplained & ~raised
 
 
 def _log_axis(figure: go.Figure, values: np.ndarray, place: dict[str, Any]) -> None:
