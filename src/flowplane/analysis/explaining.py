@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from flowplane.core.older import modern
-from flowplane.core.results import BOUNDS, RESULTS, Flag, Flags, long_name, quantities, result_of, said
+from flowplane.core.results import BOUNDS, RESULTS, Flag, Flags, long_name, own_flags, quantities, result_of, said
 from flowplane.information.schema import FLAGS
 
 __all__ = ["explain", "flag_words", "raised_flags"]
@@ -61,7 +61,7 @@ def raised_flags(dataset: xr.Dataset) -> dict[str, tuple[xr.DataArray, list[str]
     """
     if "flags" not in dataset:
         return {}
-    own = {name: Flags.raised(dataset[f"{name}_flags"]) for name in quantities(dataset) if f"{name}_flags" in dataset}
+    own = {name: Flags.raised(flags) for name, flags in own_flags(dataset).items()}
     found = {}
     for flag, where in Flags.raised(dataset["flags"]).items():
         found[flag] = (where, [name for name, raised in own.items() if flag in raised])
@@ -103,9 +103,8 @@ def _sentences(flag: Flag) -> str:
 
 def _where(dataset: xr.Dataset, raised: xr.DataArray, concerned: list[str]) -> str:
     """Which quantities, estimators, networks and layers, and how many of the rest."""
-    flagged = [name for name in quantities(dataset) if f"{name}_flags" in dataset]
     parts = []
-    if concerned and len(concerned) < len(flagged):
+    if concerned and len(concerned) < len(own_flags(dataset)):
         parts.append(", ".join(long_name(dataset, name) for name in concerned))
     told = [dim for dim in TOLD_APART if dim in raised.dims]
     others = [dim for dim in raised.dims if dim not in told]

@@ -31,6 +31,7 @@ __all__ = [
     "interval",
     "joined",
     "long_name",
+    "own_flags",
     "quantities",
     "result_of",
     "said",
@@ -203,9 +204,19 @@ def long_name(dataset: xr.Dataset, quantity: str) -> str:
     return str(dataset[quantity].attrs.get("long_name", quantity))
 
 
+def own_flags(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
+    """The flags of each quantity that has any, by the quantity's name.
+
+    Example:
+        >>> list(own_flags(xr.Dataset({"i_xt": 1.0, "i_xt_flags": 0, "flags": 0})))
+        ['i_xt']
+    """
+    return {name: dataset[f"{name}_flags"] for name in quantities(dataset) if f"{name}_flags" in dataset}
+
+
 def with_flags(dataset: xr.Dataset) -> xr.Dataset:
     """The Dataset with `flags`, the bitwise or of its quantities' flags; as it is where they have none."""
-    own = [dataset[f"{name}_flags"] for name in quantities(dataset) if f"{name}_flags" in dataset]
+    own = list(own_flags(dataset).values())
     if not own:
         return dataset
     together = reduce(lambda one, other: one | other, (part.drop_attrs() for part in own))
@@ -215,8 +226,7 @@ def with_flags(dataset: xr.Dataset) -> xr.Dataset:
 
 def without_flags(dataset: xr.Dataset) -> xr.Dataset:
     """As it is stored: without `flags`, which the quantities' own flags make again."""
-    own = any(f"{name}_flags" in dataset for name in quantities(dataset))
-    return dataset.drop_vars("flags") if own and "flags" in dataset else dataset
+    return dataset.drop_vars("flags") if own_flags(dataset) and "flags" in dataset else dataset
 
 
 def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> None:
@@ -260,13 +270,14 @@ def joined(dataset: xr.Dataset, dim: str, parts: Mapping[Any, xr.Dataset]) -> xr
     for key in dict.fromkeys(key for part in parts.values() for key in part.attrs):
         values = {label: part.attrs[key] for label, part in parts.items() if key in part.attrs}
         dataset = _same_or_along(dataset, dim, str(key), values, len(parts))
+    told_apart = quantities(dataset)
     for name in list(map(str, dataset.data_vars)):
         own = {label: part[name].attrs for label, part in parts.items() if name in part}
         dataset[name].attrs = _common_attrs(list(own.values()))
         for key in dict.fromkeys(key for attrs in own.values() for key in attrs):
             values = {label: attrs[key] for label, attrs in own.items() if isinstance(attrs.get(key), str)}
             differ = len(set(values.values())) > 1 or 0 < len(values) < len(own)
-            if differ and name in quantities(dataset):
+            if differ and name in told_apart:
                 told = str(key)
                 if told in dataset.coords and not _holds(dataset, told, values):
                     told = f"{name}_{key}"

@@ -111,8 +111,8 @@ def sign(values: Replicas) -> Judged:
         >>> [sign(middle + spread)["verdict"] for middle in (3, -3, 0.1)]
         ['reproduced', 'contradicted', 'inconclusive']
     """
-    _, lower, upper = mean_and_ends(values)
-    return {**means(values), "verdict": _verdict(lower > 0, upper < 0)}
+    mean, lower, upper = mean_and_ends(values)
+    return {**with_ends(mean, lower, upper), "verdict": _verdict(lower > 0, upper < 0)}
 
 
 def at_most(values: Replicas, limit: float) -> Judged:
@@ -123,8 +123,8 @@ def at_most(values: Replicas, limit: float) -> Judged:
         >>> [at_most(middle + spread, 2.0)["verdict"] for middle in (1, 3, 1.9)]
         ['reproduced', 'contradicted', 'inconclusive']
     """
-    _, lower, upper = mean_and_ends(values)
-    return {**means(values), "verdict": _verdict(upper <= limit, lower > limit)}
+    mean, lower, upper = mean_and_ends(values)
+    return {**with_ends(mean, lower, upper), "verdict": _verdict(upper <= limit, lower > limit)}
 
 
 def at_most_log(values: Replicas, limit: float) -> Judged:

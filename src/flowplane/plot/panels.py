@@ -23,7 +23,7 @@ class Grid(NamedTuple):
         (2, {'row': 2, 'col': 1}, False, True)
     """
 
-    count: int
+    panels: int
     columns: int
 
     @classmethod
@@ -34,7 +34,7 @@ class Grid(NamedTuple):
     @property
     def rows(self) -> int:
         """How many there are, the last one perhaps not full."""
-        return -(-self.count // self.columns)
+        return -(-self.panels // self.columns)
 
     def place(self, panel: int) -> dict[str, int]:
         """Row and column of a panel, as Plotly counts them."""
@@ -42,7 +42,7 @@ class Grid(NamedTuple):
 
     def lowest(self, panel: int) -> bool:
         """Whether no panel stands below this one."""
-        return panel + self.columns >= self.count
+        return panel + self.columns >= self.panels
 
 
 def layer_panels(titles: Sequence[str]) -> tuple[go.Figure, Grid]:
@@ -76,7 +76,7 @@ def with_logarithmic_axes(
         x: all values on the horizontal axis, ascending.
         y_range: log10 of the ends of the vertical axis.
     """
-    for panel in range(grid.count):
+    for panel in range(grid.panels):
         place = grid.place(panel)
         if grid.lowest(panel):
             figure.update_xaxes(title=x_title, **place)

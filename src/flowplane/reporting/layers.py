@@ -10,7 +10,7 @@ import xarray as xr
 from flowplane.core.results import Flags, interval
 from flowplane.reporting.markup import called
 
-__all__ = ["FAR", "GAIN", "LayerNumbers", "Learned", "Quantity", "layer_numbers", "nothing_to_know"]
+__all__ = ["FAR", "GAIN", "LayerNumbers", "Learned", "Quantity", "counts", "layer_numbers"]
 
 #: A layer that gains no more of I(T;Y) than this has learned nothing that could be dated, bits.
 GAIN = 0.05
@@ -93,7 +93,7 @@ def layer_numbers(plane: xr.Dataset) -> list[LayerNumbers]:
                 when_learned(here["i_ty"].values, epochs),
                 lost,
                 peak,
-                _flags(here, nothing_to_know(plane)),
+                _flags(here),
                 _far(here),
             )
         )
@@ -175,8 +175,8 @@ def _far(here: xr.Dataset) -> dict[str, tuple[float, float]]:
     return found
 
 
-def _flags(here: xr.Dataset, constant: bool) -> dict[str, float]:
+def _flags(here: xr.Dataset) -> dict[str, float]:
     if "flags" not in here:
         return {}
-    shares = {name: float(where.mean()) for name, where in Flags.raised(here["flags"].isel(epoch=-1)).items()}
-    return {name: share for name, share in shares.items() if not (constant and name == "saturated")}
+    raised = Flags.raised(here["flags"].isel(epoch=-1))
+    return {name: float(where.mean()) for name, where in raised.items() if counts(here, name)}

@@ -98,7 +98,7 @@ def learning(
     }
     for name, values in times.items():
         plane[name] = ("replica", values, {"units": "epochs", "long_name": shown[name]})
-    plane["test_accuracy"] = accuracy.isel(train_epoch=-1, drop=True).assign_attrs(units="fraction")
+    plane["test_accuracy"] = accuracy.isel(train_epoch=-1, drop=True)
     return plane.drop_vars("width")
 
 

@@ -97,7 +97,7 @@ def binned_planes(
     )
     planes = [information_plane(rec, measure) for measure in BINS.values()]
     together = xr.concat(planes, xr.Variable("estimator", list(BINS)), combine_attrs="drop_conflicts")
-    together["test_accuracy"] = rec.metrics["test_accuracy"].isel(train_epoch=-1, drop=True).assign_attrs(units="fraction")
+    together["test_accuracy"] = rec.metrics["test_accuracy"].isel(train_epoch=-1, drop=True)
     return together
 
 

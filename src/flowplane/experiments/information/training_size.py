@@ -101,7 +101,7 @@ def trained_on(
         seed=seed,
     )
     plane = information_plane(rec, Binned.published())[["i_xt", "i_ty", "flags"]]
-    plane["test_accuracy"] = rec.metrics["test_accuracy"].isel(train_epoch=-1, drop=True).assign_attrs(units="fraction")
+    plane["test_accuracy"] = rec.metrics["test_accuracy"].isel(train_epoch=-1, drop=True)
     return plane
 
 

@@ -57,7 +57,7 @@ def gradient_phases(dataset: xr.Dataset, title: str = "Drift and diffusion of th
     low, high = np.log10([np.percentile(finite, 0.5), finite.max()])
     y_range = [low - 0.05 * (high - low), high + 0.05 * (high - low)]
     legend = int(np.isfinite(curves["gradient_std"]).any((0, 1)).argmax())
-    for k in range(grid.count):
+    for k in range(grid.panels):
         place = grid.place(k)
         for name, label, color in CURVES:
             for trace in _curve(epochs, curves[name][:, :, k], 10 ** y_range[0], label, color, first=k == legend):

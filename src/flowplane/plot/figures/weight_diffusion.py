@@ -48,7 +48,7 @@ def weight_diffusion(dataset: xr.Dataset, title: str = "How far the weights move
     drawn = np.concatenate([values[values > 0], band[band > 0]])
     low, high = np.log10([drawn.min(), drawn.max()])
     legend = int((values > 0).any((0, 1)).argmax())
-    for k in range(grid.count):
+    for k in range(grid.panels):
         slope = float(dataset["exponent_mean"].values[k])
         for trace in _curves(lags, values[:, :, k], band[:, :, k], slope, first=k == legend):
             figure.add_trace(trace, **grid.place(k))
