@@ -16,7 +16,7 @@ test: check
 	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
 
 test-slow: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -m "slow or gpu"
+	$(BIN)/python -m pytest -m "slow or gpu" -o faulthandler_timeout=3600
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -54,10 +54,16 @@ install_import_hook(
 
 import os  # noqa: E402
 
+import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
 import flowplane as fp  # noqa: E402
+
+# the same examples in every run; `pytest --hypothesis-profile search` looks for others
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=400)
+hypothesis.settings.load_profile("same")
 
 # the workers of pytest-xdist share the cores: threads of each that wait for those of the others cost tenfold
 torch.set_num_threads(max(1, torch.get_num_threads() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
@@ -83,6 +89,23 @@ def soft():
 @pytest.fixture(scope="session")
 def flow():
     return fp.denoising_flow(fp.Normal(0.0, 1.0), 0.4, layers=1)
+
+
+class AtOnce:
+    """A failure is said when it happens, not only at an end that may not come."""
+
+    def __init__(self, terminal):
+        self.terminal = terminal
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            self.terminal.write_line(f"\n{report.nodeid} ({report.when})\n{report.longreprtext}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config):
+    if (terminal := config.pluginmanager.get_plugin("terminalreporter")) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(AtOnce(terminal))
 
 
 def pytest_collection_modifyitems(items):

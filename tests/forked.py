@@ -11,32 +11,49 @@ import tempfile
 import time
 from pathlib import Path
 
-#: Forks a child for each line of its standard input, and writes how it ended; one child at a time.
+#: Forks a child for each line of its standard input, and writes how each ended; kills what runs when the input closes.
 SERVER = """
-import json, os, sys, traceback
+import faulthandler, json, os, select, signal, sys, traceback
 import icechunk, numba, numpy, torch, torch._dynamo, xarray, zarr  # an optimiser imports torch._dynamo
 import flowplane as fp, flowplane.ensemble, flowplane.recorder, flowplane.recording, flowplane.tasks
-for line in sys.stdin:
-    job = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        for number, name in ((0, os.devnull), (1, job["out"]), (2, job["err"])):
-            os.dup2(os.open(name, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
-        sys.path[:0], sys.argv = job["path"], ["-c", *job["arguments"]]
-        status = 0
-        try:
-            exec(compile(job["code"], "<forked>", "exec"), {"__name__": "__main__"})
-        except BaseException:
-            traceback.print_exc()
-            status = 1
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    print(child, flush=True)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    with open(job["code_file"] + ".part", "w") as file:
-        file.write(str(status))
-    os.replace(job["code_file"] + ".part", job["code_file"])
+
+def run(job):
+    for number, name in ((0, os.devnull), (1, job["out"]), (2, job["err"])):
+        os.dup2(os.open(name, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    faulthandler.enable()
+    sys.path[:0], sys.argv = job["path"], ["-c", *job["arguments"]]
+    exec(compile(job["code"], "<forked>", "exec"), {"__name__": "__main__"})
+
+running, rest, open_ = {}, b"", True
+while open_ or running:
+    if open_ and select.select([0], [], [], 0.005 if running else None)[0]:
+        new = os.read(0, 65536)
+        *lines, rest = (rest + new).split(b"\\n")
+        if not new:
+            open_ = False
+            for child in running:
+                os.killpg(child, signal.SIGKILL)
+        for job in map(json.loads, lines):
+            child = os.fork()
+            if child == 0:
+                status = 0
+                try:
+                    run(job)
+                except BaseException:
+                    traceback.print_exc()
+                    status = 1
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status)
+            os.setpgid(child, child)  # killed with what it starts
+            running[child] = job["code_file"]
+            print(child, flush=True)
+    child, how = os.waitpid(-1, os.WNOHANG if open_ else 0) if running else (0, 0)
+    if child:
+        name = running.pop(child)
+        with open(name + ".part", "w") as file:
+            file.write(str(os.waitstatus_to_exitcode(how)))
+        os.replace(name + ".part", name)
 """
 
 
@@ -69,7 +86,10 @@ class Forked:
     def wait(self, seconds=120):
         end = time.monotonic() + seconds
         while self.poll() is None:
-            assert time.monotonic() < end, "the process did not end"
+            if time.monotonic() > end:
+                self.send_signal(signal.SIGABRT)  # it says where it is
+                time.sleep(1)
+                raise AssertionError(f"the process did not end\n{self.stderr}")
             time.sleep(0.005)
         return self.poll()
 
@@ -78,8 +98,9 @@ class Forked:
             os.kill(self.pid, number)
 
     def kill(self):
-        """End it at once, and wait until it has."""
-        self.send_signal(signal.SIGKILL)
+        """End it and what it started at once, and wait until it has."""
+        if self.poll() is None:
+            os.killpg(self.pid, signal.SIGKILL)
         self.wait()
 
     def _read(self, name):

@@ -221,6 +221,17 @@ def test_a_plane_of_the_version_before_is_read_as_one_of_today():
     assert quantities(new) == ["i_xt"]
 
 
+def test_a_layer_transport_of_the_version_before_says_of_each_quantity_why_it_is_missing():
+    dims, coords = ("replica", "epoch", "layer"), {"layer": ["a", "b"], "epoch": [0], "replica": [0]}
+    attrs = {"flag_masks": np.array([1, 2, 4], np.int32), "flag_meanings": "no_turn width_changes many_units"}
+    values = {name: (dims, [[[1.0, 2.0]]]) for name in ("wasserstein_sliced", "optimality_sliced", "affine_fit")}
+    values |= {"turning": (dims, [[[np.nan, 0.5]]]), "entropy_change": (dims, [[[np.nan, np.nan]]])}
+    new = modern(xr.Dataset(values | {"flags": (dims, np.array([[[3, 6]]], np.int32), attrs)}, coords))
+    assert new.attrs["result"] == "layer_transport"
+    assert new.turning_flags.values.tolist() == [[[1, 0]]] and new.entropy_change_flags.values.tolist() == [[[2, 2]]]
+    assert not new.affine_fit_flags.any() and new.flags.values.tolist() == [[[3, 2]]]
+
+
 def test_the_alphabets_are_not_mixed_up(rec):
     """The bit that is `clipped` for an estimate is another flag of how layers move their data."""
     found = fp.layer_transport(rec.sel(replica=0, epoch=40), samples=100)

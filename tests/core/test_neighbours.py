@@ -29,7 +29,7 @@ def test_against_the_oracle(by_cells, monkeypatch):
     for table in ("CELLS_FROM", "JOINT_CELLS_FROM"):
         monkeypatch.setattr(neighbours, table, dict.fromkeys(range(10), 0) if by_cells else {})
 
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     @given(POINTS, st.integers(1, 5), st.data())
     def check(points, k, data):
         cut = data.draw(st.integers(1, points.shape[1] - 1))

@@ -1,6 +1,7 @@
 """Work shared out over the processors: every item once, and errors are raised."""
 
 import os
+import signal
 import threading
 
 import pytest
@@ -41,6 +42,7 @@ def test_a_fork_has_threads_of_its_own(monkeypatch):
     shared(lambda first, last: None, 100, 1e9)
     child = os.fork()
     if child == 0:
+        signal.alarm(60)
         both = threading.Barrier(2, timeout=20)  # two runs at once: the fork's own thread and a helper of its own
         try:
             shared(lambda first, last: both.wait(), 2, 1e9)

@@ -28,7 +28,7 @@ def check(result, expected):
 VALUES = st.one_of(st.floats(-1.5, 1.5, width=32), st.sampled_from([-1.0, 1.0, 0.0, 1 / 3, 0.2, -0.6, 29 / 30]))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     arrays(np.float32, st.tuples(st.integers(2, 25), st.integers(1, 4)), elements=VALUES),
     st.integers(1, 40),
@@ -54,7 +54,7 @@ def test_against_the_oracle(layer, bins, span, kind):
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(arrays(np.float64, st.tuples(st.integers(2, 25), st.integers(1, 4)), elements=VALUES))
 def test_published_setting_against_the_oracle(layer):
     layer = layer.clip(-1, 1)
@@ -118,7 +118,7 @@ def test_batches_and_kinds_of_array():
             assert float(alone.i_ty) == float(whole.i_ty[i, j])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_invariances(seed):
     rng = np.random.default_rng(seed)

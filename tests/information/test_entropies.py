@@ -34,7 +34,7 @@ def binned(count, correction):
 # -- by definition -----------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=8).filter(lambda counts: sum(counts) > 1))
 @pytest.mark.parametrize("correction", KINDS)
 def test_tables_against_the_oracle(correction, counts):
@@ -54,7 +54,7 @@ def test_grassberger_by_its_integral():
     assert constant == pytest.approx(math.log2(40))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.integers(4, 40))
 @pytest.mark.parametrize("correction", KINDS)
 def test_information_against_the_oracle(correction, seed, n):

@@ -45,7 +45,7 @@ def classes_of(seed, n, means=(-1.0, 1.0), deviations=(1.0, 1.0), units=1):
 # -- against the oracle ------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 3), st.integers(12, 60))
 def test_information_of_x_by_determinants(seed, d_x, d_t, n):
     rng = np.random.default_rng(seed)
@@ -61,7 +61,7 @@ def test_information_of_x_by_determinants(seed, d_x, d_t, n):
     )
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.integers(1, 3), st.integers(2, 3))
 def test_information_of_classes_by_refitting(seed, units, classes):
     rng = np.random.default_rng(seed)
@@ -161,7 +161,7 @@ def test_shrinkage():
 # -- invariances -------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_invariances(seed):
     rng = np.random.default_rng(seed)

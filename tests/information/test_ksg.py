@@ -52,7 +52,7 @@ def two_blobs_truth(apart):
 # -- against other implementations -------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(
     arrays(np.float64, st.tuples(st.integers(8, 24), st.integers(2, 6)), elements=VALUES),
     st.integers(1, 5),
@@ -127,7 +127,7 @@ def test_noise_is_a_channel():
 # -- invariances ---------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=4)
+@settings(max_examples=4)
 @given(st.integers(0, 10_000))
 def test_invariances(seed):
     rng = np.random.default_rng(seed)

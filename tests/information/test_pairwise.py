@@ -37,7 +37,7 @@ def orthogonal(seed, units):
 # -- against the oracle ------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     arrays(np.float64, st.tuples(st.integers(2, 12), st.integers(1, 3)), elements=VALUES),
     st.sampled_from([0.05, 0.7, 4.0]),
@@ -62,7 +62,7 @@ def test_against_the_oracle(layer, variance, bound, kind):
         assert float(result[name]) == pytest.approx(floor, abs=1e-8), name
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(arrays(np.float64, st.integers(3, 10), elements=VALUES), st.sampled_from([0.05, 0.5, 3.0]), st.booleans())
 def test_the_truth_lies_between_the_bounds(places, variance, soft):
     """The interval holds the information of these samples, integrated by a fine sum: I(X;T+Z), I(T+Z;Y) and h(T+Z)."""
@@ -129,7 +129,7 @@ def test_two_points():
 # -- theorems and invariances ------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.sampled_from(BOUNDS))
 def test_invariances(seed, bound):
     rng = np.random.default_rng(seed)
@@ -159,7 +159,7 @@ def test_invariances(seed, bound):
     assert float(scaled.i_ty) == pytest.approx(float(base.i_ty), abs=TOLERANCE)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.sampled_from(BOUNDS))
 def test_contractions_lose_information(seed, bound):
     """No distance grows under a map of slope at most 1, nor where units are dropped: neither bound does."""

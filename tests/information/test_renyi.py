@@ -34,7 +34,7 @@ def pair_of(seed, n=80, units=3):
 # -- against the oracle ------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     arrays(np.float64, st.tuples(st.integers(2, 14), st.integers(1, 3)), elements=VALUES),
     st.sampled_from(ORDERS),
@@ -104,7 +104,7 @@ def test_order_one_is_the_limit():
         assert float(beside[name]) == pytest.approx(float(two[name]), abs=1e-6)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.sampled_from(ORDERS))
 def test_bounds(seed, alpha):
     """A Hadamard product with a unit diagonal has no smaller entropy than either factor: I ≤ min(S(X), S(T)), S ≤ log2 n."""
@@ -131,7 +131,7 @@ def test_orders_decrease():
 # -- invariances -------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(st.integers(0, 10_000), st.sampled_from([1.0, 2.0, 3.0]))
 def test_invariances(seed, alpha):
     rng = np.random.default_rng(seed)

@@ -25,7 +25,7 @@ def arguments(seed, units, edges):
     return values, opened, weights, labels, rule, inputs
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 100_000), st.integers(1, 30), st.integers(1, 40), st.sampled_from([None, *CORRECTIONS]))
 def test_counting_and_sorting_agree(seed, units, edges, correction):
     given_arrays = arguments(seed, units, edges)

@@ -73,7 +73,7 @@ def test_a_solution_has_its_own_beta_and_no_residual(beta):
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_residual_is_the_least(seed):
     rng = np.random.default_rng(seed)
     joint = some_joint(x=5, y=int(rng.integers(2, 4)), seed=seed)

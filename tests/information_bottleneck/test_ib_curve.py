@@ -135,7 +135,7 @@ def test_random_curves(n, classes, concentration):
     assert float(curve.i_ty[-1]) > 0.995 * curve.attrs["i_xy"]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000), st.integers(1, 7), st.integers(2, 4))
 def test_any_curve(seed, n, classes):
     joint = random_joint(seed, n, classes, 0.2)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.extra.numpy import arrays
 from oracles_bottleneck import plane_of
 
@@ -64,7 +64,6 @@ def test_a_task_is_a_joint(task):
     assert not States.of(checked_joint(soft)).deterministic
 
 
-@settings(deadline=None)
 @given(arrays(float, (6, 3), elements=st.sampled_from([0.0, 1e-20, 0.1, 0.2, 0.5])))
 def test_merging_keeps_the_information_and_every_conditional(weights):
     weights = weights + np.eye(6, 3) * 0.1 + np.array([0, 0, 0.1])

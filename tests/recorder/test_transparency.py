@@ -3,6 +3,7 @@
 import gc
 import os
 import random
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -182,9 +183,10 @@ def test_a_loaders_own_generator_is_put_back():
     assert torch.equal(generator.get_state(), before)
 
 
-def _process(rank, folder, port):
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), GLOO_SOCKET_IFNAME="lo")
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
+def _process(rank, folder):
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    minute = timedelta(seconds=60)
+    torch.distributed.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=2, timeout=minute)
     model = nn.parallel.DistributedDataParallel(network())
     with fp.Recorder(model, X, Y, path=f"{folder}/run.fp", epochs=2) as recorder:
         train(model, model, recorder, epochs=2)
@@ -206,12 +208,7 @@ if child:
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="a torch without processes")
 def test_of_a_group_of_processes_the_first_records(tmp_path):
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    assert (group := Forked(GROUP, Path(__file__).parent, tmp_path, port)).wait() == 0, group.stderr
+    assert (group := Forked(GROUP, Path(__file__).parent, tmp_path)).wait() == 0, group.stderr
     rec = fp.open(tmp_path / "run.fp")
     assert rec.epochs.tolist() == [0, 1, 2] and rec.layers == ("0", "1", "2", "4")
     assert rec.gradients.gradient_mean.sel(layer="0", epoch=2).item() > 0

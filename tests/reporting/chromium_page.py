@@ -85,13 +85,13 @@ def with_page(path: Path, act: Any) -> Page:
 
     async def run() -> Page:
         browser = Browser(path=CHROME, headless=True)
-        await browser.open()
+        await asyncio.wait_for(browser.open(), 90)
         try:
-            page = Page(await browser.create_tab("about:blank"))
+            page = Page(await asyncio.wait_for(browser.create_tab("about:blank"), 90))
             await page.open(path)
             await act(page)
             return page
         finally:
-            await browser.close()
+            await asyncio.wait_for(browser.close(), 30)
 
     return asyncio.run(run())

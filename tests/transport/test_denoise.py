@@ -240,7 +240,7 @@ def test_refit_in_ten_dimensions():
     assert distances[3] < 0.4 * distances[0]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), d=st.integers(1, 4), layers=st.sampled_from([1, 2, math.inf]))
 def test_equivariance(seed, d, layers):
     """Rotating and shifting the density rotates and shifts the flow."""

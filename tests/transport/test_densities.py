@@ -379,7 +379,7 @@ def test_fit_of_float32_arrays_is_float32():
 SEEDS = st.integers(0, 2**31)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(SEEDS, st.integers(1, 5), st.floats(0, 4), st.sampled_from(["normal", "mixture", "empirical"]))
 def test_rotation_and_translation(seed, d, decades, kind):
     rng = np.random.default_rng(seed)
@@ -403,7 +403,7 @@ def test_rotation_and_translation(seed, d, decades, kind):
     np.testing.assert_allclose(q.mean, rotation @ p.mean + shift, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(SEEDS, st.integers(1, 4), st.floats(-6, 6))
 def test_scaling_all_lengths(seed, d, exponent):
     rng = np.random.default_rng(seed)

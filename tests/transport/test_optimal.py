@@ -136,7 +136,7 @@ def test_sliced_is_the_mean_over_directions():
     assert abs(found - squares.mean()) < 5 * squares.std() * math.sqrt(2 / 4000)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(SEEDS, st.integers(1, 4), st.integers(2, 20), st.integers(2, 20))
 def test_sliced_is_no_more_than_exact(seed, d, n, m):
     x, y = clouds(seed, n, d, m=m)
@@ -156,7 +156,7 @@ def test_sliced_repeats_with_its_seed():
 # --- what every distance obeys
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(SEEDS, st.integers(1, 4), st.integers(2, 15), st.integers(2, 15))
 def test_a_distance(seed, d, n, m):
     x, y = clouds(seed, n, d, m=m)
@@ -171,7 +171,7 @@ def test_a_distance(seed, d, n, m):
         assert wasserstein(x[::-1], y, method=method) == pytest.approx(found, rel=digits)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(SEEDS, st.integers(1, 4))
 def test_translation_rotation_and_scale(seed, d):
     rng = np.random.default_rng(seed)
@@ -231,7 +231,7 @@ def test_every_kind_of_array():
 # --- optimality
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(SEEDS, st.integers(1, 4))
 def test_optimality_of_optimal_maps_is_one(seed, d):
     rng = np.random.default_rng(seed)

@@ -39,6 +39,19 @@ RENAMED_ARGUMENTS = (
     (r"relative='snapshot'", "relative='unit'"),
     (r"relative=True", "relative='recording'"),
 )
+#: Of 0.1's flags of a layer_transport, which a layer had in common, the quantities that one may leave missing; others: all.
+CONCERNS = {
+    "no_turn": ("turning",),
+    "other_replica": ("wasserstein", "optimality"),
+    "no_exact": ("wasserstein", "optimality"),
+    "width_changes": ("entropy_change", "entropy_change_neighbours", "log_det", "log_det_affine", "affine_fit"),
+    "ties": ("entropy_neighbours", "entropy_change_neighbours"),
+    "surface": ("entropy_neighbours", "entropy_change_neighbours"),
+    "many_units": ("entropy_neighbours", "entropy_change_neighbours"),
+    "no_classes": ("probe", "fisher", "distances"),
+    "no_weights": ("log_det",),
+    "not_affine": ("log_det_affine",),
+}
 
 #: Arguments of `fp.train` and of `fp.Recorder` that were called otherwise.
 CONFIGURED = {"ensemble": {"noise": "noise_variance"}, "model": {"total": "epochs"}}
@@ -127,7 +140,23 @@ def modern(dataset: xr.Dataset) -> xr.Dataset:
     if names & {"i_xt", "i_ty"} and "kind" in dataset.attrs:
         return _estimate(dataset)
     known = next((result for result, own in KNOWN_BY.items() if own <= names), None)
-    return dataset if known is None else dataset.assign_attrs(result=known, version="0.1")
+    if known is None:
+        return dataset
+    found = dataset.assign_attrs(result=known, version="0.1")
+    return _reasons(found) if known == "layer_transport" and "flags" in found else found
+
+
+def _reasons(dataset: xr.Dataset) -> xr.Dataset:
+    """With flags of each quantity: those of its layer that may leave it missing, where it is."""
+    flags = dataset["flags"]
+    names = flags.attrs["flag_meanings"].split()
+    masks = dict(zip(names, flags.attrs["flag_masks"], strict=True))
+    for name in quantities(dataset):
+        if dataset[name].dims == flags.dims:
+            own = sum(mask for flag, mask in masks.items() if name in CONCERNS.get(flag, (name,)))
+            missing = (flags & own).where(dataset[name].isnull(), 0).astype(np.int32)
+            dataset[f"{name}_flags"] = missing.assign_attrs(flags.attrs | {"long_name": f"flags of {name}"})
+    return with_flags(dataset)
 
 
 def _estimate(dataset: xr.Dataset) -> xr.Dataset:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowplane.analysis.transport.quantities import FLAGS, QUANTITIES
+from flowplane.analysis.transport.quantities import ERRORS, FLAGS, LEVELS, QUANTITIES
 from flowplane.analysis.transport.snapshot import (
     AFFINE_FIT,
     AFFINE_SAMPLES,
@@ -46,7 +46,7 @@ def transport_dataset(rec: Recording, snapshots: np.ndarray, settings: Settings,
     """All snapshots (replica, epoch) as one Dataset, with what needs them all: the variance that smooths."""
     shape = (*snapshots.shape, len(rec.layers))
     every = list(snapshots.ravel())
-    columns = {name: np.stack([one.columns[name] for one in every]).reshape(shape) for name in QUANTITIES}
+    columns = {name: np.stack([one.columns[name] for one in every]).reshape(shape) for name in every[0].columns}
     spectra = [one.spectra for one in every]
     if variance is None:
         sizes = [spectrum.mean() for one in spectra for spectrum in one]
@@ -60,14 +60,23 @@ def transport_dataset(rec: Recording, snapshots: np.ndarray, settings: Settings,
         parts[name] = (DIMS, columns[name], {"units": about.units, "long_name": about.long_name})
         flags = np.stack([one.flags[name] for one in every]).reshape(shape)
         parts[f"{name}_flags"] = (DIMS, flags, FLAGS.attrs(about.long_name))
-    straight = np.array([one.straightness for one in every]).reshape(shape[:2])
+    for name in ERRORS:
+        about_error = {"units": QUANTITIES[name].units, "long_name": f"standard error of {name}"}
+        parts[f"{name}_error"] = (DIMS, columns[f"{name}_error"], about_error)
+    straight = np.array([one.straightness for one in every]).reshape(*shape[:2], 2)
     about_paths = {"units": "1", "long_name": "E|x_L − x_0| over the mean length of the paths"}
-    parts["straightness"] = (DIMS[:2], straight, about_paths)
+    parts["straightness"] = (DIMS[:2], straight[..., 0], about_paths)
+    parts["straightness_error"] = (DIMS[:2], straight[..., 1], {"units": "1", "long_name": "standard error of straightness"})
     alike = np.stack([one.cka for one in every]).reshape(*shape, shape[-1])
     parts["cka"] = ((*DIMS, "other_layer"), alike, {"units": "1", "long_name": "linear CKA, unbiased HSIC"})
     if settings.start is not None and start is not None:
-        for name, value in levels(settings.start, start, settings).items():
-            parts[f"{name}_input"] = ((), value, {"units": QUANTITIES[name].units, "long_name": f"{name} of the inputs"})
+        found = levels(settings.start, start, settings)
+        for name in LEVELS:
+            units = {"units": QUANTITIES[name].units}
+            parts[f"{name}_input"] = ((), found[name], units | {"long_name": f"{name} of the inputs"})
+            if f"{name}_error" in found:
+                error = units | {"long_name": f"standard error of {name} of the inputs"}
+                parts[f"{name}_input_error"] = ((), found[f"{name}_error"], error)
     coords = {"replica": rec.replicas, "epoch": rec.epochs, **rec.layer_coordinates(), "other_layer": list(rec.layers)}
     return xr.Dataset(parts, coords, _about(rec, settings, variance))
 

@@ -72,6 +72,8 @@ def layer_transport(
         `low_dimensional` says, mean little, and `flags`. Over (replica, epoch): `straightness`, E|x_L − x_0| over the
         mean length of the paths. Over (replica, epoch, layer, other_layer): `cka`, linear, by the unbiased estimate of HSIC.
         Of the inputs, where they are points: `participation_input`, `probe_input`, `fisher_input`, `distances_input`.
+        `…_error` is the standard error of what is taken over points or directions: of `cost`, `turning`, `straightness`,
+        of W_2, optimality and their bounds, and of `distances`.
 
     Raises:
         InputError: not a Recording, fewer than 16 samples in all or in memory, an unknown embedding, a replica that was

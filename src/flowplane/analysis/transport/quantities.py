@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from flowplane.core.results import Flags
 
-__all__ = ["CHANGES", "FLAGS", "LEVELS", "QUANTITIES", "STEPS", "Quantity"]
+__all__ = ["CHANGES", "ERRORS", "FLAGS", "LEVELS", "QUANTITIES", "STEPS", "Quantity"]
 
 
 class Quantity(NamedTuple):
@@ -87,3 +87,5 @@ QUANTITIES = {
 LEVELS = ("participation", "probe", "fisher", "distances")
 STEPS = ("cost", "wasserstein", "optimality", "wasserstein_sliced", "optimality_sliced", "turning")
 CHANGES = ("entropy_change", "entropy_change_neighbours", "entropy_change_smoothed")
+#: What has a standard error, over the points or the directions that it is taken from.
+ERRORS = (*STEPS, "distances")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from flowplane.analysis.transport.quantities import CHANGES, FLAGS, QUANTITIES, STEPS
+from flowplane.analysis.transport.quantities import CHANGES, ERRORS, FLAGS, QUANTITIES, STEPS
 from flowplane.transport.layers.embedding import layer_path
 from flowplane.transport.layers.entropies import covariance_spectrum, neighbour_entropy, spectral_entropy
 from flowplane.transport.layers.paths import path_measures
@@ -77,7 +77,7 @@ class _Entropy(NamedTuple):
 
 
 class Snapshot:
-    """All quantities of one snapshot: `columns` by layer, `cka`, `straightness`, `flags`, and each layer's `spectra`.
+    """All quantities of one snapshot: `columns` by layer, `cka`, `straightness` with its error, `flags`, `spectra`.
 
     Arguments:
         layers: one array (sample, unit) a layer.
@@ -88,9 +88,10 @@ class Snapshot:
 
     def __init__(self, layers: list[Points], dense: list[Dense | None], settings: Settings, exact: int) -> None:
         self.settings, self.exact = settings, exact
-        self.columns = {name: np.full(len(layers), np.nan) for name in QUANTITIES}
+        names = (*QUANTITIES, *(f"{name}_error" for name in ERRORS))
+        self.columns = {name: np.full(len(layers), np.nan) for name in names}
         self.flags = {name: np.zeros(len(layers), np.int32) for name in QUANTITIES}
-        self.straightness = math.nan
+        self.straightness = math.nan, math.nan
         if not all(np.isfinite(layer).all() for layer in layers):
             self._raise(slice(None), "not_finite")
             self.cka = np.full((len(layers), len(layers)), np.nan)
@@ -104,7 +105,7 @@ class Snapshot:
             self._volumes(l, origin, layer, dense[l])
             for name, value in levels(layer, self.spectra[l], settings).items():
                 self.columns[name][l] = value
-                if math.isnan(value):
+                if math.isnan(value) and name in QUANTITIES:
                     self._raise(l, "no_variance" if self.spectra[l].max() <= 0 else "no_classes", of=[name])
 
     def _raise(self, layers: int | slice, *flags: str, of: Collection[str] = tuple(QUANTITIES)) -> None:
@@ -129,9 +130,10 @@ class Snapshot:
         steps = path_measures(path, self.exact, seed=settings.seed).merge(
             sliced_measures(path, settings.slices, seed=settings.seed), combine_attrs="override"
         )
-        for name in set(steps) & set(QUANTITIES) - {"participation"}:
-            self.columns[str(name)][:] = steps[name].values[shift:]
-        self.straightness = float(steps["straightness"])
+        for name in STEPS:
+            for column in (name, f"{name}_error"):
+                self.columns[column][:] = steps[column].values[shift:]
+        self.straightness = float(steps["straightness"]), float(steps["straightness_error"])
 
     def _entropies(self, layers: list[Points]) -> None:
         """Of each layer in its own dimension, and how a step changes them where the dimension stays."""
@@ -190,7 +192,7 @@ def levels(layer: Points, spectrum: Spectrum, settings: Settings) -> dict[str, f
     The probe learns from the first half of the samples and is asked about the second.
     """
     size = float(np.square(spectrum).sum())
-    found = dict.fromkeys(("probe", "fisher", "distances"), math.nan)
+    found = dict.fromkeys(("probe", "fisher", "distances", "distances_error"), math.nan)
     found["participation"] = float(spectrum.sum()) ** 2 / size if size > 0 else math.nan
     labels = settings.labels
     if labels is None:
@@ -202,5 +204,5 @@ def levels(layer: Points, spectrum: Spectrum, settings: Settings) -> dict[str, f
     names, counts = np.unique(labels, return_counts=True)
     common = np.isin(labels, names[np.argsort(-counts, kind="stable")[:CLASSES]])
     apart = class_distances(layer[common], labels[common], samples=CLASS_SAMPLES, seed=settings.seed)
-    found["distances"] = float(apart["ratio"])
+    found["distances"], found["distances_error"] = float(apart["ratio"]), float(apart["ratio_error"])
     return found
