@@ -14,6 +14,11 @@ def random_joint(seed, n, classes, concentration=0.5):
     return np.random.default_rng(seed).dirichlet(np.full(n * classes, concentration)).reshape(n, classes)
 
 
+def bits(most):
+    """Numbers whose slopes can be told: none below 1e-9 but 0."""
+    return st.floats(0, most).map(lambda value: round(value, 9))
+
+
 @pytest.mark.parametrize(("n", "classes"), [(1, 2), (2, 2), (6, 2), (7, 2), (5, 3), (6, 4)])
 def test_no_partition_is_better(n, classes):
     joint = random_joint(n, n, classes)
@@ -83,7 +88,7 @@ def test_the_seed_decides():
     assert one.identical(two)
 
 
-@given(st.lists(st.tuples(st.floats(0, 5), st.floats(0, 2)), min_size=1, max_size=12))
+@given(st.lists(st.tuples(bits(5), bits(2)), min_size=1, max_size=12))
 def test_the_hull_is_concave_rising_and_above_all_points(points):
     across, up = np.array(points).T
     x, y = concave_hull(across, up)

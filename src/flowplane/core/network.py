@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.core import streams
+from flowplane.core.threads import one_thread
 from flowplane.errors import unknown
 
 __all__ = ["ACTIVATIONS", "Network"]
@@ -140,12 +141,13 @@ class Network:
         noise = self.noise_draw(samples)
         outputs = []
         wanted = len(self.layers) if layers is None else layers
-        for depth, (matrix, bias) in enumerate(self.unpack(weights)[:wanted], start=1):
-            values = torch.baddbmm(bias.unsqueeze(-1), matrix, values)
-            values = torch.softmax(values, 1) if depth == len(self.layers) else activate(self.activation, values)
-            if depth <= len(noise):
-                values[:, :, :samples] += noise[depth - 1].to(values.device)
-            outputs.append(values[:, :, :samples].transpose(1, 2))
+        with one_thread(values.device.type == "cpu"):  # several share out a single product otherwise than a batch of them
+            for depth, (matrix, bias) in enumerate(self.unpack(weights)[:wanted], start=1):
+                values = torch.baddbmm(bias.unsqueeze(-1), matrix, values)
+                values = torch.softmax(values, 1) if depth == len(self.layers) else activate(self.activation, values)
+                if depth <= len(noise):
+                    values[:, :, :samples] += noise[depth - 1].to(values.device)
+                outputs.append(values[:, :, :samples].transpose(1, 2))
         return outputs
 
 

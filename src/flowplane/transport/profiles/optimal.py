@@ -143,11 +143,13 @@ def gaussian_distance(
     other_mean: Float[Tensor, " feature"],
     other_covariance: Float[Tensor, "feature feature"],
 ) -> float:
-    """W_2² of two Gaussians."""
-    root = _root(covariance)
-    cross = _root(root @ other_covariance @ root)
-    apart = (mean - other_mean).square().sum()
-    return max(0.0, float(apart + torch.trace(covariance + other_covariance - 2 * cross)))
+    """W_2² of two Gaussians: the squared distance of the means, and of the covariances' roots turned as near as they come.
+
+    The Bures distance tr(A + B − 2(√A B √A)^½) is min_U |√A − √B U|² over orthogonal U, where nothing cancels.
+    """
+    root, other = _root(covariance), _root(other_covariance)
+    left, _, right = torch.linalg.svd(other.T @ root)
+    return float((mean - other_mean).square().sum() + (root - other @ left @ right).square().sum())
 
 
 def _root(matrix: Tensor) -> Tensor:
