@@ -23,7 +23,7 @@ from flowplane.core.points import check_count
 from flowplane.core.results import stamp
 from flowplane.core.schedule import even_places
 from flowplane.errors import InputError, NotRecorded, Text, unknown
-from flowplane.recording.copying import Copied
+from flowplane.recording.copying import Copied, InMemory
 from flowplane.recording.html import recording_html
 from flowplane.recording.selection import View, positions
 from flowplane.recording.store import BRANCH, STATISTICS
@@ -56,7 +56,8 @@ class Recording(Copied, ABC):
     def __init__(self, repository: icechunk.Repository, name: str | None, view: View | None = None) -> None:
         self._repository = repository
         self.path = name
-        self._store = repository.readonly_session(BRANCH).store if view is None else view.store
+        stored = repository.readonly_session(BRANCH).store if view is None else view.store
+        self._store = InMemory(stored, repository) if view is None and name is None else stored
         self._view = view or self._everything()
 
     # -- what it is ---------------------------------------------------------------------------------------------------
