@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from flowplane.information import SlicedMI as SlicedMI
     from flowplane.information import Variational as Variational
     from flowplane.recorder import Recorder as Recorder
+    from flowplane.recorder import from_arrays as from_arrays
     from flowplane.recorder import from_checkpoints as from_checkpoints
     from flowplane.recording import Recording as Recording
     from flowplane.recording import open_recording as open  # noqa: F401

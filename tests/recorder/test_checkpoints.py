@@ -1,6 +1,7 @@
 """A recording from saved weights."""
 
 import pickle
+import tarfile
 
 import numpy as np
 import pytest
@@ -174,6 +175,60 @@ def test_epochs_are_read_from_names(tmp_path):
             epochs(*names)
     with pytest.raises(InputError, match="at: found one that two checkpoints have"):
         epochs("a_epoch3.pt", "b_epoch3.pt")
+
+
+def test_numbers_in_names(tmp_path):
+    def taken(*names, **arguments):
+        folder = saved(tmp_path / str(len(list(tmp_path.iterdir()))), *names)
+        rec = fp.from_checkpoints(network(), [folder / name for name in names], X, **arguments)
+        return rec.epochs.tolist(), rec.attrs["order"]
+
+    by_name = "checkpoints by the number in their names"
+    assert taken("20k.pt", "1M.pt", "500.pt") == ([500, 20_000, 1_000_000], f"{by_name}, 500.pt to 1M.pt")
+    assert taken("resnet18_v2-3.pth.tar", "resnet18_v2-20.pth.tar")[0] == [3, 20]
+    assert taken("m_1.5M.tar", "m_0.5M.tar")[0] == [500_000, 1_500_000]
+    by_step = "checkpoints by the number after 'step' in their names"
+    assert taken("v2-step_20k.bin", "v2-step_900.bin") == ([900, 20_000], f"{by_step}, v2-step_900.bin to v2-step_20k.bin")
+    assert taken("gpt2-124M-10epochs.pt", "gpt2-124M-9epochs.pt")[0] == [9, 10]
+    assert taken("ckpt7.pt", "ckpt12.pt")[0] == [7, 12] and taken("net_iter_3.pt", "net_iter_12.pt")[0] == [3, 12]
+    in_order = "checkpoints by their order in paths, resnet18_z.pt to resnet18_a.pt"
+    assert taken("resnet18_z.pt", "resnet18_a.pt") == ([0, 1], in_order)
+    assert taken("v9.pt", "v2.pt", at=[4, 1]) == ([1, 4], "checkpoints by at=, v2.pt to v9.pt")
+    assert taken("resnet18.pth") == ([0], "checkpoint resnet18.pth")
+    for names in (("7b.pt", "13.pt"), ("20kb.pt", "30.pt"), ("3-4.pt", "5.pt"), ("loss0.5.pt", "3.pt"), ("2.5.pt", "3.pt")):
+        with pytest.raises(InputError, match=r"at: found none for .*, expected at=\[…\]"):
+            taken(*names)
+    with pytest.raises(InputError, match=r"at: found numbers that count epochs in epoch1.pt and steps in step900.pt"):
+        taken("epoch1.pt", "step900.pt")
+    with pytest.raises(InputError, match=r"at: found none for v10\.pt"):  # a folder has no order
+        fp.from_checkpoints(network(), saved(tmp_path / "versions", "v2.pt", "v10.pt"), X)
+
+
+def test_the_order_is_said(run, tmp_path):
+    rec = fp.from_checkpoints(network(), run[1], X, path=tmp_path / "run.fp")
+    order = "checkpoints by the number after 'epoch' in their names, epoch=0-step=0.ckpt to epoch=10-step=70.ckpt"
+    assert order in repr(fp.open(tmp_path / "run.fp")) and "checkpoints by" in rec._repr_html_()
+    fp.report(rec, tmp_path / "page.html")
+    assert "order of snapshots" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pth_tar(zipped, tmp_path):
+    """What torchvision's and the ImageNet example's loops write, of old and of new torch."""
+    state = {f"module.{name}": part for name, part in network(seed=4).state_dict().items()}
+    whole = {"epoch": 3, "arch": "resnet18", "state_dict": state, "best_acc1": torch.tensor(0.5), "optimizer": {"state": {}}}
+    torch.save(whole, tmp_path / "checkpoint_0003.pth.tar", _use_new_zipfile_serialization=zipped)
+    rec = fp.from_checkpoints(network(), tmp_path, X)
+    assert rec.epochs.tolist() == [3]
+    np.testing.assert_allclose(rec.activations("3").values[0, 0], network(seed=4).eval()(X).detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_an_archive_of_other_things(tmp_path):
+    (tmp_path / "x.txt").write_text("x")
+    with tarfile.open(tmp_path / "epoch1.tar", "w") as archive:
+        archive.add(tmp_path / "x.txt", "x.txt")
+    with pytest.raises(InputError, match=r"paths: found .*epoch1.tar', expected a readable checkpoint"):
+        fp.from_checkpoints(network(), tmp_path / "epoch1.tar", X)
 
 
 def test_a_trainers_folder(tmp_path):

@@ -36,6 +36,8 @@ class DeferredRecorder:
         self._arguments = dict(arguments)
         self._recorder: Recorder | None = None
         self._closed = False
+        #: Of a copy of a callback whose training is over.
+        self._recording: Recording | None = None
 
     def start(self, model: nn.Module, epochs: int | None, done: int) -> None:
         """Record the model as it is, before its first epoch.
@@ -48,7 +50,7 @@ class DeferredRecorder:
             InputError: a callback that has recorded already, a training that goes on and is to be recorded from its middle,
                 or what the Recorder refuses.
         """
-        if self._recorder is not None:
+        if self._recorder is not None or self._closed:
             raise InputError("callback", Text("one that has recorded a training"), "a new RecorderCallback for each")
         if done and self._arguments.get("mode") != "resume":
             wanted = "mode='resume' and the path of the recording of what came before"
@@ -67,6 +69,22 @@ class DeferredRecorder:
             self._closed = True
             self._recorder.__exit__(None if error is None else type(error), error, None)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle takes: the arguments and, after the training, what was recorded, but not the model.
+
+        Raises:
+            InputError: a callback that is recording, as one recording has one writer.
+        """
+        if self._recorder is None:
+            return self.__dict__
+        if not self._closed:
+            raise InputError("callback", Text("a copy of one that is recording"), "one before its training, or after it")
+        try:
+            kept = self._recorder.recording
+        except InputError:  # nothing was recorded
+            kept = None
+        return {"_arguments": self._arguments, "_recorder": None, "_closed": True, "_recording": kept}
+
     @property
     def recording(self) -> Recording:
         """What was recorded so far.
@@ -74,8 +92,11 @@ class DeferredRecorder:
         Raises:
             InputError: training has not begun.
         """
+        if self._recording is not None:
+            return self._recording
         if self._recorder is None:
-            raise InputError("recording", Text("a callback whose training has not begun"), "one that was given to a trainer")
+            state = "that has recorded nothing" if self._closed else "whose training has not begun"
+            raise InputError("recording", Text(f"a callback {state}"), "one that was given to a trainer")
         return self._recorder.recording
 
 

@@ -70,6 +70,9 @@ class ScalarWriter:
         self._writer = SummaryWriter(str(as_path("log_dir", log_dir)))
         self._written: dict[str, float] = {}
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise InputError("writer", Text("a copy or a pickle of a ScalarWriter, which has a file open"), "a new one")
+
     def __enter__(self) -> ScalarWriter:
         return self
 

@@ -1,6 +1,8 @@
-"""Recording somebody's own model: `Recorder` while it is trained, `from_checkpoints` from what it left behind."""
+"""Recording somebody's own model: `Recorder` while it is trained, `from_checkpoints` from weights that it left behind,
+`from_arrays` from activations."""
 
+from flowplane.recorder.arrays import from_arrays
 from flowplane.recorder.checkpoints import from_checkpoints
 from flowplane.recorder.recorder import Recorder
 
-__all__ = ["Recorder", "from_checkpoints"]
+__all__ = ["Recorder", "from_arrays", "from_checkpoints"]

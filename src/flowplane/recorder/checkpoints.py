@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from glob import glob
 from pathlib import Path
@@ -15,24 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from flowplane.core.paths import as_path
-from flowplane.core.points import check_count
 from flowplane.core.progress import progress_bar
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text, unknown
+from flowplane.recorder.checkpoint_names import ENDINGS, epochs_of, is_checkpoint, weights_in
 from flowplane.recorder.probe import unwrapped
 from flowplane.recorder.session import Session
 from flowplane.recording import Metrics, ModelRecording
 
 __all__ = ["from_checkpoints"]
 
-PICKLED = (".pt", ".pth", ".bin", ".ckpt")
-ENDINGS = (*PICKLED, ".safetensors")
-#: What a Hugging Face checkpoint folder holds, the first that is there.
-WEIGHTS = ("model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin")
 #: Where training loops put the weights in a larger dict, and what wrappers put before names.
 INNER = ("state_dict", "model_state_dict", "model", "weights")
-#: What lies beside weights and is none.
-OTHERS = ("optimizer", "scheduler", "scaler", "rng_state", "training_args")
 #: The arguments of `Recorder` that it shares.
 DEFAULTS = {"layers": None, "measures": (), "reduce": "auto", "dtype": "float32", "mode": "create"}
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
@@ -51,8 +44,8 @@ def from_checkpoints(
 ) -> ModelRecording:
     """The Recording that a Recorder would have made, from weights saved on the way; gradients are not in it.
 
-    Weights are read without pickle: .safetensors, a Hugging Face checkpoint folder, or .pt, .pth, .bin and .ckpt files that
-    `torch.load` reads with weights_only=True. A state_dict may stand in a larger dict under "state_dict",
+    Weights are read without pickle: .safetensors, a Hugging Face checkpoint folder, or .pt, .pth, .pth.tar, .bin and .ckpt
+    files that `torch.load` reads with weights_only=True. A state_dict may stand in a larger dict under "state_dict",
     "model_state_dict", "model" or "weights", and its names may begin with "module." or the like. The model gets its own
     weights back in the end.
 
@@ -60,8 +53,9 @@ def from_checkpoints(
         model: of the architecture that was saved.
         paths: files and folders in any order, a folder that holds them, or a pattern such as "run/epoch*.pt".
         inputs, labels, path: as of `fp.Recorder`.
-        at: the epoch of each path; None: the numbers in the names: "epoch=3-step=120.ckpt" is 3, "checkpoint-500" is 500. A
-            list of paths without any numbers is taken in its order.
+        at: the epoch of each path; None: the numbers in the names: "epoch=3-step=120.ckpt" is 3, "checkpoint-500" is 500,
+            "step_20k.pt" is 20000; the 2 of v2 and the 18 of resnet18 are none. A list of paths without any numbers is taken
+            in its order. `rec.attrs["order"]` says what was taken.
         arguments: others of `fp.Recorder`: layers, measures, reduce, dtype, mode.
 
     Raises:
@@ -81,18 +75,19 @@ def from_checkpoints(
         if name not in DEFAULTS:
             raise unknown("argument", name, DEFAULTS)
     found = _found(paths)
-    numbers = _epochs(found, at, ordered=isinstance(paths, Sequence) and not isinstance(paths, str))
+    numbers, taken = epochs_of(found, at, ordered=isinstance(paths, Sequence) and not isinstance(paths, str))
     bare = unwrapped(model)
     own = {name: values.detach().clone() for name, values in bare.state_dict().items()}
     ordered = sorted(zip(numbers, found, strict=True), key=lambda pair: pair[0])
     options = DEFAULTS | arguments
+    about = {"snapshots": len(found), "epochs": None, "order": _order(taken, [file.name for _, file in ordered])}
     session = Session(model, inputs, labels, path, keep=("activations",), **options)
     try:
         with progress_bar("reading checkpoints", len(found)) as advance:
             for number, file in ordered:
                 _load(bare, file)
                 if session.committed is None:
-                    session.begin({"snapshots": len(found), "epochs": None}, len(found), epoch=number)
+                    session.begin(about, len(found), epoch=number)
                 elif number > session.committed:
                     session.append(Metrics(), epoch=number)
                 advance(1)
@@ -102,20 +97,25 @@ def from_checkpoints(
     return session.recording
 
 
+def _order(taken: str, names: list[str]) -> str:
+    """What the recording says of the order of its snapshots."""
+    return f"checkpoints by {taken}, {names[0]} to {names[-1]}" if len(names) > 1 else f"checkpoint {names[0]}"
+
+
 def _found(paths: Any) -> list[Path]:
     wanted = "checkpoints: files that end in " + ", ".join(ENDINGS) + ", or Hugging Face checkpoint folders"
     if isinstance(paths, Iterable) and not isinstance(paths, str):
         found = [as_path("paths", each) for each in paths]
     elif isinstance(paths, str | os.PathLike) and any(mark in os.fspath(paths) for mark in "*?["):
         fitting = sorted(glob(os.path.expanduser(paths), recursive=True))
-        found = [Path(each) for each in fitting if _is_checkpoint(Path(each))]
+        found = [Path(each) for each in fitting if is_checkpoint(Path(each))]
     else:
         one = as_path("paths", paths)
         inside = sorted(one.iterdir()) if one.is_dir() else []
-        saved = [each for each in inside if each.is_dir() and _weights_in(each) is not None]
+        saved = [each for each in inside if each.is_dir() and weights_in(each) is not None]
         # a Trainer's folder has the checkpoints in it, and beside them the model as it was saved at the end
-        if saved or (one.is_dir() and _weights_in(one) is None):
-            found = saved or [each for each in inside if _is_checkpoint(each)]
+        if saved or (one.is_dir() and weights_in(one) is None):
+            found = saved or [each for each in inside if is_checkpoint(each)]
         else:
             found = [one]
     if not found:
@@ -123,53 +123,9 @@ def _found(paths: Any) -> list[Path]:
     for each in found:
         if not each.exists():
             raise InputError("paths", str(each), f"{wanted}; it is not there")
-        if (each.is_dir() and _weights_in(each) is None) or (not each.is_dir() and each.suffix not in ENDINGS):
+        if (each.is_dir() and weights_in(each) is None) or (not each.is_dir() and each.suffix not in ENDINGS):
             raise InputError("paths", str(each), wanted)
     return found
-
-
-def _is_checkpoint(path: Path) -> bool:
-    if path.is_dir():
-        return _weights_in(path) is not None
-    return path.suffix in ENDINGS and not path.stem.startswith(OTHERS)
-
-
-def _weights_in(folder: Path) -> Path | None:
-    return next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
-
-
-def _epochs(found: Sequence[Path], at: Any, ordered: bool) -> list[int]:
-    """The epoch of each checkpoint; of names without numbers their place, if the user put them in order."""
-    if at is not None:
-        if not isinstance(at, Iterable) or isinstance(at, str):
-            raise InputError("at", at, "a list of epochs, one a checkpoint")
-        numbers = [check_count(f"at[{k}]", each, 0) for k, each in enumerate(at)]
-        if len(numbers) != len(found) or len(set(numbers)) < len(numbers):
-            raise InputError("at", Text(f"{len(set(numbers))} different numbers"), f"{len(found)}, one a checkpoint")
-        return numbers
-    named = [_number_in(each) for each in found]
-    if (ordered or len(found) == 1) and not any(re.search(r"\d", each.name) for each in found):
-        return list(range(len(found)))
-    for each, number in zip(found, named, strict=True):
-        if number is None:
-            unknown_epoch = Text(f"none for {each.name}, whose name does not tell it")
-            raise InputError("at", unknown_epoch, "at=[…], or another list of paths")
-    numbers = [number for number in named if number is not None]
-    if len(set(numbers)) < len(numbers):
-        twice = next(each.name for k, each in enumerate(found) if numbers[k] in numbers[:k])
-        raise InputError("at", Text(f"one that two checkpoints have, {twice} and another"), "at=[…], or other paths")
-    return numbers
-
-
-def _number_in(path: Path) -> int | None:
-    """The epoch in a name: what follows "epoch", or else "checkpoint" or "step", or the only number that is there."""
-    name = path.name if path.is_dir() else path.stem
-    for word in ("epoch", "checkpoint", "step"):
-        marked = re.findall(rf"{word}[-_=]?(\d+)", name, re.IGNORECASE)
-        if marked:
-            return int(marked[-1])
-    numbers = re.findall(r"\d+", name)
-    return int(numbers[0]) if len(numbers) == 1 else None
 
 
 def _load(model: nn.Module, file: Path) -> None:
@@ -189,7 +145,7 @@ def _load(model: nn.Module, file: Path) -> None:
 
 def _read(file: Path) -> Mapping[str, Any]:
     if file.is_dir():
-        inside = _weights_in(file)
+        inside = weights_in(file)
         assert inside is not None
         file = inside
     if file.name.endswith(".index.json"):
@@ -220,11 +176,9 @@ def _read(file: Path) -> Mapping[str, Any]:
 
 def _unwrapped(state: Any, names: set[str]) -> dict[str, Tensor]:
     """The state_dict in a larger dict, with the names that the model has."""
-    while isinstance(state, Mapping) and not any(isinstance(values, Tensor) for values in state.values()):
-        inner = next((key for key in INNER if isinstance(state.get(key), Mapping)), None)
-        if inner is None:
-            break
-        state = state[inner]
+    # a best accuracy beside it may be a tensor as well
+    while isinstance(state, Mapping) and (inner := [key for key in INNER if isinstance(state.get(key), Mapping)]):
+        state = state[inner[0]]
     if not isinstance(state, Mapping):
         raise InputError("paths", Text(type(state).__name__), "a checkpoint that holds a state_dict")
     found = {str(name): values for name, values in state.items() if isinstance(values, Tensor)}

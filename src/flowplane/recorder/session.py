@@ -81,6 +81,10 @@ class Session:
         #: The last epoch that is committed.
         self.committed: int | None = None
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        found = Text("a copy or a pickle of a Recorder, of which each recording has one")
+        raise InputError("recorder", found, "a copy of its recording, recorder.recording")
+
     @property
     def recording(self) -> ModelRecording:
         """The Recording, as of the last snapshot. Raises InputError where nothing was recorded."""

@@ -35,6 +35,7 @@ def recording_html(rec: Recording) -> str:
         ("layers", _layers(rec)),
         ("replicas", str(len(rec.replicas))),
         ("snapshots", f"{len(epochs)}, epochs {_number(epochs.min())} to {_number(epochs.max())}"),
+        ("order", _shown(rec.attrs.get("order", ""))),
         ("at the end", _metrics(rec)),
     ]
     body = "".join(_row(name, text) for name, text in rows if text)

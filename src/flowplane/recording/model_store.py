@@ -100,29 +100,27 @@ class ModelWriter(Writer):
             capacity: snapshots to make room for; more may follow.
         """
         session = self.repository.writable_session(BRANCH)
-        root = zarr.create_group(session.store)
-        root.attrs.update({"flowplane_format": FORMAT, "configuration": json.dumps(configuration)})
-        put(root, "replica", np.arange(1), ("replica",))
-        growing(root, "epoch", (capacity,), (4096,), "int64", ("epoch",), fill_value=-1)
-        growing(root, "moments", (capacity, len(MOMENTS)), (SMALL, len(MOMENTS)), "float64", ("epoch", "moment"))
+        root = self._lay_out(session.store, configuration, task, capacity)
         for k, values in enumerate(first.activations or ()):
-            # not compressed: that takes longer than all the rest, for a third of the bytes
-            growing(
-                root.create_group(f"layers/{k:02d}"),
-                "activations",
-                (1, capacity, *values.shape),
-                (1, 1, *values.shape),
-                dtype,
-                ("replica", "epoch", "sample", "unit"),
-                fill_value=0.0,
-                compressors=None,
-            )
+            self._lay_out_layer(root, k, capacity, values.shape, len(values), dtype)
         layers = len(configuration["layers"])
         if first.gradients is not None:
             named = ("replica", "epoch", "layer", "statistic")
             growing(root, "gradients", (1, capacity, layers, 3), (1, SMALL, layers, 3), "float64", named)
         for k, found in enumerate(first.measures):
             lay_out_measure(root.create_group(f"measures/{k:02d}"), found, capacity, SMALL)
+        self._add(session.store, first)
+        self._log(session.store, metrics)
+        self.commit(session, f"epoch {first.epoch}")
+        self._committed(metrics, snapshots=1)
+
+    def _lay_out(self, store: Any, configuration: dict[str, Any], task: dict[str, Any], capacity: int) -> zarr.Group:
+        """All but layers, gradients and measures."""
+        root = zarr.create_group(store)
+        root.attrs.update({"flowplane_format": FORMAT, "configuration": json.dumps(configuration)})
+        put(root, "replica", np.arange(1), ("replica",))
+        growing(root, "epoch", (capacity,), (4096,), "int64", ("epoch",), fill_value=-1)
+        growing(root, "moments", (capacity, len(MOMENTS)), (SMALL, len(MOMENTS)), "float64", ("epoch", "moment"))
         logged = root.create_group("metrics")
         logged.attrs["names"] = []
         growing(logged, "train_epoch", (capacity,), (4096,), "int64", ("train_epoch",), fill_value=-1)
@@ -133,10 +131,23 @@ class ModelWriter(Writer):
             if task[name] is not None:
                 put(group, name, task[name], dims)
         self._metadata, self._logged, self._snapshots, self._known = {}, 0, 0, []
-        self._add(session.store, first)
-        self._log(session.store, metrics)
-        self.commit(session, f"epoch {first.epoch}")
-        self._committed(metrics, snapshots=1)
+        return root
+
+    def _lay_out_layer(
+        self, root: zarr.Group, place: int, capacity: int, shape: tuple[int, ...], rows: int, dtype: str
+    ) -> None:
+        """A layer's array of `capacity` snapshots (sample, unit), so many rows a chunk."""
+        # not compressed: that takes longer than all the rest, for a third of the bytes
+        growing(
+            root.create_group(f"layers/{place:02d}"),
+            "activations",
+            (1, capacity, *shape),
+            (1, 1, rows, *shape[1:]),
+            dtype,
+            ("replica", "epoch", "sample", "unit"),
+            fill_value=0.0,
+            compressors=None,
+        )
 
     def resume(self) -> None:
         """Find out how far the recording has come, to go on from there.

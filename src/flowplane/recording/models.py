@@ -25,7 +25,10 @@ from flowplane.recording.selection import View
 from flowplane.recording.store import array_of
 from flowplane.tasks import Task
 
-__all__ = ["ModelRecording"]
+__all__ = ["ARRAYS", "ModelRecording"]
+
+#: What `attrs["source"]` says of a recording that `fp.from_arrays` made.
+ARRAYS = "arrays"
 
 
 class ModelRecording(Recording):
@@ -101,6 +104,12 @@ class ModelRecording(Recording):
             found = Text("a recording in which no optimiser took a step")
             raise InputError("rec", found, "one of a model that was trained between its snapshots")
         return int(np.median(met)), 1.0
+
+    def _selected(self, name: str) -> xr.DataArray:
+        if name not in self._root and self.attrs.get("source") == ARRAYS:
+            wanted = "one of fp.Recorder, which watches a model while it is trained"
+            raise NotRecorded(name, Text("a recording of arrays, which holds activations alone"), wanted)
+        return super()._selected(name)
 
     @property
     def weights(self) -> xr.DataArray:
@@ -207,9 +216,11 @@ class ModelRecording(Recording):
 
     def _about(self) -> str:
         samples = len(self._task_group["inputs"])
+        seen = "samples" if self.attrs.get("source") == ARRAYS else "probe inputs"
+        order = f"; {self.attrs['order']}" if "order" in self.attrs else ""
         return (
-            f"{self.architecture}, {samples} probe inputs, labels: {self.attrs['labels']}; snapshots: {len(self.epochs)}, "
-            f"from epoch {self.epochs.min()} to {self.epochs.max()}"
+            f"{self.architecture}, {samples} {seen}, labels: {self.attrs['labels']}; snapshots: {len(self.epochs)}, "
+            f"from epoch {self.epochs.min()} to {self.epochs.max()}{order}"
         )
 
 

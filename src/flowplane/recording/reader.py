@@ -23,6 +23,7 @@ from flowplane.core.points import check_count
 from flowplane.core.results import stamp
 from flowplane.core.schedule import even_places
 from flowplane.errors import InputError, NotRecorded, Text, unknown
+from flowplane.recording.copying import Copied, InMemory
 from flowplane.recording.html import recording_html
 from flowplane.recording.selection import View, positions
 from flowplane.recording.store import BRANCH, STATISTICS
@@ -42,11 +43,11 @@ def require_recording(rec: Any) -> Recording:
     return rec
 
 
-class Recording(ABC):
+class Recording(Copied, ABC):
     """What a network, or an ensemble of replicas, did, snapshot by snapshot.
 
-    Made by `fp.train`, `fp.Recorder`, `fp.from_checkpoints` and `fp.open`. `sel` gives a view on part
-    of it; the stored arrays are read when they are used.
+    Made by `fp.train`, `fp.Recorder`, `fp.from_checkpoints`, `fp.from_arrays` and `fp.open`. `sel` gives a view on part
+    of it; the stored arrays are read when they are used. Copies and pickles of it are recordings as well.
     """
 
     #: "ensemble" of `fp.train`, or "model": somebody's own.
@@ -55,7 +56,8 @@ class Recording(ABC):
     def __init__(self, repository: icechunk.Repository, name: str | None, view: View | None = None) -> None:
         self._repository = repository
         self.path = name
-        self._store = repository.readonly_session(BRANCH).store if view is None else view.store
+        stored = repository.readonly_session(BRANCH).store if view is None else view.store
+        self._store = InMemory(stored, repository) if view is None and name is None else stored
         self._view = view or self._everything()
 
     # -- what it is ---------------------------------------------------------------------------------------------------

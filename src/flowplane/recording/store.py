@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError, Text
+from flowplane.recording import asserts  # noqa: F401
 from flowplane.version import __version__
 
 __all__ = ["BRANCH", "FORMAT", "MODES", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put", "versions"]
@@ -163,6 +164,13 @@ class Writer:
     def __exit__(self, *exception: object) -> None:
         if self._lock is not None:
             self._lock.release()
+
+    def abandon(self) -> None:
+        """Take away what was begun and never committed, and free the lock."""
+        if isinstance(self.path, Path) and _is_unfinished(self.path):
+            shutil.rmtree(self.path / DATA, ignore_errors=True)
+            (self.path / UNFINISHED).unlink(missing_ok=True)
+        self.__exit__()
 
     def _claim(self, folder: Path, mode: str) -> tuple[icechunk.Repository, bool]:
         """Lock the folder, then open or make the repository in it."""

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from flowplane.errors import InputError
-from flowplane.recording import Recording
+from flowplane.recording import ARRAYS, Recording
 from flowplane.reporting.finite import finite_part
 from flowplane.reporting.markup import count, listed, number
 from flowplane.reporting.provenance import about_equal, recording_facts, recording_recipe
@@ -104,7 +104,10 @@ def _about(rec: Recording) -> str:
     task, networks = rec.task, count(len(rec.replicas), "network")
     shape = f"{rec.architecture} {rec.activation}".strip()
     seen = f"on the task “{task.name}”" if rec.kind == "ensemble" else "a model of your own"
-    said = f"{networks[0].upper()}{networks[1:]}, {shape}, {seen}, seen at {count(len(task.inputs), 'input')} and at "
+    what = f"{networks[0].upper()}{networks[1:]}, {shape}, {seen}"
+    if rec.attrs.get("source") == ARRAYS:
+        what = f"Activations of {count(len(rec.layers), 'layer')}, given as arrays"
+    said = f"{what}, seen at {count(len(task.inputs), 'input')} and at "
     said += f"{count(len(rec.epochs), 'snapshot')} from epoch {int(rec.epochs.min()):,} to {int(rec.epochs.max()):,}."
     labels = about_equal(str(rec.attrs.get("labels", "")))
     if labels.startswith("targets"):

@@ -1,0 +1,100 @@
+"""Copies of recordings: a copy in this process shares what is stored, one that is pickled brings it or opens it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import icechunk
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.buffer.cpu import Buffer
+from zarr.core.sync import sync
+from zarr.storage import WrapperStore
+
+from flowplane.errors import InputError, Text
+from flowplane.recording.selection import View
+from flowplane.recording.store import BRANCH, open_repository
+
+if TYPE_CHECKING:
+    from flowplane.recording.reader import Recording
+
+__all__ = ["Copied", "InMemory"]
+
+
+class Copied:
+    """A recording that `copy` and `pickle` copy, as it was at the commit that it shows.
+
+    In memory its contents go into the pickle, as they do with the metrics and activations that are read from it later; of
+    one in a folder the folder's path does, and it is opened again there.
+    """
+
+    _repository: icechunk.Repository
+    _store: Any
+    _view: View
+    path: str | None
+
+    def __copy__(self) -> Self:
+        return type(self)(self._repository, self.path, self._view)  # type: ignore[call-arg]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # what is committed never changes, so two recordings can read it
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        shown = self._view
+        parts = (shown.replicas, shown.epochs, shown.layers)
+        if isinstance(self._store, InMemory):
+            return _in_memory, (type(self), self._store, parts)
+        source: Any = self._repository  # on an object store
+        if self.path is not None and Path(self.path).is_dir():
+            source = str(Path(self.path).resolve())
+        return _opened_again, (type(self), source, self.path, self._store.session.snapshot_id, parts)
+
+
+class InMemory(WrapperStore[Any]):
+    """What a recording in memory reads, and arrays that are read later: a copy of it brings all that is in it."""
+
+    def __init__(self, store: Any, repository: icechunk.Repository) -> None:
+        super().__init__(store)
+        self.repository = repository
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # it is only read
+
+    def __reduce__(self) -> tuple[Any, tuple[dict[str, bytes]]]:
+        return _refilled, (_contents(self),)
+
+
+def _contents(store: Any) -> dict[str, bytes]:
+    async def read() -> dict[str, bytes]:
+        return {key: (await store.get(key, default_buffer_prototype())).to_bytes() async for key in store.list()}
+
+    return sync(read())
+
+
+def _refilled(contents: dict[str, bytes]) -> InMemory:
+    repository = icechunk.Repository.create(icechunk.in_memory_storage())
+    session = repository.writable_session(BRANCH)
+
+    async def write() -> None:
+        for key, values in contents.items():
+            await session.store.set(key, Buffer.from_bytes(values))
+
+    sync(write())
+    session.commit("a copy")
+    return InMemory(repository.readonly_session(BRANCH).store, repository)
+
+
+def _in_memory(kind: type[Recording], store: InMemory, parts: tuple[Any, ...]) -> Recording:
+    return kind(store.repository, None, View(store, *parts))
+
+
+def _opened_again(kind: type[Recording], source: Any, name: str | None, commit: str, parts: tuple[Any, ...]) -> Recording:
+    """Raises InputError where the recording is not there any more, or is another one by now."""
+    repository = open_repository(source)[0] if isinstance(source, str) else source
+    try:
+        store = repository.readonly_session(snapshot_id=commit).store
+    except icechunk.IcechunkError as error:
+        wanted = "the recording that was copied; another one is there now"
+        raise InputError("path", Text(source if isinstance(source, str) else name), wanted) from error
+    return kind(repository, name, View(store, *parts))
