@@ -228,6 +228,7 @@ class Recorder:
         found = {"batches": self._statistics.batches, "gradients": self._statistics.result()}
         self._session.append(self._metrics, epoch=self._epoch, step=self._step, seconds=self._seconds, **found)
         self._metrics = Metrics()
+        self._statistics.forget()
 
     def _capacity(self) -> int:
         return self.snapshots if self.epochs is None else min(self.snapshots, self.epochs + 1)
