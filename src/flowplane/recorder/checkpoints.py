@@ -21,7 +21,7 @@ from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text, unknown
 from flowplane.recorder.probe import unwrapped
 from flowplane.recorder.session import Session
-from flowplane.recording import Metrics, ModelRecording
+from flowplane.recording import ModelRecording
 
 __all__ = ["from_checkpoints"]
 
@@ -94,7 +94,7 @@ def from_checkpoints(
                 if session.committed is None:
                     session.begin({"snapshots": len(found), "epochs": None}, len(found), epoch=number)
                 elif number > session.committed:
-                    session.append(Metrics(), epoch=number)
+                    session.append_now(epoch=number)
                 advance(1)
     finally:
         session.close()

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from flowplane.errors import InputError
+from flowplane.errors import InputError, RecordingFailed
 
 __all__ = ["Processes", "local", "process_number", "summed", "whole_afterwards"]
 
@@ -53,7 +53,9 @@ class Processes:
                 found[0] = work()
             except Exception as caught:
                 error = caught
-                found[1] = caught if isinstance(caught, InputError) else RuntimeError(str(caught) or repr(caught))
+                found[1] = (
+                    caught if isinstance(caught, InputError | RecordingFailed) else RuntimeError(str(caught) or repr(caught))
+                )
         torch.distributed.broadcast_object_list(found, src=0)
         if found[1] is not None:
             raise error or found[1]
