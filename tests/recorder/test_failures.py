@@ -166,7 +166,7 @@ def test_what_failed_to_be_written_comes_with_the_next_snapshot(tmp_path, monkey
     with fp.Recorder(model, X, path=tmp_path / "other.fp") as recorder:
         failing[0] = True
         recorder.step(loss=1.0)
-        with pytest.raises(RecordingFailed, match="epoch 1 could not be taken: .*No space left.* up to epoch 0 is kept"):
+        with pytest.raises(RecordingFailed, match=r"epoch 1 could not be taken: .*No space left.* up to epoch 0 is kept"):
             recorder.step(loss=2.0)
         failing[0] = False
     rec = fp.open(tmp_path / "other.fp")

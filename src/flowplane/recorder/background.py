@@ -55,6 +55,11 @@ class Background:
         """Whether there is an outcome to be heard without waiting."""
         return self._given is not None and self.here and self._given[2].done()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being written."""
+        return self._given is None or self._given[2].done()
+
     def outcome(self) -> Outcome | None:
         """What became of the last snapshot, once it is over; told once. None where there was none."""
         if self._given is None or not self.here:
@@ -70,8 +75,7 @@ class Background:
             return
         if self._thread is not None:
             # a second Ctrl-C does not wait for what is on its way, which would then write without a lock
-            under_way = self._given is not None and not self.over
-            self._thread.shutdown(wait=not under_way)
+            self._thread.shutdown(wait=self.idle)
         if self._given is None:
             then()
         else:

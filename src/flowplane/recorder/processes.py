@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from flowplane.errors import InputError, RecordingFailed
 
-__all__ = ["Processes", "local", "process_number", "summed", "whole_afterwards"]
+__all__ = ["Processes", "class_name", "local", "process_number", "summed", "whole_afterwards"]
 
 Found = TypeVar("Found")
 
@@ -73,6 +73,13 @@ def whole_afterwards(model: nn.Module) -> Iterator[None]:
             for part in model.modules():
                 if isinstance(part, sharding.FSDPModule):
                     part.reshard()
+
+
+def class_name(module: nn.Module) -> str:
+    """Of a module's class as it was written; `fully_shard` makes one of its own from it."""
+    sharding = sys.modules.get("torch.distributed.fsdp")
+    names = [kind.__name__ for kind in type(module).__mro__]
+    return names[2] if sharding is not None and isinstance(module, sharding.FSDPModule) else names[0]
 
 
 def local(values: Tensor) -> Tensor:

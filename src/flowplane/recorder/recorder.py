@@ -279,7 +279,7 @@ class Recorder:
             raise
         finally:
             try:
-                if self._metrics.epochs and session.writer is not None:
+                if self._metrics.epochs and session.writer is not None and session.background.idle:
                     self._failures.guarded(lambda: session.log(self._metrics), self._epoch)
             finally:
                 session.close()

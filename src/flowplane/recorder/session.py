@@ -21,7 +21,7 @@ from flowplane.recorder.divergence import Divergence
 from flowplane.recorder.inputs import read_inputs, read_labels
 from flowplane.recorder.online import OnlineMeasures, checked_measures
 from flowplane.recorder.probe import Probe, side_effect_free, unwrapped
-from flowplane.recorder.processes import Processes, whole_afterwards
+from flowplane.recorder.processes import Processes, class_name, whole_afterwards
 from flowplane.recorder.reduction import checked_rule
 from flowplane.recording import MODES, Metrics, ModelRecording, ModelSnapshot, ModelWriter, versions
 
@@ -189,7 +189,7 @@ class Session:
         rec = ModelRecording(writer.repository, None)
         if rec.attrs.get("kind") != ModelRecording.kind:
             raise InputError("path", str(self.path), "a recording of a model to resume; this one is of fp.train")
-        layers = [layer.described() for layer in self.probe.layers]
+        layers = self._described_layers()
         if rec.attrs["layers"] != layers or tuple(rec.attrs["keep"]) != self.keep or rec.attrs["dtype"] != self.dtype:
             found = Text(", ".join(layer["name"] for layer in layers))
             raise InputError("layers", found, f"layers, keep and dtype of the recording: {', '.join(rec.layers)}")
@@ -252,13 +252,16 @@ class Session:
                 targets = np.repeat(targets[:, None], tokens, 1)[chosen]
         return {"name": "probe inputs", "inputs": inputs, "points": points, "labels": labels, "targets": targets}
 
+    def _described_layers(self) -> list[dict[str, Any]]:
+        return [layer.described() | {"module": class_name(layer.module)} for layer in self.probe.layers]
+
     def _configuration(self) -> dict[str, Any]:
         model, labels = self.model, self.labels
         return {
             "kind": ModelRecording.kind,
-            "model": type(model).__name__,
+            "model": class_name(model),
             "parameters": sum(part.numel() for part in model.parameters()),
-            "layers": [layer.described() for layer in self.probe.layers],
+            "layers": self._described_layers(),
             "samples": self.probe.samples,
             "labels": labels.about,
             "deterministic": self.probe.deterministic,
