@@ -93,10 +93,9 @@ def recorded(rank, folder):
     with fp.Recorder(model, X, Y, path=folder / "run.fp", mode="resume", measures=(fp.Pairwise(0.1),)) as recorder:
         train(model, recorder, epochs=1)
         assert recorder.epoch == 4
+    weights = whole(alone)
     if rank == 0:
-        torch.save({name: values for name, values in whole(alone).items()}, folder / "weights.pt")
-    else:
-        whole(alone)
+        torch.save(weights, folder / "weights.pt")
 
 
 def test_a_sharded_model_is_recorded_as_one_that_is_whole(tmp_path):
@@ -132,7 +131,7 @@ def refused(rank, folder):
     with fp.Recorder(model, X, Y, path=folder / "run.fp") as recorder:
         ModelWriter.commit = failing
         recorder.step(loss=1.0)
-        with pytest.raises(RecordingFailed, match="epoch 1 could not be taken: .*No space left"):
+        with pytest.raises(RecordingFailed, match=r"epoch 1 could not be taken: .*No space left"):
             recorder.step(loss=2.0)
         ModelWriter.commit = commit
     ModelWriter.commit = failing

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from weakref import WeakSet
 
 from flowplane.recording import Metrics, ModelSnapshot
 
@@ -44,6 +46,7 @@ class Background:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="flowplane-recorder")
         self._given = (snapshot.epoch, metrics, self._thread.submit(commit, snapshot, metrics))
+        _used.add(self)
 
     def wait(self) -> None:
         """Until nothing is being written."""
@@ -80,3 +83,16 @@ class Background:
             then()
         else:
             self._given[2].add_done_callback(lambda _: then())
+
+
+_used: WeakSet[Background] = WeakSet()
+
+
+def _wait_for_all() -> None:
+    for background in list(_used):
+        background.wait()
+
+
+# What nobody closed is waited for as long as zarr can still start threads; `atexit` and the end of ours come after that.
+if hasattr(threading, "_register_atexit"):
+    threading._register_atexit(_wait_for_all)
