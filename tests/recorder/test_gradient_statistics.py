@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from forked import Forked
 from torch import nn
 
 import flowplane as fp
@@ -137,3 +138,83 @@ def test_a_model_that_was_not_trained_has_no_batches():
         recorder.step()
     with pytest.raises(InputError, match="rec: found a recording in which no optimiser took a step"):
         fp.gradient_phases(recorder.recording)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_step_that_a_loss_scaler_skips_does_not_count(fused):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 2))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, fused=fused)
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    seen = []
+    with fp.Recorder(model, X, Y) as recorder:
+        for count in range(5):
+            optimizer.zero_grad()
+            before = model[0].weight.detach().clone()
+            scaler.scale(nn.functional.cross_entropy(model(X[count::5]), Y[count::5])).backward()
+            gradient = torch.cat([part.grad.flatten() for part in model.parameters()]).numpy() / scaler.get_scale()
+            if count == 2:
+                model[0].bias.grad[0] = torch.inf
+            else:
+                seen.append(gradient)
+            scaler.step(optimizer)
+            scaler.update()
+            assert torch.equal(before, model[0].weight) == (count == 2)
+        recorder.step()
+    found = recorder.recording.gradients.isel(replica=0).sel(epoch=1, layer="0")
+    np.testing.assert_allclose([found.gradient_mean, found.gradient_std], by_hand(seen), rtol=1e-5)
+    assert recorder.recording.epoch_batches[0] == 4
+
+
+@pytest.mark.parametrize("portion", [1, 7, 24, 10**6])
+def test_gradients_worked_on_in_pieces_give_the_same_numbers(monkeypatch, portion):
+    monkeypatch.setattr("flowplane.recorder.gradients.PORTION", portion)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(16, 5), nn.BatchNorm1d(5)).to(
+        memory_format=torch.channels_last
+    )
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    pictures, seen = torch.randn(40, 3, 4, 4), {"0": [], "2": [], "3": []}
+    with fp.Recorder(model, pictures) as recorder:
+        for count in range(4):
+            optimizer.zero_grad()
+            model(pictures[count::4]).square().sum().backward()
+            for name, gradients in seen.items():
+                parts = model.get_submodule(name).parameters()
+                gradients.append(torch.cat([part.grad.flatten() for part in parts]).numpy().copy())
+            optimizer.step()
+        recorder.step()
+    found = recorder.recording.gradients.isel(replica=0).sel(epoch=1)
+    for name, gradients in seen.items():
+        here, (mean, spread) = found.sel(layer=name), by_hand(gradients)
+        # a normalisation leaves the layer before it no mean: what is there is rounding
+        np.testing.assert_allclose([here.gradient_mean, here.gradient_std], [mean, spread], rtol=1e-5, atol=1e-6 * spread)
+
+
+#: Trains a model of one large layer with and without its gradients; what each took at most, in MB, and the layer's size.
+PEAK = """
+import resource, sys, torch, flowplane as fp
+import numpy, zarr, icechunk, xarray
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+model = torch.nn.Sequential(torch.nn.Linear(4096, 16384))
+optimizer = torch.optim.SGD(model.parameters(), 1e-4)
+x = torch.randn(24, 4096)
+model(x).square().mean().backward()
+optimizer.step()
+before = peak()
+with fp.Recorder(model, x, epochs=1) as recorder:
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+    recorder.step()
+assert all(mean is None for mean in recorder._statistics.means)
+print((peak() - before) / (sum(part.numel() for part in model.parameters()) * 4 / 2**20))
+"""
+
+
+def test_gradient_means_of_a_large_layer_take_its_memory_once():
+    child = Forked(PEAK)
+    assert child.wait() == 0, child.stderr
+    assert 1.0 < float(child.stdout) < 1.5, child.stdout

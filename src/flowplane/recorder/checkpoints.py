@@ -20,7 +20,7 @@ from flowplane.errors import InputError, Text, unknown
 from flowplane.recorder.checkpoint_names import ENDINGS, epochs_of, is_checkpoint, weights_in
 from flowplane.recorder.probe import unwrapped
 from flowplane.recorder.session import Session
-from flowplane.recording import Metrics, ModelRecording
+from flowplane.recording import ModelRecording
 
 __all__ = ["from_checkpoints"]
 
@@ -89,7 +89,7 @@ def from_checkpoints(
                 if session.committed is None:
                     session.begin(about, len(found), epoch=number)
                 elif number > session.committed:
-                    session.append(Metrics(), epoch=number)
+                    session.append_now(epoch=number)
                 advance(1)
     finally:
         session.close()

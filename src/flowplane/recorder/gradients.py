@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,21 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from flowplane.recorder.probe import Layer
+from flowplane.recorder.processes import local, summed
 
 __all__ = ["GradientStatistics"]
+
+#: Numbers of gradients that are worked on at once: of all together a copy would be as large as the model.
+PORTION = 1 << 21
 
 
 class GradientStatistics:
     """Streaming mean and covariance trace of each layer's gradient, one update a step of the optimiser.
 
     A gradient is what the optimiser steps with: accumulated over micro-batches, averaged over processes, freed of the loss
-    scale of mixed precision, clipped where it was clipped. Between `arm` and `disarm` a hook sees every optimiser's step;
-    otherwise nothing runs.
+    scale of mixed precision, clipped where it was clipped; a step that a loss scaler skips does not count. Between `arm` and
+    `disarm` a hook sees every optimiser's step; otherwise nothing runs. Takes the memory of the parameters once, in single
+    precision, from `arm` until `forget`.
     """
 
     def __init__(self, model: nn.Module, layers: Sequence[Layer]) -> None:
@@ -34,9 +39,10 @@ class GradientStatistics:
         #: Where the small numbers are kept: models may be spread over several devices.
         self.device = self.parameters[0].device if self.parameters else torch.device("cpu")
         self._handle: Any = None
-        self._clear()
+        self.forget()
 
-    def _clear(self) -> None:
+    def forget(self) -> None:
+        """Free what was seen."""
         self.means: list[Tensor | None] = [None] * len(self.parameters)
         self.counts = np.zeros(len(self.parameters), np.int64)
         #: Σ|g − ḡ|² so far, one number a parameter.
@@ -49,7 +55,7 @@ class GradientStatistics:
 
     def arm(self) -> None:
         """Begin to look at gradients."""
-        self._clear()
+        self.forget()
         if self._handle is None and self.parameters:
             seen = weakref.WeakMethod(self._stepped)
 
@@ -60,58 +66,109 @@ class GradientStatistics:
             weakref.finalize(self, self._handle.remove)  # a Recorder that was dropped without being closed
 
     def disarm(self) -> None:
-        """Look no more; what was seen is kept until `arm`."""
+        """Look no more; what was seen is kept until `forget` or `arm`."""
         if self._handle is not None:
             self._handle.remove()
             self._handle = None
 
     @torch.no_grad()
     def _stepped(self, optimizer: torch.optim.Optimizer) -> None:
+        if _is_skipped(optimizer):
+            return
         scale = getattr(optimizer, "grad_scale", None)
-        updated: dict[int, tuple[list[int], list[Tensor]]] = {}
+        updated: dict[int, dict[int, Tensor]] = {}
         for group in optimizer.param_groups:
             for part in group["params"]:
                 k = self.place.get(id(part))
-                if k is None or part.grad is None:
-                    continue
-                gradient = part.grad.to_dense() if part.grad.is_sparse else part.grad
-                gradient = gradient.float() if scale is None else gradient.float() / scale
-                places, gradients = updated.setdefault(int(self.counts[k]), ([], []))
-                places.append(k)
-                gradients.append(gradient)
-        for seen, (places, gradients) in updated.items():
-            self._update(seen, places, gradients)
+                if k is not None and part.grad is not None:
+                    gradient = part.grad.to_dense() if part.grad.is_sparse else part.grad
+                    updated.setdefault(int(self.counts[k]), {})[k] = local(gradient)
+        for seen, gradients in updated.items():
+            self._update(seen, gradients, scale)
 
-    def _update(self, seen: int, places: list[int], gradients: list[Tensor]) -> None:
+    def _update(self, seen: int, gradients: dict[int, Tensor], scale: Tensor | None) -> None:
         """Welford's update: with δ = g − ḡ the mean moves by δ/n and the squares grow by |δ|²(n − 1)/n."""
-        self.counts[places] += 1
+        self.counts[list(gradients)] += 1
         if seen == 0:
-            for k, gradient in zip(places, gradients, strict=True):
-                self.means[k] = gradient.clone()
-            return
-        means = [mean for mean in (self.means[k] for k in places) if mean is not None]
-        deltas = torch._foreach_sub(gradients, means)
-        norms = torch.stack([norm.to(self.device) for norm in torch._foreach_norm(deltas)]).double()
-        self.squares[torch.tensor(places, device=self.device)] += norms.square() * (seen / (seen + 1))
-        torch._foreach_add_(means, deltas, alpha=1.0 / (seen + 1))
+            for k, gradient in gradients.items():
+                self.means[k] = torch.empty_like(gradient, dtype=torch.float32)
+        for places, pieces, means in self._portions(gradients):
+            found = [piece.float() if scale is None else piece.float() / scale.to(piece.device) for piece in pieces]
+            if seen == 0:
+                torch._foreach_copy_(means, found)
+                continue
+            deltas = torch._foreach_sub(found, means)
+            norms = torch.stack([norm.to(self.device) for norm in torch._foreach_norm(deltas)]).double()
+            grown = norms.square() * (seen / (seen + 1))
+            self.squares.index_add_(0, torch.tensor(places, device=self.device), grown)
+            torch._foreach_add_(means, deltas, alpha=1.0 / (seen + 1))
+
+    def _portions(self, gradients: dict[int, Tensor]) -> Iterator[tuple[list[int], list[Tensor], list[Tensor]]]:
+        """Gradients and their means, in portions of at most `PORTION` numbers: large ones in pieces, small ones together."""
+        portion: tuple[list[int], list[Tensor], list[Tensor]] = ([], [], [])
+        size = 0
+        for k, gradient in gradients.items():
+            mean = self.means[k]
+            assert mean is not None
+            pieces: Iterable[tuple[Tensor, Tensor]] = [(gradient, mean)]
+            if gradient.numel() > PORTION:
+                axis, rows = _cut(gradient)
+                pieces = zip(gradient.split(rows, axis), mean.split(rows, axis), strict=True)
+            for piece, below in pieces:
+                if size + piece.numel() > PORTION and size:
+                    yield portion
+                    portion, size = ([], [], []), 0
+                for whole, part in zip(portion, (k, piece, below), strict=True):
+                    whole.append(part)  # type: ignore[attr-defined]
+                size += piece.numel()
+        if size:
+            yield portion
 
     @torch.no_grad()
     def result(self) -> Float[np.ndarray, "layer 3"]:
-        """‖E g‖, √(tr Cov g) (unbiased; NaN below two batches) and ‖w‖ of each layer; NaN for layers without parameters."""
+        """‖E g‖, √(tr Cov g) (unbiased; NaN below two batches) and ‖w‖ of each layer; NaN for layers without parameters.
+
+        Where parameters are split between processes, each adds its part: all have to ask.
+        """
         found = np.full((len(self.places), 3), np.nan)
-        mean_norms = [None if mean is None else float(mean.norm()) for mean in self.means]
-        spreads = self.squares.tolist()
-        norms = [float(part.detach().float().norm()) for part in self.parameters]
+        if not self.parameters:
+            return found
+        means = torch.stack([self._square(mean) for mean in self.means])
+        weights = torch.stack([self._square(local(part.detach())) for part in self.parameters])
+        totals = summed(self.parameters, torch.stack([means, self.squares, weights], 1)).tolist()
         for row, places in enumerate(self.places):
             if not places:
                 continue
-            found[row, 2] = np.sqrt(sum(norms[k] ** 2 for k in places))
+            found[row, 2] = np.sqrt(sum(totals[k][2] for k in places))
             met = [k for k in places if self.counts[k] > 0]
             if met:
-                found[row, 0] = np.sqrt(sum((mean_norms[k] or 0.0) ** 2 for k in met))
+                found[row, 0] = np.sqrt(sum(totals[k][0] for k in met))
             if met and min(self.counts[k] for k in met) > 1:
-                found[row, 1] = np.sqrt(sum(spreads[k] / (self.counts[k] - 1) for k in met))
+                found[row, 1] = np.sqrt(sum(totals[k][1] / (self.counts[k] - 1) for k in met))
         return found
+
+    def _square(self, values: Tensor | None) -> Float[Tensor, ""]:
+        """|v|²; in pieces, as single precision loses a per cent over a hundred million numbers."""
+        if values is None:
+            return torch.zeros((), dtype=torch.float64, device=self.device)
+        dtype = torch.promote_types(values.dtype, torch.float32)
+        axis, rows = _cut(values) if values.numel() > PORTION else (0, 0)
+        pieces = values.split(rows, axis) if rows else (values,)
+        norms = torch.stack([torch.linalg.vector_norm(piece, dtype=dtype) for piece in pieces])
+        return norms.to(self.device, torch.float64).square().sum()
+
+
+def _cut(values: Tensor) -> tuple[int, int]:
+    """Along which axis a large tensor is cut, and into pieces of how many rows: the outermost in memory that suffices."""
+    each = [values.numel() // size for size in values.shape]
+    axis = max(range(values.ndim), key=lambda axis: (each[axis] <= PORTION, values.stride(axis)))
+    return axis, max(1, PORTION // each[axis])
+
+
+def _is_skipped(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether a fused optimiser will leave everything as it is: a loss scaler told it of infinite gradients."""
+    found = getattr(optimizer, "found_inf", None)
+    return found is not None and bool(found)
 
 
 def _seen_at_step(seen: Callable[[], Any], optimizer: torch.optim.Optimizer, arguments: Any, named: Any) -> Any:

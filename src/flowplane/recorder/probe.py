@@ -68,15 +68,16 @@ def unwrapped(model: Any) -> nn.Module:
     """The model inside torch.compile's and DataParallel's wrappers.
 
     Raises:
-        InputError: no Module, or one whose parameters are spread over processes.
+        InputError: no Module, or one in FullyShardedDataParallel.
     """
     if not isinstance(model, nn.Module):
         raise InputError("model", Text(type(model).__name__), "a torch.nn.Module")
     wrapped = (nn.DataParallel, nn.parallel.DistributedDataParallel)
     while isinstance(model, wrapped) or type(model).__name__ == "OptimizedModule":
         model = next(getattr(model, name) for name in WRAPPERS if hasattr(model, name))
-    if any(type(part).__name__ in ("FullyShardedDataParallel", "FSDPModule") for part in model.modules()):
-        raise InputError("model", Text("a model sharded over processes"), "one whose parameters are all in this process")
+    if any(type(part).__name__ == "FullyShardedDataParallel" for part in model.modules()):
+        found = Text("a model in FullyShardedDataParallel, whose layers have no parameters of their own")
+        raise InputError("model", found, "one sharded by torch.distributed.fsdp.fully_shard, or whole in this process")
     if isinstance(model, torch.jit.ScriptModule):
         raise InputError("model", Text("a scripted model"), "the Module that it was made of: scripted ones take no hooks")
     if any(part.is_meta for part in model.parameters()):

@@ -7,26 +7,24 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
-import icechunk
 import torch
 from torch import nn
 
+from flowplane.core.interrupts import deferred_interrupts
 from flowplane.core.measure import Measure
 from flowplane.core.points import check_count
 from flowplane.core.renamed import renamed
-from flowplane.errors import InputError, RecordingFailed, Text, unknown
+from flowplane.errors import InputError, Text, unknown
+from flowplane.recorder.callers import outside
+from flowplane.recorder.failures import ON_ERROR, Failures
 from flowplane.recorder.gradients import GradientStatistics
+from flowplane.recorder.reported import checked_epoch, checked_metrics
 from flowplane.recorder.schedule import Cost, Schedule
 from flowplane.recorder.session import KEEP, Session
 from flowplane.recording import Metrics, ModelRecording
 
 __all__ = ["Recorder"]
 
-ON_ERROR = ("raise", "warn")
-#: Names that a recording's metrics have already.
-RESERVED = ("replica", "train_epoch")
-#: Epochs are stored in eight bytes.
-LATEST = 2**62
 #: Bytes a second that a folder takes, for estimates.
 WRITING = 200e6
 #: Seconds that a commit takes, for estimates.
@@ -103,13 +101,13 @@ class Recorder:
     ) -> None:
         if on_error not in ON_ERROR:
             raise unknown("on_error", on_error, ON_ERROR)
-        self.on_error = on_error
         self.snapshots = check_count("snapshots", snapshots)
         self.epochs = None if epochs is None else check_count("epochs", epochs)
         self._session = Session(model, inputs, labels, path, layers, measures, keep, reduce, dtype, mode)
         watched = self._session.probe.layers if "gradients" in self._session.keep else ()
         self._statistics = GradientStatistics(self._session.model, watched)
         self._schedule = Schedule(self.epochs, self.snapshots)
+        self._failures = Failures(self._session, on_error)
         self._metrics = Metrics()
         self._state = "new"
         self._epoch = 0
@@ -155,12 +153,16 @@ class Recorder:
     def start(self) -> Self:
         """Record epoch 0 and begin; `with` does it. Raises InputError for a path that does not fit the mode."""
         if self._state != "new":
-            raise InputError("recorder", Text(f"a Recorder that is {self._state}"), "a new one")
-        if _rank() != 0:
+            raise InputError("recorder", Text(f"a Recorder that is {self._state}"), "a new one for each recording")
+        if not self._session.processes.first and not self._session.processes.split:
             self._state = "idle: another process records"
             return self
         self._state = "recording"
-        self._guarded(self._begin)
+        try:
+            self._failures.guarded(self._begin, 0)
+        finally:
+            if self._session.committed is None:
+                self._state = "idle: it could not be started"
         self._arm()
         self._since = time.perf_counter()
         return self
@@ -177,21 +179,23 @@ class Recorder:
             InputError: an epoch that does not increase, a metric that is no number, or a Recorder that is not started.
             RecordingFailed: the snapshot failed, and on_error="raise".
         """
+        if self._state.startswith("idle") or not self._session.background.here:
+            return
         if self._state != "recording":
-            if self._state.startswith("idle"):
-                return
-            raise InputError("recorder", Text(f"a Recorder that is {self._state}"), "one that was started: `with` it")
+            state = "closed" if self._state == "closed" else "not started"
+            wanted = "steps inside its `with` block, or between start() and close()"
+            raise InputError("recorder", Text(f"a Recorder that is {state}"), wanted)
         number = self._checked_epoch(epoch)
-        for name in RESERVED:
-            if name in metrics:
-                raise InputError(name, metrics[name], f"another name: {', '.join(RESERVED)} are the recording's own")
-        row = {name: _number(name, value) for name, value in metrics.items()}
+        row = checked_metrics(metrics)
         self._step = self._step if step is None else check_count("step", step, 0)
         if number <= (self._session.committed or 0):
             self._epoch = number
             return  # a resumed recording holds it already
         self._stride, self._epoch = number - self._epoch, number
         self._metrics.add(number, row)
+        # processes that share a model hear of it together, at the next snapshot
+        if self._session.background.over and not self._session.processes.split:
+            self._settle()
         if self._schedule.due(number):
             self._snapshot()
         self._arm()
@@ -215,19 +219,31 @@ class Recorder:
         self._session.begin(about, self._capacity(), epoch=0, gradients=self._statistics.result())
         committed = self._session.committed
         if committed:
-            self._seconds = float(self._session.recording.seconds[-1])
+            self._seconds = self._session.processes.together(lambda: float(self._session.recording.seconds[-1]))
             self._schedule.passed(committed)
 
     def _snapshot(self) -> None:
         self._statistics.disarm()
         self._seconds += time.perf_counter() - self._since
-        self._guarded(self._append)
+        self._failures.guarded(self._append, self._epoch)
         self._since = time.perf_counter()
 
     def _append(self) -> None:
+        """The model is looked at here and now, and what is found is written in the background."""
         found = {"batches": self._statistics.batches, "gradients": self._statistics.result()}
-        self._session.append(self._metrics, epoch=self._epoch, step=self._step, seconds=self._seconds, **found)
+        rows = self._session.look()
+        self._session.processes.together(self._settle)
+        self._session.append(rows, self._metrics, epoch=self._epoch, step=self._step, seconds=self._seconds, **found)
         self._metrics = Metrics()
+        self._statistics.forget()
+
+    def _settle(self) -> None:
+        """Hear what became of the snapshot before; if it failed, what was logged with it comes with the next one."""
+        with deferred_interrupts():
+            found = self._session.background.outcome()
+            if found is not None and found.error is not None:
+                self._metrics = found.metrics + self._metrics
+                self._failures.happened(found.error, found.epoch)
 
     def _capacity(self) -> int:
         return self.snapshots if self.epochs is None else min(self.snapshots, self.epochs + 1)
@@ -241,59 +257,40 @@ class Recorder:
     def _checked_epoch(self, epoch: int | None) -> int:
         if epoch is None:  # of a resumed recording: after what is in it
             return max(self._epoch, self._session.committed or 0) + 1
-        number = check_count("epoch", epoch, 0)
-        if number <= self._epoch:
-            raise InputError("epoch", number, f"more than {self._epoch}, the epoch before: it counts completed epochs")
-        if number > LATEST:
-            raise InputError("epoch", number, f"at most {LATEST}")
-        return number
-
-    def _guarded(self, work: Callable[[], None]) -> None:
-        """Do the work of a snapshot; a failure is raised, or warned of, as was chosen."""
-        try:
-            work()
-        except (OSError, RuntimeError, icechunk.IcechunkError, InputError) as error:
-            committed, path = self._session.committed, self._session.path
-            kept = "nothing is kept" if committed is None else f"everything up to epoch {committed} is kept"
-            where = "" if path is None else f" in {path}"
-            message = f"the snapshot of epoch {self._epoch} could not be taken: {_reason(error)}; {kept}{where}"
-            if self.on_error == "warn":
-                warnings.warn(f"{message}; training goes on", RuntimeWarning, stacklevel=4)
-                if committed is None:
-                    self._state = "idle: it could not be started"
-                return
-            if isinstance(error, InputError):
-                raise
-            raise RecordingFailed(message) from error
+        return checked_epoch(epoch, self._epoch)
 
     def _end(self, whole: bool) -> None:
-        if self._state == "closed":
-            return
+        was, self._state = self._state, "closed"
         self._statistics.disarm()
-        self._state = "closed"
-        if self._session.writer is None:
+        session, together = self._session, self._session.processes.together
+        if was != "recording" or session.committed is None or not session.background.here:
             return
+        self._failures.leaving = not whole
         try:
-            if whole and self._epoch > (self._session.committed or 0):
-                self._snapshot()
-            elif self._metrics.epochs:
-                self._guarded(lambda: self._session.log(self._metrics))
+            if whole:
+                together(self._settle)
+                if together(lambda: self._epoch > (session.committed or 0)):
+                    self._snapshot()
+                    together(self._settle)
+            else:
+                self._settle()
+        except BaseException:
+            self._failures.leaving = True
+            raise
         finally:
-            self._session.close()
+            try:
+                if self._metrics.epochs and session.writer is not None and session.background.idle:
+                    self._failures.guarded(lambda: session.log(self._metrics), self._epoch)
+            finally:
+                session.close()
+        if whole and session.processes.first and session.committed == 0:
+            self._say_forgotten()
 
-
-def _reason(error: Exception) -> str:
-    lines = [line.strip(" |╰─▶×├") for line in str(error).splitlines() if line.strip(" |╰─▶×├")]
-    return "; ".join(lines[:3]) if lines else repr(error)
-
-
-def _rank() -> int:
-    distributed = torch.distributed
-    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value.detach() if isinstance(value, torch.Tensor) else value)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise InputError(name, Text(type(value).__name__), "a number") from error
+    def _say_forgotten(self) -> None:
+        if self._epoch == 0:
+            message = "only epoch 0 was recorded, as no epoch was reported: call recorder.step() at the end of each"
+        elif self.epochs is not None:
+            message = f"only epoch 0 was recorded, of {self.epochs} that were announced"
+        else:
+            return
+        warnings.warn(message, RuntimeWarning, stacklevel=outside())

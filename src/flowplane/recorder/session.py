@@ -9,16 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
-import xarray as xr
 from jaxtyping import Float
 from torch import nn
 
 from flowplane.core.interrupts import deferred_interrupts
-from flowplane.core.measure import LayerFacts, Measure, check_measure, prepared
-from flowplane.core.results import joined, without_flags
+from flowplane.core.measure import Measure
 from flowplane.errors import InputError, Text, unknown
+from flowplane.recorder.background import Background
+from flowplane.recorder.callers import outside
+from flowplane.recorder.divergence import Divergence
 from flowplane.recorder.inputs import read_inputs, read_labels
-from flowplane.recorder.probe import Layer, Probe, side_effect_free, unwrapped
+from flowplane.recorder.online import OnlineMeasures, checked_measures
+from flowplane.recorder.probe import Probe, side_effect_free, unwrapped
+from flowplane.recorder.processes import Processes, class_name, whole_afterwards
 from flowplane.recorder.reduction import checked_rule
 from flowplane.recording import MODES, Metrics, ModelRecording, ModelSnapshot, ModelWriter, versions
 
@@ -60,7 +63,7 @@ class Session:
             if value not in known:
                 raise unknown(name, value, known)
         self.dtype, self.mode = dtype, mode
-        self.measures = _checked_measures(measures)
+        self.measures = checked_measures(measures)
         if "activations" not in self.keep and not self.measures:
             raise InputError("keep", list(self.keep), "'activations' in it, or measures to take instead")
         self.reduce = checked_rule(reduce)
@@ -72,14 +75,18 @@ class Session:
         if classes is not None and classes.ndim == 2 and reduce != "tokens":
             raise InputError("labels", Text(f"shape {classes.shape}"), f"shape ({given.count},), or reduce='tokens'")
         marked = torch.from_numpy(classes >= 0) if classes is not None and classes.ndim == 2 else None
-        self.probe = Probe(self.model, given, layers, reduce, marked)
+        self.processes = Processes(self.model)
+        with whole_afterwards(self.model):
+            self.probe = Probe(self.model, given, layers, reduce, marked)
         if not self.probe.deterministic:
-            warnings.warn(NOISY, RuntimeWarning, stacklevel=4)
+            warnings.warn(NOISY, RuntimeWarning, stacklevel=outside())
         self.task = self._described_task()
-        self._measured = [[self._prepared(measure, layer) for layer in self.probe.layers] for measure in self.measures]
+        self._measures = OnlineMeasures(self.measures, self.probe, self.task)
         self.writer: ModelWriter | None = None
         #: The last epoch that is committed.
         self.committed: int | None = None
+        self.background = Background()
+        self._divergence = Divergence()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         found = Text("a copy or a pickle of a Recorder, of which each recording has one")
@@ -88,6 +95,9 @@ class Session:
     @property
     def recording(self) -> ModelRecording:
         """The Recording, as of the last snapshot. Raises InputError where nothing was recorded."""
+        self.background.wait()
+        if not self.processes.first and self.committed is not None:
+            raise InputError("recorder", Text("a Recorder in another process than the first"), "the first, which records")
         if self.writer is None or self.committed is None:
             raise InputError("recorder", Text("a Recorder that has recorded nothing"), "one that was started: `with` it")
         return ModelRecording(self.writer.repository, None if self.writer.path is None else str(self.writer.path))
@@ -98,33 +108,50 @@ class Session:
         Raises:
             InputError: a path that does not fit the mode, or a recording of something else to resume.
         """
+        self.background = Background()
+        self.committed = self.processes.together(self._open)
+        if self.committed is not None:
+            return
         try:
-            writer = ModelWriter(self.path, self.mode)
-        except OSError as error:
-            raise InputError("path", str(self.path), f"a folder that can be written ({error.strerror})") from error
-        try:
-            if writer.resumed:
-                self.writer = writer
-                self._resume()
-                return
-            rows = self.probe()
-            first = self._made(rows, **moment)
-            with deferred_interrupts():
-                writer.begin(self._configuration() | configuration, self.task, first, Metrics(), capacity, self.dtype)
-                self.writer, self.committed = writer, first.epoch
+            rows = self.look()
+
+            def first() -> int:
+                assert self.writer is not None
+                made = self._made(rows, Metrics(), **moment)
+                with deferred_interrupts():
+                    about = self._configuration() | configuration
+                    self.writer.begin(about, self.task, made, Metrics(), capacity, self.dtype)
+                    self.committed = made.epoch
+                return made.epoch
+
+            self.committed = self.processes.together(first)
         except BaseException:
-            if self.committed is None or writer.resumed:
-                writer.__exit__()
+            if self.writer is not None and self.committed is None:
+                self.writer.__exit__()
                 self.writer = None
             raise
 
-    def append(self, metrics: Metrics, **moment: Any) -> None:
+    def look(self) -> list[np.ndarray]:
+        """All layers' rows, from the model as it is."""
+        with whole_afterwards(self.model):
+            return self.probe()
+
+    def append(self, rows: list[np.ndarray], metrics: Metrics, **moment: Any) -> None:
+        """Measure what the probe saw, and have it committed in the background; what was given before has an outcome."""
+
+        def give() -> None:
+            made = self._made(rows, metrics, **moment)
+            self.background.give(self._commit, made, metrics)
+
+        self.processes.together(give)
+        if not self.processes.first:
+            self.committed = moment["epoch"]
+
+    def append_now(self, **moment: Any) -> None:
         """Probe the model and commit a snapshot."""
-        assert self.writer is not None
-        made = self._made(self.probe(), **moment)
+        made = self._made(self.look(), Metrics(), **moment)
         with deferred_interrupts():
-            self.writer.append(made, metrics)
-            self.committed = made.epoch
+            self._commit(made, Metrics())
 
     def log(self, metrics: Metrics) -> None:
         """Commit metrics alone."""
@@ -133,23 +160,40 @@ class Session:
             self.writer.log(metrics)
 
     def close(self) -> None:
-        """Free the writer's lock."""
+        """End what runs in the background, and free the writer's lock."""
         if self.writer is not None:
-            self.writer.__exit__()
+            self.background.close(then=self.writer.__exit__)
+
+    def _commit(self, made: ModelSnapshot, metrics: Metrics) -> None:
+        assert self.writer is not None
+        self.writer.append(made, metrics)
+        self.committed = made.epoch
 
     def work(self) -> int:
         """All that a snapshot computes, without writing it; the bytes that would be written."""
-        rows = self.probe()
+        rows = self.look()
         self._measures(rows)
         return sum(values.size for values in rows) * np.dtype(self.dtype).itemsize if "activations" in self.keep else 0
 
-    def _resume(self) -> None:
-        assert self.writer is not None
-        self.committed = 0
-        rec = self.recording
+    def _open(self) -> int | None:
+        """Claim the place of the recording; the last epoch of one that is resumed."""
+        try:
+            self.writer = ModelWriter(self.path, self.mode)
+        except OSError as error:
+            raise InputError("path", str(self.path), f"a folder that can be written ({error.strerror})") from error
+        try:
+            return self._resumed(self.writer) if self.writer.resumed else None
+        except BaseException:
+            self.writer.__exit__()
+            self.writer = None
+            raise
+
+    def _resumed(self, writer: ModelWriter) -> int:
+        """The last epoch of a recording to go on with, which has to be of the same."""
+        rec = ModelRecording(writer.repository, None)
         if rec.attrs.get("kind") != ModelRecording.kind:
             raise InputError("path", str(self.path), "a recording of a model to resume; this one is of fp.train")
-        layers = [layer.described() for layer in self.probe.layers]
+        layers = self._described_layers()
         if rec.attrs["layers"] != layers or tuple(rec.attrs["keep"]) != self.keep or rec.attrs["dtype"] != self.dtype:
             found = Text(", ".join(layer["name"] for layer in layers))
             raise InputError("layers", found, f"layers, keep and dtype of the recording: {', '.join(rec.layers)}")
@@ -165,12 +209,13 @@ class Session:
             raise InputError("labels", Text("other labels"), "those of the recording to resume")
         if not np.array_equal(rec.task.inputs, self.task["inputs"]):
             raise InputError("inputs", Text("other probe inputs"), "those of the recording to resume")
-        self.committed = int(rec.epochs[-1])
-        self.writer.resume()
+        writer.resume()
+        return int(rec.epochs[-1])
 
     def _made(
         self,
         rows: list[np.ndarray],
+        metrics: Metrics,
         *,
         epoch: int,
         step: int = -1,
@@ -178,6 +223,7 @@ class Session:
         batches: int = 0,
         gradients: Float[np.ndarray, "layer 3"] | None = None,
     ) -> ModelSnapshot:
+        self._divergence.look(epoch, [layer.name for layer in self.probe.layers], rows, metrics)
         stored = None
         if "activations" in self.keep:
             stored = [self._stored(layer.name, values) for layer, values in zip(self.probe.layers, rows, strict=True)]
@@ -193,28 +239,6 @@ class Session:
             found = Text(f"values up to {np.abs(values).max():.3g} in layer {layer!r}")
             raise InputError("dtype", found, "'float32' for values above 65504")
         return half
-
-    def _measures(self, rows: list[np.ndarray]) -> list[xr.Dataset]:
-        """What each measure finds in the layers, (layer, …)."""
-        inputs = self.task["inputs"] if self.task["points"] else None
-        labels, names = self.task["labels"], [layer.name for layer in self.probe.layers]
-        found = []
-        for by_layer in self._measured:
-            parts = [measure(values[None], labels, inputs=inputs) for measure, values in zip(by_layer, rows, strict=True)]
-            found.append(without_flags(_beside(dict(zip(names, parts, strict=True)))))
-        return found
-
-    def _prepared(self, measure: Measure, layer: Layer) -> Measure:
-        """The measure, with what it needs to know of the layer."""
-
-        def unknowable() -> Any:
-            found = Text(f"{measure!r}, whose parameters depend on the whole recording")
-            raise InputError("measures", found, "one that is settled beforehand, such as fp.Binned(30, range=(-1, 1))")
-
-        try:
-            return prepared(measure, LayerFacts(layer.activation, self.probe.deterministic, unknowable))  # type: ignore[no-any-return]
-        except InputError as error:
-            raise InputError("measures", error.found, error.expected) from error
 
     def _described_task(self) -> dict[str, Any]:
         inputs, points = self.probe.inputs.rows()
@@ -232,13 +256,16 @@ class Session:
                 targets = np.repeat(targets[:, None], tokens, 1)[chosen]
         return {"name": "probe inputs", "inputs": inputs, "points": points, "labels": labels, "targets": targets}
 
+    def _described_layers(self) -> list[dict[str, Any]]:
+        return [layer.described() | {"module": class_name(layer.module)} for layer in self.probe.layers]
+
     def _configuration(self) -> dict[str, Any]:
         model, labels = self.model, self.labels
         return {
             "kind": ModelRecording.kind,
-            "model": type(model).__name__,
+            "model": class_name(model),
             "parameters": sum(part.numel() for part in model.parameters()),
-            "layers": [layer.described() for layer in self.probe.layers],
+            "layers": self._described_layers(),
             "samples": self.probe.samples,
             "labels": labels.about,
             "deterministic": self.probe.deterministic,
@@ -253,16 +280,6 @@ class Session:
         }
 
 
-def _beside(parts: dict[str, xr.Dataset]) -> xr.Dataset:
-    """One snapshot's results of all layers, (layer, …); those of each have a leading dimension of length 1."""
-    first = next(iter(parts.values()))
-    dataset = xr.Dataset(coords={"layer": list(parts)})
-    for name, variable in first.data_vars.items():
-        values = np.stack([part[name].values[0] for part in parts.values()])
-        dataset[name] = (("layer", *variable.dims[1:]), values)
-    return joined(dataset, "layer", parts)
-
-
 def _codes(inputs: np.ndarray) -> np.ndarray:
     """A number a row, equal for equal rows."""
     return np.unique(inputs, axis=0, return_inverse=True)[1].reshape(-1, 1)
@@ -274,8 +291,3 @@ def _checked_keep(keep: Any) -> tuple[str, ...]:
         if name not in KEEP:
             raise unknown("keep", name, KEEP)
     return tuple(name for name in KEEP if name in kept)
-
-
-def _checked_measures(measures: Any) -> tuple[Measure, ...]:
-    found = tuple(measures) if isinstance(measures, Sequence) else (measures,)
-    return tuple(check_measure("measures", measure) for measure in found)

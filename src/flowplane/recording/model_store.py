@@ -58,6 +58,9 @@ class Metrics:
         self.epochs.append(epoch)
         self.rows.append(row)
 
+    def __add__(self, other: Metrics) -> Metrics:
+        return Metrics(self.epochs + other.epochs, self.rows + other.rows)
+
 
 @dataclass(frozen=True)
 class ModelSnapshot:

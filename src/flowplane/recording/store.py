@@ -226,7 +226,7 @@ def _locked(folder: Path) -> FileLock:
     """The writer's lock on a folder, which is made if need be; the system frees it when the process dies."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK)
+        lock = FileLock(folder / LOCK, thread_local=False)  # whichever thread writes last frees it
         lock.acquire(blocking=False)
     except Timeout as error:
         raise InputError("path", str(folder), "a recording that no other process is writing to") from error
