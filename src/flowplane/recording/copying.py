@@ -18,7 +18,10 @@ from flowplane.recording.store import BRANCH, open_repository
 if TYPE_CHECKING:
     from flowplane.recording.reader import Recording
 
-__all__ = ["Copied", "InMemory"]
+__all__ = ["IN_MEMORY", "Copied", "InMemory"]
+
+#: How icechunk calls a Storage in memory that a user gives as a path.
+IN_MEMORY = "ObjectStorage(backend=InMemory"
 
 
 class Copied:

@@ -23,7 +23,7 @@ from flowplane.core.points import check_count
 from flowplane.core.results import stamp
 from flowplane.core.schedule import even_places
 from flowplane.errors import InputError, NotRecorded, Text, unknown
-from flowplane.recording.copying import Copied, InMemory
+from flowplane.recording.copying import IN_MEMORY, Copied, InMemory
 from flowplane.recording.html import recording_html
 from flowplane.recording.selection import View, positions
 from flowplane.recording.store import BRANCH, STATISTICS
@@ -57,7 +57,8 @@ class Recording(Copied, ABC):
         self._repository = repository
         self.path = name
         stored = repository.readonly_session(BRANCH).store if view is None else view.store
-        self._store = InMemory(stored, repository) if view is None and name is None else stored
+        kept = name is None or name.startswith(IN_MEMORY)
+        self._store = InMemory(stored, repository) if view is None and kept else stored
         self._view = view or self._everything()
 
     # -- what it is ---------------------------------------------------------------------------------------------------
