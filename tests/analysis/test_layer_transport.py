@@ -81,7 +81,9 @@ def test_measures_of_paths_are_those_of_path_measures():
     path = path_measures(layer_path([X, *(layer.astype(np.float32) for layer in layers)], "procrustes"))
     for name in ("cost", "wasserstein", "optimality", "turning"):
         for column, rtol in ((name, 1e-4), (f"{name}_error", 1e-2)):  # the dual potentials of a plan are not unique
-            np.testing.assert_allclose(found[column].values[0, 0], path[column].values[1:], rtol=rtol, atol=1e-12, err_msg=column)
+            np.testing.assert_allclose(
+                found[column].values[0, 0], path[column].values[1:], rtol=rtol, atol=1e-12, err_msg=column
+            )
     for column in ("straightness", "straightness_error"):
         np.testing.assert_allclose(float(found[column][0, 0]), float(path[column]), rtol=1e-4)
     assert found.attrs["embedding"] == "procrustes" and found.attrs["start"] == "the inputs"

@@ -111,7 +111,7 @@ def test_targets_of_several_numbers_are_cut_along_their_widest_direction():
         (X, Y * np.nan, "labels: found 40 values that are NaN"),
         (X * float("inf"), Y, "inputs: found .* NaN or infinite"),
         (X[:1], Y[:1], "inputs: found 1 sample, expected two"),
-        ("text", Y, "inputs: found an array of <U4"),
+        ("text", Y, "inputs: found 'text', expected a tensor"),
         ({"a": X, "b": X[:3]}, None, "inputs: found arrays of 3, 40 samples"),
         ({}, None, "inputs: found no arrays"),
         (X, torch.zeros(40, 2, 2).long(), "labels: found"),

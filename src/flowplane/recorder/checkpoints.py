@@ -35,6 +35,7 @@ INNER = ("state_dict", "model_state_dict", "model", "weights")
 OTHERS = ("optimizer", "scheduler", "scaler", "rng_state", "training_args")
 #: The arguments of `Recorder` that it shares.
 DEFAULTS = {"layers": None, "measures": (), "reduce": "auto", "dtype": "float32", "mode": "create"}
+DEFAULTS |= {"mask": None, "forward": None, "batch": "auto"}
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 
 
@@ -62,7 +63,7 @@ def from_checkpoints(
         inputs, labels, path: as of `fp.Recorder`.
         at: the epoch of each path; None: the numbers in the names: "epoch=3-step=120.ckpt" is 3, "checkpoint-500" is 500. A
             list of paths without any numbers is taken in its order.
-        arguments: others of `fp.Recorder`: layers, measures, reduce, dtype, mode.
+        arguments: others of `fp.Recorder`: layers, measures, reduce, mask, forward, batch, dtype, mode.
 
     Raises:
         InputError: no checkpoints, one that does not fit the model or that only pickle could read, names that do not tell
