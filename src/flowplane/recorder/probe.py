@@ -196,7 +196,7 @@ class Probe:
         Raises:
             InputError: the model no longer returns what it did.
         """
-        rows = [np.empty((self.samples, layer.width), np.float32) for layer in self.layers]
+        rows: list[np.ndarray] = [np.empty((0, layer.width), np.float32) for layer in self.layers]
         places = {(layer.module_name, layer.call): k for k, layer in enumerate(self.layers)}
         modules = {layer.module: layer.module_name for layer in self.layers if layer.module_name != ROOT}
         times: Counter[str] = Counter()
@@ -212,8 +212,8 @@ class Probe:
                 )
             reduced = layer.reduce(widened(values.detach()), None if mask is None else mask.to(values.device))
             part = side_by_side(reduced).cpu()
-            if part.dtype == torch.float64:
-                rows[place] = rows[place].astype(np.float64, copy=False)
+            if not filled[place]:
+                rows[place] = np.empty((self.samples, layer.width), part.numpy().dtype)
             rows[place][filled[place] : filled[place] + len(part)] = part.numpy()
             filled[place] += len(part)
 

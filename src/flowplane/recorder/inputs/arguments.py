@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -107,9 +108,11 @@ class ProbeInputs:
             shapes = ", ".join(f"{tuple(values.shape)}" for values in self.tensors)
             which = "forward" if self.forward is not None else "inputs"
             found = Text(f"shape {shapes}, on which the model fails: {reason}" if shapes else f"a failure: {reason}")
-            raise InputError(which, found, f"inputs that the model can be called with{self._advice(model)}") from error
+            raise InputError(
+                which, found, f"inputs that the model can be called with{self._advice(model, reason)}"
+            ) from error
 
-    def _advice(self, model: nn.Module) -> str:
+    def _advice(self, model: nn.Module, reason: str) -> str:
         parameters = {part.dtype for part in model.parameters() if part.is_floating_point()}
         given = {values.dtype for values in self.tensors if values.is_floating_point()}
         if parameters and given - parameters:
@@ -118,7 +121,7 @@ class ProbeInputs:
         if self.taken:
             names = " and ".join(map(repr, self.taken))
             return f"; {names} was taken out of them as the labels: where the model needs it, say so by forward="
-        if self.forward is None and not self.whole and len(self.tensors) > 1:
+        if self.forward is None and not self.whole and str(self.count) in re.findall(r"\d+", reason):
             return "; a model that needs all of them at once, such as one of a whole graph, gets batch=None"
         return ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -102,12 +103,13 @@ def _arguments(inputs: Any, as_given: bool) -> Any:
     """A tree of tensors, of what may be samples one by one, and of what is neither."""
     if isinstance(inputs, str | bytes) or inputs is None or (plain(inputs) and not isinstance(inputs, tuple)):
         raise InputError("inputs", inputs, CALLED)
+    leaf = partial(_leaf, as_given=as_given)
     if isinstance(inputs, list) and (as_given or (inputs and not _numbers(inputs))):
         return inputs
     if isinstance(inputs, tuple) and not _numbers(inputs):
-        return tuple(named(part, _leaf, f"inputs[{k}]") for k, part in enumerate(inputs))
+        return tuple(named(part, leaf, f"inputs[{k}]") for k, part in enumerate(inputs))
     if items(inputs) is not None:
-        return named(inputs, _leaf)
+        return named(inputs, leaf)
     # an object that is called with forward=, or as it is, is cut where it has a length
     return inputs if not is_array(inputs) and not isinstance(inputs, list | tuple) else _tensor("inputs", inputs)
 
@@ -119,8 +121,10 @@ def _numbers(value: Any) -> bool:
     return isinstance(value, int | float | complex | np.number) and not isinstance(value, bool)
 
 
-def _leaf(name: str, value: Any) -> Any:
-    if is_array(value) or (isinstance(value, list) and _numbers(value) and isinstance(value[0], list | tuple)):
+def _leaf(name: str, value: Any, as_given: bool) -> Any:
+    if is_array(value) or (
+        isinstance(value, list) and _numbers(value) and isinstance(value[0], list | tuple) and not as_given
+    ):
         return _tensor(name, value)
     if isinstance(value, np.ndarray) and value.ndim:
         return list(value)  # words
@@ -132,7 +136,7 @@ def _tensor(name: str, values: Any) -> Tensor:
         raise InputError(name, Text("a nested tensor"), "a padded one, torch.nested.to_padded_tensor, and its mask")
     if isinstance(values, Tensor) and values.is_complex():
         tensor = values.detach()
-    elif not isinstance(values, Tensor) and np.asarray(values).dtype.kind == "c":
+    elif isinstance(values, np.ndarray) and values.dtype.kind == "c":
         tensor = torch.from_numpy(np.array(values))
     else:
         tensor = as_tensor(name, values)
