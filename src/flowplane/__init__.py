@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from flowplane.recorder import Recorder as Recorder
     from flowplane.recorder import from_arrays as from_arrays
     from flowplane.recorder import from_checkpoints as from_checkpoints
+    from flowplane.recorder import record as record
     from flowplane.recording import Recording as Recording
     from flowplane.recording import open_recording as open  # noqa: F401
     from flowplane.reporting.making import report as report

@@ -319,7 +319,7 @@ def test_epochs_that_are_refused(given, epochs, message):
 def test_labels_inputs_and_paths_that_are_refused(tmp_path):
     for labels, inputs, message in (
         (Y[:50], None, r"labels: found shape \(50,\), expected 60 labels"),
-        (np.stack([Y, ~Y, Y], 1).astype(int), None, r"labels: found shape \(60, 3\), expected shape \(60,\)"),
+        (np.arange(180).reshape(60, 3) % 5, None, r"labels: found shape \(60, 3\), expected shape \(60,\)"),
         (None, X[:50], "inputs: found 50 samples, expected 60, as activations have"),
         (None, "text", "inputs: found an array of"),
     ):

@@ -8,7 +8,6 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import flowplane as fp
 from flowplane.errors import InputError
-from flowplane.recorder.inputs import read_labels
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(40, 4, generator=GENERATOR)
@@ -68,41 +67,6 @@ def test_a_loader_that_shuffles_disturbs_no_random_state():
     assert [rows[tuple(row)] for row in rec.input_points.tolist()] == rec.task.labels.tolist()
 
 
-def test_labels_are_absent_classes_or_targets():
-    assert recorded(MODEL, X).attrs["labels"] == "none" and recorded(MODEL, X).task.labels is None
-    named = read_labels(["b", "a", "b", "a"], 4)
-    assert named.classes.tolist() == [1, 0, 1, 0] and named.names == ["a", "b"]
-    assert read_labels([5.0, 9.0, 5.0, 9.0], 4).classes.tolist() == [0, 1, 0, 1]
-    target = X[:, 0] * 2 + 1
-    rec = recorded(MODEL, X, target)
-    assert rec.attrs["labels"] == "targets in 10 classes of about equal size"
-    assert (np.bincount(rec.task.labels) == 4).all()
-    order = np.argsort(target.numpy())
-    assert (np.diff(rec.task.labels[order]) >= 0).all()
-    np.testing.assert_allclose(rec.targets[:, 0], target)
-    plane = fp.information_plane(recorded(MODEL, X), fp.Pairwise(0.1))
-    assert np.isnan(plane.i_ty).all() and np.isfinite(plane.i_xt).all()
-    assert np.isnan(plane.attrs["label_information"])
-
-
-def test_labels_that_could_be_taken_for_something_else():
-    assert read_labels(np.eye(3)[[0, 2, 1, 1]], 4).classes.tolist() == [0, 2, 1, 1]  # one-hot, float or whole
-    assert read_labels(np.eye(3, dtype=int)[[0, 2, 1, 1]], 4).about == "classes"
-    assert read_labels(np.arange(400), 400).about == "targets in 10 classes of about equal size"
-    assert read_labels(np.array(["b", "a"], object), 2).names == ["a", "b"]
-    with pytest.raises(InputError, match=r"labels: found 1 of -100, which stands for none"):
-        read_labels(np.array([0, 1, -100]), 3)
-
-
-def test_targets_of_several_numbers_are_cut_along_their_widest_direction():
-    angle = np.linspace(0, 1, 50)
-    targets = np.stack([3 * angle, -4 * angle], 1)
-    found = read_labels(targets, 50)
-    assert found.about.endswith("along their first principal component")
-    steps = np.diff(found.classes)
-    assert (steps <= 0).all() or (steps >= 0).all()
-
-
 @pytest.mark.parametrize(
     ("inputs", "labels", "message"),
     [
@@ -111,7 +75,7 @@ def test_targets_of_several_numbers_are_cut_along_their_widest_direction():
         (X, Y * np.nan, "labels: found 40 values that are NaN"),
         (X * float("inf"), Y, "inputs: found .* NaN or infinite"),
         (X[:1], Y[:1], "inputs: found 1 sample, expected two"),
-        ("text", Y, "inputs: found an array of <U4"),
+        ("text", Y, "inputs: found 'text', expected a tensor"),
         ({"a": X, "b": X[:3]}, None, "inputs: found arrays of 3, 40 samples"),
         ({}, None, "inputs: found no arrays"),
         (X, torch.zeros(40, 2, 2).long(), "labels: found"),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from flowplane.errors import InputError, Text, unknown
+from flowplane.recorder.numbers import numeric
 
 __all__ = ["OUTPUT", "Call", "chosen_layers"]
 
@@ -107,7 +108,7 @@ def _refuse(model: nn.Module, wanted: Any, known: list[str]) -> None:
 
 def _recordable(call: Call, samples: int) -> bool:
     output = call.output
-    return output is not None and output.is_floating_point() and output.ndim >= 1 and len(output) == samples
+    return output is not None and numeric(output) and output.ndim >= 1 and len(output) == samples
 
 
 def _default(model: nn.Module, calls: list[Call], own: Call, samples: int) -> list[Call]:

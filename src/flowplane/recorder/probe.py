@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from flowplane.errors import InputError, Text
 from flowplane.recorder.inputs import ProbeInputs
 from flowplane.recorder.layers import Call, chosen_layers
+from flowplane.recorder.numbers import side_by_side, widened
 from flowplane.recorder.reduction import Reduction, first_tensor, reduction
+from flowplane.recorder.state import require_initialised, state_kept
 
 __all__ = ["Layer", "Probe", "side_effect_free", "unwrapped"]
 
@@ -83,6 +85,7 @@ def unwrapped(model: Any) -> nn.Module:
     if any(part.is_meta for part in model.parameters()):
         wanted = "one with weights: model.to_empty(device=…), then load them"
         raise InputError("model", Text("a model on the meta device"), wanted)
+    require_initialised(model)
     return model
 
 
@@ -91,13 +94,6 @@ def side_effect_free(model: nn.Module) -> Iterator[None]:
     """What happens inside changes no random state, training flag or gradient mode, and runs eagerly in full precision."""
     devices = sorted({part.device.index or 0 for part in model.parameters() if part.device.type == "cuda"})
     kind = _device(model).type
-    flags = {part: part.training for part in model.modules()}
-    buffers = [
-        (part, name, values, values.clone())
-        for part in flags
-        for name, values in part._buffers.items()
-        if values is not None
-    ]
     states = random.getstate(), np.random.get_state()  # noqa: NPY002
     fast = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
@@ -106,18 +102,13 @@ def side_effect_free(model: nn.Module) -> Iterator[None]:
         stack.enter_context(torch.autocast(kind, enabled=False))
         if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled, and importing it takes a second
             stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(state_kept(model))  # some models count or average in eval mode as well
         try:
             torch.backends.mha.set_fastpath_enabled(False)  # it skips modules, and with them their outputs
-            for part in flags:
+            for part in model.modules():
                 part.training = False
             yield
         finally:
-            for part, training in flags.items():
-                part.training = training
-            for part, name, values, before in buffers:  # some models count or average in eval mode as well
-                part._buffers[name] = values
-                if not torch.equal(values, before):
-                    values.copy_(before)
             torch.backends.mha.set_fastpath_enabled(fast)
             random.setstate(states[0])
             np.random.set_state(states[1])  # noqa: NPY002
@@ -142,8 +133,6 @@ class Probe:
         self.model = model
         self.inputs = inputs
         self.mask = inputs.mask if tokens is None else tokens if inputs.mask is None else tokens & inputs.mask
-        floating = [part.dtype for part in model.parameters() if part.is_floating_point()]
-        self.dtype = floating[0] if floating else torch.float32
         self.rule = rule
         names = {module: name for name, module in model.named_modules() if module is not model}
         calls: list[Call] = []
@@ -155,7 +144,7 @@ class Probe:
             found = first_tensor(output)
             calls.append(Call(name, times[name], module, None if found is None else found.detach().clone()))
 
-        self.traced = min(TRACED, inputs.count)
+        self.traced = inputs.calls_of(min(TRACED, inputs.count))
         with side_effect_free(model):
             with _hooked(names, seen):
                 own = first_tensor(self._forward(0, self.traced))
@@ -166,7 +155,8 @@ class Probe:
         self.layers = [self._layer(call) for call in chosen]
         raw = sum(int(np.prod(layer.shape)) * 4 for layer in self.layers) + 1
         batches = -(-inputs.count // max(1, min(BATCH, BATCH_BYTES // raw)))
-        self.batch = -(-inputs.count // batches)  # equally large, so that the last one is no single sample
+        # equally large, so that the last one is no single sample
+        self.batch = inputs.calls_of(-(-inputs.count // batches))
         self.samples = self._samples()
 
     def _samples(self) -> int:
@@ -188,34 +178,26 @@ class Probe:
         assert call.output is not None
         rule, reduce = reduction(call.name, call.module, tuple(call.output.shape[1:]), self.rule)
         mask = None if self.mask is None else self.mask[: self.traced].to(call.output.device)
-        rows = reduce(call.output.float(), mask)
+        rows = reduce(widened(call.output), mask)
         wanted = self.traced if self.rule != "tokens" else None
         if not isinstance(rows, Tensor) or rows.ndim != 2 or (wanted is not None and len(rows) != wanted):
             shape = tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
             found = Text(f"{shape} for layer {call.name!r}")
             raise InputError("reduce", found, f"a callable from {tuple(call.output.shape)} to (sample, unit)")
+        width = rows.shape[1] * (2 if rows.is_complex() else 1)
         bare = ROOT if call.module is self.model else call.name.partition("#")[0]
-        return Layer(call.name, bare, call.number, call.module, tuple(call.output.shape[1:]), rule, reduce, rows.shape[1])
+        return Layer(call.name, bare, call.number, call.module, tuple(call.output.shape[1:]), rule, reduce, width)
 
     def _forward(self, start: int, stop: int) -> Any:
-        arguments, named = self.inputs.batch(start, stop, _device(self.model), self.dtype)
-        try:
-            return self.model(*arguments, **named)
-        except (TypeError, RuntimeError, ValueError, IndexError, AssertionError, NotImplementedError) as error:
-            if isinstance(error, torch.OutOfMemoryError):
-                raise
-            shapes = ", ".join(str(tuple(values.shape)) for values in self.inputs.tensors)
-            reason = (str(error) or repr(error)).splitlines()[0]
-            found = Text(f"shape {shapes}, on which the model fails: {reason}")
-            raise InputError("inputs", found, "inputs that the model can be called with") from error
+        return self.inputs.call(self.model, self.inputs.batch(start, stop, _device(self.model)))
 
     def __call__(self) -> list[np.ndarray]:
-        """All layers' rows (sample, unit), float32, on the CPU.
+        """All layers' rows (sample, unit) on the CPU, float32 or, of a layer in double precision, float64.
 
         Raises:
             InputError: the model no longer returns what it did.
         """
-        rows = [np.empty((self.samples, layer.width), np.float32) for layer in self.layers]
+        rows: list[np.ndarray] = [np.empty((0, layer.width), np.float32) for layer in self.layers]
         places = {(layer.module_name, layer.call): k for k, layer in enumerate(self.layers)}
         modules = {layer.module: layer.module_name for layer in self.layers if layer.module_name != ROOT}
         times: Counter[str] = Counter()
@@ -229,7 +211,10 @@ class Probe:
                 raise InputError(
                     "model", Text(f"{shape} a sample in layer {layer.name!r}"), f"{layer.shape}, as at the start"
                 )
-            part = layer.reduce(values.detach().float(), None if mask is None else mask.to(values.device)).cpu()
+            reduced = layer.reduce(widened(values.detach()), None if mask is None else mask.to(values.device))
+            part = side_by_side(reduced).cpu()
+            if not filled[place]:
+                rows[place] = np.empty((self.samples, layer.width), part.numpy().dtype)
             rows[place][filled[place] : filled[place] + len(part)] = part.numpy()
             filled[place] += len(part)
 

@@ -42,11 +42,11 @@ class Recorder:
     Arguments:
         model: any torch Module; the one inside torch.compile, DataParallel and DDP is found.
         inputs: probe inputs, the samples first: a tensor or array, a tuple of them for several arguments, a dict for named
-            ones (padding is left out where it has an `attention_mask`), a Dataset or a DataLoader, which is read once. Two
-            thousand samples are plenty.
-        labels: None, classes (sample,), or regression targets (sample,) or (sample, target), which are cut into ten classes
-            of equal size for I(T;Y); for tokens also (sample, token), −100 for none. A loader of pairs, and a dict with
-            `labels`, bring them along.
+            ones, a list of samples, a Dataset or a DataLoader, which is read once. None, flags, words and numbers among the
+            arguments are handed on as they are. Two thousand samples are plenty.
+        labels: None, classes (sample,), tags (sample, tag), or regression targets (sample,) or (sample, target), which are
+            cut into ten classes of equal size for I(T;Y); for tokens and places also (sample, *place), −100 for none. A
+            loader of pairs, and a dict with `labels`, bring them along.
         path: a new folder, an icechunk Storage, or None for memory.
         layers: None for the children of the model in call order, containers and stacks of blocks opened, and its output;
             or names, patterns ("h.*" for the children of h, "h.**" for all in it), types of modules, or a list of these.
@@ -58,7 +58,12 @@ class Recorder:
         reduce: how feature maps (sample, channel, …) and sequences (sample, token, unit) become (sample, unit): "flatten";
             "mean" over places or tokens; "tokens", every token a sample of its own; a callable from outputs to rows;
             "auto": sequences by their mean, maps flattened up to 1024 numbers and by their mean above.
-        dtype: "float32" or "float16", of stored activations.
+        mask: which tokens are no padding, (sample, token), True at tokens; None: what the inputs say by the usual names
+            (`attention_mask`, `src_key_padding_mask`, `padding_mask`, …).
+        forward: how the model is called, a callable (model, batch), where model(batch) or model(**batch) is not the way;
+            the batch is what the inputs are, some samples of it.
+        batch: samples a call; None: all in one, for models that need all of them (a graph).
+        dtype: "float32", "float16" or "float64", of stored activations.
         on_error: where a snapshot fails (a full disk, a folder that cannot be written): "raise", or "warn" and train on.
         mode: "create" a new recording, "resume" one (epochs that it holds are passed over), or "overwrite".
 
@@ -95,6 +100,9 @@ class Recorder:
         measures: Sequence[Measure] = (),
         keep: Sequence[str] = KEEP,
         reduce: str | Callable[[torch.Tensor], torch.Tensor] = "auto",
+        mask: Any = None,
+        forward: Callable[[nn.Module, Any], Any] | None = None,
+        batch: int | str | None = "auto",
         dtype: str = "float32",
         on_error: str = "raise",
         mode: str = "create",
@@ -103,7 +111,8 @@ class Recorder:
             raise unknown("on_error", on_error, ON_ERROR)
         self.snapshots = check_count("snapshots", snapshots)
         self.epochs = None if epochs is None else check_count("epochs", epochs)
-        self._session = Session(model, inputs, labels, path, layers, measures, keep, reduce, dtype, mode)
+        called = {"mask": mask, "forward": forward, "batch": batch}
+        self._session = Session(model, inputs, labels, path, layers, measures, keep, reduce, dtype, mode, **called)
         watched = self._session.probe.layers if "gradients" in self._session.keep else ()
         self._statistics = GradientStatistics(self._session.model, watched)
         self._schedule = Schedule(self.epochs, self.snapshots)

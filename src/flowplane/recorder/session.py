@@ -19,20 +19,25 @@ from flowplane.recorder.background import Background
 from flowplane.recorder.callers import outside
 from flowplane.recorder.divergence import Divergence
 from flowplane.recorder.inputs import read_inputs, read_labels
+from flowplane.recorder.numbers import DTYPES, stored
 from flowplane.recorder.online import OnlineMeasures, checked_measures
 from flowplane.recorder.probe import Probe, side_effect_free, unwrapped
 from flowplane.recorder.processes import Processes, class_name, whole_afterwards
 from flowplane.recorder.reduction import checked_rule
+from flowplane.recorder.state import unkept
 from flowplane.recording import MODES, Metrics, ModelRecording, ModelSnapshot, ModelWriter, versions
 
 __all__ = ["Session"]
 
 KEEP = ("activations", "gradients")
-DTYPES = ("float32", "float16")
 NOISY = (
     "the model gives other outputs for the same inputs, although it is in eval mode: what is recorded is one draw, and "
     "estimators that take a layer for a function of its inputs refuse it"
 )
+#: Probe samples of which nothing can be estimated, and what is said of fewer, and of state that cannot be put back.
+FEW = 20
+TOO_FEW = "estimates from so few mean little; a thousand or two are usual"
+NOT_PUT_BACK = "which cannot be put back after it was looked at: training may differ from training without a Recorder"
 #: How outputs become rows: a name, or a function of them.
 Rule = str | Callable[[torch.Tensor], torch.Tensor]
 
@@ -56,6 +61,10 @@ class Session:
         reduce: Rule,
         dtype: str,
         mode: str,
+        *,
+        mask: Any = None,
+        forward: Callable[[nn.Module, Any], Any] | None = None,
+        batch: int | str | None = "auto",
     ) -> None:
         self.path = path
         self.keep = _checked_keep(keep)
@@ -69,12 +78,17 @@ class Session:
         self.reduce = checked_rule(reduce)
         self.model = unwrapped(model)
         with side_effect_free(self.model):
-            given, found = read_inputs(inputs)
-            self.labels = read_labels(found if labels is None else labels, given.count)
+            given, found = read_inputs(inputs, self.model, labels, mask=mask, forward=forward, batch=batch)
+            self.labels = read_labels(found, given.count, places=reduce == "tokens")
         classes = self.labels.classes
-        if classes is not None and classes.ndim == 2 and reduce != "tokens":
-            raise InputError("labels", Text(f"shape {classes.shape}"), f"shape ({given.count},), or reduce='tokens'")
-        marked = torch.from_numpy(classes >= 0) if classes is not None and classes.ndim == 2 else None
+        if self.labels.places and reduce != "tokens":
+            wanted = f"shape ({given.count},), or reduce='tokens', where each token or place is a sample with its own label"
+            raise InputError("labels", Text(f"shape {self.labels.shape}"), wanted)
+        if given.count < FEW:
+            warnings.warn(f"only {given.count} probe samples: {TOO_FEW}", RuntimeWarning, stacklevel=outside())
+        if kept := unkept(self.model):
+            warnings.warn(f"the model keeps {', '.join(kept[:5])}, {NOT_PUT_BACK}", RuntimeWarning, stacklevel=outside())
+        marked = torch.from_numpy(classes >= 0) if classes is not None and self.labels.places else None
         self.processes = Processes(self.model)
         with whole_afterwards(self.model):
             self.probe = Probe(self.model, given, layers, reduce, marked)
@@ -224,21 +238,13 @@ class Session:
         gradients: Float[np.ndarray, "layer 3"] | None = None,
     ) -> ModelSnapshot:
         self._divergence.look(epoch, [layer.name for layer in self.probe.layers], rows, metrics)
-        stored = None
+        kept_rows = None
         if "activations" in self.keep:
-            stored = [self._stored(layer.name, values) for layer, values in zip(self.probe.layers, rows, strict=True)]
+            kept_rows = [
+                stored(layer.name, values, self.dtype) for layer, values in zip(self.probe.layers, rows, strict=True)
+            ]
         kept = gradients if "gradients" in self.keep else None
-        return ModelSnapshot(epoch, step, seconds, batches, stored, kept, self._measures(rows))
-
-    def _stored(self, layer: str, values: np.ndarray) -> np.ndarray:
-        if self.dtype == "float32":
-            return values
-        with np.errstate(over="ignore"):
-            half = values.astype(np.float16)
-        if np.isinf(half).sum() > np.isinf(values).sum():
-            found = Text(f"values up to {np.abs(values).max():.3g} in layer {layer!r}")
-            raise InputError("dtype", found, "'float32' for values above 65504")
-        return half
+        return ModelSnapshot(epoch, step, seconds, batches, kept_rows, kept, self._measures(rows))
 
     def _described_task(self) -> dict[str, Any]:
         inputs, points = self.probe.inputs.rows()

@@ -80,7 +80,11 @@ class ModelRecording(Recording):
         for equal inputs."""
         stored = self._task_group
         labels = stored["labels"].values if "labels" in stored else None
-        return Task(stored["inputs"].values, labels, name=stored.attrs["name"])  # type: ignore[arg-type]
+        inputs = stored["inputs"].values
+        task = Task(inputs, labels, name=stored.attrs["name"])  # type: ignore[arg-type]
+        if inputs.dtype == np.float64:  # as a model in double precision was given them: float32 may make them equal
+            object.__setattr__(task, "inputs", inputs)
+        return task
 
     @property
     def targets(self) -> np.ndarray | None:
@@ -139,7 +143,8 @@ class ModelRecording(Recording):
         return stamp(dataset, "metrics", **self.identity)
 
     def activations(self, layer: str, inputs: Any = None) -> xr.DataArray:
-        """One layer's outputs on the probe inputs (replica, epoch, sample, unit), float32, read when they are used.
+        """One layer's outputs on the probe inputs (replica, epoch, sample, unit), read when they are used: float32, or
+        float64 if they were recorded so.
 
         Arguments:
             layer: one of `layers`.
@@ -225,20 +230,20 @@ class ModelRecording(Recording):
 
 
 class _Stored(BackendArray):
-    """A layer's activations in a store, read on access, as float32 whatever they are stored as."""
+    """A layer's activations in a store, read on access, as float32, or as float64 if they are stored so."""
 
     def __init__(self, array: zarr.Array[Any], epochs: int, name: str) -> None:
         self.array = array
         self.name = name
         self.shape = (array.shape[0], epochs, *array.shape[2:])
-        self.dtype = np.dtype(np.float32)
+        self.dtype = np.dtype(np.float64 if array.dtype == np.float64 else np.float32)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
 
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
         try:
-            return np.asarray(self.array.oindex[key]).astype(np.float32)
+            return np.asarray(self.array.oindex[key]).astype(self.dtype)
         except (OSError, ValueError, RuntimeError) as error:
             if not isinstance(error, OSError) and not type(error).__module__.startswith("icechunk"):
                 raise
