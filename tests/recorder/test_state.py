@@ -153,7 +153,7 @@ def test_attributes_are_what_they_were_and_the_same_objects():
         lambda: torch.eye(4).bool(),
         lambda: None,
     ],
-    ids=str,
+    ids=("coo", "csr", "csc", "bsr", "quantised", "nan", "complex", "bfloat16", "bool", "none"),
 )
 def test_buffers_of_any_kind(make):
     buffer = make()
