@@ -321,7 +321,7 @@ def test_labels_inputs_and_paths_that_are_refused(tmp_path):
         (Y[:50], None, r"labels: found shape \(50,\), expected 60 labels"),
         (np.arange(180).reshape(60, 3) % 5, None, r"labels: found shape \(60, 3\), expected shape \(60,\)"),
         (None, X[:50], "inputs: found 50 samples, expected 60, as activations have"),
-        (None, "text", "inputs: found an array of"),
+        (None, "text", "inputs: found 'text', expected a tensor"),
     ):
         with pytest.raises(InputError, match=message):
             fp.from_arrays(LAYERS, labels, inputs=inputs)

@@ -221,7 +221,8 @@ def _tensor_kept(value: Tensor) -> Undo:
     def back() -> None:
         with torch.no_grad():
             if not _same(value, copied):
-                _written(value.detach(), copied)
+                # a detached sparse tensor would take the numbers for itself
+                _written(value if value.layout == torch.sparse_coo else value.detach(), copied)
 
     return back
 
