@@ -1,5 +1,7 @@
 """The report claims no more than what is so: wide intervals, training that diverged, parts that are missing."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -121,9 +123,13 @@ def diverging(path, from_epoch, hidden_only=False, epochs=6):
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.ReLU(), torch.nn.Linear(4, 3), torch.nn.Sigmoid())
     inputs = torch.rand(40, 5)
-    with fp.Recorder(
-        model, inputs, torch.arange(40) % 2, path=path, epochs=epochs, snapshots=epochs + 1, keep=("activations",)
-    ) as recorder:
+    said = pytest.warns(RuntimeWarning, match=f"at epoch {from_epoch}") if from_epoch <= epochs else nullcontext()
+    with (
+        said,
+        fp.Recorder(
+            model, inputs, torch.arange(40) % 2, path=path, epochs=epochs, snapshots=epochs + 1, keep=("activations",)
+        ) as recorder,
+    ):
         for epoch in range(1, epochs + 1):
             if epoch >= from_epoch:
                 with torch.no_grad():
@@ -170,6 +176,7 @@ def test_diverged_from_the_start(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("section", "error", "said"),
     [
+        ("gradients", InputError("rec", "a recording", "one"), "No step of an optimiser was seen"),
         ("gradients", InputError("batches", 0, "a whole number"), "No step of an optimiser was seen"),
         ("gradients", InputError("gradients", "a recording", "one"), "Gradients were not kept."),
         ("gradients", InputError("epochs", [0.0], "two epochs"), "Too few snapshots"),
@@ -186,6 +193,12 @@ def test_gradients_without_a_step_or_a_second_snapshot(tmp_path, small):
     rec = diverging(tmp_path / "no.fp", 99)
     read = Read(fp.report(rec, tmp_path / "report.html").read_text())
     assert "Gradients were not kept." in read.sections["gradients"]
+    model = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+    with fp.Recorder(model, torch.rand(40, 5), torch.arange(40) % 2) as recorder:
+        pass  # no step
+    read = Read(fp.report(recorder.recording, tmp_path / "forgotten.html").read_text())
+    assert "No step of an optimiser was seen" in read.sections["gradients"]
+    assert "found" not in words(read.sections["gradients"])
     read = Read(fp.report(small.sel(epoch=0), tmp_path / "one.html").read_text())
     assert "Too few snapshots" in read.sections["gradients"]
     assert "At the end of training" not in " ".join(read.sections.values())

@@ -37,7 +37,9 @@ class Recorder:
 
     Training with a Recorder is training without one, bit for bit: the model is probed in eval mode, without gradients,
     eagerly and in full precision, and random states, training flags and hooks are put back. Between snapshots nothing
-    runs but a comparison of two numbers in `step`. In a group of processes (DDP) the first one records.
+    runs but a comparison of two numbers in `step`. What a probe saw is written by another thread while training goes on,
+    one snapshot at a time: a process that is killed loses that one at most. In a group of processes (DDP) the first one
+    records; of a model that is split between them (`fully_shard`) all have to, with the same arguments, and the first writes.
 
     Arguments:
         model: any torch Module; the one inside torch.compile, DataParallel and DDP is found.
@@ -64,7 +66,8 @@ class Recorder:
             the batch is what the inputs are, some samples of it.
         batch: samples a call; None: all in one, for models that need all of them (a graph).
         dtype: "float32", "float16" or "float64", of stored activations.
-        on_error: where a snapshot fails (a full disk, a folder that cannot be written): "raise", or "warn" and train on.
+        on_error: where a snapshot fails (a full disk, a folder that cannot be written): "raise", or "warn" and train on; what
+            fails while it is written is said at the next `step`, or at the end.
         mode: "create" a new recording, "resume" one (epochs that it holds are passed over), or "overwrite".
 
     Raises:
@@ -186,7 +189,7 @@ class Recorder:
 
         Raises:
             InputError: an epoch that does not increase, a metric that is no number, or a Recorder that is not started.
-            RecordingFailed: the snapshot failed, and on_error="raise".
+            RecordingFailed: the snapshot failed, or the one before could not be written, and on_error="raise".
         """
         if self._state.startswith("idle") or not self._session.background.here:
             return

@@ -7,11 +7,13 @@ from flowplane.errors import InputError, NotRecorded
 __all__ = ["reason"]
 
 NO_PLANE = "Activations were not kept, and none of the measures taken while recording gives I(X;T) and I(T;Y)."
+NO_STEP = "No step of an optimiser was seen, so there are no gradients to show."
 #: By section and argument that was refused.
 SENTENCES = {
     ("plane", "rec"): NO_PLANE,
     ("plane", "measure"): NO_PLANE,
-    ("gradients", "batches"): "No step of an optimiser was seen, so there are no gradients to show.",
+    ("gradients", "rec"): NO_STEP,
+    ("gradients", "batches"): NO_STEP,
     ("gradients", "gradients"): "Gradients were not kept.",
     ("gradients", "epochs"): "Too few snapshots: gradient phases need two or more after epoch 0.",
     ("transport", "memory_budget"): "The layers are too wide for memory, so how they move the data was not measured.",
