@@ -39,7 +39,8 @@ class Recorder:
     eagerly and in full precision, and random states, training flags and hooks are put back. Between snapshots nothing
     runs but a comparison of two numbers in `step`. What a probe saw is written by another thread while training goes on,
     one snapshot at a time: a process that is killed loses that one at most. In a group of processes (DDP) the first one
-    records; of a model that is split between them (`fully_shard`) all have to, with the same arguments, and the first writes.
+    records; of a model that is split between them (`fully_shard`) all have to, with the same arguments, and the first
+    writes.
 
     Arguments:
         model: any torch Module; the one inside torch.compile, DataParallel and DDP is found.
@@ -66,8 +67,8 @@ class Recorder:
             the batch is what the inputs are, some samples of it.
         batch: samples a call; None: all in one, for models that need all of them (a graph).
         dtype: "float32", "float16" or "float64", of stored activations.
-        on_error: where a snapshot fails (a full disk, a folder that cannot be written): "raise", or "warn" and train on; what
-            fails while it is written is said at the next `step`, or at the end.
+        on_error: where a snapshot fails (a full disk, a folder that cannot be written): "raise", or "warn" and train on;
+            what fails while it is written is said at the next `step`, or at the end.
         mode: "create" a new recording, "resume" one (epochs that it holds are passed over), or "overwrite".
 
     Raises:

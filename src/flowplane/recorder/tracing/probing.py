@@ -1,0 +1,237 @@
+"""A model, its probe inputs and its layers, as they were traced: rows of every snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from flowplane.errors import InputError, Text
+from flowplane.recorder.inputs import ProbeInputs
+from flowplane.recorder.numbers import side_by_side, widened
+from flowplane.recorder.probe import side_effect_free
+from flowplane.recorder.tracing.choosing import chosen_layers, layout_of, left_out
+from flowplane.recorder.tracing.coordinates import Order, order_of
+from flowplane.recorder.tracing.reducing import Reduction, reduction
+from flowplane.recorder.tracing.trace import Judged, Run, traced
+from flowplane.recorder.tracing.watching import Call, Watch
+
+__all__ = ["Layer", "Probe"]
+
+#: Bytes of a batch's raw outputs that are held together.
+BATCH_BYTES = 1 << 26
+#: Samples in a batch, at most.
+BATCH = 1024
+ACTIVATIONS = {nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.ReLU: "relu", nn.Softmax: "softmax"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A call that is recorded: what the runs found of it, the shape of a sample's rows, and how these are reduced."""
+
+    judged: Judged
+    shape: tuple[int, ...]
+    units: tuple[int, ...] | None
+    rule: str
+    reduce: Reduction
+    width: int
+
+    @property
+    def name(self) -> str:
+        """As it is shown: with the number of the call where there are several."""
+        return self.judged.name
+
+    @property
+    def module(self) -> nn.Module:
+        """The module, or the one in whose call the function was called."""
+        return self.judged.call.module
+
+    @property
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Those of the module; the model itself, and functions, have none of their own."""
+        whole = self.judged.call.key[0] and not self.judged.call.function
+        return self.module.parameters() if whole else iter(())
+
+    @property
+    def kind(self) -> str:
+        """The class of the module, or the name of the function."""
+        return self.judged.call.function or type(self.module).__name__
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the same inputs give the same numbers."""
+        return not self.judged.noisy
+
+    @property
+    def activation(self) -> str | None:
+        """The function that it ends in; None where it is not known."""
+        if (function := self.judged.call.function) is not None:
+            return function if function in ACTIVATIONS.values() else None
+        return next((name for kind, name in ACTIVATIONS.items() if type(self.module) is kind), None)
+
+    def described(self) -> dict[str, Any]:
+        """As the recording's configuration holds it."""
+        return {
+            "name": self.name,
+            "module": self.kind,
+            "shape": list(self.shape),
+            "units": None if self.units is None else list(self.units),
+            "reduce": self.rule,
+            "width": self.width,
+            "activation": self.activation,
+            "deterministic": self.deterministic,
+        }
+
+
+def _device(model: nn.Module) -> torch.device:
+    tensors = [*model.parameters(), *model.buffers()]
+    return tensors[0].device if tensors else torch.device("cpu")
+
+
+class Probe:
+    """A model, its probe inputs and the layers to look at.
+
+    Arguments:
+        tokens: which tokens (sample, token) are samples under reduce="tokens", beside the mask of the inputs.
+        layout: which axis is units, by names or patterns of layers.
+
+    Raises:
+        InputError: layers, a rule or a layout that do not fit, or a model that fails on the inputs.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: ProbeInputs,
+        layers: Any,
+        rule: Any,
+        tokens: Tensor | None = None,
+        layout: Mapping[str, str] | None = None,
+    ) -> None:
+        self.model = model
+        self.inputs = inputs
+        self.mask = inputs.mask if tokens is None else tokens if inputs.mask is None else tokens & inputs.mask
+        self.rule = rule
+        with side_effect_free(model):
+            self.trace = traced(model, self._run_of(), inputs.count, inputs.whole)
+        chosen = chosen_layers(model, self.trace, layers)
+        given = layout_of(layout, chosen)
+        #: What ran but is not recorded, and why.
+        self.left_out = left_out(self.trace, chosen)
+        self.layers = [self._layer(judged, given.get(judged.name)) for judged in chosen]
+        raw = sum(int(np.prod(layer.shape)) * 4 for layer in self.layers) + 1
+        batches = -(-inputs.count // max(1, min(BATCH, BATCH_BYTES // raw)))
+        # equally large, so that the last one is no single sample
+        self.batch = inputs.calls_of(-(-inputs.count // batches))
+        self.samples = self._samples()
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the same inputs give the same numbers in all layers that are recorded."""
+        return all(layer.deterministic for layer in self.layers)
+
+    def _run_of(self) -> Run:
+        def run(samples: Tensor) -> Any:
+            some = self.inputs.take(samples)
+            batch = some.batch(0, some.count, _device(self.model))
+            return some.sample_tensors(batch), lambda: some.call(self.model, batch)
+
+        return run
+
+    def _samples(self) -> int:
+        """Rows of each layer."""
+        if self.rule != "tokens":
+            return self.inputs.count
+        shapes = {layer.shape[0] for layer in self.layers}
+        if len(shapes) > 1:
+            raise InputError("reduce", Text(f"layers of {sorted(shapes)} tokens"), "layers with the same number of tokens")
+        tokens = shapes.pop()
+        if self.mask is None:
+            return self.inputs.count * tokens
+        if self.mask.shape[1] != tokens:
+            found = Text(f"{tokens} tokens in layers and {self.mask.shape[1]} in labels or attention_mask")
+            raise InputError("reduce", found, "one number of tokens")
+        return int(self.mask.sum())
+
+    def _layer(self, judged: Judged, layout: str | None) -> Layer:
+        order, shape = judged.order, judged.call.shape
+        assert order is not None and shape is not None
+        left = [length for axis, length in enumerate(shape) if axis not in order.axes]
+        own = tuple(left if order.each == 1 else [order.each, *left])
+        units = judged.units
+        if layout is not None:
+            if len(own) < 2:
+                found = Text(f"{layout!r} for layer {judged.name!r} with outputs of shape {('sample', *own)}")
+                raise InputError("layout", found, "layers with places beside units")
+            units = (len(own),) if layout == "channels_last" else (1 if order.each == 1 else 2,)
+        rule, reduce = reduction(judged.name, own, units, self.rule, judged.varies)
+        n = self.trace.samples
+        mask = None if self.mask is None else self.mask[:n]
+        example = torch.zeros(n, *own, dtype=torch.complex64 if judged.call.complex else torch.float32)
+        rows = reduce(example, mask)
+        wanted = n if self.rule != "tokens" else None
+        if not isinstance(rows, Tensor) or rows.ndim != 2 or (wanted is not None and len(rows) != wanted):
+            found = Text(
+                f"{tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__} for layer {judged.name!r}"
+            )
+            raise InputError("reduce", found, f"a callable from {(n, *own)} to (sample, unit)")
+        return Layer(judged, own, units, rule, reduce, rows.shape[1] * (2 if rows.is_complex() else 1))
+
+    def __call__(self) -> list[np.ndarray]:
+        """All layers' rows (sample, unit) on the CPU, float32 or, of a layer in double precision, float64.
+
+        Raises:
+            InputError: the model no longer returns what it did.
+        """
+        rows = [np.empty((self.samples, layer.width), np.float32) for layer in self.layers]
+        places = {layer.judged.call.key: k for k, layer in enumerate(self.layers)}
+        filled = [0] * len(rows)
+        with side_effect_free(self.model):
+            for start in range(0, self.inputs.count, self.batch):
+                stop = min(start + self.batch, self.inputs.count)
+                mask = None if self.mask is None else self.mask[start:stop]
+
+                def keep(call: Call, values: Tensor, mask: Tensor | None = mask, size: int = stop - start) -> None:
+                    place = places.get(call.key)
+                    if place is not None:
+                        part = self._rows(self.layers[place], call, values, mask, size)
+                        if part.dtype == np.float64:
+                            rows[place] = rows[place].astype(np.float64, copy=False)
+                        rows[place][filled[place] : filled[place] + len(part)] = part
+                        filled[place] += len(part)
+
+                self._watched(start, stop, keep)
+        for count, layer in zip(filled, self.layers, strict=True):
+            if count != self.samples:
+                found = Text(f"layer {layer.name!r} not called as at the start")
+                raise InputError("model", found, "the same calls at every snapshot")
+        return rows
+
+    def _watched(self, start: int, stop: int, keep: Any) -> None:
+        """One batch. Coordinates are carried only where a layer's rows have no order of their own."""
+        batch = self.inputs.batch(start, stop, _device(self.model))
+        calls = [layer.judged.call for layer in self.layers]
+        functions = any(call.function for call in calls)
+        carried = any(layer.judged.carried for layer in self.layers)
+        modules = None if functions or carried else {call.module: call.key[0] for call in calls}
+        given = self.inputs.sample_tensors(batch) if carried else []
+        watch = Watch(self.model, given, carried, keep, functions=functions, names=modules)
+        watch.run(lambda: self.inputs.call(self.model, batch))
+
+    def _rows(self, layer: Layer, call: Call, values: Tensor, mask: Tensor | None, size: int) -> np.ndarray:
+        order: Order | str | None = layer.judged.order
+        if layer.judged.carried:
+            order = "no order" if call.own is None else order_of(call.own, size)
+        found = order.rows(values.detach()) if isinstance(order, Order) else None
+        known = found is not None and len(found) == size and found.ndim == len(layer.shape) + 1
+        if found is None or not known or (not layer.judged.varies and tuple(found.shape[1:]) != layer.shape):
+            shape = None if found is None else tuple(found.shape[1:])
+            raise InputError("model", Text(f"{shape} a sample in layer {layer.name!r}"), f"{layer.shape}, as at the start")
+        if mask is None and call.lengths is not None:
+            mask = torch.arange(found.shape[1]) < call.lengths.unsqueeze(1)
+        reduced = layer.reduce(widened(found), None if mask is None else mask.to(found.device))
+        return side_by_side(reduced).cpu().numpy()  # type: ignore[no-any-return]

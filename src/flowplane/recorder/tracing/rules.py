@@ -1,0 +1,403 @@
+"""What a torch call does to the coordinates of its tensors: it moves them, joins them, reduces them, or sets new units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from flowplane.recorder.tracing.contraction import contracted, einsum_letters, matmul_letters
+from flowplane.recorder.tracing.coordinates import NONE, Coordinates, full, joined, reduced, shortened
+
+__all__ = ["Known", "coordinates_after", "name_of", "tensors_in"]
+
+#: The coordinates of a tensor; None for one that is the same for all samples.
+Known = Callable[[Any], Coordinates | None]
+
+RESHAPED = {"view", "reshape", "flatten", "unflatten", "ravel", "view_as", "reshape_as"}
+#: Calls that only move the numbers of their first argument.
+MOVED = {
+    *("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis", "t", "T", "mT", "adjoint", "H", "mH"),
+    *("squeeze", "unsqueeze", "expand", "expand_as", "broadcast_to", "repeat", "repeat_interleave", "tile", "roll"),
+    *("flip", "fliplr", "flipud", "rot90", "narrow", "select", "split", "chunk", "tensor_split", "hsplit", "vsplit"),
+    *("dsplit", "unbind", "unfold", "diagonal", "as_strided", "index_select", "gather", "take", "take_along_dim"),
+    *("masked_select", "getitem", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "split_with_sizes", "iter"),
+    *("pack_padded_sequence", "pad_packed_sequence", "atleast_1d", "atleast_2d", "atleast_3d", "squeeze_copy"),
+}
+#: Those that leave every number where it is: only their first argument counts.
+KEPT = {
+    *("to", "type", "float", "half", "double", "bfloat16", "cpu", "cuda", "contiguous", "clone", "detach", "data", "real"),
+    *("type_as", "alias", "requires_grad", "dropout", "alpha_dropout", "feature_dropout", "dropout1d", "dropout2d"),
+    *("masked_fill", "clamp", "clip", "nan_to_num", "tril", "triu", "softmax", "log_softmax", "normalize", "cumsum"),
+    *("cumprod", "logcumsumexp", "group_norm", "instance_norm", "rms_norm", "local_response_norm", "numpy", "imag"),
+}
+GATHERED = {"cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "row_stack", "block_diag"}
+#: The destination's numbers are replaced by those of another tensor.
+WRITTEN = {
+    "setitem",
+    "index_add",
+    "index_copy",
+    "index_put",
+    "scatter",
+    "scatter_add",
+    "copy",
+    "masked_scatter",
+    "index_fill",
+}
+REDUCED = {
+    *("sum", "mean", "amax", "amin", "max", "min", "prod", "std", "var", "logsumexp", "norm", "vector_norm", "any", "all"),
+    *("argmax", "argmin", "median", "nanmean", "nansum", "count_nonzero", "std_mean", "var_mean", "mode", "aminmax"),
+}
+SORTED = {"sort", "topk", "argsort", "msort", "kthvalue"}
+CONVOLVED = {f"conv{kind}{d}d" for kind in ("", "_transpose", "_tbc") for d in (1, 2, 3)}
+CHANNELS = CONVOLVED | {"batch_norm", "pixel_shuffle"}
+RECURRENT = {"gru", "lstm", "rnn_tanh", "rnn_relu"}
+CELLS = {f"{kind}_cell" for kind in RECURRENT}
+PRODUCTS = {"matmul", "mm", "bmm", "mv", "dot", "einsum", "addmm", "baddbmm", "addbmm"}
+#: What only takes its shape, or its kind, from its arguments.
+FRESH = {
+    *("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "randint_like", "new_zeros"),
+    *("new_ones", "new_full", "new_empty", "new_tensor", "nonzero", "histc", "bincount", "shape", "size", "dim"),
+}
+
+
+def name_of(function: Any) -> str:
+    """The name of what is called, one for all its forms: `+`, `add_`, `torch.add` are "add", `x.T` is "T".
+
+    Example:
+        >>> [name_of(each) for each in (torch.Tensor.__iadd__, torch.Tensor.add_, torch.Tensor.T.__get__, torch.relu)]
+        ['add', 'add', 'T', 'relu']
+    """
+    name = getattr(function, "__name__", type(function).__name__)
+    if name in ("__get__", "__set__"):
+        return str(getattr(function.__self__, "__name__", name))
+    if name.startswith("__") and name.endswith("__"):
+        name = name.strip("_")
+        if name not in ("invert", "iter") and name[0] in "ri" and name[1:] in OPERATORS:
+            name = name[1:]
+        return OPERATORS.get(name, name)
+    return name.strip("_")
+
+
+OPERATORS = {
+    **{name: name for name in ("add", "sub", "mul", "matmul", "pow", "mod", "and", "or", "xor", "getitem", "setitem")},
+    "truediv": "div",
+    "floordiv": "floor_divide",
+    "div": "div",
+    "rsub": "sub",
+}
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """All tensors in nested tuples, lists and dicts."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from tensors_in(part)
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from tensors_in(part)
+
+
+def coordinates_after(
+    function: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any], outputs: list[Tensor], known: Known
+) -> list[Coordinates | None]:
+    """Of each tensor that a call returned, as they follow from those of its arguments; None where nothing is known.
+
+    Arguments:
+        known: of a tensor as it was before the call.
+    """
+    operands = [own for own in map(known, tensors_in([*args, kwargs])) if own is not None]
+    if not operands or name in FRESH:
+        return [None] * len(outputs)
+    first = args[0] if args else next(iter(kwargs.values()))
+    own = known(first) if isinstance(first, Tensor) else None
+    shape = tuple(outputs[0].shape)
+    if name in RESHAPED and own is not None:
+        return [_applied(lambda values: values.reshape(shape), own)[0]]
+    if name in KEPT and own is not None and own.shape == shape:
+        return [own] * len(outputs)
+    if name == "getitem" and own is None:
+        return [_looked_up(args[1], shape, known)]
+    if name in MOVED and own is not None:
+        return _applied(lambda values: _plain(function, name)(values, *args[1:], **kwargs), own, len(outputs))
+    if name == "pad" and own is not None:
+        return [_padded(function, own, args, kwargs)]
+    if name in GATHERED:
+        return [_gathered(function, args, kwargs, shape, known)]
+    if name in WRITTEN:
+        return [_written(function, name, args, kwargs, known)]
+    if name in SORTED and own is not None:
+        return _sorted(own, args, kwargs, outputs)
+    if name in REDUCED and own is not None and not (name in ("max", "min") and len(operands) > 1 and own.shape == shape):
+        return [_reduced(own, args, kwargs, tuple(each.shape)) for each in outputs]
+    special = _special(name, args, kwargs, outputs, known)
+    if special is not None:
+        return special
+    return [_same_places(operands, tuple(each.shape)) for each in outputs]
+
+
+def _special(
+    name: str, args: Sequence[Any], kwargs: dict[str, Any], outputs: list[Tensor], known: Known
+) -> list[Coordinates | None] | None:
+    """Of calls that contract axes or set units."""
+    shape = tuple(outputs[0].shape)
+    own = known(args[0]) if args and isinstance(args[0], Tensor) else None
+    if name == "linear":
+        return [_linear(own, shape)]
+    if name in CHANNELS and own is not None:
+        return [_channels(own, shape)]
+    if name == "layer_norm" and own is not None:
+        normed = args[1] if len(args) > 1 else kwargs["normalized_shape"]
+        elsewhere = own.unit is not None and any(length > 1 for length in own.unit.shape[:-1])
+        return [own if len(normed) > 1 or elsewhere else _units_last(own, shape)]
+    if name == "embedding":
+        ids = known(args[0])
+        found = None if ids is None or ids.sample is None else ids.sample.unsqueeze(-1)
+        return [_units_last(Coordinates(shape, found, None, ids is not None and ids.mixed), shape)]
+    if name in PRODUCTS:
+        return [_product(name, args, kwargs, shape, known)]
+    if name in RECURRENT:
+        return _recurrent(args, outputs, known)
+    if name in CELLS and own is not None:
+        return [_units_last(reduced(own, [-1], (*own.shape[:-1], 1)), tuple(each.shape)) for each in outputs]
+    if name == "multi_head_attention_forward":
+        return _attended([known(each) for each in args[:3]], outputs, 0)
+    if name == "scaled_dot_product_attention":
+        return _attended([known(each) for each in args[:3]], outputs, -2)
+    return None
+
+
+def _plain(function: Any, name: str) -> Any:
+    """The function, out of place."""
+    own = getattr(function, "__name__", "")
+    return getattr(torch.Tensor, name) if own == f"{name}_" and hasattr(torch.Tensor, name) else function
+
+
+def _applied(function: Callable[[Tensor], Any], own: Coordinates, count: int = 1) -> list[Coordinates | None]:
+    """Both coordinates after the same call."""
+    sample = list(tensors_in(function(full(own.sample, own.shape))))
+    units: list[Tensor] | None = None
+    if own.unit is not None:
+        units = list(tensors_in(function(full(own.unit, own.shape))))
+    found: list[Coordinates | None] = []
+    for k in range(count):
+        if k >= len(sample) or not sample[k].is_floating_point():
+            found.append(None)
+            continue
+        unit = None if units is None else shortened(units[k])
+        found.append(Coordinates(tuple(sample[k].shape), shortened(sample[k]), unit, own.mixed))
+    return found
+
+
+def _looked_up(index: Any, shape: tuple[int, ...], known: Known) -> Coordinates | None:
+    """Rows of a table that is the same for all samples: they belong to the samples of their numbers."""
+    tables = [each for each in (index if isinstance(index, tuple) else (index,)) if isinstance(each, Tensor)]
+    owns = [own for own in map(known, tables) if own is not None]
+    if len(owns) != 1 or owns[0].sample is None:
+        return None
+    sample = owns[0].sample
+    if sample.ndim > len(shape) or isinstance(index, tuple):
+        return None
+    return _units_last(Coordinates(shape, sample.reshape(*sample.shape, *(1,) * (len(shape) - sample.ndim))), shape)
+
+
+def _padded(function: Any, own: Coordinates, args: Sequence[Any], kwargs: dict[str, Any]) -> Coordinates | None:
+    widths = args[1] if len(args) > 1 else kwargs["pad"]
+    mode = (args[2] if len(args) > 2 else kwargs.get("mode")) or "constant"
+    more = {"mode": mode} | ({"value": NONE} if mode == "constant" else {})
+    return _applied(lambda values: function(values.contiguous(), widths, **more), own)[0]
+
+
+def _gathered(
+    function: Any, args: Sequence[Any], kwargs: dict[str, Any], shape: tuple[int, ...], known: Known
+) -> Coordinates:
+    parts = list(args[0] if args else next(iter(kwargs.values())))
+    rest = args[1:], {key: value for key, value in kwargs.items() if key not in ("tensors", "out")}
+    owns = [known(part) for part in parts]
+
+    def together(values: list[Tensor]) -> Tensor:
+        return function(values, *rest[0], **rest[1])  # type: ignore[no-any-return]
+
+    def of(kind: str) -> list[Tensor]:
+        return [full(None if own is None else getattr(own, kind), part.shape) for own, part in zip(owns, parts, strict=True)]
+
+    units = None
+    if any(own is not None and own.unit is not None for own in owns):
+        units = shortened(_numbered(together, of("unit"), [part.shape for part in parts]))
+    mixed = any(own is not None and own.mixed for own in owns)
+    return Coordinates(shape, shortened(together(of("sample"))), units, mixed)
+
+
+def _numbered(together: Callable[[list[Tensor]], Tensor], units: list[Tensor], shapes: list[torch.Size]) -> Tensor:
+    """Units of several tensors beside each other: where they vary along the axis on which they are put together, other
+    tensors' units are other units."""
+    moved, start = [], 0.0
+    for each, shape in zip(units, shapes, strict=True):
+        moved.append(torch.where(each == NONE, NONE, each + start) if each.numel() else each.reshape(shape))
+        start += float(each.max()) + 1 if each.numel() else 0.0
+    plain, apart = together(units), together(moved)
+    own, other = shortened(plain), shortened(apart)
+    # tokens or places put together keep their units: numbering them anew would make that axis vary as well
+    if own is None or other is None:
+        return plain
+    return apart if sum(n > 1 for n in other.shape) == sum(n > 1 for n in own.shape) else plain
+
+
+def _written(function: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any], known: Known) -> Coordinates | None:
+    target = args[0]
+    own = known(target) or Coordinates(tuple(target.shape))
+    place = {"index_add": 3, "index_copy": 3, "scatter": 3, "scatter_add": 3, "setitem": 2, "copy": 1, "index_put": 2}.get(
+        name
+    )
+    value = kwargs.get(
+        "source", kwargs.get("src", kwargs.get("values", args[place] if place and len(args) > place else None))
+    )
+    theirs = known(value) if isinstance(value, Tensor) else None
+    source = theirs or Coordinates(tuple(value.shape) if isinstance(value, Tensor) else ())
+    mixed = own.mixed or source.mixed
+
+    def put(kind: str) -> Tensor:
+        into, other = full(getattr(own, kind), own.shape).clone(), full(getattr(source, kind), source.shape).clone()
+        if name == "setitem":
+            into[args[1]] = other if isinstance(value, Tensor) else NONE
+        elif name == "copy":
+            into.copy_(other)
+        elif name in ("index_add", "index_copy"):
+            into.index_copy_(args[1], args[2], other)
+        elif name == "index_put":
+            into.index_put_(tuple(args[1]), other)
+        elif isinstance(value, Tensor):
+            into.scatter_(args[1], args[2], other[tuple(map(slice, args[2].shape))])
+        return into
+
+    if name in ("masked_scatter", "index_fill"):
+        return own
+    sample = put("sample")
+    if name in ("index_add", "scatter_add") and own.sample is not None:  # added to what is there
+        before = full(own.sample, own.shape)
+        mixed |= bool(((before != sample) & (before != NONE) & (sample != NONE)).any())
+        sample = torch.where(sample == NONE, before, sample)
+    has_units = own.unit is not None or source.unit is not None
+    return Coordinates(own.shape, shortened(sample), shortened(put("unit")) if has_units else None, mixed)
+
+
+def _sorted(
+    own: Coordinates, args: Sequence[Any], kwargs: dict[str, Any], outputs: list[Tensor]
+) -> list[Coordinates | None]:
+    indices = next((each for each in reversed(outputs) if each.dtype == torch.int64), None)
+    named = kwargs.get("dim", next((each for each in args[1:] if isinstance(each, int) and not isinstance(each, bool)), -1))
+    axis = (
+        -1 if len(outputs) == 2 and len(args) > 1 and "dim" not in kwargs and outputs[0].shape != own.shape else int(named)
+    )
+    if indices is None or indices.ndim != len(own.shape):
+        return [None] * len(outputs)
+    moved = _applied(lambda values: values.gather(axis, indices), own)[0]
+    return [moved] * len(outputs)
+
+
+def _reduced(own: Coordinates, args: Sequence[Any], kwargs: dict[str, Any], shape: tuple[int, ...]) -> Coordinates:
+    axes = kwargs.get("dim", kwargs.get("axis", next((each for each in args[1:] if _axes(each)), None)))
+    if axes is None or (isinstance(axes, tuple | list) and not axes):
+        axes = range(len(own.shape))
+    axes = [axes] if isinstance(axes, int) else list(axes)
+    return reduced(own, axes, shape, keep=len(shape) == len(own.shape))
+
+
+def _axes(value: Any) -> bool:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole or (isinstance(value, tuple | list) and all(isinstance(each, int) for each in value))
+
+
+def _units_last(own: Coordinates, shape: tuple[int, ...]) -> Coordinates:
+    unit = torch.arange(float(shape[-1])).reshape((1,) * (len(shape) - 1) + (-1,))
+    return Coordinates(shape, own.sample, unit, own.mixed)
+
+
+def _linear(own: Coordinates | None, shape: tuple[int, ...]) -> Coordinates:
+    if own is None:
+        return _units_last(Coordinates(shape), shape)
+    flat = reduced(own, [-1], shape)
+    elsewhere = own.unit is not None and any(length > 1 for length in own.unit.shape[:-1]) and own.unit.shape[-1] == 1
+    return Coordinates(shape, flat.sample, flat.unit, flat.mixed) if elsewhere else _units_last(flat, shape)
+
+
+def _channels(own: Coordinates, shape: tuple[int, ...]) -> Coordinates:
+    """Channels are on axis 1; numbers come from a neighbourhood, so the samples must not vary within."""
+    flat = reduced(own, range(1, len(own.shape)), shape) if own.shape != shape else reduced(own, [], shape)
+    unit = torch.arange(float(shape[1])).reshape(1, -1, *(1,) * (len(shape) - 2)) if len(shape) > 1 else None
+    return Coordinates(shape, flat.sample, unit, flat.mixed)
+
+
+def _product(
+    name: str, args: Sequence[Any], kwargs: dict[str, Any], shape: tuple[int, ...], known: Known
+) -> Coordinates | None:
+    if name == "einsum":
+        tensors = list(args[1:] if not isinstance(args[1], tuple | list) else args[1])
+        letters = einsum_letters(str(args[0]), [each.ndim for each in tensors], len(shape))
+    else:
+        tensors = [each for each in args if isinstance(each, Tensor)][-2:] if len(args) > 1 else [args[0], kwargs["other"]]
+        letters = matmul_letters(tensors[0].ndim, tensors[1].ndim)
+    return None if letters is None else contracted(shape, letters, [known(each) for each in tensors])
+
+
+def _recurrent(args: Sequence[Any], outputs: list[Tensor], known: Known) -> list[Coordinates | None]:
+    own = known(args[0])
+    if own is None:
+        return [None] * len(outputs)
+    flat = reduced(own, [-1], (*own.shape[:-1], 1))
+    found: list[Coordinates | None] = [_units_last(flat, tuple(outputs[0].shape))]
+    packed = len(own.shape) == 2 and isinstance(args[1], Tensor) and not args[1].is_floating_point()
+    for each in outputs[1:]:
+        sample, mixed = flat.sample, flat.mixed
+        if packed and sample is not None:  # the first step has all samples
+            sample = sample.expand(own.shape[0], 1)[: each.shape[1]].unsqueeze(0)
+        elif sample is not None and each.ndim == 3:
+            # batch_first is the last argument: the states have the samples on axis 1 all the same
+            first = bool(args[-1]) if isinstance(args[-1], bool) else False
+            over = reduced(flat, [1 if first else 0], (*flat.shape[:-1], 1))
+            sample, mixed = over.sample, over.mixed
+            sample = sample.transpose(0, 1) if first and sample is not None else sample
+        found.append(_units_last(Coordinates(tuple(each.shape), sample, None, mixed), tuple(each.shape)))
+    return found
+
+
+def _attended(owns: list[Coordinates | None], outputs: list[Tensor], over: int) -> list[Coordinates | None]:
+    """Queries keep their places; keys and values are seen as a whole along the axis `over`."""
+    shape = tuple(outputs[0].shape)
+    parts = []
+    for place, own in enumerate(owns):
+        if own is not None:
+            seen = reduced(own, [-1] if place == 0 else [over, -1], (*own.shape[:-1], 1))
+            length = shape[:-1] if place == 0 else seen.shape[:-1]
+            parts.append(Coordinates((*length, 1), seen.sample, None, seen.mixed))
+    values = owns[2] if len(owns) > 2 else None
+    found = joined(shape, parts)
+    if over == -2 and values is not None and values.unit is not None and values.unit.shape[-1] > 1:
+        unit = reduced(Coordinates(values.shape, None, values.unit), [-2], values.shape).unit
+        result = Coordinates(shape, found.sample, unit, found.mixed) if unit is not None else _units_last(found, shape)
+    else:
+        result = _units_last(found, shape)
+    return [result, *([None] * (len(outputs) - 1))]
+
+
+def _same_places(operands: list[Coordinates], shape: tuple[int, ...]) -> Coordinates | None:
+    """Of a call without a rule of its own: number by number where shapes broadcast, and what keeps its length keeps it."""
+    try:
+        broadcast = tuple(torch.broadcast_shapes(*(own.shape for own in operands)))
+    except RuntimeError:
+        broadcast = ()
+    if broadcast == shape or (broadcast and len(broadcast) <= len(shape) and _fits(broadcast, shape)):
+        return joined(shape, operands)
+    largest = max(operands, key=lambda own: torch.Size(own.shape).numel())
+    if len(largest.shape) != len(shape):
+        return None
+    changed = [axis for axis, (was, now) in enumerate(zip(largest.shape, shape, strict=True)) if was != now]
+    return reduced(largest, changed, shape)
+
+
+def _fits(small: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    return all(one in (1, other) for one, other in zip(small[::-1], shape[::-1], strict=False))

@@ -1,0 +1,378 @@
+"""What a model does with its samples: found from the coordinates of one run, checked by further runs."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from flowplane.recorder.hashing import hashed
+from flowplane.recorder.tracing.coordinates import Order, order_of, unit_axes
+from flowplane.recorder.tracing.states import default_calls, states_of
+from flowplane.recorder.tracing.watching import Call, Key, Watch
+
+__all__ = ["Judged", "Trace", "traced"]
+
+#: Samples of a run, and of the run with half of them: the first pair with which the model works. A large one takes few.
+SIZES, LARGE_SIZES = ((8, 4), (16, 8), (6, 3), (2, 1)), ((4, 3), (8, 4), (2, 1))
+#: Parameters above which a model is large.
+LARGE = 50_000_000
+#: Two runs agree within so much of a layer's spread over samples, or so many roundings of its largest number.
+AGREES, ROUNDINGS = 1e-4, 16
+STREAM, OTHER_STREAM = 1, 2
+
+#: Runs the model on samples of these numbers; the tensors with which it is called, and the call.
+Run = Callable[[Tensor], tuple[list[Tensor], Callable[[], Any]]]
+
+
+@dataclass
+class Judged:
+    """A call, and what is to be done with it.
+
+    Arguments:
+        order: how its numbers become rows of samples; None where it is left out.
+        why: it is left out, in words; None where it is not.
+        noisy: whether the same inputs give other numbers: "" (no), "draws" (with another stream) or "state".
+        rests_on: "coordinates" or "runs".
+        units: axes of the rows that are units; None where they are not known.
+        varies: whether the shape of a sample depends on the other samples.
+        default: whether it is a layer where none are named.
+    """
+
+    call: Call
+    name: str
+    order: Order | None
+    why: str | None = None
+    noisy: str = ""
+    rests_on: str = "coordinates"
+    units: tuple[int, ...] | None = None
+    varies: bool = False
+    default: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def bare(self) -> str:
+        """The name without the number of the call."""
+        module, function = self.call.key[0], self.call.function
+        return ".".join(part for part in (module, function) if part) or "output"
+
+    @property
+    def carried(self) -> bool:
+        """Whether each batch needs coordinates of its own."""
+        return self.order is not None and self.order.places is not None
+
+
+@dataclass
+class Trace:
+    """All calls of a model in the order of their ends, judged; the last is the model's own."""
+
+    calls: list[Judged]
+    samples: int
+    notes: list[str]
+    unruled: Counter[str]
+
+    @property
+    def usable(self) -> list[Judged]:
+        """What can be recorded."""
+        return [judged for judged in self.calls if judged.why is None]
+
+    @property
+    def noisy(self) -> bool:
+        """Whether some call that can be recorded gives other numbers for the same inputs."""
+        return any(judged.noisy for judged in self.usable)
+
+
+@dataclass
+class _Run:
+    """Of one run: its calls by their keys, hashed rows, and how large the numbers were."""
+
+    calls: dict[Key, Call]
+    rows: dict[Key, Tensor]
+    along: dict[Key, dict[int, Tensor]]
+    largest: dict[Key, float]
+    eps: dict[Key, float]
+    watch: Watch
+
+
+def traced(model: nn.Module, run: Run, count: int, whole: bool = False) -> Trace:
+    """Looks at a model in several runs: of the same samples with the same and with another random stream, of the samples
+    in another order, and of half of them.
+
+    Arguments:
+        run: of the model on some of the samples.
+        count: samples that there are.
+        whole: they cannot be parted: one call sees all of them, and its first axis of that length are the samples.
+
+    Raises:
+        Exception: whatever the model raises with each number of samples.
+    """
+    if whole:
+        return _Tracing(model, run, count, count, whole=True).trace()
+    large = sum(part.numel() for part in model.parameters() if not _lazy(part)) > LARGE
+    sizes = [(n, half) for n, half in (LARGE_SIZES if large else SIZES) if n <= count] or [(count, 1)]
+    failed: Exception | None = None
+    for n, half in sizes:
+        try:
+            return _Tracing(model, run, n, half).trace()
+        except Exception as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            failed = failed or error
+    return _alone(model, run, sizes[0][0], failed)
+
+
+def _alone(model: nn.Module, run: Run, n: int, failed: Exception | None) -> Trace:
+    """Coordinates alone, for a model that works with one number of samples only."""
+    assert failed is not None
+    try:
+        return _Tracing(model, run, n, n).trace()
+    except Exception:
+        raise failed from None
+
+
+def _lazy(part: Tensor) -> bool:
+    return isinstance(part, nn.parameter.UninitializedParameter)
+
+
+class _Tracing:
+    def __init__(self, model: nn.Module, run: Run, n: int, half: int, whole: bool = False) -> None:
+        self.model, self.run, self.n, self.half, self.whole = model, run, n, half, whole
+        step = next(step for step in (3, 5, 7, 11, 1) if np.gcd(step, n) == 1)
+        self.turned = (step * torch.arange(n) + 2) % n
+        self.orders: dict[Key, Order] = {}
+
+    def trace(self) -> Trace:
+        every = torch.arange(self.n)
+        _seeded(STREAM)
+        self.run(every)[1]()
+        first = self._watched(every, STREAM, carried=True)
+        apart = any(order.places is not None for order in self.orders.values()) or len(self.orders) < len(first.rows)
+        same = self._watched(every, STREAM)
+        other = self._watched(every, OTHER_STREAM)
+        turned = same if self.half == self.n else self._watched(self.turned, STREAM, carried=apart)
+        half = self._watched(every[: self.half], STREAM, carried=apart) if self.half < self.n else None
+        judged = [self._judged(key, call, first, same, other, turned, half) for key, call in first.calls.items()]
+        _name(judged)
+        _settle_noisy(judged, self.n)
+        states = states_of(first.watch.graph, judged[-1].call.node) if judged[-1].call.node >= 0 else set()
+        usable = [each.call for each in judged if each.why is None]
+        default = {id(call) for call in default_calls([each.call for each in judged], first.watch.graph, states, usable)}
+        for each in judged:
+            each.default = id(each.call) in default and each.why is None
+        notes = (
+            []
+            if half is not None or self.whole
+            else [f"the model works with {self.n} samples only: coordinates stand alone"]
+        )
+        return Trace(judged, self.n, notes, first.watch.unruled)
+
+    def _watched(self, samples: Tensor, seed: int, carried: bool = False) -> _Run:
+        tensors, call = self.run(samples)
+        rows: dict[Key, Tensor] = {}
+        along: dict[Key, dict[int, Tensor]] = {}
+        largest: dict[Key, float] = {}
+        eps: dict[Key, float] = {}
+        n = len(samples)
+        is_first = carried and not self.orders
+
+        def keep(call: Call, found: Tensor) -> None:
+            values = torch.view_as_real(found).flatten(-2) if found.is_complex() else found
+            if values.layout != torch.strided:
+                values = values.to_dense()
+            largest[call.key] = float(values.detach().abs().amax()) if values.numel() else 0.0
+            eps[call.key] = torch.finfo(values.dtype).eps
+            order: Order | str | None = None
+            if carried and call.own is not None and not call.own.mixed:
+                order = order_of(call.own, n)
+            elif not carried:
+                order = self.orders.get(call.key)
+            if isinstance(order, Order) and not (n == 1 and not order.axes):
+                if is_first:
+                    self.orders[call.key] = order
+                rows[call.key] = _hashed(order.rows(values))
+                return
+            along[call.key] = {
+                axis: _hashed(values.movedim(axis, 0)) for axis, length in enumerate(values.shape) if length == n
+            } | {-1: _hashed(values.reshape(1, -1))}
+
+        watch = Watch(self.model, tensors, carried, keep)
+        _seeded(seed)
+        watch.run(call)
+        return _Run({each.key: each for each in watch.calls}, rows, along, largest, eps, watch)
+
+    def _judged(self, key: Key, call: Call, first: _Run, same: _Run, other: _Run, turned: _Run, half: _Run | None) -> Judged:
+        judged = Judged(call, "", None)
+        runs = [run for run in (same, other, turned, half) if run is not None]
+        if call.shape is None:
+            judged.why = "returns no tensor"
+        elif not call.floating:
+            judged.why = "not floating-point numbers"
+        elif call.in_vmap:
+            judged.why = "called inside vmap"
+        elif call.handed_on:
+            judged.why = "hands on its input, unchanged"
+        elif call.absorbed:
+            judged.why = f"the result of {call.parent.key[0] or 'the model'}" if call.parent is not None else None
+        elif call.own is not None and order_of(call.own, self.n) == "rows are of one sample":
+            judged.why = "rows are of one sample"
+        elif any(key not in run.calls or run.calls[key].shape is None for run in runs):
+            judged.why = "called in some passes only"
+        if judged.why:
+            return judged
+        reading = order_of(call.own, self.n) if call.own is not None and not call.own.mixed else None
+        if isinstance(reading, Order):
+            judged.varies = half is not None and self._varies(call, reading, half.calls[key])
+            self._by_coordinates(judged, reading, key, first, same, other, turned, half)
+        else:
+            self._by_runs(judged, reading, key, first, same, other, turned, half)
+        if judged.order is not None and call.own is not None:
+            judged.units = unit_axes(call.own, judged.order)
+        return judged
+
+    def _by_coordinates(
+        self, judged: Judged, order: Order, key: Key, first: _Run, same: _Run, other: _Run, turned: _Run, half: _Run | None
+    ) -> None:
+        rows = first.rows[key]
+        if self.whole and order.places is not None:
+            judged.why = "rows are a part of the samples"
+            return
+
+        def agrees(run: _Run, wanted: Tensor) -> bool | None:
+            return _agree(run.rows.get(key), wanted, rows, first, key)
+
+        judged.noisy = self._noise(agrees(same, rows), agrees(other, rows))
+        judged.order = order
+        if judged.noisy or half is None:
+            return
+        follows = agrees(turned, rows[self.turned])
+        parts = None if judged.varies else agrees(half, rows[: self.half])
+        if follows is False or key not in turned.rows:
+            judged.order, judged.why = None, "its rows do not follow the samples"
+        elif parts is False or key not in half.rows:
+            judged.order, judged.why = None, "mixes samples: other numbers without the rest of the batch"
+
+    def _by_runs(
+        self,
+        judged: Judged,
+        reading: Order | str | None,
+        key: Key,
+        first: _Run,
+        same: _Run,
+        other: _Run,
+        turned: _Run,
+        half: _Run | None,
+    ) -> None:
+        """Coordinates say nothing, or that samples mix or are there in part: an axis that follows them overrules it."""
+        judged.rests_on = "runs"
+        mine = first.along.get(key, {})
+        whole = mine.get(-1)
+
+        def agrees(run: _Run, axis: int, wanted: Tensor) -> bool | None:
+            return _agree(run.along.get(key, {}).get(axis), wanted, mine[axis], first, key)
+
+        if whole is None:
+            judged.why = reading if isinstance(reading, str) else "mixes samples"
+            return
+        judged.noisy = self._noise(_agree_whole(same, key, whole), _agree_whole(other, key, whole))
+        if reading == "depends on no sample" and not judged.noisy and _agree_whole(turned, key, whole) is not False:
+            judged.why = reading
+            return
+        if reading == "depends on no sample" and judged.noisy:
+            judged.why = reading
+            return
+        if self.whole and judged.call.shape is not None and self.n in judged.call.shape:
+            judged.order, judged.notes = Order((judged.call.shape.index(self.n),)), ["samples see one another"]
+            return
+        if half is not None and not judged.noisy:
+            for axis in sorted(axis for axis in mine if axis >= 0):
+                length = judged.call.shape[axis] if judged.call.shape is not None else 0
+                there = half.calls[key].shape or ()
+                if len(there) <= axis or length * self.half != there[axis] * self.n:
+                    continue
+                if agrees(turned, axis, mine[axis][self.turned]) and agrees(half, axis, mine[axis][: self.half]):
+                    judged.order = Order((axis,))
+                    return
+        if judged.noisy and reading is None and 0 in mine:
+            judged.order, judged.notes = Order((0,)), ["noisy: no run can test its order"]
+            return
+        judged.why = reading if isinstance(reading, str) else "mixes samples"
+
+    def _varies(self, call: Call, order: Order, there: Call) -> bool:
+        """Whether a sample's shape depends on the rest of the batch."""
+        own = order_of(there.own, self.half) if there.own is not None and not there.own.mixed else order
+        axes = own.axes if isinstance(own, Order) else order.axes
+        shapes = [
+            tuple(length for axis, length in enumerate(shape or ()) if axis not in gone)
+            for shape, gone in ((call.shape, order.axes), (there.shape, axes))
+        ]
+        return shapes[0] != shapes[1]
+
+    @staticmethod
+    def _noise(same: bool | None, other: bool | None) -> str:
+        return "state" if same is False else "draws" if other is False else ""
+
+
+def _seeded(seed: int) -> None:
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+
+
+def _hashed(rows: Tensor) -> Tensor:
+    return hashed(rows.detach().reshape(len(rows), -1).float()).cpu()
+
+
+def _agree(found: Tensor | None, wanted: Tensor, rows: Tensor, first: _Run, key: Key) -> bool | None:
+    """Whether two runs say the same; None where rounding is too large to tell."""
+    if found is None:
+        return None
+    if found.shape != wanted.shape:
+        return False
+    finite = rows[torch.isfinite(rows).all(1)]
+    spread = float((finite.amax(0) - finite.amin(0)).amax()) if len(finite) else 0.0
+    numbers = max(1.0, rows.shape[1] / 512)
+    rounding = ROUNDINGS * first.eps[key] * first.largest[key] * numbers**0.5
+    if not torch.equal(torch.isnan(found), torch.isnan(wanted)):
+        return False
+    if torch.equal(torch.nan_to_num(found), torch.nan_to_num(wanted)):
+        return True
+    if rounding > spread / 10:
+        return None
+    apart = float((torch.nan_to_num(found) - torch.nan_to_num(wanted)).abs().amax())
+    return apart <= max(AGREES * spread, rounding)
+
+
+def _agree_whole(run: _Run, key: Key, whole: Tensor) -> bool | None:
+    found = run.along.get(key, {}).get(-1)
+    if found is None:
+        return None
+    if found.shape != whole.shape:
+        return False
+    return bool(torch.allclose(found, whole, rtol=1e-4, atol=1e-5 * float(whole.abs().amax() + 1e-30), equal_nan=True))
+
+
+def _settle_noisy(judged: Sequence[Judged], n: int) -> None:
+    """No run tests the order of a noisy call: where coordinates are lost, it is that of the nearest call before."""
+    before: Order | None = None
+    for each in judged:
+        if each.order is not None and not each.noisy:
+            before = each.order
+        elif each.noisy and each.notes and before is not None and before.places is None and len(before.axes) == 1:
+            axis, shape = before.axes[0], each.call.shape or ()
+            if axis < len(shape) and shape[axis] == n:
+                each.order = before
+
+
+def _name(judged: Sequence[Judged]) -> None:
+    """Names as they are shown: with the number of the call where there are several."""
+    times = Counter(each.bare for each in judged if not each.call.absorbed)
+    seen: Counter[str] = Counter()
+    for each in judged:
+        seen[each.bare] += not each.call.absorbed
+        each.name = each.bare if times[each.bare] <= 1 else f"{each.bare}#{max(1, seen[each.bare])}"

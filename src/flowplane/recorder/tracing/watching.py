@@ -1,0 +1,344 @@
+"""One run of a model, watched: every call of a module, and every call of a torch function with the coordinates it makes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from flowplane.recorder.reduction import first_tensor
+from flowplane.recorder.tracing.coordinates import NONE, Coordinates, full, shortened
+from flowplane.recorder.tracing.functions import kind_of_function
+from flowplane.recorder.tracing.rules import FRESH, KEPT, MOVED, RESHAPED, coordinates_after, name_of, tensors_in
+
+__all__ = ["Call", "Graph", "Key", "Watch"]
+
+#: (module, number of its call), or of a function (module, number of its call, function, number within that call).
+Key = tuple[Any, ...]
+#: Modules in which no function counts.
+CLOSED = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
+#: Calls of functions within one call of a module after which coordinates are carried no further.
+MOST = 20_000
+
+
+@dataclass
+class Call:
+    """A call of a module or function: what it returned, as coordinates and shape.
+
+    Arguments:
+        parent: the call of the module in which it was made; None for the model's own.
+        kind: of a function, as in `kind_of_function`.
+        handed_on: whether it returned its input's own storage, whole and unchanged.
+        lengths: of the sequences that were packed.
+    """
+
+    key: Key
+    module: nn.Module
+    parent: Call | None
+    kind: str | None = None
+    shape: tuple[int, ...] | None = None
+    floating: bool = False
+    complex: bool = False
+    own: Coordinates | None = None
+    node: int = -1
+    handed_on: bool = False
+    in_vmap: bool = False
+    absorbed: bool = False
+    lengths: Tensor | None = None
+    numbers: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def function(self) -> str | None:
+        """Its name, if it is one of a function."""
+        return self.key[2] if len(self.key) > 2 else None
+
+
+class Graph:
+    """Which tensors were computed from which: parents of each node, and the nodes of the inputs."""
+
+    def __init__(self) -> None:
+        self.parents: list[tuple[int, ...]] = []
+        self.inputs: list[int] = []
+
+    def add(self, parents: tuple[int, ...]) -> int:
+        """A new node."""
+        self.parents.append(tuple(dict.fromkeys(parent for parent in parents if parent >= 0)))
+        return len(self.parents) - 1
+
+
+class Watch(TorchFunctionMode):
+    """Watches one run; use as a context manager around the model's call.
+
+    Arguments:
+        model: the model; its own call is the one of the name "".
+        inputs: of this run, the samples first.
+        carried: whether coordinates are carried beside each tensor.
+        keep: called with each call and what it returned, padded where it was packed.
+        functions: whether functions are looked at.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: list[Tensor],
+        carried: bool,
+        keep: Callable[[Call, Tensor], None],
+        functions: bool = True,
+        names: Mapping[nn.Module, str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model, self.carried, self.keep, self.functions = model, carried, keep, functions
+        self.names = {module: name for name, module in model.named_modules()} if names is None else names
+        self.owners = {id(part): name for name, module in model.named_modules() for part in module._parameters.values()}
+        self.owning = {id(part): module for module in model.modules() for part in module._parameters.values()}
+        self.calls: list[Call] = []
+        self.graph = Graph()
+        self.unruled: Counter[str] = Counter()
+        self._table: Any = WeakTensorKeyDictionary()
+        self._stack: list[tuple[Call, list[tuple[Tensor, int | None]]]] = []
+        self._times: Counter[str] = Counter()
+        self._kept = {id(part) for part in model.buffers()} | set(self.owners)
+        #: What calls made that depends on no sample.
+        self._made: Any = WeakTensorKeyDictionary()
+        self._seen = 0
+        self._inputs = tuple(inputs)
+        if carried:
+            for values in inputs:
+                self._register(values)
+
+    def known(self, tensor: Any) -> Coordinates | None:
+        """Coordinates of a tensor; None where it is the same for all samples."""
+        return self._table.get(tensor) if isinstance(tensor, Tensor) and not _wrapped(tensor) else None
+
+    def run(self, call: Callable[[], Any]) -> None:
+        """Watch one run: the model's own call is whatever is called and returned here."""
+        handles = []
+        for module in self.names:
+            if module is self.model:
+                continue
+            with suppress(RuntimeError, AttributeError):  # scripted modules take no hooks
+                handles.append(module.register_forward_pre_hook(self._begin, with_kwargs=True))
+                handles.append(module.register_forward_hook(self._end, with_kwargs=True))
+        try:
+            self._begin(self.model, self._inputs, {})
+            with self if self.functions or self.carried else nullcontext():
+                output = call()
+            self._end(self.model, (), {}, output)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _register(self, values: Tensor) -> None:
+        node = self.graph.add(())
+        self.graph.inputs.append(node)
+        samples = torch.arange(float(len(values))).reshape(-1, *(1,) * (values.ndim - 1))
+        units = torch.arange(float(values.shape[1])).reshape(1, -1) if values.ndim == 2 else None
+        self._table[values] = Coordinates(tuple(values.shape), samples, units, node=node)
+
+    # modules
+
+    def _begin(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        name = "" if module is self.model else self.names[module]
+        self._times[name] += 1
+        with torch._C.DisableTorchFunction():
+            given = [(each, _version(each)) for each in tensors_in([*args, kwargs]) if not _wrapped(each)]
+        parent = self._stack[-1][0] if self._stack else None
+        self._stack.append((Call((name, self._times[name]), module, parent), given))
+
+    def _end(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        with torch._C.DisableTorchFunction():
+            while self._stack and self._stack[-1][0].module is not module:  # an exception left them
+                self._stack.pop()
+            if not self._stack:
+                return
+            call, given = self._stack.pop()
+            packed = _packed(output)
+            found = packed.data if packed is not None else first_tensor(output)
+            if found is None:
+                self.calls.append(call)
+                return
+            if self.carried and not _wrapped(found) and self.known(found) is None:
+                self._opaque(found, [each for each, _ in given])
+            self._fill(call, found, packed)
+            if packed is None:
+                call.handed_on = not any(True for _ in module.parameters()) and any(
+                    _same_storage(found, each, version) for each, version in given
+                )
+            for other in reversed(self.calls):
+                if other.parent is not call:
+                    continue
+                if other.function and other.node == call.node >= 0:
+                    other.absorbed = True
+            self._emit(call, found, packed)
+
+    def _opaque(self, found: Tensor, given: list[Tensor]) -> None:
+        """What a module returned in which no function was seen: its axes are those of an input of the same lengths."""
+        owns = [own for own in map(self.known, given) if own is not None]
+        node = self.graph.add(tuple(own.node for own in owns))
+        alike = next((own for own in owns if own.shape == tuple(found.shape)), None)
+        self._table[found] = (alike or Coordinates(tuple(found.shape))).at(node)
+
+    def _fill(self, call: Call, found: Tensor, packed: PackedSequence | None = None) -> None:
+        call.shape, call.complex = tuple(found.shape), found.is_complex()
+        call.floating = found.is_floating_point() or call.complex
+        call.in_vmap = _wrapped(found)
+        call.own = self.known(found)
+        call.node = -1 if call.own is None else call.own.node
+        if packed is not None:
+            padded, call.lengths = pad_packed_sequence(packed, batch_first=True)
+            call.shape = tuple(padded.shape)
+            if call.own is not None:
+                call.own = _unpacked(packed, call.own)
+
+    def _emit(self, call: Call, found: Tensor, packed: PackedSequence | None = None) -> None:
+        self.calls.append(call)
+        if call.floating and not call.in_vmap:
+            self.keep(call, found if packed is None else pad_packed_sequence(packed, batch_first=True)[0])
+
+    # functions
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = name_of(function)
+        if name in ("shape", "dtype", "device", "size", "dim", "ndim", "is_nested", "requires_grad", "layout", "is_cuda"):
+            return function(*args, **kwargs)
+        before: dict[int, Coordinates | None] = {}
+        carried = self.carried and self._seen < MOST
+        if carried:
+            before = {id(each): self.known(each) for each in tensors_in([*args, kwargs])}
+        output = function(*args, **kwargs)
+        outputs = list(tensors_in(output))
+        if function is torch.Tensor.__setitem__:
+            outputs = [args[0]]
+        if outputs and not any(map(_wrapped, outputs)):
+            with torch._C.DisableTorchFunction():
+                self._called(function, name, args, kwargs, outputs, before if carried else None)
+        return output
+
+    def _called(
+        self,
+        function: Any,
+        name: str,
+        args: Any,
+        kwargs: dict[str, Any],
+        outputs: list[Tensor],
+        before: dict[int, Coordinates | None] | None,
+    ) -> None:
+        known: Callable[[Any], Coordinates | None] | None = None
+        if before is not None:
+            self._seen += 1
+            known = lambda tensor: before.get(id(tensor))  # noqa: E731
+            try:
+                found = coordinates_after(function, name, args, kwargs, outputs, known)
+            except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, NotImplementedError):
+                found = [None] * len(outputs)  # the passes decide
+                self.unruled[name] += 1
+            self._place(name, args, outputs, found, before)
+        if self._stack:
+            self._listed(name, args, kwargs, outputs, known)
+
+    def _place(
+        self,
+        name: str,
+        args: Any,
+        outputs: list[Tensor],
+        found: list[Coordinates | None],
+        before: dict[int, Coordinates | None],
+    ) -> None:
+        moves = name in MOVED or name in RESHAPED or name in KEPT
+        through = tensors_in(args[:1]) if name in KEPT else tensors_in(args)
+        ids = name in ("embedding", "getitem")
+        parents = []
+        for each in through:
+            own = before.get(id(each))
+            inexact = each.is_floating_point() or each.is_complex()
+            if own is not None and name not in FRESH and (inexact or moves or ids):
+                parents.append(own.node)
+            elif own is None and inexact and name not in FRESH and self._from_elsewhere(each):
+                parents.append(len(self.graph.parents) - 1)  # made of what was there last, in NumPy or by vmap
+        shared = -1  # all that one call returns is one node: a recurrent layer's states and its outputs
+        for each, own in zip(outputs, found, strict=True):
+            inexact = each.is_floating_point() or each.is_complex()
+            if parents and (inexact or moves) and shared < 0:
+                shared = self.graph.add(tuple(parents))
+            node = shared if inexact or moves else -1
+            if own is None and node < 0:
+                if each in self._table:
+                    del self._table[each]
+                self._made[each] = True
+                continue
+            self._table[each] = (own or Coordinates(tuple(each.shape))).at(node)
+
+    def _from_elsewhere(self, tensor: Tensor) -> bool:
+        """Whether no call that was seen made a tensor, and it is neither a parameter nor a buffer."""
+        return not isinstance(tensor, nn.Parameter) and id(tensor) not in self._kept and tensor not in self._made
+
+    def _listed(self, name: str, args: Any, kwargs: dict[str, Any], outputs: list[Tensor], known: Any) -> None:
+        """Keeps the call of a function that counts as a layer."""
+        inside = self._stack[-1][0]
+        if not self.functions or any(isinstance(call.module, CLOSED) for call, _ in self._stack):
+            return
+        weights = [each for each in tensors_in([*args, kwargs]) if id(each) in self.owners]
+        own = self.known(outputs[0])
+        kind = kind_of_function(name, args, own, [self.owners[id(each)] for each in weights], known)
+        calling = {call.module for call, _ in self._stack}
+        away = [each for each in weights if self.owning[id(each)] not in calling]
+        if kind is None and not away:
+            return
+        where, module = inside.key[:2], inside.module
+        counted = inside
+        if away:
+            owner = self.owners[id(away[0])]
+            where, module, counted = (owner, 0), self.owning[id(away[0])], self._stack[0][0]
+        label = f"{where[0]}.{name}" if away else name
+        counted.numbers[label] += 1
+        call = Call((*where, name, counted.numbers[label]), module, inside, kind or "weights")
+        self._fill(call, outputs[0])
+        self._emit(call, outputs[0])
+
+
+def _version(tensor: Tensor) -> int | None:
+    try:
+        return tensor._version
+    except RuntimeError:  # made in inference mode
+        return None
+
+
+def _wrapped(tensor: Tensor) -> bool:
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+
+
+def _same_storage(found: Tensor, given: Tensor, version: int | None) -> bool:
+    """Whether it is the given tensor, whole and as it was."""
+    if found.layout != torch.strided or given.layout != torch.strided or found.numel() != given.numel():
+        return False
+    same = found.data_ptr() == given.data_ptr() and found.numel() > 0 and found.dtype == given.dtype
+    return same and (version is not None and _version(found) == version)
+
+
+def _packed(output: Any) -> PackedSequence | None:
+    if isinstance(output, PackedSequence):
+        return output
+    first = output[0] if isinstance(output, tuple) and output else None
+    return first if isinstance(first, PackedSequence) else None
+
+
+def _unpacked(packed: PackedSequence, own: Coordinates) -> Coordinates:
+    """The coordinates of a packed sequence's numbers, padded as the numbers are."""
+
+    def padded(coordinate: Tensor | None) -> Tensor | None:
+        if coordinate is None:
+            return None
+        of = PackedSequence(full(coordinate, own.shape).contiguous(), *packed[1:])
+        return shortened(pad_packed_sequence(of, batch_first=True, padding_value=NONE)[0])
+
+    shape = tuple(pad_packed_sequence(packed, batch_first=True)[0].shape)
+    return Coordinates(shape, padded(own.sample), padded(own.unit), own.mixed, own.node)
