@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from flowplane.errors import InputError, Text
+from flowplane.recorder.numbers import numeric
 
 __all__ = ["require_initialised", "state_kept", "unkept"]
 
@@ -103,6 +104,7 @@ def _attributes_kept(owner: Any, seen: dict[int, Any], depth: int) -> Undo:
     entries = vars(owner)
     before = {name: value for name, value in entries.items() if not (isinstance(owner, nn.Module) and name in OWN)}
     undo = [_kept(value, seen, depth) for value in before.values()]
+    order = list(entries)
 
     def back() -> None:
         current = {name for name in entries if not (isinstance(owner, nn.Module) and name in OWN)}
@@ -111,6 +113,7 @@ def _attributes_kept(owner: Any, seen: dict[int, Any], depth: int) -> Undo:
         for name, value in before.items():
             if name not in entries or entries[name] is not value:
                 entries[name] = value
+        _entries_back(entries, {name: entries[name] for name in dict.fromkeys([*order, *entries]) if name in entries})
         for each in undo:
             each()
 
@@ -236,7 +239,7 @@ def _same(one: Tensor, other: Tensor) -> bool:
         return all(a.shape == b.shape and _same(a, b) for a, b in zip(*parts, strict=True))
     if torch.equal(one, other):
         return True
-    numbers = not one.is_quantized and (one.is_floating_point() or one.is_complex())
+    numbers = not one.is_quantized and numeric(one)
     return bool(numbers and torch.allclose(one, other, 0.0, 0.0, equal_nan=True))
 
 
