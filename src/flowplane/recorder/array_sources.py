@@ -9,6 +9,7 @@ from typing import Any
 
 from flowplane.errors import InputError, Text
 from flowplane.recorder.array_layers import ArrayLayer, array_layer, shape_of
+from flowplane.recorder.callers import outside
 
 __all__ = ["WANTED", "array_layers", "is_file"]
 
@@ -90,4 +91,4 @@ def _warn_of_order(names: list[str]) -> None:
     if names == sorted(names) and names != sorted(names, key=_by_number):
         wrong = next(k for k, name in enumerate(sorted(names, key=_by_number)) if name != names[k])
         listed = ", ".join(names[max(0, wrong - 1) : wrong + 2])
-        warnings.warn(ALPHABETICAL.format(listed), RuntimeWarning, stacklevel=6)
+        warnings.warn(ALPHABETICAL.format(listed), RuntimeWarning, stacklevel=outside())

@@ -16,12 +16,11 @@ from flowplane.recorder.array_layers import ArrayLayer, no_path
 from flowplane.recorder.array_sources import WANTED, array_layers, is_file
 from flowplane.recorder.inputs import read_inputs, read_labels
 from flowplane.recorder.probe import side_effect_free
+from flowplane.recorder.reported import LATEST
 from flowplane.recording import ARRAYS, ArrayWriter, ModelRecording, versions
 
 __all__ = ["from_arrays"]
 
-#: Epochs are stored in eight bytes.
-LATEST = 2**62
 #: Of a recording whose inputs nobody gave.
 NO_INPUTS = "not given: each sample is taken for an input of its own"
 
@@ -94,11 +93,9 @@ def _after(held: list[ArrayLayer], layers: Iterator[ArrayLayer]) -> Iterator[Arr
 
 def _writer(path: Any) -> ArrayWriter:
     try:
-        return ArrayWriter(path, "create")
+        return ArrayWriter.at(path, "create")
     except InputError as error:
         raise InputError("path", error.found, "a new path") if "mode=" in error.expected else error from None
-    except OSError as error:
-        raise InputError("path", str(path), f"a folder that can be written ({error.strerror})") from error
 
 
 def _checked_epochs(epochs: Any) -> list[int]:

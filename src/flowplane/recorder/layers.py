@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from flowplane.errors import InputError, Text, unknown
 from flowplane.recorder.numbers import numeric
 
-__all__ = ["OUTPUT", "Call", "chosen_layers"]
+__all__ = ["OUTPUT", "Call", "chosen_layers", "like"]
 
 CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
 #: What the model itself returns, where no module returned it already.
@@ -77,14 +77,14 @@ def _fits(call: Call, wanted: Any) -> bool:
     if isinstance(wanted, type):
         return isinstance(call.module, wanted)
     bare = call.name.partition("#")[0]
-    return wanted in (call.name, bare) or (isinstance(wanted, str) and (_like(call.name, wanted) or _like(bare, wanted)))
+    return wanted in (call.name, bare) or (isinstance(wanted, str) and (like(call.name, wanted) or like(bare, wanted)))
 
 
-def _like(name: str, pattern: str) -> bool:
+def like(name: str, pattern: str) -> bool:
     """Whether a dotted name fits a pattern: * and ? stand for what is within one part, ** for any number of parts.
 
     Example:
-        >>> [_like(name, "h.*") for name in ("h.0", "h.0.mlp", "h")], _like("h.0.mlp", "h.**"), _like("h.0.mlp", "**.mlp")
+        >>> [like(name, "h.*") for name in ("h.0", "h.0.mlp", "h")], like("h.0.mlp", "h.**"), like("h.0.mlp", "**.mlp")
         ([True, False, False], True, True)
     """
     return _parts_like(name.split("."), pattern.split("."))

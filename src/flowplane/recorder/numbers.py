@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from flowplane.errors import InputError, Text
+from flowplane.recorder.callers import outside
 
-__all__ = ["DTYPES", "numeric", "side_by_side", "stored", "widened"]
+__all__ = ["DTYPES", "entries", "numeric", "side_by_side", "stored", "widened"]
 
 #: Of stored activations.
 DTYPES = ("float32", "float16", "float64")
@@ -19,6 +20,11 @@ DTYPES = ("float32", "float16", "float64")
 def numeric(values: Tensor) -> bool:
     """Whether a tensor holds numbers that can be recorded: floating-point or complex."""
     return values.is_floating_point() or values.is_complex()
+
+
+def entries(values: Tensor) -> Tensor:
+    """The numbers that a tensor holds; of a sparse one those that are not left out."""
+    return values if values.layout == torch.strided else values.to_sparse_coo().coalesce().values()
 
 
 def widened(values: Tensor) -> Tensor:
@@ -63,5 +69,5 @@ def stored(layer: str, rows: np.ndarray, dtype: str) -> np.ndarray:
             message = (
                 f"layer {layer!r} has {before} different rows, of which {dtype} leaves {after}: dtype='float64' keeps them"
             )
-            warnings.warn(message, RuntimeWarning, stacklevel=6)
+            warnings.warn(message, RuntimeWarning, stacklevel=outside())
     return kept

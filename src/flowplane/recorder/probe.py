@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from flowplane.recorder.numbers import side_by_side, widened
 from flowplane.recorder.reduction import Reduction, first_tensor, reduction
 from flowplane.recorder.state import require_initialised, state_kept
 
-__all__ = ["Layer", "Probe", "side_effect_free", "unwrapped"]
+__all__ = ["ACTIVATIONS", "Layer", "Probe", "batch_size", "device_of", "rows_of_each", "side_effect_free", "unwrapped"]
 
 #: Bytes of a batch's raw outputs that are held together.
 BATCH_BYTES = 1 << 26
@@ -93,7 +94,7 @@ def unwrapped(model: Any) -> nn.Module:
 def side_effect_free(model: nn.Module) -> Iterator[None]:
     """What happens inside changes no random state, training flag or gradient mode, and runs eagerly in full precision."""
     devices = sorted({part.device.index or 0 for part in model.parameters() if part.device.type == "cuda"})
-    kind = _device(model).type
+    kind = device_of(model).type
     states = random.getstate(), np.random.get_state()  # noqa: NPY002
     fast = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
@@ -114,9 +115,36 @@ def side_effect_free(model: nn.Module) -> Iterator[None]:
             np.random.set_state(states[1])  # noqa: NPY002
 
 
-def _device(model: nn.Module) -> torch.device:
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's first parameter or buffer is."""
     tensors = [*model.parameters(), *model.buffers()]
     return tensors[0].device if tensors else torch.device("cpu")
+
+
+def batch_size(inputs: ProbeInputs, shapes: Sequence[tuple[int, ...]]) -> int:
+    """Samples a call, where layers return numbers of these shapes a sample."""
+    raw = sum(math.prod(shape) * 4 for shape in shapes) + 1
+    batches = -(-inputs.count // max(1, min(BATCH, BATCH_BYTES // raw)))
+    # equally large, so that the last one is no single sample
+    return inputs.calls_of(-(-inputs.count // batches))
+
+
+def rows_of_each(count: int, shapes: Sequence[tuple[int, ...]], mask: Tensor | None) -> int:
+    """Rows of each layer (token, unit) of so many samples, where every token is one.
+
+    Raises:
+        InputError: layers of unlike numbers of tokens, or a mask of another number.
+    """
+    lengths = {shape[0] for shape in shapes}
+    if len(lengths) > 1:
+        raise InputError("reduce", Text(f"layers of {sorted(lengths)} tokens"), "layers with the same number of tokens")
+    tokens = lengths.pop()
+    if mask is None:
+        return count * tokens
+    if mask.shape[1] != tokens:
+        found = Text(f"{tokens} tokens in layers and {mask.shape[1]} in labels or attention_mask")
+        raise InputError("reduce", found, "one number of tokens")
+    return int(mask.sum())
 
 
 class Probe:
@@ -153,26 +181,9 @@ class Probe:
         self.deterministic = own is None or again is None or torch.equal(own, again)
         chosen = chosen_layers(model, calls, own, layers, self.traced)
         self.layers = [self._layer(call) for call in chosen]
-        raw = sum(int(np.prod(layer.shape)) * 4 for layer in self.layers) + 1
-        batches = -(-inputs.count // max(1, min(BATCH, BATCH_BYTES // raw)))
-        # equally large, so that the last one is no single sample
-        self.batch = inputs.calls_of(-(-inputs.count // batches))
-        self.samples = self._samples()
-
-    def _samples(self) -> int:
-        """Rows of each layer."""
-        if self.rule != "tokens":
-            return self.inputs.count
-        shapes = {layer.shape[0] for layer in self.layers}
-        if len(shapes) > 1:
-            raise InputError("reduce", Text(f"layers of {sorted(shapes)} tokens"), "layers with the same number of tokens")
-        tokens = shapes.pop()
-        if self.mask is None:
-            return self.inputs.count * tokens
-        if self.mask.shape[1] != tokens:
-            found = Text(f"{tokens} tokens in layers and {self.mask.shape[1]} in labels or attention_mask")
-            raise InputError("reduce", found, "one number of tokens")
-        return int(self.mask.sum())
+        shapes = [layer.shape for layer in self.layers]
+        self.batch = batch_size(inputs, shapes)
+        self.samples = rows_of_each(inputs.count, shapes, self.mask) if rule == "tokens" else inputs.count
 
     def _layer(self, call: Call) -> Layer:
         assert call.output is not None
@@ -189,7 +200,7 @@ class Probe:
         return Layer(call.name, bare, call.number, call.module, tuple(call.output.shape[1:]), rule, reduce, width)
 
     def _forward(self, start: int, stop: int) -> Any:
-        return self.inputs.call(self.model, self.inputs.batch(start, stop, _device(self.model)))
+        return self.inputs.call(self.model, self.inputs.batch(start, stop, device_of(self.model)))
 
     def __call__(self) -> list[np.ndarray]:
         """All layers' rows (sample, unit) on the CPU, float32 or, of a layer in double precision, float64.

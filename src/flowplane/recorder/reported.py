@@ -10,7 +10,7 @@ import torch
 from flowplane.core.points import check_count
 from flowplane.errors import InputError, Text
 
-__all__ = ["checked_epoch", "checked_metrics"]
+__all__ = ["LATEST", "checked_epoch", "checked_metrics"]
 
 #: Names that a recording's metrics have already.
 RESERVED = ("replica", "train_epoch")

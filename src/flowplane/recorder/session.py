@@ -191,10 +191,7 @@ class Session:
 
     def _open(self) -> int | None:
         """Claim the place of the recording; the last epoch of one that is resumed."""
-        try:
-            self.writer = ModelWriter(self.path, self.mode)
-        except OSError as error:
-            raise InputError("path", str(self.path), f"a folder that can be written ({error.strerror})") from error
+        self.writer = ModelWriter.at(self.path, self.mode)
         try:
             return self._resumed(self.writer) if self.writer.resumed else None
         except BaseException:

@@ -23,7 +23,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
@@ -85,6 +85,14 @@ class ModelWriter(Writer):
     _snapshots: int
     #: Names of the metrics so far.
     _known: list[str]
+
+    @classmethod
+    def at(cls, path: Any, mode: str) -> Self:
+        """The writer of a path. Raises InputError where `Writer` does, and where the system does not let it be written."""
+        try:
+            return cls(path, mode)
+        except OSError as error:
+            raise InputError("path", str(path), f"a folder that can be written ({error.strerror})") from error
 
     def begin(
         self,

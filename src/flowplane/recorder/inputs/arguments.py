@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from flowplane.errors import InputError, Text
 from flowplane.recorder.inputs.codes import codes
 from flowplane.recorder.inputs.trees import Fixed, leaves, mapped, moved, plain, selected
-from flowplane.recorder.numbers import side_by_side
+from flowplane.recorder.numbers import numeric, side_by_side
 
 __all__ = ["Batch", "ProbeInputs"]
 
@@ -71,12 +71,11 @@ class ProbeInputs:
 
     def batch(self, start: int, stop: int, device: torch.device | str) -> Batch:
         """Arguments of one call, on the device."""
-        given = self.given if self.whole else mapped(self.given, lambda leaf: selected(leaf, torch.arange(start, stop)))
 
         def ready(leaf: Any) -> Any:
             return moved(leaf.value if isinstance(leaf, Fixed) else leaf, torch.device(device))
 
-        made = mapped(given, ready)
+        made = mapped(self.take(torch.arange(start, stop)).given, ready)
         if self.forward is None and isinstance(made, Mapping):
             return (), {str(name): part for name, part in made.items()}
         if self.forward is None and isinstance(made, tuple):
@@ -136,8 +135,8 @@ class ProbeInputs:
         if self.whole and (len(parts) != 1 or any(not plain(value) for value in fixed)):
             return np.arange(self.count, dtype=np.float32)[:, None], False  # each also depends on the others
         first = parts[0]
-        numeric = isinstance(first, Tensor) and (first.is_floating_point() or first.is_complex())
-        if len(parts) == 1 and numeric and first.layout == torch.strided and 4 * first.numel() <= KEPT_BYTES:
+        real = isinstance(first, Tensor) and numeric(first)
+        if len(parts) == 1 and real and first.layout == torch.strided and 4 * first.numel() <= KEPT_BYTES:
             return side_by_side(first.reshape(self.count, -1)).cpu().numpy(), True
         return codes(parts, self.count)[:, None].astype(np.float32), False
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from flowplane.core.arrays import as_tensor
 from flowplane.errors import InputError, Text
+from flowplane.recorder.callers import outside
 
 __all__ = ["explicit_mask", "found_mask", "is_mask", "parameters_of"]
 
@@ -112,5 +113,5 @@ def _told_by_a_side(name: str, true: Tensor) -> Tensor | None:
         f"{name!r} is not taken as a padding mask, as it does not say by itself which of its values is padding; "
         "mask= (sample, token), True at tokens, does"
     )
-    warnings.warn(message, RuntimeWarning, stacklevel=6)
+    warnings.warn(message, RuntimeWarning, stacklevel=outside())
     return None

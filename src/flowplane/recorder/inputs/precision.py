@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from flowplane.errors import InputError, Text
 from flowplane.recorder.inputs.codes import codes
+from flowplane.recorder.numbers import entries, numeric
 
 __all__ = ["as_the_model_takes", "model_precision"]
 
@@ -23,7 +24,7 @@ def model_precision(model: nn.Module) -> torch.dtype | None:
         (torch.float32, None)
     """
     for values in (model.parameters(), model.buffers()):
-        found = {part.dtype.to_real() for part in values if part.is_floating_point() or part.is_complex()}
+        found = {part.dtype.to_real() for part in values if numeric(part)}
         if found:
             return next(iter(found)) if len(found) == 1 and found <= set(CAST) else None
     return None
@@ -56,5 +57,4 @@ def as_the_model_takes(name: str, values: Tensor, precision: torch.dtype | None)
 
 
 def _finite(values: Tensor) -> bool:
-    dense = values if values.layout == torch.strided else values.to_sparse_coo().coalesce().values()
-    return bool(torch.isfinite(dense).all())
+    return bool(torch.isfinite(entries(values)).all())

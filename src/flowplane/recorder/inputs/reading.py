@@ -20,7 +20,7 @@ from flowplane.recorder.inputs.collecting import collected, is_array
 from flowplane.recorder.inputs.padding import explicit_mask, found_mask, is_mask, parameters_of
 from flowplane.recorder.inputs.precision import as_the_model_takes, model_precision
 from flowplane.recorder.inputs.trees import Fixed, items, leaves, mapped, named, plain
-from flowplane.recorder.numbers import numeric
+from flowplane.recorder.numbers import entries, numeric
 
 __all__ = ["read_inputs"]
 
@@ -143,7 +143,7 @@ def _tensor(name: str, values: Any) -> Tensor:
     tensor = tensor.clone()
     if tensor.is_sparse:
         tensor = tensor.coalesce()
-    numbers = tensor if tensor.layout == torch.strided else tensor.to_sparse_coo().coalesce().values()
+    numbers = entries(tensor)
     if not is_mask(name):
         require_finite(name, torch.view_as_real(numbers.resolve_conj()) if numbers.is_complex() else numbers)
     return tensor

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import nn
 
 from flowplane.errors import InputError, Text, unknown
+from flowplane.recorder.callers import outside
+from flowplane.recorder.layers import like
 from flowplane.recorder.tracing.reducing import LAYOUTS
 from flowplane.recorder.tracing.trace import Judged, Trace
 
@@ -60,25 +61,7 @@ def _fits(judged: Judged, wanted: Any) -> bool:
         return judged.call.function is None and bool(judged.call.key[0]) and isinstance(judged.call.module, wanted)
     if not judged.call.key[0] and judged.call.function is None:  # the model itself fits no pattern
         return False
-    return isinstance(wanted, str) and (_like(judged.name, wanted) or _like(judged.bare, wanted))
-
-
-def _like(name: str, pattern: str) -> bool:
-    """Whether a dotted name fits a pattern: * and ? stand for what is within one part, ** for any number of parts.
-
-    Example:
-        >>> [_like(name, "h.*") for name in ("h.0", "h.0.mlp", "h")], _like("h.0.mlp", "h.**"), _like("h.0.mlp", "**.mlp")
-        ([True, False, False], True, True)
-    """
-    return _parts_like(name.split("."), pattern.split("."))
-
-
-def _parts_like(name: list[str], pattern: list[str]) -> bool:
-    if not pattern:
-        return not name
-    if pattern[0] == "**":
-        return any(_parts_like(name[skipped:], pattern[1:]) for skipped in range(len(name) + 1))
-    return bool(name) and fnmatchcase(name[0], pattern[0]) and _parts_like(name[1:], pattern[1:])
+    return isinstance(wanted, str) and (like(judged.name, wanted) or like(judged.bare, wanted))
 
 
 def _refuse(model: nn.Module, wanted: Any, calls: Sequence[Judged]) -> None:
@@ -99,11 +82,11 @@ def _default(model: nn.Module, trace: Trace) -> list[Judged]:
         raise InputError("model", name, "a model that returns floating-point numbers of each sample")
     for each in every:
         if each.why is not None:
-            warnings.warn(f"layer {each.name!r} is not recorded: {each.why}", RuntimeWarning, stacklevel=6)
+            warnings.warn(f"layer {each.name!r} is not recorded: {each.why}", RuntimeWarning, stacklevel=outside())
     if len(found) > MOST:
         places = [round(k * (len(found) - 1) / (MOST - 1)) for k in range(MOST)]
         message = f"{MOST} of {len(found)} layers are recorded, evenly spaced; layers=[…] takes those that are named"
-        warnings.warn(message, RuntimeWarning, stacklevel=6)
+        warnings.warn(message, RuntimeWarning, stacklevel=outside())
         found = [found[place] for place in places]
     return found
 

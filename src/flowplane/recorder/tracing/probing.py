@@ -13,20 +13,15 @@ from torch import Tensor, nn
 from flowplane.errors import InputError, Text
 from flowplane.recorder.inputs import ProbeInputs
 from flowplane.recorder.numbers import side_by_side, widened
-from flowplane.recorder.probe import side_effect_free
+from flowplane.recorder.probe import ACTIVATIONS, batch_size, device_of, rows_of_each, side_effect_free
+from flowplane.recorder.reduction import Reduction
 from flowplane.recorder.tracing.choosing import chosen_layers, layout_of, left_out
 from flowplane.recorder.tracing.coordinates import Order, order_of
-from flowplane.recorder.tracing.reducing import Reduction, reduction
+from flowplane.recorder.tracing.reducing import reduction
 from flowplane.recorder.tracing.trace import Judged, Run, traced
 from flowplane.recorder.tracing.watching import Call, Watch
 
 __all__ = ["Layer", "Probe"]
-
-#: Bytes of a batch's raw outputs that are held together.
-BATCH_BYTES = 1 << 26
-#: Samples in a batch, at most.
-BATCH = 1024
-ACTIVATIONS = {nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.ReLU: "relu", nn.Softmax: "softmax"}
 
 
 @dataclass(frozen=True)
@@ -87,11 +82,6 @@ class Layer:
         }
 
 
-def _device(model: nn.Module) -> torch.device:
-    tensors = [*model.parameters(), *model.buffers()]
-    return tensors[0].device if tensors else torch.device("cpu")
-
-
 class Probe:
     """A model, its probe inputs and the layers to look at.
 
@@ -123,11 +113,9 @@ class Probe:
         #: What ran but is not recorded, and why.
         self.left_out = left_out(self.trace, chosen)
         self.layers = [self._layer(judged, given.get(judged.name)) for judged in chosen]
-        raw = sum(int(np.prod(layer.shape)) * 4 for layer in self.layers) + 1
-        batches = -(-inputs.count // max(1, min(BATCH, BATCH_BYTES // raw)))
-        # equally large, so that the last one is no single sample
-        self.batch = inputs.calls_of(-(-inputs.count // batches))
-        self.samples = self._samples()
+        shapes = [layer.shape for layer in self.layers]
+        self.batch = batch_size(inputs, shapes)
+        self.samples = rows_of_each(inputs.count, shapes, self.mask) if rule == "tokens" else inputs.count
 
     @property
     def deterministic(self) -> bool:
@@ -137,25 +125,10 @@ class Probe:
     def _run_of(self) -> Run:
         def run(samples: Tensor) -> Any:
             some = self.inputs.take(samples)
-            batch = some.batch(0, some.count, _device(self.model))
+            batch = some.batch(0, some.count, device_of(self.model))
             return some.sample_tensors(batch), lambda: some.call(self.model, batch)
 
         return run
-
-    def _samples(self) -> int:
-        """Rows of each layer."""
-        if self.rule != "tokens":
-            return self.inputs.count
-        shapes = {layer.shape[0] for layer in self.layers}
-        if len(shapes) > 1:
-            raise InputError("reduce", Text(f"layers of {sorted(shapes)} tokens"), "layers with the same number of tokens")
-        tokens = shapes.pop()
-        if self.mask is None:
-            return self.inputs.count * tokens
-        if self.mask.shape[1] != tokens:
-            found = Text(f"{tokens} tokens in layers and {self.mask.shape[1]} in labels or attention_mask")
-            raise InputError("reduce", found, "one number of tokens")
-        return int(self.mask.sum())
 
     def _layer(self, judged: Judged, layout: str | None) -> Layer:
         order, shape = judged.order, judged.call.shape
@@ -213,7 +186,7 @@ class Probe:
 
     def _watched(self, start: int, stop: int, keep: Any) -> None:
         """One batch. Coordinates are carried only where a layer's rows have no order of their own."""
-        batch = self.inputs.batch(start, stop, _device(self.model))
+        batch = self.inputs.batch(start, stop, device_of(self.model))
         calls = [layer.judged.call for layer in self.layers]
         functions = any(call.function for call in calls)
         carried = any(layer.judged.carried for layer in self.layers)

@@ -3,58 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from flowplane.errors import InputError, Text, unknown
+from flowplane.errors import InputError, Text
 from flowplane.recorder.hashing import HASHED, hashed
+from flowplane.recorder.reduction import Reduction
 
-__all__ = ["LAYOUTS", "RULES", "Reduction", "checked_rule", "first_tensor", "reduction"]
+__all__ = ["LAYOUTS", "reduction"]
 
-RULES = ("auto", "flatten", "mean", "max", "last", "cls", "tokens")
 LAYOUTS = ("channels_first", "channels_last")
-#: Entries of a dict or a model output that are taken before others.
-PREFERRED = ("last_hidden_state", "logits")
-
-Reduction = Callable[[Tensor, Tensor | None], Tensor]
-
-
-def checked_rule(reduce: Any) -> Any:
-    """The rule. Raises InputError for what is none."""
-    if callable(reduce):
-        return reduce
-    if not isinstance(reduce, str) or reduce not in RULES:
-        raise unknown("reduce", reduce, [*RULES, "a callable"])
-    return reduce
-
-
-def first_tensor(output: Any) -> Tensor | None:
-    """The tensor that stands for a module's output: itself, a dict's `last_hidden_state` or `logits`, otherwise the first
-    one with samples in it; None where there is none.
-
-    Example:
-        >>> first_tensor({"loss": torch.tensor(1.0), "logits": torch.zeros(2, 3)}).shape
-        torch.Size([2, 3])
-    """
-    if isinstance(output, Tensor):
-        return output if output.ndim else None
-    parts: list[Any] = []
-    if isinstance(output, Mapping):
-        parts = [*(output[name] for name in PREFERRED if name in output), *output.values()]
-    elif isinstance(output, tuple | list):
-        parts = list(output)
-    elif is_dataclass(output):
-        parts = [getattr(output, each.name) for each in fields(output)]
-    for part in parts:
-        found = first_tensor(part)
-        if found is not None:
-            return found
-    return None
 
 
 def reduction(

@@ -14,7 +14,7 @@ from flowplane.recorder.tracing.watching import Call, Graph
 __all__ = ["default_calls", "states_of"]
 
 #: Kinds of functions that are layers without being asked for.
-COUNTED = ("nonlinearity", "concatenation", "pooling", "weights", "attention")
+COUNTED = ("nonlinearity", "concatenation", "pooling", "weights", "attention", ADDITION)
 
 
 def states_of(graph: Graph, output: int) -> set[int]:
@@ -60,7 +60,7 @@ def _meeting(one: int, other: int, dominator: dict[int, int], depth: dict[int, i
     return one
 
 
-def default_calls(calls: Sequence[Call], graph: Graph, states: set[int], usable: Sequence[Call]) -> list[Call]:
+def default_calls(calls: Sequence[Call], states: set[int], usable: Sequence[Call]) -> list[Call]:
     """The calls that someone who knows the architecture would take: its states, blocks whole, in the order of their ends.
 
     The model's own call, containers, and what holds several blocks of one class or one block that is called several times
@@ -76,7 +76,7 @@ def default_calls(calls: Sequence[Call], graph: Graph, states: set[int], usable:
     root = calls[-1]
     opened = {id(root)} | {id(call) for call in calls if _opens(call, inner[id(call)], states)}
     while True:
-        taken = _taken(calls, graph, states, {id(call) for call in usable}, opened, root)
+        taken = _taken(calls, states, {id(call) for call in usable}, opened, root)
         wholes = [call for call in taken if call is not root]
         if len({call.key[0] for call in wholes}) != 1 or wholes[0].function or not _has_states(inner[id(wholes[0])], states):
             return taken
@@ -86,7 +86,7 @@ def default_calls(calls: Sequence[Call], graph: Graph, states: set[int], usable:
 def _opens(call: Call, inside: list[Call], states: set[int]) -> bool:
     if call.function:
         return False
-    if type(call.module).forward is nn.Sequential.forward:
+    if _container(call.module):
         return True
     modules = [each for each in inside if not each.function and each.node in states and not _container(each.module)]
     classes = Counter(type(each.module) for each in modules if any(True for _ in each.module.children()))
@@ -102,9 +102,7 @@ def _has_states(inside: list[Call], states: set[int]) -> bool:
     return sum(not call.function and call.node in states for call in inside) > 1
 
 
-def _taken(
-    calls: Sequence[Call], graph: Graph, states: set[int], usable: set[int], opened: set[int], root: Call
-) -> list[Call]:
+def _taken(calls: Sequence[Call], states: set[int], usable: set[int], opened: set[int], root: Call) -> list[Call]:
     taken: list[Call] = []
     nodes: set[int] = set()
     places = -1
@@ -112,7 +110,7 @@ def _taken(
         if not _seen(call, opened) or id(call) not in usable or call.node in nodes:
             continue
         if call.function:
-            take = call.node in states and (call.kind in COUNTED or _adds_states(call, graph, states)) and not call.absorbed
+            take = call.node in states and call.kind in COUNTED and not call.absorbed
         elif id(call) in opened:
             take = call.node in states and (call is root or not any(_within(each, call) for each in taken[-1:]))
         else:
@@ -142,10 +140,6 @@ def _within(call: Call, other: Call) -> bool:
             return call.node == other.node
         above = above.parent
     return False
-
-
-def _adds_states(call: Call, graph: Graph, states: set[int]) -> bool:
-    return call.kind == ADDITION and len(graph.parents[call.node]) > 0
 
 
 def _places(call: Call) -> int:

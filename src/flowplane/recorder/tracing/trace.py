@@ -162,7 +162,7 @@ class _Tracing:
         _settle_noisy(judged, self.n)
         states = states_of(first.watch.graph, judged[-1].call.node) if judged[-1].call.node >= 0 else set()
         usable = [each.call for each in judged if each.why is None]
-        default = {id(call) for call in default_calls([each.call for each in judged], first.watch.graph, states, usable)}
+        default = {id(call) for call in default_calls([each.call for each in judged], states, usable)}
         for each in judged:
             each.default = id(each.call) in default and each.why is None
         notes = (

@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from flowplane.recorder.numbers import numeric
 from flowplane.recorder.reduction import first_tensor
 from flowplane.recorder.tracing.coordinates import NONE, Coordinates, full, shortened
 from flowplane.recorder.tracing.functions import kind_of_function
@@ -188,7 +189,7 @@ class Watch(TorchFunctionMode):
 
     def _fill(self, call: Call, found: Tensor, packed: PackedSequence | None = None) -> None:
         call.shape, call.complex = tuple(found.shape), found.is_complex()
-        call.floating = found.is_floating_point() or call.complex
+        call.floating = numeric(found)
         call.in_vmap = _wrapped(found)
         call.own = self.known(found)
         call.node = -1 if call.own is None else call.own.node
@@ -259,14 +260,14 @@ class Watch(TorchFunctionMode):
         parents = []
         for each in through:
             own = before.get(id(each))
-            inexact = each.is_floating_point() or each.is_complex()
+            inexact = numeric(each)
             if own is not None and name not in FRESH and (inexact or moves or ids):
                 parents.append(own.node)
             elif own is None and inexact and name not in FRESH and self._from_elsewhere(each):
                 parents.append(len(self.graph.parents) - 1)  # made of what was there last, in NumPy or by vmap
         shared = -1  # all that one call returns is one node: a recurrent layer's states and its outputs
         for each, own in zip(outputs, found, strict=True):
-            inexact = each.is_floating_point() or each.is_complex()
+            inexact = numeric(each)
             if parents and (inexact or moves) and shared < 0:
                 shared = self.graph.add(tuple(parents))
             node = shared if inexact or moves else -1
