@@ -12,7 +12,7 @@ from torch import nn
 
 import flowplane as fp
 from flowplane.errors import InputError
-from flowplane.recorder.probe import side_effect_free
+from flowplane.recorder.looking import side_effect_free
 from flowplane.recorder.state import state_kept
 
 X = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))

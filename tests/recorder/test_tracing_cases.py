@@ -16,8 +16,7 @@ from tracing_cases import FOLDS, ORDERS, oracle
 import flowplane as fp
 from flowplane.errors import InputError
 
-#: The Recorder does not use the tracer yet: recorder/tracing/probing.py is to take the place of recorder/probe.py's Probe.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.skip(reason="the Recorder does not use the tracer yet")]
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 CASES = [*ORDERS, *FOLDS, *MIXTURES, *NOISE, *CALLS, *ARCHITECTURES, *STACKS, *UNITS]
 #: Functions that one may take for a layer or not: parts and means of the layer before.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,7 +11,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["long_frame", "wide_frame"]
+__all__ = ["left_out_table", "long_frame", "wide_frame"]
+
+LEFT_OUT = ("name", "kind", "calls", "shape", "why")
 
 
 def long_frame(dataset: xr.Dataset) -> pd.DataFrame:
@@ -72,3 +75,16 @@ def wide_frame(dataset: xr.Dataset) -> pd.DataFrame:
         1        0            1   2.0
     """
     return dataset.to_dataframe().reset_index()
+
+
+def left_out_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """What ran in a model but is not recorded, as a table.
+
+    Example:
+        >>> row = {"name": "drop", "kind": "module", "calls": 1, "shape": "(8,)", "why": "hands on its input, unchanged"}
+        >>> left_out_table([row]).columns.tolist(), len(left_out_table([]))
+        (['name', 'kind', 'calls', 'shape', 'why'], 0)
+    """
+    import pandas as pd
+
+    return pd.DataFrame(list(rows), columns=LEFT_OUT)

@@ -15,7 +15,7 @@ from flowplane.errors import InputError, Text
 from flowplane.recorder.array_layers import ArrayLayer, no_path
 from flowplane.recorder.array_sources import WANTED, array_layers, is_file
 from flowplane.recorder.inputs import read_inputs, read_labels
-from flowplane.recorder.probe import side_effect_free
+from flowplane.recorder.looking import side_effect_free
 from flowplane.recorder.reported import LATEST
 from flowplane.recording import ARRAYS, ArrayWriter, ModelRecording, versions
 

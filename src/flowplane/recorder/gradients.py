@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from flowplane.recorder.probe import Layer
@@ -30,8 +30,8 @@ class GradientStatistics:
     precision, from `arm` until `forget`.
     """
 
-    def __init__(self, model: nn.Module, layers: Sequence[Layer]) -> None:
-        owned = {layer.name: [] if layer.module is model else list(layer.module.parameters()) for layer in layers}
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        owned = {layer.name: list(layer.parameters) for layer in layers}
         self.parameters = list({id(part): part for parts in owned.values() for part in parts}.values())
         place = {id(part): k for k, part in enumerate(self.parameters)}
         self.places = [[place[id(part)] for part in owned[layer.name]] for layer in layers]

@@ -1,83 +1,67 @@
-"""Which modules are the layers of a model: by default those whose outputs the next ones compute on."""
+"""Which calls of a model are its layers: by default its states, otherwise those that are named."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from flowplane.errors import InputError, Text, unknown
-from flowplane.recorder.numbers import numeric
+from flowplane.recorder.callers import outside
+from flowplane.recorder.reduction import LAYOUTS
+from flowplane.recorder.tracing.trace import Judged, Trace
 
-__all__ = ["OUTPUT", "Call", "chosen_layers", "like"]
+__all__ = ["chosen_layers", "layout_of", "left_out", "like"]
 
-CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
-#: What the model itself returns, where no module returned it already.
-OUTPUT = "output"
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of a module while the model was traced: the module's name, which call of it, what it returned."""
-
-    name: str
-    number: int
-    module: nn.Module
-    output: Tensor | None
+#: Layers that are taken where none are named.
+MOST = 40
 
 
-def chosen_layers(model: nn.Module, calls: Sequence[Call], output: Tensor | None, layers: Any, samples: int) -> list[Call]:
-    """The calls to record, in the order in which they were made; their names may end in "#k", the k-th call of several.
+def chosen_layers(model: nn.Module, trace: Trace, layers: Any) -> list[Judged]:
+    """The calls to record, in the order in which they ended.
 
     Arguments:
-        calls: of all modules, in the order of their ends.
-        output: of the model itself.
-        layers: None for the default; names, patterns such as "h.*", module types, or a list of these.
+        layers: None for the default; names, patterns such as "h.*", module types, or a list of these. Names may end in
+            "#k", the k-th call of several.
 
     Raises:
-        InputError: unknown names, patterns that fit nothing, modules that were not called or return no floating-point
-            tensor with the samples first.
+        InputError: unknown names, patterns that fit nothing, calls that cannot be recorded, with the reason.
     """
-    taken = any(call.name == OUTPUT for call in calls)
-    own = Call(f"{OUTPUT} of the model" if taken else OUTPUT, 1, model, output)
-    times = Counter(call.name for call in calls)
-    numbered = [_numbered(call, times) for call in calls]
     if layers is None:
-        return _default(model, numbered, own, samples)
+        return _default(model, trace)
     wanted = [layers] if isinstance(layers, str | type) else list(layers) if isinstance(layers, Sequence) else None
     if not wanted:
         raise InputError("layers", layers, "None, or names, patterns or types of modules")
-    names = (name for call in numbered for name in (call.name, call.name.partition("#")[0]))
-    known = [*dict.fromkeys(names), own.name]
-    chosen: list[Call] = []
+    calls = [each for each in trace.calls if not each.call.absorbed]
+    chosen: list[Judged] = []
     for each in wanted:
-        fitting = [call for call in numbered if _fits(call, each)]
-        fitting += [own] if isinstance(each, str) and _fits(own, each) else []
+        named = [call for call in calls if each in (call.name, call.bare)] if isinstance(each, str) else []
+        fitting = named or [call for call in calls if _fits(call, each)]
         if not fitting:
-            _refuse(model, each, known)
-        chosen += [call for call in fitting if call not in chosen]
-    for call in chosen:
-        if not _recordable(call, samples):
-            shape = None if call.output is None else tuple(call.output.shape)
-            found = Text(f"{call.name!r}, which returns {'no tensor' if shape is None else f'shape {shape}'}")
-            raise InputError("layers", found, "modules that return floating-point numbers, the samples first")
-    return sorted(chosen, key=[*numbered, own].index)
+            _refuse(model, each, calls)
+        usable = [call for call in fitting if call.why is None]
+        if not usable:
+            found = Text(f"{fitting[0].name!r}, which {_clause(fitting[0])}")
+            raise InputError("layers", found, "layers whose rows are samples: `left_out` says of each why it is none")
+        chosen += [call for call in usable if call not in chosen]
+    return sorted(chosen, key=trace.calls.index)
 
 
-def _numbered(call: Call, times: Counter[str]) -> Call:
-    return call if times[call.name] == 1 else Call(f"{call.name}#{call.number}", call.number, call.module, call.output)
+def _clause(judged: Judged) -> str:
+    why = judged.why or ""
+    verbs = ("returns", "mixes", "depends", "hands", "keeps")
+    return why if why.startswith(verbs) else f"is left out: {why}"
 
 
-def _fits(call: Call, wanted: Any) -> bool:
+def _fits(judged: Judged, wanted: Any) -> bool:
     if isinstance(wanted, type):
-        return isinstance(call.module, wanted)
-    bare = call.name.partition("#")[0]
-    return wanted in (call.name, bare) or (isinstance(wanted, str) and (like(call.name, wanted) or like(bare, wanted)))
+        return judged.call.function is None and bool(judged.call.key[0]) and isinstance(judged.call.module, wanted)
+    if not judged.call.key[0] and judged.call.function is None:  # the model itself fits no pattern
+        return False
+    return isinstance(wanted, str) and (like(judged.name, wanted) or like(judged.bare, wanted))
 
 
 def like(name: str, pattern: str) -> bool:
@@ -98,64 +82,74 @@ def _parts_like(name: list[str], pattern: list[str]) -> bool:
     return bool(name) and fnmatchcase(name[0], pattern[0]) and _parts_like(name[1:], pattern[1:])
 
 
-def _refuse(model: nn.Module, wanted: Any, known: list[str]) -> None:
+def _refuse(model: nn.Module, wanted: Any, calls: Sequence[Judged]) -> None:
     if isinstance(wanted, str) and wanted in dict(model.named_modules()):
         raise InputError("layers", wanted, "modules that the model calls on these inputs; this one it does not")
     if not isinstance(wanted, str | type):
         raise InputError("layers", wanted, "names, patterns or types of modules")
-    raise unknown("layers", wanted.__name__ if isinstance(wanted, type) else wanted, known)
+    known = dict.fromkeys(name for call in calls if call.why is None for name in (call.name, call.bare))
+    raise unknown("layers", wanted.__name__ if isinstance(wanted, type) else wanted, list(known))
 
 
-def _recordable(call: Call, samples: int) -> bool:
-    output = call.output
-    return output is not None and numeric(output) and output.ndim >= 1 and len(output) == samples
+def _default(model: nn.Module, trace: Trace) -> list[Judged]:
+    every = [each for each in trace.calls if each.default]
+    found = [each for each in every if each.why is None]
+    if not found:
+        reasons = "; ".join(f"{each.name}: {each.why}" for each in every[:5])
+        name = Text(f"{type(model).__name__}, of which no call has the samples as rows ({reasons or 'none was seen'})")
+        raise InputError("model", name, "a model that returns floating-point numbers of each sample")
+    for each in every:
+        if each.why is not None:
+            warnings.warn(f"layer {each.name!r} is not recorded: {each.why}", RuntimeWarning, stacklevel=outside())
+    if len(found) > MOST:
+        places = [round(k * (len(found) - 1) / (MOST - 1)) for k in range(MOST)]
+        message = f"{MOST} of {len(found)} layers are recorded, evenly spaced; layers=[…] takes those that are named"
+        warnings.warn(message, RuntimeWarning, stacklevel=outside())
+        found = [found[place] for place in places]
+    return found
 
 
-def _default(model: nn.Module, calls: list[Call], own: Call, samples: int) -> list[Call]:
-    """The root's children, containers and stacks of blocks opened; a wrapper around one model is opened as well."""
-    usable = [call for call in calls if _recordable(call, samples)]
-    root, prefix = model, ""
-    while True:
-        names = set(_opened(root, prefix))
-        found = [call for call in usable if call.name.partition("#")[0] in names]
-        single = {call.name for call in found}
-        if len(single) != 1 or not _has_called_children(found[0], usable):
-            break
-        root, prefix = found[0].module, f"{found[0].name}."
-    if _recordable(own, samples):
-        found.append(own)
-    distinct: list[Call] = []
-    for call in found:
-        if not any(_same(call.output, other.output) for other in distinct):
-            distinct.append(call)
-    if not distinct:
-        raise InputError(
-            "model", Text(type(model).__name__), "a model that returns floating-point numbers, the samples first"
+def layout_of(layout: Mapping[str, str] | None, chosen: Sequence[Judged]) -> dict[str, str]:
+    """What a user says of the axes of layers, by their names.
+
+    Raises:
+        InputError: patterns that fit no layer, other words than those of `LAYOUTS`.
+    """
+    found: dict[str, str] = {}
+    for pattern, value in (layout or {}).items():
+        if value not in LAYOUTS:
+            raise unknown("layout", value, LAYOUTS)
+        fitting = [each.name for each in chosen if pattern in (each.name, each.bare) or _fits(each, pattern)]
+        if not fitting:
+            raise unknown("layout", pattern, [each.name for each in chosen])
+        found |= dict.fromkeys(fitting, value)
+    return found
+
+
+def left_out(trace: Trace, chosen: Sequence[Judged]) -> list[dict[str, Any]]:
+    """What ran but is not recorded, and why: one entry a module or function with calls of one shape and reason."""
+    nodes = {each.call.node: each for each in chosen if each.call.node >= 0}
+    recorded = {id(each.call): each for each in chosen}
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for each in trace.calls:
+        if id(each.call) in recorded or each.call.absorbed:
+            continue
+        why = each.why or _because(each, nodes, recorded)
+        kind = "function" if each.call.function else "module"
+        shape = "" if each.call.shape is None else str(tuple(each.call.shape[1:]))
+        row = rows.setdefault(
+            (each.bare, shape, why), {"name": each.bare, "kind": kind, "calls": 0, "shape": shape, "why": why}
         )
-    return distinct
+        row["calls"] += 1
+    return list(rows.values())
 
 
-def _has_called_children(call: Call, usable: Sequence[Call]) -> bool:
-    if isinstance(call.module, (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)):
-        return False
-    return sum(other.name.startswith(f"{call.name}.") for other in usable) > 1
-
-
-def _opened(module: nn.Module, prefix: str) -> Iterator[str]:
-    """Names of a module's children, where containers and what holds a stack of blocks are replaced by theirs."""
-    for name, child in module.named_children():
-        if isinstance(child, CONTAINERS) or (not isinstance(module, nn.ModuleList) and _holds_stack(child)):
-            yield from _opened(child, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
-
-
-def _holds_stack(module: nn.Module) -> bool:
-    """Whether a list of blocks is in it, such as those of a transformer."""
-    return any(isinstance(part, nn.ModuleList) and len(part) > 1 for part in module.modules())
-
-
-def _same(one: Tensor | None, other: Tensor | None) -> bool:
-    """Whether two outputs are the same numbers in the same order: dropout in eval mode, flattening."""
-    assert one is not None and other is not None
-    return one.numel() == other.numel() and torch.equal(one.flatten(), other.flatten())
+def _because(judged: Judged, nodes: dict[int, Judged], recorded: dict[int, Judged]) -> str:
+    if judged.call.node in nodes:
+        return f"the same tensor as {nodes[judged.call.node].name}"
+    above = judged.call.parent
+    while above is not None:
+        if id(above) in recorded:
+            return f"inside {recorded[id(above)].name}"
+        above = above.parent
+    return "not chosen: name it in layers="

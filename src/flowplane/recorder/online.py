@@ -30,7 +30,7 @@ class OnlineMeasures:
         self._layers = [layer.name for layer in probe.layers]
         self._labels = task["labels"]
         self._inputs = task["inputs"] if task["points"] else None
-        self._measures = [[_prepared(each, layer, probe.deterministic) for layer in probe.layers] for each in measures]
+        self._measures = [[_prepared(each, layer) for layer in probe.layers] for each in measures]
 
     def __call__(self, rows: list[np.ndarray]) -> list[xr.Dataset]:
         """One Dataset a measure, (layer, …)."""
@@ -48,7 +48,7 @@ def checked_measures(measures: Any) -> tuple[Measure, ...]:
     return tuple(check_measure("measures", measure) for measure in found)
 
 
-def _prepared(measure: Measure, layer: Layer, deterministic: bool) -> Measure:
+def _prepared(measure: Measure, layer: Layer) -> Measure:
     """The measure, with what it needs to know of the layer."""
 
     def unknowable() -> Any:
@@ -56,7 +56,7 @@ def _prepared(measure: Measure, layer: Layer, deterministic: bool) -> Measure:
         raise InputError("measures", found, "one that is settled beforehand, such as fp.Binned(30, range=(-1, 1))")
 
     try:
-        return prepared(measure, LayerFacts(layer.activation, deterministic, unknowable))  # type: ignore[no-any-return]
+        return prepared(measure, LayerFacts(layer.activation, layer.deterministic, unknowable))  # type: ignore[no-any-return]
     except InputError as error:
         raise InputError("measures", error.found, error.expected) from error
 

@@ -1,13 +1,9 @@
-"""A model looked at without leaving a trace: eval mode, no gradients, random states put back, hooks taken off."""
+"""A model, its probe inputs and its layers, as they were traced: rows of every snapshot."""
 
 from __future__ import annotations
 
 import math
-import random
-import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,111 +13,211 @@ from torch import Tensor, nn
 
 from flowplane.errors import InputError, Text
 from flowplane.recorder.inputs import ProbeInputs
-from flowplane.recorder.layers import Call, chosen_layers
+from flowplane.recorder.layers import chosen_layers, layout_of, left_out
+from flowplane.recorder.looking import device_of, side_effect_free
 from flowplane.recorder.numbers import side_by_side, widened
-from flowplane.recorder.reduction import Reduction, first_tensor, reduction
-from flowplane.recorder.state import require_initialised, state_kept
+from flowplane.recorder.processes import class_name
+from flowplane.recorder.reduction import Reduction, reduction
+from flowplane.recorder.tracing.coordinates import Order, order_of
+from flowplane.recorder.tracing.trace import Judged, Run, traced
+from flowplane.recorder.tracing.watching import Call, Watch
 
-__all__ = ["ACTIVATIONS", "Layer", "Probe", "batch_size", "device_of", "rows_of_each", "side_effect_free", "unwrapped"]
+__all__ = ["Layer", "Probe"]
 
 #: Bytes of a batch's raw outputs that are held together.
 BATCH_BYTES = 1 << 26
 #: Samples in a batch, at most.
 BATCH = 1024
-#: Samples with which a model is traced.
-TRACED = 3
 ACTIVATIONS = {nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.ReLU: "relu", nn.Softmax: "softmax"}
-#: Stands for the model itself among the names of its modules.
-ROOT = ""
-#: Wrappers around a model, and where it is in them.
-WRAPPERS = ("_orig_mod", "module")
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A call that is recorded: its name, the module's name and the number of the call, and how its output becomes rows."""
+    """A call that is recorded: what the runs found of it, the shape of a sample's rows, and how these are reduced."""
 
-    name: str
-    module_name: str
-    call: int
-    module: nn.Module
+    judged: Judged
     shape: tuple[int, ...]
+    units: tuple[int, ...] | None
     rule: str
     reduce: Reduction
     width: int
 
     @property
+    def name(self) -> str:
+        """As it is shown: with the number of the call where there are several."""
+        return self.judged.name
+
+    @property
+    def module(self) -> nn.Module:
+        """The module, or the one in whose call the function was called."""
+        return self.judged.call.module
+
+    @property
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Those of the module; the model itself, and functions, have none of their own."""
+        whole = self.judged.call.key[0] and not self.judged.call.function
+        return self.module.parameters() if whole else iter(())
+
+    @property
+    def kind(self) -> str:
+        """The class of the module, or the name of the function."""
+        return self.judged.call.function or class_name(self.module)
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the same inputs give the same numbers."""
+        return not self.judged.noisy
+
+    @property
     def activation(self) -> str | None:
         """The function that it ends in; None where it is not known."""
+        if (function := self.judged.call.function) is not None:
+            return function if function in ACTIVATIONS.values() else None
         return next((name for kind, name in ACTIVATIONS.items() if type(self.module) is kind), None)
 
     def described(self) -> dict[str, Any]:
         """As the recording's configuration holds it."""
         return {
             "name": self.name,
-            "module": type(self.module).__name__,
+            "module": self.kind,
             "shape": list(self.shape),
+            "units": None if self.units is None else list(self.units),
             "reduce": self.rule,
             "width": self.width,
             "activation": self.activation,
+            "deterministic": self.deterministic,
         }
 
 
-def unwrapped(model: Any) -> nn.Module:
-    """The model inside torch.compile's and DataParallel's wrappers.
+class Probe:
+    """A model, its probe inputs and the layers to look at.
+
+    Arguments:
+        tokens: which tokens (sample, token) are samples under reduce="tokens", beside the mask of the inputs.
+        layout: which axis is units, by names or patterns of layers.
 
     Raises:
-        InputError: no Module, or one in FullyShardedDataParallel.
+        InputError: layers, a rule or a layout that do not fit, or a model that fails on the inputs.
     """
-    if not isinstance(model, nn.Module):
-        raise InputError("model", Text(type(model).__name__), "a torch.nn.Module")
-    wrapped = (nn.DataParallel, nn.parallel.DistributedDataParallel)
-    while isinstance(model, wrapped) or type(model).__name__ == "OptimizedModule":
-        model = next(getattr(model, name) for name in WRAPPERS if hasattr(model, name))
-    if any(type(part).__name__ == "FullyShardedDataParallel" for part in model.modules()):
-        found = Text("a model in FullyShardedDataParallel, whose layers have no parameters of their own")
-        raise InputError("model", found, "one sharded by torch.distributed.fsdp.fully_shard, or whole in this process")
-    if isinstance(model, torch.jit.ScriptModule):
-        raise InputError("model", Text("a scripted model"), "the Module that it was made of: scripted ones take no hooks")
-    if any(part.is_meta for part in model.parameters()):
-        wanted = "one with weights: model.to_empty(device=…), then load them"
-        raise InputError("model", Text("a model on the meta device"), wanted)
-    require_initialised(model)
-    return model
+
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: ProbeInputs,
+        layers: Any,
+        rule: Any,
+        tokens: Tensor | None = None,
+        layout: Mapping[str, str] | None = None,
+    ) -> None:
+        self.model = model
+        self.inputs = inputs
+        self.mask = inputs.mask if tokens is None else tokens if inputs.mask is None else tokens & inputs.mask
+        self.rule = rule
+        with side_effect_free(model):
+            self.trace = traced(model, self._run_of(), inputs.count, inputs.whole)
+        chosen = chosen_layers(model, self.trace, layers)
+        given = layout_of(layout, chosen)
+        #: What ran but is not recorded, and why.
+        self.left_out = left_out(self.trace, chosen)
+        self.layers = [self._layer(judged, given.get(judged.name)) for judged in chosen]
+        shapes = [layer.shape for layer in self.layers]
+        self.batch = _batch_size(inputs, shapes)
+        self.samples = _rows_of_each(inputs.count, shapes, self.mask) if rule == "tokens" else inputs.count
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the same inputs give the same numbers in all layers that are recorded."""
+        return all(layer.deterministic for layer in self.layers)
+
+    def _run_of(self) -> Run:
+        def run(samples: Tensor) -> Any:
+            some = self.inputs.take(samples)
+            batch = some.batch(0, some.count, device_of(self.model))
+            return some.sample_tensors(batch), lambda: some.call(self.model, batch)
+
+        return run
+
+    def _layer(self, judged: Judged, layout: str | None) -> Layer:
+        order, shape = judged.order, judged.call.shape
+        assert order is not None and shape is not None
+        left = [length for axis, length in enumerate(shape) if axis not in order.axes]
+        own = tuple(left if order.each == 1 else [order.each, *left])
+        units = judged.units
+        if layout is not None:
+            if len(own) < 2:
+                found = Text(f"{layout!r} for layer {judged.name!r} with outputs of shape {('sample', *own)}")
+                raise InputError("layout", found, "layers with places beside units")
+            units = (len(own),) if layout == "channels_last" else (1 if order.each == 1 else 2,)
+        rule, reduce = reduction(judged.name, own, units, self.rule, judged.varies)
+        n = self.trace.samples
+        mask = None if self.mask is None else self.mask[:n]
+        example = torch.zeros(n, *own, dtype=torch.complex64 if judged.call.complex else torch.float32)
+        rows = reduce(example, mask)
+        wanted = n if self.rule != "tokens" else None
+        if not isinstance(rows, Tensor) or rows.ndim != 2 or (wanted is not None and len(rows) != wanted):
+            found = Text(
+                f"{tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__} for layer {judged.name!r}"
+            )
+            raise InputError("reduce", found, f"a callable from {(n, *own)} to (sample, unit)")
+        return Layer(judged, own, units, rule, reduce, rows.shape[1] * (2 if rows.is_complex() else 1))
+
+    def __call__(self) -> list[np.ndarray]:
+        """All layers' rows (sample, unit) on the CPU, float32 or, of a layer in double precision, float64.
+
+        Raises:
+            InputError: the model no longer returns what it did.
+        """
+        rows = [np.empty((self.samples, layer.width), np.float32) for layer in self.layers]
+        places = {layer.judged.call.key: k for k, layer in enumerate(self.layers)}
+        filled = [0] * len(rows)
+        with side_effect_free(self.model):
+            for start in range(0, self.inputs.count, self.batch):
+                stop = min(start + self.batch, self.inputs.count)
+                mask = None if self.mask is None else self.mask[start:stop]
+
+                def keep(call: Call, values: Tensor, mask: Tensor | None = mask, size: int = stop - start) -> None:
+                    place = places.get(call.key)
+                    if place is not None:
+                        part = self._rows(self.layers[place], call, values, mask, size)
+                        if part.dtype == np.float64:
+                            rows[place] = rows[place].astype(np.float64, copy=False)
+                        rows[place][filled[place] : filled[place] + len(part)] = part
+                        filled[place] += len(part)
+
+                self._watched(start, stop, keep)
+        for count, layer in zip(filled, self.layers, strict=True):
+            if count != self.samples:
+                found = Text(f"layer {layer.name!r} not called as at the start")
+                raise InputError("model", found, "the same calls at every snapshot")
+        return rows
+
+    def _watched(self, start: int, stop: int, keep: Any) -> None:
+        """One batch. Coordinates are carried only where a layer's rows have no order of their own."""
+        batch = self.inputs.batch(start, stop, device_of(self.model))
+        calls = [layer.judged.call for layer in self.layers]
+        functions = any(call.function for call in calls)
+        carried = any(layer.judged.carried for layer in self.layers)
+        modules = None if functions or carried else {call.module: call.key[0] for call in calls}
+        given = self.inputs.sample_tensors(batch) if carried else []
+        watch = Watch(self.model, given, carried, keep, functions=functions, names=modules)
+        watch.run(lambda: self.inputs.call(self.model, batch))
+
+    def _rows(self, layer: Layer, call: Call, values: Tensor, mask: Tensor | None, size: int) -> np.ndarray:
+        order: Order | str | None = layer.judged.order
+        if layer.judged.carried:
+            order = "no order" if call.own is None else order_of(call.own, size)
+        found = order.rows(values.detach()) if isinstance(order, Order) else None
+        known = found is not None and len(found) == size and found.ndim == len(layer.shape) + 1
+        if found is None or not known or (not layer.judged.varies and tuple(found.shape[1:]) != layer.shape):
+            shape = None if found is None else tuple(found.shape[1:])
+            raise InputError("model", Text(f"{shape} a sample in layer {layer.name!r}"), f"{layer.shape}, as at the start")
+        if mask is None and call.lengths is not None:
+            mask = torch.arange(found.shape[1]) < call.lengths.unsqueeze(1)
+        reduced = layer.reduce(widened(found), None if mask is None else mask.to(found.device))
+        return side_by_side(reduced).cpu().numpy()  # type: ignore[no-any-return]
 
 
-@contextmanager
-def side_effect_free(model: nn.Module) -> Iterator[None]:
-    """What happens inside changes no random state, training flag or gradient mode, and runs eagerly in full precision."""
-    devices = sorted({part.device.index or 0 for part in model.parameters() if part.device.type == "cuda"})
-    kind = device_of(model).type
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002
-    fast = torch.backends.mha.get_fastpath_enabled()
-    with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng(devices))
-        stack.enter_context(torch.no_grad())
-        stack.enter_context(torch.autocast(kind, enabled=False))
-        if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled, and importing it takes a second
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
-        stack.enter_context(state_kept(model))  # some models count or average in eval mode as well
-        try:
-            torch.backends.mha.set_fastpath_enabled(False)  # it skips modules, and with them their outputs
-            for part in model.modules():
-                part.training = False
-            yield
-        finally:
-            torch.backends.mha.set_fastpath_enabled(fast)
-            random.setstate(states[0])
-            np.random.set_state(states[1])  # noqa: NPY002
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Where a model's first parameter or buffer is."""
-    tensors = [*model.parameters(), *model.buffers()]
-    return tensors[0].device if tensors else torch.device("cpu")
-
-
-def batch_size(inputs: ProbeInputs, shapes: Sequence[tuple[int, ...]]) -> int:
+def _batch_size(inputs: ProbeInputs, shapes: Sequence[tuple[int, ...]]) -> int:
     """Samples a call, where layers return numbers of these shapes a sample."""
     raw = sum(math.prod(shape) * 4 for shape in shapes) + 1
     batches = -(-inputs.count // max(1, min(BATCH, BATCH_BYTES // raw)))
@@ -129,7 +225,7 @@ def batch_size(inputs: ProbeInputs, shapes: Sequence[tuple[int, ...]]) -> int:
     return inputs.calls_of(-(-inputs.count // batches))
 
 
-def rows_of_each(count: int, shapes: Sequence[tuple[int, ...]], mask: Tensor | None) -> int:
+def _rows_of_each(count: int, shapes: Sequence[tuple[int, ...]], mask: Tensor | None) -> int:
     """Rows of each layer (token, unit) of so many samples, where every token is one.
 
     Raises:
@@ -145,119 +241,3 @@ def rows_of_each(count: int, shapes: Sequence[tuple[int, ...]], mask: Tensor | N
         found = Text(f"{tokens} tokens in layers and {mask.shape[1]} in labels or attention_mask")
         raise InputError("reduce", found, "one number of tokens")
     return int(mask.sum())
-
-
-class Probe:
-    """A model, its probe inputs and the layers to look at.
-
-    Arguments:
-        tokens: which tokens (sample, token) are samples under reduce="tokens", beside the mask of the inputs.
-
-    Raises:
-        InputError: layers or a rule that do not fit, or a model that fails on the inputs.
-    """
-
-    def __init__(self, model: nn.Module, inputs: ProbeInputs, layers: Any, rule: Any, tokens: Tensor | None = None) -> None:
-        self.model = model
-        self.inputs = inputs
-        self.mask = inputs.mask if tokens is None else tokens if inputs.mask is None else tokens & inputs.mask
-        self.rule = rule
-        names = {module: name for name, module in model.named_modules() if module is not model}
-        calls: list[Call] = []
-        times: Counter[str] = Counter()
-
-        def seen(module: nn.Module, arguments: Any, output: Any) -> None:
-            name = names[module]
-            times[name] += 1
-            found = first_tensor(output)
-            calls.append(Call(name, times[name], module, None if found is None else found.detach().clone()))
-
-        self.traced = inputs.calls_of(min(TRACED, inputs.count))
-        with side_effect_free(model):
-            with _hooked(names, seen):
-                own = first_tensor(self._forward(0, self.traced))
-            again = first_tensor(self._forward(0, self.traced))
-        #: Whether the same inputs give the same outputs in eval mode.
-        self.deterministic = own is None or again is None or torch.equal(own, again)
-        chosen = chosen_layers(model, calls, own, layers, self.traced)
-        self.layers = [self._layer(call) for call in chosen]
-        shapes = [layer.shape for layer in self.layers]
-        self.batch = batch_size(inputs, shapes)
-        self.samples = rows_of_each(inputs.count, shapes, self.mask) if rule == "tokens" else inputs.count
-
-    def _layer(self, call: Call) -> Layer:
-        assert call.output is not None
-        rule, reduce = reduction(call.name, call.module, tuple(call.output.shape[1:]), self.rule)
-        mask = None if self.mask is None else self.mask[: self.traced].to(call.output.device)
-        rows = reduce(widened(call.output), mask)
-        wanted = self.traced if self.rule != "tokens" else None
-        if not isinstance(rows, Tensor) or rows.ndim != 2 or (wanted is not None and len(rows) != wanted):
-            shape = tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
-            found = Text(f"{shape} for layer {call.name!r}")
-            raise InputError("reduce", found, f"a callable from {tuple(call.output.shape)} to (sample, unit)")
-        width = rows.shape[1] * (2 if rows.is_complex() else 1)
-        bare = ROOT if call.module is self.model else call.name.partition("#")[0]
-        return Layer(call.name, bare, call.number, call.module, tuple(call.output.shape[1:]), rule, reduce, width)
-
-    def _forward(self, start: int, stop: int) -> Any:
-        return self.inputs.call(self.model, self.inputs.batch(start, stop, device_of(self.model)))
-
-    def __call__(self) -> list[np.ndarray]:
-        """All layers' rows (sample, unit) on the CPU, float32 or, of a layer in double precision, float64.
-
-        Raises:
-            InputError: the model no longer returns what it did.
-        """
-        rows: list[np.ndarray] = [np.empty((0, layer.width), np.float32) for layer in self.layers]
-        places = {(layer.module_name, layer.call): k for k, layer in enumerate(self.layers)}
-        modules = {layer.module: layer.module_name for layer in self.layers if layer.module_name != ROOT}
-        times: Counter[str] = Counter()
-        filled = [0] * len(rows)
-        mask: Tensor | None = None
-
-        def keep(place: int, output: Any) -> None:
-            layer, values = self.layers[place], first_tensor(output)
-            if values is None or tuple(values.shape[1:]) != layer.shape:
-                shape = None if values is None else tuple(values.shape[1:])
-                raise InputError(
-                    "model", Text(f"{shape} a sample in layer {layer.name!r}"), f"{layer.shape}, as at the start"
-                )
-            reduced = layer.reduce(widened(values.detach()), None if mask is None else mask.to(values.device))
-            part = side_by_side(reduced).cpu()
-            if not filled[place]:
-                rows[place] = np.empty((self.samples, layer.width), part.numpy().dtype)
-            rows[place][filled[place] : filled[place] + len(part)] = part.numpy()
-            filled[place] += len(part)
-
-        def seen(module: nn.Module, arguments: Any, output: Any) -> None:
-            name = modules[module]
-            times[name] += 1
-            place = places.get((name, times[name]))
-            if place is not None:
-                keep(place, output)
-
-        with side_effect_free(self.model), _hooked(modules, seen):
-            for start in range(0, self.inputs.count, self.batch):
-                stop = min(start + self.batch, self.inputs.count)
-                mask = None if self.mask is None else self.mask[start:stop]
-                times.clear()
-                output = self._forward(start, stop)
-                if (ROOT, 1) in places:
-                    keep(places[ROOT, 1], output)
-                del output
-        if any(count != self.samples for count in filled):
-            missing = self.layers[next(k for k, count in enumerate(filled) if count != self.samples)].name
-            raise InputError(
-                "model", Text(f"layer {missing!r} not called as at the start"), "the same calls at every snapshot"
-            )
-        return rows
-
-
-@contextmanager
-def _hooked(modules: dict[nn.Module, str], hook: Callable[[nn.Module, Any, Any], None]) -> Iterator[None]:
-    handles = [module.register_forward_hook(hook) for module in modules]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

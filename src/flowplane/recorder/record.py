@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ def record(
     measures: Sequence[Measure] = (),
     keep: Sequence[str] = ("activations",),
     reduce: str | Callable[[torch.Tensor], torch.Tensor] = "auto",
+    layout: Mapping[str, str] | None = None,
     mask: Any = None,
     forward: Callable[[nn.Module, Any], Any] | None = None,
     batch: int | str | None = "auto",
@@ -37,8 +38,8 @@ def record(
     The model is looked at as `fp.Recorder` looks at it, in eval mode, and left as it was.
 
     Arguments:
-        model, inputs, labels, path, layers, measures, reduce, mask, forward, batch, dtype, mode: as of `fp.Recorder`; with
-            mode="resume" a recording that is there already is handed back.
+        model, inputs, labels, path, layers, measures, reduce, layout, mask, forward, batch, dtype, mode: as of
+            `fp.Recorder`; with mode="resume" a recording that is there already is handed back.
         keep: "activations", or nothing where `measures` alone are asked for.
 
     Raises:
@@ -55,9 +56,8 @@ def record(
     kept = (keep,) if isinstance(keep, str) else tuple(keep)
     if "gradients" in kept:
         raise InputError("keep", list(kept), "'activations': a model that is not trained has no gradients")
-    session = Session(
-        model, inputs, labels, path, layers, measures, kept, reduce, dtype, mode, mask=mask, forward=forward, batch=batch
-    )
+    called: dict[str, Any] = {"layout": layout, "mask": mask, "forward": forward, "batch": batch}
+    session = Session(model, inputs, labels, path, layers, measures, kept, reduce, dtype, mode, **called)
     try:
         session.begin({"snapshots": 1, "epochs": None}, 1, epoch=0)
         return session.recording

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import nn
 
+from flowplane.core.frames import left_out_table
 from flowplane.core.interrupts import deferred_interrupts
 from flowplane.core.measure import Measure
 from flowplane.core.points import check_count
@@ -22,6 +23,9 @@ from flowplane.recorder.reported import checked_epoch, checked_metrics
 from flowplane.recorder.schedule import Cost, Schedule
 from flowplane.recorder.session import KEEP, Session
 from flowplane.recording import Metrics, ModelRecording
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Recorder"]
 
@@ -51,16 +55,22 @@ class Recorder:
             cut into ten classes of equal size for I(T;Y); for tokens and places also (sample, *place), −100 for none. A
             loader of pairs, and a dict with `labels`, bring them along.
         path: a new folder, an icechunk Storage, or None for memory.
-        layers: None for the children of the model in call order, containers and stacks of blocks opened, and its output;
-            or names, patterns ("h.*" for the children of h, "h.**" for all in it), types of modules, or a list of these.
-            The k-th call of a module that is called several times is `name#k`.
+        layers: None for the states of the model, through which all that reaches its output passes: blocks of a stack
+            whole, nonlinearities between them, whether they are modules or functions (at most 40, evenly spaced); or names,
+            patterns ("h.*" for the children of h, "h.**" for all in it), types of modules, or a list of these. The k-th
+            call of what is called several times is `name#k`; functions are named within their module: `block.relu#2`.
+            `left_out` says what else ran.
         snapshots: how many, spread evenly over log(epoch), epoch 0 and the last included, if `epochs` is given.
         epochs: how many will be trained; None: each snapshot comes at 1.1 times the epoch of the last one.
         measures: estimators to apply at each snapshot, such as fp.Pairwise(0.1); `rec.measure` then finds their results.
         keep: "activations", "gradients" (statistics of the mini-batch gradients, §B5, over the epoch before a snapshot).
         reduce: how feature maps (sample, channel, …) and sequences (sample, token, unit) become (sample, unit): "flatten";
-            "mean" over places or tokens; "tokens", every token a sample of its own; a callable from outputs to rows;
-            "auto": sequences by their mean, maps flattened up to 1024 numbers and by their mean above.
+            "mean" or "max" over places or tokens; the "last" token or the first ("cls"), padding passed over; "tokens",
+            every token a sample of its own; a callable from outputs, and a mask if it takes one, to rows; "auto": sequences
+            by their mean, maps flattened and, above 512 numbers, hashed to 512 by one fixed sparse random map, which keeps
+            distances to a few per cent.
+        layout: "channels_last" or "channels_first" by names or patterns of layers, where it is not found: which axis of
+            their outputs holds the units.
         mask: which tokens are no padding, (sample, token), True at tokens; None: what the inputs say by the usual names
             (`attention_mask`, `src_key_padding_mask`, `padding_mask`, …).
         forward: how the model is called, a callable (model, batch), where model(batch) or model(**batch) is not the way;
@@ -104,6 +114,7 @@ class Recorder:
         measures: Sequence[Measure] = (),
         keep: Sequence[str] = KEEP,
         reduce: str | Callable[[torch.Tensor], torch.Tensor] = "auto",
+        layout: Mapping[str, str] | None = None,
         mask: Any = None,
         forward: Callable[[nn.Module, Any], Any] | None = None,
         batch: int | str | None = "auto",
@@ -115,10 +126,10 @@ class Recorder:
             raise unknown("on_error", on_error, ON_ERROR)
         self.snapshots = check_count("snapshots", snapshots)
         self.epochs = None if epochs is None else check_count("epochs", epochs)
-        called = {"mask": mask, "forward": forward, "batch": batch}
+        called: dict[str, Any] = {"layout": layout, "mask": mask, "forward": forward, "batch": batch}
         self._session = Session(model, inputs, labels, path, layers, measures, keep, reduce, dtype, mode, **called)
         watched = self._session.probe.layers if "gradients" in self._session.keep else ()
-        self._statistics = GradientStatistics(self._session.model, watched)
+        self._statistics = GradientStatistics(watched)
         self._schedule = Schedule(self.epochs, self.snapshots)
         self._failures = Failures(self._session, on_error)
         self._metrics = Metrics()
@@ -135,6 +146,11 @@ class Recorder:
     def layers(self) -> tuple[str, ...]:
         """Names of the layers that are recorded, in call order."""
         return tuple(layer.name for layer in self._session.probe.layers)
+
+    @property
+    def left_out(self) -> pd.DataFrame:
+        """What ran but is not recorded, and why; as `Recording.left_out`."""
+        return left_out_table(self._session.probe.left_out)
 
     @property
     def epoch(self) -> int:

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from flowplane.errors import InputError, Text, unknown
+from flowplane.recorder.hashing import HASHED, hashed
 
-__all__ = ["RULES", "Reduction", "checked_rule", "first_tensor", "reduction"]
+__all__ = ["LAYOUTS", "RULES", "Reduction", "checked_rule", "first_tensor", "reduction"]
 
-RULES = ("auto", "flatten", "mean", "tokens")
-#: "auto" flattens feature maps up to so many numbers, and takes their mean over space above.
-FLATTENED = 1024
+RULES = ("auto", "flatten", "mean", "max", "last", "cls", "tokens")
+LAYOUTS = ("channels_first", "channels_last")
 #: Entries of a dict or a model output that are taken before others.
 PREFERRED = ("last_hidden_state", "logits")
-#: Modules whose outputs are (sample, channel, place): anything else of three dimensions is (sample, token, unit).
-CHANNELS_FIRST = (
-    nn.Conv1d,
-    nn.ConvTranspose1d,
-    nn.BatchNorm1d,
-    nn.MaxPool1d,
-    nn.AvgPool1d,
-    nn.AdaptiveAvgPool1d,
-    nn.AdaptiveMaxPool1d,
-)
 
+#: From rows (sample, …) and which places are no padding to (sample, unit).
 Reduction = Callable[[Tensor, Tensor | None], Tensor]
 
 
@@ -65,39 +58,102 @@ def first_tensor(output: Any) -> Tensor | None:
     return None
 
 
-def reduction(layer: str, module: nn.Module, shape: tuple[int, ...], rule: Any) -> tuple[str, Reduction]:
-    """What the rule means for a layer of this shape, without the samples, in words and as a function of (output, mask).
+def reduction(
+    layer: str, shape: Sequence[int], units: tuple[int, ...] | None, rule: Any, varies: bool = False
+) -> tuple[str, Reduction]:
+    """What the rule means for rows (sample, *shape), in words and as a function of (rows, mask).
+
+    Arguments:
+        units: axes that are units, from 1; all others are places. None: not known.
+        varies: whether a sample's shape depends on the rest of the batch.
 
     Raises:
-        InputError: "tokens" for a layer that has none.
+        InputError: a rule that needs tokens where there are none, or one shape where there is none.
     """
-    channels_first = len(shape) >= 3 or isinstance(module, CHANNELS_FIRST)
+    axes = tuple(range(1, len(shape) + 1))
     if callable(rule):
-        return getattr(rule, "__name__", type(rule).__name__), lambda values, mask: rule(values)
+        name = getattr(rule, "__name__", type(rule).__name__)
+        return name, rule if _takes_a_mask(rule) else lambda rows, mask: rule(rows)
+    known = axes if units is None and len(axes) <= 1 else units
+    places = () if known is None else tuple(axis for axis in axes if axis not in known)
+    sequence = len(places) == 1 and known is not None and (not known or places[0] < known[0])
     if rule == "tokens":
-        if len(shape) != 2 or channels_first:
+        if not sequence:
             found = Text(f"layer {layer!r} with outputs of shape {('sample', *shape)}")
             raise InputError("reduce", found, "'tokens' for layers (sample, token, unit) only; name them in layers=")
-        return "every token a sample", _tokens
-    if len(shape) <= 1:
-        return "as it is", lambda values, mask: values.reshape(len(values), -1)
-    numbers = int(torch.Size(shape).numel())
-    if rule == "flatten" or (rule == "auto" and channels_first and numbers <= FLATTENED):
-        return "flattened", lambda values, mask: values.flatten(1)
-    if channels_first:
-        return "mean over places", lambda values, mask: values.flatten(2).mean(2)
-    return "mean over tokens", _mean_of_tokens
+        return "every token a sample", _over(places, _tokens)
+    if varies and (rule == "flatten" or (rule == "auto" and not sequence)):
+        found = Text(f"layer {layer!r}, whose shape {tuple(shape)} depends on the other samples of the batch")
+        raise InputError("reduce", found, "'mean', 'max', 'last', 'cls' or a callable, or inputs padded to one length")
+    if len(axes) <= 1 or (known is not None and not places):
+        return "as it is" if len(axes) <= 1 else "flattened", _flattened
+    if known is None or rule == "flatten" or (rule == "auto" and not sequence):
+        why = " (which axis is units is not known)" if known is None else ""
+        numbers = int(torch.Size(shape).numel())
+        if rule != "flatten" and numbers > HASHED:
+            return f"hashed to {HASHED} numbers{why}", lambda rows, mask: hashed(rows.flatten(1))
+        return f"flattened{why}", _flattened
+    if rule in ("last", "cls"):
+        if not sequence:
+            found = Text(f"layer {layer!r} with outputs of shape {('sample', *shape)}")
+            raise InputError("reduce", found, f"{rule!r} for layers (sample, token, unit) only; name them in layers=")
+        return f"{'last' if rule == 'last' else 'first'} token", _over(places, _last if rule == "last" else _first)
+    of = "tokens" if sequence else "places"
+    return (f"maximum over {of}", _over(places, _most)) if rule == "max" else (f"mean over {of}", _over(places, _mean))
 
 
-def _mean_of_tokens(values: Tensor, mask: Tensor | None) -> Tensor:
-    values = values.flatten(2)
-    if mask is None or mask.shape != values.shape[:2]:
-        return values.mean(1)
-    weights = mask.to(values).unsqueeze(2)
-    return (values * weights).sum(1) / weights.sum(1).clamp(min=1)
+def _takes_a_mask(rule: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(rule).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    return len([each for each in positional if each.default is each.empty]) >= 2 or "mask" in [e.name for e in positional]
 
 
-def _tokens(values: Tensor, mask: Tensor | None) -> Tensor:
+def _flattened(rows: Tensor, mask: Tensor | None) -> Tensor:
+    return rows.reshape(len(rows), -1)
+
+
+def _over(places: tuple[int, ...], reduce: Reduction) -> Reduction:
+    """Of rows (sample, place, unit): all places as one axis, and a mask only where it is one of these places."""
+
+    def of(rows: Tensor, mask: Tensor | None) -> Tensor:
+        n = len(rows)
+        count = int(torch.Size([rows.shape[axis] for axis in places]).numel())
+        front = rows.movedim(places, tuple(range(1, len(places) + 1))).reshape(n, count, -1)
+        fits = mask is not None and mask.ndim == 2 and len(mask) == n and mask.shape[1] >= count
+        return reduce(front, mask[:, :count] if fits and mask is not None else None)
+
+    return of
+
+
+def _mean(rows: Float[Tensor, "n place unit"], mask: Bool[Tensor, "n place"] | None) -> Tensor:
     if mask is None:
-        return values.flatten(0, 1)
-    return values[mask]
+        return rows.mean(1)
+    weights = mask.to(rows).unsqueeze(2)
+    return torch.where(mask.unsqueeze(2), rows, 0).sum(1) / weights.sum(1).clamp(min=1)
+
+
+def _most(rows: Float[Tensor, "n place unit"], mask: Bool[Tensor, "n place"] | None) -> Tensor:
+    if mask is None:
+        return rows.amax(1)
+    most = torch.where(mask.unsqueeze(2), rows, -torch.inf).amax(1)
+    return torch.where(mask.any(1, keepdim=True), most, 0)
+
+
+def _last(rows: Float[Tensor, "n place unit"], mask: Bool[Tensor, "n place"] | None) -> Tensor:
+    if mask is None:
+        return rows[:, -1]
+    order = torch.arange(mask.shape[1], device=mask.device)
+    return rows[torch.arange(len(rows), device=rows.device), (mask * order).amax(1)]
+
+
+def _first(rows: Float[Tensor, "n place unit"], mask: Bool[Tensor, "n place"] | None) -> Tensor:
+    if mask is None:
+        return rows[:, 0]
+    return rows[torch.arange(len(rows), device=rows.device), mask.int().argmax(1)]
+
+
+def _tokens(rows: Float[Tensor, "n place unit"], mask: Bool[Tensor, "n place"] | None) -> Tensor:
+    return rows.flatten(0, 1) if mask is None else rows[mask]

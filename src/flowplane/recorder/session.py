@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,9 +19,10 @@ from flowplane.recorder.background import Background
 from flowplane.recorder.callers import outside
 from flowplane.recorder.divergence import Divergence
 from flowplane.recorder.inputs import read_inputs, read_labels
+from flowplane.recorder.looking import side_effect_free, unwrapped
 from flowplane.recorder.numbers import DTYPES, stored
 from flowplane.recorder.online import OnlineMeasures, checked_measures
-from flowplane.recorder.probe import Probe, side_effect_free, unwrapped
+from flowplane.recorder.probe import Probe
 from flowplane.recorder.processes import Processes, class_name, whole_afterwards
 from flowplane.recorder.reduction import checked_rule
 from flowplane.recorder.state import unkept
@@ -31,8 +32,8 @@ __all__ = ["Session"]
 
 KEEP = ("activations", "gradients")
 NOISY = (
-    "the model gives other outputs for the same inputs, although it is in eval mode: what is recorded is one draw, and "
-    "estimators that take a layer for a function of its inputs refuse it"
+    "in eval mode the model gives other outputs for the same inputs, in {}: what is recorded of them is one draw, and "
+    "estimators that take a layer for a function of its inputs refuse them"
 )
 #: Probe samples of which nothing can be estimated, and what is said of fewer, and of state that cannot be put back.
 FEW = 20
@@ -65,6 +66,7 @@ class Session:
         mask: Any = None,
         forward: Callable[[nn.Module, Any], Any] | None = None,
         batch: int | str | None = "auto",
+        layout: Mapping[str, str] | None = None,
     ) -> None:
         self.path = path
         self.keep = _checked_keep(keep)
@@ -91,9 +93,10 @@ class Session:
         marked = torch.from_numpy(classes >= 0) if classes is not None and self.labels.places else None
         self.processes = Processes(self.model)
         with whole_afterwards(self.model):
-            self.probe = Probe(self.model, given, layers, reduce, marked)
-        if not self.probe.deterministic:
-            warnings.warn(NOISY, RuntimeWarning, stacklevel=outside())
+            self.probe = Probe(self.model, given, layers, reduce, marked, layout)
+        if noisy := [layer.name for layer in self.probe.layers if not layer.deterministic]:
+            some = ", ".join(noisy[:5]) + (f" and {len(noisy) - 5} more" if len(noisy) > 5 else "")
+            warnings.warn(NOISY.format(some), RuntimeWarning, stacklevel=outside())
         self.task = self._described_task()
         self._measures = OnlineMeasures(self.measures, self.probe, self.task)
         self.writer: ModelWriter | None = None
@@ -204,7 +207,7 @@ class Session:
         rec = ModelRecording(writer.repository, None)
         if rec.attrs.get("kind") != ModelRecording.kind:
             raise InputError("path", str(self.path), "a recording of a model to resume; this one is of fp.train")
-        layers = self._described_layers()
+        layers = [layer.described() for layer in self.probe.layers]
         if rec.attrs["layers"] != layers or tuple(rec.attrs["keep"]) != self.keep or rec.attrs["dtype"] != self.dtype:
             found = Text(", ".join(layer["name"] for layer in layers))
             raise InputError("layers", found, f"layers, keep and dtype of the recording: {', '.join(rec.layers)}")
@@ -259,16 +262,14 @@ class Session:
                 targets = np.repeat(targets[:, None], tokens, 1)[chosen]
         return {"name": "probe inputs", "inputs": inputs, "points": points, "labels": labels, "targets": targets}
 
-    def _described_layers(self) -> list[dict[str, Any]]:
-        return [layer.described() | {"module": class_name(layer.module)} for layer in self.probe.layers]
-
     def _configuration(self) -> dict[str, Any]:
         model, labels = self.model, self.labels
         return {
             "kind": ModelRecording.kind,
             "model": class_name(model),
             "parameters": sum(part.numel() for part in model.parameters()),
-            "layers": self._described_layers(),
+            "layers": [layer.described() for layer in self.probe.layers],
+            "left_out": self.probe.left_out,
             "samples": self.probe.samples,
             "labels": labels.about,
             "deterministic": self.probe.deterministic,

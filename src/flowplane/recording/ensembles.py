@@ -43,6 +43,15 @@ class EnsembleRecording(Recording):
     def deterministic(self) -> bool:
         return self.network.noise_variance == 0
 
+    def deterministic_of(self, layer: str) -> bool:
+        return self.deterministic
+
+    def layer_type_of(self, layer: str) -> str:
+        return "dense"
+
+    def reduction_of(self, layer: str) -> str:
+        return "as it is"
+
     @property
     def architecture(self) -> str:
         return "-".join(map(str, self.network.sizes))

@@ -78,7 +78,7 @@ def _facts(whole: Recording, layer: str, memory_budget: int) -> LayerFacts:
                 "activations", Text(f"NaN or infinite values in layer {layer!r} at every epoch"), "finite numbers"
             )
 
-    return LayerFacts(whole.activation_of(layer), whole.deterministic, blocks)
+    return LayerFacts(whole.activation_of(layer), whole.deterministic_of(layer), blocks)
 
 
 def _groups(rec: Recording, samples: str) -> list[np.ndarray | None]:

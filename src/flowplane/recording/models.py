@@ -38,8 +38,18 @@ class ModelRecording(Recording):
 
     @property
     def deterministic(self) -> bool:
-        """Whether the model gave the same outputs for the same inputs in eval mode."""
-        return self.attrs["deterministic"]  # type: ignore[no-any-return]
+        """Whether the layers shown gave the same outputs for the same inputs in eval mode."""
+        return all(map(self.deterministic_of, self.layers))
+
+    def deterministic_of(self, layer: str) -> bool:
+        # before 0.2 it was said of the model as a whole
+        return self._about_layer(layer).get("deterministic", self.attrs["deterministic"])  # type: ignore[no-any-return]
+
+    def layer_type_of(self, layer: str) -> str:
+        return self._about_layer(layer)["module"]  # type: ignore[no-any-return]
+
+    def reduction_of(self, layer: str) -> str:
+        return self._about_layer(layer)["reduce"]  # type: ignore[no-any-return]
 
     @property
     def architecture(self) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 from torch import Tensor
 
-from flowplane.core.frames import wide_frame
+from flowplane.core.frames import left_out_table, wide_frame
 from flowplane.core.measure import Measure, check_measure
 from flowplane.core.network import Network
 from flowplane.core.older import configuration
@@ -83,7 +83,32 @@ class Recording(Copied, ABC):
     @property
     @abstractmethod
     def deterministic(self) -> bool:
-        """Whether every layer is a function of the inputs: the networks have no noise of their own."""
+        """Whether every layer shown is a function of the inputs: the networks have no noise of their own."""
+
+    @abstractmethod
+    def deterministic_of(self, layer: str) -> bool:
+        """Whether a layer is a function of the inputs."""
+
+    @abstractmethod
+    def layer_type_of(self, layer: str) -> str:
+        """The class of the module that a layer is, or the name of the function."""
+
+    @abstractmethod
+    def reduction_of(self, layer: str) -> str:
+        """How a layer's outputs became rows, in words."""
+
+    @property
+    def left_out(self) -> pd.DataFrame:
+        """What ran but was not recorded, a row a module or function: `name`, `kind` ("module" or "function"), `calls`,
+        `shape` (of a sample), `why`. Of an ensemble every layer is recorded.
+
+        Example:
+            >>> import flowplane as fp, torch
+            >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Dropout(), torch.nn.ReLU())
+            >>> fp.record(model, torch.randn(50, 2)).left_out[["name", "calls", "why"]].values.tolist()
+            [['1', 1, 'hands on its input, unchanged'], ['output', 1, 'the same tensor as 2']]
+        """
+        return left_out_table(self.attrs.get("left_out", ()))
 
     @property
     @abstractmethod
@@ -232,12 +257,15 @@ class Recording(Copied, ABC):
         return [self.all_layers.index(layer) for layer in self.layers]
 
     def layer_coordinates(self) -> dict[str, Any]:
-        """Name, depth (from 1) and width of each layer."""
+        """Name, depth (from 1), width, type, reduction and determinism of each layer."""
         index = self._places()
         return {
             "layer": ("layer", list(self.layers)),
             "depth": ("layer", [k + 1 for k in index]),
             "width": ("layer", [self.all_widths[k] for k in index]),
+            "layer_type": ("layer", [self.layer_type_of(layer) for layer in self.layers]),
+            "reduction": ("layer", [self.reduction_of(layer) for layer in self.layers]),
+            "deterministic": ("layer", [self.deterministic_of(layer) for layer in self.layers]),
         }
 
     # -- views and measures -------------------------------------------------------------------------------------------
