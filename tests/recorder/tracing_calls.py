@@ -137,7 +137,7 @@ MIXTURES = [
          lambda: siamese(lambda self, a, b: self.head(torch.cat(self.encoder(self.stem(torch.cat([a, b]))).chunk(2), 1))),
          ("stem", "encoder.0", "encoder.1", "head"), inputs=lambda: (numbers(4), numbers(4, seed=1)), optional=("cat*",),
          rows=TOWERS, alone=("head",)),
-    Case("halves of the batch", lambda: siamese(two_halves), ("stem",), rows=STEM, alone=(),
+    Case("halves of the batch", lambda: siamese(two_halves), ("stem",), rows=STEM, alone=(), optional=("cat",),
          left_out={"encoder.0": "part of the samples", "encoder.1": "part of the samples", "head": "mixes samples"}),
     Case("pairs, even batches only", lambda: siamese(pairs), ("stem", "encoder.0", "encoder.1"),
          rows=STEM | {"encoder.1": lambda model, x: model.encoder(model.stem(x))}, alone=(),

@@ -95,7 +95,7 @@ def _default(model: nn.Module, trace: Trace) -> list[Judged]:
     every = [each for each in trace.calls if each.default]
     found = [each for each in every if each.why is None]
     if not found:
-        reasons = "; ".join(f"{each.name}: {each.why}" for each in every[:5])
+        reasons = "; ".join(f"{each.name}: {each.why}" for each in trace.calls[:5])
         name = Text(f"{type(model).__name__}, of which no call has the samples as rows ({reasons or 'none was seen'})")
         raise InputError("model", name, "a model that returns floating-point numbers of each sample")
     for each in every:

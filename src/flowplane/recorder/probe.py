@@ -38,8 +38,7 @@ class Layer:
     judged: Judged
     shape: tuple[int, ...]
     units: tuple[int, ...] | None
-    rule: str
-    reduce: Reduction
+    reduction: Reduction
     width: int
 
     @property
@@ -82,7 +81,7 @@ class Layer:
             "module": self.kind,
             "shape": list(self.shape),
             "units": None if self.units is None else list(self.units),
-            "reduce": self.rule,
+            "reduce": self.reduction.words,
             "width": self.width,
             "activation": self.activation,
             "deterministic": self.deterministic,
@@ -117,9 +116,11 @@ class Probe:
             self.trace = traced(model, self._run_of(), inputs.count, inputs.whole)
         chosen = chosen_layers(model, self.trace, layers)
         given = layout_of(layout, chosen)
-        #: What ran but is not recorded, and why.
-        self.left_out = left_out(self.trace, chosen)
         self.layers = [self._layer(judged, given.get(judged.name)) for judged in chosen]
+        if layers is None:
+            self.layers = self._without_reductions(self.layers)
+        #: What ran but is not recorded, and why.
+        self.left_out = left_out(self.trace, [layer.judged for layer in self.layers])
         shapes = [layer.shape for layer in self.layers]
         self.batch = _batch_size(inputs, shapes)
         self.samples = _rows_of_each(inputs.count, shapes, self.mask) if rule == "tokens" else inputs.count
@@ -148,18 +149,34 @@ class Probe:
                 found = Text(f"{layout!r} for layer {judged.name!r} with outputs of shape {('sample', *own)}")
                 raise InputError("layout", found, "layers with places beside units")
             units = (len(own),) if layout == "channels_last" else (1 if order.each == 1 else 2,)
-        rule, reduce = reduction(judged.name, own, units, self.rule, judged.varies)
+        made = reduction(judged.name, own, units, self.rule, judged.varies)
         n = self.trace.samples
         mask = None if self.mask is None else self.mask[:n]
         example = torch.zeros(n, *own, dtype=torch.complex64 if judged.call.complex else torch.float32)
-        rows = reduce(example, mask)
+        rows = made.rows(example, mask)
         wanted = n if self.rule != "tokens" else None
         if not isinstance(rows, Tensor) or rows.ndim != 2 or (wanted is not None and len(rows) != wanted):
             found = Text(
                 f"{tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__} for layer {judged.name!r}"
             )
             raise InputError("reduce", found, f"a callable from {(n, *own)} to (sample, unit)")
-        return Layer(judged, own, units, rule, reduce, rows.shape[1] * (2 if rows.is_complex() else 1))
+        return Layer(judged, own, units, made, rows.shape[1] * (2 if rows.is_complex() else 1))
+
+    def _without_reductions(self, layers: list[Layer]) -> list[Layer]:
+        """A layer that only reduces the one before it as that one is reduced already is one with it: by what the call is."""
+        kept: list[Layer] = []
+        for layer in layers:
+            before = kept[-1] if kept else None
+            statistic = None if before is None else before.reduction.statistic
+            single = layer.units is not None and all(
+                length == 1 for axis, length in enumerate(layer.shape, 1) if axis not in layer.units
+            )
+            call = layer.judged.call
+            if before is None or not single or not self.trace.graph.reduces(before.judged.call.node, call.node, statistic):
+                kept.append(layer)
+            else:
+                layer.judged.why = f"the {before.reduction.words} as which {before.name} is recorded"
+        return kept
 
     def __call__(self) -> list[np.ndarray]:
         """All layers' rows (sample, unit) on the CPU, float32 or, of a layer in double precision, float64.
@@ -212,8 +229,9 @@ class Probe:
             shape = None if found is None else tuple(found.shape[1:])
             raise InputError("model", Text(f"{shape} a sample in layer {layer.name!r}"), f"{layer.shape}, as at the start")
         if mask is None and call.lengths is not None:
-            mask = torch.arange(found.shape[1]) < call.lengths.unsqueeze(1)
-        reduced = layer.reduce(widened(found), None if mask is None else mask.to(found.device))
+            lengths = order.rows(call.lengths) if isinstance(order, Order) and order.axes == (0,) else call.lengths
+            mask = torch.arange(found.shape[1]) < lengths.unsqueeze(1)
+        reduced = layer.reduction.rows(widened(found), None if mask is None else mask.to(found.device))
         return side_by_side(reduced).cpu().numpy()  # type: ignore[no-any-return]
 
 

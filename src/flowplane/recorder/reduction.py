@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import torch
@@ -22,7 +22,22 @@ LAYOUTS = ("channels_first", "channels_last")
 PREFERRED = ("last_hidden_state", "logits")
 
 #: From rows (sample, …) and which places are no padding to (sample, unit).
-Reduction = Callable[[Tensor, Tensor | None], Tensor]
+Rows = Callable[[Tensor, Tensor | None], Tensor]
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """How a layer's outputs become rows.
+
+    Arguments:
+        words: what it does.
+        rows: as a function of outputs (sample, …) and of which places are no padding.
+        statistic: "mean" or "max" where it is one over all places.
+    """
+
+    words: str
+    rows: Rows
+    statistic: str | None = None
 
 
 def checked_rule(reduce: Any) -> Any:
@@ -58,10 +73,8 @@ def first_tensor(output: Any) -> Tensor | None:
     return None
 
 
-def reduction(
-    layer: str, shape: Sequence[int], units: tuple[int, ...] | None, rule: Any, varies: bool = False
-) -> tuple[str, Reduction]:
-    """What the rule means for rows (sample, *shape), in words and as a function of (rows, mask).
+def reduction(layer: str, shape: Sequence[int], units: tuple[int, ...] | None, rule: Any, varies: bool = False) -> Reduction:
+    """What the rule means for rows (sample, *shape).
 
     Arguments:
         units: axes that are units, from 1; all others are places. None: not known.
@@ -73,7 +86,7 @@ def reduction(
     axes = tuple(range(1, len(shape) + 1))
     if callable(rule):
         name = getattr(rule, "__name__", type(rule).__name__)
-        return name, rule if _takes_a_mask(rule) else lambda rows, mask: rule(rows)
+        return Reduction(name, rule if _takes_a_mask(rule) else lambda rows, mask: rule(rows))
     known = axes if units is None and len(axes) <= 1 else units
     places = () if known is None else tuple(axis for axis in axes if axis not in known)
     sequence = len(places) == 1 and known is not None and (not known or places[0] < known[0])
@@ -81,25 +94,26 @@ def reduction(
         if not sequence:
             found = Text(f"layer {layer!r} with outputs of shape {('sample', *shape)}")
             raise InputError("reduce", found, "'tokens' for layers (sample, token, unit) only; name them in layers=")
-        return "every token a sample", _over(places, _tokens)
+        return Reduction("every token a sample", _over(places, _tokens, varies))
     if varies and (rule == "flatten" or (rule == "auto" and not sequence)):
-        found = Text(f"layer {layer!r}, whose shape {tuple(shape)} depends on the other samples of the batch")
+        found = Text(f"{rule!r} for layer {layer!r}, whose shape {tuple(shape)} depends on the other samples of the batch")
         raise InputError("reduce", found, "'mean', 'max', 'last', 'cls' or a callable, or inputs padded to one length")
     if len(axes) <= 1 or (known is not None and not places):
-        return "as it is" if len(axes) <= 1 else "flattened", _flattened
+        return Reduction("as it is" if len(axes) <= 1 else "flattened", _flattened)
     if known is None or rule == "flatten" or (rule == "auto" and not sequence):
         why = " (which axis is units is not known)" if known is None else ""
         numbers = int(torch.Size(shape).numel())
         if rule != "flatten" and numbers > HASHED:
-            return f"hashed to {HASHED} numbers{why}", lambda rows, mask: hashed(rows.flatten(1))
-        return f"flattened{why}", _flattened
+            return Reduction(f"hashed to {HASHED} numbers{why}", lambda rows, mask: hashed(rows.flatten(1)))
+        return Reduction(f"flattened{why}", _flattened)
     if rule in ("last", "cls"):
         if not sequence:
             found = Text(f"layer {layer!r} with outputs of shape {('sample', *shape)}")
             raise InputError("reduce", found, f"{rule!r} for layers (sample, token, unit) only; name them in layers=")
-        return f"{'last' if rule == 'last' else 'first'} token", _over(places, _last if rule == "last" else _first)
-    of = "tokens" if sequence else "places"
-    return (f"maximum over {of}", _over(places, _most)) if rule == "max" else (f"mean over {of}", _over(places, _mean))
+        which, one = ("last", _last) if rule == "last" else ("first", _first)
+        return Reduction(f"{which} token", _over(places, one, varies))
+    statistic, name, over = ("max", "maximum", _most) if rule == "max" else ("mean", "mean", _mean)
+    return Reduction(f"{name} over {'tokens' if sequence else 'places'}", _over(places, over, varies), statistic)
 
 
 def _takes_a_mask(rule: Callable[..., Any]) -> bool:
@@ -115,15 +129,18 @@ def _flattened(rows: Tensor, mask: Tensor | None) -> Tensor:
     return rows.reshape(len(rows), -1)
 
 
-def _over(places: tuple[int, ...], reduce: Reduction) -> Reduction:
-    """Of rows (sample, place, unit): all places as one axis, and a mask only where it is one of these places."""
+def _over(places: tuple[int, ...], reduce: Rows, varies: bool) -> Rows:
+    """Of rows (sample, place, unit): all places as one axis, and a mask only where it is one of these places; batches that
+    vary may leave out places that are padding in all their samples."""
 
     def of(rows: Tensor, mask: Tensor | None) -> Tensor:
         n = len(rows)
         count = int(torch.Size([rows.shape[axis] for axis in places]).numel())
         front = rows.movedim(places, tuple(range(1, len(places) + 1))).reshape(n, count, -1)
-        fits = mask is not None and mask.ndim == 2 and len(mask) == n and mask.shape[1] >= count
-        return reduce(front, mask[:, :count] if fits and mask is not None else None)
+        if mask is None or mask.ndim != 2 or len(mask) != n or mask.shape[1] < count:
+            return reduce(front, None)
+        fits = mask.shape[1] == count or (varies and not bool(mask[:, count:].any()))
+        return reduce(front, mask[:, :count] if fits else None)
 
     return of
 

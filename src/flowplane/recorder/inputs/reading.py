@@ -54,7 +54,7 @@ def read_inputs(
     inputs, found = collected(inputs, forward is not None)
     taken: tuple[str, ...] = ()
     if isinstance(inputs, Mapping):
-        inputs, own, taken = _without_labels(inputs, model, forward)
+        inputs, own, taken = _without_labels(inputs, model, forward, labels is not None)
         found = own if found is None else found
     labels = found if labels is None else labels
     tree = _arguments(inputs, forward is not None)
@@ -77,10 +77,12 @@ def read_inputs(
 
 
 def _without_labels(
-    inputs: Mapping[Any, Any], model: nn.Module | None, forward: Any
+    inputs: Mapping[Any, Any], model: nn.Module | None, forward: Any, others: bool
 ) -> tuple[Mapping[Any, Any], Any, tuple[str, ...]]:
-    """The inputs, their labels, and the names that were taken out of them: what the model's forward needs stays."""
+    """The inputs, their labels, and the names that were taken out of them: what the model's forward needs stays, and what
+    it takes where other labels are given."""
     known = parameters_of(model)
+    anything = any(each.kind is each.VAR_KEYWORD for each in known.values())
     found, taken = None, []
     kept: Any = copy.copy(inputs) if forward is not None else dict(inputs)
     for key in LABEL_KEYS:
@@ -88,6 +90,7 @@ def _without_labels(
             continue
         values = inputs[key]
         required = key in known and known[key].default is inspect.Parameter.empty
+        required |= others and (anything or key in known)
         decoded = key in known and any(name in known for name in DECODER_INPUTS)
         if forward is None and (required or (decoded and not any(inputs.get(name) is not None for name in DECODER_INPUTS))):
             # targets of a decoder, a token a column, are no labels of samples

@@ -57,7 +57,8 @@ def einsum_letters(equation: str, axes: Sequence[int], out: int) -> tuple[list[s
 def contracted(
     shape: Sequence[int], letters: tuple[list[str], str], owns: Sequence[Coordinates | None]
 ) -> Coordinates | None:
-    """Of a sum over products. A factor without coordinates is a parameter: its new axes are the units."""
+    """Of a sum over products. A factor without coordinates is a parameter: its new axes are the units, unless the sum goes
+    over places and leaves the units there are."""
     terms, out = letters
     parts, units = [], []
     for term, own in zip(terms, owns, strict=True):
@@ -80,8 +81,9 @@ def contracted(
         for letter in term
         if letter in out and not any(letter in other for other, its in zip(terms, owns, strict=True) if its is not None)
     ]
+    summed = any(letter not in out for term, own in zip(terms, owns, strict=True) if own is not None for letter in term)
     unit = units[-1] if units else None  # of two activations the second: the values of an attention
-    if fresh:
+    if fresh and not (units and summed):
         lengths = [shape[axis] if letter in fresh else 1 for axis, letter in enumerate(out)]
         unit = torch.arange(float(torch.Size(lengths).numel())).reshape(lengths)
     return Coordinates(tuple(shape), found.sample, unit, found.mixed)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Coordinates", "Order", "full", "joined", "order_of", "reduced", "shortened", "unit_axes"]
+__all__ = ["Coordinates", "Order", "full", "joined", "order_of", "padded_steps", "reduced", "shortened", "unit_axes"]
 
 #: A number that comes from no sample: padding, a parameter.
 NONE = -1.0
@@ -179,6 +179,17 @@ def order_of(own: Coordinates, samples: int) -> Order | str:
     return Order(axes, torch.argsort(found, stable=True), int(counts[0]))
 
 
+def padded_steps(padded: Callable[[Tensor], Tensor], own: Coordinates) -> Coordinates:
+    """Of packed sequences (step, unit) that are padded: every step of each keeps its units.
+
+    Arguments:
+        padded: how they are, −1 where there is no step.
+    """
+    sample = padded(full(own.sample, own.shape).contiguous())
+    unit = None if own.unit is None or own.unit.shape[0] > 1 else own.unit.unsqueeze(0)
+    return Coordinates(tuple(sample.shape), shortened(sample), unit, own.mixed)
+
+
 def unit_axes(own: Coordinates, order: Order) -> tuple[int, ...] | None:
     """Of the rows that an order makes, the axes that are units, from 1; None where they are not known.
 
@@ -187,7 +198,7 @@ def unit_axes(own: Coordinates, order: Order) -> tuple[int, ...] | None:
         >>> unit_axes(own, Order((1,)))
         (2,)
     """
-    if own.unit is None:
+    if own.unit is None or any(own.unit.shape[axis] > 1 for axis in order.axes):
         return None
     left = [axis for axis in range(len(own.shape)) if axis not in order.axes]
     first = 1 if order.each == 1 else 2

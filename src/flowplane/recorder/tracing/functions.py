@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from flowplane.recorder.tracing.coordinates import Coordinates
 from flowplane.recorder.tracing.rules import CONVOLVED, PRODUCTS, Known
 
-__all__ = ["ADDITION", "kind_of_function"]
+__all__ = ["ADDITION", "STATISTICS", "kind_of_function"]
 
 NONLINEARITIES = {
     *("relu", "relu6", "gelu", "silu", "elu", "selu", "celu", "leaky_relu", "prelu", "rrelu", "tanh", "sigmoid", "hardtanh"),
@@ -22,6 +22,11 @@ POOLING = {
     f"{kind}_pool{d}d" for kind in ("max", "avg", "lp", "adaptive_avg", "adaptive_max", "fractional_max") for d in (1, 2, 3)
 } | {f"{name}_with_indices" for name in ("max_pool1d", "max_pool2d", "max_pool3d")}
 MEANS = {"mean", "amax", "max"}
+#: Functions that take a mean or a maximum, of some places or of all.
+STATISTICS = {
+    "mean": {"mean", *(name for name in POOLING if "avg" in name)},
+    "max": {"amax", "max", *(name for name in POOLING if "max" in name)},
+}
 WEIGHTED = {"linear", "bilinear", "embedding", *CONVOLVED, *PRODUCTS}
 ADDITION = "addition"
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from flowplane.recorder.tracing.contraction import contracted, einsum_letters, matmul_letters
-from flowplane.recorder.tracing.coordinates import NONE, Coordinates, full, joined, reduced, shortened
+from flowplane.recorder.tracing.coordinates import NONE, Coordinates, full, joined, padded_steps, reduced, shortened
 
 __all__ = ["Known", "coordinates_after", "name_of", "tensors_in"]
 
@@ -24,7 +24,7 @@ MOVED = {
     *("flip", "fliplr", "flipud", "rot90", "narrow", "select", "split", "chunk", "tensor_split", "hsplit", "vsplit"),
     *("dsplit", "unbind", "unfold", "diagonal", "as_strided", "index_select", "gather", "take", "take_along_dim"),
     *("masked_select", "getitem", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "split_with_sizes", "iter"),
-    *("pack_padded_sequence", "pad_packed_sequence", "atleast_1d", "atleast_2d", "atleast_3d", "squeeze_copy"),
+    *("pack_padded_sequence", "atleast_1d", "atleast_2d", "atleast_3d", "squeeze_copy"),
 }
 #: Those that leave every number where it is: only their first argument counts.
 KEPT = {
@@ -124,6 +124,9 @@ def coordinates_after(
         return [_looked_up(args[1], shape, known)]
     if name in MOVED and own is not None:
         return _applied(lambda values: _plain(function, name)(values, *args[1:], **kwargs), own, len(outputs))
+    if name == "pad_packed_sequence" and own is not None:
+        sizes, batch_first, _, total = args[1:5]
+        return [padded_steps(lambda values: function(values, sizes, batch_first, NONE, total)[0], own), None]
     if name == "pad" and own is not None:
         return [_padded(function, own, args, kwargs)]
     if name in GATHERED:

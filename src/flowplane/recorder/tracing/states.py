@@ -95,7 +95,7 @@ def _opens(call: Call, inside: list[Call], states: set[int]) -> bool:
 
 
 def _container(module: nn.Module) -> bool:
-    return type(module).forward is nn.Sequential.forward
+    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
 def _has_states(inside: list[Call], states: set[int]) -> bool:

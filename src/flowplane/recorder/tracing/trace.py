@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from flowplane.recorder.hashing import hashed
 from flowplane.recorder.tracing.coordinates import Order, order_of, unit_axes
 from flowplane.recorder.tracing.states import default_calls, states_of
-from flowplane.recorder.tracing.watching import Call, Key, Watch
+from flowplane.recorder.tracing.watching import Call, Graph, Key, Watch
 
 __all__ = ["Judged", "Trace", "traced"]
 
@@ -74,6 +74,7 @@ class Trace:
 
     calls: list[Judged]
     samples: int
+    graph: Graph
     notes: list[str]
     unruled: Counter[str]
 
@@ -170,7 +171,7 @@ class _Tracing:
             if half is not None or self.whole
             else [f"the model works with {self.n} samples only: coordinates stand alone"]
         )
-        return Trace(judged, self.n, notes, first.watch.unruled)
+        return Trace(judged, self.n, first.watch.graph, notes, first.watch.unruled)
 
     def _watched(self, samples: Tensor, seed: int, carried: bool = False) -> _Run:
         tensors, call = self.run(samples)
@@ -219,7 +220,7 @@ class _Tracing:
             judged.why = "hands on its input, unchanged"
         elif call.absorbed:
             judged.why = f"the result of {call.parent.key[0] or 'the model'}" if call.parent is not None else None
-        elif call.own is not None and order_of(call.own, self.n) == "rows are of one sample":
+        elif call.own is not None and not call.own.mixed and order_of(call.own, self.n) == "rows are of one sample":
             judged.why = "rows are of one sample"
         elif any(key not in run.calls or run.calls[key].shape is None for run in runs):
             judged.why = "called in some passes only"
@@ -243,10 +244,12 @@ class _Tracing:
             judged.why = "rows are a part of the samples"
             return
 
-        def agrees(run: _Run, wanted: Tensor) -> bool | None:
-            return _agree(run.rows.get(key), wanted, rows, first, key)
+        def agrees(run: _Run, wanted: Tensor, exactly: bool = False) -> bool | None:
+            return _agree(run.rows.get(key), wanted, rows, first, key, exactly)
 
-        judged.noisy = self._noise(agrees(same, rows), agrees(other, rows))
+        # where a repetition gives the same bits, what another stream changes by more than rounding is noise
+        exact = key in same.rows and torch.equal(torch.nan_to_num(same.rows[key]), torch.nan_to_num(rows))
+        judged.noisy = self._noise(agrees(same, rows), agrees(other, rows, exactly=exact))
         judged.order = order
         if judged.noisy or half is None:
             return
@@ -298,6 +301,8 @@ class _Tracing:
                 if agrees(turned, axis, mine[axis][self.turned]) and agrees(half, axis, mine[axis][: self.half]):
                     judged.order = Order((axis,))
                     return
+            if reading == "depends on no sample":  # it does, as another order of them shows
+                reading = None
         if judged.noisy and reading is None and 0 in mine:
             judged.order, judged.notes = Order((0,)), ["noisy: no run can test its order"]
             return
@@ -328,8 +333,8 @@ def _hashed(rows: Tensor) -> Tensor:
     return hashed(rows.detach().reshape(len(rows), -1).float()).cpu()
 
 
-def _agree(found: Tensor | None, wanted: Tensor, rows: Tensor, first: _Run, key: Key) -> bool | None:
-    """Whether two runs say the same; None where rounding is too large to tell."""
+def _agree(found: Tensor | None, wanted: Tensor, rows: Tensor, first: _Run, key: Key, exactly: bool = False) -> bool | None:
+    """Whether two runs say the same, or `exactly`, but for rounding, the same; None where rounding is too large to tell."""
     if found is None:
         return None
     if found.shape != wanted.shape:
@@ -345,7 +350,7 @@ def _agree(found: Tensor | None, wanted: Tensor, rows: Tensor, first: _Run, key:
     if rounding > spread / 10:
         return None
     apart = float((torch.nan_to_num(found) - torch.nan_to_num(wanted)).abs().amax())
-    return apart <= max(AGREES * spread, rounding)
+    return apart <= (rounding if exactly else max(AGREES * spread, rounding))
 
 
 def _agree_whole(run: _Run, key: Key, whole: Tensor) -> bool | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +16,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from flowplane.recorder.numbers import numeric
 from flowplane.recorder.reduction import first_tensor
-from flowplane.recorder.tracing.coordinates import NONE, Coordinates, full, shortened
-from flowplane.recorder.tracing.functions import kind_of_function
-from flowplane.recorder.tracing.rules import FRESH, KEPT, MOVED, RESHAPED, coordinates_after, name_of, tensors_in
+from flowplane.recorder.tracing.coordinates import NONE, Coordinates, padded_steps
+from flowplane.recorder.tracing.functions import STATISTICS, kind_of_function
+from flowplane.recorder.tracing.rules import FRESH, KEPT, MOVED, RESHAPED, SORTED, coordinates_after, name_of, tensors_in
 
 __all__ = ["Call", "Graph", "Key", "Watch"]
 
@@ -68,11 +68,32 @@ class Graph:
     def __init__(self) -> None:
         self.parents: list[tuple[int, ...]] = []
         self.inputs: list[int] = []
+        self._functions: list[str] = []
 
-    def add(self, parents: tuple[int, ...]) -> int:
-        """A new node."""
+    def add(self, parents: tuple[int, ...], function: str = "") -> int:
+        """A new node, that a call of a function made."""
         self.parents.append(tuple(dict.fromkeys(parent for parent in parents if parent >= 0)))
+        self._functions.append(function)
         return len(self.parents) - 1
+
+    def reduces(self, start: int, end: int, statistic: str | None) -> bool:
+        """Whether a "mean" or "max" over places is all that lies between two nodes.
+
+        Example:
+            >>> graph = Graph()
+            >>> x = graph.add(()); pooled = graph.add((x,), "adaptive_avg_pool2d"); flat = graph.add((pooled,), "flatten")
+            >>> graph.reduces(x, flat, "mean"), graph.reduces(x, flat, "max"), graph.reduces(pooled, flat, "mean")
+            (True, False, False)
+        """
+        met = 0
+        while end > start and len(self.parents[end]) == 1:
+            function = self._functions[end]
+            if statistic is not None and function in STATISTICS[statistic]:
+                met += 1
+            elif function not in MOVED | RESHAPED | KEPT:
+                return False
+            (end,) = self.parents[end]
+        return end == start and met > 0
 
 
 class Watch(TorchFunctionMode):
@@ -125,9 +146,9 @@ class Watch(TorchFunctionMode):
         for module in self.names:
             if module is self.model:
                 continue
-            with suppress(RuntimeError, AttributeError):  # scripted modules take no hooks
-                handles.append(module.register_forward_pre_hook(self._begin, with_kwargs=True))
-                handles.append(module.register_forward_hook(self._end, with_kwargs=True))
+            # as a function of Module: a scripted module's own method refuses
+            handles.append(nn.Module.register_forward_pre_hook(module, self._begin, with_kwargs=True))
+            handles.append(nn.Module.register_forward_hook(module, self._end, with_kwargs=True))
         try:
             self._begin(self.model, self._inputs, {})
             with self if self.functions or self.carried else nullcontext():
@@ -256,21 +277,23 @@ class Watch(TorchFunctionMode):
     ) -> None:
         moves = name in MOVED or name in RESHAPED or name in KEPT
         through = tensors_in(args[:1]) if name in KEPT else tensors_in(args)
-        ids = name in ("embedding", "getitem")
+        ids = name in ("embedding", "getitem") or (name not in SORTED and _whole(outputs[0]))
         parents = []
+        computed = False  # of ids, such as those that are shifted by one
         for each in through:
             own = before.get(id(each))
             inexact = numeric(each)
-            if own is not None and name not in FRESH and (inexact or moves or ids):
+            if own is not None and name not in FRESH and (inexact or moves or (ids and _whole(each))):
                 parents.append(own.node)
+                computed |= not inexact
             elif own is None and inexact and name not in FRESH and self._from_elsewhere(each):
                 parents.append(len(self.graph.parents) - 1)  # made of what was there last, in NumPy or by vmap
         shared = -1  # all that one call returns is one node: a recurrent layer's states and its outputs
         for each, own in zip(outputs, found, strict=True):
-            inexact = numeric(each)
-            if parents and (inexact or moves) and shared < 0:
-                shared = self.graph.add(tuple(parents))
-            node = shared if inexact or moves else -1
+            follows = numeric(each) or moves or (computed and _whole(each))
+            if parents and follows and shared < 0:
+                shared = self.graph.add(tuple(parents), name)
+            node = shared if follows else -1
             if own is None and node < 0:
                 if each in self._table:
                     del self._table[each]
@@ -306,6 +329,11 @@ class Watch(TorchFunctionMode):
         self._emit(call, outputs[0])
 
 
+def _whole(tensor: Tensor) -> bool:
+    """Whether its numbers are whole: ids, lengths, places."""
+    return not tensor.is_floating_point() and not tensor.is_complex() and tensor.dtype != torch.bool
+
+
 def _version(tensor: Tensor) -> int | None:
     try:
         return tensor._version
@@ -335,11 +363,7 @@ def _packed(output: Any) -> PackedSequence | None:
 def _unpacked(packed: PackedSequence, own: Coordinates) -> Coordinates:
     """The coordinates of a packed sequence's numbers, padded as the numbers are."""
 
-    def padded(coordinate: Tensor | None) -> Tensor | None:
-        if coordinate is None:
-            return None
-        of = PackedSequence(full(coordinate, own.shape).contiguous(), *packed[1:])
-        return shortened(pad_packed_sequence(of, batch_first=True, padding_value=NONE)[0])
+    def padded(values: Tensor) -> Tensor:
+        return pad_packed_sequence(PackedSequence(values, *packed[1:]), batch_first=True, padding_value=NONE)[0]
 
-    shape = tuple(pad_packed_sequence(packed, batch_first=True)[0].shape)
-    return Coordinates(shape, padded(own.sample), padded(own.unit), own.mixed, own.node)
+    return padded_steps(padded, own).at(own.node)
