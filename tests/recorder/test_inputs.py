@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import flowplane as fp
 from flowplane.errors import InputError
+from flowplane.recorder.hashing import hashed
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(40, 4, generator=GENERATOR)
@@ -100,10 +101,12 @@ def test_feature_maps():
     auto = recorded(model, pictures)
     assert auto.layers == ("0", "1") and [layer["reduce"] for layer in auto.attrs["layers"]] == [
         "flattened",
-        "mean over places",
+        "hashed to 512 numbers",
     ]
     np.testing.assert_allclose(auto.activations("0").values[0, 0], outputs[0].flatten(1), atol=1e-6)
-    np.testing.assert_allclose(auto.activations("1").values[0, 0], outputs[1].mean((2, 3)), atol=1e-6)
+    np.testing.assert_allclose(auto.activations("1").values[0, 0], hashed(outputs[1].flatten(1)), atol=1e-6)
+    for rule, expected in (("mean", outputs[1].mean((2, 3))), ("max", outputs[1].amax((2, 3)))):
+        np.testing.assert_allclose(recorded(model, pictures, reduce=rule).activations("1").values[0, 0], expected, atol=1e-6)
     flat = recorded(model, pictures, reduce="flatten")
     np.testing.assert_allclose(flat.activations("1").values[0, 0], outputs[1].flatten(1), atol=1e-6)
     top = recorded(model, pictures, reduce=lambda values: values.amax((2, 3)) if values.ndim == 4 else values)
@@ -112,8 +115,8 @@ def test_feature_maps():
         fp.Recorder(model, pictures, reduce="tokens")
     with pytest.raises(InputError, match=r"reduce: found .* for layer '0', expected a callable"):
         fp.Recorder(model, pictures, reduce=lambda values: values.sum())
-    with pytest.raises(InputError, match="reduce: found 'max', expected one of auto"):
-        fp.Recorder(model, pictures, reduce="max")
+    with pytest.raises(InputError, match="reduce: found 'most', expected one of auto"):
+        fp.Recorder(model, pictures, reduce="most")
 
 
 def test_sequences_by_their_mean_and_padding_left_out():

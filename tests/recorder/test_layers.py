@@ -77,7 +77,7 @@ def test_children_in_call_order_and_the_output():
         def forward(self, x):
             return self.last(torch.relu(self.first(x))).softmax(1)
 
-    assert layers(Backwards()) == ("first", "last", "output")
+    assert layers(Backwards()) == ("first", "relu", "last", "output")
 
 
 def test_the_calls_of_a_shared_module_are_numbered():
@@ -100,7 +100,10 @@ def test_containers_are_opened_and_copies_left_out():
 def test_a_transformers_residual_stream():
     ids = torch.randint(11, (6, 5), generator=torch.Generator().manual_seed(0))
     stream = tuple(f"backbone.blocks.{k}" for k in range(3))
-    assert layers(Language(), ids) == ("backbone.tokens", "backbone.drop", *stream, "backbone.norm", "head")
+    assert layers(Language(), ids) == ("backbone.tokens", *stream, "backbone.norm", "head")
+    left_out = fp.Recorder(Language(), ids).left_out.set_index("name")["why"]
+    assert left_out["backbone.places"] == "depends on no sample"
+    assert left_out["backbone.drop"] == "hands on its input, unchanged"
     assert layers(Language(), ids, layers="backbone.blocks.*") == stream
     inside = ("backbone.blocks.0.norm", "backbone.blocks.0.mlp.0", "backbone.blocks.0.mlp.1", "backbone.blocks.0.mlp")
     assert layers(Language(), ids, layers="backbone.blocks.0.**") == (*inside, "backbone.blocks.0")
@@ -113,7 +116,7 @@ def test_by_name_pattern_and_type():
     model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
     assert layers(model, layers=["2", "0"]) == ("0", "2")
     assert layers(model, layers=[nn.ReLU, "2"]) == ("1", "2")
-    assert layers(model, layers="*") == ("0", "1", "2", "output")
+    assert layers(model, layers="*") == ("0", "1", "2") and layers(model, layers=["0", "output"]) == ("0", "output")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +136,7 @@ def test_layers_that_are_not_there(wanted, message):
 
 def test_layers_that_cannot_be_recorded():
     ids = torch.randint(11, (6, 5), generator=torch.Generator().manual_seed(0))
-    with pytest.raises(InputError, match=r"layers: found 'backbone.places', which returns shape \(1, 5, 8\)"):
+    with pytest.raises(InputError, match=r"layers: found 'backbone.places', which depends on no sample"):
         layers(Language(), ids, layers="backbone.places")
     unused = nn.Sequential(nn.Linear(4, 4))
     unused[0].register_module("b", nn.Linear(1, 1))
@@ -176,7 +179,7 @@ def test_a_child_that_is_called_output():
     model = Head()
     with fp.Recorder(model, X) as recorder:
         pass
-    assert recorder.layers == ("hidden", "output", "output of the model")
+    assert recorder.layers == ("hidden", "relu", "output", "output of the model")
     values = recorder.recording.activations("output of the model").values[0, 0]
     np.testing.assert_allclose(values, model(X).detach(), atol=1e-6)
     assert layers(model, layers="output") == ("output",)
@@ -188,6 +191,6 @@ def test_models_that_cannot_be_looked_into():
 
 
 def test_as_many_samples_as_places():
-    """Positions are not taken for samples: the model is traced with three."""
+    """Positions are not taken for samples."""
     backbone = Backbone()
     assert "places" not in layers(backbone, torch.randint(5, (8, 2)))

@@ -184,7 +184,7 @@ class Probe:
         Raises:
             InputError: the model no longer returns what it did.
         """
-        rows = [np.empty((self.samples, layer.width), np.float32) for layer in self.layers]
+        rows = [np.empty((0, layer.width), np.float32) for layer in self.layers]
         places = {layer.judged.call.key: k for k, layer in enumerate(self.layers)}
         filled = [0] * len(rows)
         with side_effect_free(self.model):
@@ -196,8 +196,8 @@ class Probe:
                     place = places.get(call.key)
                     if place is not None:
                         part = self._rows(self.layers[place], call, values, mask, size)
-                        if part.dtype == np.float64:
-                            rows[place] = rows[place].astype(np.float64, copy=False)
+                        if not filled[place]:
+                            rows[place] = np.empty((self.samples, part.shape[1]), part.dtype)
                         rows[place][filled[place] : filled[place] + len(part)] = part
                         filled[place] += len(part)
 

@@ -32,7 +32,7 @@ __all__ = ["Session"]
 
 KEEP = ("activations", "gradients")
 NOISY = (
-    "in eval mode the model gives other outputs for the same inputs, in {}: what is recorded of them is one draw, and "
+    "the model gives other outputs for the same inputs in eval mode ({}): what is recorded of these layers is one draw, and "
     "estimators that take a layer for a function of its inputs refuse them"
 )
 #: Probe samples of which nothing can be estimated, and what is said of fewer, and of state that cannot be put back.

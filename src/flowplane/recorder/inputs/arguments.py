@@ -37,6 +37,7 @@ class ProbeInputs:
         forward: how the model is called, (model, batch); None: model(*batch) or model(**batch).
         size: samples a call; None for all in one call; "auto".
         taken: names that were taken out of the inputs as labels.
+        total: samples that there are, where these are some of them.
     """
 
     given: Any
@@ -45,6 +46,7 @@ class ProbeInputs:
     forward: Callable[[nn.Module, Any], Any] | None = None
     size: int | str | None = "auto"
     taken: tuple[str, ...] = ()
+    total: int | None = None
 
     @property
     def whole(self) -> bool:
@@ -67,7 +69,13 @@ class ProbeInputs:
         if self.whole:
             return self
         mask = None if self.mask is None else self.mask[rows]
-        return replace(self, given=mapped(self.given, lambda leaf: selected(leaf, rows)), count=len(rows), mask=mask)
+        return replace(
+            self,
+            given=mapped(self.given, lambda leaf: selected(leaf, rows)),
+            count=len(rows),
+            mask=mask,
+            total=self.total or self.count,
+        )
 
     def batch(self, start: int, stop: int, device: torch.device | str) -> Batch:
         """Arguments of one call, on the device."""
@@ -104,7 +112,8 @@ class ProbeInputs:
             raise
         except Exception as error:  # a model may raise anything
             reason = (str(error) or repr(error)).splitlines()[0]
-            shapes = ", ".join(f"{tuple(values.shape)}" for values in self.tensors)
+            total = self.total or self.count
+            shapes = ", ".join(f"{(total, *values.shape[1:])}" for values in self.tensors)
             which = "forward" if self.forward is not None else "inputs"
             found = Text(f"shape {shapes}, on which the model fails: {reason}" if shapes else f"a failure: {reason}")
             raise InputError(
@@ -120,7 +129,8 @@ class ProbeInputs:
         if self.taken:
             names = " and ".join(map(repr, self.taken))
             return f"; {names} was taken out of them as the labels: where the model needs it, say so by forward="
-        if self.forward is None and not self.whole and str(self.count) in re.findall(r"\d+", reason):
+        parted = self.total is not None and self.total != self.count
+        if self.forward is None and parted and str(self.total) in re.findall(r"\d+", reason):
             return "; a model that needs all of them at once, such as one of a whole graph, gets batch=None"
         return ""
 

@@ -22,7 +22,7 @@ def states_of(graph: Graph, output: int) -> set[int]:
 
     Example:
         >>> graph = Graph()
-        >>> graph.inputs.append(x := graph.add(()))
+        >>> x = graph.input()
         >>> a = graph.add((x,)); left = graph.add((a,)); right = graph.add((a,)); end = graph.add((left, right))
         >>> states_of(graph, end) == {a, end}
         True

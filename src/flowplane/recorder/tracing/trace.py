@@ -36,6 +36,7 @@ class Judged:
     """A call, and what is to be done with it.
 
     Arguments:
+        bare: its name, without the number of the call.
         order: how its numbers become rows of samples; None where it is left out.
         why: it is left out, in words; None where it is not.
         noisy: whether the same inputs give other numbers: "" (no), "draws" (with another stream) or "state".
@@ -46,6 +47,7 @@ class Judged:
     """
 
     call: Call
+    bare: str
     name: str
     order: Order | None
     why: str | None = None
@@ -55,12 +57,6 @@ class Judged:
     varies: bool = False
     default: bool = False
     notes: list[str] = field(default_factory=list)
-
-    @property
-    def bare(self) -> str:
-        """The name without the number of the call."""
-        module, function = self.call.key[0], self.call.function
-        return ".".join(part for part in (module, function) if part) or "output"
 
     @property
     def carried(self) -> bool:
@@ -208,7 +204,7 @@ class _Tracing:
         return _Run({each.key: each for each in watch.calls}, rows, along, largest, eps, watch)
 
     def _judged(self, key: Key, call: Call, first: _Run, same: _Run, other: _Run, turned: _Run, half: _Run | None) -> Judged:
-        judged = Judged(call, "", None)
+        judged = Judged(call, "", "", None)
         runs = [run for run in (same, other, turned, half) if run is not None]
         if call.shape is None:
             judged.why = "returns no tensor"
@@ -283,14 +279,11 @@ class _Tracing:
             judged.why = reading if isinstance(reading, str) else "mixes samples"
             return
         judged.noisy = self._noise(_agree_whole(same, key, whole), _agree_whole(other, key, whole))
-        if reading == "depends on no sample" and not judged.noisy and _agree_whole(turned, key, whole) is not False:
-            judged.why = reading
-            return
-        if reading == "depends on no sample" and judged.noisy:
-            judged.why = reading
-            return
         if self.whole and judged.call.shape is not None and self.n in judged.call.shape:
             judged.order, judged.notes = Order((judged.call.shape.index(self.n),)), ["samples see one another"]
+            return
+        if reading == "depends on no sample" and (judged.noisy or _agree_whole(turned, key, whole) is not False):
+            judged.why = reading
             return
         if half is not None and not judged.noisy:
             for axis in sorted(axis for axis in mine if axis >= 0):
@@ -375,7 +368,11 @@ def _settle_noisy(judged: Sequence[Judged], n: int) -> None:
 
 
 def _name(judged: Sequence[Judged]) -> None:
-    """Names as they are shown: with the number of the call where there are several."""
+    """Names as they are shown: with the number of the call where there are several. What the model itself returns is its
+    output."""
+    own = "output" if all(each.call.key[0] != "output" for each in judged) else "output of the model"
+    for each in judged:
+        each.bare = ".".join(part for part in (each.call.key[0], each.call.function) if part) or own
     times = Counter(each.bare for each in judged if not each.call.absorbed)
     seen: Counter[str] = Counter()
     for each in judged:

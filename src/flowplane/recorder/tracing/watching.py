@@ -76,6 +76,11 @@ class Graph:
         self._functions.append(function)
         return len(self.parents) - 1
 
+    def input(self) -> int:
+        """A new node, of an input."""
+        self.inputs.append(self.add(()))
+        return self.inputs[-1]
+
     def reduces(self, start: int, end: int, statistic: str | None) -> bool:
         """Whether a "mean" or "max" over places is all that lies between two nodes.
 
@@ -159,8 +164,7 @@ class Watch(TorchFunctionMode):
                 handle.remove()
 
     def _register(self, values: Tensor) -> None:
-        node = self.graph.add(())
-        self.graph.inputs.append(node)
+        node = self.graph.input()
         samples = torch.arange(float(len(values))).reshape(-1, *(1,) * (values.ndim - 1))
         units = torch.arange(float(values.shape[1])).reshape(1, -1) if values.ndim == 2 else None
         self._table[values] = Coordinates(tuple(values.shape), samples, units, node=node)
@@ -287,13 +291,16 @@ class Watch(TorchFunctionMode):
                 parents.append(own.node)
                 computed |= not inexact
             elif own is None and inexact and name not in FRESH and self._from_elsewhere(each):
-                parents.append(len(self.graph.parents) - 1)  # made of what was there last, in NumPy or by vmap
+                # made of what was there last, in NumPy or by vmap; where the inputs are no tensors, it is one of them
+                parents.append(len(self.graph.parents) - 1 if self._inputs else self.graph.input())
         shared = -1  # all that one call returns is one node: a recurrent layer's states and its outputs
         for each, own in zip(outputs, found, strict=True):
             follows = numeric(each) or moves or (computed and _whole(each))
             if parents and follows and shared < 0:
                 shared = self.graph.add(tuple(parents), name)
             node = shared if follows else -1
+            if moves and parents and _same_storage(each, args[0], _version(each)):
+                node = parents[0]  # a view of all of it is the same tensor
             if own is None and node < 0:
                 if each in self._table:
                     del self._table[each]
