@@ -32,7 +32,7 @@ def read(path) -> Read:
 
 
 def test_every_section_in_its_order(read):
-    expected = [name for name in SECTIONS if name not in ("figures", "claims")]
+    expected = [name for name in SECTIONS if name not in ("figures", "layers", "claims")]
     assert list(read.sections) == expected
     assert [link["href"] for link in read.of("a") if link["href"].startswith("#")][1 : len(expected) + 1] == [
         f"#{name}" for name in expected

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["left_out_table", "long_frame", "wide_frame"]
+__all__ = ["layer_table", "left_out_table", "long_frame", "wide_frame"]
 
 LEFT_OUT = ("name", "kind", "calls", "shape", "why")
 
@@ -75,6 +75,27 @@ def wide_frame(dataset: xr.Dataset) -> pd.DataFrame:
         1        0            1   2.0
     """
     return dataset.to_dataframe().reset_index()
+
+
+def layer_table(layers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The layers of a model, as a recording's configuration describes them: what each is, the shape of a sample, which of
+    its axes are units, how it became rows, how many numbers these have, and whether they are the same each time.
+
+    Example:
+        >>> conv = {"name": "0", "module": "Conv2d", "shape": [3, 8, 8], "units": [1], "reduce": "flattened", "width": 192}
+        >>> layer_table([conv]).values.tolist()
+        [['0', 'Conv2d', '(3, 8, 8)', '1', 'flattened', 192, True]]
+    """
+    import pandas as pd
+
+    rows = []
+    for layer in layers:
+        units = layer.get("units", ())
+        axes = "not known" if units is None else ", ".join(map(str, units)) or "–"
+        shape = str(tuple(layer["shape"]))
+        same = layer.get("deterministic", True)
+        rows.append((layer["name"], layer["module"], shape, axes, layer["reduce"], layer["width"], same))
+    return pd.DataFrame(rows, columns=["layer", "layer_type", "shape", "unit_axes", "reduction", "width", "deterministic"])
 
 
 def left_out_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

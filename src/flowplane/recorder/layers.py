@@ -18,6 +18,8 @@ __all__ = ["chosen_layers", "layout_of", "left_out", "like"]
 
 #: Layers that are taken where none are named.
 MOST = 40
+#: How reasons begin that only say where the numbers are; they stand last.
+MERELY = ("inside ", "the same tensor as ", "not chosen")
 
 
 def chosen_layers(model: nn.Module, trace: Trace, layers: Any) -> list[Judged]:
@@ -141,7 +143,7 @@ def left_out(trace: Trace, chosen: Sequence[Judged]) -> list[dict[str, Any]]:
             (each.bare, shape, why), {"name": each.bare, "kind": kind, "calls": 0, "shape": shape, "why": why}
         )
         row["calls"] += 1
-    return list(rows.values())
+    return sorted(rows.values(), key=lambda row: row["why"].startswith(MERELY))
 
 
 def _because(judged: Judged, nodes: dict[int, Judged], recorded: dict[int, Judged]) -> str:

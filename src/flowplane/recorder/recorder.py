@@ -23,6 +23,7 @@ from flowplane.recorder.reported import checked_epoch, checked_metrics
 from flowplane.recorder.schedule import Cost, Schedule
 from flowplane.recorder.session import KEEP, Session
 from flowplane.recording import Metrics, ModelRecording
+from flowplane.recording.html import Layers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,9 +144,9 @@ class Recorder:
     # -- what it is ---------------------------------------------------------------------------------------------------
 
     @property
-    def layers(self) -> tuple[str, ...]:
-        """Names of the layers that are recorded, in call order."""
-        return tuple(layer.name for layer in self._session.probe.layers)
+    def layers(self) -> Layers:
+        """Names of the layers that are recorded, in call order; a notebook shows shapes, axes and reductions."""
+        return Layers([layer.described() for layer in self._session.probe.layers])
 
     @property
     def left_out(self) -> pd.DataFrame:
@@ -163,8 +164,9 @@ class Recorder:
         return self._session.recording
 
     def __repr__(self) -> str:
-        about = f"{type(self._session.model).__name__}, layers {', '.join(self.layers)}"
-        return f"<flowplane.Recorder of {about}; {self._session.probe.samples} samples, {self._state}, epoch {self._epoch}>"
+        probe, left = self._session.probe, len(self._session.probe.left_out)
+        about = f"{type(self._session.model).__name__}, layers {', '.join(self.layers)}; {left} left out (left_out)"
+        return f"<flowplane.Recorder of {about}; {probe.samples} samples, {self._state}, epoch {self._epoch}>"
 
     def cost(self) -> Cost:
         """What the recording will cost, from one probe of the model, which is timed. Nothing is written.

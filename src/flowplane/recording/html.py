@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from flowplane.core.frames import layer_table
+
 if TYPE_CHECKING:
+    import pandas as pd
+
     from flowplane.recording.reader import Recording
 
-__all__ = ["recording_html"]
+__all__ = ["Layers", "recording_html"]
 
 #: So many layers are listed; of more, the first and the last ones.
 LISTED = 20
+#: So many rows of a table are shown.
+ROWS = 100
 #: So many characters of a name, a path or a task are shown.
 SHOWN = 80
 _CELL = "text-align:left;padding:1px 8px 1px 0;vertical-align:top;font-weight:"
+
+
+class Layers(tuple[str, ...]):
+    """Names of layers; a notebook shows what each is, and how it became rows.
+
+    Arguments:
+        described: the layers, as a recording's configuration holds them.
+
+    Example:
+        >>> layer = {"name": "0", "module": "Linear", "shape": [3], "units": [1], "reduce": "as it is", "width": 3}
+        >>> Layers([layer]), "Linear" in Layers([layer])._repr_html_()
+        (('0',), True)
+    """
+
+    described: Sequence[Mapping[str, Any]]
+
+    def __new__(cls, described: Sequence[Mapping[str, Any]]) -> Self:
+        """The names are the tuple itself."""
+        made = super().__new__(cls, [layer["name"] for layer in described])
+        made.described = described
+        return made
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return (self.described,)
+
+    def _repr_html_(self) -> str:
+        return _table(layer_table(self.described))
 
 
 def recording_html(rec: Recording) -> str:
@@ -24,7 +58,8 @@ def recording_html(rec: Recording) -> str:
 
     The table takes the notebook's own colours, light or dark. Text is escaped.
     """
-    epochs = rec.epochs
+    epochs, left = rec.epochs, rec.left_out
+    shown = [layer for layer in rec.attrs["layers"] if layer["name"] in rec.layers] if rec.kind == "model" else []
     what = rec.architecture if not rec.activation else f"{rec.architecture}, {rec.activation}"
     if "parameters" in rec.attrs:
         what += f", {rec.attrs['parameters']:,} parameters"
@@ -32,7 +67,8 @@ def recording_html(rec: Recording) -> str:
     rows = [
         (rec.kind, _shown(what)),
         ("probe inputs" if rec.kind == "model" else "task", _task(rec)),
-        ("layers", _layers(rec)),
+        ("layers", _folded(_layers(rec), layer_table(shown)) if rec.kind == "model" else _layers(rec)),
+        ("left out", _folded(f"{len(left)} that ran", left) if len(left) else ""),
         ("replicas", str(len(rec.replicas))),
         ("snapshots", f"{len(epochs)}, epochs {_number(epochs.min())} to {_number(epochs.max())}"),
         ("order", _shown(rec.attrs.get("order", ""))),
@@ -45,6 +81,14 @@ def recording_html(rec: Recording) -> str:
 
 def _row(name: str, html: str) -> str:
     return f'<tr><th style="{_CELL}normal;opacity:.7">{escape(name)}</th><td style="{_CELL}normal">{html}</td></tr>'
+
+
+def _folded(said: str, frame: pd.DataFrame) -> str:
+    return f'<details><summary style="cursor:pointer">{said}</summary>{_table(frame)}</details>'
+
+
+def _table(frame: pd.DataFrame) -> str:
+    return str(frame.to_html(index=False, border=0, justify="left", max_rows=ROWS, show_dimensions=False))
 
 
 def _task(rec: Recording) -> str:

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowplane.core.frames import layer_table
 from flowplane.errors import InputError
 from flowplane.recording import ARRAYS, Recording
 from flowplane.reporting.finite import finite_part
 from flowplane.reporting.markup import count, listed, number
 from flowplane.reporting.provenance import about_equal, recording_facts, recording_recipe
 from flowplane.reporting.reasons import reason
-from flowplane.reporting.subject import Subject
+from flowplane.reporting.subject import Subject, Table
 from flowplane.reporting.thinning import small_part
 
 __all__ = ["of_recording"]
@@ -50,8 +51,19 @@ def of_recording(rec: Recording, title: str) -> Subject:
         transport, why = _tried("transport", lambda: _transport(part))
         notes["transport"].append(why)
     facts = recording_facts(rec, plane, chosen, left_out)
+    taken, left = _layers(rec)
     return Subject(
-        title, _about(rec), plane, metrics, phases, transport, notes=notes, facts=facts, recipe=recording_recipe(rec)
+        title,
+        _about(rec),
+        plane,
+        metrics,
+        phases,
+        transport,
+        notes=notes,
+        facts=facts,
+        layers=taken,
+        left_out=left,
+        recipe=recording_recipe(rec),
     )
 
 
@@ -61,6 +73,17 @@ def _tried(section: str, make: Any) -> tuple[Any, str]:
         return make(), ""
     except InputError as error:
         return None, reason(section, error)
+
+
+def _layers(rec: Recording) -> tuple[Table, Table]:
+    """Of a model: which layers were taken, how each became rows, and what else ran."""
+    if rec.kind != "model":
+        return ((), ()), ((), ())
+    shown = layer_table([layer for layer in rec.attrs["layers"] if layer["name"] in rec.layers])
+    shown["deterministic"] = shown["deterministic"].map({True: "yes", False: "no: one draw"})
+    head = ("layer", "type", "shape of a sample", "axes of units", "rows", "numbers a row", "the same each time")
+    left = rec.left_out.astype(str)
+    return (head, shown.astype(str).values.tolist()), (("name", "kind", "calls", "shape", "why"), left.values.tolist())
 
 
 def _plane(rec: Recording) -> tuple[xr.Dataset, str]:

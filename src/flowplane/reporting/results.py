@@ -161,5 +161,5 @@ def _subject(
         list(claims),
         notes,
         facts,
-        recipe.strip(),
+        recipe=recipe.strip(),
     )

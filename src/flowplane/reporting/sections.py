@@ -12,7 +12,7 @@ from flowplane.analysis.explaining import explain
 from flowplane.core.results import Flags, said
 from flowplane.errors import InputError
 from flowplane.reporting.layers import LayerNumbers, counts, layer_numbers
-from flowplane.reporting.markup import Markup, element, joined, paragraphs, table
+from flowplane.reporting.markup import Markup, count, element, joined, paragraphs, table
 from flowplane.reporting.moves import move_words, moves_by_layer, transport_flags
 from flowplane.reporting.provenance import CITATIONS
 from flowplane.reporting.subject import Subject, readable
@@ -21,6 +21,8 @@ from flowplane.reporting.words import claim_words, gradient_words, plane_words, 
 
 __all__ = ["SECTIONS", "citations", "figures_of", "layers_of", "text_of"]
 
+#: Rows of what was left out that are listed.
+MOST_LEFT_OUT = 100
 #: Anchor: short name and heading, in the order of the page.
 SECTIONS = {
     "summary": ("Summary", "Summary"),
@@ -29,6 +31,7 @@ SECTIONS = {
     "gradients": ("Gradients", "Gradient phases"),
     "transport": ("Transport", "Transport: how the layers move the data"),
     "figures": ("Figures", "Further figures of the experiment"),
+    "layers": ("Layers", "Layers: what was recorded, and what was not"),
     "validity": ("Validity", "Validity: what can be trusted"),
     "claims": ("Claims", "Claims"),
     "provenance": ("Provenance", "Provenance"),
@@ -53,6 +56,8 @@ def text_of(section: str, subject: Subject, layers: list[LayerNumbers]) -> Marku
         return paragraphs([*gradient_words(subject.phases), *notes])
     if section == "transport" and subject.transport is not None:
         return paragraphs([*move_words(subject.transport), *notes])
+    if section == "layers":
+        return _layers(subject)
     if section == "validity":
         return _validity(subject, layers)
     if section == "claims":
@@ -122,6 +127,22 @@ def _summary(subject: Subject, layers: list[LayerNumbers]) -> Markup:
     sentences = [*summary_words(layers, inputs, labels, bounds, single, end), *move_words(subject.transport)[:2], *claims]
     findings = element("ul", *(element("li", sentence) for sentence in sentences if sentence), class_="findings")
     return joined(about, findings, rows)
+
+
+def _layers(subject: Subject) -> Markup:
+    """Each layer and how it became rows; what ran but was left out, and why."""
+    head, rows = subject.layers
+    if not rows:
+        return Markup("")
+    taken = table("Layers that were recorded, in the order in which they end", head, rows, class_="facts")
+    names, others = subject.left_out
+    if not others:
+        return taken
+    shown = others[:MOST_LEFT_OUT]
+    more = [f"{len(others) - len(shown)} more are in `rec.left_out`."] if len(others) > len(shown) else []
+    left = table("What ran but was not recorded", names, shown, class_="facts")
+    said = f"{count(len(others), 'module or function', 'modules and functions')} that ran but were not recorded"
+    return joined(taken, element("details", element("summary", said), left, paragraphs(more)))
 
 
 def _validity(subject: Subject, layers: list[LayerNumbers]) -> Markup:

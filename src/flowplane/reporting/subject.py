@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Subject", "readable"]
 
+#: Names of columns, and rows.
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 #: Channels that a caption names one by one.
 MOST_CHANNELS = 4
 
@@ -39,6 +42,9 @@ class Subject:
     notes: dict[str, list[str]] = field(default_factory=dict)
     #: Where everything comes from: name and value.
     facts: dict[str, str] = field(default_factory=dict)
+    #: Of a model: its layers, a row each, and what ran but was not recorded; columns and rows.
+    layers: Table = ((), ())
+    left_out: Table = ((), ())
     #: The lines that reproduce it.
     recipe: str = ""
 
