@@ -94,15 +94,18 @@ def _refuse(model: nn.Module, wanted: Any, calls: Sequence[Judged]) -> None:
 
 
 def _default(model: nn.Module, trace: Trace) -> list[Judged]:
-    every = [each for each in trace.calls if each.default]
-    found = [each for each in every if each.why is None]
+    found = [each for each in trace.calls if each.default]
     if not found:
         reasons = "; ".join(f"{each.name}: {each.why}" for each in trace.calls[:5])
         name = Text(f"{type(model).__name__}, of which no call has the samples as rows ({reasons or 'none was seen'})")
         raise InputError("model", name, "a model that returns floating-point numbers of each sample")
-    for each in every:
-        if each.why is not None:
-            warnings.warn(f"layer {each.name!r} is not recorded: {each.why}", RuntimeWarning, stacklevel=outside())
+    missing: dict[str | None, list[str]] = {}
+    for each in trace.calls:
+        if each.missing:
+            missing.setdefault(each.why, []).append(each.name)
+    if missing:
+        some = "; ".join(f"{', '.join(names[:5])}{', …' if names[5:] else ''} ({why})" for why, names in missing.items())
+        warnings.warn(f"not recorded, though layers of the model: {some}", RuntimeWarning, stacklevel=outside())
     if len(found) > MOST:
         places = [round(k * (len(found) - 1) / (MOST - 1)) for k in range(MOST)]
         message = f"{MOST} of {len(found)} layers are recorded, evenly spaced; layers=[…] takes those that are named"

@@ -81,7 +81,7 @@ def _layers(rec: Recording) -> tuple[Table, Table]:
         return ((), ()), ((), ())
     shown = layer_table([layer for layer in rec.attrs["layers"] if layer["name"] in rec.layers])
     shown["deterministic"] = shown["deterministic"].map({True: "yes", False: "no: one draw"})
-    head = ("layer", "type", "shape of a sample", "axes of units", "rows", "numbers a row", "the same each time")
+    head = ("layer", "type", "shape of a sample", "axes of units", "reduction", "numbers a row", "the same each time")
     left = rec.left_out.astype(str)
     return (head, shown.astype(str).values.tolist()), (("name", "kind", "calls", "shape", "why"), left.values.tolist())
 

@@ -44,6 +44,8 @@ class Judged:
         units: axes of the rows that are units; None where they are not known.
         varies: whether the shape of a sample depends on the other samples.
         default: whether it is a layer where none are named.
+        missing: whether it would be one if its rows were samples.
+        apart: whether it returned numbers of its own that could have been rows of samples.
     """
 
     call: Call
@@ -56,6 +58,8 @@ class Judged:
     units: tuple[int, ...] | None = None
     varies: bool = False
     default: bool = False
+    missing: bool = False
+    apart: bool = True
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -158,10 +162,14 @@ class _Tracing:
         _name(judged)
         _settle_noisy(judged, self.n)
         states = states_of(first.watch.graph, judged[-1].call.node) if judged[-1].call.node >= 0 else set()
-        usable = [each.call for each in judged if each.why is None]
-        default = {id(call) for call in default_calls([each.call for each in judged], states, usable)}
+        calls = [each.call for each in judged]
+        default = {id(call) for call in default_calls(calls, states, [each.call for each in judged if each.why is None])}
+        # those that would be layers if their rows were samples; one tensor is one layer
+        every = {id(call) for call in default_calls(calls, states, [each.call for each in judged if each.apart])}
+        kept = {call.node for call in calls if id(call) in default}
         for each in judged:
-            each.default = id(each.call) in default and each.why is None
+            each.default = id(each.call) in default
+            each.missing = id(each.call) in every - default and each.call.node not in kept
         notes = (
             []
             if half is not None or self.whole
@@ -221,6 +229,7 @@ class _Tracing:
         elif any(key not in run.calls or run.calls[key].shape is None for run in runs):
             judged.why = "called in some passes only"
         if judged.why:
+            judged.apart = False
             return judged
         reading = order_of(call.own, self.n) if call.own is not None and not call.own.mixed else None
         if isinstance(reading, Order):
