@@ -28,6 +28,8 @@ __all__ = ["Layer", "Probe"]
 BATCH_BYTES = 1 << 26
 #: Samples in a batch, at most.
 BATCH = 1024
+#: Tokens that are rows at most, and the seed with which they are drawn.
+TOKENS, TOKEN_SEED = 4096, 0
 ACTIVATIONS = {nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.ReLU: "relu", nn.Softmax: "softmax"}
 
 
@@ -56,6 +58,12 @@ class Layer:
         """Those of the module; the model itself, and functions, have none of their own."""
         whole = self.judged.call.key[0] and not self.judged.call.function
         return self.module.parameters() if whole else iter(())
+
+    @property
+    def places(self) -> int:
+        """Places or tokens of a sample."""
+        units = self.units or ()
+        return math.prod(length for axis, length in enumerate(self.shape, 1) if axis not in units)
 
     @property
     def kind(self) -> str:
@@ -123,7 +131,17 @@ class Probe:
         self.left_out = left_out(self.trace, [layer.judged for layer in self.layers])
         shapes = [layer.shape for layer in self.layers]
         self.batch = _batch_size(inputs, shapes)
-        self.samples = _rows_of_each(inputs.count, shapes, self.mask) if rule == "tokens" else inputs.count
+        self.samples = inputs.count
+        #: Under reduce="tokens", (row, 2): the sample and the place of each token that is a row; None otherwise.
+        self.tokens: np.ndarray | None = None
+        self.tokens_said = ""
+        if rule == "tokens":
+            every = self.inputs.count * self.layers[0].places if self.mask is None else int(self.mask.sum())
+            self.mask = _chosen_tokens(inputs.count, {layer.places for layer in self.layers}, self.mask)
+            self.tokens = self.mask.nonzero().numpy(force=True)
+            self.samples = len(self.tokens)
+            if self.samples < every:
+                self.tokens_said = f"{self.samples:,} of {every:,}, drawn with seed {TOKEN_SEED}"
 
     @property
     def deterministic(self) -> bool:
@@ -243,19 +261,22 @@ def _batch_size(inputs: ProbeInputs, shapes: Sequence[tuple[int, ...]]) -> int:
     return inputs.calls_of(-(-inputs.count // batches))
 
 
-def _rows_of_each(count: int, shapes: Sequence[tuple[int, ...]], mask: Tensor | None) -> int:
-    """Rows of each layer (token, unit) of so many samples, where every token is one.
+def _chosen_tokens(count: int, lengths: set[int], mask: Tensor | None) -> Tensor:
+    """Which tokens (sample, token) are rows, where every token is one: at most `TOKENS`, drawn from all that are none of
+    padding.
 
     Raises:
         InputError: layers of unlike numbers of tokens, or a mask of another number.
     """
-    lengths = {shape[0] for shape in shapes}
     if len(lengths) > 1:
         raise InputError("reduce", Text(f"layers of {sorted(lengths)} tokens"), "layers with the same number of tokens")
-    tokens = lengths.pop()
-    if mask is None:
-        return count * tokens
+    (tokens,) = lengths
+    mask = torch.ones(count, tokens, dtype=torch.bool) if mask is None else mask.flatten(1).bool()
     if mask.shape[1] != tokens:
         found = Text(f"{tokens} tokens in layers and {mask.shape[1]} in labels or attention_mask")
         raise InputError("reduce", found, "one number of tokens")
-    return int(mask.sum())
+    places = mask.flatten().nonzero()[:, 0].numpy(force=True)
+    if len(places) <= TOKENS:
+        return mask
+    drawn = np.random.default_rng(TOKEN_SEED).choice(places, TOKENS, replace=False)
+    return torch.zeros(mask.numel(), dtype=torch.bool).index_fill_(0, torch.from_numpy(drawn), 1).view_as(mask)

@@ -67,9 +67,9 @@ class Recorder:
         keep: "activations", "gradients" (statistics of the mini-batch gradients, §B5, over the epoch before a snapshot).
         reduce: how feature maps (sample, channel, …) and sequences (sample, token, unit) become (sample, unit): "flatten";
             "mean" or "max" over places or tokens; the "last" token or the first ("cls"), padding passed over; "tokens",
-            every token a sample of its own; a callable from outputs, and a mask if it takes one, to rows; "auto": sequences
-            by their mean, maps flattened and, above 512 numbers, hashed to 512 by one fixed sparse random map, which keeps
-            distances to a few per cent.
+            every token or place a sample of its own, at most 4096 of them, drawn with a seed; a callable from outputs, and
+            a mask if it takes one, to rows; "auto": sequences by their mean, maps flattened and, above 512 numbers, hashed
+            to 512 by one fixed sparse random map, which keeps distances to a few per cent.
         layout: "channels_last" or "channels_first" by names or patterns of layers, where it is not found: which axis of
             their outputs holds the units.
         mask: which tokens are no padding, (sample, token), True at tokens; None: what the inputs say by the usual names

@@ -91,9 +91,9 @@ def reduction(layer: str, shape: Sequence[int], units: tuple[int, ...] | None, r
     places = () if known is None else tuple(axis for axis in axes if axis not in known)
     sequence = len(places) == 1 and known is not None and (not known or places[0] < known[0])
     if rule == "tokens":
-        if not sequence:
+        if not places:
             found = Text(f"layer {layer!r} with outputs of shape {('sample', *shape)}")
-            raise InputError("reduce", found, "'tokens' for layers (sample, token, unit) only; name them in layers=")
+            raise InputError("reduce", found, "'tokens' for layers with tokens or places only; name them in layers=")
         return Reduction("every token a sample", _over(places, _tokens, varies))
     if varies and (rule == "flatten" or (rule == "auto" and not sequence)):
         found = Text(f"{rule!r} for layer {layer!r}, whose shape {tuple(shape)} depends on the other samples of the batch")

@@ -249,10 +249,9 @@ class Session:
     def _described_task(self) -> dict[str, Any]:
         inputs, points = self.probe.inputs.rows()
         labels, targets = self.labels.classes, self.labels.targets
-        if self.reduce == "tokens":
-            count, mask = self.probe.inputs.count, self.probe.mask
-            tokens = self.probe.layers[0].shape[0]
-            chosen = np.ones((count, tokens), bool) if mask is None else mask.cpu().numpy()
+        if self.probe.tokens is not None:
+            tokens = self.probe.layers[0].places
+            chosen = tuple(self.probe.tokens.T)
             # a token's x is what it stands in, and where
             inputs, points = (inputs[:, :1] if not points else _codes(inputs)) * tokens + np.arange(tokens), False
             inputs = inputs.astype(np.float32)[chosen][:, None]
@@ -260,7 +259,8 @@ class Session:
                 labels = (labels if labels.ndim == 2 else np.repeat(labels[:, None], tokens, 1))[chosen]
             if targets is not None:
                 targets = np.repeat(targets[:, None], tokens, 1)[chosen]
-        return {"name": "probe inputs", "inputs": inputs, "points": points, "labels": labels, "targets": targets}
+        task = {"name": "probe inputs", "inputs": inputs, "points": points, "labels": labels, "targets": targets}
+        return task | {"tokens": self.probe.tokens}
 
     def _configuration(self) -> dict[str, Any]:
         model, labels = self.model, self.labels
@@ -277,6 +277,7 @@ class Session:
             "keep": list(self.keep),
             "measures": [repr(measure) for measure in self.measures],
             "reduce": self.reduce if isinstance(self.reduce, str) else getattr(self.reduce, "__name__", "callable"),
+            "tokens": self.probe.tokens_said,
             "dtype": self.dtype,
             "device": str(next((part.device for part in model.parameters()), "cpu")),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),

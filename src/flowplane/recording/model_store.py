@@ -11,7 +11,7 @@ Attributes of the root: `flowplane_format`, `configuration` (JSON; `kind` is "mo
 | `gradients` | replica, epoch, layer, statistic | ‖E g‖, √(tr Cov g), ‖w‖ |
 | `metrics/values` | replica, train_epoch, metric | names in the group's attributes, NaN where one was not given |
 | `measures/00/…` … | replica, epoch, layer, … | online measures, see `measure_store` |
-| `task/…` | sample, … | inputs, labels, targets: what there is of them |
+| `task/…` | sample, … | inputs, labels, targets, tokens (sample and place of each row): what there is of them |
 
 There is room for more epochs than there are, in all arrays alike; `metrics/train_epoch` is −1 there as well.
 """
@@ -40,6 +40,13 @@ from flowplane.recording.store import BRANCH, FORMAT, Writer, array_of, growing,
 __all__ = ["MOMENTS", "Metrics", "ModelSnapshot", "ModelWriter"]
 
 MOMENTS = ("step", "seconds", "batches")
+#: Arrays of a task and their dimensions.
+ROWS = {
+    "inputs": ("sample", "feature"),
+    "labels": ("sample",),
+    "targets": ("sample", "target"),
+    "tokens": ("sample", "place"),
+}
 #: Epochs that the small arrays hold a chunk.
 SMALL = 64
 #: Arrays grow by at least so many epochs at once, which writes nothing but metadata.
@@ -106,8 +113,8 @@ class ModelWriter(Writer):
         """Lay the recording out and commit it together with its first snapshot.
 
         Arguments:
-            task: `name`, `inputs` (sample, feature), `labels`, `targets`, the arrays None where there are none, and
-                `points`, whether inputs are points.
+            task: `name`, `inputs` (sample, feature), `labels`, `targets`, `tokens`, the arrays None where there are none,
+                and `points`, whether inputs are points.
             capacity: snapshots to make room for; more may follow.
         """
         session = self.repository.writable_session(BRANCH)
@@ -138,8 +145,8 @@ class ModelWriter(Writer):
         growing(logged, "values", (1, capacity, 0), (1, 256, 8), "float64", ("replica", "train_epoch", "metric"))
         group = root.create_group("task")
         group.attrs.update({"name": task["name"], "points": task["points"]})
-        for name, dims in (("inputs", ("sample", "feature")), ("labels", ("sample",)), ("targets", ("sample", "target"))):
-            if task[name] is not None:
+        for name, dims in ROWS.items():
+            if task.get(name) is not None:
                 put(group, name, task[name], dims)
         self._metadata, self._logged, self._snapshots, self._known = {}, 0, 0, []
         return root

@@ -154,7 +154,7 @@ class ModelRecording(Recording):
 
     def activations(self, layer: str, inputs: Any = None) -> xr.DataArray:
         """One layer's outputs on the probe inputs (replica, epoch, sample, unit), read when they are used: float32, or
-        float64 if they were recorded so.
+        float64 if they were recorded so. Where every token is a row, `sample` and `token` are coordinates.
 
         Arguments:
             layer: one of `layers`.
@@ -175,6 +175,9 @@ class ModelRecording(Recording):
             replica=self._view.replicas, epoch=self._view.epochs
         )
         array = array.assign_coords(replica=self.replicas, epoch=self.epochs, layer=layer).rename("activations")
+        if "tokens" in self._task_group:  # every token is a row
+            tokens = self._task_group["tokens"].values
+            array = array.assign_coords(sample=tokens[:, 0], token=("sample", tokens[:, 1]))
         array.attrs |= {"activation": about["activation"] or "", "noise_variance": 0.0, "reduce": about["reduce"]}
         return array
 

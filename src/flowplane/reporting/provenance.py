@@ -39,6 +39,7 @@ SETTINGS = {
     "dtype": "stored as",
     "seed": "seed",
     "reduce": "reduced by",
+    "tokens": "tokens that are rows",
     "order": "order of snapshots",
 }
 #: Arguments of `fp.train` that the reproducing line repeats where they are not the default.

@@ -165,11 +165,11 @@ class _Tracing:
         calls = [each.call for each in judged]
         default = {id(call) for call in default_calls(calls, states, [each.call for each in judged if each.why is None])}
         # those that would be layers if their rows were samples; one tensor is one layer
-        every = {id(call) for call in default_calls(calls, states, [each.call for each in judged if each.apart])}
+        wanted = {id(call) for call in default_calls(calls, states, [each.call for each in judged if each.apart])}
         kept = {call.node for call in calls if id(call) in default}
         for each in judged:
             each.default = id(each.call) in default
-            each.missing = id(each.call) in every - default and each.call.node not in kept
+            each.missing = id(each.call) in wanted - default and each.call.node not in kept
         notes = (
             []
             if half is not None or self.whole
