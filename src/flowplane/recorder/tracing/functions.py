@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from flowplane.recorder.tracing.coordinates import Coordinates
 from flowplane.recorder.tracing.rules import CONVOLVED, PRODUCTS, Known
 
-__all__ = ["ADDITION", "STATISTICS", "kind_of_function"]
+__all__ = ["ADDITION", "STATISTICS", "is_layer", "kind_of_function"]
 
 NONLINEARITIES = {
     *("relu", "relu6", "gelu", "silu", "elu", "selu", "celu", "leaky_relu", "prelu", "rrelu", "tanh", "sigmoid", "hardtanh"),
@@ -31,15 +31,15 @@ WEIGHTED = {"linear", "bilinear", "embedding", *CONVOLVED, *PRODUCTS}
 ADDITION = "addition"
 
 
-def kind_of_function(
-    name: str, args: Sequence[Any], found: Coordinates | None, owners: Sequence[str], known: Known | None
-) -> str | None:
-    """What kind of layer a call is: "nonlinearity", "attention", "pooling", "concatenation", "addition", "weights"; None.
+def kind_of_function(name: str, args: Sequence[Any], shape: Sequence[int], owners: Sequence[str]) -> str | None:
+    """What kind of layer a call may be: "nonlinearity", "attention", "pooling", "concatenation", "addition", "weights".
 
     Arguments:
-        found: coordinates of what it returned.
+        shape: of what it returned.
         owners: of parameters among its arguments, the modules.
-        known: coordinates of its arguments; None where none are carried.
+
+    Returns:
+        None for a call that is no layer, whatever its tensors come from.
     """
     if name in NONLINEARITIES:
         return "nonlinearity"
@@ -51,18 +51,25 @@ def kind_of_function(
         return "concatenation"
     if owners and name in WEIGHTED:
         return "weights"
-    if name == "add" and len(args) > 1 and all(isinstance(each, Tensor) for each in args[:2]):
-        return ADDITION if args[0].shape == args[1].shape and _both(args, known) else None
-    if name in MEANS and known is not None and isinstance(args[0], Tensor):
-        own = known(args[0])
-        fewer = found is not None and own is not None and len(found.shape) < len(own.shape)
-        units = found is not None and found.unit is not None and found.unit.numel() > 1
-        return "pooling" if fewer and units else None
+    tensors = [each for each in args[:2] if isinstance(each, Tensor)]
+    if name == "add" and len(tensors) == 2 and not owners:
+        return ADDITION if tensors[0].shape == tensors[1].shape else None
+    if name in MEANS and tensors and args[0] is tensors[0]:
+        return "pooling" if len(shape) < tensors[0].ndim else None
     return None
 
 
-def _both(args: Sequence[Any], known: Known | None) -> bool:
-    if known is None or any(isinstance(each, nn.Parameter) for each in args[:2]):
-        return known is None
-    owns = [known(each) for each in args[:2]]
-    return all(own is not None and own.sample is not None for own in owns)
+def is_layer(kind: str, name: str, args: Sequence[Any], found: Coordinates | None, known: Known) -> bool:
+    """Whether such a call is a layer, by where its numbers come from: a sum is one of two tensors of the samples, a mean
+    one that leaves units.
+
+    Arguments:
+        found: coordinates of what it returned.
+        known: coordinates of its arguments.
+    """
+    if kind == ADDITION:
+        owns = [known(each) for each in args[:2]]
+        return all(own is not None and own.sample is not None for own in owns)
+    if kind == "pooling" and name in MEANS:
+        return found is not None and found.unit is not None and found.unit.numel() > 1
+    return True

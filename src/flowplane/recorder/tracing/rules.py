@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -212,7 +213,21 @@ def _padded(function: Any, own: Coordinates, args: Sequence[Any], kwargs: dict[s
     widths = args[1] if len(args) > 1 else kwargs["pad"]
     mode = (args[2] if len(args) > 2 else kwargs.get("mode")) or "constant"
     more = {"mode": mode} | ({"value": NONE} if mode == "constant" else {})
-    return _applied(lambda values: function(values.contiguous(), widths, **more), own)[0]
+    found = _applied(lambda values: function(values.contiguous(), widths, **more), own)[0]
+    if found is None or found.unit is None or own.unit is None:
+        return found
+    # what is put beside places has their units
+    same = [axis for axis, length in enumerate(own.unit.shape) if length == 1]
+    return replace(found, unit=_filled(found.unit, same))
+
+
+def _filled(unit: Tensor, axes: Iterable[int]) -> Tensor:
+    """A unit coordinate that is the same along some axes but for where there is none."""
+    for axis in axes:
+        most = unit.amax(axis, keepdim=True)
+        if bool(((unit == most) | (unit == NONE)).all()):
+            unit = most
+    return unit
 
 
 def _gathered(
@@ -231,6 +246,10 @@ def _gathered(
     units = None
     if any(own is not None and own.unit is not None for own in owns):
         units = shortened(_numbered(together, of("unit"), [part.shape for part in parts]))
+        known_units = [own.unit for own in owns if own is not None and own.unit is not None]
+        if units is not None and units.ndim == known_units[0].ndim and len(known_units) < len(parts):
+            same = [axis for axis in range(units.ndim) if all(each.shape[axis] == 1 for each in known_units)]
+            units = _filled(units, same)  # a class token has the units of the others
     mixed = any(own is not None and own.mixed for own in owns)
     return Coordinates(shape, shortened(together(of("sample"))), units, mixed)
 
@@ -380,8 +399,11 @@ def _attended(owns: list[Coordinates | None], outputs: list[Tensor], over: int) 
     values = owns[2] if len(owns) > 2 else None
     found = joined(shape, parts)
     if over == -2 and values is not None and values.unit is not None and values.unit.shape[-1] > 1:
-        unit = reduced(Coordinates(values.shape, None, values.unit), [-2], values.shape).unit
-        result = Coordinates(shape, found.sample, unit, found.mixed) if unit is not None else _units_last(found, shape)
+        # heads of several queries may share one of keys and values: units lie along the same axes, as many as there are
+        lengths = [n if was > 1 else 1 for n, was in zip(shape, values.unit.shape, strict=True)]
+        lengths[-2] = 1
+        unit = torch.arange(float(torch.Size(lengths).numel())).reshape(lengths)
+        result = Coordinates(shape, found.sample, unit, found.mixed)
     else:
         result = _units_last(found, shape)
     return [result, *([None] * (len(outputs) - 1))]

@@ -231,7 +231,9 @@ class _Tracing:
         if judged.why:
             judged.apart = False
             return judged
-        reading = order_of(call.own, self.n) if call.own is not None and not call.own.mixed else None
+        reading: Order | str | None = "depends on no sample"
+        if call.own is not None:
+            reading = None if call.own.mixed else order_of(call.own, self.n)
         if isinstance(reading, Order):
             judged.varies = half is not None and self._varies(call, reading, half.calls[key])
             self._by_coordinates(judged, reading, key, first, same, other, turned, half)

@@ -17,8 +17,18 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from flowplane.recorder.numbers import numeric
 from flowplane.recorder.reduction import first_tensor
 from flowplane.recorder.tracing.coordinates import NONE, Coordinates, padded_steps
-from flowplane.recorder.tracing.functions import STATISTICS, kind_of_function
-from flowplane.recorder.tracing.rules import FRESH, KEPT, MOVED, RESHAPED, SORTED, coordinates_after, name_of, tensors_in
+from flowplane.recorder.tracing.functions import STATISTICS, is_layer, kind_of_function
+from flowplane.recorder.tracing.rules import (
+    FRESH,
+    KEPT,
+    MOVED,
+    REDUCED,
+    RESHAPED,
+    SORTED,
+    coordinates_after,
+    name_of,
+    tensors_in,
+)
 
 __all__ = ["Call", "Graph", "Key", "Watch"]
 
@@ -28,6 +38,8 @@ Key = tuple[Any, ...]
 CLOSED = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
 #: Calls of functions within one call of a module after which coordinates are carried no further.
 MOST = 20_000
+#: Calls that count, and the place in the graph of what was counted.
+COUNTING, POSITION = {"cumsum", "arange", "cumprod"}, -2
 
 
 @dataclass
@@ -191,7 +203,7 @@ class Watch(TorchFunctionMode):
             if found is None:
                 self.calls.append(call)
                 return
-            if self.carried and not _wrapped(found) and self.known(found) is None:
+            if self.carried and not _wrapped(found) and self.known(found) is None and found not in self._made:
                 self._opaque(found, [each for each, _ in given])
             self._fill(call, found, packed)
             if packed is None:
@@ -280,32 +292,52 @@ class Watch(TorchFunctionMode):
         before: dict[int, Coordinates | None],
     ) -> None:
         moves = name in MOVED or name in RESHAPED or name in KEPT
-        through = tensors_in(args[:1]) if name in KEPT else tensors_in(args)
-        ids = name in ("embedding", "getitem") or (name not in SORTED and _whole(outputs[0]))
+        if _whole(outputs[0]) and (not moves or name in COUNTING) and name not in SORTED | REDUCED:
+            return self._place_whole(name, args, outputs, found, before)
+        ids = name in ("embedding", "getitem")
         parents = []
-        computed = False  # of ids, such as those that are shifted by one
-        for each in through:
+        for each in tensors_in(args[:1]) if name in KEPT else tensors_in(args):
             own = before.get(id(each))
             inexact = numeric(each)
-            if own is not None and name not in FRESH and (inexact or moves or (ids and _whole(each))):
+            if own is not None and name not in FRESH and (inexact or moves or ids):
                 parents.append(own.node)
-                computed |= not inexact
             elif own is None and inexact and name not in FRESH and self._from_elsewhere(each):
                 # made of what was there last, in NumPy or by vmap; where the inputs are no tensors, it is one of them
                 parents.append(len(self.graph.parents) - 1 if self._inputs else self.graph.input())
         shared = -1  # all that one call returns is one node: a recurrent layer's states and its outputs
         for each, own in zip(outputs, found, strict=True):
-            follows = numeric(each) or moves or (computed and _whole(each))
-            if parents and follows and shared < 0:
-                shared = self.graph.add(tuple(parents), name)
-            node = shared if follows else -1
+            node = -1
             if moves and parents and _same_storage(each, args[0], _version(each)):
                 node = parents[0]  # a view of all of it is the same tensor
-            if own is None and node < 0:
-                if each in self._table:
-                    del self._table[each]
-                self._made[each] = True
-                continue
+            elif parents and (numeric(each) or moves):
+                if shared < 0:
+                    shared = POSITION if set(parents) == {POSITION} else self.graph.add(tuple(parents), name)
+                node = shared
+            self._enter(each, own, node)
+        return None
+
+    def _place_whole(
+        self,
+        name: str,
+        args: Any,
+        outputs: list[Tensor],
+        found: list[Coordinates | None],
+        before: dict[int, Coordinates | None],
+    ) -> None:
+        """Whole numbers that were computed: ids of their own (labels shifted by one), an input like others; or positions,
+        counted from a mask, which are none."""
+        owns = [own for own in (before.get(id(each)) for each in tensors_in(args)) if own is not None]
+        positions = name in COUNTING or any(own.node == POSITION for own in owns)
+        for each, own in zip(outputs, found, strict=True):
+            apart = own is not None and own.sample is not None
+            self._enter(each, own, (POSITION if positions else self.graph.input()) if apart else -1)
+
+    def _enter(self, each: Tensor, own: Coordinates | None, node: int) -> None:
+        if own is None and node == -1:
+            if each in self._table:
+                del self._table[each]
+            self._made[each] = True
+        else:
             self._table[each] = (own or Coordinates(tuple(each.shape))).at(node)
 
     def _from_elsewhere(self, tensor: Tensor) -> bool:
@@ -318,8 +350,7 @@ class Watch(TorchFunctionMode):
         if not self.functions or any(isinstance(call.module, CLOSED) for call, _ in self._stack):
             return
         weights = [each for each in tensors_in([*args, kwargs]) if id(each) in self.owners]
-        own = self.known(outputs[0])
-        kind = kind_of_function(name, args, own, [self.owners[id(each)] for each in weights], known)
+        kind = kind_of_function(name, args, outputs[0].shape, [self.owners[id(each)] for each in weights])
         calling = {call.module for call, _ in self._stack}
         away = [each for each in weights if self.owning[id(each)] not in calling]
         if kind is None and not away:
@@ -330,7 +361,9 @@ class Watch(TorchFunctionMode):
             owner = self.owners[id(away[0])]
             where, module, counted = (owner, 0), self.owning[id(away[0])], self._stack[0][0]
         label = f"{where[0]}.{name}" if away else name
-        counted.numbers[label] += 1
+        counted.numbers[label] += 1  # whatever is known in this run, so that numbers are the same in all
+        if kind is not None and known is not None and not is_layer(kind, name, args, self.known(outputs[0]), known):
+            return
         call = Call((*where, name, counted.numbers[label]), module, inside, kind or "weights")
         self._fill(call, outputs[0])
         self._emit(call, outputs[0])
