@@ -108,7 +108,7 @@ def test_what_mixes_samples_is_left_out():
 def test_channels_of_maps_and_what_is_handed_on():
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Dropout(), nn.Flatten(), nn.Linear(144, 3))
     found = by_name(trace_of(model, torch.randn(24, 1, 8, 8)))
-    assert found["1"].units == (1,) and "hands on" in found["2"].why and "hands on" in found["3"].why
+    assert found["1"].units == (1,) and found["2"].call.handed_on and found["3"].call.handed_on
 
 
 def test_dropout_that_never_sleeps_is_noisy():

@@ -18,6 +18,7 @@ __all__ = ["chosen_layers", "layout_of", "left_out", "like"]
 
 #: Layers that are taken where none are named.
 MOST = 40
+HANDED_ON = "hands on its input, unchanged"
 #: How reasons begin that only say where the numbers are; they stand last.
 MERELY = ("inside ", "the same tensor as ", "not chosen")
 
@@ -41,7 +42,8 @@ def chosen_layers(model: nn.Module, trace: Trace, layers: Any) -> list[Judged]:
     chosen: list[Judged] = []
     for each in wanted:
         named = [call for call in calls if each in (call.name, call.bare)] if isinstance(each, str) else []
-        fitting = named or [call for call in calls if _fits(call, each)]
+        # what hands on its input is that tensor once more: it is taken where it is named
+        fitting = named or [call for call in calls if _fits(call, each) and not call.call.handed_on]
         if not fitting:
             _refuse(model, each, calls)
         usable = [call for call in fitting if call.why is None]
@@ -139,7 +141,7 @@ def left_out(trace: Trace, chosen: Sequence[Judged]) -> list[dict[str, Any]]:
     for each in trace.calls:
         if id(each.call) in recorded or each.call.absorbed:
             continue
-        why = each.why or _because(each, nodes, recorded)
+        why = each.why or (HANDED_ON if each.call.handed_on else _because(each, nodes, recorded))
         kind = "function" if each.call.function else "module"
         shape = "" if each.call.shape is None else str(tuple(each.call.shape[1:]))
         row = rows.setdefault(

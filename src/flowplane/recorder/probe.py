@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from flowplane.errors import InputError, Text
+from flowplane.recorder.callers import outside
 from flowplane.recorder.inputs import ProbeInputs
 from flowplane.recorder.layers import chosen_layers, layout_of, left_out
 from flowplane.recorder.looking import device_of, side_effect_free
@@ -122,6 +124,9 @@ class Probe:
         self.rule = rule
         with side_effect_free(model):
             self.trace = traced(model, self._run_of(), inputs.count, inputs.whole)
+        if not self.trace.tested:
+            message = f"the model takes {self.trace.samples} samples only: nothing tests that it keeps them apart"
+            warnings.warn(message, RuntimeWarning, stacklevel=outside())
         chosen = chosen_layers(model, self.trace, layers)
         given = layout_of(layout, chosen)
         self.layers = [self._layer(judged, given.get(judged.name)) for judged in chosen]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ class Judged:
         varies: whether the shape of a sample depends on the other samples.
         default: whether it is a layer where none are named.
         missing: whether it would be one if its rows were samples.
+        untested: whether no run could test its order, as it is noisy and has no coordinates.
         apart: whether it returned numbers of its own that could have been rows of samples.
     """
 
@@ -60,7 +61,7 @@ class Judged:
     default: bool = False
     missing: bool = False
     apart: bool = True
-    notes: list[str] = field(default_factory=list)
+    untested: bool = False
 
     @property
     def carried(self) -> bool:
@@ -70,23 +71,17 @@ class Judged:
 
 @dataclass
 class Trace:
-    """All calls of a model in the order of their ends, judged; the last is the model's own."""
+    """All calls of a model in the order of their ends, judged; the last is the model's own.
+
+    Arguments:
+        samples: of the first run.
+        tested: whether runs of half the samples tested the coordinates: not where the model takes one number only.
+    """
 
     calls: list[Judged]
     samples: int
     graph: Graph
-    notes: list[str]
-    unruled: Counter[str]
-
-    @property
-    def usable(self) -> list[Judged]:
-        """What can be recorded."""
-        return [judged for judged in self.calls if judged.why is None]
-
-    @property
-    def noisy(self) -> bool:
-        """Whether some call that can be recorded gives other numbers for the same inputs."""
-        return any(judged.noisy for judged in self.usable)
+    tested: bool
 
 
 @dataclass
@@ -163,19 +158,16 @@ class _Tracing:
         _settle_noisy(judged, self.n)
         states = states_of(first.watch.graph, judged[-1].call.node) if judged[-1].call.node >= 0 else set()
         calls = [each.call for each in judged]
-        default = {id(call) for call in default_calls(calls, states, [each.call for each in judged if each.why is None])}
+        usable = [each.call for each in judged if each.why is None and not each.call.handed_on]
+        default = {id(call) for call in default_calls(calls, states, usable)}
         # those that would be layers if their rows were samples; one tensor is one layer
-        wanted = {id(call) for call in default_calls(calls, states, [each.call for each in judged if each.apart])}
+        able = [each.call for each in judged if each.apart and not each.call.handed_on]
+        wanted = {id(call) for call in default_calls(calls, states, able)}
         kept = {call.node for call in calls if id(call) in default}
         for each in judged:
             each.default = id(each.call) in default
             each.missing = id(each.call) in wanted - default and each.call.node not in kept
-        notes = (
-            []
-            if half is not None or self.whole
-            else [f"the model works with {self.n} samples only: coordinates stand alone"]
-        )
-        return Trace(judged, self.n, first.watch.graph, notes, first.watch.unruled)
+        return Trace(judged, self.n, first.watch.graph, tested=half is not None or self.whole)
 
     def _watched(self, samples: Tensor, seed: int, carried: bool = False) -> _Run:
         tensors, call = self.run(samples)
@@ -220,8 +212,6 @@ class _Tracing:
             judged.why = "not floating-point numbers"
         elif call.in_vmap:
             judged.why = "called inside vmap"
-        elif call.handed_on:
-            judged.why = "hands on its input, unchanged"
         elif call.absorbed:
             judged.why = f"the result of {call.parent.key[0] or 'the model'}" if call.parent is not None else None
         elif call.own is not None and not call.own.mixed and order_of(call.own, self.n) == "rows are of one sample":
@@ -291,7 +281,7 @@ class _Tracing:
             return
         judged.noisy = self._noise(_agree_whole(same, key, whole), _agree_whole(other, key, whole))
         if self.whole and judged.call.shape is not None and self.n in judged.call.shape:
-            judged.order, judged.notes = Order((judged.call.shape.index(self.n),)), ["samples see one another"]
+            judged.order = Order((judged.call.shape.index(self.n),))
             return
         if reading == "depends on no sample" and (judged.noisy or _agree_whole(turned, key, whole) is not False):
             judged.why = reading
@@ -308,7 +298,7 @@ class _Tracing:
             if reading == "depends on no sample":  # it does, as another order of them shows
                 reading = None
         if judged.noisy and reading is None and 0 in mine:
-            judged.order, judged.notes = Order((0,)), ["noisy: no run can test its order"]
+            judged.order, judged.untested = Order((0,)), True
             return
         judged.why = reading if isinstance(reading, str) else "mixes samples"
 
@@ -372,7 +362,7 @@ def _settle_noisy(judged: Sequence[Judged], n: int) -> None:
     for each in judged:
         if each.order is not None and not each.noisy:
             before = each.order
-        elif each.noisy and each.notes and before is not None and before.places is None and len(before.axes) == 1:
+        elif each.untested and before is not None and before.places is None and len(before.axes) == 1:
             axis, shape = before.axes[0], each.call.shape or ()
             if axis < len(shape) and shape[axis] == n:
                 each.order = before

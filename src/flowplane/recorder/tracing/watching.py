@@ -140,7 +140,6 @@ class Watch(TorchFunctionMode):
         self.owning = {id(part): module for module in model.modules() for part in module._parameters.values()}
         self.calls: list[Call] = []
         self.graph = Graph()
-        self.unruled: Counter[str] = Counter()
         self._table: Any = WeakTensorKeyDictionary()
         self._stack: list[tuple[Call, list[tuple[Tensor, int | None]]]] = []
         self._times: Counter[str] = Counter()
@@ -278,7 +277,6 @@ class Watch(TorchFunctionMode):
                 found = coordinates_after(function, name, args, kwargs, outputs, known)
             except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, NotImplementedError):
                 found = [None] * len(outputs)  # the passes decide
-                self.unruled[name] += 1
             self._place(name, args, outputs, found, before)
         if self._stack:
             self._listed(name, args, kwargs, outputs, known)
