@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from flowplane.recorder.tracing.coordinates import Coordinates
-from flowplane.recorder.tracing.rules import CONVOLVED, PRODUCTS, Known
+from flowplane.recorder.tracing.operations import CONVOLVED, PRODUCTS, Known
 
 __all__ = ["ADDITION", "STATISTICS", "is_layer", "kind_of_function"]
 

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from flowplane.recorder.tracing.functions import ADDITION
-from flowplane.recorder.tracing.watching import Call, Graph
+from flowplane.recorder.tracing.graph import Graph
+from flowplane.recorder.tracing.watching import Call
 
 __all__ = ["default_calls", "states_of"]
 

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flowplane.recorder.hashing import hashed
+from flowplane.recorder.tracing.agreement import Observed, agree, agree_whole, hashed_rows
 from flowplane.recorder.tracing.coordinates import Order, order_of, unit_axes
+from flowplane.recorder.tracing.graph import Graph
 from flowplane.recorder.tracing.states import default_calls, states_of
-from flowplane.recorder.tracing.watching import Call, Graph, Key, Watch
+from flowplane.recorder.tracing.watching import Call, Key, Watch
 
 __all__ = ["Judged", "Trace", "traced"]
 
@@ -23,8 +24,6 @@ __all__ = ["Judged", "Trace", "traced"]
 SIZES, LARGE_SIZES = ((8, 4), (16, 8), (6, 3), (2, 1)), ((4, 3), (8, 4), (2, 1))
 #: Parameters above which a model is large.
 LARGE = 50_000_000
-#: Two runs agree within so much of a layer's spread over samples, or so many roundings of its largest number.
-AGREES, ROUNDINGS = 1e-4, 16
 STREAM, OTHER_STREAM = 1, 2
 
 #: Runs the model on samples of these numbers; the tensors with which it is called, and the call.
@@ -84,18 +83,6 @@ class Trace:
     tested: bool
 
 
-@dataclass
-class _Run:
-    """Of one run: its calls by their keys, hashed rows, and how large the numbers were."""
-
-    calls: dict[Key, Call]
-    rows: dict[Key, Tensor]
-    along: dict[Key, dict[int, Tensor]]
-    largest: dict[Key, float]
-    eps: dict[Key, float]
-    watch: Watch
-
-
 def traced(model: nn.Module, run: Run, count: int, whole: bool = False) -> Trace:
     """Looks at a model in several runs: of the same samples with the same and with another random stream, of the samples
     in another order, and of half of them.
@@ -140,20 +127,21 @@ class _Tracing:
     def __init__(self, model: nn.Module, run: Run, n: int, half: int, whole: bool = False) -> None:
         self.model, self.run, self.n, self.half, self.whole = model, run, n, half, whole
         step = next(step for step in (3, 5, 7, 11, 1) if np.gcd(step, n) == 1)
-        self.turned = (step * torch.arange(n) + 2) % n
+        #: Another order of the samples.
+        self.order = (step * torch.arange(n) + 2) % n
         self.orders: dict[Key, Order] = {}
 
     def trace(self) -> Trace:
         every = torch.arange(self.n)
         _seeded(STREAM)
         self.run(every)[1]()
-        first = self._watched(every, STREAM, carried=True)
+        self.first = first = self._watched(every, STREAM, carried=True)
         apart = any(order.places is not None for order in self.orders.values()) or len(self.orders) < len(first.rows)
-        same = self._watched(every, STREAM)
-        other = self._watched(every, OTHER_STREAM)
-        turned = same if self.half == self.n else self._watched(self.turned, STREAM, carried=apart)
-        half = self._watched(every[: self.half], STREAM, carried=apart) if self.half < self.n else None
-        judged = [self._judged(key, call, first, same, other, turned, half) for key, call in first.calls.items()]
+        self.same = self._watched(every, STREAM)
+        self.other = self._watched(every, OTHER_STREAM)
+        self.turned = self.same if self.half == self.n else self._watched(self.order, STREAM, carried=apart)
+        self.halved = self._watched(every[: self.half], STREAM, carried=apart) if self.half < self.n else None
+        judged = [self._judged(key, call) for key, call in first.calls.items()]
         _name(judged)
         _settle_noisy(judged, self.n)
         states = states_of(first.watch.graph, judged[-1].call.node) if judged[-1].call.node >= 0 else set()
@@ -167,9 +155,9 @@ class _Tracing:
         for each in judged:
             each.default = id(each.call) in default
             each.missing = id(each.call) in wanted - default and each.call.node not in kept
-        return Trace(judged, self.n, first.watch.graph, tested=half is not None or self.whole)
+        return Trace(judged, self.n, first.watch.graph, tested=self.halved is not None or self.whole)
 
-    def _watched(self, samples: Tensor, seed: int, carried: bool = False) -> _Run:
+    def _watched(self, samples: Tensor, seed: int, carried: bool = False) -> Observed:
         tensors, call = self.run(samples)
         rows: dict[Key, Tensor] = {}
         along: dict[Key, dict[int, Tensor]] = {}
@@ -192,20 +180,20 @@ class _Tracing:
             if isinstance(order, Order) and not (n == 1 and not order.axes):
                 if is_first:
                     self.orders[call.key] = order
-                rows[call.key] = _hashed(order.rows(values))
+                rows[call.key] = hashed_rows(order.rows(values))
                 return
             along[call.key] = {
-                axis: _hashed(values.movedim(axis, 0)) for axis, length in enumerate(values.shape) if length == n
-            } | {-1: _hashed(values.reshape(1, -1))}
+                axis: hashed_rows(values.movedim(axis, 0)) for axis, length in enumerate(values.shape) if length == n
+            } | {-1: hashed_rows(values.reshape(1, -1))}
 
         watch = Watch(self.model, tensors, carried, keep)
         _seeded(seed)
         watch.run(call)
-        return _Run({each.key: each for each in watch.calls}, rows, along, largest, eps, watch)
+        return Observed({each.key: each for each in watch.calls}, rows, along, largest, eps, watch)
 
-    def _judged(self, key: Key, call: Call, first: _Run, same: _Run, other: _Run, turned: _Run, half: _Run | None) -> Judged:
+    def _judged(self, key: Key, call: Call) -> Judged:
         judged = Judged(call, "", "", None)
-        runs = [run for run in (same, other, turned, half) if run is not None]
+        runs = [run for run in (self.same, self.other, self.turned, self.halved) if run is not None]
         if call.shape is None:
             judged.why = "returns no tensor"
         elif not call.floating:
@@ -225,77 +213,66 @@ class _Tracing:
         if call.own is not None:
             reading = None if call.own.mixed else order_of(call.own, self.n)
         if isinstance(reading, Order):
-            judged.varies = half is not None and self._varies(call, reading, half.calls[key])
-            self._by_coordinates(judged, reading, key, first, same, other, turned, half)
+            judged.varies = self.halved is not None and self._varies(call, reading, self.halved.calls[key])
+            self._by_coordinates(judged, reading)
         else:
-            self._by_runs(judged, reading, key, first, same, other, turned, half)
+            self._by_runs(judged, reading)
         if judged.order is not None and call.own is not None:
             judged.units = unit_axes(call.own, judged.order)
         return judged
 
-    def _by_coordinates(
-        self, judged: Judged, order: Order, key: Key, first: _Run, same: _Run, other: _Run, turned: _Run, half: _Run | None
-    ) -> None:
-        rows = first.rows[key]
+    def _by_coordinates(self, judged: Judged, order: Order) -> None:
+        key = judged.call.key
+        rows = self.first.rows[key]
         if self.whole and order.places is not None:
             judged.why = "rows are a part of the samples"
             return
 
-        def agrees(run: _Run, wanted: Tensor, exactly: bool = False) -> bool | None:
-            return _agree(run.rows.get(key), wanted, rows, first, key, exactly)
+        def agrees(run: Observed, wanted: Tensor, exactly: bool = False) -> bool | None:
+            return agree(run.rows.get(key), wanted, rows, self.first, key, exactly)
 
         # where a repetition gives the same bits, what another stream changes by more than rounding is noise
-        exact = key in same.rows and torch.equal(torch.nan_to_num(same.rows[key]), torch.nan_to_num(rows))
-        judged.noisy = self._noise(agrees(same, rows), agrees(other, rows, exactly=exact))
+        exact = key in self.same.rows and torch.equal(torch.nan_to_num(self.same.rows[key]), torch.nan_to_num(rows))
+        judged.noisy = self._noise(agrees(self.same, rows), agrees(self.other, rows, exactly=exact))
         judged.order = order
-        if judged.noisy or half is None:
+        if judged.noisy or self.halved is None:
             return
-        follows = agrees(turned, rows[self.turned])
-        parts = None if judged.varies else agrees(half, rows[: self.half])
-        if follows is False or key not in turned.rows:
+        follows = agrees(self.turned, rows[self.order])
+        parts = None if judged.varies else agrees(self.halved, rows[: self.half])
+        if follows is False or key not in self.turned.rows:
             judged.order, judged.why = None, "its rows do not follow the samples"
-        elif parts is False or key not in half.rows:
+        elif parts is False or key not in self.halved.rows:
             judged.order, judged.why = None, "mixes samples: other numbers without the rest of the batch"
 
-    def _by_runs(
-        self,
-        judged: Judged,
-        reading: Order | str | None,
-        key: Key,
-        first: _Run,
-        same: _Run,
-        other: _Run,
-        turned: _Run,
-        half: _Run | None,
-    ) -> None:
+    def _by_runs(self, judged: Judged, reading: Order | str | None) -> None:
         """Coordinates say nothing, or that samples mix or are there in part: an axis that follows them overrules it."""
-        judged.rests_on = "runs"
-        mine = first.along.get(key, {})
+        judged.rests_on, key = "runs", judged.call.key
+        mine = self.first.along.get(key, {})
         whole = mine.get(-1)
 
-        def agrees(run: _Run, axis: int, wanted: Tensor) -> bool | None:
-            return _agree(run.along.get(key, {}).get(axis), wanted, mine[axis], first, key)
+        def agrees(run: Observed, axis: int, wanted: Tensor) -> bool | None:
+            return agree(run.along.get(key, {}).get(axis), wanted, mine[axis], self.first, key)
 
         if whole is None:
             judged.why = reading if isinstance(reading, str) else "mixes samples"
             return
-        judged.noisy = self._noise(_agree_whole(same, key, whole), _agree_whole(other, key, whole))
+        judged.noisy = self._noise(agree_whole(self.same, key, whole), agree_whole(self.other, key, whole))
         if self.whole and judged.call.shape is not None and self.n in judged.call.shape:
             judged.order = Order((judged.call.shape.index(self.n),))
             return
-        if reading == "depends on no sample" and (judged.noisy or _agree_whole(turned, key, whole) is not False):
+        if reading == "depends on no sample" and (judged.noisy or agree_whole(self.turned, key, whole) is not False):
             judged.why = reading
             return
-        if half is not None and not judged.noisy:
+        if self.halved is not None and not judged.noisy:
             for axis in sorted(axis for axis in mine if axis >= 0):
                 length = judged.call.shape[axis] if judged.call.shape is not None else 0
-                there = half.calls[key].shape or ()
+                there = self.halved.calls[key].shape or ()
                 if len(there) <= axis or length * self.half != there[axis] * self.n:
                     continue
-                if agrees(turned, axis, mine[axis][self.turned]) and agrees(half, axis, mine[axis][: self.half]):
+                if agrees(self.turned, axis, mine[axis][self.order]) and agrees(self.halved, axis, mine[axis][: self.half]):
                     judged.order = Order((axis,))
                     return
-            if reading == "depends on no sample":  # it does, as another order of them shows
+            if reading == "depends on no sample":  # it does: another order of them gives other numbers
                 reading = None
         if judged.noisy and reading is None and 0 in mine:
             judged.order, judged.untested = Order((0,)), True
@@ -321,39 +298,6 @@ def _seeded(seed: int) -> None:
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
-
-
-def _hashed(rows: Tensor) -> Tensor:
-    return hashed(rows.detach().reshape(len(rows), -1).float()).cpu()
-
-
-def _agree(found: Tensor | None, wanted: Tensor, rows: Tensor, first: _Run, key: Key, exactly: bool = False) -> bool | None:
-    """Whether two runs say the same, or `exactly`, but for rounding, the same; None where rounding is too large to tell."""
-    if found is None:
-        return None
-    if found.shape != wanted.shape:
-        return False
-    finite = rows[torch.isfinite(rows).all(1)]
-    spread = float((finite.amax(0) - finite.amin(0)).amax()) if len(finite) else 0.0
-    numbers = max(1.0, rows.shape[1] / 512)
-    rounding = ROUNDINGS * first.eps[key] * first.largest[key] * numbers**0.5
-    if not torch.equal(torch.isnan(found), torch.isnan(wanted)):
-        return False
-    if torch.equal(torch.nan_to_num(found), torch.nan_to_num(wanted)):
-        return True
-    if rounding > spread / 10:
-        return None
-    apart = float((torch.nan_to_num(found) - torch.nan_to_num(wanted)).abs().amax())
-    return apart <= (rounding if exactly else max(AGREES * spread, rounding))
-
-
-def _agree_whole(run: _Run, key: Key, whole: Tensor) -> bool | None:
-    found = run.along.get(key, {}).get(-1)
-    if found is None:
-        return None
-    if found.shape != whole.shape:
-        return False
-    return bool(torch.allclose(found, whole, rtol=1e-4, atol=1e-5 * float(whole.abs().amax() + 1e-30), equal_nan=True))
 
 
 def _settle_noisy(judged: Sequence[Judged], n: int) -> None:
