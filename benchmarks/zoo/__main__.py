@@ -126,16 +126,10 @@ def looked_at(made: Architecture) -> dict[str, Any]:
     left = recorder.left_out
     own = left[~left["why"].str.startswith(MERELY)]
     modules = [layer for layer in layers if layer.judged.call.function is None and layer.deterministic]
-    wrong: list[str] = []
-    checked = 0
     expected = alone(model, inputs, modules)
-    for layer in modules:
-        if layer.name not in expected or layer.judged.varies:
-            continue
-        rec = fp.record(model, inputs, layers=[layer.name], reduce="flatten")
-        checked += 1
-        if not agree(rec.activations(layer.name).values[0, 0].astype(float), expected[layer.name]):
-            wrong.append(layer.name)
+    known = [layer.name for layer in modules if layer.name in expected and not layer.judged.varies]
+    rec = fp.record(model, inputs, layers=known, reduce="flatten")
+    wrong = [name for name in known if not agree(rec.activations(name).values[0, 0].astype(float), expected[name])]
     return {
         "library": made.library,
         "name": made.name,
@@ -145,7 +139,7 @@ def looked_at(made: Architecture) -> dict[str, Any]:
         "noisy": [layer.name for layer in layers if not layer.deterministic],
         "left_out": [[row.name, row.kind, row.calls, row.shape, row.why] for row in own.itertuples(index=False)],
         "others": len(left) - len(own),
-        "checked": checked,
+        "checked": len(known),
         "wrong": wrong,
         "seconds": seconds,
         "warnings": sorted({str(each.message) for each in said if issubclass(each.category, RuntimeWarning)}),
