@@ -6,7 +6,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: demo test test-slow check format bench clean
+.PHONY: demo test test-slow check format bench zoo clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/flowplane reproduce information-plane planar-dae
@@ -43,8 +43,17 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/recorder.py
 	$(BIN)/python benchmarks/report.py
 
+# gigabytes, and an hour: its own environment, with a pair of torch and torchvision that installs
+zoo: $(VENV)-zoo/zoo.stamp
+	$(VENV)-zoo/bin/python benchmarks/zoo
+
+$(VENV)-zoo/zoo.stamp: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-zoo
+	$(VENV)-zoo/bin/python -m pip install --quiet $(PIP_FLAGS) torch==2.14.1 torchvision==0.29.1 timm transformers --editable .
+	@touch $@
+
 clean:
-	rm -rf $(VENV) results
+	rm -rf $(VENV) $(VENV)-zoo results
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "flowplane needs Python 3.11 or newer, this is " + sys.version.split()[0])'

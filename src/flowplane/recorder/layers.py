@@ -155,7 +155,7 @@ def _because(judged: Judged, nodes: dict[int, Judged], recorded: dict[int, Judge
     if judged.call.node in nodes:
         return f"the same tensor as {nodes[judged.call.node].name}"
     above = judged.call.parent
-    while above is not None:
+    while above is not None and above.parent is not None:  # all are inside the model
         if id(above) in recorded:
             return f"inside {recorded[id(above)].name}"
         above = above.parent

@@ -51,6 +51,7 @@ def side_effect_free(model: nn.Module) -> Iterator[None]:
     kind = device_of(model).type
     states = random.getstate(), np.random.get_state()  # noqa: NPY002
     fast = torch.backends.mha.get_fastpath_enabled()
+    coarse = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices))
         stack.enter_context(torch.no_grad())
@@ -60,11 +61,13 @@ def side_effect_free(model: nn.Module) -> Iterator[None]:
         stack.enter_context(state_kept(model))  # some models count or average in eval mode as well
         try:
             torch.backends.mha.set_fastpath_enabled(False)  # it skips modules, and with them their outputs
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
             for part in model.modules():
                 part.training = False
             yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast)
+            torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = coarse
             random.setstate(states[0])
             np.random.set_state(states[1])  # noqa: NPY002
 

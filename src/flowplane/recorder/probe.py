@@ -127,6 +127,10 @@ class Probe:
         if not self.trace.tested:
             message = f"the model takes {self.trace.samples} samples only: nothing tests that it keeps them apart"
             warnings.warn(message, RuntimeWarning, stacklevel=outside())
+        if self.trace.lost:
+            where = ", ".join(name or "the model itself" for name in self.trace.lost)
+            message = f"too many calls in {where} to follow where each number comes from: name the layers that are wanted"
+            warnings.warn(message, RuntimeWarning, stacklevel=outside())
         chosen = chosen_layers(model, self.trace, layers)
         given = layout_of(layout, chosen)
         self.layers = [self._layer(judged, given.get(judged.name)) for judged in chosen]

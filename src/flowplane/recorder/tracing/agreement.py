@@ -42,8 +42,7 @@ def agree(
         return False
     finite = rows[torch.isfinite(rows).all(1)]
     spread = float((finite.amax(0) - finite.amin(0)).amax()) if len(finite) else 0.0
-    numbers = max(1.0, rows.shape[1] / 512)
-    rounding = ROUNDINGS * first.eps[key] * first.largest[key] * numbers**0.5
+    rounding = ROUNDINGS * first.eps[key] * first.largest[key]
     if not torch.equal(torch.isnan(found), torch.isnan(wanted)):
         return False
     if torch.equal(torch.nan_to_num(found), torch.nan_to_num(wanted)):

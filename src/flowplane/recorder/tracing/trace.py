@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from flowplane.recorder.hashing import HASHED
 from flowplane.recorder.tracing.agreement import Observed, agree, agree_whole, hashed_rows
 from flowplane.recorder.tracing.coordinates import Order, order_of, unit_axes
 from flowplane.recorder.tracing.graph import Graph
@@ -74,6 +75,7 @@ class Trace:
 
     Arguments:
         samples: of the first run.
+        lost: modules that called too many functions to carry coordinates through all of them.
         tested: whether runs of half the samples tested the coordinates: not where the model takes one number only.
     """
 
@@ -81,6 +83,7 @@ class Trace:
     samples: int
     graph: Graph
     tested: bool
+    lost: tuple[str, ...] = ()
 
 
 def traced(model: nn.Module, run: Run, count: int, whole: bool = False) -> Trace:
@@ -136,7 +139,7 @@ class _Tracing:
         _seeded(STREAM)
         self.run(every)[1]()
         self.first = first = self._watched(every, STREAM, carried=True)
-        apart = any(order.places is not None for order in self.orders.values()) or len(self.orders) < len(first.rows)
+        apart = any(order.places is not None for order in self.orders.values())
         self.same = self._watched(every, STREAM)
         self.other = self._watched(every, OTHER_STREAM)
         self.turned = self.same if self.half == self.n else self._watched(self.order, STREAM, carried=apart)
@@ -155,7 +158,9 @@ class _Tracing:
         for each in judged:
             each.default = id(each.call) in default
             each.missing = id(each.call) in wanted - default and each.call.node not in kept
-        return Trace(judged, self.n, first.watch.graph, tested=self.halved is not None or self.whole)
+        return Trace(
+            judged, self.n, first.watch.graph, tested=self.halved is not None or self.whole, lost=tuple(first.watch.lost)
+        )
 
     def _watched(self, samples: Tensor, seed: int, carried: bool = False) -> Observed:
         tensors, call = self.run(samples)
@@ -171,7 +176,8 @@ class _Tracing:
             if values.layout != torch.strided:
                 values = values.to_dense()
             largest[call.key] = float(values.detach().abs().amax()) if values.numel() else 0.0
-            eps[call.key] = torch.finfo(values.dtype).eps
+            # of numbers that are hashed, many are added
+            eps[call.key] = torch.finfo(values.dtype).eps * max(1.0, values.numel() / max(n, 1) / HASHED) ** 0.5
             order: Order | str | None = None
             if carried and call.own is not None and not call.own.mixed:
                 order = order_of(call.own, n)

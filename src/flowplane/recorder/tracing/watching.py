@@ -37,8 +37,8 @@ __all__ = ["Call", "Key", "Watch"]
 Key = tuple[Any, ...]
 #: Modules in which no function counts.
 CLOSED = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
-#: Calls of functions within one call of a module after which coordinates are carried no further.
-MOST = 20_000
+#: Calls of functions within one module after which coordinates are carried no further there.
+MOST = 50_000
 #: Calls that count, and the place in the graph of what was counted.
 COUNTING, POSITION = {"cumsum", "arange", "cumprod"}, -2
 
@@ -52,6 +52,8 @@ class Call:
         kind: of a function, as in `kind_of_function`.
         handed_on: whether it returned its input's own storage, whole and unchanged.
         lengths: of the sequences that were packed.
+        numbers: of the functions that were called in it, by name.
+        functions: calls of functions in it, but for those in modules inside.
     """
 
     key: Key
@@ -68,6 +70,7 @@ class Call:
     absorbed: bool = False
     lengths: Tensor | None = None
     numbers: Counter[str] = field(default_factory=Counter)
+    functions: list[Call] = field(default_factory=list)
 
     @property
     def function(self) -> str | None:
@@ -108,7 +111,9 @@ class Watch(TorchFunctionMode):
         self._kept = {id(part) for part in model.buffers()} | set(self.owners)
         #: What calls made that depends on no sample.
         self._made: Any = WeakTensorKeyDictionary()
-        self._seen = 0
+        self._seen: Counter[str] = Counter()
+        #: Modules in which coordinates were carried no further.
+        self.lost: set[str] = set()
         self._inputs = tuple(inputs)
         if carried:
             for values in inputs:
@@ -171,11 +176,8 @@ class Watch(TorchFunctionMode):
                 call.handed_on = not any(True for _ in module.parameters()) and any(
                     _same_storage(found, each, version) for each, version in given
                 )
-            for other in reversed(self.calls):
-                if other.parent is not call:
-                    continue
-                if other.function and other.node == call.node >= 0:
-                    other.absorbed = True
+            for other in call.functions:
+                other.absorbed = other.node == call.node >= 0
             self._emit(call, found, packed)
 
     def _opaque(self, found: Tensor, given: list[Tensor]) -> None:
@@ -210,8 +212,12 @@ class Watch(TorchFunctionMode):
         if name in ("shape", "dtype", "device", "size", "dim", "ndim", "is_nested", "requires_grad", "layout", "is_cuda"):
             return function(*args, **kwargs)
         before: dict[int, Coordinates | None] = {}
-        carried = self.carried and self._seen < MOST
+        inside = self._stack[-1][0].key[0] if self._stack else ""
+        carried = self.carried and inside not in self.lost
         if carried:
+            self._seen[inside] += 1
+            if self._seen[inside] >= MOST:
+                self.lost.add(inside)
             before = {id(each): self.known(each) for each in tensors_in([*args, kwargs])}
         output = function(*args, **kwargs)
         outputs = list(tensors_in(output))
@@ -233,10 +239,12 @@ class Watch(TorchFunctionMode):
     ) -> None:
         known: Callable[[Any], Coordinates | None] | None = None
         if before is not None:
-            self._seen += 1
-            known = lambda tensor: before.get(id(tensor))  # noqa: E731
+            near = dict(before)
+            known = lambda tensor: near.get(id(tensor))  # noqa: E731
             try:
-                found = coordinates_after(function, name, args, kwargs, outputs, known)
+                found = coordinates_after(
+                    function, name, _on_cpu(args, near), _on_cpu(kwargs, near), _on_cpu(outputs, near), known
+                )
             except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, NotImplementedError):
                 found = [None] * len(outputs)  # the passes decide
             self._place(name, args, outputs, found, before)
@@ -325,8 +333,22 @@ class Watch(TorchFunctionMode):
         if kind is not None and known is not None and not is_layer(kind, name, args, self.known(outputs[0]), known):
             return
         call = Call((*where, name, counted.numbers[label]), module, inside, kind or "weights")
+        inside.functions.append(call)
         self._fill(call, outputs[0])
         self._emit(call, outputs[0])
+
+
+def _on_cpu(value: Any, owns: dict[int, Coordinates | None]) -> Any:
+    """Nested arguments with places and masks where coordinates are, on the CPU; what is known of them goes along."""
+    if isinstance(value, Tensor):
+        if value.is_cpu or numeric(value):
+            return value
+        near = value.cpu()
+        owns[id(near)] = owns.get(id(value))
+        return near
+    if isinstance(value, tuple | list) and any(True for _ in tensors_in(value)):
+        return type(value)([_on_cpu(part, owns) for part in value])
+    return {name: _on_cpu(part, owns) for name, part in value.items()} if isinstance(value, dict) else value
 
 
 def _whole(tensor: Tensor) -> bool:
