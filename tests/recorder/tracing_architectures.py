@@ -348,6 +348,23 @@ def with_einsum():
     return stack(block(), block())
 
 
+def two_streams():
+    """Nodes and edges: each block changes both, and only blocks as a whole are passed by all that reaches the output."""
+
+    def block(self, x, e):
+        e = e + self.edges(e).tanh()
+        return x + (self.nodes(x) + e).tanh(), e
+
+    def run(self, x):
+        x, e = self.into_nodes(x), self.into_edges(x)
+        for part in self.blocks:
+            x, e = part(x, e)
+        return self.head(x)
+
+    blocks = nn.ModuleList(module(block, nodes=nn.Linear(6, 6), edges=nn.Linear(6, 6)) for _ in range(3))
+    return module(run, into_nodes=nn.Linear(4, 6), into_edges=nn.Linear(4, 6), blocks=blocks, head=nn.Linear(6, 2))
+
+
 RESNET = ("conv1", "bn1", "relu", "layer1.0", "layer1.1", "layer2.0", "layer2.1", "avgpool", "fc")
 ADDED = ("cat*", "add*", "encoder.add*", "drop", "getitem*")
 LAYERS = tuple(f"encoder.layers.layer_{k}" for k in range(3))
@@ -379,5 +396,6 @@ ARCHITECTURES = [
          inputs=lambda: {"input_ids": ids(6), "decoder_input_ids": ids(5, seed=1)}),
     Case("encoder and decoder, fed labels", lambda: encoder_decoder(True), CODERS,
          inputs=lambda: {"input_ids": ids(6), "labels": ids(5, seed=1)}, arguments={"labels": torch.arange(N) % 3}),
+    Case("two streams", two_streams, ("blocks.0", "blocks.1", "blocks.2", "head")),
     Case("attention by einsum", with_einsum, ("stem", "blocks.0", "blocks.1", "head"), inputs=lambda: numbers(5, 4)),
 ]  # fmt: skip

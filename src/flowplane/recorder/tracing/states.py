@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
@@ -12,7 +12,7 @@ from flowplane.recorder.tracing.functions import ADDITION
 from flowplane.recorder.tracing.graph import Graph
 from flowplane.recorder.tracing.watching import Call
 
-__all__ = ["default_calls", "states_of"]
+__all__ = ["blocks_passed", "default_calls", "states_of"]
 
 #: Kinds of functions that are layers without being asked for.
 COUNTED = ("nonlinearity", "concatenation", "pooling", "weights", "attention", ADDITION)
@@ -54,6 +54,37 @@ def states_of(graph: Graph, output: int) -> set[int]:
     return states
 
 
+def blocks_passed(graph: Graph, output: int, calls: Sequence[Call]) -> set[int]:
+    """Nodes of blocks of one class that every path passes, though not one of their tensors alone: of several streams (nodes
+    and edges, pixels and patches, a state that is written in place). The first tensor that such a block returns stands for
+    it."""
+    blocks: defaultdict[type, list[Call]] = defaultdict(list)
+    for call in calls:
+        if not call.function and call.node >= call.start and any(True for _ in call.module.children()):
+            blocks[type(call.module)].append(call)
+    found: set[int] = set()
+    for same in blocks.values():
+        own = {id(call) for call in same}
+        outer = [call for call in same if not any(id(above) in own for above in _around(call))]
+        if len(outer) < 2:
+            continue
+        # the nodes that were made from its begin to the tensor that it returned
+        ranges = {call.start: call for call in outer if call.start < call.stop}
+        if output < 0 or any(start <= output < call.stop for start, call in ranges.items()):
+            continue
+        passed = states_of(graph.contracted((start, call.stop) for start, call in ranges.items()), output)
+        found |= {call.node for start, call in ranges.items() if start in passed}
+    return found
+
+
+def _around(call: Call) -> Iterator[Call]:
+    """The calls of modules in which it was made, the nearest first."""
+    above = call.parent
+    while above is not None:
+        yield above
+        above = above.parent
+
+
 def _meeting(one: int, other: int, dominator: dict[int, int], depth: dict[int, int]) -> int:
     """The nearest node that dominates both."""
     while one != other:
@@ -70,10 +101,8 @@ def default_calls(calls: Sequence[Call], states: set[int], usable: Sequence[Call
     """
     inner: defaultdict[int, list[Call]] = defaultdict(list)
     for call in calls:
-        above = call.parent
-        while above is not None:
+        for above in _around(call):
             inner[id(above)].append(call)
-            above = above.parent
     root = calls[-1]
     opened = {id(root)} | {id(call) for call in calls if _opens(call, inner[id(call)], states)}
     while True:
@@ -126,21 +155,11 @@ def _taken(calls: Sequence[Call], states: set[int], usable: set[int], opened: se
 
 def _seen(call: Call, opened: set[int]) -> bool:
     """Whether all modules around it are opened."""
-    above = call.parent
-    while above is not None:
-        if id(above) not in opened:
-            return False
-        above = above.parent
-    return True
+    return all(id(above) in opened for above in _around(call))
 
 
 def _within(call: Call, other: Call) -> bool:
-    above = call.parent
-    while above is not None:
-        if above is other:
-            return call.node == other.node
-        above = above.parent
-    return False
+    return call.node == other.node and any(above is other for above in _around(call))
 
 
 def _places(call: Call) -> int:

@@ -16,7 +16,7 @@ from flowplane.recorder.hashing import HASHED
 from flowplane.recorder.tracing.agreement import Observed, agree, agree_whole, hashed_rows
 from flowplane.recorder.tracing.coordinates import Order, order_of, unit_axes
 from flowplane.recorder.tracing.graph import Graph
-from flowplane.recorder.tracing.states import default_calls, states_of
+from flowplane.recorder.tracing.states import blocks_passed, default_calls, states_of
 from flowplane.recorder.tracing.watching import Call, Key, Watch
 
 __all__ = ["Judged", "Trace", "traced"]
@@ -147,8 +147,9 @@ class _Tracing:
         judged = [self._judged(key, call) for key, call in first.calls.items()]
         _name(judged)
         _settle_noisy(judged, self.n)
-        states = states_of(first.watch.graph, judged[-1].call.node) if judged[-1].call.node >= 0 else set()
         calls = [each.call for each in judged]
+        graph, output = first.watch.graph, calls[-1].node
+        states = states_of(graph, output) | blocks_passed(graph, output, calls) if output >= 0 else set()
         usable = [each.call for each in judged if each.why is None and not each.call.handed_on]
         default = {id(call) for call in default_calls(calls, states, usable)}
         # those that would be layers if their rows were samples; one tensor is one layer
@@ -158,9 +159,7 @@ class _Tracing:
         for each in judged:
             each.default = id(each.call) in default
             each.missing = id(each.call) in wanted - default and each.call.node not in kept
-        return Trace(
-            judged, self.n, first.watch.graph, tested=self.halved is not None or self.whole, lost=tuple(first.watch.lost)
-        )
+        return Trace(judged, self.n, graph, tested=self.halved is not None or self.whole, lost=tuple(first.watch.lost))
 
     def _watched(self, samples: Tensor, seed: int, carried: bool = False) -> Observed:
         tensors, call = self.run(samples)

@@ -51,6 +51,7 @@ class Call:
         parent: the call of the module in which it was made; None for the model's own.
         kind: of a function, as in `kind_of_function`.
         handed_on: whether it returned its input's own storage, whole and unchanged.
+        start, stop: of the graph, the first node that was made in it, and the first one after it.
         lengths: of the sequences that were packed.
         numbers: of the functions that were called in it, by name.
         functions: calls of functions in it, but for those in modules inside.
@@ -65,6 +66,8 @@ class Call:
     complex: bool = False
     own: Coordinates | None = None
     node: int = -1
+    start: int = 0
+    stop: int = 0
     handed_on: bool = False
     in_vmap: bool = False
     absorbed: bool = False
@@ -155,7 +158,8 @@ class Watch(TorchFunctionMode):
         with torch._C.DisableTorchFunction():
             given = [(each, _version(each)) for each in tensors_in([*args, kwargs]) if not _wrapped(each)]
         parent = self._stack[-1][0] if self._stack else None
-        self._stack.append((Call((name, self._times[name]), module, parent), given))
+        call = Call((name, self._times[name]), module, parent, start=len(self.graph.parents))
+        self._stack.append((call, given))
 
     def _end(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         with torch._C.DisableTorchFunction():
@@ -164,6 +168,7 @@ class Watch(TorchFunctionMode):
             if not self._stack:
                 return
             call, given = self._stack.pop()
+            call.stop = len(self.graph.parents)
             packed = _packed(output)
             found = packed.data if packed is not None else first_tensor(output)
             if found is None:
