@@ -78,19 +78,19 @@ class Scaled(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.scale, self.head = nn.Softplus(), nn.Linear(12, 2)
+        self.scale, self.head = nn.Softplus(), nn.Linear(60, 2)
 
     def forward(self, x):
         return self.head(self.scale(x).flatten(1))
 
 
 def test_units_that_are_not_known_are_said_and_can_be_given():
-    model, x = Scaled(), torch.randn(30, 3, 4, generator=GENERATOR)
+    model, x = Scaled(), torch.randn(30, 3, 4, 5, generator=GENERATOR)
     values = nn.functional.softplus(x)
     lost = fp.record(model, x, reduce="mean")
     assert lost.attrs["layers"][0]["reduce"] == "flattened (which axis is units is not known)"
     np.testing.assert_allclose(lost.activations("scale").values[0, 0], values.flatten(1), atol=1e-6)
-    for layout, axis in (("channels_last", 1), ("channels_first", 2)):
+    for layout, axis in (("channels_last", (1, 2)), ("channels_first", (2, 3))):
         rec = fp.record(model, x, reduce="mean", layout={"sc*": layout})
         np.testing.assert_allclose(rec.activations("scale").values[0, 0], values.mean(axis), atol=1e-6)
     with pytest.raises(InputError, match=r"layout: found 'channels_last' for layer 'head' with outputs of shape"):

@@ -123,7 +123,9 @@ class Probe:
         self.mask = inputs.mask if tokens is None else tokens if inputs.mask is None else tokens & inputs.mask
         self.rule = rule
         with side_effect_free(model):
-            self.trace = traced(model, self._run_of(), inputs.count, inputs.whole)
+            self.trace = traced(
+                model, self._run_of(), inputs.count, inputs.whole, inputs.size if isinstance(inputs.size, int) else None
+            )
         if not self.trace.tested:
             message = f"the model takes {self.trace.samples} samples only: nothing tests that it keeps them apart"
             warnings.warn(message, RuntimeWarning, stacklevel=outside())
@@ -180,7 +182,13 @@ class Probe:
         n = self.trace.samples
         mask = None if self.mask is None else self.mask[:n]
         example = torch.zeros(n, *own, dtype=torch.complex64 if judged.call.complex else torch.float32)
-        rows = made.rows(example, mask)
+        try:
+            rows = made.rows(example, mask)
+        except Exception as error:  # a callable may raise anything
+            if not callable(self.rule):
+                raise
+            found = Text(f"a failure for layer {judged.name!r} with outputs of shape {tuple(example.shape)}: {error}")
+            raise InputError("reduce", found, "a callable from outputs to (sample, unit)") from error
         wanted = n if self.rule != "tokens" else None
         if not isinstance(rows, Tensor) or rows.ndim != 2 or (wanted is not None and len(rows) != wanted):
             found = Text(
@@ -219,28 +227,42 @@ class Probe:
                 stop = min(start + self.batch, self.inputs.count)
                 mask = None if self.mask is None else self.mask[start:stop]
 
-                def keep(call: Call, values: Tensor, mask: Tensor | None = mask, size: int = stop - start) -> None:
+                # a batch of one has no order of its own: its sample stands there twice, and is taken once
+                twice = stop - start == 1 and self.carried
+                mask = mask.repeat(2, 1) if twice and mask is not None else mask
+                size = 2 if twice else stop - start
+
+                def keep(
+                    call: Call, values: Tensor, mask: Tensor | None = mask, size: int = size, twice: bool = twice
+                ) -> None:
                     place = places.get(call.key)
                     if place is not None:
                         part = self._rows(self.layers[place], call, values, mask, size)
+                        part = part[: len(part) // 2] if twice else part
                         if not filled[place]:
                             rows[place] = np.empty((self.samples, part.shape[1]), part.dtype)
                         rows[place][filled[place] : filled[place] + len(part)] = part
                         filled[place] += len(part)
 
-                self._watched(start, stop, keep)
+                self._watched(torch.tensor([start, start]) if twice else torch.arange(start, stop), keep)
         for count, layer in zip(filled, self.layers, strict=True):
             if count != self.samples:
                 found = Text(f"layer {layer.name!r} not called as at the start")
                 raise InputError("model", found, "the same calls at every snapshot")
         return rows
 
-    def _watched(self, start: int, stop: int, keep: Any) -> None:
+    @property
+    def carried(self) -> bool:
+        """Whether coordinates are carried: some layer's rows have no order of their own."""
+        return any(layer.judged.carried for layer in self.layers)
+
+    def _watched(self, samples: Tensor, keep: Any) -> None:
         """One batch. Coordinates are carried only where a layer's rows have no order of their own."""
-        batch = self.inputs.batch(start, stop, device_of(self.model))
+        some = self.inputs.take(samples)
+        batch = some.batch(0, some.count, device_of(self.model))
         calls = [layer.judged.call for layer in self.layers]
         functions = any(call.function for call in calls)
-        carried = any(layer.judged.carried for layer in self.layers)
+        carried = self.carried
         modules = None if functions or carried else {call.module: call.key[0] for call in calls}
         given = self.inputs.sample_tensors(batch) if carried else []
         watch = Watch(self.model, given, carried, keep, functions=functions, names=modules)

@@ -135,6 +135,8 @@ def _leaf(name: str, value: Any, as_given: bool) -> Any:
 
 
 def _tensor(name: str, values: Any) -> Tensor:
+    if isinstance(values, Tensor) and values.is_meta:
+        raise InputError(name, Text("a tensor on the meta device"), "one that holds numbers")
     if isinstance(values, Tensor) and values.is_nested:
         raise InputError(name, Text("a nested tensor"), "a padded one, torch.nested.to_padded_tensor, and its mask")
     if isinstance(values, Tensor) and values.is_complex():

@@ -59,4 +59,6 @@ def agree_whole(run: Observed, key: Key, whole: Tensor) -> bool | None:
         return None
     if found.shape != whole.shape:
         return False
-    return bool(torch.allclose(found, whole, rtol=1e-4, atol=1e-5 * float(whole.abs().amax() + 1e-30), equal_nan=True))
+    return not whole.numel() or bool(
+        torch.allclose(found, whole, rtol=1e-4, atol=1e-5 * float(whole.abs().amax() + 1e-30), equal_nan=True)
+    )

@@ -15,7 +15,8 @@ __all__ = ["ADDITION", "STATISTICS", "is_layer", "kind_of_function"]
 NONLINEARITIES = {
     *("relu", "relu6", "gelu", "silu", "elu", "selu", "celu", "leaky_relu", "prelu", "rrelu", "tanh", "sigmoid", "hardtanh"),
     *("hardswish", "hardsigmoid", "softplus", "softsign", "softmin", "mish", "logsigmoid", "log_sigmoid", "glu", "softmax"),
-    *("log_softmax", "gumbel_softmax", "tanhshrink", "softshrink", "hardshrink", "threshold", "sin", "cos"),
+    *("log_softmax", "gumbel_softmax", "tanhshrink", "softshrink", "hardshrink", "threshold", "sin", "cos", "erf", "abs"),
+    *("clamp", "clamp_min", "clip", "maximum", "minimum", "square", "pow", "exp"),
 }
 ATTENTION = {"scaled_dot_product_attention", "multi_head_attention_forward"}
 POOLING = {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from flowplane.recorder.tracing.functions import STATISTICS
 from flowplane.recorder.tracing.rules import KEPT, MOVED, RESHAPED
 
@@ -23,20 +21,6 @@ class Graph:
         self.parents.append(tuple(dict.fromkeys(parent for parent in parents if parent >= 0)))
         self._functions.append(function)
         return len(self.parents) - 1
-
-    def contracted(self, blocks: Iterable[tuple[int, int]]) -> Graph:
-        """The same graph, each range of nodes (start, stop) as one node, its first."""
-        of = list(range(len(self.parents)))
-        for start, stop in blocks:
-            of[start:stop] = [start] * (stop - start)
-        merged: list[set[int]] = [set() for _ in of]
-        for node, parents in enumerate(self.parents):
-            merged[of[node]].update(of[parent] for parent in parents)
-        found = Graph()
-        found.inputs = [node for node in self.inputs if of[node] == node]
-        for node, above in enumerate(merged):
-            found.add(tuple(sorted(above - {node})))
-        return found
 
     def input(self) -> int:
         """A new node, of an input."""

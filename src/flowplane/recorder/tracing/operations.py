@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from flowplane.recorder.tracing.contraction import contracted, einsum_letters, matmul_letters
 from flowplane.recorder.tracing.coordinates import Coordinates, joined, reduced
 
-__all__ = ["CONVOLVED", "PRODUCTS", "Known", "units_last", "units_set"]
+__all__ = ["CONVOLVED", "PRODUCTS", "RECURRENT", "Known", "units_last", "units_set"]
 
 #: The coordinates of a tensor; None for one that is the same for all samples.
 Known = Callable[[Any], Coordinates | None]
@@ -32,12 +33,14 @@ def units_set(
     if name == "linear":
         return [_linear(own, shape)]
     if name in CHANNELS and own is not None:
-        return [_channels(own, shape)]
+        channels = _channels(own, shape)
+        training = kwargs.get("training", args[5] if len(args) > 5 else False)
+        return [replace(channels, mixed=True) if name == "batch_norm" and training and own.sample is not None else channels]
     if name == "layer_norm" and own is not None:
         normed = args[1] if len(args) > 1 else kwargs["normalized_shape"]
         elsewhere = own.unit is not None and any(length > 1 for length in own.unit.shape[:-1])
         return [own if len(normed) > 1 or elsewhere else units_last(own, shape)]
-    if name == "embedding":
+    if name in ("embedding", "one_hot"):
         ids = known(args[0])
         found = None if ids is None or ids.sample is None else ids.sample.unsqueeze(-1)
         return [units_last(Coordinates(shape, found, None, ids is not None and ids.mixed), shape)]

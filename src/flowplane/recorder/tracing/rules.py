@@ -31,6 +31,8 @@ KEPT = {
     *("masked_fill", "clamp", "clip", "nan_to_num", "tril", "triu", "softmax", "log_softmax", "normalize", "cumsum"),
     *("cumprod", "logcumsumexp", "group_norm", "instance_norm", "rms_norm", "local_response_norm", "numpy", "imag"),
 }
+#: Of these, calls that take sums along an axis, and the place of it among their arguments.
+ALONG = {"softmax": 1, "log_softmax": 1, "cumsum": 1, "cumprod": 1, "logcumsumexp": 1, "normalize": 2}
 GATHERED = {"cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "row_stack", "block_diag"}
 #: The destination's numbers are replaced by those of another tensor.
 WRITTEN = {
@@ -112,7 +114,10 @@ def coordinates_after(
     if name in RESHAPED and own is not None:
         return [_applied(lambda values: values.reshape(shape), own)[0]]
     if name in KEPT and own is not None and own.shape == shape:
-        return [own] * len(outputs)
+        return [replace(own, mixed=own.mixed or _along_samples(name, own, args, kwargs))] * len(outputs)
+    if name == "glu" and own is not None:
+        axis = kwargs.get("dim", args[1] if len(args) > 1 else -1)
+        return _applied(lambda values: values.narrow(axis, 0, values.shape[axis] // 2), own)
     if name == "getitem" and own is None:
         return [_looked_up(args[1], shape, known)]
     if name in MOVED and own is not None:
@@ -156,6 +161,15 @@ def _applied(function: Callable[[Tensor], Any], own: Coordinates, count: int = 1
         unit = None if units is None else shortened(units[k])
         found.append(Coordinates(tuple(sample[k].shape), shortened(sample[k]), unit, own.mixed))
     return found
+
+
+def _along_samples(name: str, own: Coordinates, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+    """Whether a call that sums along an axis does so along one on which samples vary."""
+    if name not in ALONG or own.sample is None:
+        return False
+    axis = kwargs.get("dim", args[ALONG[name]] if len(args) > ALONG[name] else 1 if name == "normalize" else None)
+    axes = axis if isinstance(axis, tuple | list) else [axis]
+    return any(isinstance(each, int) and own.sample.shape[each] > 1 for each in axes)
 
 
 def _looked_up(index: Any, shape: tuple[int, ...], known: Known) -> Coordinates | None:

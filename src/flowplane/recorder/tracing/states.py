@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -12,7 +13,7 @@ from flowplane.recorder.tracing.functions import ADDITION
 from flowplane.recorder.tracing.graph import Graph
 from flowplane.recorder.tracing.watching import Call
 
-__all__ = ["blocks_passed", "default_calls", "states_of"]
+__all__ = ["chained_blocks", "default_calls", "states_of"]
 
 #: Kinds of functions that are layers without being asked for.
 COUNTED = ("nonlinearity", "concatenation", "pooling", "weights", "attention", ADDITION)
@@ -54,27 +55,40 @@ def states_of(graph: Graph, output: int) -> set[int]:
     return states
 
 
-def blocks_passed(graph: Graph, output: int, calls: Sequence[Call]) -> set[int]:
-    """Nodes of blocks of one class that every path passes, though not one of their tensors alone: of several streams (nodes
-    and edges, pixels and patches, a state that is written in place). The first tensor that such a block returns stands for
-    it."""
+def chained_blocks(graph: Graph, calls: Sequence[Call]) -> set[int]:
+    """Nodes of blocks of one class that stand in a row, each computed on what the one before it made and on no other: blocks
+    of several streams (nodes and edges, pixels and patches), or into each of which the input goes once more, have no single
+    tensor that all paths pass. The first tensor that such a block returns stands for it.
+    """
     blocks: defaultdict[type, list[Call]] = defaultdict(list)
     for call in calls:
-        if not call.function and call.node >= call.start and any(True for _ in call.module.children()):
+        if not call.function and call.start < call.stop and any(True for _ in call.module.children()):
             blocks[type(call.module)].append(call)
+    repeated = {id(call) for same in blocks.values() if len(same) > 1 for call in same if not _container(call.module)}
     found: set[int] = set()
     for same in blocks.values():
-        own = {id(call) for call in same}
-        outer = [call for call in same if not any(id(above) in own for above in _around(call))]
-        if len(outer) < 2:
-            continue
-        # the nodes that were made from its begin to the tensor that it returned
-        ranges = {call.start: call for call in outer if call.start < call.stop}
-        if output < 0 or any(start <= output < call.stop for start, call in ranges.items()):
-            continue
-        passed = states_of(graph.contracted((start, call.stop) for start, call in ranges.items()), output)
-        found |= {call.node for start, call in ranges.items() if start in passed}
-    return found
+        outer = [call for call in same if id(call) in repeated and not any(id(above) in repeated for above in _around(call))]
+        outer.sort(key=lambda call: call.start)
+        before = _blocks_before(graph, [(call.start, call.stop) for call in outer])
+        after = [{later for later, those in enumerate(before) if block in those} for block in range(len(outer))]
+        for block, (one, other) in enumerate(pairwise(outer)):
+            if before[block + 1] == {block} and after[block] == {block + 1}:
+                found |= {one.node, other.node}
+    return found - {-1}
+
+
+def _blocks_before(graph: Graph, ranges: Sequence[tuple[int, int]]) -> list[set[int]]:
+    """Of each range of nodes, the ranges whose nodes it is computed on, with no other range between."""
+    inside = {node: block for block, (start, stop) in enumerate(ranges) for node in range(start, stop)}
+    made: list[frozenset[int]] = []
+    before: list[set[int]] = [set() for _ in ranges]
+    for node, parents in enumerate(graph.parents):
+        of = frozenset().union(*(made[parent] for parent in parents))
+        if node in inside:
+            before[inside[node]] |= of - {inside[node]}
+            of = frozenset({inside[node]})
+        made.append(of)
+    return before
 
 
 def _around(call: Call) -> Iterator[Call]:
@@ -117,7 +131,7 @@ def _opens(call: Call, inside: list[Call], states: set[int]) -> bool:
     if call.function:
         return False
     if _container(call.module):
-        return True
+        return any(each.node in states for each in inside)
     modules = [each for each in inside if not each.function and each.node in states and not _container(each.module)]
     classes = Counter(type(each.module) for each in modules if any(True for _ in each.module.children()))
     times = Counter(id(each.module) for each in modules if any(True for _ in each.module.parameters()))

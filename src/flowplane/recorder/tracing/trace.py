@@ -16,7 +16,7 @@ from flowplane.recorder.hashing import HASHED
 from flowplane.recorder.tracing.agreement import Observed, agree, agree_whole, hashed_rows
 from flowplane.recorder.tracing.coordinates import Order, order_of, unit_axes
 from flowplane.recorder.tracing.graph import Graph
-from flowplane.recorder.tracing.states import blocks_passed, default_calls, states_of
+from flowplane.recorder.tracing.states import chained_blocks, default_calls, states_of
 from flowplane.recorder.tracing.watching import Call, Key, Watch
 
 __all__ = ["Judged", "Trace", "traced"]
@@ -25,7 +25,8 @@ __all__ = ["Judged", "Trace", "traced"]
 SIZES, LARGE_SIZES = ((8, 4), (16, 8), (6, 3), (2, 1)), ((4, 3), (8, 4), (2, 1))
 #: Parameters above which a model is large.
 LARGE = 50_000_000
-STREAM, OTHER_STREAM = 1, 2
+#: Seeds of both streams: their first uniform numbers lie near the ends of [0, 1], so that one coin a batch falls otherwise.
+STREAM, OTHER_STREAM = 3, 2469
 
 #: Runs the model on samples of these numbers; the tensors with which it is called, and the call.
 Run = Callable[[Tensor], tuple[list[Tensor], Callable[[], Any]]]
@@ -45,7 +46,6 @@ class Judged:
         varies: whether the shape of a sample depends on the other samples.
         default: whether it is a layer where none are named.
         missing: whether it would be one if its rows were samples.
-        untested: whether no run could test its order, as it is noisy and has no coordinates.
         apart: whether it returned numbers of its own that could have been rows of samples.
     """
 
@@ -61,7 +61,6 @@ class Judged:
     default: bool = False
     missing: bool = False
     apart: bool = True
-    untested: bool = False
 
     @property
     def carried(self) -> bool:
@@ -86,13 +85,14 @@ class Trace:
     lost: tuple[str, ...] = ()
 
 
-def traced(model: nn.Module, run: Run, count: int, whole: bool = False) -> Trace:
+def traced(model: nn.Module, run: Run, count: int, whole: bool = False, size: int | None = None) -> Trace:
     """Looks at a model in several runs: of the same samples with the same and with another random stream, of the samples
     in another order, and of half of them.
 
     Arguments:
         run: of the model on some of the samples.
         count: samples that there are.
+        size: of the batches that the model takes, if it is known.
         whole: they cannot be parted: one call sees all of them, and its first axis of that length are the samples.
 
     Raises:
@@ -110,7 +110,7 @@ def traced(model: nn.Module, run: Run, count: int, whole: bool = False) -> Trace
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             failed = failed or error
-    return _alone(model, run, sizes[0][0], failed)
+    return _alone(model, run, min(size or sizes[0][0], count), failed)
 
 
 def _alone(model: nn.Module, run: Run, n: int, failed: Exception | None) -> Trace:
@@ -144,12 +144,15 @@ class _Tracing:
         self.other = self._watched(every, OTHER_STREAM)
         self.turned = self.same if self.half == self.n else self._watched(self.order, STREAM, carried=apart)
         self.halved = self._watched(every[: self.half], STREAM, carried=apart) if self.half < self.n else None
+        self.rest = self._watched(every[-self.half :], STREAM, carried=apart) if self.half < self.n else None
         judged = [self._judged(key, call) for key, call in first.calls.items()]
         _name(judged)
-        _settle_noisy(judged, self.n)
         calls = [each.call for each in judged]
-        graph, output = first.watch.graph, calls[-1].node
-        states = states_of(graph, output) | blocks_passed(graph, output, calls) if output >= 0 else set()
+        graph = first.watch.graph
+        # what the model returns may be no tensor, or several
+        last = max((each.call.node for each in judged if each.why is None), default=-1)
+        outputs = [node for node in first.watch.outputs if node >= 0] or [last]
+        states = chained_blocks(graph, calls).union(*(states_of(graph, output) for output in outputs if output >= 0))
         usable = [each.call for each in judged if each.why is None and not each.call.handed_on]
         default = {id(call) for call in default_calls(calls, states, usable)}
         # those that would be layers if their rows were samples; one tensor is one layer
@@ -198,7 +201,7 @@ class _Tracing:
 
     def _judged(self, key: Key, call: Call) -> Judged:
         judged = Judged(call, "", "", None)
-        runs = [run for run in (self.same, self.other, self.turned, self.halved) if run is not None]
+        runs = [run for run in (self.same, self.other, self.turned, self.halved, self.rest) if run is not None]
         if call.shape is None:
             judged.why = "returns no tensor"
         elif not call.floating:
@@ -240,10 +243,13 @@ class _Tracing:
         exact = key in self.same.rows and torch.equal(torch.nan_to_num(self.same.rows[key]), torch.nan_to_num(rows))
         judged.noisy = self._noise(agrees(self.same, rows), agrees(self.other, rows, exactly=exact))
         judged.order = order
-        if judged.noisy or self.halved is None:
+        if judged.noisy or self.halved is None or self.rest is None:
             return
         follows = agrees(self.turned, rows[self.order])
-        parts = None if judged.varies else agrees(self.halved, rows[: self.half])
+        parts = None
+        if not judged.varies:
+            both = [agrees(self.halved, rows[: self.half]), agrees(self.rest, rows[-self.half :])]
+            parts = False if False in both else None if None in both else True
         if follows is False or key not in self.turned.rows:
             judged.order, judged.why = None, "its rows do not follow the samples"
         elif parts is False or key not in self.halved.rows:
@@ -265,23 +271,26 @@ class _Tracing:
         if self.whole and judged.call.shape is not None and self.n in judged.call.shape:
             judged.order = Order((judged.call.shape.index(self.n),))
             return
-        if reading == "depends on no sample" and (judged.noisy or agree_whole(self.turned, key, whole) is not False):
+        if reading == "depends on no sample" and judged.noisy:
+            judged.why = "noisy, and where its numbers come from is lost: no run can find its samples"
+            return
+        if reading == "depends on no sample" and agree_whole(self.turned, key, whole) is not False:
             judged.why = reading
             return
-        if self.halved is not None and not judged.noisy:
+        if self.halved is not None and self.rest is not None and not judged.noisy:
             for axis in sorted(axis for axis in mine if axis >= 0):
                 length = judged.call.shape[axis] if judged.call.shape is not None else 0
                 there = self.halved.calls[key].shape or ()
                 if len(there) <= axis or length * self.half != there[axis] * self.n:
                     continue
-                if agrees(self.turned, axis, mine[axis][self.order]) and agrees(self.halved, axis, mine[axis][: self.half]):
+                found = agrees(self.turned, axis, mine[axis][self.order]) and agrees(
+                    self.halved, axis, mine[axis][: self.half]
+                )
+                if found and agrees(self.rest, axis, mine[axis][-self.half :]):
                     judged.order = Order((axis,))
                     return
             if reading == "depends on no sample":  # it does: another order of them gives other numbers
                 reading = None
-        if judged.noisy and reading is None and 0 in mine:
-            judged.order, judged.untested = Order((0,)), True
-            return
         judged.why = reading if isinstance(reading, str) else "mixes samples"
 
     def _varies(self, call: Call, order: Order, there: Call) -> bool:
@@ -303,18 +312,6 @@ def _seeded(seed: int) -> None:
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
-
-
-def _settle_noisy(judged: Sequence[Judged], n: int) -> None:
-    """No run tests the order of a noisy call: where coordinates are lost, it is that of the nearest call before."""
-    before: Order | None = None
-    for each in judged:
-        if each.order is not None and not each.noisy:
-            before = each.order
-        elif each.untested and before is not None and before.places is None and len(before.axes) == 1:
-            axis, shape = before.axes[0], each.call.shape or ()
-            if axis < len(shape) and shape[axis] == n:
-                each.order = before
 
 
 def _name(judged: Sequence[Judged]) -> None:

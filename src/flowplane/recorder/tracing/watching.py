@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,7 @@ from flowplane.recorder.reduction import first_tensor
 from flowplane.recorder.tracing.coordinates import NONE, Coordinates, padded_steps
 from flowplane.recorder.tracing.functions import is_layer, kind_of_function
 from flowplane.recorder.tracing.graph import Graph
+from flowplane.recorder.tracing.operations import RECURRENT
 from flowplane.recorder.tracing.rules import (
     FRESH,
     KEPT,
@@ -26,6 +27,7 @@ from flowplane.recorder.tracing.rules import (
     REDUCED,
     RESHAPED,
     SORTED,
+    WRITTEN,
     coordinates_after,
     name_of,
     tensors_in,
@@ -39,6 +41,13 @@ Key = tuple[Any, ...]
 CLOSED = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
 #: Calls of functions within one module after which coordinates are carried no further there.
 MOST = 50_000
+#: Tensors that a model returns, of which all are looked at.
+MOST_OUTPUTS = 16
+#: Calls that make ids of other numbers, and those that look ids up in a table.
+CHOSEN = {"argmax", "argmin"}
+LOOKED_UP = {"embedding", "embedding_bag"}
+#: Calls that make tensors of what is none.
+CREATED = {"tensor", "as_tensor", "asarray", "from_numpy", "frombuffer"}
 #: Calls that count, and the place in the graph of what was counted.
 COUNTING, POSITION = {"cumsum", "arange", "cumprod"}, -2
 
@@ -117,6 +126,8 @@ class Watch(TorchFunctionMode):
         self._seen: Counter[str] = Counter()
         #: Modules in which coordinates were carried no further.
         self.lost: set[str] = set()
+        #: Nodes of what the model returned.
+        self.outputs: list[int] = []
         self._inputs = tuple(inputs)
         if carried:
             for values in inputs:
@@ -140,6 +151,9 @@ class Watch(TorchFunctionMode):
             with self if self.functions or self.carried else nullcontext():
                 output = call()
             self._end(self.model, (), {}, output)
+            parts = output if isinstance(output, tuple | list) else ()
+            self.outputs = [own.node for own in (self.known(first_tensor(each)) for each in parts[:MOST_OUTPUTS]) if own]
+            self.outputs = self.outputs or [self.calls[-1].node]
         finally:
             for handle in handles:
                 handle.remove()
@@ -147,7 +161,10 @@ class Watch(TorchFunctionMode):
     def _register(self, values: Tensor) -> None:
         node = self.graph.input()
         samples = torch.arange(float(len(values))).reshape(-1, *(1,) * (values.ndim - 1))
-        units = torch.arange(float(values.shape[1])).reshape(1, -1) if values.ndim == 2 else None
+        # rows, or sequences of them: maps have their channels where the first convolution finds them
+        units = torch.arange(float(values.shape[-1])) if values.ndim in (2, 3) else None
+        if units is not None:
+            units = units.reshape((1,) * (values.ndim - 1) + (-1,))
         self._table[values] = Coordinates(tuple(values.shape), samples, units, node=node)
 
     # modules
@@ -175,7 +192,7 @@ class Watch(TorchFunctionMode):
                 self.calls.append(call)
                 return
             if self.carried and not _wrapped(found) and self.known(found) is None and found not in self._made:
-                self._opaque(found, [each for each, _ in given])
+                self._opaque(module, found, [each for each, _ in given])
             self._fill(call, found, packed)
             if packed is None:
                 call.handed_on = not any(True for _ in module.parameters()) and any(
@@ -185,11 +202,13 @@ class Watch(TorchFunctionMode):
                 other.absorbed = other.node == call.node >= 0
             self._emit(call, found, packed)
 
-    def _opaque(self, found: Tensor, given: list[Tensor]) -> None:
-        """What a module returned in which no function was seen: its axes are those of an input of the same lengths."""
+    def _opaque(self, module: nn.Module, found: Tensor, given: list[Tensor]) -> None:
+        """What a module returned in which no function was seen: of a scripted one the axes are those of an input of the same
+        lengths."""
         owns = [own for own in map(self.known, given) if own is not None]
         node = self.graph.add(tuple(own.node for own in owns))
-        alike = next((own for own in owns if own.shape == tuple(found.shape)), None)
+        scripted = isinstance(module, torch.jit.ScriptModule)
+        alike = next((own for own in owns if scripted and own.shape == tuple(found.shape)), None)
         self._table[found] = (alike or Coordinates(tuple(found.shape))).at(node)
 
     def _fill(self, call: Call, found: Tensor, packed: PackedSequence | None = None) -> None:
@@ -267,27 +286,48 @@ class Watch(TorchFunctionMode):
         moves = name in MOVED or name in RESHAPED or name in KEPT
         if _whole(outputs[0]) and (not moves or name in COUNTING) and name not in SORTED | REDUCED:
             return self._place_whole(name, args, outputs, found, before)
-        ids = name in ("embedding", "getitem")
-        parents = []
-        for each in tensors_in(args[:1]) if name in KEPT else tensors_in(args):
-            own = before.get(id(each))
-            inexact = numeric(each)
-            if own is not None and name not in FRESH and (inexact or moves or ids):
-                parents.append(own.node)
-            elif own is None and inexact and name not in FRESH and self._from_elsewhere(each):
-                # made of what was there last, in NumPy or by vmap; where the inputs are no tensors, it is one of them
-                parents.append(len(self.graph.parents) - 1 if self._inputs else self.graph.input())
+        parents = [self._source(each, before.get(id(each)), ids) for each, ids in self._sources(name, args, outputs, before)]
+        parents = [parent for parent in parents if parent != -1]
+        data = (
+            not moves or not isinstance(args[0], Tensor) or numeric(args[0])
+        )  # what packs sequences also returns their sizes
         shared = -1  # all that one call returns is one node: a recurrent layer's states and its outputs
         for each, own in zip(outputs, found, strict=True):
             node = -1
-            if moves and parents and _same_storage(each, args[0], _version(each)):
+            if moves and parents and isinstance(args[0], Tensor) and _same_storage(each, args[0], _version(each)):
                 node = parents[0]  # a view of all of it is the same tensor
-            elif parents and (numeric(each) or moves):
+            elif parents and (numeric(each) or not data or name in CHOSEN):
                 if shared < 0:
                     shared = POSITION if set(parents) == {POSITION} else self.graph.add(tuple(parents), name)
                 node = shared
-            self._enter(each, own, node)
+            self._enter(each, own, node, made=name not in CREATED or bool(self._inputs))
         return None
+
+    def _sources(
+        self, name: str, args: Any, outputs: list[Tensor], before: dict[int, Coordinates | None]
+    ) -> Iterator[tuple[Tensor, bool]]:
+        """The tensors that numbers come from, and whether they are ids: not those that only say where they go."""
+        if name in FRESH:
+            return
+        moves = name in MOVED or name in RESHAPED or name in KEPT
+        if moves and isinstance(args[0], Tensor):
+            table = name == "getitem" and before.get(id(args[0])) is None
+            for each in tensors_in(args[1:] if table else args[:1]):
+                yield each, table or not numeric(each)
+            return
+        ids = name in LOOKED_UP or (name not in WRITTEN | RECURRENT and numeric(outputs[0]))
+        for each in tensors_in(args):
+            if numeric(each) or (ids and _whole(each)):
+                yield each, not numeric(each)
+
+    def _source(self, each: Tensor, own: Coordinates | None, ids: bool) -> int:
+        """The node of a tensor that numbers come from; −1 for none."""
+        if own is not None:
+            return own.node
+        if (numeric(each) or (ids and not self._inputs)) and self._from_elsewhere(each):
+            # made of what was there last, in NumPy or by vmap; where the inputs are no tensors, it is one of them
+            return len(self.graph.parents) - 1 if self._inputs else self.graph.input()
+        return -1
 
     def _place_whole(
         self,
@@ -305,11 +345,12 @@ class Watch(TorchFunctionMode):
             apart = own is not None and own.sample is not None
             self._enter(each, own, (POSITION if positions else self.graph.input()) if apart else -1)
 
-    def _enter(self, each: Tensor, own: Coordinates | None, node: int) -> None:
+    def _enter(self, each: Tensor, own: Coordinates | None, node: int, made: bool = True) -> None:
         if own is None and node == -1:
             if each in self._table:
                 del self._table[each]
-            self._made[each] = True
+            if made:
+                self._made[each] = True
         else:
             self._table[each] = (own or Coordinates(tuple(each.shape))).at(node)
 
