@@ -343,7 +343,8 @@ class Watch(TorchFunctionMode):
         positions = name in COUNTING or any(own.node == POSITION for own in owns)
         for each, own in zip(outputs, found, strict=True):
             apart = own is not None and own.sample is not None
-            self._enter(each, own, (POSITION if positions else self.graph.input()) if apart else -1)
+            node = (POSITION if positions else self.graph.input()) if apart else -1
+            self._enter(each, own, node, made=name not in CREATED or bool(self._inputs))
 
     def _enter(self, each: Tensor, own: Coordinates | None, node: int, made: bool = True) -> None:
         if own is None and node == -1:
