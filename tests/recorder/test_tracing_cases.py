@@ -12,13 +12,14 @@ from torch import nn
 from tracing_architectures import ARCHITECTURES, STACKS, UNITS
 from tracing_calls import CALLS, MIXTURES, NOISE
 from tracing_cases import FOLDS, ORDERS, oracle
+from tracing_more import MORE
 
 import flowplane as fp
 from flowplane.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-CASES = [*ORDERS, *FOLDS, *MIXTURES, *NOISE, *CALLS, *ARCHITECTURES, *STACKS, *UNITS]
+CASES = [*ORDERS, *FOLDS, *MIXTURES, *NOISE, *CALLS, *ARCHITECTURES, *STACKS, *UNITS, *MORE]
 #: Functions that one may take for a layer or not: parts and means of the layer before.
 UNDECIDED = ("*getitem*", "mean*", "sum*")
 
