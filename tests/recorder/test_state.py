@@ -255,3 +255,28 @@ def test_scripted_parts_keep_their_buffers():
         model(X)
         assert model[1].calls == 1
     assert model[1].calls == 0 and model[1].training
+
+
+def test_hooks_that_a_model_gives_itself_in_its_first_call():
+    """Some libraries collect hidden states so, and note in an attribute that the hooks are there."""
+
+    class Hooked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 4), nn.Linear(8, 2)
+            self.ready, self.found = False, []
+
+        def forward(self, x):
+            if not self.ready:
+                self.a.register_forward_hook(lambda part, given, output: self.found.append(output))
+                self.ready = True
+            self.found.clear()
+            hidden = self.a(x)
+            return self.b(torch.cat([hidden, *self.found], 1))
+
+    model = Hooked()
+    rec = fp.record(model, X)
+    assert not model.a._forward_hooks and not model.ready and rec.layers == ("a", "cat", "b")
+    assert model(X).shape == (60, 2) and len(model.a._forward_hooks) == 1
+    fp.record(model, X)
+    assert model(X).shape == (60, 2) and len(model.a._forward_hooks) == 1

@@ -26,6 +26,7 @@ __all__ = ["require_initialised", "state_kept", "unkept"]
 Undo = Callable[[], None]
 #: What torch itself keeps in a module.
 OWN = frozenset(nn.Module().__dict__) - {"training"}
+HOOKS = tuple(name for name in OWN if "hooks" in name and isinstance(vars(nn.Module())[name], dict))
 #: How deep in lists, dicts and tuples state is looked for; in objects not deeper than their attributes.
 DEPTH = 4
 #: Containers of more entries are put back as they are, without what their entries hold.
@@ -63,9 +64,9 @@ def unkept(model: nn.Module) -> list[str]:
 
 @contextmanager
 def state_kept(model: nn.Module) -> Iterator[None]:
-    """Training flags, buffers, and what modules keep in plain attributes are afterwards what they were before: tensors,
-    arrays, numbers, random generators, lists, dicts and objects of them. Iterators and what lies outside the modules (in
-    globals, closures, open files) cannot be put back.
+    """Training flags, buffers, hooks, and what modules keep in plain attributes are afterwards what they were before:
+    tensors, arrays, numbers, random generators, lists, dicts and objects of them. Iterators and what lies outside the modules
+    (in globals, closures, open files) cannot be put back.
 
     Raises:
         InputError: the model made parameters or modules inside.
@@ -73,6 +74,8 @@ def state_kept(model: nn.Module) -> Iterator[None]:
     parts = list(model.modules())
     before = [(part, _names(part), dict(part._buffers), part.training) for part in parts]
     undo = [_tensor_kept(values) for part in parts for values in part._buffers.values() if values is not None]
+    # a model that hooks itself in its first call notes in an attribute that it did
+    undo += [_container_kept(vars(part)[name], {}, DEPTH) for part in parts for name in HOOKS if name in vars(part)]
     seen: dict[int, Any] = {id(part): part for part in parts}
     undo += [_attributes_kept(part, seen, 0) for part in parts if not isinstance(part, torch.jit.ScriptModule)]
     made: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -64,6 +65,7 @@ class Call:
         lengths: of the sequences that were packed.
         numbers: of the functions that were called in it, by name.
         functions: calls of functions in it, but for those in modules inside.
+        returned: the tensor that a function returned.
     """
 
     key: Key
@@ -83,6 +85,7 @@ class Call:
     lengths: Tensor | None = None
     numbers: Counter[str] = field(default_factory=Counter)
     functions: list[Call] = field(default_factory=list)
+    returned: weakref.ref[Tensor] | None = None
 
     @property
     def function(self) -> str | None:
@@ -199,7 +202,7 @@ class Watch(TorchFunctionMode):
                     _same_storage(found, each, version) for each, version in given
                 )
             for other in call.functions:
-                other.absorbed = other.node == call.node >= 0
+                other.absorbed = other.node == call.node >= 0 or (other.returned is not None and other.returned() is found)
             self._emit(call, found, packed)
 
     def _opaque(self, module: nn.Module, found: Tensor, given: list[Tensor]) -> None:
@@ -368,7 +371,7 @@ class Watch(TorchFunctionMode):
         kind = kind_of_function(name, args, outputs[0].shape, [self.owners[id(each)] for each in weights])
         calling = {call.module for call, _ in self._stack}
         away = [each for each in weights if self.owning[id(each)] not in calling]
-        if kind is None and not away:
+        if kind is None and (not away or name in MOVED | RESHAPED | KEPT):
             return
         where, module = inside.key[:2], inside.module
         counted = inside
@@ -381,6 +384,7 @@ class Watch(TorchFunctionMode):
             return
         call = Call((*where, name, counted.numbers[label]), module, inside, kind or "weights")
         inside.functions.append(call)
+        call.returned = weakref.ref(outputs[0])
         self._fill(call, outputs[0])
         self._emit(call, outputs[0])
 
