@@ -142,6 +142,7 @@ class Averaging(nn.Module):
         return self.b(z - self.mean)
 
 
+@pytest.mark.filterwarnings("ignore:not recorded, though layers of the model:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:the model gives other outputs:RuntimeWarning")
 def test_buffers_that_change_in_eval_mode_are_put_back():
     models = []

@@ -65,8 +65,8 @@ def unkept(model: nn.Module) -> list[str]:
 @contextmanager
 def state_kept(model: nn.Module) -> Iterator[None]:
     """Training flags, buffers, hooks, and what modules keep in plain attributes are afterwards what they were before:
-    tensors, arrays, numbers, random generators, lists, dicts and objects of them. Iterators and what lies outside the modules
-    (in globals, closures, open files) cannot be put back.
+    tensors, arrays, numbers, random generators, lists, dicts and objects of them. Iterators and what lies outside the
+    modules (in globals, closures, open files) cannot be put back.
 
     Raises:
         InputError: the model made parameters or modules inside.

@@ -66,8 +66,10 @@ def _linear(own: Coordinates | None, shape: tuple[int, ...]) -> Coordinates:
     if own is None:
         return units_last(Coordinates(shape), shape)
     flat = reduced(own, [-1], shape)
-    elsewhere = own.unit is not None and any(length > 1 for length in own.unit.shape[:-1]) and own.unit.shape[-1] == 1
-    return Coordinates(shape, flat.sample, flat.unit, flat.mixed) if elsewhere else units_last(flat, shape)
+    elsewhere = own.unit is not None and own.unit.numel() > 1 and own.unit.shape[-1] == 1
+    # where units repeat along an axis, as in rows that were flattened, places are in it as well
+    apart = elsewhere and own.unit is not None and len(own.unit.unique()) == own.unit.numel()
+    return Coordinates(shape, flat.sample, flat.unit, flat.mixed) if apart else units_last(flat, shape)
 
 
 def _channels(own: Coordinates, shape: tuple[int, ...]) -> Coordinates:
