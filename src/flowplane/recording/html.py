@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from flowplane.core.frames import layer_table
+from flowplane.core.frames import layer_table, left_out_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,8 +58,8 @@ def recording_html(rec: Recording) -> str:
 
     The table takes the notebook's own colours, light or dark. Text is escaped.
     """
-    epochs, left = rec.epochs, rec.left_out
-    shown = [layer for layer in rec.attrs["layers"] if layer["name"] in rec.layers] if rec.kind == "model" else []
+    epochs, left = rec.epochs, left_out_table(rec.attrs.get("left_out", ()))
+    shown = [layer for layer in rec.attrs.get("layers", ()) if layer["name"] in rec.layers]
     what = rec.architecture if not rec.activation else f"{rec.architecture}, {rec.activation}"
     if "parameters" in rec.attrs:
         what += f", {rec.attrs['parameters']:,} parameters"
@@ -67,7 +67,7 @@ def recording_html(rec: Recording) -> str:
     rows = [
         (rec.kind, _shown(what)),
         ("probe inputs" if rec.kind == "model" else "task", _task(rec)),
-        ("layers", _folded(_layers(rec), layer_table(shown)) if rec.kind == "model" else _layers(rec)),
+        ("layers", _folded(_layers(rec), layer_table(shown)) if shown else _layers(rec)),
         ("left out", _folded(f"{len(left)} that ran", left) if len(left) else ""),
         ("replicas", str(len(rec.replicas))),
         ("snapshots", f"{len(epochs)}, epochs {_number(epochs.min())} to {_number(epochs.max())}"),
