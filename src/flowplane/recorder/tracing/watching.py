@@ -202,7 +202,8 @@ class Watch(TorchFunctionMode):
                     _same_storage(found, each, version) for each, version in given
                 )
             for other in call.functions:
-                other.absorbed = other.node == call.node >= 0 or (other.returned is not None and other.returned() is found)
+                same = other.returned is not None and other.returned() is found
+                other.absorbed = other.node == call.node and (call.node >= 0 or same)
             self._emit(call, found, packed)
 
     def _opaque(self, module: nn.Module, found: Tensor, given: list[Tensor]) -> None:
