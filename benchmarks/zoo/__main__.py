@@ -28,7 +28,7 @@ import flowplane as fp
 from flowplane.errors import InputError
 from flowplane.recorder.reduction import first_tensor
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "results" / "zoo"
 #: Seconds for one architecture, and agreement of rows, as a share of the largest number of a layer.
 LIMIT, AGREES = 600, 1e-3
