@@ -154,9 +154,7 @@ def left_out(trace: Trace, chosen: Sequence[Judged]) -> list[dict[str, Any]]:
 def _because(judged: Judged, nodes: dict[int, Judged], recorded: dict[int, Judged]) -> str:
     if judged.call.node in nodes:
         return f"the same tensor as {nodes[judged.call.node].name}"
-    above = judged.call.parent
-    while above is not None and above.parent is not None:  # all are inside the model
-        if id(above) in recorded:
+    for above in judged.call.around:
+        if id(above) in recorded and above.parent is not None:  # all are inside the model
             return f"inside {recorded[id(above)].name}"
-        above = above.parent
     return "not chosen: name it in layers="

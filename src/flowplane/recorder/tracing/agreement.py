@@ -29,6 +29,7 @@ class Observed:
 
 
 def hashed_rows(rows: Tensor) -> Tensor:
+    """Rows of any shape, of at most 512 numbers each, on the CPU."""
     return hashed(rows.detach().reshape(len(rows), -1).float()).cpu()
 
 
@@ -54,6 +55,7 @@ def agree(
 
 
 def agree_whole(run: Observed, key: Key, whole: Tensor) -> bool | None:
+    """Whether a run gave the same numbers as another, all of a call together; None where it kept none."""
     found = run.along.get(key, {}).get(-1)
     if found is None:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowplane.recorder.tracing.functions import STATISTICS
-from flowplane.recorder.tracing.rules import KEPT, MOVED, RESHAPED
+from flowplane.recorder.tracing.rules import CARRIED
 
 __all__ = ["Graph"]
 
@@ -41,7 +41,7 @@ class Graph:
             function = self._functions[end]
             if statistic is not None and function in STATISTICS[statistic]:
                 met += 1
-            elif function not in MOVED | RESHAPED | KEPT:
+            elif function not in CARRIED:
                 return False
             (end,) = self.parents[end]
         return end == start and met > 0

@@ -58,6 +58,7 @@ def units_set(
 
 
 def units_last(own: Coordinates, shape: tuple[int, ...]) -> Coordinates:
+    """The same samples, and the units on the last axis."""
     unit = torch.arange(float(shape[-1])).reshape((1,) * (len(shape) - 1) + (-1,))
     return Coordinates(shape, own.sample, unit, own.mixed)
 

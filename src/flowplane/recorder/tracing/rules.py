@@ -12,7 +12,7 @@ from torch import Tensor
 from flowplane.recorder.tracing.coordinates import NONE, Coordinates, full, joined, padded_steps, reduced, shortened
 from flowplane.recorder.tracing.operations import Known, units_last, units_set
 
-__all__ = ["coordinates_after", "name_of", "tensors_in"]
+__all__ = ["CARRIED", "coordinates_after", "name_of", "tensors_in"]
 
 RESHAPED = {"view", "reshape", "flatten", "unflatten", "ravel", "view_as", "reshape_as"}
 #: Calls that only move the numbers of their first argument.
@@ -31,6 +31,8 @@ KEPT = {
     *("masked_fill", "clamp", "clip", "nan_to_num", "tril", "triu", "softmax", "log_softmax", "normalize", "cumsum"),
     *("cumprod", "logcumsumexp", "group_norm", "instance_norm", "rms_norm", "local_response_norm", "numpy", "imag"),
 }
+#: All calls that return the numbers of their first argument.
+CARRIED = RESHAPED | MOVED | KEPT
 #: Of these, calls that take sums along an axis, and the place of it among their arguments.
 ALONG = {"softmax": 1, "log_softmax": 1, "cumsum": 1, "cumprod": 1, "logcumsumexp": 1, "normalize": 2}
 GATHERED = {"cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "row_stack", "block_diag"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -67,7 +67,9 @@ def chained_blocks(graph: Graph, calls: Sequence[Call]) -> set[int]:
     repeated = {id(call) for same in blocks.values() if len(same) > 1 for call in same if not _container(call.module)}
     found: set[int] = set()
     for same in blocks.values():
-        outer = [call for call in same if id(call) in repeated and not any(id(above) in repeated for above in _around(call))]
+        outer = [call for call in same if id(call) in repeated and not any(id(above) in repeated for above in call.around)]
+        if len(outer) < 2:
+            continue
         outer.sort(key=lambda call: call.start)
         before = _blocks_before(graph, [(call.start, call.stop) for call in outer])
         after = [{later for later, those in enumerate(before) if block in those} for block in range(len(outer))]
@@ -91,14 +93,6 @@ def _blocks_before(graph: Graph, ranges: Sequence[tuple[int, int]]) -> list[set[
     return before
 
 
-def _around(call: Call) -> Iterator[Call]:
-    """The calls of modules in which it was made, the nearest first."""
-    above = call.parent
-    while above is not None:
-        yield above
-        above = above.parent
-
-
 def _meeting(one: int, other: int, dominator: dict[int, int], depth: dict[int, int]) -> int:
     """The nearest node that dominates both."""
     while one != other:
@@ -115,7 +109,7 @@ def default_calls(calls: Sequence[Call], states: set[int], usable: Sequence[Call
     """
     inner: defaultdict[int, list[Call]] = defaultdict(list)
     for call in calls:
-        for above in _around(call):
+        for above in call.around:
             inner[id(above)].append(call)
     root = calls[-1]
     opened = {id(root)} | {id(call) for call in calls if _opens(call, inner[id(call)], states)}
@@ -169,11 +163,11 @@ def _taken(calls: Sequence[Call], states: set[int], usable: set[int], opened: se
 
 def _seen(call: Call, opened: set[int]) -> bool:
     """Whether all modules around it are opened."""
-    return all(id(above) in opened for above in _around(call))
+    return all(id(above) in opened for above in call.around)
 
 
 def _within(call: Call, other: Call) -> bool:
-    return call.node == other.node and any(above is other for above in _around(call))
+    return call.node == other.node and any(above is other for above in call.around)
 
 
 def _places(call: Call) -> int:

@@ -21,18 +21,7 @@ from flowplane.recorder.tracing.coordinates import NONE, Coordinates, padded_ste
 from flowplane.recorder.tracing.functions import is_layer, kind_of_function
 from flowplane.recorder.tracing.graph import Graph
 from flowplane.recorder.tracing.operations import RECURRENT
-from flowplane.recorder.tracing.rules import (
-    FRESH,
-    KEPT,
-    MOVED,
-    REDUCED,
-    RESHAPED,
-    SORTED,
-    WRITTEN,
-    coordinates_after,
-    name_of,
-    tensors_in,
-)
+from flowplane.recorder.tracing.rules import CARRIED, FRESH, REDUCED, SORTED, WRITTEN, coordinates_after, name_of, tensors_in
 
 __all__ = ["Call", "Key", "Watch"]
 
@@ -47,6 +36,8 @@ MOST_OUTPUTS = 16
 #: Calls that make ids of other numbers, and those that look ids up in a table.
 CHOSEN = {"argmax", "argmin"}
 LOOKED_UP = {"embedding", "embedding_bag"}
+#: Whole numbers that they return are no ids of their own; whole numbers that they take only say where others go.
+ORDERED, PLACED = SORTED | REDUCED, WRITTEN | RECURRENT
 #: Calls that make tensors of what is none.
 CREATED = {"tensor", "as_tensor", "asarray", "from_numpy", "frombuffer"}
 #: Calls that count, and the place in the graph of what was counted.
@@ -91,6 +82,14 @@ class Call:
     def function(self) -> str | None:
         """Its name, if it is one of a function."""
         return self.key[2] if len(self.key) > 2 else None
+
+    @property
+    def around(self) -> Iterator[Call]:
+        """The calls of modules in which it was made, the nearest first."""
+        above = self.parent
+        while above is not None:
+            yield above
+            above = above.parent
 
 
 class Watch(TorchFunctionMode):
@@ -287,14 +286,13 @@ class Watch(TorchFunctionMode):
         found: list[Coordinates | None],
         before: dict[int, Coordinates | None],
     ) -> None:
-        moves = name in MOVED or name in RESHAPED or name in KEPT
-        if _whole(outputs[0]) and (not moves or name in COUNTING) and name not in SORTED | REDUCED:
+        moves = name in CARRIED
+        if _whole(outputs[0]) and (not moves or name in COUNTING) and name not in ORDERED:
             return self._place_whole(name, args, outputs, found, before)
         parents = [self._source(each, before.get(id(each)), ids) for each, ids in self._sources(name, args, outputs, before)]
         parents = [parent for parent in parents if parent != -1]
-        data = (
-            not moves or not isinstance(args[0], Tensor) or numeric(args[0])
-        )  # what packs sequences also returns their sizes
+        # what packs sequences also returns their sizes
+        data = not moves or not isinstance(args[0], Tensor) or numeric(args[0])
         shared = -1  # all that one call returns is one node: a recurrent layer's states and its outputs
         for each, own in zip(outputs, found, strict=True):
             node = -1
@@ -304,7 +302,7 @@ class Watch(TorchFunctionMode):
                 if shared < 0:
                     shared = POSITION if set(parents) == {POSITION} else self.graph.add(tuple(parents), name)
                 node = shared
-            self._enter(each, own, node, made=name not in CREATED or bool(self._inputs))
+            self._enter(each, own, node, name)
         return None
 
     def _sources(
@@ -313,13 +311,13 @@ class Watch(TorchFunctionMode):
         """The tensors that numbers come from, and whether they are ids: not those that only say where they go."""
         if name in FRESH:
             return
-        moves = name in MOVED or name in RESHAPED or name in KEPT
+        moves = name in CARRIED
         if moves and isinstance(args[0], Tensor):
             table = name == "getitem" and before.get(id(args[0])) is None
             for each in tensors_in(args[1:] if table else args[:1]):
                 yield each, table or not numeric(each)
             return
-        ids = name in LOOKED_UP or (name not in WRITTEN | RECURRENT and numeric(outputs[0]))
+        ids = name in LOOKED_UP or (name not in PLACED and numeric(outputs[0]))
         for each in tensors_in(args):
             if numeric(each) or (ids and _whole(each)):
                 yield each, not numeric(each)
@@ -348,13 +346,14 @@ class Watch(TorchFunctionMode):
         for each, own in zip(outputs, found, strict=True):
             apart = own is not None and own.sample is not None
             node = (POSITION if positions else self.graph.input()) if apart else -1
-            self._enter(each, own, node, made=name not in CREATED or bool(self._inputs))
+            self._enter(each, own, node, name)
 
-    def _enter(self, each: Tensor, own: Coordinates | None, node: int, made: bool = True) -> None:
+    def _enter(self, each: Tensor, own: Coordinates | None, node: int, name: str) -> None:
+        """What is known of a tensor that a call of this name returned."""
         if own is None and node == -1:
             if each in self._table:
                 del self._table[each]
-            if made:
+            if self._inputs or name not in CREATED:
                 self._made[each] = True
         else:
             self._table[each] = (own or Coordinates(tuple(each.shape))).at(node)
@@ -372,7 +371,7 @@ class Watch(TorchFunctionMode):
         kind = kind_of_function(name, args, outputs[0].shape, [self.owners[id(each)] for each in weights])
         calling = {call.module for call, _ in self._stack}
         away = [each for each in weights if self.owning[id(each)] not in calling]
-        if kind is None and (not away or name in MOVED | RESHAPED | KEPT):
+        if kind is None and (not away or name in CARRIED):
             return
         where, module = inside.key[:2], inside.module
         counted = inside
