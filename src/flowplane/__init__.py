@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from flowplane.ensemble import train as train
     from flowplane.information import KSG as KSG
     from flowplane.information import Binned as Binned
+    from flowplane.information import Decodable as Decodable
     from flowplane.information import GaussianMI as GaussianMI
     from flowplane.information import MatrixRenyi as MatrixRenyi
     from flowplane.information import Pairwise as Pairwise

@@ -72,7 +72,8 @@ def test_one_of_each_kind():
     table = fp.compare_estimators(layer, labels, inputs=x)
     assert table.estimator.values.tolist() == list(usual_estimators())
     assert np.isfinite(table.i_ty).all()
-    assert np.isfinite(table.i_xt).all()
+    assert np.isfinite(table.i_xt.drop_sel(estimator="Decodable")).all()
+    assert Flags.names(table.i_xt_flags.sel(estimator="Decodable")) == ("labels_only",)
 
 
 def test_noise_is_for_those_without_a_channel():

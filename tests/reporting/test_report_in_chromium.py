@@ -38,7 +38,7 @@ def test_slider_keyboard_and_figures(path, plane):
         traces = await page.value(f"{FIGURE}.read()")
         strong = next(trace for trace in traces if trace["name"] == "mean of the replicas")
         assert np.allclose(np.sort(strong["x"]), np.sort(plane.i_xt.mean("replica").values.ravel()), atol=1e-5)
-        assert traces[-1]["visible"] is False
+        assert traces[-1]["x"] == []
         slider = "document.querySelector('[data-figure=\"information-plane\"].controls input')"
         await page.value(f"{slider}.focus()")
         for pressed, (key, epoch) in enumerate([(RIGHT, 1), (RIGHT, 2), (LEFT, 1)]):
@@ -51,7 +51,7 @@ def test_slider_keyboard_and_figures(path, plane):
         await page.until(f"{FIGURE}.frame === {last}", 10)
         assert shown(await page.value(f"{FIGURE}.read()"), plane, last)
         await page.value(f"{FIGURE}.leave()")
-        assert (await page.value(f"{FIGURE}.read()"))[-1]["visible"] is False
+        assert (await page.value(f"{FIGURE}.read()"))[-1]["x"] == []
 
     page = with_page(path, act)
     assert page.problems == []

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
+from flowplane.analysis.consistency import flagged_by
 from flowplane.analysis.estimators import usual_estimators
 from flowplane.analysis.plane import information_plane
 from flowplane.core.renamed import renamed
 from flowplane.core.results import joined, stamp
 from flowplane.errors import InputError, Text
+from flowplane.information.decodable import Decodable
 from flowplane.information.estimator import Estimator, check_noise
 from flowplane.recording import Recording
 
@@ -30,7 +33,7 @@ def compare_estimators(
     noise_variance: float | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
-    """What seven estimators say of the same layer, each with its interval, its channel and its flags.
+    """What the estimators say of the same layer, each with its interval, its channel and its flags.
 
     Arguments:
         activations: (*batch, sample, unit); or a Recording, read at every replica, epoch and layer that it shows (take a
@@ -41,7 +44,8 @@ def compare_estimators(
 
     Returns:
         Dataset (estimator, …): `i_xt`, `i_ty`, `h_t` in bits with their intervals and flags. What differs from estimator to
-        estimator, such as `channel` and `bound`, is a coordinate along `estimator`. `fp.explain` puts the flags in words.
+        estimator, such as `channel` and `bound`, is a coordinate along `estimator`. Where a probe decodes more of the label
+        than an estimate says there is, that is flagged. `fp.explain` puts the flags in words.
 
     Raises:
         InputError: no estimators, something else among them, labels beside a Recording, or what an estimator refuses.
@@ -65,9 +69,18 @@ def compare_estimators(
     else:
         known = {"inputs": inputs, "conditional": conditional, "probability": probability, "seed": seed}
         parts = {name: one.with_channel(noise_variance)(activations, labels, **known) for name, one in chosen.items()}
+        parts = _judged(parts, chosen)
     planes = [part.drop_vars([name for name in part.coords if not _shared(str(name), parts)]) for part in parts.values()]
     together = xr.concat(planes, xr.Variable("estimator", list(parts)), combine_attrs="drop")
     return stamp(joined(together, "estimator", parts), "compare_estimators")
+
+
+def _judged(parts: dict[str, xr.Dataset], chosen: Mapping[str, Estimator]) -> dict[str, xr.Dataset]:
+    """What the estimators say of I(T;Y), flagged where one of them decodes more."""
+    decoded = next((parts[name] for name, one in chosen.items() if isinstance(one, Decodable)), None)
+    if decoded is None or not np.isfinite(decoded["i_ty"]).any():
+        return parts
+    return {name: part if isinstance(chosen[name], Decodable) else flagged_by(part, decoded) for name, part in parts.items()}
 
 
 def _shared(name: str, parts: dict[str, xr.Dataset]) -> bool:

@@ -22,6 +22,7 @@ ESTIMATORS = (
     "flowplane.information.renyi:MatrixRenyi",
     "flowplane.information.sliced:SlicedMI",
     "flowplane.information.variational:Variational",
+    "flowplane.information.decodable:Decodable",
 )
 #: What has a name of its own on the command line: the setting of the published code.
 PUBLISHED = "binned-published"
@@ -33,7 +34,7 @@ def registered() -> dict[str, type[Estimator]]:
 
     Example:
         >>> list(registered())
-        ['binned', 'pairwise', 'ksg', 'gaussian', 'renyi', 'sliced', 'variational']
+        ['binned', 'pairwise', 'ksg', 'gaussian', 'renyi', 'sliced', 'variational', 'decodable']
     """
     found = {}
     for path in ESTIMATORS:

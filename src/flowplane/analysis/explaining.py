@@ -15,6 +15,8 @@ __all__ = ["explain", "flag_words", "raised_flags"]
 
 #: Dimensions that a sentence tells apart; others are counted.
 TOLD_APART = ("estimator", "network", "layer")
+#: Variables of estimates that a sentence of their own would only repeat.
+ASIDE = ("dominant_unit",)
 #: What a sentence says of an estimate besides its bound: what it is instead of the usual thing.
 ABOUT = ("estimator", "bound", "channel", "quantity")
 
@@ -88,7 +90,7 @@ def _estimates(dataset: xr.Dataset) -> Iterator[str]:
 
 def _of_result(dataset: xr.Dataset, result: str) -> Iterator[str]:
     """What a result is and which numbers it holds, where an estimator has not made all of it."""
-    plain = [name for name in quantities(dataset) if "bound" not in dataset[name].attrs]
+    plain = [name for name in quantities(dataset) if "bound" not in dataset[name].attrs and name not in ASIDE]
     if plain or not quantities(dataset):
         units = [f"{name} [{dataset[name].attrs['units']}]" for name in plain if "units" in dataset[name].attrs]
         holds = f". Holds {', '.join(units)}" if units else ""

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
+from flowplane.analysis.consistency import judged
 from flowplane.core.measure import Measure
 from flowplane.core.points import check_positive
-from flowplane.core.results import Flags, stamp
-from flowplane.errors import InputError, Text, unknown
+from flowplane.core.results import stamp
+from flowplane.errors import InputError, NotRecorded, Text, unknown
 from flowplane.information.binned import Binned
+from flowplane.information.decodable import Decodable
 from flowplane.information.estimator import Continuous
 from flowplane.information.ksg import KSG
 from flowplane.information.pairwise import Pairwise
+from flowplane.information.resolution import Resolutions, checked_resolutions, shown
 from flowplane.recording import ModelRecording, Recording, require_recording
 
-__all__ = ["BINS", "DIMS", "Reading", "own_plane", "reading", "suitable_measure"]
+__all__ = ["BINS", "DIMS", "Reading", "own_plane", "reading"]
 
 #: Of a plane, and of what is made of it.
 DIMS = ("replica", "epoch", "layer")
 #: The bins of an ensemble's layers.
 BINS = Binned(30)
 PARTS = ("all", "train", "test")
-#: Variances of the noise that are tried, in those of the layer's units.
-VARIANCES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
-#: So much noise is taken that no more than this share of the layers is saturated, at the first and at the last snapshot.
-MOST_SATURATED = 0.25
+#: Why a model is read as it is.
+RESOLVED = (
+    "noise in proportion to a layer's total variance means the same in every layer, and what a probe decodes needs no noise"
+)
 
 
 class Reading(NamedTuple):
@@ -38,26 +40,24 @@ class Reading(NamedTuple):
     reason: str
 
 
-class Choice(NamedTuple):
-    """An estimator, and in a sentence why it was chosen or what is wrong with it."""
-
-    measure: Measure
-    reason: str
-    valid: bool = True
-
-
 def reading(
-    rec: Recording, estimator: Measure | None = None, *, samples: str = "all", noise_variance: float | None = None
+    rec: Recording,
+    estimator: Measure | str | None = None,
+    *,
+    samples: str = "all",
+    noise_variance: float | None = None,
+    resolution: Any = None,
 ) -> Reading:
     """The plane of a recording over (replica, epoch, layer), with H(X) and I(X;Y) in its attributes.
 
-    An estimator that is given is taken. Otherwise: of a model the first measure taken while it was recorded that gives
-    I(X;T) and I(T;Y), or without any what `suitable_measure` chooses; of an ensemble 30 bins, or KSG where the networks have
-    noise of their own.
+    An estimator that is given is taken; the name of a measure that was taken while the model was recorded reads that.
+    Otherwise a model is read at resolutions that were chosen before it was looked at, the same for all layers and epochs
+    (§D1), and by what a linear probe decodes (§D2); one that kept no activations by the first measure that was taken online
+    and gives I(X;T) and I(T;Y). An ensemble is read by 30 bins, or by KSG where the networks have noise of their own.
 
     Raises:
-        InputError: not a Recording, unknown samples, a noise variance that is not above 0, for an estimator that has a
-            channel of its own or beside a measure that was taken online, or what `Recording.measure` refuses.
+        InputError: not a Recording, unknown samples, a noise variance or a resolution that is not above 0, or that the
+            estimator cannot honour, no activations and no such measure, or what `Recording.measure` refuses.
     """
     rec = require_recording(rec)
     if samples not in PARTS:
@@ -66,53 +66,68 @@ def reading(
         _ = rec.split  # where there is none, it says so
     if noise_variance is not None:
         check_positive("noise_variance", noise_variance, "the variance of Gaussian noise, above 0, or None")
+    resolutions = checked_resolutions(resolution)
     if estimator is None:
-        online = _online(rec) if samples == "all" else None
-        if online is not None:
-            name, plane = online
-            if noise_variance is not None:
-                found = Text(f"{noise_variance} beside {name}, taken while it was recorded")
-                raise InputError("noise_variance", found, "None, or estimator= one that takes it")
-            return Reading(_described(rec, plane), f"{name}, as measured while it was recorded")
-        choice = suitable_measure(rec)
+        found = _usual(rec, samples, resolutions, noise_variance, resolution is not None)
+    elif isinstance(estimator, str):
+        _refuse(f"{estimator}, taken while it was recorded", noise_variance, resolution)
+        found = Reading(_named(rec, estimator), "it was asked for")
     else:
-        choice = Choice(estimator, "it was asked for")
-    measure = choice.measure if noise_variance is None else _with_channel(choice.measure, noise_variance)
-    return Reading(_described(rec, rec.measure(measure, samples)), choice.reason)
+        measure = _honouring(estimator, noise_variance, None if resolution is None else resolutions)
+        found = Reading(judged(rec, rec.measure(measure, samples)), "it was asked for")
+    return found._replace(plane=_described(rec, found.plane))
 
 
-def suitable_measure(rec: Recording) -> Choice:
-    """The estimator that reads a recording where none is given and none was taken online (§B3, §B4).
-
-    Ensembles are read by the paper's channel, 30 bins, and networks with noise of their own by KSG, which needs no channel.
-    To the layers of a model Gaussian noise is added in proportion to the variance of the layer's units at that epoch, the
-    least of `VARIANCES` under which most layers of the first replica are not saturated at the first and the last snapshot:
-    so a layer whose values only grow or shrink neither learns nor compresses.
-
-    Raises:
-        InputError: not a Recording.
-
-    Example:
-        >>> import flowplane as fp
-        >>> rec = fp.train(fp.tasks.spherical_rule(), replicas=1, epochs=2, snapshots=2)
-        >>> suitable_measure(rec).measure
-        Binned(bins=30, range='activation', correction=None)
-    """
-    rec = require_recording(rec)
+def _usual(
+    rec: Recording, samples: str, resolutions: tuple[float, ...], noise_variance: float | None, asked: bool
+) -> Reading:
+    """How a recording is read where no estimator is given; `asked`, whether resolutions are."""
+    if isinstance(rec, ModelRecording) and "activations" not in rec.attrs["keep"]:
+        name, plane = _online(rec)
+        _refuse(f"{name}, taken while it was recorded", noise_variance, resolutions if asked else None)
+        return Reading(plane, f"{name}, as measured while it was recorded: activations were not kept")
+    if isinstance(rec, ModelRecording) or asked:
+        _refuse("a reading at resolutions", noise_variance, None)
+        return Reading(_resolved(rec, samples, resolutions), RESOLVED)
+    reason = "30 bins are the paper's channel"
+    measure: Measure = BINS
     if not rec.deterministic:
-        return Choice(KSG(4), "the network has noise of its own, so information is finite without bins or more noise")
-    if not isinstance(rec, ModelRecording):
-        return Choice(BINS, "30 bins are the paper's channel")
-    ends = sorted({int(rec.epochs.min()), int(rec.epochs.max())})
-    part = rec.sel(replica=rec.replicas[0], epoch=ends)
-    measures = [Pairwise(variance, relative="unit") for variance in VARIANCES]
-    place = bisect_left(measures, True, key=lambda measure: _saturated(part, measure) <= MOST_SATURATED)
-    trouble = "without noise every input would stand alone"
-    if place == len(measures):
-        reason = f"{trouble}; even under noise of {VARIANCES[-1]:g} times their variance many layers tell every sample apart"
-        return Choice(measures[-1], f"{reason}: I(X;T) says nothing here", False)
-    noise = f"noise of {VARIANCES[place]:g} times the variance of its units at that epoch is added to each layer"
-    return Choice(measures[place], f"{trouble}; so Gaussian {noise}, the least that keeps most layers from it")
+        measure, reason = KSG(4), "the network has noise of its own, so information is finite without bins or more noise"
+    return Reading(rec.measure(_honouring(measure, noise_variance, None), samples), reason)
+
+
+def _resolved(rec: Recording, samples: str, resolutions: tuple[float, ...]) -> xr.Dataset:
+    """I(X;T) at each resolution, and what is decodable of Y, which has none."""
+    inputs = rec.measure(Resolutions(resolutions), samples)
+    label = rec.measure(Decodable(), samples)
+    of_label = [name for name in label.data_vars if str(name).startswith(("i_ty", "accuracy"))]
+    if rec.task.labels is None:
+        of_label = [name for name in of_label if str(name).startswith("i_ty") and name != "i_ty_error"]
+    plane = inputs.drop_vars([name for name in inputs.data_vars if str(name).startswith("i_ty")])
+    return plane.assign({name: label[name] for name in of_label})
+
+
+def _refuse(what: str, noise_variance: float | None, resolution: Any) -> None:
+    """Raise InputError for a channel beside what has one of its own."""
+    for name, value in (("noise_variance", noise_variance), ("resolution", resolution)):
+        if value is not None:
+            raise InputError(name, Text(f"{value} beside {what}"), "None, or estimator= one that takes it")
+
+
+def _honouring(measure: Measure, noise_variance: float | None, resolutions: tuple[float, ...] | None) -> Measure:
+    """The measure with a channel that was asked for. Raises InputError for one that it cannot have."""
+    if resolutions is not None:
+        if not isinstance(measure, Pairwise) or measure.relative != "total":
+            found = Text(f"{resolutions} beside {type(measure).__name__}")
+            raise InputError("resolution", found, "None, no estimator, or fp.Pairwise(…, relative='total')")
+        _refuse("a reading at resolutions", noise_variance, None)
+        return Resolutions(resolutions, measure.bound)
+    if noise_variance is None:
+        return measure
+    if not isinstance(measure, Continuous):
+        found = Text(f"a variance for {type(measure).__name__}")
+        raise InputError("noise_variance", found, "None: this estimator has a channel of its own")
+    return measure.with_channel(noise_variance)
 
 
 def own_plane(rec: Recording, plane: Any, names: tuple[str, ...]) -> xr.Dataset:
@@ -130,6 +145,7 @@ def own_plane(rec: Recording, plane: Any, names: tuple[str, ...]) -> xr.Dataset:
     if not isinstance(plane, xr.Dataset) or not set(names) <= set(plane):
         found = sorted(map(str, plane)) if isinstance(plane, xr.Dataset) else type(plane).__name__
         raise InputError("plane", Text(f"{found}"), f"what fp.information_plane makes, with {', '.join(names)}")
+    plane = shown(plane)
     for name in names:
         if set(plane[name].dims) != set(DIMS):
             raise InputError("plane", Text(f"{name} over {plane[name].dims}"), f"{name} over {DIMS}")
@@ -151,28 +167,28 @@ def own_plane(rec: Recording, plane: Any, names: tuple[str, ...]) -> xr.Dataset:
     return plane[list(names)].transpose(*DIMS).isel(chosen)
 
 
-def _online(rec: Recording) -> tuple[str, xr.Dataset] | None:
-    """The first measure of a model taken online that is a plane, with its name."""
-    if not isinstance(rec, ModelRecording):
-        return None
-    planes = {name: plane for name, plane in rec.online.items() if {"i_xt", "i_ty"} <= set(plane)}
-    return next(iter(planes.items()), None)
+def _online(rec: ModelRecording) -> tuple[str, xr.Dataset]:
+    """The first measure of a model taken online that is a plane, with its name.
+
+    Raises:
+        NotRecorded: none is.
+    """
+    for name, plane in rec.online.items():
+        if {"i_xt", "i_ty"} <= set(plane):
+            return name, plane
+    found = Text("a recording without activations, in which no measure gives I(X;T) and I(T;Y)")
+    raise NotRecorded("rec", found, "keep=('activations', …) while recording, or estimator= a measure that was taken then")
 
 
-def _with_channel(measure: Measure, noise_variance: float) -> Measure:
-    if not isinstance(measure, Continuous):
-        found = Text(f"a variance for {type(measure).__name__}")
-        raise InputError("noise_variance", found, "None: this estimator has a channel of its own")
-    return measure.with_channel(noise_variance)
+def _named(rec: Recording, name: str) -> xr.Dataset:
+    """What a measure of this name found while the model was recorded."""
+    known = rec.online if isinstance(rec, ModelRecording) else {}
+    if name not in known:
+        raise unknown("estimator", name, [*known, "an estimator such as fp.KSG()"])
+    return known[name]
 
 
 def _described(rec: Recording, plane: xr.Dataset) -> xr.Dataset:
     """The plane, with what figures say of the recording and where its ceilings are."""
     ceilings: dict[str, Any] = {"input_entropy": rec.task.input_entropy, "label_information": rec.task.information}
     return stamp(plane, "information_plane", **rec.identity, **ceilings)
-
-
-def _saturated(rec: Recording, measure: Measure) -> float:
-    """The share of layers that are, at the snapshot where it is largest."""
-    raised = Flags.raised(rec.measure(measure)["flags"])
-    return float(raised["saturated"].mean(["replica", "layer"]).max()) if "saturated" in raised else 0.0

@@ -24,12 +24,16 @@ class LayerFacts:
     deterministic: bool
     #: The layer's values over the whole recording (batch, sample, unit), block by block.
     blocks: Callable[[], Iterator[Tensor]]
+    #: Whether the samples are all inputs that there are, and not drawn from more.
+    law: bool = False
 
 
 class Measure(Protocol):
     """A frozen object called with activations (*batch, sample, unit); the leading dimensions survive in the result.
 
-    Any callable of these arguments will do: one without `prepared` is taken as it is.
+    Any callable of these arguments will do: one without `prepared` is taken as it is. One with an attribute `takes_targets`
+    that is true is given regression targets in place of the classes they were cut into, one with `takes_groups` also
+    `groups=`, equal for rows of one sample, where tokens are rows.
     """
 
     def __call__(

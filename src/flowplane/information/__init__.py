@@ -8,6 +8,7 @@ from flowplane.core.lazy import lazy
 
 if TYPE_CHECKING:
     from flowplane.information.binned import Binned as Binned
+    from flowplane.information.decodable import Decodable as Decodable
     from flowplane.information.estimator import Continuous as Continuous
     from flowplane.information.estimator import Estimator as Estimator
     from flowplane.information.gaussian import GaussianMI as GaussianMI

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -12,7 +13,7 @@ from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.errors import InputError, Text
 from flowplane.information import counting, symbols
 
-__all__ = ["checked_inputs", "checked_labelling", "checked_weights", "row_numbers"]
+__all__ = ["checked_groups", "checked_inputs", "checked_labelling", "checked_weights", "classes_or_targets", "row_numbers"]
 
 
 def checked_weights(probability: Any, n: int, device: torch.device) -> Float[Tensor, " sample"] | None:
@@ -59,6 +60,42 @@ def checked_labelling(
     if float(rule.min()) < 0 or not torch.allclose(rule.sum(1), torch.ones_like(rule[:, 0])):
         raise InputError("conditional", Text("rows that are no distributions"), "rows ≥ 0 that sum to 1")
     return classes, rule
+
+
+def classes_or_targets(labels: Any, n: int, device: torch.device) -> tuple[Any, Float[Tensor, "sample target"] | None]:
+    """Labels of any kind as classes or as targets, one of which is None: words, whole numbers and rows that name a class by
+    a single 1 are classes; rows of several ones (tags) and other numbers, one or several a sample, are targets.
+
+    Raises:
+        InputError: another length, NaN, the same targets for all samples.
+    """
+    if labels is None:
+        return None, None
+    plain = np.asarray(labels) if not isinstance(labels, Tensor) else labels
+    if not isinstance(plain, Tensor) and plain.dtype.kind in "UO" and plain.ndim == 1:
+        return np.unique(plain.astype(str), return_inverse=True)[1], None
+    given = as_tensor("labels", labels).to(device)
+    if given.ndim == 2 and given.shape[1] == 1:
+        given = given[:, 0]
+    if given.ndim not in (1, 2) or len(given) != n or 0 in given.shape:
+        raise InputError("labels", Text(f"shape {tuple(given.shape)}"), f"shape ({n},) or ({n}, targets)")
+    require_finite("labels", given)
+    if given.ndim == 1 and bool((given == given.round() if given.is_floating_point() else given == given).all()):
+        return given, None
+    values = given.reshape(n, -1).double()
+    if bool(((values == 0) | (values == 1)).all()) and bool((values.sum(1) == 1).all()):
+        return values.argmax(1), None
+    if bool((values == values[0]).all()):
+        raise InputError("labels", Text("the same labels for all samples"), "labels that differ")
+    return None, values
+
+
+def checked_groups(groups: Any, n: int, device: torch.device) -> Int[Tensor, " sample"]:
+    """A number from 0 on for each group. Raises InputError for another length."""
+    given = as_tensor("groups", groups).to(device)
+    if given.shape != (n,):
+        raise InputError("groups", Text(f"shape {tuple(given.shape)}"), f"shape ({n},), one group a sample")
+    return torch.unique(given, return_inverse=True)[1]
 
 
 def checked_inputs(inputs: Any, n: int, device: torch.device) -> Float[Tensor, "sample feature"]:

@@ -20,7 +20,14 @@ from flowplane.core.measure import LayerFacts, require_function
 from flowplane.core.points import check_positive, check_seed
 from flowplane.core.results import stamp
 from flowplane.errors import InputError, Text
-from flowplane.information.arguments import checked_inputs, checked_labelling, checked_weights, row_numbers
+from flowplane.information.arguments import (
+    checked_groups,
+    checked_inputs,
+    checked_labelling,
+    checked_weights,
+    classes_or_targets,
+    row_numbers,
+)
 from flowplane.information.schema import CONFIDENCE, FLAGS, QUANTITIES, estimate_dataset, parameters_text
 
 __all__ = ["Continuous", "Estimates", "Estimator", "Known", "Quantity", "Z", "check_noise", "constant_units", "raised"]
@@ -75,18 +82,24 @@ class Quantity(NamedTuple):
 
 
 class Estimates(NamedTuple):
-    """What an estimator finds for a block of batch members, in bits; the flags are those of the three quantities."""
+    """What an estimator finds for a block of batch members, in bits; the flags are those of the three quantities.
+
+    All may have more dimensions behind the batch, which `_about` names under `dims`. `more` are further variables by name,
+    (batch, …) over dimensions of their own.
+    """
 
     i_xt: Quantity
     i_ty: Quantity
     h_t: Quantity
     flags: Int[Tensor, "3 batch"]
+    more: Mapping[str, Tensor] = {}
 
     @classmethod
     def together(cls, parts: Sequence[Estimates]) -> Estimates:
         """Those of one batch, from those of its parts."""
         i_xt, i_ty, h_t = (Quantity.joined(quantity) for quantity in zip(*(part[:3] for part in parts), strict=True))
-        return cls(i_xt, i_ty, h_t, torch.cat([part.flags for part in parts], 1))
+        more = {name: torch.cat([part.more[name] for part in parts]) for name in parts[0].more}
+        return cls(i_xt, i_ty, h_t, torch.cat([part.flags for part in parts], 1), more)
 
 
 @dataclass(frozen=True)
@@ -100,11 +113,15 @@ class Known:
     weights: Float[Tensor, " sample"] | None  # None where uniform
     device: torch.device
     seed: int = 0
+    #: Of labels that are no classes.
+    targets: Float[Tensor, "sample target"] | None = None
+    #: Rows that belong to one sample, such as its tokens.
+    groups: Int[Tensor, " sample"] | None = None
 
     @property
     def labelled(self) -> bool:
         """Whether labels or their rule are known."""
-        return self.classes is not None or self.rule is not None
+        return self.classes is not None or self.rule is not None or self.targets is not None
 
     @cached_property
     def mass(self) -> Float[Tensor, " sample"]:
@@ -146,6 +163,12 @@ class Known:
             return math.nan
         return float(torch.special.entr(self.mass @ self.conditional).sum() / math.log(2.0))
 
+    def some(self, rows: Int[Tensor, " row"]) -> Known:
+        """What is known of some of the samples; nothing is said of weights."""
+        names = ("inputs", "classes", "rule", "targets", "groups")
+        parts: dict[str, Any] = {name: None if (part := getattr(self, name)) is None else part[rows] for name in names}
+        return replace(self, **parts, samples=len(rows))
+
     def with_noise(self, values: Tensor, variance: float | None) -> Float[Tensor, "batch sample unit"]:
         """The values in float64, plus N(0, variance·I) by the seed, the same draw for every batch member."""
         values = values.double()
@@ -155,6 +178,8 @@ class Known:
         return values + torch.from_numpy(draw).to(values.device)
 
 
+#: Arguments of constructors that speak of the samples.
+TOLD = ("deterministic", "rows")
 #: Flags that concern one quantity alone.
 OF_ONE = {"no_inputs": "i_xt", "deterministic": "i_xt", "batch_ceiling": "i_xt", "no_labels": "i_ty"}
 
@@ -197,6 +222,10 @@ class Estimator(ABC):
     #: Whether p(x) may be other than uniform, and p(y|x) soft. Where not, all is NaN, and labels are drawn from the rule.
     takes_weights: ClassVar[bool] = True
     takes_rule: ClassVar[bool] = True
+    #: Whether labels may be tags or numbers; a recording's regression targets are then given in place of their classes.
+    takes_targets: ClassVar[bool] = False
+    #: Whether it is told which rows are of one sample.
+    takes_groups: ClassVar[bool] = False
     #: Whether `Known.inputs` may be (batch, sample, feature): inputs of each batch member's own.
     takes_batched_inputs: ClassVar[bool] = False
     #: Whether T is taken for a function of x, so that distinct inputs leave H(T|X) = 0.
@@ -210,6 +239,7 @@ class Estimator(ABC):
         inputs: Any = None,
         conditional: Any = None,
         probability: Any = None,
+        groups: Any = None,
         seed: int = 0,
     ) -> xr.Dataset:
         """The estimate for each member of the leading dimensions.
@@ -223,6 +253,8 @@ class Estimator(ABC):
                 need labels draw them from it.
             probability: (sample,), p(x); uniform if None. Estimators of samples without weights give NaN and the flag
                 `weighted` unless it is uniform.
+            groups: (sample,), equal for rows of one sample, such as its tokens: estimators that hold samples out hold them
+                out together, as they do with equal inputs.
             seed: of everything random.
 
         Returns:
@@ -235,6 +267,9 @@ class Estimator(ABC):
         """
         values = _checked_activations(activations)
         batch, (n, units) = values.shape[:-2], values.shape[-2:]
+        targets = None
+        if self.takes_targets and conditional is None:
+            labels, targets = classes_or_targets(labels, n, values.device)
         classes, rule = checked_labelling(labels, conditional, n, values.device)
         weights = checked_weights(probability, n, values.device)
         known = Known(
@@ -245,6 +280,8 @@ class Estimator(ABC):
             weights,
             values.device,
             check_seed(seed),
+            targets,
+            None if groups is None else checked_groups(groups, n, values.device),
         )
         activation = activations.attrs.get("activation") if isinstance(activations, xr.DataArray) else None
         flat = values.reshape(-1, n, units)
@@ -276,31 +313,39 @@ class Estimator(ABC):
         found: dict[str, np.ndarray] = {}
         intervals: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for name in QUANTITIES:
-            ends = [end.cpu().double().numpy().reshape(batch) for end in getattr(estimates, name)]
+            ends = [_unflattened(end.double(), batch) for end in getattr(estimates, name)]
             found[name], intervals[name] = ends[0], (ends[1], ends[2])
-        flags = estimates.flags.cpu().numpy().reshape(len(QUANTITIES), *batch)
+        flags = np.stack([_unflattened(part, batch) for part in estimates.flags])
         about = self._about(known)
+        own, described = about.pop("dims", ()), about.pop("more", {})
+        more = {}
+        for name, values in estimates.more.items():
+            attrs = dict(described[name])
+            more[name] = xr.Variable((*dims, *attrs.pop("dims", own)), _unflattened(values, batch), attrs)
         labels = {"labels": self._labelling(known)} | about.pop("i_ty", {})
         said = {"estimator": type(self).__name__, "parameters": parameters_text(parameters), "i_ty": labels} | about
-        return estimate_dataset(
-            dims,
+        dataset = estimate_dataset(
+            (*dims, *own),
             coords | said.pop("coords", {}),
             found,
             dict(zip(QUANTITIES, flags, strict=True)),
             intervals=intervals,
             about=said,
         )
+        return dataset.assign(more)
 
     def _labelling(self, known: Known) -> str:
         if not known.labelled:
             return "none"
+        if known.targets is not None:
+            return "numbers or tags"
         if known.rule is None:
             return "hard labels"
         return "soft rule p(y|x)" if self.takes_rule else "labels drawn from the soft rule p(y|x)"
 
     def _parameters(self) -> dict[str, Any]:
-        """The arguments of the constructor; `deterministic` speaks of the samples and is left out."""
-        names = [field.name for field in fields(self) if field.name != "deterministic"]  # type: ignore[arg-type]
+        """The arguments of the constructor; what speaks of the samples is left out."""
+        names = [field.name for field in fields(self) if field.name not in TOLD]  # type: ignore[arg-type]
         return {name: getattr(self, name) for name in names}
 
     def prepared(self, layer: LayerFacts) -> Self:
@@ -323,7 +368,8 @@ class Estimator(ABC):
     @abstractmethod
     def _about(self, known: Known) -> dict[str, Any]:
         """`channel`, and what else is to be said of all quantities; under `i_xt`, `i_ty`, `h_t` what is said of one, such as
-        its `bound` ("lower" or "upper"; an estimate where nothing is said); scalar coordinates under `coords`."""
+        its `bound` ("lower" or "upper"; an estimate where nothing is said); under `more` the attributes, and `dims`, of each
+        further variable; under `dims` dimensions behind the batch, under `coords` coordinates."""
 
 
 class Continuous(Estimator):
@@ -356,6 +402,10 @@ class Continuous(Estimator):
         if self.deterministic:
             return "T is a function of x"
         return "not given" if known.inputs is None else "inputs as given"
+
+
+def _unflattened(values: Tensor, batch: torch.Size) -> np.ndarray:
+    return values.cpu().numpy().reshape((*batch, *values.shape[1:]))
 
 
 def _refused(values: Tensor, known: Known) -> Estimates:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from flowplane.core.points import check_positive, row_blocks, squared_distances
+from flowplane.core.measure import LayerFacts
+from flowplane.core.points import check_count, check_positive
 from flowplane.core.renamed import renamed
+from flowplane.core.streams import SUBSETS, generator
 from flowplane.errors import InputError, unknown
 from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, Z, constant_units, raised
+from flowplane.information.pairwise_kernel import Bounds, Distances, Kernel, entropies, repeated, standard_error
 
-__all__ = ["Pairwise"]
+__all__ = ["Pairwise", "Spread", "drawn_rows"]
 
 BOUNDS = ("upper", "lower")
-#: Kernel matrices up to this size are kept between the two passes over them.
-KEPT_BYTES = 1 << 28
 #: `saturated` where the upper bound on I(X;T) exceeds this share of H(X). For normals in 1 to 20 dimensions, n from 200 to
 #: 2000 and σ² from 0.02 to 2, the interval loses the value for all of the population between 0.95 and 0.98.
 SATURATION = 0.9
@@ -30,8 +32,13 @@ SATURATION = 0.9
 IN_CLASS, FEW_IN_CLASS = 0.88, 6
 
 
-#: Values of `relative`: to the variance of a unit at each snapshot, or over the whole recording.
-UNIT, RECORDING = "unit", "recording"
+#: Values of `relative`: to the mean variance of a unit or the sum of all, at each snapshot; to the mean over the recording.
+UNIT, TOTAL, RECORDING = "unit", "total", "recording"
+#: Rows at most, drawn where there are more and they are not the whole law of X.
+ROWS = 4096
+#: `width_limited` where noise a unit is so large that the bound is this near to what it is in the limit, (Σ of the units'
+#: variances)/σ² nats for the upper one. `few_directions` where (tr C)²/tr C² is below this, in layers of as many units.
+LINEAR, DIRECTIONS, UNITS = 0.95, 2.0, 4
 
 
 @renamed
@@ -51,14 +58,23 @@ class Pairwise(Estimator):
         bound: "upper" or "lower": which of the two is reported as the value.
         relative: False: σ² is `noise_variance`. "unit": σ² is `noise_variance` times the mean variance of the layer's units
             at each snapshot, each batch member, by itself, so that a layer whose values only grow or shrink knows as much as
-            before. "recording": times that over the whole recording, on a bare array over the array.
+            before. "total": times the sum of the units' variances: `noise_variance` is then the resolution c of §D1, which
+            means the same in a layer of ten units and one of a thousand: units that are repeated, turned, scaled or added
+            without any variance change nothing. "recording": as "unit", over the whole recording, on a bare array over the
+            array.
+        rows: samples at most; None for all. Of more, so many are drawn by the seed, the same in all layers and epochs,
+            unless `conditional` or `probability` say that they are the whole law of X; the attribute `x` says so.
 
     Every sample is its own x unless `inputs` repeat. The intervals hold both bounds and, beyond them, 95 % of the sampling
-    error of samples drawn from a larger population (delta method). `saturated`: nearly every sample stands alone, among all
-    or within its class; `too_few_samples`: six a class or fewer.
+    error of samples drawn from a larger population (delta method); `i_xt_error` is the standard error of the one bound that
+    is the value. Flags: `saturated`, nearly every sample stands alone, among all or within its class; `too_few_samples`, six
+    a class or fewer; with `relative="total"` `few_directions`, the layer's variance lies in fewer than two directions, and
+    `dominant_unit` is the unit that holds half of it, −1 for none; otherwise `width_limited`, the value is within 5 % of
+    what it tends to under large noise, which only adds up variances.
 
     Raises:
-        InputError: a variance that is not above 0, an unknown bound, something else than False, "unit" and "recording".
+        InputError: a variance that is not above 0, an unknown bound, something else than False, "unit", "total" and
+            "recording", fewer than two rows.
 
     Example:
         >>> import numpy as np
@@ -69,20 +85,23 @@ class Pairwise(Estimator):
     """
 
     short_name: ClassVar[str] = "pairwise"
-    help: ClassVar[str] = "noise_variance=0.1, bound=upper or lower, relative=unit or recording"
+    help: ClassVar[str] = "noise_variance=0.1, bound=upper or lower, relative=unit, total or recording"
     needs_function: ClassVar[bool] = True
 
     noise_variance: float
     bound: str = "upper"
     relative: Literal[False] | str = False
+    rows: int | None = field(default=ROWS, repr=False)
 
     def __post_init__(self) -> None:
         variance = check_positive("noise_variance", self.noise_variance, "the variance of Gaussian noise, above 0")
         if self.bound not in BOUNDS:
             raise unknown("bound", self.bound, BOUNDS)
         object.__setattr__(self, "noise_variance", variance)
-        if self.relative not in (False, UNIT, RECORDING):
-            raise InputError("relative", self.relative, f"False, {UNIT!r} or {RECORDING!r}")
+        if self.rows is not None:
+            object.__setattr__(self, "rows", check_count("rows", self.rows, 2))
+        if self.relative not in (False, UNIT, TOTAL, RECORDING):
+            raise InputError("relative", self.relative, f"False, {UNIT!r}, {TOTAL!r} or {RECORDING!r}")
 
     def _fitted(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Self:
         """The estimator with σ² settled for one layer."""
@@ -103,135 +122,144 @@ class Pairwise(Estimator):
     def swept(self) -> tuple[str, tuple[Any, ...]]:
         return "noise_variance", tuple(self.noise_variance * 10.0 ** (power / 2) for power in range(-6, 7))
 
+    def prepared(self, layer: LayerFacts) -> Self:
+        settled = super().prepared(layer)
+        return replace(settled, rows=None) if layer.law else settled
+
     def _about(self, known: Known) -> dict[str, Any]:
         channel, name = f"Gaussian noise of variance {self.noise_variance:.6g} added to each unit", "noise_variance"
         if self.relative == UNIT:
             channel = f"Gaussian noise of {self.noise_variance:g} times the mean variance of the layer's units at that epoch"
             name = "relative_noise_variance"
+        if self.relative == TOTAL:
+            channel = f"Gaussian noise of {self.noise_variance:g} times the layer's total variance at that epoch"
+            name = "resolution"
         x = "every sample is its own x" if known.inputs is None else "equal inputs are one x"
+        if (rows := drawn_rows(self.rows, known)) is not None:
+            x = f"{x}; {len(rows):,} of {known.samples:,} samples, drawn with seed {known.seed}"
         return {  # I(T;Y) is a difference of bounds, which is none
             "channel": channel,
             "i_xt": {"bound": self.bound, "x": x},
             "h_t": {"bound": self.bound},
+            "more": {
+                "i_xt_error": {"units": "bits", "long_name": f"I(X;T), standard error of the {self.bound} bound"},
+                "dominant_unit": {"long_name": "unit that holds half of the variance, -1 for none"},
+            },
             "coords": {name: self.noise_variance},
         }
 
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
-        members = [self._member(layer.double(), known) for layer in values]
-        i_xt, i_ty, h_t = (Quantity.stacked(column) for column in zip(*(member[:3] for member in members), strict=True))
-        alone = torch.stack([member[3] for member in members])
-        symbols = known.symbols
-        mass_x = known.mass if symbols is None else known.mass.new_zeros(known.samples).index_add_(0, symbols, known.mass)
-        h_x = float(torch.special.entr(mass_x).sum() / math.log(2.0))
-        top = i_xt.value if self.bound == "upper" else i_xt.upper
-        alone_in_all = top >= SATURATION * h_x
-        saturated = {"i_xt": alone_in_all, "i_ty": alone_in_all | (alone >= IN_CLASS), "h_t": alone_in_all}
-        few = known.conditional is not None and known.samples <= FEW_IN_CLASS * known.conditional.shape[1]
-        constant = constant_units(values).any(1)
-        flags = raised(known, values, saturated=saturated, too_few_samples={"i_ty": few}, constant_units=constant)
-        return Estimates(i_xt, i_ty, h_t, flags)
+        if (rows := drawn_rows(self.rows, known)) is not None:
+            values, known = values[:, rows], known.some(rows)
+        parts = []
+        for layer in values:
+            t, spread = layer.double(), Spread.of(layer.double(), known)
+            parts.append(self.member(t, spread, self._distances(t, spread), known))
+        return Estimates.together(parts)
 
-    def _member(self, t: Float[Tensor, "sample unit"], known: Known) -> tuple[Quantity, Quantity, Quantity, Tensor]:
-        """I(X;T+Z), I(T+Z;Y) and h(T+Z) of one batch member in bits; the upper bound on I(X;T+Z|Y) as a share of H(X|Y)."""
-        variance = self.noise_variance
-        if self.relative == UNIT:  # a constant layer has no scale: any noise does
-            variance *= float(t.var(0, correction=0).mean()) or 1.0
-        rows = _Rows(t, variance)
+    def _distances(self, t: Tensor, spread: Spread) -> Distances:
+        return Distances(t, self.noise_variance * self._scale(t, spread))
+
+    def _scale(self, t: Tensor, spread: Spread) -> float:
+        """What `noise_variance` is a multiple of; a constant layer has no scale: any noise does."""
+        if self.relative == UNIT:
+            return float(t.var(0, correction=0).mean()) or 1.0
+        return (spread.total or 1.0) if self.relative == TOTAL else 1.0
+
+    def member(self, t: Tensor, spread: Spread, distances: Distances, known: Known, noise: float = 1.0) -> Estimates:
+        """The estimate of one batch member.
+
+        Arguments:
+            distances: over eight variances of the noise, or of `noise` times less.
+        """
+        variance = self.noise_variance * self._scale(t, spread)
+        rows = Kernel(distances, noise)
         mass = known.mass
         share = mass[:, None] if known.conditional is None else mass[:, None] * known.conditional
         share = share[:, share.sum(0) > 0]
         prior = share.sum(0)
         groups = None if known.symbols is None or int(known.symbols.max()) + 1 == known.samples else known.symbols
-        density = torch.cat([rows.times((share / prior)[None]), rows.times(mass[None, :, None])], 2)
-        whole = _entropies(rows, density[:, :, -1:], mass[:, None], known)
-        inside = _repeated(rows, mass, groups)
+        columns = mass[None, :, None]
+        if known.conditional is not None:
+            columns = torch.cat([(share / prior)[None], columns], 2)
+        density = rows.times(columns)
+        whole = entropies(rows, density[:, :, -1:], mass[:, None], known)
+        inside = repeated(rows, mass, groups)
         h_z = 0.5 * t.shape[1] * math.log2(2 * math.pi * math.e * variance)
         h_t = self._between(whole)
         i_xt = h_t
         if inside is not None:  # the upper bound of one entropy less the lower bound of the other, and the other way round
-            i_xt = self._between(_Bounds(whole.value - inside.flip(0), whole.error), plain=whole.value - inside)
+            i_xt = self._between(Bounds(whole.value - inside.flip(0), whole.error), plain=whole.value - inside)
         i_xt = Quantity(i_xt.value.clamp(min=0.0), i_xt.lower.clamp(min=0.0), i_xt.upper)
         entropy = Quantity(*(part + h_z for part in h_t))
-        if known.conditional is None:
-            nan = torch.full_like(i_xt.value, torch.nan)
-            return i_xt, Quantity(nan, nan, nan), entropy, torch.zeros_like(nan)
-        classes = _entropies(rows, density[:, :, :-1], share, known)
-        terms = whole.terms - classes.terms
-        error = _error(terms, known)
-        crossed = _Bounds(whole.value - classes.value.flip(0), error)
-        i_ty = self._between(crossed, plain=whole.value - classes.value)
-        left = -torch.xlogy(share, share / prior).sum() / math.log(2.0)
-        alone = classes.value[0] / left.clamp_min(1e-300)
-        return i_xt, i_ty.within(0.0, known.label_entropy), entropy, alone
+        i_ty, alone = Quantity(*(torch.full_like(i_xt.value, torch.nan) for _ in range(3))), torch.zeros_like(i_xt.value)
+        if known.conditional is not None:
+            classes = entropies(rows, density[:, :, :-1], share, known)
+            terms = whole.terms - classes.terms
+            crossed = Bounds(whole.value - classes.value.flip(0), standard_error(terms, known))
+            i_ty = self._between(crossed, plain=whole.value - classes.value).within(0.0, known.label_entropy)
+            left = -torch.xlogy(share, share / prior).sum() / math.log(2.0)
+            alone = classes.value[0] / left.clamp_min(1e-300)
+        more = {"i_xt_error": whole.error[BOUNDS.index(self.bound)]}
+        if self.relative == TOTAL:
+            more["dominant_unit"] = torch.tensor(spread.unit)
+        flags = self._flags(t, spread, variance, (i_xt, alone), known)
+        plane = [Quantity(*(end.reshape(1) for end in each)) for each in (i_xt, i_ty, entropy)]
+        return Estimates(plane[0], plane[1], plane[2], flags, {name: each.reshape(1) for name, each in more.items()})
 
-    def _between(self, bounds: _Bounds, plain: Tensor | None = None) -> Quantity:
+    def _flags(self, t: Tensor, spread: Spread, variance: float, found: tuple[Quantity, Tensor], known: Known) -> Tensor:
+        i_xt, alone = found
+        symbols = known.symbols
+        mass_x = known.mass if symbols is None else known.mass.new_zeros(known.samples).index_add_(0, symbols, known.mass)
+        h_x = float(torch.special.entr(mass_x).sum() / math.log(2.0))
+        top = i_xt.value if self.bound == "upper" else i_xt.upper
+        alone_in_all = top >= SATURATION * h_x
+        few = known.conditional is not None and known.samples <= FEW_IN_CLASS * known.conditional.shape[1]
+        share_only = spread.total / (variance * math.log(2.0)) / (1.0 if self.bound == "upper" else 4.0)
+        wide = self.relative != TOTAL and spread.total > 0 and float(i_xt.value) >= LINEAR * share_only
+        narrow = self.relative == TOTAL and t.shape[1] >= UNITS and spread.directions < DIRECTIONS
+        return raised(
+            known,
+            t[None],
+            saturated={"i_xt": alone_in_all, "i_ty": alone_in_all | (alone >= IN_CLASS), "h_t": alone_in_all},
+            too_few_samples={"i_ty": few},
+            # of the total variance constant units have no share
+            constant_units=constant_units(t[None]).any(1) if self.relative != TOTAL else spread.total == 0.0,
+            width_limited={"i_xt": wide, "i_ty": wide},
+            few_directions={"i_xt": narrow, "i_ty": narrow},
+        )
+
+    def _between(self, bounds: Bounds, plain: Tensor | None = None) -> Quantity:
         """The chosen one of both bounds as the value, and an interval that holds both and their sampling error."""
         value = (bounds.value if plain is None else plain)[BOUNDS.index(self.bound)]
         return Quantity(value, bounds.value[1] - Z * bounds.error[1], bounds.value[0] + Z * bounds.error[0])
 
 
-class _Bounds(NamedTuple):
-    """An upper and a lower bound in bits (2,), their standard errors, and each sample's part in them."""
+class Spread(NamedTuple):
+    """tr C of a layer's covariance; (tr C)²/tr C², how many equal directions would hold as much; the unit that holds half of
+    tr C, or −1."""
 
-    value: Float[Tensor, "2"]
-    error: Float[Tensor, "2"]
-    terms: Tensor = torch.empty(0)
+    total: float
+    directions: float
+    unit: int
 
-
-class _Rows:
-    """exp(−d/2σ²) and exp(−d/8σ²), a block of rows at a time; small matrices are kept for the second pass."""
-
-    def __init__(self, t: Float[Tensor, "sample unit"], variance: float) -> None:
-        self.t = (t - t.mean(0)) / math.sqrt(8 * variance)
-        self.squares = self.t.square().sum(1)
-        n = len(t)
-        self.kept: dict[int, Tensor] | None = {} if 8 * n * n <= KEPT_BYTES else None
-
-    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
-        """exp(−d/8σ²) of each block of rows."""
-        for rows in row_blocks(len(self.t), self.t.device):
-            if self.kept is not None and rows.start in self.kept:
-                yield rows, self.kept[rows.start]
-                continue
-            kernel = squared_distances(self.t, self.squares, rows).neg_().exp_()
-            if self.kept is not None:
-                self.kept[rows.start] = kernel
-            yield rows, kernel
-
-    def times(self, columns: Float[Tensor, "#2 sample column"]) -> Float[Tensor, "2 sample column"]:
-        """Σ_j K_ij c_j for the upper bound's kernel and the lower bound's, each with columns of its own."""
-        columns = columns.expand(2, -1, -1)
-        found = columns.new_empty(columns.shape)
-        for rows, kernel in self.blocks():
-            found[1, rows] = kernel @ columns[1]
-            found[0, rows] = kernel.square().square_() @ columns[0]
-        return found
+    @classmethod
+    def of(cls, t: Float[Tensor, "sample unit"], known: Known) -> Spread:
+        """That of samples with probabilities."""
+        weighted = (t - known.mass @ t) * known.mass.sqrt()[:, None]
+        variances = weighted.square().sum(0)
+        total = float(variances.sum())
+        if total == 0.0:
+            return cls(0.0, float(t.shape[1]), -1)
+        gram = weighted.mT @ weighted if t.shape[1] <= len(t) else weighted @ weighted.mT
+        largest = int(variances.argmax())
+        directions = total**2 / float(gram.square().sum()) if math.isfinite(total) else math.nan
+        return cls(total, directions, largest if float(variances[largest]) >= 0.5 * total else -1)
 
 
-def _entropies(rows: _Rows, density: Tensor, share: Float[Tensor, "sample class"], known: Known) -> _Bounds:
-    """−Σ_y Σ_i share_iy log2 g_y(t_i), and each sample's influence on it."""
-    logs = density.clamp_min(1e-300).log2()
-    value = -(share * logs).sum((1, 2))
-    conditional = share / known.mass.clamp_min(1e-300)[:, None]
-    pulled = rows.times(share / share.sum(0) / density.clamp_min(1e-300))
-    terms = -(conditional * (logs + pulled / math.log(2.0))).sum(2)
-    return _Bounds(value, _error(terms, known), terms)
-
-
-def _error(terms: Float[Tensor, "2 sample"], known: Known) -> Float[Tensor, "2"]:
-    """Standard errors; NaN for samples with weights, which are no draws."""
-    error = terms.std(1, correction=0) / math.sqrt(known.samples)
-    return error if known.weights is None else torch.full_like(error, torch.nan)
-
-
-def _repeated(rows: _Rows, mass: Tensor, groups: Tensor | None) -> Float[Tensor, "2"] | None:
-    """h(T+Z|X) − h(Z) where inputs repeat with different T: the same bounds on each x."""
-    if groups is None:
+def drawn_rows(most: int | None, known: Known) -> Int[Tensor, " row"] | None:
+    """Rows that are drawn where there are too many and they are not the whole law of X; None for all."""
+    if most is None or known.samples <= most or known.rule is not None or known.weights is not None:
         return None
-    mass_x = torch.zeros_like(mass).index_add_(0, groups, mass)[groups]
-    density = torch.empty((2, len(mass)), dtype=mass.dtype, device=mass.device)
-    for part, kernel in rows.blocks():
-        same = kernel * (groups[part, None] == groups)
-        density[1, part] = same @ mass / mass_x[part]
-        density[0, part] = same.square().square_() @ mass / mass_x[part]
-    return -(density.clamp_min(1e-300).log2() @ mass)
+    drawn = generator(known.seed, SUBSETS).choice(known.samples, most, replace=False)
+    return torch.from_numpy(np.sort(drawn)).to(known.device)

@@ -77,6 +77,34 @@ FLAGS = Flags(
             "some coordinates vary so much less than others that distances hardly see them",
             "What the smaller ones know is lost: give all the same scale, which changes no information.",
         ),
+        "labels_only": (
+            "this estimator speaks of the label alone",
+            "I(X;T) and H(T) need another one, such as Pairwise(0.1, relative='total').",
+        ),
+        "rare_classes": (
+            "classes with fewer than five samples of their own cannot be held out and count as not decodable",
+            "The bound stands, and is lower for them: more samples of those classes.",
+        ),
+        "not_a_function": (
+            "the layer has noise of its own, so that one draw an input would count noise as information about x",
+            "An estimator that takes inputs as they are (KSG, Variational) reads such a layer.",
+        ),
+        "few_directions": (
+            "fewer than two directions hold the layer's variance, and the resolution is a share of that",
+            "What the other directions tell apart is hidden: look at smaller resolutions, or at decodable information.",
+        ),
+        "width_limited": (
+            "the noise a unit is so large that the value only adds up the units' variances: a wider layer reads more",
+            "Noise in proportion to the total variance (relative='total') means the same in every layer.",
+        ),
+        "contradicted": (
+            "a probe decodes more of the label than this estimate, with its interval, says there is",
+            "The estimate is wrong here; what is decodable is a lower bound on the same quantity.",
+        ),
+        "hidden_by_channel": (
+            "a probe decodes more of the label than passes through this estimate's bins or noise",
+            "No contradiction: the layer holds more than its channel lets through. Finer bins, or less noise.",
+        ),
     }
 )
 

@@ -139,7 +139,7 @@ class SlicedMI(Continuous):
         projected = values @ ahead.T
         inputs = None if behind is None or known.inputs is None else known.inputs @ behind.T
         reduced = self._mean if self.reduce == "mean" else self._largest
-        i_xt, i_ty, h_t, flags = reduced(projected, inputs, known)
+        i_xt, i_ty, h_t, flags = reduced(projected, inputs, known)[:4]
         missing = Quantity.missing(values)
         own = raised(known, values, **blocked, constant_units=constant_units(values).any(1))
         # what the base says about missing inputs is said above, with the reason

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flowplane.plot.figures.convergence import convergence as convergence
     from flowplane.plot.figures.critical_betas import critical_betas as critical_betas
     from flowplane.plot.figures.critical_slowing_down import critical_slowing_down as critical_slowing_down
+    from flowplane.plot.figures.decodable_depth import decodable_depth as decodable_depth
     from flowplane.plot.figures.denoiser_fields import denoiser_fields as denoiser_fields
     from flowplane.plot.figures.depth_curves import depth_curves as depth_curves
     from flowplane.plot.figures.displacement_fields import displacement_fields as displacement_fields
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from flowplane.plot.figures.metrics import metrics as metrics
     from flowplane.plot.figures.relaxation_times import relaxation_times as relaxation_times
     from flowplane.plot.figures.replica_spread import replica_spread as replica_spread
+    from flowplane.plot.figures.resolution_curves import resolution_curves as resolution_curves
     from flowplane.plot.figures.ridgelet_spectrum import ridgelet_spectrum as ridgelet_spectrum
     from flowplane.plot.figures.separation_curves import separation_curves as separation_curves
     from flowplane.plot.figures.sweep import sweep as sweep

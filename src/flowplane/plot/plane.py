@@ -16,7 +16,17 @@ from flowplane.plot.names import escaped, layer_titles
 from flowplane.plot.style import COLORSCALE, flagged, require_units
 from flowplane.plot.thinning import kept_rows
 
-__all__ = ["bound_text", "channel_text", "every_replica", "in_order", "intervals", "layer_names", "means", "paths"]
+__all__ = [
+    "bound_text",
+    "channel_text",
+    "every_replica",
+    "in_order",
+    "intervals",
+    "layer_names",
+    "means",
+    "names_trace",
+    "paths",
+]
 
 #: Faint points that are drawn at most, so that the page stays light.
 FAINT_POINTS = 40_000
@@ -29,13 +39,13 @@ PATHS = 9
 
 
 def in_order(plane: Any) -> xr.Dataset:
-    """A plane over (replica, epoch, layer), epochs increasing.
+    """A plane over (replica, epoch, layer), and resolution where I(X;T) has several, epochs increasing.
 
     Raises:
         InputError: another kind of Dataset, other units, or nothing finite to draw.
     """
     require_units(plane, ("i_xt", "i_ty"), "bits")
-    if set(plane["i_xt"].dims) != {"replica", "epoch", "layer"}:
+    if set(plane["i_xt"].dims) - {"resolution"} != {"replica", "epoch", "layer"}:
         raise InputError("dataset", Text(f"dimensions {plane['i_xt'].dims}"), "(replica, epoch, layer)")
     if not (np.isfinite(plane["i_xt"]) & np.isfinite(plane["i_ty"])).any():
         raise InputError("dataset", Text("no finite point"), "I(X;T) and I(T;Y) of at least one layer")
@@ -170,6 +180,20 @@ def layer_names(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray, width
             }
         )
     return notes
+
+
+def names_trace(notes: list[dict[str, Any]]) -> go.Scatter:
+    """The notes of `layer_names` as a trace, which can be hidden with others."""
+    return go.Scatter(
+        x=[note["x"] for note in notes],
+        y=[note["y"] for note in notes],
+        text=[note["text"] for note in notes],
+        mode="text",
+        textposition="top center",
+        textfont={"size": 13, "color": "#222"},
+        hoverinfo="skip",
+        showlegend=False,
+    )
 
 
 def channel_text(plane: xr.Dataset) -> str:

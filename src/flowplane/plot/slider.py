@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-__all__ = ["add_slider"]
+__all__ = ["add_choice", "add_slider"]
 
 
 def add_slider(
@@ -37,20 +37,7 @@ def add_slider(
         *more,
     ]
     figure.update_layout(
-        sliders=[
-            {
-                "active": active,
-                "steps": steps,
-                "x": start,
-                "len": 1 - start,
-                "y": y,
-                "pad": {"t": 0, "b": 0},
-                "currentvalue": {"prefix": prefix, "xanchor": "right", "font": {"size": 14, "color": "#222"}},
-                "font": {"size": 1, "color": "rgba(0,0,0,0)"},
-                "ticklen": 0,
-                "minorticklen": 0,
-            }
-        ],
+        sliders=[_slider(steps, prefix, y, start, active)],
         updatemenus=[
             {
                 "type": "buttons",
@@ -66,3 +53,31 @@ def add_slider(
             }
         ],
     )
+
+
+def add_choice(
+    figure: go.Figure, choices: Mapping[str, Sequence[bool]], prefix: str, y: float, start: float, active: int = 0
+) -> None:
+    """One more slider, which says which traces are seen.
+
+    Arguments:
+        choices: what the slider says, and whether each trace is seen there.
+        prefix, y, start, active: as for `add_slider`.
+    """
+    steps = [{"method": "restyle", "label": name, "args": [{"visible": list(seen)}]} for name, seen in choices.items()]
+    figure.update_layout(sliders=[*figure.layout.sliders, _slider(steps, prefix, y, start, active)])
+
+
+def _slider(steps: list[dict[str, Any]], prefix: str, y: float, start: float, active: int) -> dict[str, Any]:
+    return {
+        "active": active,
+        "steps": steps,
+        "x": start,
+        "len": 1 - start,
+        "y": y,
+        "pad": {"t": 0, "b": 0},
+        "currentvalue": {"prefix": prefix, "xanchor": "right", "font": {"size": 14, "color": "#222"}},
+        "font": {"size": 1, "color": "rgba(0,0,0,0)"},
+        "ticklen": 0,
+        "minorticklen": 0,
+    }

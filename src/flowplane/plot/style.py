@@ -27,6 +27,7 @@ __all__ = [
     "flagged",
     "in_units",
     "layer_label",
+    "layer_line",
     "log_density",
     "log_density_axis",
     "panels_of",
@@ -41,6 +42,7 @@ __all__ = [
 COLORSCALE = sample_colorscale("Plasma", [0.86 * step / 20 for step in range(21)])
 #: Okabe and Ito's palette, readable by the colour-blind.
 LAYER_COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#8C6D31")
+DASHES = ("solid", "dash", "dot", "dashdot")
 #: Densities: dark where there is nothing, so that white lines and circles show.
 DENSITY_SCALE = sample_colorscale("Inferno", [0.92 * step / 20 for step in range(21)])
 #: Powers of ten of a density that a colour scale holds.
@@ -119,6 +121,12 @@ def flagged(dataset: xr.Dataset, quantity: str) -> xr.DataArray:
     """Where a flag of a quantity is raised; nowhere where it has none."""
     flags = dataset.get(f"{quantity}_flags")
     return xr.zeros_like(dataset[quantity], bool) if flags is None else flags != 0
+
+
+def layer_line(place: int) -> dict[str, Any]:
+    """The line of the layer at a place: colours first, then dashes."""
+    dash = DASHES[place // len(LAYER_COLORS) % len(DASHES)]
+    return {"color": LAYER_COLORS[place % len(LAYER_COLORS)], "width": 2, "dash": dash}
 
 
 def axis_title(array: xr.DataArray, name: str = "") -> str:

@@ -133,8 +133,8 @@ class GradientStatistics:
         found = np.full((len(self.places), 3), np.nan)
         if not self.parameters:
             return found
-        means = torch.stack([self._square(mean) for mean in self.means])
-        weights = torch.stack([self._square(local(part.detach())) for part in self.parameters])
+        means = self._squares(self.means)
+        weights = self._squares([local(part.detach()) for part in self.parameters])
         totals = summed(self.parameters, torch.stack([means, self.squares, weights], 1)).tolist()
         for row, places in enumerate(self.places):
             if not places:
@@ -147,15 +147,20 @@ class GradientStatistics:
                 found[row, 1] = np.sqrt(sum(totals[k][1] / (self.counts[k] - 1) for k in met))
         return found
 
-    def _square(self, values: Tensor | None) -> Float[Tensor, ""]:
-        """|v|²; in pieces, as single precision loses a per cent over a hundred million numbers."""
-        if values is None:
-            return torch.zeros((), dtype=torch.float64, device=self.device)
-        dtype = torch.promote_types(values.dtype, torch.float32)
-        axis, rows = _cut(values) if values.numel() > PORTION else (0, 0)
-        pieces = values.split(rows, axis) if rows else (values,)
-        norms = torch.stack([torch.linalg.vector_norm(piece, dtype=dtype) for piece in pieces])
-        return norms.to(self.device, torch.float64).square().sum()
+    def _squares(self, values: Sequence[Tensor | None]) -> Float[Tensor, " parameter"]:
+        """|v|² of each; in pieces, as single precision loses a per cent over a hundred million numbers."""
+        totals = torch.zeros(len(values), dtype=torch.float64, device=self.device)
+        pieces: dict[torch.dtype, list[tuple[int, Tensor]]] = {}
+        for k, value in enumerate(values):
+            if value is not None:
+                cut = value.split(_cut(value)[1], _cut(value)[0]) if value.numel() > PORTION else (value,)
+                dtype = torch.promote_types(value.dtype, torch.float32)
+                pieces.setdefault(dtype, []).extend((k, piece) for piece in cut)
+        for dtype, found in pieces.items():
+            places, parts = zip(*found, strict=True)
+            norms = torch.stack([norm.to(self.device) for norm in torch._foreach_norm(parts, 2, dtype)]).double()
+            totals.index_add_(0, torch.tensor(places, device=self.device), norms.square())
+        return totals
 
 
 def _cut(values: Tensor) -> tuple[int, int]:

@@ -29,6 +29,8 @@ class OnlineMeasures:
     def __init__(self, measures: Sequence[Measure], probe: Probe, task: dict[str, Any]) -> None:
         self._layers = [layer.name for layer in probe.layers]
         self._labels = task["labels"]
+        self._targets = task["targets"]
+        self._groups = None if task["tokens"] is None else task["tokens"][:, 0]
         self._inputs = task["inputs"] if task["points"] else None
         self._measures = [[_prepared(each, layer) for layer in probe.layers] for each in measures]
 
@@ -36,8 +38,13 @@ class OnlineMeasures:
         """One Dataset a measure, (layer, …)."""
         found = []
         for by_layer in self._measures:
+            labels, more = self._labels, {}
+            if self._targets is not None and getattr(by_layer[0], "takes_targets", False):
+                labels = self._targets
+            if self._groups is not None and getattr(by_layer[0], "takes_groups", False):
+                more["groups"] = self._groups
             pairs = zip(by_layer, rows, strict=True)
-            parts = [measure(values[None], self._labels, inputs=self._inputs) for measure, values in pairs]
+            parts = [measure(values[None], labels, inputs=self._inputs, **more) for measure, values in pairs]
             found.append(without_flags(_beside(dict(zip(self._layers, parts, strict=True)))))
         return found
 
@@ -64,7 +71,7 @@ def _prepared(measure: Measure, layer: Layer) -> Measure:
 def _beside(parts: dict[str, xr.Dataset]) -> xr.Dataset:
     """One snapshot's results of all layers, (layer, …); those of each have a leading dimension of length 1."""
     first = next(iter(parts.values()))
-    dataset = xr.Dataset(coords={"layer": list(parts)})
+    dataset = xr.Dataset(coords={"layer": list(parts)} | {name: own for name, own in first.coords.items() if own.ndim})
     for name, variable in first.data_vars.items():
         values = np.stack([part[name].values[0] for part in parts.values()])
         dataset[name] = (("layer", *variable.dims[1:]), values)

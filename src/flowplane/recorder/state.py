@@ -75,7 +75,8 @@ def state_kept(model: nn.Module) -> Iterator[None]:
     before = [(part, _names(part), dict(part._buffers), part.training) for part in parts]
     undo = [_tensor_kept(values) for part in parts for values in part._buffers.values() if values is not None]
     # a model that hooks itself in its first call notes in an attribute that it did
-    undo += [_container_kept(vars(part)[name], {}, DEPTH) for part in parts for name in HOOKS if name in vars(part)]
+    hooks = [(found, found.copy()) for part in parts for name in HOOKS if (found := vars(part).get(name)) is not None]
+    undo.append(_all_of([partial(_entries_back, found, was) for found, was in hooks]))
     seen: dict[int, Any] = {id(part): part for part in parts}
     undo += [_attributes_kept(part, seen, 0) for part in parts if not isinstance(part, torch.jit.ScriptModule)]
     made: list[str] = []

@@ -34,7 +34,7 @@ def measure_recording(rec: Recording, measure: Measure, samples: str, memory_bud
     with progress_bar(f"measuring {type(measure).__name__}", total) as advance:
         for rows, columns, outputs in rec.blocks(rec.layers, memory_budget, groups):
             chosen = groups[rows[0]]
-            arguments = _arguments(rec, task, chosen)
+            arguments = _arguments(rec, task, chosen, measure)
             for layer, whole_layer in outputs.items():
                 values = whole_layer if chosen is None else whole_layer[:, chosen]
                 result = templates[layer] = _measured(measures[layer], values, arguments, layer, rec.epochs[columns])
@@ -78,7 +78,7 @@ def _facts(whole: Recording, layer: str, memory_budget: int) -> LayerFacts:
                 "activations", Text(f"NaN or infinite values in layer {layer!r} at every epoch"), "finite numbers"
             )
 
-    return LayerFacts(whole.activation_of(layer), whole.deterministic_of(layer), blocks)
+    return LayerFacts(whole.activation_of(layer), whole.deterministic_of(layer), blocks, whole.kind == "ensemble")
 
 
 def _groups(rec: Recording, samples: str) -> list[np.ndarray | None]:
@@ -91,7 +91,7 @@ def _groups(rec: Recording, samples: str) -> list[np.ndarray | None]:
     return [np.flatnonzero(row) for row in split]
 
 
-def _arguments(rec: Recording, task: Task, chosen: np.ndarray | None) -> dict[str, Any]:
+def _arguments(rec: Recording, task: Task, chosen: np.ndarray | None, measure: Measure) -> dict[str, Any]:
     part = slice(None) if chosen is None else chosen
     weights = None
     if not task.uniform:
@@ -99,8 +99,10 @@ def _arguments(rec: Recording, task: Task, chosen: np.ndarray | None) -> dict[st
         if weights.sum() <= 0:
             raise InputError("samples", Text("samples of probability zero only"), "samples that can occur")
         weights = weights / weights.sum()
-    return {
-        "labels": None if task.labels is None else task.labels[part],
+    labels = task.labels if rec.targets is None or not getattr(measure, "takes_targets", False) else rec.targets
+    rows = rec.row_samples if getattr(measure, "takes_groups", False) else None
+    return ({} if rows is None else {"groups": rows[part]}) | {
+        "labels": None if labels is None else labels[part],
         "inputs": None if rec.input_points is None else task.inputs[part],
         "conditional": None if task.conditional is None else task.conditional[part],
         "probability": weights,
@@ -115,5 +117,8 @@ def _assembled(
     for name, variable in template.data_vars.items():
         values = np.stack([collected[layer][str(name)] for layer in rec.layers], axis=2)
         dataset[name] = xr.Variable(("replica", "epoch", "layer", *variable.dims[1:]), values, variable.attrs)
+    dataset = dataset.assign_coords(
+        {name: own for name, own in template.coords.items() if set(own.dims) & set(dataset.dims)}
+    )
     dataset = joined(dataset, "layer", {layer: templates[layer] for layer in rec.layers})
     return stamp(dataset, "measure", samples=samples, **rec.identity)

@@ -98,8 +98,11 @@ class ModelRecording(Recording):
 
     @property
     def targets(self) -> np.ndarray | None:
-        """The regression targets (sample, target); None where labels were classes or absent."""
         return self._task_group["targets"].values if "targets" in self._task_group else None
+
+    @property
+    def row_samples(self) -> np.ndarray | None:
+        return self._task_group["tokens"].values[:, 0] if "tokens" in self._task_group else None
 
     @property
     def input_points(self) -> np.ndarray | None:

@@ -150,6 +150,16 @@ class Recording(Copied, ABC):
         """The inputs as points (sample, feature); None where they are none (tokens, several arrays) or were not kept."""
 
     @property
+    def targets(self) -> np.ndarray | None:
+        """The regression targets (sample, target); None where labels were classes or absent."""
+        return None
+
+    @property
+    def row_samples(self) -> np.ndarray | None:
+        """The sample that each row is of, where every token is a row; None elsewhere."""
+        return None
+
+    @property
     @abstractmethod
     def split(self) -> xr.DataArray:
         """Whether each sample was trained on (replica, sample)."""

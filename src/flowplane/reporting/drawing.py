@@ -29,7 +29,7 @@ class Drawn:
     name: str
     title: str
     subtitle: str
-    #: data, frames, wide and narrow layouts, breakpoint, controls: JSON-able.
+    #: data, frames, wide and narrow layouts, breakpoint, controls, choice: JSON-able.
     content: dict[str, Any]
 
     @property
@@ -47,7 +47,8 @@ def drawn(name: str, figure: go.Figure) -> Drawn:
     layout, data = parts["layout"], parts["data"]
     title = layout.pop("title", {})
     layout.pop("template", None)
-    controls = _controls(layout)
+    sliders, menus = layout.pop("sliders", []), layout.pop("updatemenus", [])
+    controls, choice = _controls(sliders, menus), _choice(sliders)
     height = int(layout.pop("height", None) or 450)
     layout.pop("width", None)
     margin = layout.setdefault("margin", {})
@@ -56,7 +57,7 @@ def drawn(name: str, figure: go.Figure) -> Drawn:
     top = 70 if legend_above and titles_above else 46 if legend_above or titles_above else 20
     saved = max(0, int(margin.get("t", 100)) - top)
     margin["t"] = int(margin.get("t", 100)) - saved
-    below = SLIDER if controls else 0
+    below = SLIDER * (bool(controls) + bool(choice))
     margin["b"] = max(45, int(margin.get("b", 80)) - below)
     layout |= {"height": height - saved - below, "autosize": False, "template": BLANK}
     for trace in data:
@@ -70,6 +71,7 @@ def drawn(name: str, figure: go.Figure) -> Drawn:
         "narrow": narrow_layout(layout),
         "breakpoint": max(2 * PAIRED, PANEL * across),
         "controls": controls,
+        "choice": choice,
     }
     return Drawn(name, str(title.get("text", "")), str(title.get("subtitle", {}).get("text", "")), content)
 
@@ -92,9 +94,8 @@ def _above(note: dict[str, Any]) -> bool:
     return note.get("yref") == "paper" and float(note.get("y", 0)) >= 0.999 and note.get("yanchor", "bottom") == "bottom"
 
 
-def _controls(layout: dict[str, Any]) -> dict[str, Any] | None:
-    """The slider's frames and texts, and the button that leaves them; Plotly's own are taken out."""
-    sliders, menus = layout.pop("sliders", []), layout.pop("updatemenus", [])
+def _controls(sliders: list[dict[str, Any]], menus: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The slider's frames and texts, and the button that leaves them."""
     if not sliders:
         return None
     steps = [step for step in sliders[0]["steps"] if step.get("method") == "animate"]
@@ -105,6 +106,19 @@ def _controls(layout: dict[str, Any]) -> dict[str, Any] | None:
         "prefix": str(sliders[0].get("currentvalue", {}).get("prefix", "")).strip(),
         "active": int(sliders[0].get("active", 0)),
         "leave": [buttons[0]["label"], *buttons[0]["args"]] if buttons else None,
+    }
+
+
+def _choice(sliders: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """A second slider, which says which traces are seen."""
+    if len(sliders) < 2:
+        return None
+    steps = sliders[1]["steps"]
+    return {
+        "labels": [str(step["label"]) for step in steps],
+        "visible": [step["args"][0]["visible"] for step in steps],
+        "prefix": str(sliders[1].get("currentvalue", {}).get("prefix", "")).strip(),
+        "active": int(sliders[1].get("active", 0)),
     }
 
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
+from flowplane.analysis.compression import LOSS
 from flowplane.core.results import Flags, interval
+from flowplane.information.resolution import usual_place
 from flowplane.reporting.markup import called
 
 __all__ = ["FAR", "GAIN", "LayerNumbers", "Learned", "Quantity", "counts", "layer_numbers"]
 
 #: A layer that gains no more of I(T;Y) than this has learned nothing that could be dated, bits.
 GAIN = 0.05
-#: A layer that loses no more of I(X;T) than this from its peak does not compress, bits.
-LOSS = 0.1
 #: An interval wider than this share of what is possible says little: its ends are far apart.
 FAR = 0.8
 #: The part of the final gain of I(T;Y) at which it counts as learned.
@@ -53,9 +53,14 @@ class LayerNumbers:
     i_xt: Quantity
     i_ty: Quantity
     learned: Learned
-    #: Mean I(X;T) lost from its peak to the end, and the epoch of the peak.
+    #: Mean I(X;T) lost from its peak to the end, the epoch of the peak, and whether it had first risen and then surely fell;
+    #: of a plane of several resolutions, at the one that is shown, and the others at which it does so too.
     lost: float
     peak_epoch: float
+    compresses: bool
+    elsewhere: tuple[float, ...] = ()
+    #: What it is: Linear, ReLU, …
+    kind: str = ""
     #: Flags raised at the last epoch, and in which share of the replicas.
     flags: dict[str, float] = field(default_factory=dict)
     #: Which of "i_xt" and "i_ty" have ends so far apart at the last epoch that the number between says little,
@@ -73,16 +78,28 @@ class LayerNumbers:
         return self.flags.get("saturated", 0.0) > 0.5
 
 
-def layer_numbers(plane: xr.Dataset) -> list[LayerNumbers]:
-    """The numbers of each layer of a plane over (replica, epoch, layer)."""
+def layer_numbers(plane: xr.Dataset, falls: xr.Dataset | None = None) -> list[LayerNumbers]:
+    """The numbers of each layer of a plane over (replica, epoch, layer).
+
+    Arguments:
+        falls: from `compression`, where the plane was read at several resolutions.
+    """
     ordered = plane.sortby("epoch").transpose("replica", "epoch", "layer", ...)
     depths = ordered["depth"].values if "depth" in ordered.coords else np.arange(ordered.sizes["layer"]) + 1
+    kinds = ordered["layer_type"].values if "layer_type" in ordered.coords else [""] * ordered.sizes["layer"]
     widths = ordered["width"].values if "width" in ordered.coords else np.zeros(ordered.sizes["layer"], int)
     epochs = ordered["epoch"].values
     found = []
     for k, name in enumerate(ordered["layer"].values):
         here = ordered.isel(layer=k)
-        lost, peak = _lost(here["i_xt"].values, epochs)
+        lost, peak, compresses = _lost(here["i_xt"].values, epochs)
+        elsewhere: tuple[float, ...] = ()
+        if falls is not None:
+            own = falls.isel(layer=k)
+            usual = usual_place(own["resolution"].values)
+            there = own["compresses"].values
+            compresses = bool(there[usual])
+            elsewhere = tuple(float(c) for c, holds in zip(own["resolution"].values, there, strict=True) if holds)
         found.append(
             LayerNumbers(
                 str(name),
@@ -93,6 +110,9 @@ def layer_numbers(plane: xr.Dataset) -> list[LayerNumbers]:
                 when_learned(here["i_ty"].values, epochs),
                 lost,
                 peak,
+                compresses,
+                elsewhere,
+                str(kinds[k]),
                 _flags(here),
                 _far(here),
             )
@@ -136,14 +156,19 @@ def when_learned(i_ty: np.ndarray, epochs: np.ndarray) -> Learned:
     return Learned(before, gain, float(middle), float(low), float(high), int(rising.sum()))
 
 
-def _lost(i_xt: np.ndarray, epochs: np.ndarray) -> tuple[float, float]:
-    """Of the mean over replicas: what is lost from the peak to the end; NaN, NaN where nothing is known."""
+def _lost(i_xt: np.ndarray, epochs: np.ndarray) -> tuple[float, float, bool]:
+    """Of the mean over replicas: what is lost from the peak to the end, when that was, and whether it is a fall by more than
+    `LOSS`, beyond the spread of replicas, from above what the layer knew at the start; NaN where nothing is known."""
     known = np.isfinite(i_xt).all(axis=1)
     if not known.any():
-        return float("nan"), float("nan")
+        return float("nan"), float("nan"), False
     mean = i_xt[known].mean(axis=0)
     peak = int(mean.argmax())
-    return float(mean[peak] - mean[-1]), float(epochs[peak])
+    lost = float(mean[peak] - mean[-1])
+    surely = lost > LOSS and mean[peak] > mean[0]
+    if surely and known.sum() > 1:
+        surely = float(interval(i_xt[known, peak] - i_xt[known, -1])[1]) > 0
+    return lost, float(epochs[peak]), bool(surely)
 
 
 def nothing_to_know(plane: xr.Dataset) -> bool:

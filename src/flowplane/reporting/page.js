@@ -5,6 +5,7 @@
      .element                             where Plotly drew it
      .labels, .frame                      what the slider says at each frame; the frame shown, null for none
      .show(k), .leave()                   show a frame; show what stood there before any
+     .choose(k), .chosen                  of a figure with a second slider: see the traces of a choice; the one that is seen
      .read()                              its traces as plain data: {type, name, visible, x, y, z}
    window.flowplane.theme, .setTheme(name)  "light" or "dark" */
 (() => {
@@ -83,6 +84,7 @@
       this.labels = this.content.controls ? this.content.controls.labels : [];
       this.frame = null;
       this.playing = null;
+      this.chosen = this.content.choice ? this.content.choice.active : null;
     }
 
     async draw() {
@@ -96,7 +98,20 @@
       made.layout.width = width;
       this.drawn = `${width} ${dark}`;
       await Plotly.newPlot(this.element, { ...made, config });
+      if (this.chosen !== null && this.chosen !== this.content.choice.active) await this.choose(this.chosen);
       if (this.frame !== null) await this.show(this.frame);
+    }
+
+    async choose(k) {
+      const { labels, visible, prefix } = this.content.choice;
+      this.chosen = Math.min(Math.max(Math.round(k), 0), labels.length - 1);
+      if (this.choice) {
+        const slider = this.choice.querySelector("input");
+        slider.value = String(this.chosen);
+        slider.setAttribute("aria-valuetext", `${prefix} ${labels[this.chosen]}`.trim());
+        this.choice.querySelector("output").textContent = labels[this.chosen];
+      }
+      await Plotly.restyle(this.element, { visible: visible[this.chosen] });
     }
 
     async redraw() {
@@ -174,6 +189,12 @@
       control.querySelector(".leave")?.addEventListener("click", () => this.leave());
     }
 
+    wireChoice(choice) {
+      this.choice = choice;
+      const slider = choice.querySelector("input");
+      slider.addEventListener("input", () => this.choose(Number(slider.value)));
+    }
+
     read() {
       return this.element._fullData.map((trace) => ({
         type: trace.type, name: trace.name, visible: trace.visible, x: listed(trace.x), y: listed(trace.y), z: listed(trace.z),
@@ -185,6 +206,7 @@
     figures[element.dataset.figure] = new Figure(element.dataset.figure, element);
   }
   for (const control of document.querySelectorAll(".controls")) figures[control.dataset.figure].wire(control);
+  for (const choice of document.querySelectorAll(".choice")) figures[choice.dataset.figure].wireChoice(choice);
 
   const breath = () => new Promise((done) => setTimeout(done, 0));
 

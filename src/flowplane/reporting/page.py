@@ -133,7 +133,8 @@ def _figure(ready: Drawn, whose: str) -> Markup:
         aria_label=f"{title}, {whose}. {_unescaped(ready.subtitle)}",
         data_figure=ready.name,
     )
-    return element("figure", caption, _control(ready, place), plot, aria_labelledby=f"{place}-caption")
+    controls = (_control(ready, place), _choice(ready, place))
+    return element("figure", caption, *controls, plot, aria_labelledby=f"{place}-caption")
 
 
 def _control(ready: Drawn, place: str) -> Markup:
@@ -154,6 +155,27 @@ def _control(ready: Drawn, place: str) -> Markup:
         element("output", leave[0] if leave else labels[controls["active"]], for_=f"{place}-slider"),
         element("button", f"Show {leave[0]}", type="button", class_="leave", disabled="") if leave else "",
         class_="controls",
+        role="group",
+        aria_label=f"What the figure shows, by {what}",
+        data_figure=ready.name,
+    )
+
+
+def _choice(ready: Drawn, place: str) -> Markup:
+    """The slider that says which traces are seen."""
+    choice = ready.content["choice"]
+    if not choice:
+        return Markup("")
+    labels, what = choice["labels"], choice["prefix"]
+    slider = Markup(
+        f'<input type="range" id="{place}-choice" min="0" max="{len(labels) - 1}" step="1" value="{choice["active"]}">'
+    )
+    return element(
+        "div",
+        element("label", f"{what[0].upper()}{what[1:]}", for_=f"{place}-choice"),
+        slider,
+        element("output", labels[choice["active"]], for_=f"{place}-choice"),
+        class_="choice",
         role="group",
         aria_label=f"What the figure shows, by {what}",
         data_figure=ready.name,

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowplane.analysis.compression import compression
 from flowplane.core.frames import layer_table
 from flowplane.errors import InputError
+from flowplane.information.resolution import shown as shown_at
 from flowplane.recording import ARRAYS, Recording
 from flowplane.reporting.finite import finite_part
 from flowplane.reporting.markup import count, listed, number
@@ -37,7 +39,7 @@ def of_recording(rec: Recording, title: str) -> Subject:
     notes["training"].append(
         why or ("" if never or metrics is not None else "No loss or other number was given while it was recorded.")
     )
-    plane, phases, transport, chosen, left_out = None, None, None, "", ""
+    plane, falls, phases, transport, chosen, left_out = None, None, None, None, "", ""
     if shown is None:
         for section in ("plane", "gradients", "transport"):
             notes[section].append("There is nothing to show here: activations are NaN or infinite from the start.")
@@ -45,6 +47,8 @@ def of_recording(rec: Recording, title: str) -> Subject:
         part, left_out = small_part(shown)
         found, why = _tried("plane", lambda: _plane(part))
         plane, chosen = found or (None, "")
+        if plane is not None and "resolution" in plane.dims and len(part.replicas) == 1:
+            falls = compression(part, plane)
         notes["plane"] += [left_out, chosen and f"Estimator: {chosen}.", why]
         phases, why = _tried("gradients", lambda: _phases(shown))
         notes["gradients"].append(why)
@@ -55,7 +59,7 @@ def of_recording(rec: Recording, title: str) -> Subject:
     return Subject(
         title,
         _about(rec),
-        plane,
+        None if plane is None else shown_at(plane),
         metrics,
         phases,
         transport,
@@ -63,6 +67,8 @@ def of_recording(rec: Recording, title: str) -> Subject:
         facts=facts,
         layers=taken,
         left_out=left,
+        resolved=plane if plane is not None and "resolution" in plane.dims else None,
+        falls=falls,
         recipe=recording_recipe(rec),
     )
 

@@ -40,7 +40,7 @@ SECTIONS = {
 
 def layers_of(subject: Subject) -> list[LayerNumbers]:
     """The numbers of each layer; none without a plane."""
-    return [] if subject.plane is None else layer_numbers(subject.plane)
+    return [] if subject.plane is None else layer_numbers(subject.plane, subject.falls)
 
 
 def text_of(section: str, subject: Subject, layers: list[LayerNumbers]) -> Markup:
@@ -74,7 +74,7 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
     if section == "figures":
         return subject.figures
     draw: dict[str, tuple[xr.Dataset | None, Callable[[xr.Dataset], dict[str, go.Figure]]]] = {
-        "plane": (subject.plane, _plane_figures),
+        "plane": (subject.plane if subject.resolved is None else subject.resolved, _plane_figures),
         "training": (subject.metrics, lambda found: {"training-curves": plot.metrics(found)}),
         "gradients": (subject.phases, _gradient_figures),
         "transport": (subject.transport, _transport_figures),
@@ -92,9 +92,15 @@ def _plane_figures(plane: xr.Dataset) -> dict[str, go.Figure]:
     from flowplane import plot
 
     try:
-        return {"information-plane": plot.information_plane(plane)}
+        figures = {"information-plane": plot.information_plane(plane)}
     except InputError:  # without labels no point is finite
-        return {"input-information": plot.input_information(plane)}
+        figures = {"input-information": plot.input_information(plane)}
+    for name, draw in (("decodable-depth", plot.decodable_depth), ("resolution-curves", plot.resolution_curves)):
+        try:
+            figures[name] = draw(plane)
+        except InputError:  # of a plane with one channel, or without labels
+            continue
+    return figures
 
 
 def _gradient_figures(found: xr.Dataset) -> dict[str, go.Figure]:

@@ -31,6 +31,7 @@ class Subject:
     title: str
     #: What was recorded or run, a sentence.
     about: str
+    #: At one resolution, where it was read at several.
     plane: xr.Dataset | None = None
     metrics: xr.Dataset | None = None
     phases: xr.Dataset | None = None
@@ -45,6 +46,9 @@ class Subject:
     #: Of a model: its layers, a row each, and what ran but was not recorded; columns and rows.
     layers: Table = ((), ())
     left_out: Table = ((), ())
+    #: The plane at all resolutions, and by layer and resolution whether it compresses; None where it has one channel.
+    resolved: xr.Dataset | None = None
+    falls: xr.Dataset | None = None
     #: The lines that reproduce it.
     recipe: str = ""
 

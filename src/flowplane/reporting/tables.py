@@ -45,7 +45,7 @@ def layer_table(
     head += ["learned the label by epoch", "can this be trusted?"]
     rows = []
     for layer in layers:
-        name = joined(layer.name, element("small", f" {count(layer.width, 'unit')}" if layer.width else ""))
+        name = joined(layer.name, element("small", _what(layer)))
         cells: list[Any] = [
             name,
             _known(layer.i_xt, layer.flags, ABSENT),
@@ -62,6 +62,13 @@ def layer_table(
         rows,
         class_="layers",
     )
+
+
+def _what(layer: LayerNumbers) -> str:
+    """What a layer is and how many units it has."""
+    parts = [layer.kind, count(layer.width, "unit") if layer.width else ""]
+    text = ", ".join(filter(None, parts))
+    return f" {text}" if text else ""
 
 
 def _known(part: Quantity, flags: dict[str, float], reasons: tuple[str, ...]) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
+from flowplane.analysis.compression import LOSS
 from flowplane.experiments.claim import VERDICTS, Claim
 from flowplane.plot.figures.metrics import split_name
-from flowplane.reporting.layers import GAIN, LOSS, LayerNumbers
+from flowplane.reporting.layers import GAIN, LayerNumbers
 from flowplane.reporting.markup import called, count, epoch_text, listed, number
 
 __all__ = ["claim_words", "gradient_words", "plane_words", "summary_words", "training_words"]
@@ -112,19 +113,27 @@ def plane_words(layers: list[LayerNumbers], epochs: np.ndarray) -> list[str]:
         return [said, "Of one snapshot it cannot be said whether layers compress."]
     if not known:
         return [said, "I(X;T) is not known, or no more than the number of samples: whether layers compress cannot be said."]
-    fell = sorted((layer for layer in known if layer.lost > LOSS), key=lambda layer: -layer.lost)
+    fell = sorted((layer for layer in known if layer.compresses), key=lambda layer: -layer.lost)
     if not fell:
-        return [
-            said,
-            f"{_whose(known, layers)} lets go of more than {LOSS} bits of what it held about its input: no compression.",
-        ]
+        sank = [layer for layer in known if layer.lost > LOSS]
+        if not sank:
+            whose = _whose(known, layers)
+            return [said, f"{whose} lets go of more than {LOSS} bits of what it held about its input: no compression."]
+        what = "what is lost had not been gained first, or is within the error"
+        return [said, f"{_whose(known, layers)} compresses: in {_names(sank)} I(X;T) is lower in the end, but {what}."]
     top = [
-        f"{layer.called} by {number(layer.lost, 'bits')} (peak at epoch {epoch_text(layer.peak_epoch)})" for layer in fell
+        f"{layer.called} by {number(layer.lost, 'bits')} (peak at epoch {epoch_text(layer.peak_epoch)}{_also(layer)})"
+        for layer in fell
     ]
-    moved = f"{len(fell)} of {count(len(layers), 'layer')} compress: after a peak, what they know of the input falls"
+    moved = f"{len(fell)} of {count(len(layers), 'layer')} compress: above what it was at the start, I(X;T) then falls"
     left = [layer for layer in layers if layer not in fell]
-    still = f" In {_names(left)} it hardly changes, or cannot be read." if left else ""
+    still = f" {_names(left)} {'does' if len(left) == 1 else 'do'} not, or cannot be read." if left else ""
     return [said, f"{moved}, {listed(top, 4)}.{still}"]
+
+
+def _also(layer: LayerNumbers) -> str:
+    """At which resolutions a layer compresses."""
+    return f"; at resolutions {listed([f'{c:g}' for c in layer.elsewhere])}" if layer.elsewhere else ""
 
 
 def training_words(metrics: xr.Dataset) -> list[str]:

@@ -7,10 +7,21 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from flowplane.core.renamed import renamed
+from flowplane.information.resolution import usual_place
 from flowplane.plot.names import escaped, replica_text
-from flowplane.plot.plane import bound_text, channel_text, every_replica, in_order, intervals, layer_names, means, paths
+from flowplane.plot.plane import (
+    bound_text,
+    channel_text,
+    every_replica,
+    in_order,
+    intervals,
+    layer_names,
+    means,
+    names_trace,
+    paths,
+)
 from flowplane.plot.registry import draws
-from flowplane.plot.slider import add_slider
+from flowplane.plot.slider import add_choice, add_slider
 from flowplane.plot.style import axis_title, color_axis, styled, time_scale
 
 __all__ = ["information_plane"]
@@ -22,7 +33,8 @@ def information_plane(dataset: xr.Dataset, title: str = "Information plane") -> 
     """I(X;T) against I(T;Y), in bits: a colour an epoch, all replicas faint, their mean strong, lines through the layers.
 
     Bars at the last epoch are the estimator's own intervals; what the replicas spread over is their points.
-    The slider shows one epoch: every replica's points and the mean path through the layers; the button plays it.
+    The slider shows one epoch: every replica's points and the mean path through the layers; the button plays it. Where
+    I(X;T) is read at several resolutions a second slider says at which; 0.1 is shown first.
 
     Arguments:
         dataset: from `fp.information_plane` or `rec.measure` of an estimator, over (replica, epoch, layer).
@@ -38,47 +50,52 @@ def information_plane(dataset: xr.Dataset, title: str = "Information plane") -> 
         'I(X;T) [bits]'
     """
     ordered = in_order(dataset)
-    x, y = ordered["i_xt"].values, ordered["i_ty"].values
-    finite = np.isfinite(x) & np.isfinite(y)
     epochs = ordered["epoch"].values
     times = time_scale(epochs)
-    mean = ordered[["i_xt", "i_ty"]].mean("replica")
-    mean_x, mean_y = mean["i_xt"].values, mean["i_ty"].values
+    parts, first = _parts(ordered)
     figure = go.Figure()
-    figure.add_trace(every_replica(x, y, times))
-    for trace in paths(mean_x, mean_y, times):
-        figure.add_trace(trace)
-    bars = intervals(ordered, mean_x, mean_y)
-    if bars is not None:
-        figure.add_trace(bars)
-    figure.add_trace(means(ordered, mean_x, mean_y, times))
-    moving = len(figure.data)
-    for trace in _moment(x[:, 0], y[:, 0], mean_x[0], mean_y[0]):
-        figure.add_trace(trace.update(visible=False))
-    annotations = layer_names(ordered, mean_x, mean_y)
+    shown: list[int] = []  # the part that each trace belongs to
+    moving: list[int] = []  # the traces that the slider of epochs moves
+    moments: list[list[go.Scatter]] = [[] for _ in epochs]
+    for k, part in enumerate(parts):
+        traces = _still(part, times)
+        x, y = part["i_xt"].values, part["i_ty"].values
+        mean_x, mean_y = x.mean(0), y.mean(0)
+        if len(parts) > 1:
+            traces.append(names_trace(layer_names(part, mean_x, mean_y)))
+        moving += [len(shown) + len(traces), len(shown) + len(traces) + 1]
+        for step, moment in enumerate(moments):
+            moment.extend(_moment(x[:, step], y[:, step], mean_x[step], mean_y[step]))
+        nothing = np.empty((1, 0))
+        traces += _moment(nothing, nothing, nothing[0], nothing[0])
+        shown += [k] * len(traces)
+        figure.add_traces([trace.update(visible=k == first) for trace in traces])
     figure.frames = [
-        go.Frame(
-            name=str(epoch),
-            traces=[moving, moving + 1],
-            data=[t.update(visible=True) for t in _moment(x[:, k], y[:, k], mean_x[k], mean_y[k])],
-        )
-        for k, epoch in enumerate(epochs.tolist())
+        go.Frame(name=str(epoch), traces=moving, data=moment) for epoch, moment in zip(epochs.tolist(), moments, strict=True)
     ]
-    x_range, y_range = _ranges(dataset, x[finite], y[finite])
+    finite = np.isfinite(ordered["i_xt"]) & np.isfinite(ordered["i_ty"])
+    x_range, y_range = _ranges(dataset, ordered["i_xt"].where(finite).values, ordered["i_ty"].where(finite).values)
     figure.update_xaxes(title=axis_title(dataset["i_xt"]), range=x_range)
     figure.update_yaxes(title=axis_title(dataset["i_ty"]), range=y_range)
-    figure.update_layout(annotations=annotations, coloraxis=color_axis(epochs, times))
+    figure.update_layout(coloraxis=color_axis(epochs, times))
+    if len(parts) == 1:
+        mean = parts[0][["i_xt", "i_ty"]].mean("replica")
+        figure.update_layout(annotations=layer_names(parts[0], mean["i_xt"].values, mean["i_ty"].values))
     _ceilings(figure, dataset, x_range, y_range)
-    hide = {"label": "all epochs", "method": "restyle", "args": [{"visible": False}, [moving, moving + 1]]}
+    empty: list[list[float]] = [[] for _ in moving]
+    hide = {"label": "all epochs", "method": "restyle", "args": [{"x": empty, "y": empty}, moving]}
     labels = {str(epoch): f"{epoch:,}" for epoch in epochs.tolist()}
     add_slider(figure, labels, "epoch ", y=-0.11, start=0.36, more=[hide])
+    if len(parts) > 1:
+        steps = {f"{float(part['resolution']):g}": [k == place for k in shown] for place, part in enumerate(parts)}
+        add_choice(figure, steps, "resolution ", y=-0.25, start=0.36, active=first)
     return styled(
         figure,
         title,
         _subtitle(dataset),
         width=900,
-        height=680,
-        margin={"l": 75, "r": 30, "t": 95, "b": 130},
+        height=680 if len(parts) == 1 else 740,
+        margin={"l": 75, "r": 30, "t": 95, "b": 130 if len(parts) == 1 else 190},
         legend={
             "x": 0.99,
             "y": 0.02,
@@ -90,6 +107,23 @@ def information_plane(dataset: xr.Dataset, title: str = "Information plane") -> 
             "font": {"size": 12},
         },
     )
+
+
+def _parts(ordered: xr.Dataset) -> tuple[list[xr.Dataset], int]:
+    """The plane at each resolution, and the place of the one that is shown first; itself where it has none."""
+    if "resolution" not in ordered.dims:
+        return [ordered], 0
+    values = ordered["resolution"].values
+    return [ordered.isel(resolution=k) for k in range(len(values))], usual_place(values)
+
+
+def _still(plane: xr.Dataset, times: np.ndarray) -> list[go.Scatter]:
+    """What does not move with the epoch."""
+    x, y = plane["i_xt"].values, plane["i_ty"].values
+    mean_x, mean_y = x.mean(0), y.mean(0)
+    bars = intervals(plane, mean_x, mean_y)
+    drawn = [every_replica(x, y, times), *paths(mean_x, mean_y, times), means(plane, mean_x, mean_y, times)]
+    return drawn if bars is None else [*drawn[:-1], bars, drawn[-1]]
 
 
 def _moment(x: np.ndarray, y: np.ndarray, mean_x: np.ndarray, mean_y: np.ndarray) -> list[go.Scatter]:
@@ -117,9 +151,10 @@ def _moment(x: np.ndarray, y: np.ndarray, mean_x: np.ndarray, mean_y: np.ndarray
 
 def _ranges(plane: xr.Dataset, x: np.ndarray, y: np.ndarray) -> tuple[list[float], list[float]]:
     """Axes from 0 to a little above the ceilings, or above the data where they are higher."""
-    right = max(float(x.max()), float(plane.attrs.get("input_entropy", 0.0)))
-    top = max(float(y.max()), float(plane.attrs.get("label_information", 0.0)))
-    return [min(0.0, float(x.min())) - 0.025 * right, 1.04 * right], [min(0.0, float(y.min())) - 0.03 * top, 1.10 * top]
+    right = max(float(np.nanmax(x)), float(plane.attrs.get("input_entropy", 0.0)))
+    top = max(float(np.nanmax(y)), float(plane.attrs.get("label_information", 0.0)))
+    left, bottom = (min(0.0, float(np.nanmin(values))) for values in (x, y))
+    return [left - 0.025 * right, 1.04 * right], [bottom - 0.03 * top, 1.10 * top]
 
 
 def _ceilings(figure: go.Figure, plane: xr.Dataset, x_range: list[float], y_range: list[float]) -> None:

@@ -7,13 +7,12 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from flowplane.errors import InputError, Text
+from flowplane.information.resolution import shown
 from flowplane.plot.names import escaped
 from flowplane.plot.registry import draws
-from flowplane.plot.style import LAYER_COLORS, axis_title, epoch_ticks, require_units, styled, time_scale
+from flowplane.plot.style import axis_title, epoch_ticks, layer_line, require_units, styled, time_scale
 
 __all__ = ["input_information"]
-
-DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 @draws("information_plane", "measure")
@@ -21,12 +20,14 @@ def input_information(dataset: xr.Dataset, title: str = "What each layer knows o
     """I(X;T) against log(epoch), a line a layer, the mean of the replicas.
 
     Arguments:
-        dataset: from `fp.information_plane` or `rec.measure` of an estimator, over (replica, epoch, layer).
+        dataset: from `fp.information_plane` or `rec.measure` of an estimator, over (replica, epoch, layer); of several
+            resolutions 0.1 is drawn.
 
     Raises:
         InputError: another kind of Dataset, other units, or no finite I(X;T).
     """
     require_units(dataset, ("i_xt",), "bits")
+    dataset = shown(dataset)
     if set(dataset["i_xt"].dims) != {"replica", "epoch", "layer"}:
         raise InputError("dataset", Text(f"dimensions {dataset['i_xt'].dims}"), "(replica, epoch, layer)")
     ordered = dataset.sortby("epoch").transpose("replica", "epoch", "layer", ...)
@@ -39,11 +40,6 @@ def input_information(dataset: xr.Dataset, title: str = "What each layer knows o
         if not np.isfinite(values[:, :, k]).any():
             continue
         known = np.isfinite(values[:, :, k]).any(axis=0)
-        line = {
-            "color": LAYER_COLORS[k % len(LAYER_COLORS)],
-            "width": 2,
-            "dash": DASHES[k // len(LAYER_COLORS) % len(DASHES)],
-        }
         hover = f"epoch %{{customdata}}: %{{y:.3f}} bits<extra>{escaped(name)}</extra>"
         figure.add_trace(
             go.Scatter(
@@ -51,7 +47,7 @@ def input_information(dataset: xr.Dataset, title: str = "What each layer knows o
                 y=np.nanmean(values[:, known, k], axis=0),
                 mode="lines+markers",
                 name=escaped(name),
-                line=line,
+                line=layer_line(k),
                 marker={"size": 5},
                 customdata=epochs[known],
                 hovertemplate=hover,

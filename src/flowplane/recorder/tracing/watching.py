@@ -115,8 +115,9 @@ class Watch(TorchFunctionMode):
         super().__init__()
         self.model, self.carried, self.keep, self.functions = model, carried, keep, functions
         self.names = {module: name for name, module in model.named_modules()} if names is None else names
-        self.owners = {id(part): name for name, module in model.named_modules() for part in module._parameters.values()}
-        self.owning = {id(part): module for module in model.modules() for part in module._parameters.values()}
+        seen = list(model.named_modules()) if functions or carried else []
+        self.owners = {id(part): name for name, module in seen for part in module._parameters.values()}
+        self.owning = {id(part): module for _, module in seen for part in module._parameters.values()}
         self.calls: list[Call] = []
         self.graph = Graph()
         self._table: Any = WeakTensorKeyDictionary()

@@ -1,0 +1,74 @@
+"""Cross-fitting: who is held out where, with all rows of one sample together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from flowplane.core.streams import SUBSETS, generator
+
+__all__ = ["FOLDS", "Fold", "Folds"]
+
+#: Folds, and parts of each training set of which one chooses strength and temperature.
+FOLDS, INNER = 5, 4
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Rows of one fold: those that are judged, and the training set, of which a quarter chooses for the rest."""
+
+    held: Int[Tensor, " held"]
+    training: Int[Tensor, " training"]
+    search: Int[Tensor, " search"]
+    choice: Int[Tensor, " choice"]
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Five folds, stratified by class; the rows of one group are never apart."""
+
+    fold: Int[Tensor, " row"]
+    part: Int[Tensor, " row"]
+
+    @classmethod
+    def of(cls, classes: Int[np.ndarray, " row"], groups: Int[np.ndarray, " row"], seed: int, device: torch.device) -> Folds:
+        """Groups, in random order within the class of their first row, are dealt to folds and parts one after the other.
+
+        Example:
+            >>> folds = Folds.of(np.repeat([0, 1], 10), np.arange(20), 0, torch.device("cpu"))
+            >>> torch.bincount(folds.fold[:10]).tolist(), torch.bincount(folds.fold).tolist()
+            ([2, 2, 2, 2, 2], [4, 4, 4, 4, 4])
+        """
+        _, first, place = np.unique(groups, return_index=True, return_inverse=True)
+        shuffled = generator(seed, SUBSETS).permutation(len(first))
+        order = shuffled[np.argsort(classes[first][shuffled], kind="stable")]
+        rank = np.empty(len(first), np.int64)
+        rank[order] = np.arange(len(first))
+        dealt = torch.from_numpy(rank[place.ravel()]).to(device)
+        # along both, so that few groups too leave each fold some to choose by
+        return cls(dealt % FOLDS, (dealt // FOLDS + dealt % FOLDS) % INNER)
+
+    def __iter__(self) -> Iterator[Fold]:
+        for k in range(FOLDS):
+            held, chosen = self.fold == k, self.part == -k % INNER
+            yield Fold(*(_rows(mask) for mask in (held, ~held, ~held & ~chosen, ~held & chosen)))
+
+    @property
+    def training(self) -> Bool[Tensor, "row fold"]:
+        """Whether a row is in the training set of each fold."""
+        return self.fold[:, None] != torch.arange(FOLDS, device=self.fold.device)
+
+    @property
+    def search(self) -> Bool[Tensor, "row fold"]:
+        """Whether a row is in the part of it that strengths are tried on."""
+        chosen = self.part[:, None] == -torch.arange(FOLDS, device=self.fold.device) % INNER
+        return self.training & ~chosen
+
+
+def _rows(mask: Bool[Tensor, " row"]) -> Int[Tensor, " some"]:
+    return mask.nonzero()[:, 0]

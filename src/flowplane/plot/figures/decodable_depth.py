@@ -1,0 +1,89 @@
+"""Decodable bits and accuracy by depth: what a probe reads of the label in each layer (§D2)."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+from plotly.subplots import make_subplots
+
+from flowplane.errors import InputError, Text
+from flowplane.plot.names import layer_titles
+from flowplane.plot.registry import draws
+from flowplane.plot.slider import add_slider
+from flowplane.plot.style import LAYER_COLORS, require_units, styled
+
+__all__ = ["decodable_depth"]
+
+
+@draws("information_plane")
+def decodable_depth(dataset: xr.Dataset, title: str = "What a probe decodes of the label, by depth") -> go.Figure:
+    """Decodable bits, max(0, ·), and the probe's accuracy against depth, at the last epoch, bars their intervals, and at the
+    first in grey; the slider shows other epochs.
+
+    Arguments:
+        dataset: a plane whose I(T;Y) is from `fp.Decodable`, over (replica, epoch, layer).
+
+    Raises:
+        InputError: another kind of Dataset or estimator, other units, or nothing finite.
+
+    Example:
+        >>> import flowplane as fp, torch
+        >>> x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+        >>> rec = fp.record(torch.nn.Linear(4, 3), x, x[:, 0] > 0)
+        >>> decodable_depth(fp.information_plane(rec)).layout.yaxis.title.text
+        'decodable [bits]'
+    """
+    require_units(dataset, ("i_ty",), "bits")
+    if "accuracy" not in dataset or set(dataset["i_ty"].dims) != {"replica", "epoch", "layer"}:
+        raise InputError("dataset", Text("I(T;Y) that no probe decoded"), "a plane of a model, or of fp.Decodable()")
+    if not np.isfinite(dataset["i_ty"]).any():
+        raise InputError("dataset", Text("no finite I(T;Y)"), "labels")
+    ordered = dataset.sortby("epoch")
+    panels = ["i_ty", "accuracy"] if np.isfinite(dataset["accuracy"]).any() else ["i_ty"]
+    names = layer_titles(ordered)
+    epochs = ordered["epoch"].values.tolist()
+
+    def points(panel: str, k: int, color: str, name: str) -> go.Scatter:
+        here = ordered.isel(epoch=k).mean("replica")
+        value, low, high = (here[f"{panel}{end}"].values for end in ("", "_lower", "_upper"))
+        bars = {"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low, "thickness": 1.2}
+        return go.Scatter(
+            x=names,
+            y=np.maximum(value, 0.0),
+            error_y=bars,
+            mode="lines+markers",
+            line={"color": color, "width": 2},
+            name=name,
+            legendgroup=name,
+            showlegend=panel == "i_ty",
+        )
+
+    figure = make_subplots(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=0.07)
+    last = len(epochs) - 1
+    for row, panel in enumerate(panels, 1):
+        figure.add_trace(points(panel, last, LAYER_COLORS[0], "epoch of the slider"), row=row, col=1)
+        if last:
+            figure.add_trace(points(panel, 0, "#999999", f"epoch {epochs[0]:,}"), row=row, col=1)
+    top = float(dataset.attrs.get("label_information", np.nan))
+    if np.isfinite(top) and top > 0:
+        note = {"text": f"H(Y) = {top:.4g}", "font": {"size": 12}}
+        figure.add_hline(top, line={"color": "#777", "width": 1, "dash": "dot"}, annotation=note, row=1, col=1)
+    figure.update_yaxes(title="decodable [bits]", rangemode="tozero", row=1, col=1)
+    if len(panels) > 1:
+        figure.update_yaxes(title="accuracy", range=[0, 1.04], row=2, col=1)
+    figure.update_xaxes(title="layer", row=len(panels), col=1)
+    if last:
+        moving = [row * 2 for row in range(len(panels))]
+        figure.frames = [
+            go.Frame(
+                name=str(epoch),
+                traces=moving,
+                data=[points(panel, k, LAYER_COLORS[0], "epoch of the slider") for panel in panels],
+            )
+            for k, epoch in enumerate(epochs)
+        ]
+        add_slider(figure, {str(epoch): f"{epoch:,}" for epoch in epochs}, "epoch ", y=-0.2, start=0.36, active=last)
+    subtitle = "a lower bound on I(T;Y), on samples that the probe was not fitted to; bars are its interval"
+    margin = {"l": 75, "r": 30, "t": 95, "b": 140 if last else 80}
+    return styled(figure, title, subtitle, width=900, height=320 + 240 * len(panels), margin=margin)

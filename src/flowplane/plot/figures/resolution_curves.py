@@ -1,0 +1,70 @@
+"""I(X;T) against resolution: how many inputs each layer tells apart through more or less noise (§D1)."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from flowplane.errors import InputError, Text
+from flowplane.plot.names import escaped
+from flowplane.plot.registry import draws
+from flowplane.plot.slider import add_slider
+from flowplane.plot.style import axis_title, layer_line, require_units, styled
+
+__all__ = ["resolution_curves"]
+
+
+@draws("information_plane")
+def resolution_curves(dataset: xr.Dataset, title: str = "What each layer tells apart, by resolution") -> go.Figure:
+    """I(X;T) in bits against the resolution, the share of a layer's total variance that is noise, on a logarithmic axis from
+    fine to coarse; a line a layer, the mean of the replicas, at the last epoch; the slider shows others.
+
+    Arguments:
+        dataset: from `fp.information_plane` of a model, over (replica, epoch, layer, resolution).
+
+    Raises:
+        InputError: another kind of Dataset, one without resolutions, other units, or nothing finite.
+
+    Example:
+        >>> import flowplane as fp, torch
+        >>> rec = fp.record(torch.nn.Linear(4, 3), torch.randn(50, 4, generator=torch.Generator().manual_seed(0)))
+        >>> resolution_curves(fp.information_plane(rec)).layout.xaxis.type
+        'log'
+    """
+    require_units(dataset, ("i_xt",), "bits")
+    if "resolution" not in dataset["i_xt"].dims:
+        raise InputError("dataset", Text("I(X;T) at one resolution"), "a plane that is read at several")
+    ordered = dataset.sortby("epoch").sortby("resolution").transpose("replica", "epoch", "layer", "resolution", ...)
+    values = ordered["i_xt"].mean("replica").values
+    if not np.isfinite(values).any():
+        raise InputError("dataset", Text("no finite I(X;T)"), "at least one to draw")
+    resolutions, epochs = ordered["resolution"].values, ordered["epoch"].values.tolist()
+
+    def lines(k: int) -> list[go.Scatter]:
+        return [
+            go.Scatter(
+                x=resolutions,
+                y=values[k, place],
+                mode="lines+markers",
+                name=escaped(str(name)),
+                line=layer_line(place),
+                marker={"size": 5},
+                hovertemplate="resolution %{x:g}: %{y:.3f} bits",
+            )
+            for place, name in enumerate(ordered["layer"].values)
+        ]
+
+    figure = go.Figure(lines(len(epochs) - 1))
+    if "input_entropy" in dataset.attrs:
+        most = float(dataset.attrs["input_entropy"])
+        figure.add_hline(most, line={"color": "#777", "width": 1, "dash": "dot"}, annotation={"text": f"H(X) = {most:.4g}"})
+    figure.update_xaxes(title="resolution (share of the layer's variance that is noise)", type="log", tickvals=resolutions)
+    figure.update_yaxes(title=axis_title(dataset["i_xt"]), rangemode="tozero")
+    if len(epochs) > 1:
+        figure.frames = [go.Frame(name=str(epoch), data=lines(k)) for k, epoch in enumerate(epochs)]
+        labels = {str(epoch): f"{epoch:,}" for epoch in epochs}
+        add_slider(figure, labels, "epoch ", y=-0.2, start=0.36, active=len(epochs) - 1)
+    subtitle = "to the left finer: near H(X) every input stands alone; one line above another tells more inputs apart"
+    margin = {"l": 75, "r": 30, "t": 95, "b": 140 if len(epochs) > 1 else 70}
+    return styled(figure, title, subtitle, width=900, height=560, margin=margin)
