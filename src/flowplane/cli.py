@@ -190,12 +190,14 @@ def _print_plane(plane: object) -> None:
     from xarray import Dataset
 
     from flowplane.core.results import Flags
+    from flowplane.information.resolution import shown
 
     assert isinstance(plane, Dataset)
-    last = plane.isel(epoch=-1)
-    table = Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, title=f"epoch {int(last['epoch'])}, mean of {plane.sizes['replica']} replicas"
-    )
+    last = shown(plane).isel(epoch=-1)
+    title = f"epoch {int(last['epoch'])}, mean of {plane.sizes['replica']} replicas"
+    if "resolution" in plane.dims:
+        title = f"epoch {int(last['epoch'])}, I(X;T) at resolution {float(last['resolution']):g}, at most; I(T;Y) at least"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title)
     for name in ("layer", "units", "I(X;T) [bits]", "I(T;Y) [bits]", "flags raised"):
         table.add_column(name, no_wrap=name == "layer")
     for layer in range(plane.sizes["layer"]):

@@ -316,3 +316,19 @@ def test_a_uniform_probability_is_none_at_all():
         plain = estimator(layer, labels)
         weighed = estimator(layer, labels, probability=np.full(200, 1 / 200))
         assert plain.equals(weighed) and np.isfinite(weighed.i_ty_lower)
+
+
+def test_bins_between_each_snapshots_own_ends():
+    """A layer that only grows, or shrinks, fills as many bins as before; over the whole recording's range it fills more."""
+    rng = np.random.default_rng(0)
+    layer, labels = rng.normal(size=(200, 3)), np.arange(200) % 2
+    grown = np.stack([layer, 100 * layer + 7, -1e-3 * layer])
+    found = fp.Binned(8, range="snapshot")(grown, labels)
+    for name in ("i_xt", "i_ty", "h_t"):
+        np.testing.assert_allclose(found[name], float(fp.Binned(8, range="data")(layer, labels)[name]), atol=1e-12)
+    whole = fp.Binned(8, range="data")(grown, labels)
+    assert float(whole.i_xt[2]) < float(whole.i_xt[1])
+    assert "at that epoch" in found.i_xt.channel and "clipped" not in Flags.names(found.flags)
+    assert float(fp.Binned(8, range="snapshot")(np.ones((2, 9, 3))).i_xt.max()) == 0
+    cells = fp.Binned(8, range="snapshot").cells(grown)
+    assert (cells[0] == cells[1]).all() and len(torch.unique(cells[2])) == len(torch.unique(cells[0]))

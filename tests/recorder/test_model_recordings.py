@@ -320,3 +320,11 @@ def test_names_that_metrics_cannot_have():
             recorder.step(loss=10**400)
         with pytest.raises(InputError, match="epoch: found 100000000000000000000"):
             recorder.step(10**20)
+
+
+def test_more_epochs_than_snapshots_and_nothing_logged():
+    with fp.Recorder(torch.nn.Linear(3, 2), torch.randn(30, 3), epochs=70, snapshots=3) as recorder:
+        for _ in range(70):
+            recorder.step()
+    assert recorder.recording.metrics.sizes["train_epoch"] == 70
+    assert not recorder.recording.metrics.data_vars

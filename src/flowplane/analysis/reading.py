@@ -14,7 +14,7 @@ from flowplane.core.results import stamp
 from flowplane.errors import InputError, NotRecorded, Text, unknown
 from flowplane.information.binned import Binned
 from flowplane.information.decodable import Decodable
-from flowplane.information.estimator import Continuous
+from flowplane.information.estimator import NUMBERS, Continuous
 from flowplane.information.ksg import KSG
 from flowplane.information.pairwise import Pairwise
 from flowplane.information.resolution import Resolutions, checked_resolutions, shown
@@ -29,7 +29,8 @@ BINS = Binned(30)
 PARTS = ("all", "train", "test")
 #: Why a model is read as it is.
 RESOLVED = (
-    "noise in proportion to a layer's total variance means the same in every layer, and what a probe decodes needs no noise"
+    "Pairwise at resolutions, and Decodable: noise in proportion to a layer's total variance means the same in every layer, "
+    "and what a probe decodes needs no noise"
 )
 
 
@@ -190,5 +191,7 @@ def _named(rec: Recording, name: str) -> xr.Dataset:
 
 def _described(rec: Recording, plane: xr.Dataset) -> xr.Dataset:
     """The plane, with what figures say of the recording and where its ceilings are."""
-    ceilings: dict[str, Any] = {"input_entropy": rec.task.input_entropy, "label_information": rec.task.information}
+    ceilings: dict[str, Any] = {"input_entropy": rec.task.input_entropy}
+    if "i_ty" not in plane or plane["i_ty"].attrs.get("labels") != NUMBERS:  # of numbers there is no end
+        ceilings["label_information"] = rec.task.information
     return stamp(plane, "information_plane", **rec.identity, **ceilings)

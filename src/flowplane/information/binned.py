@@ -22,7 +22,7 @@ from flowplane.information.estimator import Estimates, Estimator, Known, Quantit
 
 __all__ = ["Binned"]
 
-RANGES = ("activation", "data", "quantiles")
+RANGES = ("activation", "data", "quantiles", "snapshot")
 BOUNDED = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0)}
 MOST_BINS = 10_000_000
 #: `saturated` where I(X;T) exceeds this share of H(X).
@@ -50,7 +50,8 @@ class Binned(Estimator):
         range: where the bins lie. "activation": (−1, 1) for tanh, (0, 1) for sigmoid and softmax, otherwise the least to
             the greatest value; "data": the least to the greatest value; "quantiles": bins that hold equally many values;
             (low, high): as given. Least, greatest and quantiles are a layer's over the whole recording, on a bare array
-            the array's. Ignored when edges are given.
+            the array's; "snapshot": from the least to the greatest value of each snapshot, each batch member, by itself, so
+            that a layer whose values only grow does not fill more bins. Ignored when edges are given.
         correction: of the plug-in's bias: "miller-madow", "jackknife" or "grassberger"; None for none. With weights or
             a soft rule nothing is counted: what would need it is NaN with the flag `weighted`.
 
@@ -71,7 +72,7 @@ class Binned(Estimator):
     """
 
     short_name: ClassVar[str] = "binned"
-    help: ClassVar[str] = "bins=30, range=activation, data, quantiles or -1..1, correction=miller-madow"
+    help: ClassVar[str] = "bins=30, range=activation, data, snapshot, quantiles or -1..1, correction=miller-madow"
     needs_function: ClassVar[bool] = True
 
     bins: int | tuple[float, ...] = 30
@@ -118,7 +119,7 @@ class Binned(Estimator):
 
     def _fitted(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Self:
         """The estimator with its bins settled for one layer."""
-        if not isinstance(self.bins, int) or not isinstance(self.range, str):
+        if not isinstance(self.bins, int) or not isinstance(self.range, str) or self.range == "snapshot":
             return self
         if self.range == "activation" and activation in BOUNDED:
             return replace(self, range=BOUNDED[activation])
@@ -136,10 +137,21 @@ class Binned(Estimator):
     def _edges(self) -> Float[np.ndarray, " edge"]:
         if isinstance(self.bins, tuple):
             return np.array(self.bins)
-        assert isinstance(self.range, tuple)
-        return np.linspace(*self.range, self.bins + 1)
+        ends = (0.0, 1.0) if self.range == "snapshot" else self.range
+        assert isinstance(ends, tuple)
+        return np.linspace(*ends, self.bins + 1)
+
+    def _placed(self, values: Float[Tensor, "*batch sample unit"]) -> Tensor:
+        """The values as the bins lie: each member's own range as that from 0 to 1, where there is one range a snapshot."""
+        if self.range != "snapshot" or not isinstance(self.bins, int):
+            return values
+        wide = values.double()
+        low, high = (end.unsqueeze(-1).unsqueeze(-1) for end in torch.aminmax(wide.flatten(-2), dim=-1))
+        return torch.where(low < high, (wide - low) / torch.where(low < high, high - low, 1.0), 0.5)
 
     def _channel(self, edges: np.ndarray) -> str:
+        if self.range == "snapshot" and isinstance(self.bins, int):
+            return f"{self.bins} equal bins from the least to the greatest value of the layer at that epoch"
         if np.isinf(edges[-1]):
             return f"{len(edges) - 2} bins on [{edges[0]:g}, {edges[-2]:g}) and one for {edges[-2]:g}"
         equal = isinstance(self.bins, int)
@@ -166,6 +178,7 @@ class Binned(Estimator):
         values = values if values.dtype in (torch.float32, torch.float64) else values.double()
         require_finite("activations", values)
         activation = activations.attrs.get("activation") if isinstance(activations, xr.DataArray) else None
+        values = self._placed(values)
         inner = _open(self._fitted(activation, lambda: iter([values]))._edges(), values.dtype)[1:-1].to(values.device)
         bins = torch.bucketize(values, inner.contiguous(), right=True)
         flat = bins.reshape(-1, *bins.shape[-2:])
@@ -178,7 +191,7 @@ class Binned(Estimator):
         return {"channel": self._channel(self._edges()), "i_xt": {"x": x}}
 
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
-        return _estimate(values, known, self._edges(), self.correction)
+        return _estimate(self._placed(values), known, self._edges(), self.correction)
 
     def _parameters(self) -> dict[str, Any]:
         corrected = {"correction": self.correction} if self.correction else {}

@@ -107,6 +107,10 @@ class Decodable(Estimator):
         return {"channel": "none", "i_ty": {"bound": "lower", "quantity": what}, "more": more}
 
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
+        with torch.inference_mode(False):  # networks are trained
+            return self._answered(values.clone(), known)
+
+    def _answered(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
         missing = Quantity.missing(values)
         nan = missing.value
         several = known.targets is not None and known.targets.shape[1] > 1

@@ -30,7 +30,18 @@ from flowplane.information.arguments import (
 )
 from flowplane.information.schema import CONFIDENCE, FLAGS, QUANTITIES, estimate_dataset, parameters_text
 
-__all__ = ["Continuous", "Estimates", "Estimator", "Known", "Quantity", "Z", "check_noise", "constant_units", "raised"]
+__all__ = [
+    "NUMBERS",
+    "Continuous",
+    "Estimates",
+    "Estimator",
+    "Known",
+    "Quantity",
+    "Z",
+    "check_noise",
+    "constant_units",
+    "raised",
+]
 
 #: Standard errors on either side of a value that make an interval at `CONFIDENCE`.
 Z = float(torch.special.ndtri(torch.tensor(0.5 + CONFIDENCE / 2, dtype=torch.float64)))
@@ -178,6 +189,8 @@ class Known:
         return values + torch.from_numpy(draw).to(values.device)
 
 
+#: What an estimator says that labels are which are no classes.
+NUMBERS = "numbers or tags"
 #: Arguments of constructors that speak of the samples.
 TOLD = ("deterministic", "rows")
 #: Flags that concern one quantity alone.
@@ -338,7 +351,7 @@ class Estimator(ABC):
         if not known.labelled:
             return "none"
         if known.targets is not None:
-            return "numbers or tags"
+            return NUMBERS
         if known.rule is None:
             return "hard labels"
         return "soft rule p(y|x)" if self.takes_rule else "labels drawn from the soft rule p(y|x)"

@@ -18,7 +18,7 @@ from flowplane.core.renamed import renamed
 from flowplane.core.streams import SUBSETS, generator
 from flowplane.errors import InputError, unknown
 from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, Z, constant_units, raised
-from flowplane.information.pairwise_kernel import Bounds, Distances, Kernel, entropies, repeated, standard_error
+from flowplane.information.pairwise_kernel import Bounds, Distances, Kernel, entropies, repeated, standard_error, with_scale
 
 __all__ = ["Pairwise", "Spread", "drawn_rows"]
 
@@ -184,6 +184,8 @@ class Pairwise(Estimator):
             columns = torch.cat([(share / prior)[None], columns], 2)
         density = rows.times(columns)
         whole = entropies(rows, density[:, :, -1:], mass[:, None], known)
+        if self.relative == TOTAL:
+            whole = with_scale(whole, rows, density[:, :, -1], spread.shares, known)
         inside = repeated(rows, mass, groups)
         h_z = 0.5 * t.shape[1] * math.log2(2 * math.pi * math.e * variance)
         h_t = self._between(whole)
@@ -237,24 +239,29 @@ class Pairwise(Estimator):
 
 class Spread(NamedTuple):
     """tr C of a layer's covariance; (tr C)²/tr C², how many equal directions would hold as much; the unit that holds half of
-    tr C, or −1."""
+    tr C, or −1; |t_i − m|²/tr C of each sample."""
 
     total: float
     directions: float
     unit: int
+    shares: Float[Tensor, " sample"]
 
     @classmethod
     def of(cls, t: Float[Tensor, "sample unit"], known: Known) -> Spread:
         """That of samples with probabilities."""
-        weighted = (t - known.mass @ t) * known.mass.sqrt()[:, None]
+        varies = t.amin(0) < t.amax(0)  # else a mean that is rounded makes it so
+        centred = torch.where(varies, t - known.mass @ t, 0.0)
+        weighted = centred * known.mass.sqrt()[:, None]
         variances = weighted.square().sum(0)
         total = float(variances.sum())
         if total == 0.0:
-            return cls(0.0, float(t.shape[1]), -1)
+            return cls(0.0, float(t.shape[1]), -1, torch.ones_like(known.mass))
         gram = weighted.mT @ weighted if t.shape[1] <= len(t) else weighted @ weighted.mT
         largest = int(variances.argmax())
         directions = total**2 / float(gram.square().sum()) if math.isfinite(total) else math.nan
-        return cls(total, directions, largest if float(variances[largest]) >= 0.5 * total else -1)
+        return cls(
+            total, directions, largest if float(variances[largest]) >= 0.5 * total else -1, centred.square().sum(1) / total
+        )
 
 
 def drawn_rows(most: int | None, known: Known) -> Int[Tensor, " row"] | None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from flowplane.core.points import row_blocks, squared_distances
 from flowplane.information.estimator import Known
 
-__all__ = ["Bounds", "Distances", "Kernel", "entropies", "repeated", "standard_error"]
+__all__ = ["Bounds", "Distances", "Kernel", "entropies", "repeated", "standard_error", "with_scale"]
 
 #: Matrices up to this size are kept between passes over them.
 KEPT_BYTES = 1 << 28
@@ -75,6 +75,24 @@ class Kernel:
             found[1, rows] = kernel @ columns[1]
             found[0, rows] = kernel.square().square_() @ columns[0]
         return found
+
+
+def with_scale(bounds: Bounds, rows: Kernel, density: Float[Tensor, "2 sample"], r: Tensor, known: Known) -> Bounds:
+    """Bounds through noise that is a share of the samples' own total variance, which varies with the samples as well: each
+    moves it by r_i − 1, and with it the bound by dI/d ln σ² = −Σ p_i (Σ_j p_j K_ij e_ij)/(Σ_j p_j K_ij), K = exp(−e).
+
+    Arguments:
+        density: Σ_j p_j K_ij.
+        r: |t_i − m|² in units of the total variance.
+    """
+    slope = density.new_zeros(2)
+    for part, kernel in rows.blocks():
+        exponent = -kernel.clamp_min(1e-300).log()
+        for which, own, times in ((1, kernel, 1.0), (0, kernel.square().square_(), 4.0)):
+            pulled = (own * exponent) @ known.mass * times
+            slope[which] -= (known.mass[part] * pulled / density[which, part].clamp_min(1e-300)).sum() / math.log(2.0)
+    terms = bounds.terms + slope[:, None] * (r - 1.0)
+    return Bounds(bounds.value, standard_error(terms, known), terms)
 
 
 def entropies(rows: Kernel, density: Tensor, share: Float[Tensor, "sample class"], known: Known) -> Bounds:

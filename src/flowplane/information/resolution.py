@@ -16,7 +16,7 @@ from flowplane.core.results import with_flags
 from flowplane.errors import InputError
 from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, raised
 from flowplane.information.pairwise import ROWS, TOTAL, Pairwise, Spread, drawn_rows
-from flowplane.information.pairwise_kernel import Distances, Kernel, entropies
+from flowplane.information.pairwise_kernel import Distances, Kernel, entropies, with_scale
 
 __all__ = ["RESOLUTIONS", "SHOWN", "Resolutions", "checked_resolutions", "shown", "usual_place"]
 
@@ -137,12 +137,14 @@ class Resolutions(Estimator):
         if (rows := drawn_rows(self.rows, known)) is not None:
             t, known = t[rows], known.some(rows)
         t = t.double()
-        distances = Distances(t, Spread.of(t, known).total or 1.0, keep=True)
+        spread = Spread.of(t, known)
+        distances = Distances(t, spread.total or 1.0, keep=True)
         mass = known.mass[:, None]
         found = []
         for value in self.values:
             kernel = Kernel(distances, value)
-            bounds = entropies(kernel, kernel.times(mass[None]), mass, known)
+            density = kernel.times(mass[None])
+            bounds = with_scale(entropies(kernel, density, mass, known), kernel, density[:, :, 0], spread.shares, known)
             terms = bounds.terms - bounds.terms.mean(1, keepdim=True)
             found.append(terms + bounds.value[:, None])
         return torch.stack(found)

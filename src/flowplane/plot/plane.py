@@ -124,14 +124,20 @@ def means(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray, times: np.n
 
 
 def intervals(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray) -> go.Scatter | None:
-    """The estimator's own intervals at the last epoch, averaged over the replicas without a flag; None without any."""
+    """The estimator's own intervals at the last epoch, averaged over the replicas without a flag; None without any.
+
+    Of a bound whose sampling error is known it is that: the interval also holds the other bound, often bits away.
+    """
     last = plane.isel(epoch=-1)
     bars = {}
     for axis, name in (("error_x", "i_xt"), ("error_y", "i_ty")):
-        ends = [f"{name}{end}" for end in ("_upper", "_lower")]
-        if not set(ends) <= set(plane):
+        if f"{name}_error" in plane and np.isfinite(last[f"{name}_error"]).any():
+            reach = [1.96 * last[f"{name}_error"]] * 2
+        elif {f"{name}_upper", f"{name}_lower"} <= set(plane):
+            reach = [abs(last[f"{name}{end}"] - last[name]) for end in ("_upper", "_lower")]
+        else:
             return None
-        reach = [abs(last[end] - last[name]).where(~flagged(last, name)) for end in ends]
+        reach = [part.where(~flagged(last, name)) for part in reach]
         away = [part.where(np.isfinite(part)).mean("replica").values for part in reach]
         if not np.isfinite(away).any():
             return None
@@ -142,7 +148,8 @@ def intervals(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray) -> go.S
             "width": 3,
             "color": "#555",
         }
-    name = f"{100 * float(plane.attrs.get('confidence', 0.95)):.0f} % interval of the estimate, last epoch"
+    what = "sampling error of the bound" if "i_xt_error" in plane else "interval of the estimate"
+    name = f"{100 * float(plane.attrs.get('confidence', 0.95)):.0f} % {what}, last epoch"
     return go.Scatter(
         x=mean_x[-1], y=mean_y[-1], mode="markers", marker={"size": 1, "color": "#555"}, name=name, hoverinfo="skip", **bars
     )
@@ -198,7 +205,7 @@ def names_trace(notes: list[dict[str, Any]]) -> go.Scatter:
 
 def channel_text(plane: xr.Dataset) -> str:
     """What makes the information finite, for both axes."""
-    return _told(plane, "channel")
+    return _told(plane, "channel", {"none": "no noise"})
 
 
 def bound_text(plane: xr.Dataset) -> str:

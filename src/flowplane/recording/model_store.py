@@ -241,9 +241,9 @@ class ModelWriter(Writer):
         first, last = self._logged, self._logged + len(metrics.epochs) - 1
         self._room(store, "metrics/train_epoch", 0, last)[first : last + 1] = np.array(metrics.epochs)
         names = self._names(store, metrics)
+        values = self._room(store, "metrics/values", 1, last)  # also without names: both have a place for each epoch
         if names:
-            rows = [[row.get(name, np.nan) for name in names] for row in metrics.rows]
-            self._room(store, "metrics/values", 1, last)[0, first : last + 1] = np.array(rows)
+            values[0, first : last + 1] = np.array([[row.get(name, np.nan) for name in names] for row in metrics.rows])
 
     def _names(self, store: Any, metrics: Metrics) -> list[str]:
         """Names of all metrics so far; where one is new, there is room for it."""

@@ -148,8 +148,10 @@ class ModelRecording(Recording):
     @property
     def metrics(self) -> xr.Dataset:
         """What was passed to `Recorder.step`, at every epoch (replica, train_epoch); NaN where a name was not given."""
-        stored = xr.open_zarr(self._store, group="metrics", consolidated=False, chunks=None)
-        names = stored.attrs["names"]
+        names: list[str] = list(zarr.open_group(self._store, path="metrics", mode="r").attrs["names"])  # type: ignore[arg-type]
+        # without any, early versions left no place for more epochs than snapshots
+        unread = [] if names else ["values"]
+        stored = xr.open_zarr(self._store, group="metrics", consolidated=False, chunks=None, drop_variables=unread)
         stored = stored.isel(train_epoch=stored["train_epoch"].values >= 0)
         dataset = xr.Dataset({name: stored["values"].isel(metric=k) for k, name in enumerate(names)})
         dataset = dataset.assign_coords(train_epoch=stored["train_epoch"], replica=("replica", self.replicas))

@@ -57,7 +57,7 @@ class LayerNumbers:
     #: of a plane of several resolutions, at the one that is shown, and the others at which it does so too.
     lost: float
     peak_epoch: float
-    compresses: bool
+    compresses: bool = False
     elsewhere: tuple[float, ...] = ()
     #: What it is: Linear, ReLU, …
     kind: str = ""

@@ -142,7 +142,7 @@ def _about(rec: Recording) -> str:
     if labels.startswith("targets"):
         said += f" What they are to learn are numbers: labels here are {labels}."
     information = getattr(task, "information", float("nan"))
-    if np.isfinite(information):
+    if np.isfinite(information) and rec.targets is None:
         said += (
             f" The inputs hold {number(task.input_entropy, 'bits')}, of which {number(information, 'bits')} tell the label."
         )

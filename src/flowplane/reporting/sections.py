@@ -128,9 +128,14 @@ def _summary(subject: Subject, layers: list[LayerNumbers]) -> Markup:
     bounds = {name: said(subject.plane, name, "bound") or "estimate" for name in ("i_xt", "i_ty")}
     single = subject.plane.sizes["epoch"] < 2
     end = f"At epoch {int(subject.plane['epoch'].max()):,}" if single or broken else ""
-    rows = layer_table(layers, moves, subject.plane.sizes["replica"], bounds, single)
+    resolution = float(subject.plane.coords.get("resolution", np.nan)) if subject.resolved is not None else np.nan
+    rows = layer_table(layers, moves, subject.plane.sizes["replica"], bounds, single, resolution)
     claims = claim_words(subject.claims) if subject.claims else []
-    sentences = [*summary_words(layers, inputs, labels, bounds, single, end), *move_words(subject.transport)[:2], *claims]
+    sentences = [
+        *summary_words(layers, inputs, labels, bounds, single, end, resolution),
+        *move_words(subject.transport)[:2],
+        *claims,
+    ]
     findings = element("ul", *(element("li", sentence) for sentence in sentences if sentence), class_="findings")
     return joined(about, findings, rows)
 

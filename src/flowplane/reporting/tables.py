@@ -31,7 +31,12 @@ ABSENT = ("no_inputs", "deterministic", "weighted", "too_few_samples", "constant
 
 
 def layer_table(
-    layers: list[LayerNumbers], moves: dict[str, str], replicas: int, bounds: Mapping[str, str], single: bool = False
+    layers: list[LayerNumbers],
+    moves: dict[str, str],
+    replicas: int,
+    bounds: Mapping[str, str],
+    single: bool = False,
+    resolution: float = float("nan"),
 ) -> Markup:
     """Layer by layer: what it knows, how it moves the data, when it learned, whether this can be trusted.
 
@@ -39,6 +44,7 @@ def layer_table(
         moves: by layer, how it moves the data.
         bounds: what `i_xt` and `i_ty` are: "estimate", "lower" or "upper".
         single: whether there is one snapshot only.
+        resolution: at which I(X;T) is read; NaN where it has another channel.
     """
     head = ["layer", "knows of the input, I(X;T) [bits]", "knows of the label, I(T;Y) [bits]"]
     head += ["moves the data"] if moves else []
@@ -54,7 +60,8 @@ def layer_table(
         cells += [moves.get(layer.name, "–")] if moves else []
         rows.append([*cells, _learned(layer, replicas, single), flag_words(layer.flags, layer.far)])
     which = f"95 % interval of the mean over {replicas} replicas" if replicas > 1 else "95 % interval of the estimate"
-    titles = {"i_xt": "I(X;T)", "i_ty": "I(T;Y)"}
+    at = f" at resolution {resolution:g}" if np.isfinite(resolution) else ""
+    titles = {"i_xt": f"I(X;T){at}", "i_ty": "I(T;Y)"}
     what = "".join(f"; {titles[name]} is {BOUNDS[bound]}" for name, bound in bounds.items() if bound != "estimate")
     return table(
         f"Layer by layer at the {'only' if single else 'last'} epoch; in brackets the {which}{what}",

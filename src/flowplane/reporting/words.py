@@ -22,7 +22,13 @@ BEFORE = {"lower": "at least ", "upper": "at most "}
 
 
 def summary_words(
-    layers: list[LayerNumbers], inputs: float, labels: float, bounds: Mapping[str, str], single: bool = False, end: str = ""
+    layers: list[LayerNumbers],
+    inputs: float,
+    labels: float,
+    bounds: Mapping[str, str],
+    single: bool = False,
+    end: str = "",
+    resolution: float = float("nan"),
 ) -> list[str]:
     """What is known at the end, who let go of the input, when the label was learned, and how much of it can be trusted.
 
@@ -31,24 +37,28 @@ def summary_words(
         bounds: what `i_xt` and `i_ty` are: "estimate", "lower" or "upper".
         single: whether there is one snapshot only.
         end: when the last snapshot was; empty is the end of training.
+        resolution: at which I(X;T) is read; NaN where it has another channel.
     """
     when = end or "At the end of training"
-    known = _known_at_the_end(layers, inputs, labels, bounds, when)
+    known = _known_at_the_end(layers, inputs, labels, bounds, when, resolution)
     learned = "Of one snapshot it cannot be said what was learned, nor when." if single else _learned(layers)
     return [known, learned, _trusted(layers)]
 
 
-def _known_at_the_end(layers: list[LayerNumbers], inputs: float, labels: float, bounds: Mapping[str, str], when: str) -> str:
+def _known_at_the_end(
+    layers: list[LayerNumbers], inputs: float, labels: float, bounds: Mapping[str, str], when: str, resolution: float
+) -> str:
     last = layers[-1]
     of_input, of_label = (BEFORE.get(bounds.get(name, ""), "") for name in ("i_xt", "i_ty"))
     if abs(inputs) < 1e-9:
         return f"{when} there is nothing to know: all inputs are the same."
+    at = f" at resolution {resolution:g}" if np.isfinite(resolution) else ""
     ceiling = f" of the {number(inputs, 'bits')} in the input" if np.isfinite(inputs) else " bits about the input"
     said = f"{when} the last layer, {last.name} ({count(last.width, 'unit')}), keeps "
     if not np.isfinite(last.i_xt.value):
         said += "an amount of information about the input that could not be measured"
     else:
-        said += f"{of_input}{number(last.i_xt.value)}{ceiling}{_between(last, 'i_xt') if 'i_xt' in last.far else ''}"
+        said += f"{of_input}{number(last.i_xt.value)}{ceiling}{at}{_between(last, 'i_xt') if 'i_xt' in last.far else ''}"
     if np.isfinite(last.i_ty.value):
         also = ", by the same estimator though not as a bound," if of_input and not of_label else ""
         share = f" ({100 * last.i_ty.value / labels:.0f} % of the {number(labels, 'bits')} there are)" if labels > 0 else ""

@@ -23,8 +23,9 @@ __all__ = ["run"]
 
 #: Units whose outputs are bounded on both sides, so that they can saturate twice.
 SATURATING = ("tanh", "sigmoid")
-#: Where bins lie: between the bounds of the activation, or of all outputs where it has none; or equally full ones.
-BINS = {"equal": Binned(30), "quantiles": Binned(30, range="quantiles")}
+#: Where bins lie: between the bounds of the activation, or of all outputs over training where it has none; equally full
+#: ones; or between the bounds of the outputs at each epoch, in which a layer that only grows fills no more bins.
+BINS = {"equal": Binned(30), "quantiles": Binned(30, range="quantiles"), "snapshot": Binned(30, range="snapshot")}
 #: Networks with less of the test set right have learned next to nothing (half is chance), and decide nothing.
 LEARNED = 0.7
 #: All the inputs there are: the plug-in estimate is exact for them, whatever their number.
@@ -49,7 +50,7 @@ SCALES = {
 
 
 def run(context: Context) -> Result:
-    """The reference network with four activations, two optimisers and two kinds of bins."""
+    """The reference network with four activations, two optimisers and three kinds of bins."""
     scale = SCALES[context.scale]
     study = partial(
         binned_planes,
@@ -133,7 +134,7 @@ def _of_last_hidden(rows: xr.Dataset, planes: xr.Dataset, optimizer: str, activa
         verdict = "contradicted"
     will = "compresses" if activation in SATURATING else "does not compress"
     statement = (
-        f"the last hidden layer of {activation} networks ({optimizer}) {will}: fall of I(X;T), {' and '.join(BINS)} bins "
+        f"the last hidden layer of {activation} networks ({optimizer}) {will}: fall of I(X;T), {', '.join(BINS)} bins "
         f"({', '.join(map(str, part['reading'].values))}); test accuracy {accuracy:.3f}"
     )
     found = with_ends(*(part[name].values for name in ("fall", "fall_lower", "fall_upper")))

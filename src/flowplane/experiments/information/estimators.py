@@ -36,7 +36,7 @@ ENOUGH_ESTIMATORS = 3
 #: Variance of the noise that is the channel of the estimators without one, and of that of the noisy network.
 CHANNEL, OWN_NOISE = 0.01, 0.05
 #: The samples are all the inputs there are: what their number does to the bins' plug-in estimate is no concern here.
-WAIVED = {"Binned": ("too_few_samples",)}
+WAIVED = dict.fromkeys(("Binned", "Binned, snapshot"), ("too_few_samples",))
 #: The share of intervals that must hold the truth, and of how many at least.
 COVERED, ENOUGH_VALUES = 0.9, 20
 #: The softmax saturates whatever the units before it do.

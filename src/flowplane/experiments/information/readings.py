@@ -82,6 +82,7 @@ def every_reader(scale: str, channel: float) -> dict[str, Estimator]:
     readers: dict[str, Estimator] = {
         "Monte Carlo": MonteCarlo(channel),
         "Binned": Binned(30),
+        "Binned, snapshot": Binned(30, range="snapshot"),
         "Pairwise": Pairwise(channel),
         "Pairwise, relative": Pairwise(channel, relative="recording"),
         "KSG": KSG(noise_variance=channel),

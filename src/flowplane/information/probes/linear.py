@@ -36,7 +36,7 @@ def linear(
 
 def _linear(rows: Tensor, classes: Tensor, count: int, folds: Folds) -> Tensor:
     x = torch.cat([rows, torch.ones_like(rows[:, :, :1])], 2).float()
-    strengths = torch.tensor(STRENGTHS, device=x.device).repeat(FOLDS)
+    strengths = torch.tensor(STRENGTHS, dtype=x.dtype, device=x.device).repeat(FOLDS)
     start = x.new_zeros(len(x), x.shape[2], count, len(strengths))
     tried = _fitted(
         x, classes, folds.search.repeat_interleave(len(STRENGTHS), 1), strengths.expand(len(x), -1), start, STEPS
@@ -70,7 +70,7 @@ def _fitted(
 ) -> Float[Tensor, "batch component class problem"]:
     """Weights of each problem, whose rows are those taken; the last component, which is constant, is not penalised."""
     count = start.shape[2]
-    penalty = strengths[:, None, None, :] * torch.ones(x.shape[2], 1, 1, device=x.device)
+    penalty = strengths[:, None, None, :] * x.new_ones(x.shape[2], 1, 1)
     penalty[:, -1] = 0.0
     curvature = 0.5 * x.square().sum(1)[:, :, None, None] + penalty
     taken = taken.to(x)[None, :, None, :]

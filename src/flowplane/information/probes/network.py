@@ -41,7 +41,7 @@ def _network(rows: Tensor, classes: Tensor, folds: Folds) -> Tensor:
         own = classes.reshape(1, 1, -1, 1).expand(*outputs.shape[:3], 1)
         return -(torch.log_softmax(outputs, 3).gather(3, own)[..., 0] * taken).sum()
 
-    least = torch.full((len(rows), FOLDS), torch.inf, device=rows.device)
+    least = torch.full((len(rows), FOLDS), torch.inf, dtype=torch.float32, device=rows.device)
     length, beta = torch.zeros_like(least), torch.ones_like(least)
     for step, outputs in _trained(rows, folds.search, count, loss):
         for k, fold in enumerate(folds):

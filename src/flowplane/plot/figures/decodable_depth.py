@@ -72,6 +72,7 @@ def decodable_depth(dataset: xr.Dataset, title: str = "What a probe decodes of t
     figure.update_yaxes(title="decodable [bits]", rangemode="tozero", row=1, col=1)
     if len(panels) > 1:
         figure.update_yaxes(title="accuracy", range=[0, 1.04], row=2, col=1)
+    figure.update_xaxes(type="category")
     figure.update_xaxes(title="layer", row=len(panels), col=1)
     if last:
         moving = [row * 2 for row in range(len(panels))]
