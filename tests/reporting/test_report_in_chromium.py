@@ -105,3 +105,65 @@ def test_hostile_names_do_nothing(hostile, tmp_path):
     page = with_page(fp.report([hostile, hostile], tmp_path / "hostile.html"), act)
     assert page.problems == []
     assert all(url.startswith(("file:", "data:", "blob:")) for url in page.requests)
+
+
+@pytest.fixture(scope="module")
+def resolved(tmp_path_factory):
+    """A model's recording: read at seven resolutions, at two epochs."""
+    import torch
+
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Tanh(), torch.nn.Linear(5, 2))
+    x = torch.randn(80, 6)
+    optimizer = torch.optim.Adam(model.parameters(), 0.1)
+    with fp.Recorder(model, x, x[:, 0] > 0, epochs=2) as recorder:
+        for _ in range(2):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(x), (x[:, 0] > 0).long()).backward()
+            optimizer.step()
+            recorder.step()
+    return recorder.recording
+
+
+def test_two_sliders_by_keyboard(resolved, tmp_path):
+    plane = fp.information_plane(resolved).isel(replica=0)
+
+    async def act(page):
+        seen = "{0}.read().filter(t => t.visible === true && t.name === 'mean of the replicas')"
+        means = f"{seen.format(FIGURE)}.map(t => Array.from(t.x))"
+        choice = "document.querySelector('[data-figure=\"information-plane\"].choice input')"
+        epochs = "document.querySelector('[data-figure=\"information-plane\"].controls input')"
+
+        def at(k):
+            return np.sort(plane.i_xt.isel(resolution=k).values.ravel())
+
+        assert await page.value(f"{FIGURE}.chosen") == 2
+        (found,) = await page.value(means)
+        np.testing.assert_allclose(np.sort(found), at(2), atol=1e-5)
+        await page.value(f"{choice}.focus()")
+        for key, k in ((LEFT, 1), (LEFT, 0), (RIGHT, 1)):
+            await page.press(*key)
+            await page.until(f"{FIGURE}.chosen === {k}", 10)
+            (found,) = await page.value(means)
+            np.testing.assert_allclose(np.sort(found), at(k), atol=1e-5)
+        assert await page.value(f"{choice}.getAttribute('aria-valuetext')") == "resolution 0.3"
+        await page.value(f"{epochs}.focus()")
+        await page.press(*RIGHT)
+        await page.until(f"{FIGURE}.frame === 1", 10)
+        path = f"{FIGURE}.read().filter(t => t.visible === true).at(-1)"
+        np.testing.assert_allclose(
+            await page.value(f"Array.from({path}.x)"), plane.i_xt.isel(epoch=1, resolution=1), atol=1e-5
+        )
+        np.testing.assert_allclose(await page.value(f"Array.from({path}.y)"), plane.i_ty.isel(epoch=1), atol=1e-5)
+        await page.value("window.flowplane.setTheme('dark')")  # drawn anew: both stay where they are
+        np.testing.assert_allclose(
+            await page.value(f"Array.from({path}.x)"), plane.i_xt.isel(epoch=1, resolution=1), atol=1e-5
+        )
+        drawn = await page.value("Object.keys(window.flowplane.figures)")
+        assert {"decodable-depth", "resolution-curves", "layer-geometry"} <= set(drawn)
+        await page.size(390, mobile=True)
+        await page.until(f"{FIGURE}.element._fullLayout.width < 390", 20)
+        await asyncio.sleep(1)
+        assert await page.value("document.documentElement.scrollWidth") <= 390
+
+    assert with_page(fp.report(resolved, tmp_path / "resolved.html"), act).problems == []

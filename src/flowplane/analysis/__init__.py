@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from flowplane.analysis.diffusion import weight_diffusion as weight_diffusion
     from flowplane.analysis.estimators import parse_estimator as parse_estimator
     from flowplane.analysis.explaining import explain as explain
+    from flowplane.analysis.geometry import layer_geometry as layer_geometry
     from flowplane.analysis.noisy import noisy_information as noisy_information
     from flowplane.analysis.phases import gradient_phases as gradient_phases
     from flowplane.analysis.plane import information_plane as information_plane

@@ -10,8 +10,6 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from flowplane.errors import unknown
@@ -238,6 +236,9 @@ def _groups(known: Known) -> Int[np.ndarray, " sample"]:
         return np.arange(known.samples)
     if len(links) == 1:
         return np.unique(links[0], return_inverse=True)[1].ravel()
+    from scipy.sparse import coo_array  # a tenth of a second
+    from scipy.sparse.csgraph import connected_components
+
     rows = np.arange(known.samples)
     ends = np.concatenate([known.samples + links[0], known.samples + links[0].max() + 1 + links[1]])
     size = int(ends.max()) + 1

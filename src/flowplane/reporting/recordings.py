@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from flowplane.analysis.compression import compression
+from flowplane.analysis.geometry import layer_geometry
 from flowplane.core.frames import layer_table
 from flowplane.errors import InputError
 from flowplane.information.resolution import shown as shown_at
@@ -39,7 +40,7 @@ def of_recording(rec: Recording, title: str) -> Subject:
     notes["training"].append(
         why or ("" if never or metrics is not None else "No loss or other number was given while it was recorded.")
     )
-    plane, falls, phases, transport, chosen, left_out = None, None, None, None, "", ""
+    plane, falls, geometry, phases, transport, chosen, left_out = None, None, None, None, None, "", ""
     if shown is None:
         for section in ("plane", "gradients", "transport"):
             notes[section].append("There is nothing to show here: activations are NaN or infinite from the start.")
@@ -49,6 +50,7 @@ def of_recording(rec: Recording, title: str) -> Subject:
         plane, chosen = found or (None, "")
         if plane is not None and "resolution" in plane.dims and len(part.replicas) == 1:
             falls = compression(part, plane)
+            geometry = layer_geometry(part)
         notes["plane"] += [left_out, chosen and f"Estimator: {chosen}.", why]
         phases, why = _tried("gradients", lambda: _phases(shown))
         notes["gradients"].append(why)
@@ -69,6 +71,7 @@ def of_recording(rec: Recording, title: str) -> Subject:
         left_out=left,
         resolved=plane if plane is not None and "resolution" in plane.dims else None,
         falls=falls,
+        geometry=geometry,
         recipe=recording_recipe(rec),
     )
 

@@ -17,7 +17,7 @@ from flowplane.reporting.moves import move_words, moves_by_layer, transport_flag
 from flowplane.reporting.provenance import CITATIONS
 from flowplane.reporting.subject import Subject, readable
 from flowplane.reporting.tables import claims_rows, layer_table, validity_table
-from flowplane.reporting.words import claim_words, gradient_words, plane_words, summary_words, training_words
+from flowplane.reporting.words import claim_words, geometry_words, gradient_words, plane_words, summary_words, training_words
 
 __all__ = ["SECTIONS", "citations", "figures_of", "layers_of", "text_of"]
 
@@ -27,6 +27,7 @@ MOST_LEFT_OUT = 100
 SECTIONS = {
     "summary": ("Summary", "Summary"),
     "plane": ("Plane", "Information plane: what the layers know"),
+    "geometry": ("Geometry", "Geometry: how the layers lay out their points"),
     "training": ("Training", "Training"),
     "gradients": ("Gradients", "Gradient phases"),
     "transport": ("Transport", "Transport: how the layers move the data"),
@@ -50,6 +51,8 @@ def text_of(section: str, subject: Subject, layers: list[LayerNumbers]) -> Marku
         return _summary(subject, layers)
     if section == "plane" and subject.plane is not None:
         return paragraphs([*plane_words(layers, subject.plane["epoch"].values), *notes])
+    if section == "geometry" and subject.geometry is not None:
+        return paragraphs(geometry_words(subject.geometry))
     if section == "training" and subject.metrics is not None:
         return paragraphs([*training_words(subject.metrics), *notes])
     if section == "gradients" and subject.phases is not None:
@@ -76,6 +79,7 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
     draw: dict[str, tuple[xr.Dataset | None, Callable[[xr.Dataset], dict[str, go.Figure]]]] = {
         "plane": (subject.plane if subject.resolved is None else subject.resolved, _plane_figures),
         "training": (subject.metrics, lambda found: {"training-curves": plot.metrics(found)}),
+        "geometry": (subject.geometry, lambda found: {"layer-geometry": plot.layer_geometry(found)}),
         "gradients": (subject.phases, _gradient_figures),
         "transport": (subject.transport, _transport_figures),
     }

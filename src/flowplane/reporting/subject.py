@@ -49,6 +49,7 @@ class Subject:
     #: The plane at all resolutions, and by layer and resolution whether it compresses; None where it has one channel.
     resolved: xr.Dataset | None = None
     falls: xr.Dataset | None = None
+    geometry: xr.Dataset | None = None
     #: The lines that reproduce it.
     recipe: str = ""
 

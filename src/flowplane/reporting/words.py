@@ -14,7 +14,7 @@ from flowplane.plot.figures.metrics import split_name
 from flowplane.reporting.layers import GAIN, LayerNumbers
 from flowplane.reporting.markup import called, count, epoch_text, listed, number
 
-__all__ = ["claim_words", "gradient_words", "plane_words", "summary_words", "training_words"]
+__all__ = ["claim_words", "geometry_words", "gradient_words", "plane_words", "summary_words", "training_words"]
 
 
 #: What stands before a number that is a bound.
@@ -144,6 +144,34 @@ def plane_words(layers: list[LayerNumbers], epochs: np.ndarray) -> list[str]:
 def _also(layer: LayerNumbers) -> str:
     """At which resolutions a layer compresses."""
     return f"; at resolutions {listed([f'{c:g}' for c in layer.elsewhere])}" if layer.elsewhere else ""
+
+
+def geometry_words(found: xr.Dataset) -> list[str]:
+    """Over how many directions layers spread their points at the end, and how far classes have collapsed."""
+    last = found.sortby("epoch").isel(epoch=-1).mean("replica")
+    names = [called(str(name)) for name in found["layer"].values]
+    said = ["The effective rank is the number of equal directions whose matrix entropy is that of the layer."]
+    ranks = last["dataset_rank"].values
+    if np.isfinite(ranks).any():
+        most, least = int(np.nanargmax(ranks)), int(np.nanargmin(ranks))
+        said.append(
+            f"Samples spread over {number(float(ranks[most]))} directions in {names[most]}, "
+            f"over {number(float(ranks[least]))} in {names[least]}."
+        )
+    within = last["collapse_within"].values
+    if np.isfinite(within).any():
+        least = int(np.nanargmin(within))
+        said.append(
+            f"Classes are drawn together most in {names[least]}: variation within them is {number(float(within[least]))} of "
+            "that between them (0 is neural collapse)."
+        )
+    bent = last["curvature"].values
+    if np.isfinite(bent).any():
+        straight = int(np.nanargmin(bent))
+        said.append(
+            f"Paths along the tokens are straightest in {names[straight]}, {number(float(bent[straight]))} degrees a turn."
+        )
+    return said
 
 
 def training_words(metrics: xr.Dataset) -> list[str]:

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.special import ndtri
-from scipy.stats import rankdata
 from torch import Tensor
 
 from flowplane.information.probes.calibration import FLOOR
@@ -33,7 +32,9 @@ def normal_scores(numbers: Float[np.ndarray, " row"]) -> Float[np.ndarray, " row
         >>> normal_scores(np.array([10.0, 1000.0, 20.0])).round(2).tolist()
         [-0.67, 0.67, 0.0]
     """
-    return np.asarray(ndtri(rankdata(numbers) / (len(numbers) + 1)))
+    _, place, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    return np.asarray(ndtri(ranks[place.ravel()] / (len(numbers) + 1)))
 
 
 def gained(

@@ -1,0 +1,181 @@
+"""How the layers of a recording lay out their points (§D3, §D4, §D7)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from flowplane.core.points import check_positive
+from flowplane.core.progress import progress_bar
+from flowplane.core.results import Flags, interval, stamp
+from flowplane.errors import unknown
+from flowplane.information.geometry import collapse, curvature, matrix_entropy
+from flowplane.recording import Recording, require_recording
+
+__all__ = ["layer_geometry"]
+
+#: What can be measured, and its variables: long name and units.
+MEASURES = {
+    "entropy": {
+        "dataset_entropy": ("matrix entropy over samples", "bits"),
+        "dataset_share": ("matrix entropy over samples, of the most there can be", "1"),
+        "dataset_rank": ("effective rank over samples", "directions"),
+        "prompt_entropy": ("matrix entropy over a sample's tokens", "bits"),
+        "prompt_share": ("matrix entropy over a sample's tokens, of the most there can be", "1"),
+        "prompt_rank": ("effective rank over a sample's tokens", "directions"),
+    },
+    "curvature": {"curvature": ("mean angle between successive steps along the tokens", "degrees")},
+    "collapse": {
+        "collapse_within": ("variation within classes, in that between them", "1"),
+        "collapse_cosines": ("spread of the cosines between class means", "1"),
+        "collapse_simplex": ("distance of these cosines from a simplex's", "1"),
+    },
+}
+FLAGS = Flags(
+    {
+        "no_tokens": ("tokens were not kept apart", "Record with reduce='tokens', where every token is a row."),
+        "few_tokens": (
+            "of many tokens some were drawn, so that rows of a sample are missing",
+            "Fewer samples or shorter ones: up to 4,096 tokens are all kept.",
+        ),
+        "no_classes": (
+            "there are no classes, or one sample a class",
+            "Collapse speaks of classes; numbers cut into classes are none.",
+        ),
+        "no_spread": (
+            "all rows are 0, or class means are the same",
+            "A layer that died has no directions to be measured in.",
+        ),
+    }
+)
+#: What is averaged over samples and has an interval of that mean.
+OVER_SAMPLES = ("prompt_entropy", "prompt_share", "prompt_rank", "curvature")
+
+
+def layer_geometry(rec: Recording, measures: str | Sequence[str] = tuple(MEASURES), *, alpha: float = 1.0) -> xr.Dataset:
+    """Matrix entropy and effective rank, curvature along tokens, and neural collapse of each layer (§D3, §D4, §D7).
+
+    Arguments:
+        rec: of any kind. Where every token is a row (`reduce="tokens"`), entropy is measured over the tokens of each sample
+            and over samples, each the mean of its tokens, and curvature along the tokens; elsewhere over samples only.
+        measures: of "entropy", "curvature" and "collapse", one or several.
+        alpha: order of the matrix entropy; 1 is von Neumann's.
+
+    Returns:
+        Dataset (replica, epoch, layer): `dataset_entropy` and `prompt_entropy` in bits, `…_share` of log2 min(rows, units),
+        `…_rank` = 2^entropy; `curvature` in degrees; `collapse_within`, `collapse_cosines` and `collapse_simplex`, which
+        tend to 0 as classes collapse. What is averaged over samples has `_lower` and `_upper`, 95 % of that mean. NaN, with
+        a flag, where there is nothing to be measured.
+
+    Raises:
+        InputError: not a Recording, an unknown measure, an order that is not above 0, or activations that were not kept.
+
+    Example:
+        >>> import flowplane as fp
+        >>> x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+        >>> rec = fp.record(torch.nn.Linear(4, 3), x, x[:, 0] > 0)
+        >>> found = layer_geometry(rec)
+        >>> bool(1 < found.dataset_rank.item() <= 3), found.curvature_flags.flag_meanings.split()[0]
+        (True, 'no_tokens')
+    """
+    rec = require_recording(rec)
+    chosen = (measures,) if isinstance(measures, str) else tuple(measures)
+    for name in chosen:
+        if name not in MEASURES:
+            raise unknown("measures", name, MEASURES)
+    alpha = check_positive("alpha", alpha, "an order above 0")
+    variables = {key: about for name in chosen for key, about in MEASURES[name].items()}
+    shape = (len(rec.replicas), len(rec.epochs), len(rec.layers))
+    values = {name: np.full(shape, np.nan) for name in variables}
+    ends = {name: np.full((2, *shape), np.nan) for name in variables if name in OVER_SAMPLES}
+    rows = _Rows(rec)
+    with progress_bar("geometry of layers", shape[0] * shape[1] * shape[2]) as advance:
+        for replicas, epochs, outputs in rec.blocks(rec.layers, 1 << 30):
+            for layer, activations in outputs.items():
+                k = rec.layers.index(layer)
+                for place, found in enumerate(rows.measured(activations, chosen, alpha)):
+                    at = (replicas[place], epochs[place], k)
+                    for name, numbers in found.items():
+                        mean, low, high = interval(numbers) if len(numbers) > 1 else (numbers[0], np.nan, np.nan)
+                        values[name][at] = mean
+                        if name in ends:
+                            ends[name][(slice(None), *at)] = low, high
+            advance(len(replicas) * len(outputs))
+    dims = ("replica", "epoch", "layer")
+    dataset = xr.Dataset(coords={"replica": rec.replicas, "epoch": rec.epochs, **rec.layer_coordinates()})
+    for name, (title, units) in variables.items():
+        attrs = {"long_name": title, "units": units}
+        dataset[name] = (dims, values[name], attrs)
+        for side, end in zip(("lower", "upper"), ends.get(name, ()), strict=False):
+            dataset[f"{name}_{side}"] = (dims, end, attrs | {"long_name": f"{title}, {side} end"})
+        raised = np.full(shape, rows.flags(name), np.int32)
+        raised[np.isnan(values[name]) & (raised == 0)] = FLAGS.bits("no_spread")
+        dataset[f"{name}_flags"] = (dims, raised, FLAGS.attrs(title))
+    return stamp(dataset, "layer_geometry", alpha=alpha, **rec.identity)
+
+
+class _Rows:
+    """Which rows of a recording are of which sample and class."""
+
+    def __init__(self, rec: Recording) -> None:
+        self.tokens: Tensor | None = None
+        self.samples: Tensor | None = None
+        if rec.row_samples is not None:
+            stored = rec.activations(rec.layers[0])
+            self.samples = torch.from_numpy(np.unique(rec.row_samples, return_inverse=True)[1].ravel())
+            self.tokens = torch.from_numpy(np.asarray(stored["token"].values).astype(np.int64))
+        self.drawn = bool(rec.attrs.get("tokens"))
+        labels = None if rec.task.labels is None or rec.targets is not None else np.asarray(rec.task.labels)
+        counts = np.zeros(0) if labels is None else np.bincount(labels)[np.unique(labels)]
+        self.classes = torch.from_numpy(labels.astype(np.int64)) if labels is not None and (counts > 1).all() else None
+
+    def flags(self, name: str) -> int:
+        """What speaks against a variable everywhere."""
+        if name.startswith("collapse"):
+            return FLAGS.bits("no_classes") if self.classes is None else 0
+        if name.startswith("dataset"):
+            return 0
+        if self.tokens is None:
+            return FLAGS.bits("no_tokens")
+        return FLAGS.bits("few_tokens") if self.drawn else 0
+
+    def measured(self, activations: Tensor, chosen: Sequence[str], alpha: float) -> list[dict[str, np.ndarray]]:
+        """By variable the numbers of each snapshot of (batch, row, unit), one or one a sample."""
+        found: list[dict[str, np.ndarray]] = [{} for _ in activations]
+        values = activations.double()
+        if "entropy" in chosen:
+            pooled = values if self.samples is None else self._pooled(values)
+            self._entropy(found, "dataset", matrix_entropy(pooled, alpha)[:, None], [pooled.shape[1]], values.shape[2])
+            if self.samples is not None:
+                parts = [values[:, self.samples == sample] for sample in range(int(self.samples.max()) + 1)]
+                parts = [part for part in parts if part.shape[1] > 1]
+                each = torch.stack([matrix_entropy(part, alpha) for part in parts], 1)
+                self._entropy(found, "prompt", each, [part.shape[1] for part in parts], values.shape[2])
+        if "curvature" in chosen and self.samples is not None and self.tokens is not None:
+            for place, angles in enumerate(curvature(values, self.samples, self.tokens)):
+                known = angles[torch.isfinite(angles)].numpy()
+                if len(known):
+                    found[place]["curvature"] = known
+        if "collapse" in chosen and self.classes is not None:
+            collapsed = dict(zip(MEASURES["collapse"], collapse(values, self.classes), strict=True))
+            for place, own in enumerate(found):
+                own |= {name: part[place : place + 1].numpy() for name, part in collapsed.items()}
+        return found
+
+    def _pooled(self, values: Tensor) -> Tensor:
+        """The mean of each sample's tokens."""
+        assert self.samples is not None
+        counts = torch.bincount(self.samples).double()
+        sums = values.new_zeros(len(values), len(counts), values.shape[2]).index_add_(1, self.samples, values)
+        return sums / counts[:, None]
+
+    def _entropy(self, found: list[dict[str, np.ndarray]], name: str, bits: Tensor, rows: list[int], units: int) -> None:
+        most = torch.tensor([math.log2(min(count, units)) for count in rows], dtype=torch.float64)
+        for own, each in zip(found, bits, strict=True):
+            own[f"{name}_entropy"], own[f"{name}_rank"] = each.numpy(), each.exp2().numpy()
+            own[f"{name}_share"] = (each / torch.where(most > 0, most, torch.nan)).numpy()

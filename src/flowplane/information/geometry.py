@@ -1,0 +1,105 @@
+"""How a layer lays out its points: matrix entropy, curvature along tokens, and how classes collapse (§D3, §D4, §D7)."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+__all__ = ["Collapse", "collapse", "curvature", "matrix_entropy"]
+
+
+def matrix_entropy(rows: Float[Tensor, "*batch row unit"], alpha: float = 1.0) -> Float[Tensor, "*batch"]:
+    """S_α of K = ZZᵀ/tr ZZᵀ in bits: −Σ λ log2 λ over its eigenvalues, log2(Σ λ^α)/(1 − α) for α other than 1; 2^S is the
+    effective rank. NaN where all rows are 0.
+
+    See also: Giraldo, Rao and Principe, IEEE Trans. Inf. Theory 61 (2015); Skean et al., Layer by Layer (ICML 2025). §D3.
+
+    Example:
+        >>> float(matrix_entropy(torch.eye(8))), float(matrix_entropy(torch.eye(8), 2.0))
+        (3.0, 3.0)
+    """
+    wide = rows.double()
+    wide = wide / wide.abs().amax((-2, -1), keepdim=True)  # NaN for nothing but zeros
+    gram = wide @ wide.mT if wide.shape[-2] <= wide.shape[-1] else wide.mT @ wide
+    total = gram.diagonal(dim1=-2, dim2=-1).sum(-1)
+    known = torch.isfinite(total)
+    shares = torch.linalg.eigvalsh(torch.where(known[..., None, None], gram, 0.0)) / total[..., None]
+    shares = torch.where(shares <= 1e-13, 0.0, shares)  # roundings of nothing, which orders below 1 would count
+    if alpha == 1.0:
+        return torch.special.entr(shares).sum(-1) / math.log(2.0)
+    return shares.pow(alpha).sum(-1).log2() / (1.0 - alpha)
+
+
+def curvature(
+    rows: Float[Tensor, "batch row unit"], samples: Int[Tensor, " row"], tokens: Int[Tensor, " row"]
+) -> Float[Tensor, "batch sample"]:
+    """The mean angle in degrees between successive steps z_{k+1} − z_k along the tokens of each sample; NaN for samples of
+    fewer than three tokens in a row. Tokens that are not next to one another make no step.
+
+    See also: Hosseini and Fedorenko, Large language models implicitly learn to straighten neural sentence trajectories
+    (NeurIPS 2023). §D4.
+
+    Example:
+        >>> square = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]])
+        >>> curvature(square, torch.zeros(4, dtype=torch.long), torch.arange(4)).tolist()
+        [[90.0]]
+    """
+    order = torch.argsort(samples * (int(tokens.max()) + 1) + tokens)
+    samples, tokens, rows = samples[order], tokens[order], rows[:, order].double()
+    steps = rows[:, 1:] - rows[:, :-1]
+    joined = (samples[1:] == samples[:-1]) & (tokens[1:] == tokens[:-1] + 1)
+    both = joined[1:] & joined[:-1]
+    lengths = steps.norm(dim=2)
+    cosines = (steps[:, 1:] * steps[:, :-1]).sum(2) / (lengths[:, 1:] * lengths[:, :-1])
+    angles = torch.rad2deg(torch.arccos(cosines.clamp(-1.0, 1.0)))
+    good = both & torch.isfinite(angles)
+    names, place = torch.unique(samples, return_inverse=True)
+    sums = angles.new_zeros(len(rows), len(names)).index_add_(1, place[2:], torch.where(good, angles, 0.0))
+    counts = angles.new_zeros(len(rows), len(names)).index_add_(1, place[2:], good.double())
+    return sums / counts
+
+
+class Collapse(NamedTuple):
+    """Neural collapse (§D7), (batch,): tr(Σ_w Σ_b⁺)/C; the standard deviation of the cosines between class means, centred by
+    the global mean; and their mean distance from −1/(C − 1), the cosine of a simplex."""
+
+    within: Float[Tensor, " batch"]
+    cosine_spread: Float[Tensor, " batch"]
+    simplex_distance: Float[Tensor, " batch"]
+
+
+def collapse(rows: Float[Tensor, "batch row unit"], classes: Int[Tensor, " row"]) -> Collapse:
+    """How far within-class variation is gone, and the class means form a simplex; all three tend to 0 where it is complete.
+
+    See also: Papyan, Han and Donoho, Prevalence of neural collapse (PNAS 2020). §D7.
+
+    Example:
+        >>> corners = torch.eye(3).repeat(4, 1)[None]
+        >>> [round(float(part), 6) for part in collapse(corners, torch.arange(12) % 3)]
+        [0.0, 0.0, 0.0]
+    """
+    wide = rows.double()
+    names, place = torch.unique(classes, return_inverse=True)
+    count = len(names)
+    members = torch.nn.functional.one_hot(place, count).double()
+    means = (members.T @ wide) / members.sum(0)[:, None]
+    middle = means.mean(1, keepdim=True)  # the mean of class means, as in the paper
+    centred = means - middle
+    apart = wide - means[:, place]
+    n = wide.shape[1]
+    # Σ_b has rank C − 1 at most: its pseudo-inverse acts between the class means
+    _, sizes, right = torch.linalg.svd(centred / math.sqrt(count), full_matrices=False)
+    kept = sizes > 1e-10 * sizes.amax(1, keepdim=True)
+    along = apart @ right.mT
+    shares = torch.where(kept, along.square().sum(1) / n / sizes.square().clamp_min(1e-300), 0.0)
+    within = shares.sum(1) / count
+    unit = centred / centred.norm(dim=2, keepdim=True)
+    pairs = torch.triu_indices(count, count, 1)
+    cosines = (unit @ unit.mT)[:, pairs[0], pairs[1]]
+    nothing = ~kept.any(1)
+    spread, distance = cosines.std(1, correction=0), (cosines + 1.0 / (count - 1)).abs().mean(1)
+    return Collapse(*(torch.where(nothing, torch.nan, part) for part in (within, spread, distance)))

@@ -1,0 +1,96 @@
+"""Geometry by depth: matrix entropy, curvature and neural collapse of each layer (§D3, §D4, §D7)."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+from plotly.subplots import make_subplots
+
+from flowplane.errors import InputError, Text
+from flowplane.plot.names import about, layer_titles
+from flowplane.plot.panels import Grid
+from flowplane.plot.registry import draws
+from flowplane.plot.slider import add_slider
+from flowplane.plot.style import LAYER_COLORS, styled
+
+__all__ = ["layer_geometry"]
+
+#: Panels: title, and the variables in it with what a legend calls them.
+PANELS = {
+    "matrix entropy": {"dataset_entropy": "over samples", "prompt_entropy": "over a sample's tokens"},
+    "effective rank": {"dataset_rank": "over samples", "prompt_rank": "over a sample's tokens"},
+    "curvature": {"curvature": "along tokens"},
+    "neural collapse": {
+        "collapse_within": "within classes / between",
+        "collapse_cosines": "spread of cosines",
+        "collapse_simplex": "distance from a simplex",
+    },
+}
+
+
+@draws("layer_geometry")
+def layer_geometry(dataset: xr.Dataset, title: str = "How the layers lay out their points") -> go.Figure:
+    """Matrix entropy, effective rank, curvature and neural collapse against depth, a panel each, at the last epoch; the
+    slider shows others. Bars are 95 % of the mean over samples.
+
+    Arguments:
+        dataset: from `fp.layer_geometry`, over (replica, epoch, layer); replicas are averaged.
+
+    Raises:
+        InputError: another Dataset, or nothing finite to draw.
+
+    Example:
+        >>> import flowplane as fp, torch
+        >>> x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+        >>> figure = layer_geometry(fp.layer_geometry(fp.record(torch.nn.Linear(4, 3), x)))
+        >>> [note.text for note in figure.layout.annotations]
+        ['matrix entropy', 'effective rank']
+    """
+    if not isinstance(dataset, xr.Dataset) or not any(name in dataset for part in PANELS.values() for name in part):
+        raise InputError("dataset", Text(type(dataset).__name__), "what fp.layer_geometry finds")
+    ordered = dataset.sortby("epoch")
+    panels = {}
+    for panel, names in PANELS.items():
+        known = {name: text for name, text in names.items() if name in ordered and np.isfinite(ordered[name]).any()}
+        if known:
+            panels[panel] = known
+    if not panels:
+        raise InputError("dataset", Text("no finite number"), "at least one to draw")
+    epochs, layers = ordered["epoch"].values.tolist(), layer_titles(ordered)
+    grid = Grid.of(len(panels))
+    figure = make_subplots(
+        rows=grid.rows, cols=grid.columns, subplot_titles=list(panels), horizontal_spacing=0.08, vertical_spacing=0.2
+    )
+
+    def curves(k: int) -> list[tuple[go.Scatter, dict[str, int]]]:
+        here = ordered.isel(epoch=k).mean("replica")
+        found = []
+        for place, (panel, names) in enumerate(panels.items()):
+            for color, (name, text) in zip(LAYER_COLORS, names.items(), strict=False):
+                value = here[name].values
+                trace = go.Scatter(x=layers, y=value, mode="lines+markers", name=text, line={"color": color, "width": 2})
+                trace.update(legendgroup=text, hovertemplate=f"%{{x}}: %{{y:.3f}}<extra>{text}</extra>")
+                trace.update(showlegend=panel != "effective rank")
+                if f"{name}_lower" in here:
+                    low, high = (here[f"{name}_{side}"].values for side in ("lower", "upper"))
+                    trace.update(
+                        error_y={"symmetric": False, "array": high - value, "arrayminus": value - low, "thickness": 1.2}
+                    )
+                found.append((trace, grid.place(place)))
+        return found
+
+    for trace, place in curves(len(epochs) - 1):
+        figure.add_trace(trace, **place)
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(rangemode="tozero")
+    for number, names in enumerate(panels.values()):
+        units = str(ordered[next(iter(names))].attrs["units"])
+        figure.update_yaxes(title=units if units != "1" else None, **grid.place(number))
+        figure.update_xaxes(title="layer", **grid.place(number))
+    if len(epochs) > 1:
+        figure.frames = [go.Frame(name=str(epoch), data=[trace for trace, _ in curves(k)]) for k, epoch in enumerate(epochs)]
+        labels = {str(epoch): f"{epoch:,}" for epoch in epochs}
+        add_slider(figure, labels, "epoch ", y=-0.22 / grid.rows, start=0.36, active=len(epochs) - 1)
+    margin = {"l": 75, "r": 30, "t": 105, "b": 140 if len(epochs) > 1 else 75}
+    return styled(figure, title, about(dataset), width=900, height=180 + 300 * grid.rows, margin=margin)
