@@ -8,8 +8,8 @@ import torch
 
 import flowplane as fp
 from flowplane.core.results import Flags
-from flowplane.errors import InputError
-from flowplane.information.geometry import collapse, curvature, matrix_entropy
+from flowplane.errors import InputError, NotRecorded
+from flowplane.information.geometry import collapse, curvature, invariance, matrix_entropy
 
 
 def drawn(seed, *shape):
@@ -110,7 +110,7 @@ def test_of_a_recording_with_tokens():
 def test_what_is_missing_says_why():
     x = torch.randn(60, 4)
     rec = fp.record(torch.nn.Linear(4, 3), x, x[:, 0])
-    found = fp.layer_geometry(rec)
+    found = fp.layer_geometry(rec, ["entropy", "curvature", "collapse"])
     assert Flags.names(found.curvature_flags) == ("no_tokens",) == Flags.names(found.prompt_entropy_flags)
     assert Flags.names(found.collapse_within_flags) == ("no_classes",)  # numbers cut into classes are none
     assert "no_tokens" in fp.explain(found)
@@ -126,3 +126,124 @@ def test_what_is_missing_says_why():
         fp.layer_geometry(rec, alpha=0)
     with pytest.raises(InputError, match="rec: found int"):
         fp.layer_geometry(3)
+
+
+def test_invariance_by_its_definitions():
+    """One pair of views at a time, with loops."""
+    n, d = 7, 4
+    first, second = drawn(3, n, d), drawn(4, n, d)
+    second = first + 0.5 * second
+    found = invariance(first[None], second[None])
+    a, b = (each.numpy() / np.linalg.norm(each.numpy(), axis=1, keepdims=True) for each in (first, second))
+    loss = 0.0
+    for i in range(n):
+        right = math.exp(a[i] @ b[i] / 0.1)
+        loss -= 0.5 * math.log2(right / sum(math.exp(a[i] @ b[j] / 0.1) for j in range(n)))
+        loss -= 0.5 * math.log2(right / sum(math.exp(a[j] @ b[i] / 0.1) for j in range(n)))
+    assert float(found.infonce) == pytest.approx(math.log2(n) - loss / n, abs=1e-9)
+    means = (a + b) / 2
+    between = sum(np.outer(row, row) for row in means - means.mean(0)) / n
+    within = sum(np.outer(row, row) for row in np.concatenate([a - means, b - means])) / (2 * n) + 1e-4 * np.eye(d)
+    sizes, axes = np.linalg.eigh(within)
+    half = axes @ np.diag(sizes**-0.5) @ axes.T
+    shares = np.linalg.eigvalsh(half @ between @ half)
+    shares = shares / shares.sum()
+    assert float(found.lidar) == pytest.approx(math.exp(-sum(s * math.log(s) for s in shares)), rel=1e-9)
+
+    def entropy(one, other):
+        values = np.linalg.eigvalsh((one @ one.T) * (other @ other.T) / n)
+        return -sum(value * math.log2(value) for value in values if value > 1e-13)
+
+    own = entropy(a, b)
+    assert float(found.dime) > 0 and own < math.log2(n)
+    assert float(invariance(first[None], first[None, torch.randperm(n)]).infonce) < float(
+        invariance(first[None], first[None]).infonce
+    )
+
+
+def test_views_of_a_recording():
+    torch.manual_seed(0)
+    x = torch.randn(60, 8)
+    rec = fp.record(torch.nn.Sequential(torch.nn.Linear(8, 5), torch.nn.Tanh()), x, views=x + 0.1 * torch.randn(60, 8))
+    found = fp.layer_geometry(rec, "invariance")
+    first, second = (torch.from_numpy(part.values[0]) for part in (rec.activations("0"), rec.views("0")))
+    assert float(found.infonce.sel(layer="0")[0, 0]) == pytest.approx(float(invariance(first, second).infonce), abs=1e-9)
+    assert 3 < float(found.infonce.sel(layer="0")[0, 0]) < math.log2(60) and not Flags.names(found.flags)
+    without = fp.record(torch.nn.Linear(8, 5), x)
+    assert Flags.names(fp.layer_geometry(without, "invariance").infonce_flags) == ("no_views",)
+    with pytest.raises(NotRecorded, match="views="):
+        without.views("output")
+    with pytest.raises(InputError, match="views: found 59 samples"):
+        fp.record(torch.nn.Linear(8, 5), x, views=x[1:])
+    with pytest.raises(InputError, match="views: found tokens that are rows"):
+        fp.record(torch.nn.Linear(8, 5), x.reshape(30, 2, 8), views=x.reshape(30, 2, 8), reduce="tokens")
+
+
+class Language(torch.nn.Module):
+    """A residual stream of two blocks, whose head is its embedding turned round."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed = torch.nn.Embedding(11, 6)
+        self.blocks = torch.nn.ModuleList(torch.nn.Linear(6, 6) for _ in range(2))
+        self.norm = torch.nn.LayerNorm(6)
+        self.head = torch.nn.Linear(6, 11)
+
+    def forward(self, ids):
+        x = self.embed(ids)
+        for block in self.blocks:
+            x = x + torch.tanh(block(x))
+        return self.head(self.norm(x))
+
+
+def test_logit_lens_by_hand():
+    model, ids = Language(), torch.randint(0, 11, (9, 5), generator=torch.Generator().manual_seed(1))
+    layers = ["embed", "output"]
+    rec = fp.record(model, ids, reduce="tokens", layers=["embed", "norm"], unembed=model.head)
+    found = fp.layer_geometry(rec, "lens").isel(replica=0, epoch=0)
+    with torch.no_grad():
+        logits = torch.log_softmax(model(ids).double(), -1)
+        early = torch.log_softmax(model.head(model.embed(ids)).double(), -1)
+    for name, log_q in (("embed", early), ("norm", logits)):
+        at = found.sel(layer=name)
+        loss = -np.mean([float(log_q[s, k, ids[s, k + 1]]) for s in range(9) for k in range(4)]) / math.log(2)
+        entropy = float(-(log_q.exp() * log_q).sum(-1).mean()) / math.log(2)
+        divergence = float((logits.exp() * (logits - log_q)).sum(-1).mean()) / math.log(2)
+        agreement = float((logits.argmax(-1) == log_q.argmax(-1)).double().mean())
+        expected = {"loss": loss, "entropy": entropy, "divergence": divergence, "agreement": agreement}
+        for key, value in expected.items():
+            assert float(at[f"lens_{key}"]) == pytest.approx(value, abs=1e-5), (name, key)
+    counts = np.bincount(ids[:, 1:].ravel()) / 36
+    assert float(found.unigram_loss[0]) == pytest.approx(-sum(p * math.log2(p) for p in counts if p > 0))
+    assert layers and "logit lens" in rec.online and fp.plot.show(fp.layer_geometry(rec)).data
+
+
+def test_the_lens_of_a_transformers_model():
+    transformers = pytest.importorskip("transformers")
+    config = transformers.GPT2Config(n_embd=16, n_head=2, n_layer=2, vocab_size=13, n_positions=8)
+    torch.manual_seed(0)
+    model, ids = transformers.GPT2LMHeadModel(config), torch.randint(0, 13, (8, 6))
+    before = {name: values.clone() for name, values in model.state_dict().items()}
+    rec = fp.record(model, {"input_ids": ids}, reduce="tokens", layers="transformer.h.*", unembed="auto")
+    last = fp.layer_geometry(rec, "lens").isel(replica=0, epoch=0, layer=-1)
+    with torch.no_grad():
+        loss = float(model.eval()(ids, labels=ids).loss) / math.log(2)
+    assert float(last.lens_loss) == pytest.approx(loss, abs=1e-4) and float(last.lens_agreement) == 1.0
+    assert all(torch.equal(values, before[name]) for name, values in model.state_dict().items())
+
+
+def test_what_the_lens_refuses():
+    model, ids = Language(), torch.randint(0, 11, (9, 5))
+    with pytest.raises(InputError, match="unembed: found rows that are no tokens"):
+        fp.record(model, ids, unembed=model.head, layers="norm")
+    with pytest.raises(InputError, match="unembed: found 'auto' for a Language"):
+        fp.record(model, ids, unembed="auto", layers="norm", reduce="tokens")
+    with pytest.raises(InputError, match="unembed: found 3, expected"):
+        fp.record(model, ids, unembed=3, layers="norm", reduce="tokens")
+    with pytest.raises(InputError, match="unembed: found inputs without tokens"):
+        fp.record(torch.nn.Linear(4, 3), torch.randn(30, 5, 4), unembed=model.head, reduce="tokens")
+    wide = fp.record(model, ids, unembed=torch.nn.Linear(7, 11), layers="norm", reduce="tokens")
+    assert Flags.names(fp.layer_geometry(wide, "lens").lens_loss_flags) == ("other_width",)
+    rec = fp.record(model, ids, layers="norm", reduce="tokens")
+    assert Flags.names(fp.layer_geometry(rec, "lens").lens_loss_flags) == ("no_lens",)

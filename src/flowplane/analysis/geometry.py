@@ -14,8 +14,8 @@ from flowplane.core.points import check_positive
 from flowplane.core.progress import progress_bar
 from flowplane.core.results import Flags, interval, stamp
 from flowplane.errors import unknown
-from flowplane.information.geometry import collapse, curvature, matrix_entropy
-from flowplane.recording import Recording, require_recording
+from flowplane.information.geometry import collapse, curvature, invariance, matrix_entropy
+from flowplane.recording import ModelRecording, Recording, require_recording
 
 __all__ = ["layer_geometry"]
 
@@ -30,6 +30,18 @@ MEASURES = {
         "prompt_rank": ("effective rank over a sample's tokens", "directions"),
     },
     "curvature": {"curvature": ("mean angle between successive steps along the tokens", "degrees")},
+    "invariance": {
+        "infonce": ("what one view says of the sample, at least", "bits"),
+        "lidar": ("directions that tell samples apart and views do not", "directions"),
+        "dime": ("growth of the joint matrix entropy when views are shuffled", "bits"),
+    },
+    "lens": {
+        "lens_entropy": ("entropy of the prediction of the next token", "bits"),
+        "lens_divergence": ("divergence of the last layer's prediction from it", "bits"),
+        "lens_agreement": ("tokens with the last layer's first choice", "1"),
+        "lens_loss": ("loss of the next token", "bits a token"),
+        "unigram_loss": ("loss of the next token by the tokens' frequencies", "bits a token"),
+    },
     "collapse": {
         "collapse_within": ("variation within classes, in that between them", "1"),
         "collapse_cosines": ("spread of the cosines between class means", "1"),
@@ -42,6 +54,15 @@ FLAGS = Flags(
         "few_tokens": (
             "of many tokens some were drawn, so that rows of a sample are missing",
             "Fewer samples or shorter ones: up to 4,096 tokens are all kept.",
+        ),
+        "no_views": ("there is one view of each sample only", "Record with views=, a second view of each sample."),
+        "no_lens": (
+            "layers were not read as predictions of the next token",
+            "Record a language model with reduce='tokens' and unembed=.",
+        ),
+        "other_width": (
+            "the unembedding does not take rows of this width",
+            "Name the layers of the residual stream, such as layers='transformer.h.*'.",
         ),
         "no_classes": (
             "there are no classes, or one sample a class",
@@ -57,13 +78,15 @@ FLAGS = Flags(
 OVER_SAMPLES = ("prompt_entropy", "prompt_share", "prompt_rank", "curvature")
 
 
-def layer_geometry(rec: Recording, measures: str | Sequence[str] = tuple(MEASURES), *, alpha: float = 1.0) -> xr.Dataset:
-    """Matrix entropy and effective rank, curvature along tokens, and neural collapse of each layer (§D3, §D4, §D7).
+def layer_geometry(rec: Recording, measures: str | Sequence[str] | None = None, *, alpha: float = 1.0) -> xr.Dataset:
+    """Matrix entropy and effective rank, curvature along tokens, invariance between views, the logit lens, and neural
+    collapse of each layer (§D3–§D7).
 
     Arguments:
         rec: of any kind. Where every token is a row (`reduce="tokens"`), entropy is measured over the tokens of each sample
             and over samples, each the mean of its tokens, and curvature along the tokens; elsewhere over samples only.
-        measures: of "entropy", "curvature" and "collapse", one or several.
+        measures: of "entropy", "curvature", "invariance", "lens" and "collapse", one or several; None for all that the
+            recording has what they need for.
         alpha: order of the matrix entropy; 1 is von Neumann's.
 
     Returns:
@@ -71,6 +94,10 @@ def layer_geometry(rec: Recording, measures: str | Sequence[str] = tuple(MEASURE
         `…_rank` = 2^entropy; `curvature` in degrees; `collapse_within`, `collapse_cosines` and `collapse_simplex`, which
         tend to 0 as classes collapse. What is averaged over samples has `_lower` and `_upper`, 95 % of that mean. NaN, with
         a flag, where there is nothing to be measured.
+
+        With `views=` of the Recorder: `infonce` and `dime` in bits, `lidar` in directions. With `unembed=`, read while it
+        was recorded: `lens_entropy` and `lens_divergence` in bits, `lens_agreement`, and `lens_loss` in bits a token beside
+        `unigram_loss`, that of the tokens' frequencies: what a layer knows of the next token is the difference.
 
     Raises:
         InputError: not a Recording, an unknown measure, an order that is not above 0, or activations that were not kept.
@@ -80,11 +107,12 @@ def layer_geometry(rec: Recording, measures: str | Sequence[str] = tuple(MEASURE
         >>> x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
         >>> rec = fp.record(torch.nn.Linear(4, 3), x, x[:, 0] > 0)
         >>> found = layer_geometry(rec)
-        >>> bool(1 < found.dataset_rank.item() <= 3), found.curvature_flags.flag_meanings.split()[0]
+        >>> bool(1 < found.dataset_rank.item() <= 3), found.prompt_rank_flags.flag_meanings.split()[0]
         (True, 'no_tokens')
     """
     rec = require_recording(rec)
-    chosen = (measures,) if isinstance(measures, str) else tuple(measures)
+    rows = _Rows(rec)
+    chosen = rows.possible() if measures is None else (measures,) if isinstance(measures, str) else tuple(measures)
     for name in chosen:
         if name not in MEASURES:
             raise unknown("measures", name, MEASURES)
@@ -93,7 +121,6 @@ def layer_geometry(rec: Recording, measures: str | Sequence[str] = tuple(MEASURE
     shape = (len(rec.replicas), len(rec.epochs), len(rec.layers))
     values = {name: np.full(shape, np.nan) for name in variables}
     ends = {name: np.full((2, *shape), np.nan) for name in variables if name in OVER_SAMPLES}
-    rows = _Rows(rec)
     with progress_bar("geometry of layers", shape[0] * shape[1] * shape[2]) as advance:
         for replicas, epochs, outputs in rec.blocks(rec.layers, 1 << 30):
             for layer, activations in outputs.items():
@@ -106,6 +133,7 @@ def layer_geometry(rec: Recording, measures: str | Sequence[str] = tuple(MEASURE
                         if name in ends:
                             ends[name][(slice(None), *at)] = low, high
             advance(len(replicas) * len(outputs))
+    rows.fill(values, [name for name in chosen if name in ("invariance", "lens")])
     dims = ("replica", "epoch", "layer")
     dataset = xr.Dataset(coords={"replica": rec.replicas, "epoch": rec.epochs, **rec.layer_coordinates()})
     for name, (title, units) in variables.items():
@@ -114,7 +142,8 @@ def layer_geometry(rec: Recording, measures: str | Sequence[str] = tuple(MEASURE
         for side, end in zip(("lower", "upper"), ends.get(name, ()), strict=False):
             dataset[f"{name}_{side}"] = (dims, end, attrs | {"long_name": f"{title}, {side} end"})
         raised = np.full(shape, rows.flags(name), np.int32)
-        raised[np.isnan(values[name]) & (raised == 0)] = FLAGS.bits("no_spread")
+        missing = "other_width" if name in MEASURES["lens"] else "no_spread"
+        raised[np.isnan(values[name]) & (raised == 0)] = FLAGS.bits(missing)
         dataset[f"{name}_flags"] = (dims, raised, FLAGS.attrs(title))
     return stamp(dataset, "layer_geometry", alpha=alpha, **rec.identity)
 
@@ -129,10 +158,18 @@ class _Rows:
             stored = rec.activations(rec.layers[0])
             self.samples = torch.from_numpy(np.unique(rec.row_samples, return_inverse=True)[1].ravel())
             self.tokens = torch.from_numpy(np.asarray(stored["token"].values).astype(np.int64))
+        self.rec = rec
+        self.viewed = isinstance(rec, ModelRecording) and bool(rec.attrs.get("views"))
+        self.lens = rec.online.get("logit lens") if isinstance(rec, ModelRecording) else None
         self.drawn = bool(rec.attrs.get("tokens"))
         labels = None if rec.task.labels is None or rec.targets is not None else np.asarray(rec.task.labels)
         counts = np.zeros(0) if labels is None else np.bincount(labels)[np.unique(labels)]
         self.classes = torch.from_numpy(labels.astype(np.int64)) if labels is not None and (counts > 1).all() else None
+
+    def possible(self) -> tuple[str, ...]:
+        """The measures for which there is what they need."""
+        needs = {"curvature": self.tokens, "invariance": self.viewed or None, "lens": self.lens}
+        return tuple(name for name in MEASURES if name not in needs or needs[name] is not None)
 
     def flags(self, name: str) -> int:
         """What speaks against a variable everywhere."""
@@ -140,6 +177,10 @@ class _Rows:
             return FLAGS.bits("no_classes") if self.classes is None else 0
         if name.startswith("dataset"):
             return 0
+        if name in MEASURES["invariance"]:
+            return 0 if self.viewed else FLAGS.bits("no_views")
+        if name in MEASURES["lens"]:
+            return 0 if self.lens is not None else FLAGS.bits("no_lens")
         if self.tokens is None:
             return FLAGS.bits("no_tokens")
         return FLAGS.bits("few_tokens") if self.drawn else 0
@@ -166,6 +207,18 @@ class _Rows:
             for place, own in enumerate(found):
                 own |= {name: part[place : place + 1].numpy() for name, part in collapsed.items()}
         return found
+
+    def fill(self, values: dict[str, np.ndarray], chosen: Sequence[str]) -> None:
+        """What is measured of two views, and what was read while it was recorded."""
+        if "lens" in chosen and self.lens is not None:
+            for name in MEASURES["lens"]:
+                values[name][:] = self.lens[name].transpose("replica", "epoch", "layer").values
+        if "invariance" in chosen and self.viewed:
+            assert isinstance(self.rec, ModelRecording)
+            for k, layer in enumerate(self.rec.layers):
+                first, second = (array.values[0] for array in (self.rec.activations(layer), self.rec.views(layer)))
+                for name, part in invariance(torch.from_numpy(first), torch.from_numpy(second))._asdict().items():
+                    values[name][0, :, k] = part.numpy()
 
     def _pooled(self, values: Tensor) -> Tensor:
         """The mean of each sample's tokens."""

@@ -1,4 +1,4 @@
-"""How a layer lays out its points: matrix entropy, curvature along tokens, and how classes collapse (§D3, §D4, §D7)."""
+"""How a layer lays out its points: matrix entropy, curvature, classes that collapse, views that are alike (§D3–§D5, §D7)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Collapse", "collapse", "curvature", "matrix_entropy"]
+from flowplane.core.streams import SUBSETS, generator
+
+__all__ = ["Collapse", "Invariance", "collapse", "curvature", "invariance", "matrix_entropy"]
+
+#: Of InfoNCE; added to the variance within samples; shuffles of the second view.
+TEMPERATURE, RIDGE, SHUFFLES = 0.1, 1e-4, 10
 
 
 def matrix_entropy(rows: Float[Tensor, "*batch row unit"], alpha: float = 1.0) -> Float[Tensor, "*batch"]:
@@ -103,3 +108,58 @@ def collapse(rows: Float[Tensor, "batch row unit"], classes: Int[Tensor, " row"]
     nothing = ~kept.any(1)
     spread, distance = cosines.std(1, correction=0), (cosines + 1.0 / (count - 1)).abs().mean(1)
     return Collapse(*(torch.where(nothing, torch.nan, part) for part in (within, spread, distance)))
+
+
+class Invariance(NamedTuple):
+    """How alike a layer makes two views of a sample, beside other samples (§D5), (batch,): what one view says of which
+    sample the other is of, at least, in bits (InfoNCE); directions that tell samples apart and views do not (LiDAR); and
+    bits by which the matrix entropy of both views together grows when views are shuffled (DiME)."""
+
+    infonce: Float[Tensor, " batch"]
+    lidar: Float[Tensor, " batch"]
+    dime: Float[Tensor, " batch"]
+
+
+def invariance(
+    rows: Float[Tensor, "batch sample unit"], views: Float[Tensor, "batch sample unit"], seed: int = 0
+) -> Invariance:
+    """InfoNCE, log2 n less the loss, symmetric, at temperature 0.1; LiDAR, the effective rank of Σ_w^{−½} Σ_b Σ_w^{−½};
+    DiME, over ten shuffles by the seed. Rows have unit length first.
+
+    See also: van den Oord et al. (2018), arXiv 1807.03748; Thilak et al., LiDAR (ICLR 2024); Skean et al., DiME (2023). §D5.
+
+    Example:
+        >>> points = torch.eye(16)[None]
+        >>> found = invariance(points, points)
+        >>> round(float(found.infonce), 2), round(float(found.lidar), 2)
+        (4.0, 15.0)
+    """
+    first, second = (each.double() / each.double().norm(dim=2, keepdim=True) for each in (rows, views))
+    n = first.shape[1]
+    logits = first @ second.mT / TEMPERATURE
+    own = logits.diagonal(dim1=1, dim2=2)
+    loss = 0.5 * ((logits.logsumexp(2) - own).mean(1) + (logits.logsumexp(1) - own).mean(1))
+    means = 0.5 * (first + second)
+    centred = means - means.mean(1, keepdim=True)
+    between = centred.mT @ centred / n
+    within = torch.stack([(each - means).mT @ (each - means) for each in (first, second)]).sum(0) / (2 * n)
+    within = within + RIDGE * torch.eye(within.shape[1], dtype=within.dtype, device=within.device)
+    known = torch.isfinite(between).all(2).all(1)
+    sizes, axes = torch.linalg.eigh(
+        torch.where(known[:, None, None], within, torch.eye(within.shape[1], dtype=within.dtype))
+    )
+    half = axes * sizes.rsqrt()[:, None]
+    shares = torch.linalg.eigvalsh(half.mT @ torch.where(known[:, None, None], between, 0.0) @ half).clamp_min(0.0)
+    shares = shares / shares.sum(1, keepdim=True)
+    lidar = torch.special.entr(shares).sum(1).exp()
+    grams = [torch.where(known[:, None, None], each @ each.mT, 0.0) for each in (first, second)]
+    orders = [torch.from_numpy(generator(seed, SUBSETS, k).permutation(n)).to(rows.device) for k in range(SHUFFLES)]
+    apart = torch.stack([_joint_entropy(grams[0], grams[1][:, order][:, :, order]) for order in orders]).mean(0)
+    dime = apart - _joint_entropy(*grams)
+    return Invariance(*(torch.where(known, part, torch.nan) for part in (math.log2(n) - loss / math.log(2.0), lidar, dime)))
+
+
+def _joint_entropy(one: Tensor, other: Tensor) -> Float[Tensor, " batch"]:
+    """Matrix entropy in bits of the product, entry by entry, of two Gram matrices."""
+    shares = torch.linalg.eigvalsh(one * other / one.shape[1])
+    return torch.special.entr(torch.where(shares <= 1e-13, 0.0, shares)).sum(1) / math.log(2.0)

@@ -28,7 +28,7 @@ __all__ = ["from_checkpoints"]
 INNER = ("state_dict", "model_state_dict", "model", "weights")
 #: The arguments of `Recorder` that it shares.
 DEFAULTS = {"layers": None, "measures": (), "reduce": "auto", "dtype": "float32", "mode": "create"}
-DEFAULTS |= {"layout": None, "mask": None, "forward": None, "batch": "auto"}
+DEFAULTS |= {"layout": None, "mask": None, "forward": None, "batch": "auto", "views": None, "unembed": None}
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 
 
@@ -57,7 +57,8 @@ def from_checkpoints(
         at: the epoch of each path; None: the numbers in the names: "epoch=3-step=120.ckpt" is 3, "checkpoint-500" is 500,
             "step_20k.pt" is 20000; the 2 of v2 and the 18 of resnet18 are none. A list of paths without any numbers is taken
             in its order. `rec.attrs["order"]` says what was taken.
-        arguments: others of `fp.Recorder`: layers, measures, reduce, layout, mask, forward, batch, dtype, mode.
+        arguments: others of `fp.Recorder`: layers, measures, reduce, layout, mask, forward, batch, views, unembed, dtype,
+            mode.
 
     Raises:
         InputError: no checkpoints, one that does not fit the model or that only pickle could read, names that do not tell

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,6 +154,12 @@ class Probe:
             self.samples = len(self.tokens)
             if self.samples < every:
                 self.tokens_said = f"{self.samples:,} of {every:,}, drawn with seed {TOKEN_SEED}"
+
+    def of(self, inputs: ProbeInputs) -> Probe:
+        """The same layers of the same model, on other inputs of the same form."""
+        other = copy(self)
+        other.inputs, other.mask, other.samples = inputs, inputs.mask, inputs.count
+        return other
 
     @property
     def deterministic(self) -> bool:

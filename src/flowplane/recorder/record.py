@@ -30,6 +30,8 @@ def record(
     mask: Any = None,
     forward: Callable[[nn.Module, Any], Any] | None = None,
     batch: int | str | None = "auto",
+    views: Any = None,
+    unembed: Any = None,
     dtype: str = "float32",
     mode: str = "create",
 ) -> ModelRecording:
@@ -38,8 +40,8 @@ def record(
     The model is looked at as `fp.Recorder` looks at it, in eval mode, and left as it was.
 
     Arguments:
-        model, inputs, labels, path, layers, measures, reduce, layout, mask, forward, batch, dtype, mode: as of
-            `fp.Recorder`; with mode="resume" a recording that is there already is handed back.
+        model, inputs, labels, path, layers, measures, reduce, layout, mask, forward, batch, views, unembed, dtype,
+            mode: as of `fp.Recorder`; with mode="resume" a recording that is there already is handed back.
         keep: "activations", or nothing where `measures` alone are asked for.
 
     Raises:
@@ -57,6 +59,7 @@ def record(
     if "gradients" in kept:
         raise InputError("keep", list(kept), "'activations': a model that is not trained has no gradients")
     called: dict[str, Any] = {"layout": layout, "mask": mask, "forward": forward, "batch": batch}
+    called |= {"views": views, "unembed": unembed}
     session = Session(model, inputs, labels, path, layers, measures, kept, reduce, dtype, mode, **called)
     try:
         session.begin({"snapshots": 1, "epochs": None}, 1, epoch=0)

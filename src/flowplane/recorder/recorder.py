@@ -77,6 +77,10 @@ class Recorder:
         forward: how the model is called, a callable (model, batch), where model(batch) or model(**batch) is not the way;
             the batch is what the inputs are, some samples of it.
         batch: samples a call; None: all in one, for models that need all of them (a graph).
+        views: a second view of each sample, as `inputs` are; `fp.layer_geometry` then says how invariant layers are.
+        unembed: of a language model with reduce="tokens": what makes logits of rows of the residual stream, a module or a
+            callable that has the final norm in it, or "auto" for that of a transformers model. At each snapshot layers are
+            read by it (logit lens).
         dtype: "float32", "float16" or "float64", of stored activations.
         on_error: where a snapshot fails (a full disk, a folder that cannot be written): "raise", or "warn" and train on;
             what fails while it is written is said at the next `step`, or at the end.
@@ -119,6 +123,8 @@ class Recorder:
         mask: Any = None,
         forward: Callable[[nn.Module, Any], Any] | None = None,
         batch: int | str | None = "auto",
+        views: Any = None,
+        unembed: Any = None,
         dtype: str = "float32",
         on_error: str = "raise",
         mode: str = "create",
@@ -128,6 +134,7 @@ class Recorder:
         self.snapshots = check_count("snapshots", snapshots)
         self.epochs = None if epochs is None else check_count("epochs", epochs)
         called: dict[str, Any] = {"layout": layout, "mask": mask, "forward": forward, "batch": batch}
+        called |= {"views": views, "unembed": unembed}
         self._session = Session(model, inputs, labels, path, layers, measures, keep, reduce, dtype, mode, **called)
         watched = self._session.probe.layers if "gradients" in self._session.keep else ()
         self._statistics = GradientStatistics(watched)

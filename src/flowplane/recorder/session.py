@@ -19,6 +19,7 @@ from flowplane.recorder.background import Background
 from flowplane.recorder.callers import outside
 from flowplane.recorder.divergence import Divergence
 from flowplane.recorder.inputs import read_inputs, read_labels
+from flowplane.recorder.lens import LENS, LogitLens
 from flowplane.recorder.looking import side_effect_free, unwrapped
 from flowplane.recorder.numbers import DTYPES, stored
 from flowplane.recorder.online import OnlineMeasures, checked_measures
@@ -67,6 +68,8 @@ class Session:
         forward: Callable[[nn.Module, Any], Any] | None = None,
         batch: int | str | None = "auto",
         layout: Mapping[str, str] | None = None,
+        views: Any = None,
+        unembed: Any = None,
     ) -> None:
         self.path = path
         self.keep = _checked_keep(keep)
@@ -97,6 +100,8 @@ class Session:
         if noisy := [layer.name for layer in self.probe.layers if not layer.deterministic]:
             some = ", ".join(noisy[:5]) + (f" and {len(noisy) - 5} more" if len(noisy) > 5 else "")
             warnings.warn(NOISY.format(some), RuntimeWarning, stacklevel=outside())
+        self.views = None if views is None else self._of_views(views, mask=None, forward=forward, batch=batch)
+        self.lens = None if unembed is None else LogitLens(self.model, unembed, given, self.probe.tokens)
         self.task = self._described_task()
         self._measures = OnlineMeasures(self.measures, self.probe, self.task)
         self.writer: ModelWriter | None = None
@@ -149,9 +154,26 @@ class Session:
             raise
 
     def look(self) -> list[np.ndarray]:
-        """All layers' rows, from the model as it is."""
+        """All layers' rows, from the model as it is; after them those of the second views."""
         with whole_afterwards(self.model):
-            return self.probe()
+            return [*self.probe(), *(self.views() if self.views is not None else [])]
+
+    def _of_views(self, views: Any, **called: Any) -> Probe:
+        """The probe, of second views of its samples.
+
+        Raises:
+            InputError: another number of samples, tokens as rows, or what `read_inputs` refuses.
+        """
+        if self.probe.tokens is not None:
+            raise InputError("views", Text("tokens that are rows"), "rows of whole samples: another reduce than 'tokens'")
+        try:
+            with side_effect_free(self.model):
+                others, _ = read_inputs(views, self.model, **called)
+        except InputError as error:
+            raise InputError("views", error.found, error.expected) from error
+        if others.count != self.probe.inputs.count:
+            raise InputError("views", Text(f"{others.count} samples"), f"a second view of each of {self.probe.inputs.count}")
+        return self.probe.of(others)
 
     def append(self, rows: list[np.ndarray], metrics: Metrics, **moment: Any) -> None:
         """Measure what the probe saw, and have it committed in the background; what was given before has an outcome."""
@@ -211,8 +233,8 @@ class Session:
         if rec.attrs["layers"] != layers or tuple(rec.attrs["keep"]) != self.keep or rec.attrs["dtype"] != self.dtype:
             found = Text(", ".join(layer["name"] for layer in layers))
             raise InputError("layers", found, f"layers, keep and dtype of the recording: {', '.join(rec.layers)}")
-        if rec.attrs["measures"] != [repr(measure) for measure in self.measures]:
-            raise InputError("measures", list(self.measures), f"those of the recording: {rec.attrs['measures']}")
+        if rec.attrs["measures"] != self._named_measures():
+            raise InputError("measures", self._named_measures(), f"those of the recording: {rec.attrs['measures']}")
         parameters = sum(part.numel() for part in self.model.parameters())
         if rec.attrs["parameters"] != parameters:
             found = Text(f"a model of {parameters:,} parameters")
@@ -237,14 +259,23 @@ class Session:
         batches: int = 0,
         gradients: Float[np.ndarray, "layer 3"] | None = None,
     ) -> ModelSnapshot:
-        self._divergence.look(epoch, [layer.name for layer in self.probe.layers], rows, metrics)
-        kept_rows = None
+        layers = self.probe.layers
+        rows, others = rows[: len(layers)], rows[len(layers) :]
+        self._divergence.look(epoch, [layer.name for layer in layers], rows, metrics)
+        kept_rows, kept_views = None, None
         if "activations" in self.keep:
-            kept_rows = [
-                stored(layer.name, values, self.dtype) for layer, values in zip(self.probe.layers, rows, strict=True)
-            ]
+            kept_rows = [stored(layer.name, values, self.dtype) for layer, values in zip(layers, rows, strict=True)]
+            kept_views = [stored(layer.name, values, self.dtype) for layer, values in zip(layers, others, strict=False)]
         kept = gradients if "gradients" in self.keep else None
-        return ModelSnapshot(epoch, step, seconds, batches, kept_rows, kept, self._measures(rows))
+        measured = self._measures(rows)
+        if self.lens is not None:
+            with side_effect_free(self.model):
+                measured.append(self.lens([layer.name for layer in layers], rows))
+        return ModelSnapshot(epoch, step, seconds, batches, kept_rows, kept, measured, kept_views)
+
+    def _named_measures(self) -> list[str]:
+        """What was measured at each snapshot, by name."""
+        return [*(repr(measure) for measure in self.measures), *([LENS] if self.lens is not None else [])]
 
     def _described_task(self) -> dict[str, Any]:
         inputs, points = self.probe.inputs.rows()
@@ -275,7 +306,8 @@ class Session:
             "deterministic": self.probe.deterministic,
             "classes": labels.names,
             "keep": list(self.keep),
-            "measures": [repr(measure) for measure in self.measures],
+            "measures": self._named_measures(),
+            "views": self.views is not None,
             "reduce": self.reduce if isinstance(self.reduce, str) else getattr(self.reduce, "__name__", "callable"),
             "tokens": self.probe.tokens_said,
             "dtype": self.dtype,

@@ -73,7 +73,9 @@ class ArrayWriter(ModelWriter):
 
     def _fill(self, store: Any, root: zarr.Group, place: int, epochs: int, layer: Layer) -> None:
         rows = min(layer.samples, max(1, BLOCK_BYTES // (4 * layer.width)))
-        self._lay_out_layer(root, place, epochs, (layer.samples, layer.width), rows, "float32")
+        self._lay_out_layer(
+            root.create_group(f"layers/{place:02d}"), "activations", epochs, (layer.samples, layer.width), rows, "float32"
+        )
         stored = self._array(store, f"layers/{place:02d}/activations")
         for epoch in range(epochs):
             for first in range(0, layer.samples, rows):

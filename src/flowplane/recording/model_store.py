@@ -80,6 +80,8 @@ class ModelSnapshot:
     activations: Sequence[Float[np.ndarray, "sample unit"]] | None
     gradients: Float[np.ndarray, "layer 3"] | None
     measures: Sequence[xr.Dataset]
+    #: Activations of second views of the samples, where there are any.
+    views: Sequence[Float[np.ndarray, "sample unit"]] | None = None
 
 
 class ModelWriter(Writer):
@@ -120,7 +122,10 @@ class ModelWriter(Writer):
         session = self.repository.writable_session(BRANCH)
         root = self._lay_out(session.store, configuration, task, capacity)
         for k, values in enumerate(first.activations or ()):
-            self._lay_out_layer(root, k, capacity, values.shape, len(values), dtype)
+            group = root.create_group(f"layers/{k:02d}")
+            self._lay_out_layer(group, "activations", capacity, values.shape, len(values), dtype)
+            if first.views:
+                self._lay_out_layer(group, "views", capacity, first.views[k].shape, len(values), dtype)
         layers = len(configuration["layers"])
         if first.gradients is not None:
             named = ("replica", "epoch", "layer", "statistic")
@@ -152,13 +157,13 @@ class ModelWriter(Writer):
         return root
 
     def _lay_out_layer(
-        self, root: zarr.Group, place: int, capacity: int, shape: tuple[int, ...], rows: int, dtype: str
+        self, group: zarr.Group, name: str, capacity: int, shape: tuple[int, ...], rows: int, dtype: str
     ) -> None:
         """A layer's array of `capacity` snapshots (sample, unit), so many rows a chunk."""
         # not compressed: that takes longer than all the rest, for a third of the bytes
         growing(
-            root.create_group(f"layers/{place:02d}"),
-            "activations",
+            group,
+            name,
             (1, capacity, *shape),
             (1, 1, rows, *shape[1:]),
             dtype,
@@ -219,6 +224,7 @@ class ModelWriter(Writer):
         parts: list[tuple[str, int, np.ndarray]] = [
             (f"layers/{k:02d}/activations", 1, values) for k, values in enumerate(snapshot.activations or ())
         ]
+        parts += [(f"layers/{k:02d}/views", 1, values) for k, values in enumerate(snapshot.views or ())]
         if snapshot.gradients is not None:
             parts.append(("gradients", 1, snapshot.gradients))
         for k, found in enumerate(snapshot.measures):

@@ -186,12 +186,26 @@ class ModelRecording(Recording):
         array.attrs |= {"activation": about["activation"] or "", "noise_variance": 0.0, "reduce": about["reduce"]}
         return array
 
-    def _activations(self, layer: str) -> zarr.Array[Any]:
+    def views(self, layer: str) -> xr.DataArray:
+        """One layer's outputs on the second views of the probe inputs, as `activations`.
+
+        Raises:
+            NotRecorded: there are none.
+        """
+        self._about_layer(layer)
+        if not self.attrs.get("views"):
+            raise NotRecorded("rec", Text("a recording of one view of each sample"), "one recorded with views=")
+        lazy = indexing.LazilyIndexedArray(_Stored(self._activations(layer, "views"), self._root.sizes["epoch"], self._name))
+        array = xr.DataArray(xr.Variable(("replica", "epoch", "sample", "unit"), lazy))
+        array = array.isel(replica=self._view.replicas, epoch=self._view.epochs)
+        return array.assign_coords(replica=self.replicas, epoch=self.epochs, layer=layer).rename("views")
+
+    def _activations(self, layer: str, name: str = "activations") -> zarr.Array[Any]:
         root = zarr.open_group(self._store, mode="r")
         if "layers" not in root:
             wanted = "one recorded with keep=('activations', …)"
             raise NotRecorded("rec", Text(f"a recording that keeps {self._kept()}"), wanted)
-        return array_of(root, f"layers/{self.all_layers.index(layer):02d}/activations")
+        return array_of(root, f"layers/{self.all_layers.index(layer):02d}/{name}")
 
     def blocks(
         self, layers: Sequence[str], memory_budget: int, groups: Sequence[np.ndarray | None] | None = None

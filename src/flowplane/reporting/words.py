@@ -165,11 +165,23 @@ def geometry_words(found: xr.Dataset) -> list[str]:
             f"Classes are drawn together most in {names[least]}: variation within them is {number(float(within[least]))} of "
             "that between them (0 is neural collapse)."
         )
-    bent = last["curvature"].values
-    if np.isfinite(bent).any():
-        straight = int(np.nanargmin(bent))
+    if "curvature" in last and np.isfinite(last["curvature"]).any():
+        straight = int(np.nanargmin(last["curvature"].values))
+        turn = number(float(last["curvature"].values[straight]))
+        said.append(f"Paths along the tokens are straightest in {names[straight]}, {turn} degrees a turn.")
+    if "infonce" in last and np.isfinite(last["infonce"]).any():
+        most = int(np.nanargmax(last["infonce"].values))
+        bits = number(float(last["infonce"].values[most]), "bits")
         said.append(
-            f"Paths along the tokens are straightest in {names[straight]}, {number(float(bent[straight]))} degrees a turn."
+            f"Two views of a sample are most alike in {names[most]}: one says at least {bits} of which sample it is."
+        )
+    if "lens_loss" in last and np.isfinite(last["lens_loss"]).any():
+        best = int(np.nanargmin(last["lens_loss"].values))
+        loss, unigram = (float(last[name].values[best]) for name in ("lens_loss", "unigram_loss"))
+        less = f"{number(unigram - loss)} less than" if loss < unigram else "no less than"
+        said.append(
+            f"Read as a prediction, {names[best]} says the next token best: {number(loss)} bits a token, {less} the "
+            f"tokens' frequencies alone ({number(unigram)})."
         )
     return said
 

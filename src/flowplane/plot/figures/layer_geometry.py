@@ -21,6 +21,9 @@ PANELS = {
     "matrix entropy": {"dataset_entropy": "over samples", "prompt_entropy": "over a sample's tokens"},
     "effective rank": {"dataset_rank": "over samples", "prompt_rank": "over a sample's tokens"},
     "curvature": {"curvature": "along tokens"},
+    "invariance": {"infonce": "InfoNCE", "dime": "DiME"},
+    "directions of invariance": {"lidar": "LiDAR"},
+    "logit lens": {"lens_loss": "next token", "unigram_loss": "by frequencies", "lens_entropy": "entropy of the prediction"},
     "neural collapse": {
         "collapse_within": "within classes / between",
         "collapse_cosines": "spread of cosines",
