@@ -9,7 +9,7 @@ from pathlib import Path
 import xarray as xr
 
 from flowplane import plot
-from flowplane.analysis.plane import information_plane
+from flowplane.analysis.comparison import compare_estimators
 from flowplane.cluster import train_or_resume
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.dynamics.reference import OPTIMIZERS
@@ -96,8 +96,7 @@ def binned_planes(
         device=device,
         seed=seed,
     )
-    planes = [information_plane(rec, measure) for measure in BINS.values()]
-    together = xr.concat(planes, xr.Variable("estimator", list(BINS)), combine_attrs="drop_conflicts")
+    together = compare_estimators(rec, estimators=BINS)
     together["test_accuracy"] = rec.metrics["test_accuracy"].isel(train_epoch=-1, drop=True)
     return together
 
