@@ -12,6 +12,7 @@ NO_STEP = "No step of an optimiser was seen, so there are no gradients to show."
 SENTENCES = {
     ("plane", "rec"): NO_PLANE,
     ("plane", "measure"): NO_PLANE,
+    ("geometry", "rec"): "Activations were not kept, so how the layers lay out their points cannot be measured.",
     ("gradients", "rec"): NO_STEP,
     ("gradients", "batches"): NO_STEP,
     ("gradients", "gradients"): "Gradients were not kept.",

@@ -33,7 +33,8 @@ def of_recording(rec: Recording, title: str) -> Subject:
         title: what the report calls it.
     """
     shown, broken = finite_part(rec)
-    notes: dict[str, list[str]] = {"summary": [broken], "plane": [], "gradients": [], "transport": [], "training": []}
+    sections = ("plane", "geometry", "gradients", "transport", "training")
+    notes: dict[str, list[str]] = {"summary": [broken], **{section: [] for section in sections}}
     metrics, why = _tried("training", lambda: _known(rec.metrics.load()))
     never = [] if why else _never_finite(rec)
     notes["training"] += [f"{listed(never)}: NaN or infinite whenever it was given."] if never else []
@@ -42,7 +43,7 @@ def of_recording(rec: Recording, title: str) -> Subject:
     )
     plane, falls, geometry, phases, transport, chosen, left_out = None, None, None, None, None, "", ""
     if shown is None:
-        for section in ("plane", "gradients", "transport"):
+        for section in ("plane", "geometry", "gradients", "transport"):
             notes[section].append("There is nothing to show here: activations are NaN or infinite from the start.")
     else:
         part, left_out = small_part(shown)
@@ -50,8 +51,9 @@ def of_recording(rec: Recording, title: str) -> Subject:
         plane, chosen = found or (None, "")
         if plane is not None and "resolution" in plane.dims and len(part.replicas) == 1:
             falls = compression(part, plane)
-            geometry = layer_geometry(part)
         notes["plane"] += [left_out, chosen and f"Estimator: {chosen}.", why]
+        geometry, why = _tried("geometry", lambda: layer_geometry(part))
+        notes["geometry"].append(why)
         phases, why = _tried("gradients", lambda: _phases(shown))
         notes["gradients"].append(why)
         transport, why = _tried("transport", lambda: _transport(part))

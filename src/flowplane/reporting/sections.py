@@ -17,7 +17,15 @@ from flowplane.reporting.moves import move_words, moves_by_layer, transport_flag
 from flowplane.reporting.provenance import CITATIONS
 from flowplane.reporting.subject import Subject, readable
 from flowplane.reporting.tables import claims_rows, layer_table, validity_table
-from flowplane.reporting.words import claim_words, geometry_words, gradient_words, plane_words, summary_words, training_words
+from flowplane.reporting.words import (
+    claim_words,
+    decodable_words,
+    geometry_words,
+    gradient_words,
+    plane_words,
+    summary_words,
+    training_words,
+)
 
 __all__ = ["SECTIONS", "citations", "figures_of", "layers_of", "text_of"]
 
@@ -50,9 +58,10 @@ def text_of(section: str, subject: Subject, layers: list[LayerNumbers]) -> Marku
     if section == "summary":
         return _summary(subject, layers)
     if section == "plane" and subject.plane is not None:
-        return paragraphs([*plane_words(layers, subject.plane["epoch"].values), *notes])
+        told = [*plane_words(layers, subject.plane["epoch"].values), *decodable_words(subject.plane)]
+        return paragraphs([*told, *notes])
     if section == "geometry" and subject.geometry is not None:
-        return paragraphs(geometry_words(subject.geometry))
+        return paragraphs([*geometry_words(subject.geometry), *notes])
     if section == "training" and subject.metrics is not None:
         return paragraphs([*training_words(subject.metrics), *notes])
     if section == "gradients" and subject.phases is not None:

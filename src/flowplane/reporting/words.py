@@ -9,12 +9,22 @@ import numpy as np
 import xarray as xr
 
 from flowplane.analysis.compression import LOSS
+from flowplane.core.results import said
 from flowplane.experiments.claim import VERDICTS, Claim
+from flowplane.information.estimator import Z
 from flowplane.plot.figures.metrics import split_name
 from flowplane.reporting.layers import GAIN, LayerNumbers
 from flowplane.reporting.markup import called, count, epoch_text, listed, number
 
-__all__ = ["claim_words", "geometry_words", "gradient_words", "plane_words", "summary_words", "training_words"]
+__all__ = [
+    "claim_words",
+    "decodable_words",
+    "geometry_words",
+    "gradient_words",
+    "plane_words",
+    "summary_words",
+    "training_words",
+]
 
 
 #: What stands before a number that is a bound.
@@ -144,6 +154,31 @@ def plane_words(layers: list[LayerNumbers], epochs: np.ndarray) -> list[str]:
 def _also(layer: LayerNumbers) -> str:
     """At which resolutions a layer compresses."""
     return f"; at resolutions {listed([f'{c:g}' for c in layer.elsewhere])}" if layer.elsewhere else ""
+
+
+def decodable_words(plane: xr.Dataset) -> list[str]:
+    """Which layers add nothing that a probe could use, and when the last one had all that it decodes in the end; nothing of
+    planes that no probe read."""
+    if said(plane, "i_ty", "estimator") != "Decodable" or not np.isfinite(plane["i_ty"]).any():
+        return []
+    ordered = plane.sortby("epoch").isel(replica=0)
+    bits, error = ordered["i_ty"].values, ordered["i_ty_error"].values
+    names = [called(str(name)) for name in plane["layer"].values]
+    reduced = plane["reduction"].values if "reduction" in plane.coords else np.array([""] * len(names))
+    doubt = Z * np.hypot(error[-1, 1:], error[-1, :-1])
+    # only layers that became rows in the same way are compared: reducing loses something itself
+    idle = [names[k + 1] for k in np.flatnonzero((np.diff(bits[-1]) <= doubt) & (reduced[1:] == reduced[:-1]))]
+    found = []
+    if idle:
+        found.append(
+            f"What {listed(idle, 6)} {'adds' if len(idle) == 1 else 'add'} to the layer before cannot be told from "
+            "nothing: a linear readout before does as well."
+        )
+    if len(bits) > 2:
+        near = bits[:, -1] >= bits[:, -1].max() - Z * error[:, -1]
+        first = int(ordered["epoch"].values[int(near.argmax())])
+        found.append(f"From epoch {first:,} on the last layer decodes all that it ever does, within the error.")
+    return found
 
 
 def geometry_words(found: xr.Dataset) -> list[str]:
