@@ -42,6 +42,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/recorder.py
 	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/plane.py
 
 # gigabytes, and an hour: its own environment, with a pair of torch and torchvision that installs
 zoo: $(VENV)-zoo/zoo.stamp

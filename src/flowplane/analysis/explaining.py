@@ -11,7 +11,7 @@ from flowplane.core.older import modern
 from flowplane.core.results import BOUNDS, RESULTS, Flag, Flags, long_name, own_flags, quantities, result_of, said
 from flowplane.information.schema import FLAGS
 
-__all__ = ["explain", "flag_words", "raised_flags"]
+__all__ = ["estimate_words", "explain", "flag_words", "raised_flags"]
 
 #: Dimensions that a sentence tells apart; others are counted.
 TOLD_APART = ("estimator", "network", "layer")
@@ -41,7 +41,7 @@ def explain(dataset: xr.Dataset) -> str:
     if isinstance(dataset, xr.Dataset):
         dataset = modern(dataset)
     result = result_of(dataset)
-    lines = [*_of_result(dataset, result), *_estimates(dataset)]
+    lines = [*_of_result(dataset, result), *estimate_words(dataset)]
     raised = raised_flags(dataset)
     for name, (where, concerned) in raised.items():
         lines.append(f"{name}{_where(dataset, where, concerned)}: {_sentences(flag_words(dataset)[name])}")
@@ -70,7 +70,7 @@ def raised_flags(dataset: xr.Dataset) -> dict[str, tuple[xr.DataArray, list[str]
     return found
 
 
-def _estimates(dataset: xr.Dataset) -> Iterator[str]:
+def estimate_words(dataset: xr.Dataset) -> Iterator[str]:
     """A sentence for each estimator, or for quantities that have different ones: what kind of number, which channel."""
     labels = dataset["estimator"].values.ravel().tolist() if "estimator" in dataset.coords else [None]
     along = "estimator" in dataset.dims

@@ -102,6 +102,8 @@ def _resolved(rec: Recording, samples: str, resolutions: tuple[float, ...]) -> x
     inputs = rec.measure(Resolutions(resolutions), samples)
     label = rec.measure(Decodable(), samples)
     of_label = [name for name in label.data_vars if str(name).startswith(("i_ty", "accuracy"))]
+    if not np.isfinite(label["accuracy"]).any() or rec.targets is not None:  # numbers are decoded, no classes
+        of_label = [name for name in of_label if not str(name).startswith("accuracy")]
     if rec.task.labels is None:
         of_label = [name for name in of_label if str(name).startswith("i_ty") and name != "i_ty_error"]
     plane = inputs.drop_vars([name for name in inputs.data_vars if str(name).startswith("i_ty")])

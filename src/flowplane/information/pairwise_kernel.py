@@ -47,33 +47,43 @@ class Distances:
                     self._kept[rows.start] = found
             yield rows, found if self._kept is None else found.clone()
 
+    def kept(self, rows: slice) -> Tensor | None:
+        """Distances of these rows, if they were kept."""
+        return None if self._kept is None else self._kept.get(rows.start)
+
 
 class Kernel:
-    """exp(−d/2σ²) and exp(−d/8σ²) for noise of so many units of variance; small matrices are kept for the second pass."""
+    """exp(−d/8σ²) and exp(−d/2σ²), the lower bound's kernel and the upper one's, for noise of so many units of variance; small
+    matrices are kept for the next pass."""
 
     def __init__(self, distances: Distances, noise: float = 1.0) -> None:
         self.distances, self.noise = distances, noise
-        self.kept: dict[int, Tensor] | None = {} if distances.small else None
+        self._kept: dict[int, tuple[slice, Tensor, Tensor]] | None = {} if distances.small else None
 
-    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
-        """exp(−d/8σ²) of each block of rows."""
-        if self.kept:
-            for rows in row_blocks(len(self.distances.t), self.distances.t.device):
-                yield rows, self.kept[rows.start]
+    def blocks(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Rows, and both kernels between them and all points."""
+        if self._kept:
+            yield from self._kept.values()
             return
         for rows, found in self.distances.blocks():
             kernel = (found.neg_() if self.noise == 1.0 else found.mul_(-1.0 / self.noise)).exp_()
-            if self.kept is not None:
-                self.kept[rows.start] = kernel
-            yield rows, kernel
+            block = rows, kernel, kernel.square().square_()
+            if self._kept is not None:
+                self._kept[rows.start] = block
+            yield block
+
+    def exponents(self, rows: slice, kernel: Tensor) -> Tensor:
+        """d/8σ² of a block."""
+        near = self.distances.kept(rows)
+        return -kernel.clamp_min(1e-300).log() if near is None else near / self.noise
 
     def times(self, columns: Float[Tensor, "#2 sample column"]) -> Float[Tensor, "2 sample column"]:
         """Σ_j K_ij c_j for the upper bound's kernel and the lower bound's, each with columns of its own."""
         columns = columns.expand(2, -1, -1)
         found = columns.new_empty(columns.shape)
-        for rows, kernel in self.blocks():
-            found[1, rows] = kernel @ columns[1]
-            found[0, rows] = kernel.square().square_() @ columns[0]
+        for rows, lower, upper in self.blocks():
+            found[1, rows] = lower @ columns[1]
+            found[0, rows] = upper @ columns[0]
         return found
 
 
@@ -86,9 +96,9 @@ def with_scale(bounds: Bounds, rows: Kernel, density: Float[Tensor, "2 sample"],
         r: |t_i − m|² in units of the total variance.
     """
     slope = density.new_zeros(2)
-    for part, kernel in rows.blocks():
-        exponent = -kernel.clamp_min(1e-300).log()
-        for which, own, times in ((1, kernel, 1.0), (0, kernel.square().square_(), 4.0)):
+    for part, lower, upper in rows.blocks():
+        exponent = rows.exponents(part, lower)
+        for which, own, times in ((1, lower, 1.0), (0, upper, 4.0)):
             pulled = (own * exponent) @ known.mass * times
             slope[which] -= (known.mass[part] * pulled / density[which, part].clamp_min(1e-300)).sum() / math.log(2.0)
     terms = bounds.terms + slope[:, None] * (r - 1.0)
@@ -117,8 +127,8 @@ def repeated(rows: Kernel, mass: Tensor, groups: Tensor | None) -> Float[Tensor,
         return None
     mass_x = torch.zeros_like(mass).index_add_(0, groups, mass)[groups]
     density = torch.empty((2, len(mass)), dtype=mass.dtype, device=mass.device)
-    for part, kernel in rows.blocks():
-        same = kernel * (groups[part, None] == groups)
-        density[1, part] = same @ mass / mass_x[part]
-        density[0, part] = same.square().square_() @ mass / mass_x[part]
+    for part, lower, upper in rows.blocks():
+        together = groups[part, None] == groups
+        density[1, part] = (lower * together) @ mass / mass_x[part]
+        density[0, part] = (upper * together) @ mass / mass_x[part]
     return -(density.clamp_min(1e-300).log2() @ mass)

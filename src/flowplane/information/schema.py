@@ -34,7 +34,8 @@ FLAGS = Flags(
         ),
         "ties": (
             "equal values where the estimator assumes a continuous distribution",
-            "Add noise (noise_variance=), which makes the values continuous, or an estimator of discrete values (Binned).",
+            "Add noise (noise_variance=), which makes the values continuous, or an estimator of discrete values (Binned). "
+            "Decodable cuts a label whose values repeat into ten classes, and its bound stands.",
         ),
         "too_few_samples": (
             "too few samples for the dimension or the number of occupied bins",

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from flowplane.analysis.explaining import explain
+from flowplane.analysis.explaining import estimate_words
 from flowplane.core.results import Flags, said
 from flowplane.errors import InputError
 from flowplane.reporting.layers import LayerNumbers, counts, layer_numbers
@@ -176,7 +176,7 @@ def _validity(subject: Subject, layers: list[LayerNumbers]) -> Markup:
     if subject.plane is None or "flags" not in subject.plane:
         return joined(paragraphs(["No estimate of information was made, so none is flagged."]), notes, moved)
 
-    about = explain(readable(subject.plane)).splitlines()[0]
+    about = " ".join(estimate_words(readable(subject.plane)))
     counted = [where.values for name, where in Flags.raised(subject.plane["flags"]).items() if counts(subject.plane, name)]
     flagged, total = int(np.any(counted, axis=0).sum()), subject.plane["flags"].size
     said = f"None of the {total:,} values carries a flag"

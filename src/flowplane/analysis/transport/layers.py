@@ -120,7 +120,8 @@ def layer_transport(
 
 def _settings(rec: Recording, chosen: np.ndarray, embedding: str, exact: int, slices: int, seed: int) -> Settings:
     start = None if rec.input_points is None else np.asarray(rec.input_points)[chosen]
-    labels = None if rec.task.labels is None else np.asarray(rec.task.labels)[chosen]
+    none = rec.task.labels is None or rec.targets is not None  # numbers cut into classes are none
+    labels = None if none else np.asarray(rec.task.labels)[chosen]
     return Settings(
         embedding,
         exact,

@@ -43,7 +43,7 @@ FLAGS = Flags(
             "Read the Gaussian's entropy.",
         ),
         "many_units": ("too many units for neighbours", "Read the Gaussian's entropy."),
-        "no_classes": ("no labels, or one class only", "Give labels of at least two classes."),
+        "no_classes": ("no labels, one class only, or labels that are numbers", "Give labels of at least two classes."),
         "no_weights": ("the recording holds no weights", "Read log_det_affine."),
         "not_affine": ("no affine map fits the step", "Nothing: the step bends the data too much for one number."),
         "not_finite": ("activations are NaN or infinite", "Look at training: activations have overflowed."),

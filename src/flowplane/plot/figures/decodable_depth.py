@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.subplots import make_subplots
 
+from flowplane.core.results import said
 from flowplane.errors import InputError, Text
 from flowplane.plot.names import layer_titles
 from flowplane.plot.registry import draws
@@ -35,12 +36,12 @@ def decodable_depth(dataset: xr.Dataset, title: str = "What a probe decodes of t
         'decodable [bits]'
     """
     require_units(dataset, ("i_ty",), "bits")
-    if "accuracy" not in dataset or set(dataset["i_ty"].dims) != {"replica", "epoch", "layer"}:
+    if said(dataset, "i_ty", "estimator") != "Decodable" or set(dataset["i_ty"].dims) != {"replica", "epoch", "layer"}:
         raise InputError("dataset", Text("I(T;Y) that no probe decoded"), "a plane of a model, or of fp.Decodable()")
     if not np.isfinite(dataset["i_ty"]).any():
         raise InputError("dataset", Text("no finite I(T;Y)"), "labels")
     ordered = dataset.sortby("epoch")
-    panels = ["i_ty", "accuracy"] if np.isfinite(dataset["accuracy"]).any() else ["i_ty"]
+    panels = ["i_ty", "accuracy"] if "accuracy" in dataset and np.isfinite(dataset["accuracy"]).any() else ["i_ty"]
     names = layer_titles(ordered)
     epochs = ordered["epoch"].values.tolist()
 
