@@ -83,6 +83,8 @@ def test_an_estimate_without_a_channel_is_contradicted():
     raised = {name: set(Flags.names(table.i_ty_flags.sel(estimator=name))) for name in table.estimator.values}
     assert "contradicted" in raised["KSG"] or float(table.i_ty.sel(estimator="KSG")) > 0.9
     assert "contradicted" not in raised["GaussianMI"] and not raised["Decodable"]
+    sliced = fp.compare_estimators(layer, labels, estimators=[fp.SlicedMI(fp.GaussianMI()), fp.Decodable()])
+    assert "contradicted" not in Flags.names(sliced.i_ty_flags)  # sliced information is another quantity
     quiet = fp.compare_estimators(layer, rng.integers(0, 2, 600), estimators=[fp.KSG(), fp.Decodable()])
     assert "contradicted" not in Flags.names(quiet.i_ty_flags)
 

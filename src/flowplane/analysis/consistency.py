@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from flowplane.analysis.estimators import OTHER_QUANTITIES
 from flowplane.core.results import said, with_flags
 from flowplane.information.decodable import Decodable
 from flowplane.information.schema import FLAGS
@@ -35,12 +36,12 @@ def flagged_by(plane: xr.Dataset, decodable: xr.Dataset, prior: np.ndarray | Non
     Fano's bound at the lower end of the probe's accuracy.
 
     Without a channel the estimate is `contradicted`; through bins or noise the label is `hidden_by_channel`. A lower bound
-    is contradicted by nothing that is larger.
+    is contradicted by nothing that is larger, and what is not Shannon's information by nothing at all.
 
     Arguments:
         prior: frequencies of the classes; without them nothing is said of accuracies.
     """
-    if said(plane, "i_ty", "bound") == "lower":
+    if said(plane, "i_ty", "bound") == "lower" or said(plane, "i_ty", "estimator") in OTHER_QUANTITIES:
         return plane
     held = decodable["i_ty_lower"]
     if prior is not None and "accuracy_lower" in decodable:

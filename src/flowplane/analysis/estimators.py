@@ -11,7 +11,7 @@ from flowplane.errors import InputError, unknown
 from flowplane.information.binned import Binned
 from flowplane.information.estimator import Estimator
 
-__all__ = ["ESTIMATORS", "estimator_help", "parse_estimator", "registered", "usual_estimators"]
+__all__ = ["ESTIMATORS", "OTHER_QUANTITIES", "estimator_help", "parse_estimator", "registered", "usual_estimators"]
 
 #: Where each estimator lives. A new one is a line here.
 ESTIMATORS = (
@@ -24,6 +24,8 @@ ESTIMATORS = (
     "flowplane.information.variational:Variational",
     "flowplane.information.decodable:Decodable",
 )
+#: Those whose information is not Shannon's: what they say contradicts nothing and is contradicted by nothing.
+OTHER_QUANTITIES = ("MatrixRenyi", "SlicedMI")
 #: What has a name of its own on the command line: the setting of the published code.
 PUBLISHED = "binned-published"
 

@@ -53,8 +53,8 @@ class Distances:
 
 
 class Kernel:
-    """exp(−d/8σ²) and exp(−d/2σ²), the lower bound's kernel and the upper one's, for noise of so many units of variance; small
-    matrices are kept for the next pass."""
+    """exp(−d/8σ²) and exp(−d/2σ²), the lower bound's kernel and the upper one's, for noise of so many units of variance;
+    small matrices are kept for the next pass."""
 
     def __init__(self, distances: Distances, noise: float = 1.0) -> None:
         self.distances, self.noise = distances, noise

@@ -10,6 +10,7 @@ import xarray as xr
 from jaxtyping import Float, Int
 
 from flowplane.analysis.comparison import compare_estimators
+from flowplane.analysis.estimators import OTHER_QUANTITIES
 from flowplane.core.results import interval, joined, stamp
 from flowplane.information.binned import Binned
 from flowplane.information.estimator import Estimator
@@ -42,8 +43,6 @@ __all__ = [
 ]
 
 SEEN, NOT_SEEN, UNDECIDED, INVALID = "compression seen", "not seen", "undecided", "estimator invalid"
-#: Read and shown, but not Shannon's information, which the claims are about.
-OTHER_QUANTITIES = ("MatrixRenyi", "SlicedMI")
 #: A verdict rests on so many decided rows at least.
 ENOUGH_ROWS = 6
 #: A fall of I(X;T) from its peak by less is no compression, in bits.
@@ -237,7 +236,7 @@ def _reading(fall: float, lower: float, upper: float) -> str:
 
 
 def of_shannon(rows: xr.Dataset) -> xr.Dataset:
-    """The rows of estimators of Shannon's information."""
+    """The rows of estimators of Shannon's information, which the claims are about."""
     return rows.sel(estimator=[name for name in rows["estimator"].values.tolist() if name not in OTHER_QUANTITIES])
 
 
