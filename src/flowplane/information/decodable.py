@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from flowplane.core.threads import one_thread, shared
 from flowplane.errors import unknown
 from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, Z, raised
 from flowplane.information.probes.components import components
@@ -36,6 +37,8 @@ PROBES: dict[str, tuple[Classify, Predict]] = {
 FEWEST = 5
 #: A number of which fewer different values occur than this share of the samples is cut into so many classes.
 DIFFERENT, CUT = 0.9, 10
+#: Of work on a batch member, about.
+MEMBER_NANOSECONDS = 1e7
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class Decodable(Estimator):
         missing = Quantity.missing(values)
         nan = missing.value
         several = known.targets is not None and known.targets.shape[1] > 1
-        found = [self._decoded(values, question, known) for question in _questions(known)]
+        found = self._decoded_together(values, _questions(known), known)
         more = {"i_ty_error": nan, "accuracy": nan, "accuracy_lower": nan, "accuracy_upper": nan}
         i_ty = missing
         if found:
@@ -140,6 +143,19 @@ class Decodable(Estimator):
         )
         return Estimates(missing, i_ty, missing, flags, more)
 
+    def _decoded_together(self, values: Tensor, questions: list[_Question], known: Known) -> list[_Answer]:
+        """Each question's answers, batch members shared out: on many threads small products wait for one another."""
+        parts: dict[int, list[_Answer]] = {}
+
+        def work(first: int, last: int) -> None:
+            with torch.no_grad():
+                parts[first] = [self._decoded(values[first:last], question, known) for question in questions]
+
+        with one_thread(values.device.type == "cpu"):
+            shared(work, len(values), MEMBER_NANOSECONDS * len(values))
+        answers = zip(*(parts[first] for first in sorted(parts)), strict=True)
+        return [_Answer.joined(each) for each in answers]
+
     def _decoded(self, values: Tensor, question: _Question, known: Known) -> _Answer:
         """Pointwise log2 q(y|t) − log2 p̂(y), its mean, and its error over samples that belong together."""
         nan = torch.full((len(values),), torch.nan, dtype=torch.float64, device=values.device)
@@ -158,12 +174,10 @@ class Decodable(Estimator):
             own = log_q.gather(2, question.classes.reshape(1, -1, 1).expand(len(values), -1, 1))[:, :, 0]
             share = torch.bincount(question.classes).double() / len(question.classes)
             gains[:, question.rows] = (own - share.log()[question.classes]) / math.log(2.0)
-            right = (log_q.argmax(2) == question.classes).double().sum(1) / known.samples
-            accuracy = _wilson(right, int(question.groups.max()) + 1)
-        bits = gains.mean(1)
-        sums = torch.zeros((len(values), int(question.groups.max()) + 1), dtype=torch.float64, device=values.device)
-        sums.index_add_(1, question.groups, gains - bits[:, None])
-        error = sums.square().sum(1).sqrt() / known.samples
+            right = torch.zeros_like(gains)
+            right[:, question.rows] = (log_q.argmax(2) == question.classes).double()
+            accuracy = _wilson(right.mean(1), _error(right, question.groups), known.samples, question.groups)
+        bits, error = gains.mean(1), _error(gains, question.groups)
         return _Answer(bits, error, accuracy, len(question.rows) < known.samples, question.cut)
 
 
@@ -176,6 +190,12 @@ class _Answer(NamedTuple):
     accuracy: Quantity
     rare: bool
     cut: bool
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Answer]) -> _Answer:
+        """Those of one batch, from those of its parts."""
+        bits, error = (torch.cat([getattr(part, name) for part in parts]) for name in ("bits", "error"))
+        return cls(bits, error, Quantity.joined([part.accuracy for part in parts]), parts[0].rare, parts[0].cut)
 
 
 class _Question(NamedTuple):
@@ -247,8 +267,19 @@ def _groups(known: Known) -> Int[np.ndarray, " sample"]:
     return np.unique(found, return_inverse=True)[1].ravel()
 
 
-def _wilson(share: Tensor, n: int) -> Quantity:
-    """A share and Wilson's interval for so many draws."""
+def _error(each: Float[Tensor, "batch sample"], groups: Int[Tensor, " sample"]) -> Float[Tensor, " batch"]:
+    """The standard error of the mean over samples, those of one group drawn together: sd/√n where each is alone."""
+    sums = torch.zeros((len(each), int(groups.max()) + 1), dtype=torch.float64, device=each.device)
+    sums.index_add_(1, groups, each - each.mean(1, keepdim=True))
+    return sums.square().sum(1).sqrt() / each.shape[1]
+
+
+def _wilson(share: Tensor, error: Tensor, samples: int, groups: Tensor) -> Quantity:
+    """A share and Wilson's interval, for as many draws as its standard error speaks of: samples, or groups of them that are
+    alike."""
+    least = float(groups.max()) + 1.0
+    n = (share * (1.0 - share) / error.square().clamp_min(1e-300)).clamp(least, max(least, float(samples)))
+    n = torch.where(error > 0, n, least)
     centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z / (1 + Z * Z / n) * (share * (1 - share) / n + Z * Z / (4 * n * n)).sqrt()
     return Quantity(share, centre - half, centre + half)
