@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from flowplane.core.compiled import cores
 from flowplane.core.threads import one_thread, shared
 from flowplane.errors import unknown
 from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, Z, raised
@@ -145,15 +146,18 @@ class Decodable(Estimator):
 
     def _decoded_together(self, values: Tensor, questions: list[_Question], known: Known) -> list[_Answer]:
         """Each question's answers, batch members shared out: on many threads small products wait for one another."""
+        near = values.device.type == "cpu"
+        members = values.split(-(-len(values) // (cores() if near else 1)))  # as large as may be: each is one product
         parts: dict[int, list[_Answer]] = {}
 
         def work(first: int, last: int) -> None:
-            with torch.no_grad():
-                parts[first] = [self._decoded(values[first:last], question, known) for question in questions]
+            for place in range(first, last):
+                with torch.no_grad():
+                    parts[place] = [self._decoded(members[place], question, known) for question in questions]
 
-        with one_thread(values.device.type == "cpu"):
-            shared(work, len(values), MEMBER_NANOSECONDS * len(values))
-        answers = zip(*(parts[first] for first in sorted(parts)), strict=True)
+        with one_thread(near):
+            shared(work, len(members), MEMBER_NANOSECONDS * len(values))
+        answers = zip(*(parts[place] for place in range(len(members))), strict=True)
         return [_Answer.joined(each) for each in answers]
 
     def _decoded(self, values: Tensor, question: _Question, known: Known) -> _Answer:

@@ -115,8 +115,11 @@ def _planes(tables: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
 
 
 def _with_reference(table: xr.Dataset, truth: xr.Dataset) -> xr.Dataset:
-    reference = truth[list(table.data_vars)].expand_dims(estimator=["Monte Carlo reference"])
-    return xr.concat([reference, table], "estimator", combine_attrs="override")
+    """What the estimators say, the truth before them; without what each says of itself, which the truth does not."""
+    both = [name for name in table.data_vars if name in truth]
+    reference = truth[both].expand_dims(estimator=["Monte Carlo reference"])
+    own = [name for name in table.coords if name not in reference.coords]
+    return xr.concat([reference, table[both].drop_vars(own)], "estimator", combine_attrs="override")
 
 
 def _claims(rows: dict[str, xr.Dataset], truth: xr.Dataset, noisy: xr.Dataset, accuracy: dict[str, float]) -> list[Claim]:

@@ -9,7 +9,7 @@ from torch import Tensor
 __all__ = ["COMPONENTS", "SCALE", "components"]
 
 #: Principal components at most, and the total variance that rows are given.
-COMPONENTS, SCALE = 200, 64.0
+COMPONENTS, SCALE = 160, 64.0
 
 
 def components(values: Float[Tensor, "batch row unit"]) -> Float[Tensor, "batch row component"]:
