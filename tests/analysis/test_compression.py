@@ -56,3 +56,11 @@ def test_the_report_says_it(tmp_path):
     assert "1 of 1 layer compress" in page and "at resolutions" in page
     page = fp.report(recorded([2.0, 1.0, 0.3]), tmp_path / "report.html").read_text()
     assert "No layer compresses" in page and "had not been gained first" in page
+
+
+def test_the_unit_that_holds_the_variance_is_named(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(2, N, 10))
+    loud = rows * np.r_[np.ones(7), 80.0, 1.0, 1.0]
+    rec = fp.from_arrays({"loud": loud, "even": rows}, CLASSES, epochs=range(2))
+    assert "Unit 7 holds half of it or more in loud." in fp.explain(fp.information_plane(rec))
+    assert "Unit 7 holds half of it or more in loud." in fp.report(rec, tmp_path / "report.html").read_text()

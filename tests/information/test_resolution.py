@@ -102,6 +102,8 @@ def test_one_unit_holds_nearly_all():
     assert "few_directions" in Flags.names(found.i_xt_flags) and int(found.dominant_unit) == 17
     turned = total(0.1)(layer @ ortho_group.rvs(256, random_state=1))
     assert "few_directions" in Flags.names(turned.i_xt_flags) and int(turned.dominant_unit) == -1
+    assert "Unit 17 holds half of it or more." in fp.explain(found)
+    assert "One direction, of several units, holds most of it." in fp.explain(turned)
     assert "few_directions" not in Flags.names(total(0.1)(layer[:, :17]).i_xt_flags)
     assert "few_directions" not in Flags.names(total(0.1)(layer[:, 17:20]).i_xt_flags)  # three units have few anyway
 

@@ -11,7 +11,7 @@ from flowplane.core.older import modern
 from flowplane.core.results import BOUNDS, RESULTS, Flag, Flags, long_name, own_flags, quantities, result_of, said
 from flowplane.information.schema import FLAGS
 
-__all__ = ["estimate_words", "explain", "flag_words", "raised_flags"]
+__all__ = ["direction_words", "estimate_words", "explain", "flag_words", "raised_flags"]
 
 #: Dimensions that a sentence tells apart; others are counted.
 TOLD_APART = ("estimator", "network", "layer")
@@ -44,7 +44,8 @@ def explain(dataset: xr.Dataset) -> str:
     lines = [*_of_result(dataset, result), *estimate_words(dataset)]
     raised = raised_flags(dataset)
     for name, (where, concerned) in raised.items():
-        lines.append(f"{name}{_where(dataset, where, concerned)}: {_sentences(flag_words(dataset)[name])}")
+        more = f" {direction_words(dataset)}" if name == "few_directions" else ""
+        lines.append(f"{name}{_where(dataset, where, concerned)}: {_sentences(flag_words(dataset)[name])}{more}".rstrip())
     if not raised and "flags" in dataset:
         lines.append("No flag is raised: nothing speaks against these values.")
     return "\n".join(lines)
@@ -68,6 +69,37 @@ def raised_flags(dataset: xr.Dataset) -> dict[str, tuple[xr.DataArray, list[str]
     for flag, where in Flags.raised(dataset["flags"]).items():
         found[flag] = (where, [name for name, raised in own.items() if flag in raised])
     return found
+
+
+def direction_words(dataset: xr.Dataset) -> str:
+    """Which unit holds half of the variance, layer by layer, where few directions hold it all.
+
+    Example:
+        >>> import flowplane as fp
+        >>> rows = np.random.default_rng(0).normal(size=(50, 6)) * [1, 1, 90, 1, 1, 1]
+        >>> direction_words(fp.Pairwise(0.1, relative="total")(rows))
+        'Unit 2 holds half of it or more.'
+    """
+    raised = Flags.raised(dataset["i_xt_flags"]).get("few_directions") if "i_xt_flags" in dataset else None
+    if raised is None or "dominant_unit" not in dataset:
+        return ""
+    where = raised.any("resolution") if "resolution" in raised.dims else raised
+    layers = dataset["layer"].values.tolist() if "layer" in where.dims else [None]
+    found: dict[str, list[str]] = {}
+    for layer in layers:
+        here, units = (part if layer is None else part.sel(layer=layer) for part in (where, dataset["dominant_unit"]))
+        if bool(here.any()):
+            seen = np.unique(units.values[here.transpose(*units.dims).values]).tolist()
+            alone = ", ".join(str(unit) for unit in seen if unit >= 0)
+            found.setdefault(alone, []).append("" if layer is None else str(layer))
+    parts = []
+    for units_said, names in found.items():
+        whose = f" in {', '.join(names)}" if names[0] else ""
+        several = "," in units_said
+        what = f"unit{'s' if several else ''} {units_said} {'hold' if several else 'holds'} half of it or more{whose}"
+        parts.append(what if units_said else f"one direction, of several units, holds most of it{whose}")
+    said = "; ".join(parts)
+    return f"{said[:1].upper()}{said[1:]}."
 
 
 def estimate_words(dataset: xr.Dataset) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flowplane.analysis.explaining import direction_words
 from flowplane.analysis.explaining import flag_words as alphabet
 from flowplane.core.results import BOUNDS, Flags, said
 from flowplane.experiments.claim import Claim
@@ -136,7 +137,9 @@ def validity_table(plane: xr.Dataset, layers_numbers: list[LayerNumbers]) -> Mar
     rows = []
     for name, (layers, often, end) in raised.items():
         share = f"{often / total:.0%} of all values, {end / last:.0%} of those at the last epoch"
-        rows.append([name.replace("_", " "), listed(layers, 12), share, _sentence(words[name].meaning), words[name].advice])
+        means = _sentence(words[name].meaning)
+        means += f" {direction_words(plane)}" if name == "few_directions" else ""
+        rows.append([name.replace("_", " "), listed(layers, 12), share, means, words[name].advice])
     if far:
         rows.append(
             [
