@@ -37,8 +37,6 @@ from truths import TRUTHS, Pair, Truth
 from flowplane.information.estimator import Estimator
 
 QUANTITIES = {"i_xt": "I(X;T)", "i_ty": "I(T;Y)"}
-#: What is not given because it is not asked for.
-EXPECTED = {"i_xt": "no_labels", "i_ty": "no_inputs"}
 BINS = 8
 NOTHING = Pair(None, None)
 #: Fewer draws without a flag say nothing of coverage.
@@ -46,7 +44,8 @@ ENOUGH = 10
 REACHED = 0.9
 ABOUT = """Made by `python docs/make_estimator_table.py`: {draws} draws of {samples} samples each; bits.
 A cell: bias ± standard deviation, over the draws without a flag where there are ten or more, else over all; in bold the
-share of the 95 % intervals of draws without a flag that hold the truth; then the share of draws with a flag, and which.
+share of the 95 % intervals of draws without a flag that hold the truth (of a lower bound: that do not lie above it); then
+the share of draws with a flag, and which.
 Binned has {bins} fixed bins, and estimates the information of the binned T, written first. In the rows named channel the
 noise belongs to the estimator; Pairwise reports a bound there, and its interval holds both bounds."""
 
@@ -78,6 +77,11 @@ def of_slices(truth: Truth) -> Pair:
     return Pair(truth.i_xt if one and inputs is not None and inputs.shape[1] == 1 else None, truth.i_ty if one else None)
 
 
+def of_label(truth: Truth) -> Pair:
+    """What a probe speaks of: the label, without any channel."""
+    return Pair(None, truth.i_ty) if truth.channel_variance is None else NOTHING
+
+
 def of_kernel(truth: Truth) -> Pair:
     """Matrix-based information of order 2, h = 1/2, in the limit of many samples, of pairs of standard normals: E K² over
     two independent samples is det(I + 2 C/h²)^(−1/2), C the covariance of their difference."""
@@ -96,7 +100,7 @@ def binned(correction: str | None, truth: Truth) -> Any:
 def noisy(kind: Callable[..., Any], truth: Truth, on_channel: Any = None, **given: Any) -> Any:
     """An estimator; on a channel with the channel's noise."""
     if truth.channel_variance is not None:
-        given |= {"variance" if kind is fp.Pairwise else "noise": truth.channel_variance, **(on_channel or {})}
+        given |= {"noise_variance": truth.channel_variance, **(on_channel or {})}
     return kind(**given)
 
 
@@ -120,6 +124,9 @@ ESTIMATORS = {
     "SlicedMI": Contender(partial(noisy, fp.SlicedMI, slices=16), of_slices, most=20),
     "Variational, InfoNCE": Contender(partial(noisy, fp.Variational, kind="infonce"), most=20),
     "Variational, SMILE": Contender(partial(noisy, fp.Variational, kind="smile"), most=20),
+    "Decodable, linear": Contender(lambda truth: fp.Decodable(), of_label),
+    "Decodable, neighbours": Contender(lambda truth: fp.Decodable("neighbours"), of_label),
+    "Decodable, mlp": Contender(lambda truth: fp.Decodable("mlp"), of_label, most=20),
 }
 #: An estimator that needs no more than its usual parameters stands in the library's list alone.
 ESTIMATORS |= {
@@ -146,9 +153,10 @@ def answer(estimator: Any, sample: Any, quantity: str, seed: int) -> tuple[float
     inputs, activations, labels = sample
     known = {"inputs": inputs} if quantity == "i_xt" else {"labels": labels}
     result = estimator(activations, **known, seed=seed)
-    flags = tuple(name for name in Flags.names(result.flags) if name != EXPECTED[quantity])
+    flags = Flags.names(result[f"{quantity}_flags"])
     value, low, high = (float(result[quantity + end]) for end in ("", "_lower", "_upper"))
-    return value, low, high, flags
+    # a lower bound promises nothing above
+    return value, low, math.inf if result[quantity].attrs["bound"] == "lower" else high, flags
 
 
 def summary(truth: float, rows: list[tuple[float, float, float, tuple[str, ...]]]) -> dict[str, Any]:
