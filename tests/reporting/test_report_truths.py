@@ -11,6 +11,7 @@ from page_reading import Read
 import flowplane as fp
 from flowplane.core.results import stamp
 from flowplane.errors import InputError
+from flowplane.information.resolution import shown
 from flowplane.information.schema import FLAGS
 from flowplane.reporting import page
 from flowplane.reporting.finite import finite_part
@@ -234,3 +235,15 @@ def test_words_are_explained_in_few(small, tmp_path):
         assert len(meaning.split()) <= 24
     facts = words(read.sections["provenance"])
     assert f"0 to 60, {len(small.epochs)} snapshots kept" in facts
+
+
+def test_what_a_probe_decodes_is_read_also_where_every_input_stands_alone(tmp_path):
+    """I(X;T) saturates by its channel; the label is decoded without one."""
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % 2
+    start, end = rng.normal(size=(120, 60)), rng.normal(size=(120, 60)) + 2.0 * y[:, None]
+    rec = fp.from_arrays({"wide": np.stack([start, end, end])}, y, epochs=range(3))
+    (layer,) = layer_numbers(shown(fp.information_plane(rec)))
+    assert layer.saturated and not layer.label_saturated and layer.learned.epoch == 1
+    said = words(Read(fp.report(rec, tmp_path / "report.html").read_text()).sections["summary"])
+    assert "cannot be read" not in said and "by epoch 1" in said

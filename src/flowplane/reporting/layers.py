@@ -61,6 +61,8 @@ class LayerNumbers:
     elsewhere: tuple[float, ...] = ()
     #: What it is: Linear, ReLU, …
     kind: str = ""
+    #: Whether I(T;Y) only says how many samples there are: what a probe decodes does not, whatever I(X;T) says.
+    label_saturated: bool = False
     #: Flags raised at the last epoch, and in which share of the replicas.
     flags: dict[str, float] = field(default_factory=dict)
     #: Which of "i_xt" and "i_ty" have ends so far apart at the last epoch that the number between says little,
@@ -113,6 +115,7 @@ def layer_numbers(plane: xr.Dataset, falls: xr.Dataset | None = None) -> list[La
                 compresses,
                 elsewhere,
                 str(kinds[k]),
+                _label_saturated(here),
                 _flags(here),
                 _far(here),
             )
@@ -198,6 +201,13 @@ def _far(here: xr.Dataset) -> dict[str, tuple[float, float]]:
         if wide:
             found[name] = wide[-1]
     return found
+
+
+def _label_saturated(here: xr.Dataset) -> bool:
+    """Whether most values of I(T;Y) at the last epoch are flagged so."""
+    own = here["i_ty_flags"] if "i_ty_flags" in here else here.get("flags")
+    where = None if own is None else Flags.raised(own.isel(epoch=-1)).get("saturated")
+    return where is not None and counts(here, "saturated") and float(where.mean()) > 0.5
 
 
 def _flags(here: xr.Dataset) -> dict[str, float]:

@@ -59,7 +59,7 @@ def _steps(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
     if np.isfinite(optimality).any():
         best, worst = int(np.nanargmax(optimality)), int(np.nanargmin(optimality))
         shares = [f"{100 * optimality[k]:.0f} %" for k in (best, worst)]
-        rest = f", that of {names[worst]} least ({shares[1]})" if best != worst else ""
+        rest = f", that of {names[worst]} least ({shares[1]})" if shares[0] != shares[1] else ""
         yield (
             "A step is optimal (100 %) when the same distribution could not be reached by moving points less: that of "
             f"{names[best]} is nearest to it ({shares[0]}{how}){rest}."

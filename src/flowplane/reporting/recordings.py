@@ -142,7 +142,9 @@ def _about(rec: Recording) -> str:
     if rec.attrs.get("source") == ARRAYS:
         what = f"Activations of {count(len(rec.layers), 'layer')}, given as arrays"
     said = f"{what}, seen at {count(len(task.inputs), 'input')} and at "
-    said += f"{count(len(rec.epochs), 'snapshot')} from epoch {int(rec.epochs.min()):,} to {int(rec.epochs.max()):,}."
+    first, last = int(rec.epochs.min()), int(rec.epochs.max())
+    when = f"from epoch {first:,} to {last:,}" if last > first else f"of epoch {first:,}"
+    said += f"{count(len(rec.epochs), 'snapshot')} {when}."
     labels = about_equal(str(rec.attrs.get("labels", "")))
     if labels.startswith("targets"):
         said += f" What they are to learn are numbers: labels here are {labels}."

@@ -91,7 +91,7 @@ def _learned(layer: LayerNumbers, replicas: int, single: bool) -> str:
     learned = layer.learned
     if single:
         return "– (one snapshot)"
-    if layer.saturated:
+    if layer.label_saturated:
         return "– (saturated)"
     if np.isfinite(learned.epoch):
         spread = f" [{epoch_text(learned.lower)}, {epoch_text(learned.upper)}]" if learned.replicas > 1 else ""

@@ -87,7 +87,7 @@ def _learned(layers: list[LayerNumbers]) -> str:
     known = [layer for layer in layers if np.isfinite(layer.i_ty.value)]
     if not known:
         return "There were no labels, so what the layers know of them cannot be said."
-    full = [layer for layer in known if layer.saturated]
+    full = [layer for layer in known if layer.label_saturated]
     dated = [layer for layer in known if np.isfinite(layer.learned.epoch) and layer not in full]
     early = [layer for layer in known if layer not in dated and layer not in full]
     parts = []
