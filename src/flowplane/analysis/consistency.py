@@ -18,12 +18,7 @@ def judged(rec: Recording, plane: xr.Dataset) -> xr.Dataset:
     """A plane of a model, its I(T;Y) flagged by what a linear probe decodes; other recordings, and planes without an
     estimate of I(T;Y), as they are."""
     known = isinstance(rec, ModelRecording) and "activations" in rec.attrs["keep"] and rec.task.labels is not None
-    if (
-        not known
-        or rec.targets is not None
-        or "i_ty_flags" not in plane
-        or set(plane["i_ty"].dims) > {*plane["i_ty_flags"].dims}
-    ):
+    if not known or rec.targets is not None or "i_ty_flags" not in plane:
         return plane
     if said(plane, "i_ty", "estimator") == Decodable.__name__ or not np.isfinite(plane["i_ty"]).any():
         return plane

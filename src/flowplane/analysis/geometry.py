@@ -15,7 +15,7 @@ from flowplane.core.progress import progress_bar
 from flowplane.core.results import Flags, interval, stamp
 from flowplane.errors import unknown
 from flowplane.information.geometry import collapse, curvature, invariance, matrix_entropy
-from flowplane.recording import ModelRecording, Recording, require_recording
+from flowplane.recording import LENS, ModelRecording, Recording, require_recording
 
 __all__ = ["layer_geometry"]
 
@@ -160,7 +160,7 @@ class _Rows:
             self.tokens = torch.from_numpy(np.asarray(stored["token"].values).astype(np.int64))
         self.rec = rec
         self.viewed = isinstance(rec, ModelRecording) and bool(rec.attrs.get("views"))
-        self.lens = rec.online.get("logit lens") if isinstance(rec, ModelRecording) else None
+        self.lens = rec.online.get(LENS) if isinstance(rec, ModelRecording) else None
         self.drawn = bool(rec.attrs.get("tokens"))
         labels = None if rec.task.labels is None or rec.targets is not None else np.asarray(rec.task.labels)
         counts = np.zeros(0) if labels is None else np.bincount(labels)[np.unique(labels)]

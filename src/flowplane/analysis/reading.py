@@ -16,7 +16,7 @@ from flowplane.information.binned import Binned
 from flowplane.information.decodable import Decodable
 from flowplane.information.estimator import NUMBERS, Continuous
 from flowplane.information.ksg import KSG
-from flowplane.information.pairwise import Pairwise
+from flowplane.information.pairwise import TOTAL, Pairwise
 from flowplane.information.resolution import Resolutions, checked_resolutions, shown
 from flowplane.recording import ModelRecording, Recording, require_recording
 
@@ -120,7 +120,7 @@ def _refuse(what: str, noise_variance: float | None, resolution: Any) -> None:
 def _honouring(measure: Measure, noise_variance: float | None, resolutions: tuple[float, ...] | None) -> Measure:
     """The measure with a channel that was asked for. Raises InputError for one that it cannot have."""
     if resolutions is not None:
-        if not isinstance(measure, Pairwise) or measure.relative != "total":
+        if not isinstance(measure, Pairwise) or measure.relative != TOTAL:
             found = Text(f"{resolutions} beside {type(measure).__name__}")
             raise InputError("resolution", found, "None, no estimator, or fp.Pairwise(…, relative='total')")
         _refuse("a reading at resolutions", noise_variance, None)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flowplane.errors import InputError, Text
 
-__all__ = ["LayerFacts", "Measure", "check_measure", "prepared", "require_function"]
+__all__ = ["LayerFacts", "Measure", "check_measure", "of_samples", "prepared", "require_function"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +60,13 @@ def prepared(measure: Any, layer: LayerFacts) -> Any:
     """The measure, settled for a layer where it has anything to settle."""
     own = getattr(measure, "prepared", None)
     return measure if own is None else own(layer)
+
+
+def of_samples(measure: Any, labels: Any, targets: Any, groups: Any) -> dict[str, Any]:
+    """The labels that a measure is given, and the groups of rows of one sample where it asks for them; each None where there
+    is none."""
+    known = {"labels": targets if targets is not None and getattr(measure, "takes_targets", False) else labels}
+    return known | ({"groups": groups} if groups is not None and getattr(measure, "takes_groups", False) else {})
 
 
 def require_function(measure: Any, layer: LayerFacts) -> None:

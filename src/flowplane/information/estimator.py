@@ -362,13 +362,16 @@ class Estimator(ABC):
         return {name: getattr(self, name) for name in names}
 
     def prepared(self, layer: LayerFacts) -> Self:
-        """The estimator for one layer of a recording: told whether T is a function of x, and with what depends on the
-        layer's values settled. Raises InputError for one that needs T to be a function of x where it is none."""
+        """The estimator for one layer of a recording: told whether T is a function of x and whether the samples are all that
+        there are, with what depends on the layer's values settled. Raises InputError for one that needs T to be a function
+        of x where it is none."""
         if self.needs_function:
             require_function(self, layer)
         fitted = self._fitted(layer.activation, layer.blocks)
-        told = any(field.name == "deterministic" for field in fields(self))  # type: ignore[arg-type]
-        return replace(fitted, deterministic=layer.deterministic) if told else fitted  # type: ignore[type-var, call-arg]
+        names = {field.name for field in fields(self)}  # type: ignore[arg-type]
+        known = {"deterministic": layer.deterministic} | ({"rows": None} if layer.law else {})
+        told = {name: value for name, value in known.items() if name in names}
+        return replace(fitted, **told) if told else fitted  # type: ignore[type-var]
 
     def _fitted(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Self:
         """The estimator with whatever depends on a layer's values (batch, sample, unit) settled."""

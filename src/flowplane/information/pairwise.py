@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from flowplane.core.measure import LayerFacts
 from flowplane.core.points import check_count, check_positive
 from flowplane.core.renamed import renamed
 from flowplane.core.streams import SUBSETS, generator
@@ -122,10 +122,6 @@ class Pairwise(Estimator):
     def swept(self) -> tuple[str, tuple[Any, ...]]:
         return "noise_variance", tuple(self.noise_variance * 10.0 ** (power / 2) for power in range(-6, 7))
 
-    def prepared(self, layer: LayerFacts) -> Self:
-        settled = super().prepared(layer)
-        return replace(settled, rows=None) if layer.law else settled
-
     def _about(self, known: Known) -> dict[str, Any]:
         channel, name = f"Gaussian noise of variance {self.noise_variance:.6g} added to each unit", "noise_variance"
         if self.relative == UNIT:
@@ -153,7 +149,8 @@ class Pairwise(Estimator):
             values, known = values[:, rows], known.some(rows)
         parts = []
         for layer in values:
-            t, spread = layer.double(), Spread.of(layer.double(), known)
+            t = layer.double()
+            spread = Spread(t, known)
             parts.append(self.member(t, spread, self._distances(t, spread), known))
         return Estimates.together(parts)
 
@@ -237,31 +234,36 @@ class Pairwise(Estimator):
         return Quantity(value, bounds.value[1] - Z * bounds.error[1], bounds.value[0] + Z * bounds.error[0])
 
 
-class Spread(NamedTuple):
-    """tr C of a layer's covariance; (tr C)²/tr C², how many equal directions would hold as much; the unit that holds half of
-    tr C, or −1; |t_i − m|²/tr C of each sample."""
+class Spread:
+    """How a layer's samples, with their probabilities, spread about their mean."""
 
-    total: float
-    directions: float
-    unit: int
-    shares: Float[Tensor, " sample"]
-
-    @classmethod
-    def of(cls, t: Float[Tensor, "sample unit"], known: Known) -> Spread:
-        """That of samples with probabilities."""
+    def __init__(self, t: Float[Tensor, "sample unit"], known: Known) -> None:
         varies = t.amin(0) < t.amax(0)  # else a mean that is rounded makes it so
-        centred = torch.where(varies, t - known.mass @ t, 0.0)
-        weighted = centred * known.mass.sqrt()[:, None]
-        variances = weighted.square().sum(0)
-        total = float(variances.sum())
-        if total == 0.0:
-            return cls(0.0, float(t.shape[1]), -1, torch.ones_like(known.mass))
-        gram = weighted.mT @ weighted if t.shape[1] <= len(t) else weighted @ weighted.mT
-        largest = int(variances.argmax())
-        directions = total**2 / float(gram.square().sum()) if math.isfinite(total) else math.nan
-        return cls(
-            total, directions, largest if float(variances[largest]) >= 0.5 * total else -1, centred.square().sum(1) / total
-        )
+        self._centred = torch.where(varies, t - known.mass @ t, 0.0)
+        self._weighted = self._centred * known.mass.sqrt()[:, None]
+        self._variances = self._weighted.square().sum(0)
+        #: tr C of the covariance.
+        self.total = float(self._variances.sum())
+
+    @property
+    def unit(self) -> int:
+        """The unit that holds half of tr C, −1 for none."""
+        largest = int(self._variances.argmax())
+        return largest if self.total > 0.0 and float(self._variances[largest]) >= 0.5 * self.total else -1
+
+    @cached_property
+    def directions(self) -> float:
+        """(tr C)²/tr C², how many equal directions would hold as much."""
+        rows = self._weighted
+        if self.total == 0.0 or not math.isfinite(self.total):
+            return float(rows.shape[1]) if self.total == 0.0 else math.nan
+        gram = rows.mT @ rows if rows.shape[1] <= len(rows) else rows @ rows.mT
+        return self.total**2 / float(gram.square().sum())
+
+    @cached_property
+    def shares(self) -> Float[Tensor, " sample"]:
+        """|t_i − m|²/tr C of each sample."""
+        return self._centred.square().sum(1) / self.total if self.total else torch.ones_like(self._centred[:, 0])
 
 
 def drawn_rows(most: int | None, known: Known) -> Int[Tensor, " row"] | None:

@@ -90,10 +90,6 @@ class Resolutions(Estimator):
 
     needs_function: ClassVar[bool] = False
 
-    def prepared(self, layer: Any) -> Resolutions:
-        told = super().prepared(layer)
-        return replace(told, rows=None) if layer.law else told
-
     def _each(self) -> list[Pairwise]:
         return [Pairwise(value, self.bound, TOTAL, self.rows) for value in self.values]
 
@@ -127,7 +123,7 @@ class Resolutions(Estimator):
         return Estimates.together([found[place] for place in range(len(values))])
 
     def _member(self, t: Float[Tensor, "sample unit"], known: Known) -> Estimates:
-        spread = Spread.of(t, known)
+        spread = Spread(t, known)
         distances = Distances(t, spread.total or 1.0, keep=True)
         each = [one.member(t, spread, distances, known, noise=one.noise_variance) for one in self._each()]
         i_xt, i_ty, h_t = (
@@ -149,7 +145,7 @@ class Resolutions(Estimator):
         if (rows := drawn_rows(self.rows, known)) is not None:
             t, known = t[rows], known.some(rows)
         t = t.double()
-        spread = Spread.of(t, known)
+        spread = Spread(t, known)
         distances = Distances(t, spread.total or 1.0, keep=True)
         mass = known.mass[:, None]
         found = []

@@ -15,10 +15,8 @@ from torch import Tensor, nn
 from flowplane.errors import InputError, Text
 from flowplane.recorder.inputs import ProbeInputs
 
-__all__ = ["LENS", "LogitLens"]
+__all__ = ["LogitLens"]
 
-#: What the recording calls it among the measures that were taken.
-LENS = "logit lens"
 #: Where transformers' models keep the norm before their head.
 NORMS = ("ln_f", "norm", "final_layer_norm", "final_layernorm")
 #: Rows that are given to the head at once.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowplane.core.measure import LayerFacts, Measure, check_measure, prepared
+from flowplane.core.measure import LayerFacts, Measure, check_measure, of_samples, prepared
 from flowplane.core.results import joined, without_flags
 from flowplane.errors import InputError, Text
 from flowplane.recorder.probe import Layer, Probe
@@ -38,13 +38,9 @@ class OnlineMeasures:
         """One Dataset a measure, (layer, …)."""
         found = []
         for by_layer in self._measures:
-            labels, more = self._labels, {}
-            if self._targets is not None and getattr(by_layer[0], "takes_targets", False):
-                labels = self._targets
-            if self._groups is not None and getattr(by_layer[0], "takes_groups", False):
-                more["groups"] = self._groups
+            known = of_samples(by_layer[0], self._labels, self._targets, self._groups)
             pairs = zip(by_layer, rows, strict=True)
-            parts = [measure(values[None], labels, inputs=self._inputs, **more) for measure, values in pairs]
+            parts = [measure(values[None], **known, inputs=self._inputs) for measure, values in pairs]
             found.append(without_flags(_beside(dict(zip(self._layers, parts, strict=True)))))
         return found
 

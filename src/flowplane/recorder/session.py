@@ -19,7 +19,7 @@ from flowplane.recorder.background import Background
 from flowplane.recorder.callers import outside
 from flowplane.recorder.divergence import Divergence
 from flowplane.recorder.inputs import read_inputs, read_labels
-from flowplane.recorder.lens import LENS, LogitLens
+from flowplane.recorder.lens import LogitLens
 from flowplane.recorder.looking import side_effect_free, unwrapped
 from flowplane.recorder.numbers import DTYPES, stored
 from flowplane.recorder.online import OnlineMeasures, checked_measures
@@ -27,7 +27,7 @@ from flowplane.recorder.probe import Probe
 from flowplane.recorder.processes import Processes, class_name, whole_afterwards
 from flowplane.recorder.reduction import checked_rule
 from flowplane.recorder.state import unkept
-from flowplane.recording import MODES, Metrics, ModelRecording, ModelSnapshot, ModelWriter, versions
+from flowplane.recording import LENS, MODES, Metrics, ModelRecording, ModelSnapshot, ModelWriter, versions
 
 __all__ = ["Session"]
 

@@ -4,13 +4,14 @@ from flowplane.recording.array_store import ArrayWriter
 from flowplane.recording.ensemble_store import EnsembleWriter, Snapshot
 from flowplane.recording.ensembles import EnsembleRecording
 from flowplane.recording.model_store import Metrics, ModelSnapshot, ModelWriter
-from flowplane.recording.models import ARRAYS, ModelRecording
+from flowplane.recording.models import ARRAYS, LENS, ModelRecording
 from flowplane.recording.opening import open_recording, recording_of
 from flowplane.recording.reader import Recording, require_recording
 from flowplane.recording.store import MODES, versions
 
 __all__ = [
     "ARRAYS",
+    "LENS",
     "MODES",
     "ArrayWriter",
     "EnsembleRecording",

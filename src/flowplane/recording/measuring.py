@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from flowplane.core.measure import LayerFacts, Measure, prepared
+from flowplane.core.measure import LayerFacts, Measure, of_samples, prepared
 from flowplane.core.progress import progress_bar
 from flowplane.core.results import joined, stamp
 from flowplane.errors import InputError, Text
@@ -99,10 +99,8 @@ def _arguments(rec: Recording, task: Task, chosen: np.ndarray | None, measure: M
         if weights.sum() <= 0:
             raise InputError("samples", Text("samples of probability zero only"), "samples that can occur")
         weights = weights / weights.sum()
-    labels = task.labels if rec.targets is None or not getattr(measure, "takes_targets", False) else rec.targets
-    rows = rec.row_samples if getattr(measure, "takes_groups", False) else None
-    return ({} if rows is None else {"groups": rows[part]}) | {
-        "labels": None if labels is None else labels[part],
+    given = (None if each is None else each[part] for each in (task.labels, rec.targets, rec.row_samples))
+    return of_samples(measure, *given) | {
         "inputs": None if rec.input_points is None else task.inputs[part],
         "conditional": None if task.conditional is None else task.conditional[part],
         "probability": weights,

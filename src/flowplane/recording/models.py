@@ -25,10 +25,12 @@ from flowplane.recording.selection import View
 from flowplane.recording.store import array_of
 from flowplane.tasks import Task
 
-__all__ = ["ARRAYS", "ModelRecording"]
+__all__ = ["ARRAYS", "LENS", "ModelRecording"]
 
 #: What `attrs["source"]` says of a recording that `fp.from_arrays` made.
 ARRAYS = "arrays"
+#: What `online` calls the logit lens, which a Recorder with `unembed=` takes among its measures.
+LENS = "logit lens"
 
 
 class ModelRecording(Recording):
