@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 from scipy.stats import ortho_group
 
 import flowplane as fp
@@ -104,6 +106,18 @@ def test_a_positive_definite_layer_is_optimal():
     assert value(found, "optimality") == pytest.approx(1.0, abs=1e-6)
     assert value(found, "wasserstein") ** 2 == pytest.approx(value(found, "cost"), rel=1e-6)
     assert value(found, "optimality_sliced") <= 1.0
+
+
+def test_one_far_sample_does_not_make_a_layer_optimal():
+    """Half of the way is for nothing, as the best assignment of the same points says."""
+    rng = np.random.default_rng(0)
+    inputs = np.r_[rng.normal(size=(200, 3)), np.full((1, 3), 1e7)].astype(np.float32)
+    layer = (inputs + np.r_[0.5 * rng.normal(size=(200, 3)), np.zeros((1, 3))]).astype(np.float32)
+    costs = cdist(inputs, layer, "sqeuclidean")
+    expected = costs[linear_sum_assignment(costs)].mean() / costs.diagonal().mean()
+    assert expected < 0.6
+    found = fp.layer_transport(recorded([[layer]], ["a"], inputs=inputs))
+    assert value(found, "optimality") == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_turn_of_a_layer_changes_what_depends_on_the_embedding_only():

@@ -9,13 +9,14 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import best_assignment, gaussian_wasserstein
-from scipy.optimize import linear_sum_assignment
+from scipy.optimize import linear_sum_assignment, linprog
 from scipy.spatial.distance import cdist, pdist
 
 from flowplane import Empirical, GaussianMixture, Normal, wasserstein
 from flowplane.errors import InputError
 from flowplane.transport import embed, optimality
 from flowplane.transport.profiles import optimal
+from flowplane.transport.profiles.optimal import exact_plan
 
 METHODS = ("exact", "sliced", "gaussian")
 SEEDS = st.integers(0, 2**31)
@@ -69,6 +70,101 @@ def test_different_numbers_of_points_are_repeated_to_the_same(d):
 def test_one_point_each_is_a_distance():
     for method in ("exact", "gaussian"):
         assert wasserstein([[0.0, 0.0]], [[3.0, 4.0]], method=method) == pytest.approx(5.0, rel=1e-14)
+
+
+def programmed(x, y):
+    """W_2² by linear programming (HiGHS) over all plans."""
+    n, m = len(x), len(y)
+    marginals = np.r_[np.kron(np.eye(n), np.ones(m)), np.kron(np.ones(n), np.eye(m))]
+    shares = np.r_[np.full(n, 1 / n), np.full(m, 1 / m)]
+    return linprog(cdist(x, y, "sqeuclidean").ravel(), A_eq=marginals, b_eq=shares).fun
+
+
+@pytest.mark.parametrize(("n", "m"), [(4, 7), (9, 6), (12, 5)])
+@pytest.mark.parametrize("d", [1, 3])
+def test_different_numbers_of_points_by_linear_programming(n, m, d):
+    x, y = clouds(n, n, d, m=m)
+    assert wasserstein(x, y) ** 2 == pytest.approx(programmed(x, y), rel=1e-9)
+
+
+# --- many scales at once
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+@pytest.mark.parametrize("far", [1e3, 1e5, 1e7, 1e9, 1e12])
+def test_one_far_pair_leaves_the_others_as_they_are(far, d):
+    """The far points go to each other, at distance √d, and the rest by their own best plan."""
+    x, y = clouds(0, 200, d)
+    expected = (200 * assigned(x, y) ** 2 + d) / 201
+    found = wasserstein(np.r_[x, np.full((1, d), far)], np.r_[y, np.full((1, d), far + 1)])
+    assert found**2 == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("far", [1e3, 1e7, 1e9])
+def test_far_clusters_of_different_numbers(far):
+    """As many parts of x as of y are far: each cluster has its own best plan."""
+    near, other, distant, there = clouds(1, 6, 3, m=9) + clouds(2, 2, 3, m=3)
+    expected = (3 * programmed(near, other) + programmed(distant, there)) / 4
+    found = wasserstein(np.r_[near, far + distant], np.r_[other, far + there])
+    # the far points have been rounded where they are
+    assert found**2 == pytest.approx(expected, rel=1e-9 + 1e-15 * far)
+
+
+@pytest.mark.parametrize("far", [1e3, 1e6, 1e9])
+def test_no_rounding_of_shares_goes_the_long_way(far):
+    """Where x and y have the same share of far points, sums of 1/n that are rounded would send some of it there."""
+    near, other, distant, there = clouds(1, 4 * 28, 1, m=7 * 28) + clouds(2, 4 * 7, 1, m=7 * 7)
+    x, y = np.r_[near, far + distant], np.r_[other, far + there]
+    expected = np.square(np.sort(np.repeat(x, 7, 0), 0) - np.sort(np.repeat(y, 4, 0), 0)).mean()
+    for method in ("exact", "sliced"):
+        assert wasserstein(x, y, method=method) ** 2 == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e8])
+def test_points_of_another_scale_beside(scale):
+    """Four points a scale, each step within its own cluster: each adds its square."""
+    corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    step = np.array([0.03, -0.04])
+    x = np.r_[corners, scale * corners + 1e3 * (1 + scale)]
+    y = x + np.r_[np.tile(step, (4, 1)), np.zeros((4, 2))]
+    assert wasserstein(x, y[::-1]) == pytest.approx(0.05 / math.sqrt(2), rel=1e-9)
+    assert wasserstein(scale * x, scale * y[::-1]) == pytest.approx(scale * 0.05 / math.sqrt(2), rel=1e-9)
+
+
+@settings(max_examples=50)
+@given(SEEDS)
+def test_clusters_of_many_scales_against_repeated_assignment(seed):
+    rng = np.random.default_rng(seed)
+    d, (p, q) = rng.integers(2, 6), [(1, 1), (2, 3), (3, 4), (1, 4)][rng.integers(4)]
+    parts = []
+    for _ in range(rng.integers(1, 8)):
+        place, width = 10.0 ** rng.uniform(-6, 8) * rng.normal(size=d), 10.0 ** rng.uniform(-6, 4)
+        count = rng.integers(1, 6)
+        parts.append([place + width * rng.normal(size=(part * count, d)) for part in (p, q)])
+    x, y = map(np.concatenate, zip(*parts, strict=True))
+    expected = assigned(np.repeat(x, q, 0), np.repeat(y, p, 0))
+    assert wasserstein(x, y) == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize("m", [40, 60])
+@pytest.mark.parametrize("far", [0.0, 1e4])
+def test_potentials_prove_the_plan(m, far):
+    """u(x_i) + v(y_j) ≤ |x_i − y_j|² everywhere and W_2² in the mean, once the constant is added: no plan can cost less."""
+    x, y = clouds(3, 40, 2, m=m)
+    x[: 40 // 4] += far
+    y[: m // 4] += far
+    plan = exact_plan(x, y)
+    constant = plan.squared - plan.of_x.mean() - plan.of_y.mean()
+    slack = cdist(x, y, "sqeuclidean") - plan.of_x[:, None] - plan.of_y - constant
+    assert slack.min() >= -1e-12 * (plan.squared + far**2)
+
+
+def test_a_plan_that_is_not_known_to_be_the_best_is_refused(monkeypatch):
+    x, y = clouds(0, 200, 2)
+    x[0], y[0] = 1e7, 1e7
+    monkeypatch.setattr(optimal, "ROUNDS", 1)
+    with refused("x", "no plan is known to be the best.*sliced"):
+        wasserstein(x, y)
 
 
 # --- Gaussian
