@@ -6,6 +6,7 @@ import numpy as np
 import oracles
 import pytest
 import torch
+from scipy.integrate import quad
 
 import flowplane as fp
 from flowplane.errors import InputError
@@ -160,6 +161,52 @@ def test_blobs_in_the_plane_and_beyond():
     assert np.isfinite(profile.entropy).all()
     deep = fp.gradient_flow(InternalEnergy(2.0), fp.Normal(np.zeros(3), 1.0), 0.02)
     assert (np.diff(deep.profile(samples=100, times=[0.0, 0.02]).energy) < 0).all()
+
+
+def test_a_narrow_slow_place_is_not_passed_over():
+    """V' = −1 but for a strip, a thousandth wide, where it is −1/10: how far a particle comes by time 1 is known."""
+
+    def potential(x):
+        u = (x[:, 0] - 0.5) / 1e-3
+        return -x[:, 0] + 0.9e-3 * math.sqrt(math.pi / 2) * torch.erf(u / math.sqrt(2))
+
+    flow = fp.gradient_flow(PotentialEnergy(potential), fp.Normal(0.0, 1.0), 1.0, max_step=1e-3)
+    end = float(flow([[0.0]])[0, 0])
+    pace = lambda x: 1 / (1 - 0.9 * math.exp(-0.5 * ((x - 0.5) / 1e-3) ** 2))  # noqa: E731
+    assert quad(pace, 0.0, end, points=[0.49, 0.5, 0.51], epsabs=1e-12)[0] == pytest.approx(1.0, abs=1e-6)
+    assert end < 0.995
+
+
+class Writing(InternalEnergy):
+    """∫p², written by one who overwrites what he is given."""
+
+    def integrand(self, x, log_prob):
+        x.zero_()
+        return log_prob.exp_()
+
+    def pressure(self, density, weights):
+        weights.zero_()
+        return density.fill_(1.0)
+
+    def drift(self, x):
+        return x.zero_()
+
+
+def test_functionals_may_write_into_their_arguments():
+    pure, same = (fp.gradient_flow(f, LINE, 0.1) for f in (InternalEnergy(2.0), Writing(2.0)))
+    x = np.array([[-0.3], [0.8]])
+    np.testing.assert_array_equal(same(x), pure(x))
+    one, other = (flow.profile(samples=50, times=[0.0, 0.1]) for flow in (pure, same))
+    for name in ("energy", "dissipation"):
+        np.testing.assert_allclose(one[name], other[name], rtol=1e-12)
+    steep, level = (
+        fp.gradient_flow(PotentialEnergy(potential), LINE, 0.5)
+        for potential in (lambda x: x.square_().sum(1), lambda x: x.square().sum(1))
+    )
+    np.testing.assert_array_equal(steep(x), level(x))
+    one, other = (flow.profile(samples=50, times=[0.0, 0.5]) for flow in (steep, level))
+    for name in ("energy", "dissipation", "cost"):
+        np.testing.assert_array_equal(one[name], other[name])
 
 
 def test_what_is_refused():

@@ -37,6 +37,26 @@ def test_as_a_map_it_answers_in_kind(denoiser):
         denoiser(torch.zeros(3))
 
 
+class Halving(nn.Module):
+    """x/2, in place or not."""
+
+    def __init__(self, writes):
+        super().__init__()
+        self.writes = writes
+
+    def forward(self, x):
+        return x.mul_(0.5) if self.writes else 0.5 * x
+
+
+def test_a_network_may_write_into_its_rows():
+    pure, writing = (LearnedDenoiser(Halving(writes), 0.1, dimension=2, source=fp.Normal([0.0, 0.0])) for writes in (0, 1))
+    x = np.random.default_rng(0).normal(size=(4, 2))
+    for given in (x.copy(), torch.from_numpy(x.copy())):
+        for name in ("__call__", "score", "inverse", "log_det_jacobian", "log_prob", "trajectory"):
+            np.testing.assert_array_equal(getattr(writing, name)(given), getattr(pure, name)(given), err_msg=name)
+        np.testing.assert_array_equal(given, x)
+
+
 def test_as_a_module_it_is_differentiable_and_its_hooks_fire(denoiser):
     seen = []
     handle = denoiser.register_forward_hook(lambda module, inputs, output: seen.append(output.shape))

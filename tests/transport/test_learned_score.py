@@ -142,6 +142,30 @@ def test_a_module_of_ones_own():
     assert float(learned.network.log_variance.detach().exp()) == pytest.approx(0.4, rel=4 * np.sqrt(2 / 6000))
 
 
+class Writing(nn.Module):
+    """x/(1 + s), in place or not."""
+
+    def __init__(self, writes):
+        super().__init__()
+        self.writes = writes
+
+    def forward(self, x, s):
+        if self.writes:
+            return x.div_(s.add_(1).unsqueeze(1))
+        return x / (1 + s).unsqueeze(1)
+
+
+def test_a_module_may_write_into_its_arguments():
+    pure, writing = (LearnedScore(Writing(writes), (LOW, HIGH), dimension=2) for writes in (False, True))
+    x = np.random.default_rng(0).normal(size=(4, 2))
+    given, s = torch.from_numpy(x.copy()), torch.full((4,), 0.3, dtype=torch.float64)
+    np.testing.assert_array_equal(writing(given, s), pure(given, s))
+    np.testing.assert_array_equal(writing.score(given, 0.3), pure.score(given, 0.3))
+    np.testing.assert_array_equal(writing.flow()(given), pure.flow()(given))
+    np.testing.assert_array_equal(given, x)
+    assert (s == 0.3).all()
+
+
 def test_what_is_refused():
     points = MIXTURE.sample(20, 0)
     learned = LearnedScore(ScoreNetwork(2, (0.1, 1.0), hidden=(8,)), (0.1, 1.0))

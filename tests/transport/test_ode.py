@@ -9,7 +9,17 @@ import torch
 import flowplane as fp
 from flowplane.core.streams import PROFILE, generator
 from flowplane.errors import InputError
-from flowplane.transport import AffineMap, Composition, ODEMap
+from flowplane.transport import (
+    AffineMap,
+    Composition,
+    Entropy,
+    KullbackLeibler,
+    LearnedScore,
+    NegativeEntropy,
+    ODEMap,
+    PotentialEnergy,
+    ScoreNetwork,
+)
 
 
 def rotation(t, x):
@@ -47,6 +57,90 @@ def test_time_dependent_field():
     assert flow([[1.0]])[0, 0] == pytest.approx(5.0, abs=1e-7)
     np.testing.assert_allclose(flow.trajectory([[0.0]], [0.0, 1.0, 2.0])[:, 0, 0], [0.0, 1.0, 4.0], atol=1e-7)
     assert flow.at(1.0)([[1.0]])[0, 0] == pytest.approx(2.0, abs=1e-7)
+
+
+def pulse(t):
+    """Of integral 1 and some thousandths wide, at time 0.3."""
+    return math.exp(-0.5 * ((t - 0.3) / 1e-3) ** 2) / (1e-3 * math.sqrt(2 * math.pi))
+
+
+def test_a_pulse_is_seen_with_steps_as_short():
+    x = np.array([[0.5, -1.0]])
+    push, shrink = lambda t, x: 0 * x + pulse(t), lambda t, x: -pulse(t) * x
+    assert np.array_equal(ODEMap(push, 2, time=1.0)(x), x)  # what the docstring warns of
+    flow = ODEMap(push, 2, time=1.0, max_step=3e-3, source=fp.Normal([0.0, 0.0]))
+    np.testing.assert_allclose(flow(x), x + 1, atol=1e-6)
+    np.testing.assert_allclose(flow.inverse(x), x - 1, atol=1e-6)
+    np.testing.assert_allclose(flow.trajectory(x, [0.2, 0.3, 0.9])[:, 0, 0], [0.5, 1.0, 1.5], atol=1e-6)
+    np.testing.assert_allclose(flow.at(0.3)(x), x + 0.5, atol=1e-6)
+    # ∫2v² dt = 1/(σ√π)
+    energy = flow.profile(samples=10, times=[1.0]).kinetic_energy
+    assert float(energy[0]) == pytest.approx(1 / (1e-3 * math.sqrt(math.pi)), rel=1e-6)
+    smaller = ODEMap(shrink, 2, time=1.0, max_step=3e-3)
+    np.testing.assert_allclose(smaller(x), x / math.e, atol=1e-6)
+    np.testing.assert_allclose(smaller.log_det_jacobian(x), -2.0, atol=1e-6)
+
+
+def steps_of(flow, x):
+    """Evaluations of the velocity on the way there."""
+    core, calls = getattr(flow, "core", flow), []
+    field = core.field
+    core.field = lambda t, x: calls.append(t) or field(t, x)
+    end = flow(x)
+    return len(calls), end
+
+
+TWO = fp.GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [0.3, 0.4])
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda **limit: ODEMap(lambda t, x: -x, 1, time=0.1, **limit),
+        lambda **limit: fp.denoising_flow(TWO, 0.1, math.inf, **limit),
+        lambda **limit: fp.denoising_flow(TWO, 0.1, math.inf, noise_covariance=0.5, **limit),
+        lambda **limit: fp.gradient_flow(Entropy(), TWO, 0.1, **limit),
+        lambda **limit: fp.gradient_flow(NegativeEntropy(), TWO, 0.1, **limit),
+        lambda **limit: fp.gradient_flow(KullbackLeibler(fp.Normal(0.0)), TWO, 0.1, **limit),
+        lambda **limit: fp.gradient_flow(KullbackLeibler(TWO), fp.Normal(0.0), 0.1, **limit),
+        lambda **limit: fp.gradient_flow(PotentialEnergy(lambda x: x.square().sum(1)), TWO, 0.1, **limit),
+        lambda **limit: LearnedScore(ScoreNetwork(1, (0.1, 0.5), hidden=(4,)), (0.1, 0.5)).flow(0.1, **limit),
+    ],
+)
+def test_max_step_is_kept_by_all_that_solve(made):
+    x = np.array([[-0.7], [0.2]])
+    few, free = steps_of(made(), x)
+    many, bound = steps_of(made(max_step=2e-3), x)
+    # six evaluations a step
+    assert few < 300 <= many
+    np.testing.assert_allclose(bound, free, atol=1e-4)
+    for wrong in (0, -0.1, math.nan, "short"):
+        with pytest.raises(InputError, match="max_step: found"):
+            made(max_step=wrong)
+
+
+def test_a_velocity_may_write_into_its_argument():
+    """It is given a copy: nothing hangs, and all is as if it did not."""
+
+    def writes(t, x):
+        x *= 0.5
+        return x.sin_().neg_()
+
+    def diverges(t, x):
+        return (x.mul_(0.5).cos_() * -0.5).sum(1)
+
+    x = np.random.default_rng(0).normal(size=(5, 2))
+    before, p = x.copy(), fp.Normal([0.0, 0.0])
+    pure = ODEMap(lambda t, x: -torch.sin(0.5 * x), 2, time=1.0, source=p)
+    for divergence in (None, diverges):
+        flow = ODEMap(writes, 2, time=1.0, source=p, divergence=divergence)
+        for name in ("__call__", "inverse", "log_det_jacobian", "log_prob", "trajectory"):
+            np.testing.assert_allclose(getattr(flow, name)(x), getattr(pure, name)(x), atol=1e-7, err_msg=name)
+        np.testing.assert_array_equal(flow.velocity(0.5, x), pure.velocity(0.5, x))
+        one, other = (each.profile(samples=50, times=[0.0, 0.5, 1.0]) for each in (flow, pure))
+        for name in ("entropy", "fisher_information", "kinetic_energy", "optimality"):
+            np.testing.assert_allclose(one[name], other[name], rtol=1e-6, err_msg=name)
+    np.testing.assert_array_equal(x, before)
 
 
 def test_exact_divergence_hutchinson_and_a_given_one():

@@ -159,6 +159,56 @@ def test_the_composition_of_points_is_attention():
     assert exact.maps[0](x) == pytest.approx(fp.denoising_flow(density, TIME, 1)(x), abs=1e-13)
 
 
+class Scaling(nn.Module):
+    """ax, in place or not."""
+
+    def __init__(self, factor, writes):
+        super().__init__()
+        self.factor, self.writes = factor, writes
+
+    def forward(self, x):
+        return x.mul_(self.factor) if self.writes else self.factor * x
+
+
+class Pair(nn.Module):
+    """An encoder and a decoder of which neither touches what it is given, or both do."""
+
+    features = 2
+
+    def __init__(self, writes):
+        super().__init__()
+        self.encoder, self.decoder = Scaling(0.25, writes), Scaling(3.0, writes)
+
+    def forward(self, x):
+        return self.decoder(self.encoder(x))
+
+
+def test_encoders_and_decoders_may_write_into_their_rows():
+    pure, writing = (
+        Stack([LearnedDenoiser(Pair(writes), TIME, dimension=2) for _ in range(3)], source=NORMAL)
+        for writes in (False, True)
+    )
+    x = np.random.default_rng(0).normal(size=(4, 2))
+    given = torch.from_numpy(x.copy())
+    for name in (
+        "__call__",
+        "features",
+        "decode",
+        "decoded",
+        "decoded_covariance",
+        "inverse",
+        "log_det_jacobian",
+        "trajectory",
+    ):
+        np.testing.assert_allclose(getattr(writing, name)(given), getattr(pure, name)(given), atol=1e-12, err_msg=name)
+    layers = [stack.layers[0] for stack in (pure, writing)]
+    for name in ("encoder", "decoder"):
+        np.testing.assert_array_equal(*(getattr(layer, name)(given) for layer in layers))
+        np.testing.assert_array_equal(*(getattr(layer, name)(given.numpy()) for layer in layers))
+    np.testing.assert_allclose(writing.composition(NORMAL)(given), pure.composition(NORMAL)(given), atol=1e-12)
+    np.testing.assert_array_equal(given, x)
+
+
 class Bent(nn.Module):
     """A curved decoder in closed form: (u, v) ↦ (u, v + au²), which keeps volume, or (u + au³/3, v), which does not."""
 

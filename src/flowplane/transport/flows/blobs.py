@@ -18,7 +18,7 @@ from flowplane.transport.densities import Density
 from flowplane.transport.densities.smoothing import LOG_2PI, in_chunks
 from flowplane.transport.flows.functionals import Functional, KullbackLeibler
 from flowplane.transport.flows.running import quadrature_nodes
-from flowplane.transport.maps.ode import ODEMap, solve
+from flowplane.transport.maps.ode import ODEMap
 from flowplane.transport.maps.state import State
 
 __all__ = ["BlobFlow"]
@@ -43,8 +43,12 @@ class BlobFlow(ODEMap):
     once; every other particle then follows the field they make, interpolated in time between 129 knots by cubic splines.
     """
 
-    def __init__(self, functional: Functional, density: Density, time: float, kernel: float | None) -> None:
-        super().__init__(self.field, density.dimension, time=time, source=density, rtol=RTOL, atol=ATOL * density.scale)
+    def __init__(
+        self, functional: Functional, density: Density, time: float, kernel: float | None, max_step: float | None = None
+    ) -> None:
+        super().__init__(
+            self.field, density.dimension, time=time, source=density, rtol=RTOL, atol=ATOL * density.scale, max_step=max_step
+        )
         self.functional = functional
         points, self.weights, self.kernel = _blobs(functional, density, kernel)
         self.description = f"{len(points)} blobs of variance {self.kernel:.3g}"
@@ -56,7 +60,7 @@ class BlobFlow(ODEMap):
         """The blobs at the knots. They diffuse at the scale of the kernel, which is stiff: on the line, where only
         neighbours meet, an implicit method with a banded Jacobian takes far fewer steps."""
         if self.dimension > 1:
-            return solve(lambda _, x: self._velocity(x, x), points, self.knots, self.rtol, self.atol)
+            return self._integrate(points, lambda _, x: self._velocity(x, x), self.knots)
         from scipy.integrate import solve_ivp
 
         def rate(_: float, x: np.ndarray) -> np.ndarray:
@@ -74,6 +78,7 @@ class BlobFlow(ODEMap):
             atol=self.atol,
             lband=band,
             uband=band,
+            max_step=math.inf if self.max_step is None else self.max_step,
         )
         if not found.success:
             expected = "a time at which the flow is not over yet"
@@ -102,7 +107,7 @@ class BlobFlow(ODEMap):
         """F_ε and Σ w_j|v_j|² = −dF_ε/dt."""
         blobs = self.blobs_at(t)
         log_density = self._sums(blobs, blobs, self.weights.unsqueeze(1))[:, 0].log()
-        mean = (self.weights * self.functional.integrand(blobs, log_density)).sum()
+        mean = (self.weights * self.functional.integrand(blobs.clone(), log_density)).sum()
         speed = self._velocity(blobs, blobs).square().sum(1)
         return float(self.functional.value(mean)), float((self.weights * speed).sum())
 
@@ -126,7 +131,7 @@ class BlobFlow(ODEMap):
         weights = self.weights
         among = self._kernel(blobs, blobs)
         mine = among @ weights
-        pushed = weights * self.functional.pressure(mine, weights)
+        pushed = weights * self._pressure(mine, weights)
         columns = torch.cat(
             [weights.unsqueeze(1), weights.unsqueeze(1) * blobs, pushed.unsqueeze(1), pushed.unsqueeze(1) * blobs], 1
         )
@@ -138,13 +143,17 @@ class BlobFlow(ODEMap):
         # far from all blobs nothing is left of them, and the drift alone moves what is there
         felt = density[:, 0].clamp_min(float(mine.max()) * math.exp(-FELT))
         own = self._own_pressure(felt, weights, mine).unsqueeze(1) * slope
-        return self.functional.drift(x) - own - (shifted - total * x) / self.kernel
+        return self.functional.drift(x.clone()) - own - (shifted - total * x) / self.kernel
 
     def _own_pressure(self, density: Tensor, weights: Tensor, blobs_density: Tensor) -> Tensor:
         """φ at particles, with whatever integral it needs taken over the blobs."""
         everywhere = torch.cat([density, blobs_density])
         measure = torch.cat([torch.zeros_like(density), weights])
-        return self.functional.pressure(everywhere, measure)[: len(density)]
+        return self._pressure(everywhere, measure)[: len(density)]
+
+    def _pressure(self, density: Tensor, weights: Tensor) -> Tensor:
+        """φ, from copies: a functional of the user's may write into its arguments."""
+        return self.functional.pressure(density.clone(), weights.clone())
 
     def _sums(self, x: Tensor, blobs: Tensor, columns: Tensor) -> Tensor:
         """Σ_j K(x − x_j) c_j."""

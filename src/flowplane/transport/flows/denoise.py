@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from flowplane.core.points import as_matrix, check_count, check_seed
+from flowplane.core.points import as_matrix, check_count, check_positive, check_seed
 from flowplane.core.renamed import renamed
 from flowplane.core.streams import COMPARED, generator
 from flowplane.errors import InputError, Text
@@ -26,7 +26,13 @@ __all__ = ["DenoisingFlow", "denoising_flow"]
 
 @renamed
 def denoising_flow(
-    density: Density, time: float, layers: float, *, noise_covariance: Any = None, representation: str = "auto"
+    density: Density,
+    time: float,
+    layers: float,
+    *,
+    noise_covariance: Any = None,
+    representation: str = "auto",
+    max_step: float | None = None,
 ) -> DenoisingFlow:
     """The denoising autoencoder of a density as a transport map.
 
@@ -41,14 +47,16 @@ def denoising_flow(
         noise_covariance: D, of the noise for each unit of time, symmetric positive definite; None is the identity.
         representation: how the density between the layers is carried: "nodes", "refit" or "points", see
             `flowplane.transport.flows.running`; "auto" chooses. Without effect where it is known exactly.
+        max_step: the longest step in time of the solver of the continuous flow, as in `ODEMap`: without it a component so
+            narrow that particles pass it within a step may be missed. Without effect where nothing is solved.
 
     Returns:
         The flow; `flow.profile()` measures it, `flow.representation` says how the density between layers is carried.
 
     Raises:
-        InputError: time not positive, or at or past t* with infinitely many layers; layers neither a whole number nor ∞; D
-            no covariance of this dimension; bare points with infinitely many layers; a representation that this density does
-            not allow.
+        InputError: time or max_step not positive; with infinitely many layers time at or past t*, or bare points; layers
+            neither a whole number nor ∞; D no covariance of this dimension; a representation that this density does not
+            allow.
 
     Example:
         >>> import math
@@ -73,7 +81,14 @@ def denoising_flow(
             f"Empirical(points, kernel_covariance=h) with h above {2 * float(time):g}"
         )
         raise InputError("layers", layers, expected)
-    return DenoisingFlow(density, float(time), layers, noise_covariance=noise_covariance, representation=representation)
+    return DenoisingFlow(
+        density,
+        float(time),
+        layers,
+        noise_covariance=noise_covariance,
+        representation=representation,
+        max_step=None if max_step is None else check_positive("max_step", max_step),
+    )
 
 
 class DenoisingFlow(WrappedMap):
@@ -87,6 +102,7 @@ class DenoisingFlow(WrappedMap):
         *,
         noise_covariance: Any = None,
         representation: str = "auto",
+        max_step: float | None = None,
         seed: Any = 0,
     ) -> None:
         #: How many; infinite for the continuous flow.
@@ -103,7 +119,7 @@ class DenoisingFlow(WrappedMap):
             inner = density.whitened(torch.linalg.inv(root))
         #: t*, up to which the continuous flow goes.
         self.singular_time = singular_time(inner)
-        core, self.representation = _core(inner, time, layers, representation, check_seed(seed))
+        core, self.representation = _core(inner, time, layers, representation, max_step, check_seed(seed))
         super().__init__(core, density, root)
         self.time = time  # the sum of the layers' times may be off by rounding
 
@@ -145,10 +161,12 @@ class DenoisingFlow(WrappedMap):
         return f"DenoisingFlow({self.source!r}, time {self.time:g}, {depth})"
 
 
-def _core(density: Density, time: float, layers: float, representation: str, seed: int) -> tuple[TransportMap, str]:
+def _core(
+    density: Density, time: float, layers: float, representation: str, max_step: float | None, seed: int
+) -> tuple[TransportMap, str]:
     """The isotropic flow, and how its running density is represented."""
     if layers == math.inf:
-        return heat_flow(density, time, +1.0), "closed form at every time"
+        return heat_flow(density, time, +1.0, max_step), "closed form at every time"
     layers = int(layers)
     step = time / layers
     first = Denoiser(density.smoothing, step, source=density)

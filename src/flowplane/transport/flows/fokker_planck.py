@@ -22,13 +22,14 @@ class FokkerPlanckFlow(ODEMap):
     With E = exp(−tS⁻¹): means go to m + E(μ − m), covariances to S + E(Σ − S)Eᵀ.
     """
 
-    def __init__(self, density: Density, target: Normal, time: float) -> None:
+    def __init__(self, density: Density, target: Normal, time: float, max_step: float | None = None) -> None:
         self.start, self.target = density.smoothing, target.smoothing
         self.middle = target.smoothing.means[0].to(self.start.device)
         self.limit = target.smoothing.covariances[0].to(self.start.device)
         values, vectors = torch.linalg.eigh(self.limit)
         self._rates, self._axes = 1 / values, vectors
-        super().__init__(self.field, density.dimension, time=time, source=density, atol=1e-9 * density.scale)
+        atol = 1e-9 * density.scale
+        super().__init__(self.field, density.dimension, time=time, source=density, atol=atol, max_step=max_step)
         self.dtype = density.smoothing.dtype
         self.affine = isinstance(self.start, MixtureSmoothing) and self.start.terms == 1
 

@@ -208,7 +208,7 @@ class PotentialEnergy(_Plain):
 
     def integrand(self, x: Tensor, log_prob: Tensor) -> Tensor:
         """V."""
-        return self.potential(x)
+        return self.potential(x.clone())
 
     def pressure(self, density: Tensor, weights: Tensor) -> Tensor:
         """None."""
@@ -218,7 +218,7 @@ class PotentialEnergy(_Plain):
         """−∇V."""
         with torch.enable_grad():
             place = x if x.requires_grad else x.detach().requires_grad_()
-            height = self.potential(place)
+            height = self.potential(place.clone())
             if not isinstance(height, Tensor) or height.shape != x.shape[:1] or not height.requires_grad:
                 raise InputError("potential", height, f"a differentiable tensor of shape ({len(x)},), one number a point")
             (slope,) = torch.autograd.grad(height.sum(), place, create_graph=x.requires_grad)

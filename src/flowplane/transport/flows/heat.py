@@ -27,10 +27,10 @@ def singular_time(density: Density) -> float:
     return density.smoothing.least_variance / 2
 
 
-def heat_flow(density: Density, time: float, sign: float) -> TransportMap:
+def heat_flow(density: Density, time: float, sign: float, max_step: float | None = None) -> TransportMap:
     """dx/dt = sign·∇log p_t(x): +1 is the backward heat equation (the continuous denoiser), −1 the heat equation.
 
-    The equation is linear, so p_t = p_0 * N(0, −2·sign·t·I) exactly.
+    The equation is linear, so p_t = p_0 * N(0, −2·sign·t·I) exactly. `max_step` is the solver's, where one is needed.
 
     Raises:
         InputError: a time at which the backward equation is over already.
@@ -41,7 +41,7 @@ def heat_flow(density: Density, time: float, sign: float) -> TransportMap:
     smoothing = density.smoothing
     if isinstance(smoothing, MixtureSmoothing) and smoothing.terms == 1:
         return GaussianHeatFlow(density, time, sign)
-    return HeatFlow(density, time, sign)
+    return HeatFlow(density, time, sign, max_step=max_step)
 
 
 class HeatFlow(ODEMap):
@@ -50,7 +50,15 @@ class HeatFlow(ODEMap):
     `atol` is in units of the source's own scale.
     """
 
-    def __init__(self, density: Density, time: float, sign: float, rtol: float = 1e-8, atol: float = 1e-9) -> None:
+    def __init__(
+        self,
+        density: Density,
+        time: float,
+        sign: float,
+        rtol: float = 1e-8,
+        atol: float = 1e-9,
+        max_step: float | None = None,
+    ) -> None:
         self.smoothing, self.sign = density.smoothing, sign
         if self.smoothing.dtype == torch.float32:
             rtol, atol = max(rtol, 1e-4), max(atol, 1e-5)
@@ -61,6 +69,7 @@ class HeatFlow(ODEMap):
             source=density,
             rtol=rtol,
             atol=atol * density.scale,
+            max_step=max_step,
             time_units="variance of noise",
         )
         self.dtype, self.device = self.smoothing.dtype, self.smoothing.device

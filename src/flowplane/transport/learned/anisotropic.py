@@ -181,7 +181,7 @@ class DecoderRange:
 
         def rows(y: Tensor) -> Tensor:
             z, w = self._features(y)
-            return y + self.before.decode(self.layer.network.decoder(w)) - self.before.decode(z)  # type: ignore[operator]
+            return y + self.before.decode(self.layer.network.decoder(w.clone())) - self.before.decode(z)  # type: ignore[operator]
 
         return _among(self.before, y, rows, self.layer)
 
@@ -200,7 +200,7 @@ class DecoderRange:
     def _features(self, y: Tensor) -> tuple[Tensor, Tensor]:
         z = self.before.undo(y)
         network: Any = self.layer.network
-        return z, nearest_features(network.decoder, z, network.encoder(z))
+        return z, nearest_features(network.decoder, z, network.encoder(z.clone()))
 
 
 def _among(decoders: Decoders, x: Tensor, function: Any, layer: LearnedDenoiser | None = None) -> Tensor:

@@ -26,7 +26,8 @@ ROW_WIDTH = 512
 class Decoders:
     """d = d_1∘…∘d_k of the first k layers of a stack, from the features of layer k to the ground space.
 
-    All kernels work on rows in the networks' own precision. With no layer it is the identity.
+    All kernels work on rows in the networks' own precision, and give the networks copies that they may write into. With no
+    layer it is the identity.
     """
 
     def __init__(self, layers: Sequence[LearnedDenoiser]) -> None:
@@ -40,13 +41,13 @@ class Decoders:
     def encode(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample unit"]:
         """h_k∘…∘h_1."""
         for layer in self.layers:
-            x = _part(layer, "encoder")(x)
+            x = _part(layer, "encoder")(x.clone())
         return x
 
     def decode(self, z: Float[Tensor, "sample unit"]) -> Float[Tensor, "sample feature"]:
         """d."""
         for layer in reversed(self.layers):
-            z = _part(layer, "decoder")(z)
+            z = _part(layer, "decoder")(z.clone())
         return z
 
     def undo(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample unit"]:
@@ -55,7 +56,7 @@ class Decoders:
         The search begins at the encoder's features, whose decoded point is the denoised one, not far from x.
         """
         for layer in self.layers:
-            x = nearest_features(_part(layer, "decoder"), x, _part(layer, "encoder")(x))
+            x = nearest_features(_part(layer, "decoder"), x, _part(layer, "encoder")(x.clone()))
         return x
 
     def jacobian(self, z: Float[Tensor, "sample unit"]) -> Float[Tensor, "sample feature unit"]:
@@ -123,7 +124,7 @@ class DecodedLayer(FlatteningMap):
         return self.before.undo(own_rows(self.layer, x))
 
     def _move(self, z: Tensor) -> Tensor:
-        return self.before.decode(self.layer.network(z)) - self.before.decode(z)
+        return self.before.decode(self.layer.network(z.clone())) - self.before.decode(z)
 
     def _one_decoded(self, z: Tensor) -> Tensor:
         return self.before.decode(z.unsqueeze(0)).squeeze(0)
@@ -142,12 +143,16 @@ def nearest_features(
 ) -> Float[Tensor, "sample unit"]:
     """argmin_z |d(z) − x| by Gauss and Newton with halved steps; NaN where it does not arrive."""
     affine = is_affine(decoder)
+
+    def decoded(z: Tensor) -> Tensor:
+        return decoder(z.clone())
+
     z = start.clone()
-    gap = decoder(z) - x
+    gap = decoded(z) - x
     scale = torch.finfo(x.dtype).eps ** 0.75
     arrived = torch.zeros(len(z), dtype=torch.bool, device=z.device)
     for _ in range(STEPS):
-        step = torch.einsum("nij,nj->ni", left_inverse(_jacobian(decoder, z, affine)), gap)
+        step = torch.einsum("nij,nj->ni", left_inverse(_jacobian(decoded, z, affine)), gap)
         arrived |= step.norm(dim=1) <= scale * (1 + z.norm(dim=1))
         waiting = ~arrived
         if not waiting.any():
@@ -155,7 +160,7 @@ def nearest_features(
         factor = torch.ones_like(z[:, :1])
         for _ in range(HALVINGS):
             trial = z - factor * step
-            found = decoder(trial) - x
+            found = decoded(trial) - x
             worse = waiting & ~(found.norm(dim=1) < gap.norm(dim=1))
             if not worse.any():
                 break
@@ -188,9 +193,9 @@ def is_affine(decoder: object) -> bool:
 
 
 def own_rows(layer: LearnedDenoiser, rows: Tensor) -> Tensor:
-    """Rows where and as a layer's numbers are."""
+    """A copy of rows, where and as a layer's numbers are."""
     numbers = (part.dtype for part in layer.network.parameters() if part.is_floating_point())
-    return rows.to(layer.noise_covariance.device, next(numbers, torch.float64))
+    return rows.to(layer.noise_covariance.device, next(numbers, torch.float64), copy=True)
 
 
 def width_of(layer: LearnedDenoiser) -> int:

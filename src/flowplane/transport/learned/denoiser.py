@@ -177,8 +177,8 @@ class LearnedDenoiser(Trained, ModuleMap, StraightMap):
         return next((part.dtype for part in self.network.parameters() if part.is_floating_point()), torch.float64)
 
     def _denoised(self, rows: Tensor) -> Tensor:
-        """g of rows, computed where and as the network's numbers are."""
-        found = self.network(rows.to(self.noise_covariance.device, self._precision))
+        """g of rows, computed where and as the network's numbers are, on a copy that the network may write into."""
+        found = self.network(rows.to(self.noise_covariance.device, self._precision, copy=True))
         if not isinstance(found, Tensor) or found.shape != rows.shape:
             shown = f"an answer of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
             raise InputError("network", Text(shown), f"a module that answers in the shape of its input, {tuple(rows.shape)}")
@@ -199,14 +199,14 @@ class LearnedDenoiser(Trained, ModuleMap, StraightMap):
         if not isinstance(part, nn.Module):
             raise InputError("network", Text(type(self.network).__name__), f"a network with its {name}, such as Autoencoder")
         if isinstance(values, Tensor) and values.is_floating_point():
-            rows = values.reshape(-1, values.shape[-1]).to(self.noise_covariance.device, self._precision)
+            rows = values.reshape(-1, values.shape[-1]).to(self.noise_covariance.device, self._precision, copy=True)
             return part(rows).to(values).reshape(*values.shape[:-1], -1)
 
         rows, form = as_points(
             "x" if name == "encoder" else "h", values, size, self._precision, self.noise_covariance.device
         )
         with torch.no_grad():
-            return form.points(part(rows).double())
+            return form.points(part(rows.clone()).double())
 
     def _require_square(self) -> None:
         """Refuse a module that is no map of R^d."""

@@ -69,7 +69,7 @@ class LearnedScore(Trained):
 
     def forward(self, x: Float[Tensor, "sample feature"], s: Float[Tensor, " sample"]) -> Float[Tensor, "sample feature"]:
         """(g(x, s) − x)/s."""
-        found: Tensor = (self.network(x, s) - x) / s.unsqueeze(1)
+        found: Tensor = (self.network(x.clone(), s.clone()) - x) / s.unsqueeze(1)
         return found
 
     def score(self, x: Any, s: float) -> Any:
@@ -93,7 +93,9 @@ class LearnedScore(Trained):
         made = LearnedDenoiser(AtVariance(self.network, value, self.dimension), value, dimension=self.dimension)
         return made.train(self.training)
 
-    def flow(self, time: float | None = None, *, rtol: float = 1e-6, atol: float = 1e-7) -> ODEMap:
+    def flow(
+        self, time: float | None = None, *, rtol: float = 1e-6, atol: float = 1e-7, max_step: float | None = None
+    ) -> ODEMap:
         """dx/dt = ∇log p_t(x) as learned: the continuous denoiser of p_0 = p * N(0, high·I) (§A5).
 
         The network gives the score of p_t = p * N(0, (high − 2t)I). It is copied: training on does not change a flow.
@@ -101,9 +103,11 @@ class LearnedScore(Trained):
         Arguments:
             time: at most (high − low)/2, which None means.
             rtol, atol: of the solver; finer than what training leaves to err.
+            max_step: the longest step of the solver, as in `ODEMap`: without it what the score does only within a step
+                may be passed over.
 
         Raises:
-            InputError: a time or tolerance out of range.
+            InputError: a time, tolerance or step out of range.
         """
         low, high = self.variances
         last = (high - low) / 2
@@ -116,7 +120,7 @@ class LearnedScore(Trained):
         def velocity(t: float, x: Tensor) -> Tensor:
             s = max(high - 2 * t, low)
             rows = x.to(part.device, part.dtype)
-            return ((network(rows, torch.full_like(rows[:, 0], s)) - rows) / s).to(x)
+            return ((network(rows.clone(), torch.full_like(rows[:, 0], s)) - rows) / s).to(x)
 
         made = ODEMap(
             velocity,
@@ -125,6 +129,7 @@ class LearnedScore(Trained):
             source=self.source,
             rtol=rtol,
             atol=atol,
+            max_step=max_step,
             time_units="variance of noise",
         )
         if self.source is None:

@@ -64,7 +64,7 @@ def train_score(
         x: Float[Tensor, "sample feature"], normal: Float[Tensor, "sample feature"], uniform: Float[Tensor, " sample"]
     ) -> Tensor:
         s = low * (uniform * math.log(high / low)).exp()
-        found = learner(x + s.sqrt().unsqueeze(1) * normal, s)
+        found = learner(x + s.sqrt().unsqueeze(1) * normal, s.clone())
         return ((found - x).square().sum(1) / s).mean()
 
     fixed, levels = points.fixed()
