@@ -34,6 +34,13 @@ def in_pairs(d, pairs, rho):
 #: name: covariance of (x, t) or dispersion, degrees of freedom, coordinates of x
 ELLIPTIC = {
     "independent": (np.eye(4), None, 2),
+    "1v1-normal-0.75": (equal(2, 0.75), None, 1),
+    **{f"multinormal-dense-{d}-{d}-0.5": (equal(2 * d, 0.5), None, d) for d in (2, 3, 5, 25, 50)},
+    **{f"multinormal-sparse-{d}-{d}-2-2.0": (in_pairs(d, 2, 0.8), None, d) for d in (2, 3, 5, 25)},
+    **{
+        f"student-identity-{d}-{d}-{degrees}": (np.eye(2 * d), degrees, d)
+        for d, degrees in ((1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (5, 2), (5, 3))
+    },
     "bivariate-normal": (equal(2, 0.75), None, 1),
     "bivariate-normal-strong": (equal(2, 0.99), None, 1),
     "half-cube": (equal(2, 0.75), None, 1),
@@ -51,6 +58,19 @@ ELLIPTIC = {
     "channel-normal-2": (np.kron([[1, 1], [1, 1]], equal(2, 0.5)) + np.diag([0, 0, 0.5, 0.5]), None, 2),
     "channel-normal-5": (np.kron([[1, 1], [1, 1]], equal(5, 0.5)) + np.diag([0] * 5 + [1] * 5), None, 5),
 }
+
+
+#: Tasks that are maps of another: the base's name is the last part of theirs.
+MAPS = ("normal_cdf", "wiggly", "half_cube", "swissroll_x", "spiral", "asinh")
+
+
+def unmapped(name):
+    """The maps in front of a name, and the name of what they are applied to."""
+    maps = []
+    while name not in ELLIPTIC and name.split("-")[0] in MAPS:
+        first, name = name.split("-", 1)
+        maps.append(first)
+    return maps, name
 
 
 def canonical_information(covariance, dx):
@@ -101,6 +121,32 @@ BACK = {
 }
 
 
+def unturned(z, first):
+    """Turned back by the squared norm over d."""
+    pair = (z[:, first] + 1j * z[:, first + 1]) * np.exp(-1j * (z**2).sum(1) / z.shape[1])
+    found = z.copy()
+    found[:, first], found[:, first + 1] = pair.real, pair.imag
+    return found
+
+
+def of_rolled(z):
+    return (21 * np.hypot(z[:, :1], z[:, 1:]) / (1.5 * math.pi) - 1) / 2
+
+
+BACK_ONE = {
+    "normal_cdf": (stats.norm.ppf, stats.norm.ppf),
+    "wiggly": BACK["wiggly"],
+    "half_cube": BACK["half-cube"],
+    "asinh": (np.sinh, np.sinh),
+    "spiral": (lambda x: unturned(x, 0), lambda t: unturned(t, 1)),
+}
+
+
+def humps(weight, low, high):
+    """From a mixture of two normals back to one, by its distribution function."""
+    return lambda z: stats.norm.ppf(weight * stats.norm.cdf(z - low) + (1 - weight) * stats.norm.cdf(z - high))
+
+
 # -- components --------------------------------------------------------------------------------------------------------
 
 PHASES = [(math.cos(2 * math.pi * k / 16), math.sin(2 * math.pi * k / 16)) for k in range(16)]
@@ -115,6 +161,11 @@ COMPONENTS = {
         (0.2, (-1, 1), (1, 1), 2),
         (0.1, (-1, -1), (0.5, 0.5), 3),
     ],
+    "far-classes": [(0.5, (0,), (1,), 0), (0.5, (40,), (1,), 1)],
+    "far-classes-0.9": [(0.9, (0,), (1,), 0), (0.1, (40,), (1,), 1)],
+    "rare-class": [(0.95, (0,), (1,), 0), (0.05, (2,), (1,), 1)],
+    "other-spreads": [(0.5, (0,), (1,), 0), (0.5, (0,), (1000,), 1)],
+    "noisy-label": [(0.5, (-1,), (1,), 0), (0.5, (1,), (1,), 1)],
     "line-10d": [(0.5, (-1,), (1,), 0), (0.5, (1,), (1,), 1)],
     "noisy-sign": [(0.5, (-1,), (1,), 0), (0.5, (1,), (1,), 1)],
     "noisy-bits": [(1 / 8, (a + 0.6 * b + 0.3 * c,), (0.1**0.5,), int(a > 0)) for a, b, c in BITS],
@@ -163,6 +214,22 @@ def hermite_information(components, nodes=100):
 
 def log_ratios(name, x, t, y):
     """(log2 p(t|x)/p(t) or None, log2 p(t|y)/p(t) or None) of every sample."""
+    maps, base = unmapped(name)
+    if name == "1v1-bimodal-0.75":
+        x, t, base = humps(0.3, 0, 5)(x), humps(0.5, -1, 3)(t), "1v1-normal-0.75"
+    elif maps[:1] == ["swissroll_x"]:
+        x, t, base = stats.norm.ppf(of_rolled(x)), stats.norm.ppf(t), "1v1-normal-0.75"
+    else:
+        for one in maps:
+            x, t = BACK_ONE[one][0](x), BACK_ONE[one][1](t)
+    if y is None and base in ELLIPTIC:
+        return elliptic_log_ratios(*ELLIPTIC[base], x, t, np.zeros(len(x)))[0], None
+    if name.startswith("1v1-additive"):
+        return uniform_log_ratios(float(name.rsplit("-", 1)[1]), x[:, 0], t[:, 0], (x[:, 0] > 0.5) * 1)[0], None
+    if name.startswith("parity"):
+        return None, np.where((t > 0).sum(1) % 2 == y, 1.0, -np.inf)
+    if name.startswith("nuisance"):
+        name, t = "noisy-label", t[:, :1]
     if name in ELLIPTIC:
         of_x, of_t = BACK.get(name, (lambda z: z, lambda z: z))
         return elliptic_log_ratios(*ELLIPTIC[name], of_x(x), of_t(t), y)
@@ -219,6 +286,18 @@ def uniform_log_ratios(half_width, x, t, y):
 
 
 # -- without samples ---------------------------------------------------------------------------------------------------
+
+
+def spreads_information(wide):
+    """I(T;Y) of N(0, 1) and N(0, wide²), equally frequent: adaptive quadrature of both halves, pieces by scale."""
+
+    def integrand(t, own):
+        densities = [stats.norm.pdf(t, 0, scale) for scale in (1, wide)]
+        return densities[own] * math.log2(2 * densities[own] / sum(densities)) if densities[own] > 0 else 0.0
+
+    ends = (0, 1, 3, 6, 20, wide / 10, wide, 3 * wide, 12 * wide)
+    pieces = [(own, a, b) for own in (0, 1) for a, b in itertools.pairwise(ends)]
+    return sum(integrate.quad(integrand, a, b, args=(own,), epsabs=1e-12)[0] for own, a, b in pieces)
 
 
 def uniform_information(half_width, cells=2000):

@@ -12,7 +12,21 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import special
 
-__all__ = ["TRUTHS", "Pair", "Sample", "Truth"]
+__all__ = [
+    "TRUTHS",
+    "Pair",
+    "Sample",
+    "Truth",
+    "additive_uniform",
+    "dense",
+    "elliptic",
+    "half_cube",
+    "mapped",
+    "sparse",
+    "swiss_roll",
+    "wiggly_t",
+    "wiggly_x",
+]
 
 BEYOND_NORMAL = "Czyż et al. (2023), arXiv 2306.11078"
 GAO = "Gao et al. (2017), arXiv 1709.06212"
@@ -132,7 +146,7 @@ def _student_sign_information(explained: float, degrees: float) -> float:
     return max(0.0, 1.0 - float(density @ _binary_entropy(known).mean(1)))
 
 
-def _elliptic(name: str, title: str, covariance: np.ndarray, dx: int, *, degrees: float | None = None) -> Truth:
+def elliptic(name: str, title: str, covariance: np.ndarray, dx: int, *, degrees: float | None = None) -> Truth:
     """(x, t) normal, or Student's t with this dispersion."""
     factor = np.linalg.cholesky(covariance)
     explained = _first_explained(covariance, dx)
@@ -148,12 +162,14 @@ def _elliptic(name: str, title: str, covariance: np.ndarray, dx: int, *, degrees
         if degrees is None:
             return Pair(i_xt, _sign_information(explained))
         i_xt += _student_excess(degrees, dx, len(covariance) - dx)
+        if explained == 0.0:  # a sign that t says nothing of
+            return Pair(i_xt, 0.0)
         return Pair(i_xt, _student_sign_information(explained, degrees))
 
     return Truth(name, title, BEYOND_NORMAL, draw, exact)
 
 
-def _mapped(
+def mapped(
     base: Truth, name: str, title: str, of_x: Callable[[np.ndarray], np.ndarray], of_t: Callable[[np.ndarray], np.ndarray]
 ) -> Truth:
     """x and t each mapped one to one: I(X;T) and I(T;Y) stay, since y is drawn before the map."""
@@ -166,11 +182,11 @@ def _mapped(
     return replace(base, name=name, title=title, draw=draw)
 
 
-def _dense(d: int, correlation: float) -> np.ndarray:
+def dense(d: int, correlation: float) -> np.ndarray:
     return np.full((d, d), correlation) + (1.0 - correlation) * np.eye(d)
 
 
-def _sparse(d: int, pairs: int, correlation: float) -> np.ndarray:
+def sparse(d: int, pairs: int, correlation: float) -> np.ndarray:
     """d + d coordinates; the first few of x and t correlate pairwise."""
     covariance = np.eye(2 * d)
     for k in range(pairs):
@@ -178,16 +194,16 @@ def _sparse(d: int, pairs: int, correlation: float) -> np.ndarray:
     return covariance
 
 
-def _half_cube(z: np.ndarray) -> np.ndarray:
+def half_cube(z: np.ndarray) -> np.ndarray:
     return np.sign(z) * np.abs(z) ** 1.5
 
 
-def _wiggly_x(z: np.ndarray) -> np.ndarray:
+def wiggly_x(z: np.ndarray) -> np.ndarray:
     # increasing: Σ|a ω| = 0.4 + 0.34 + 0.099 < 1
     return z + 0.4 * np.sin(z) + 0.2 * np.sin(1.7 * z + 1.0) + 0.03 * np.sin(3.3 * z - 2.5)
 
 
-def _wiggly_t(z: np.ndarray) -> np.ndarray:
+def wiggly_t(z: np.ndarray) -> np.ndarray:
     # increasing: Σ|a ω| = 0.16 + 0.221 + 0.086 < 1
     return z - 0.4 * np.sin(0.4 * z) + 0.17 * np.sin(1.3 * z + 3.5) + 0.02 * np.sin(4.3 * z - 2.5)
 
@@ -201,7 +217,7 @@ def _spiral(z: np.ndarray) -> np.ndarray:
     return turned
 
 
-def _swiss_roll(z: np.ndarray) -> np.ndarray:
+def swiss_roll(z: np.ndarray) -> np.ndarray:
     """A curve in the plane: its radius grows with z, so that z is found again."""
     s = 1.5 * math.pi * (1.0 + 2.0 * special.ndtr(z))
     return np.hstack([s * np.cos(s), s * np.sin(s)]) / 21.0
@@ -344,7 +360,7 @@ def _uniform_entropy(first: float, second: float) -> float:
     return (math.log(max(first, second)) + min(first, second) / (2 * max(first, second))) / LN2
 
 
-def _additive_uniform(half_width: float) -> Truth:
+def additive_uniform(half_width: float) -> Truth:
     def draw(rng: np.random.Generator, n: int) -> Sample:
         x = rng.random((n, 1))
         return Sample(x, x + rng.uniform(-half_width, half_width, (n, 1)), (x[:, 0] > 0.5).astype(np.int64))
@@ -399,13 +415,37 @@ def _counts(empty: float) -> Truth:
     return Truth("zero-inflated-poisson", title, GAO, draw, exact)
 
 
+def _parity(units: int) -> Truth:
+    """y says whether the number of positive units is even: any of them but all tell nothing."""
+
+    def draw(rng: np.random.Generator, n: int) -> Sample:
+        t = rng.standard_normal((n, units))
+        return Sample(None, t, (t > 0).sum(1) % 2)
+
+    return Truth(
+        f"parity-{units}", f"y the parity of the signs of {units} normal units", CLASSES, draw, lambda: Pair(None, 1.0)
+    )
+
+
+def _nuisance(units: int, spread: float) -> Truth:
+    """One unit tells the class, the others are noise."""
+    base = _classes("noisy-label", "", _components([0.5, 0.5], [[-1.0], [1.0]], [[1.0], [1.0]]))
+
+    def draw(rng: np.random.Generator, n: int) -> Sample:
+        _, t, y = base.draw(rng, n)
+        return Sample(None, np.hstack([t, spread * rng.standard_normal((n, units))]), y)
+
+    title = f"T given y = ±1 is N(y, 1) beside {units} units of noise {spread:g} times as wide"
+    return Truth(f"nuisance-{units}-{spread:g}", title, CLASSES, draw, base.exact)
+
+
 def _independent(rng: np.random.Generator, n: int) -> Sample:
     return Sample(rng.standard_normal((n, 2)), rng.standard_normal((n, 2)), rng.integers(2, size=n))
 
 
 def _registry() -> dict[str, Truth]:
-    bivariate = _elliptic("bivariate-normal", "normal, ρ = 0.75", _dense(2, 0.75), 1)
-    normal_2 = _elliptic("dense-normal-2", "normal 2 + 2, all ρ = 0.5", _dense(4, 0.5), 2)
+    bivariate = elliptic("bivariate-normal", "normal, ρ = 0.75", dense(2, 0.75), 1)
+    normal_2 = elliptic("dense-normal-2", "normal 2 + 2, all ρ = 0.5", dense(4, 0.5), 2)
     circle = np.arange(16) * math.pi / 8
     phases, quarters = np.stack([np.cos(circle), np.sin(circle)], 1), np.arange(16) // 4
     bits = np.array([[1 - 2 * (k >> b & 1) for b in (2, 1, 0)] for k in range(8)], float)
@@ -415,34 +455,43 @@ def _registry() -> dict[str, Truth]:
     three = _components([0.5, 0.3, 0.2], [[-1.5], [0.0], [2.0]], [[1.0], [0.5], [1.0]])
     corners = [[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]
     four = _components([0.4, 0.3, 0.2, 0.1], corners, [[1.0, 0.5], [0.5, 1.0], [1.0, 1.0], [0.5, 0.5]])
+    far = {p: _components([p, 1 - p], [[0.0], [40.0]], [[1.0], [1.0]]) for p in (0.5, 0.9)}
+    rare = _components([0.95, 0.05], [[0.0], [2.0]], [[1.0], [1.0]])
+    spreads = _components([0.5, 0.5], [[0.0], [0.0]], [[1.0], [1000.0]])
     halves = _components([0.5, 0.5], [[-1.0], [1.0]], [[1.0], [1.0]])
     found = [
         Truth("independent", "independent normal 2 + 2, a coin", "—", _independent, lambda: Pair(0.0, 0.0)),
         bivariate,
-        _elliptic("bivariate-normal-strong", "normal, ρ = 0.99", _dense(2, 0.99), 1),
+        elliptic("bivariate-normal-strong", "normal, ρ = 0.99", dense(2, 0.99), 1),
         normal_2,
-        _elliptic("dense-normal", "normal 5 + 5, all ρ = 0.5", _dense(10, 0.5), 5),
-        _elliptic("sparse-normal", "normal 5 + 5, two pairs ρ = 0.8", _sparse(5, 2, 0.8), 5),
-        _elliptic("high-dimensional-normal", "normal 25 + 25, five pairs ρ = 0.5", _sparse(25, 5, 0.5), 25),
-        _elliptic("student-3", "Student's t 2 + 2, ν = 3, all ρ = 0.5", _dense(4, 0.5), 2, degrees=3.0),
-        _elliptic("student-5", "Student's t 2 + 2, ν = 5, all ρ = 0.5", _dense(4, 0.5), 2, degrees=5.0),
-        _elliptic("student-3-uncorrelated", "Student's t 2 + 2, ν = 3, ρ = 0", np.eye(4), 2, degrees=3.0),
-        *(_additive_uniform(half_width) for half_width in (0.1, 0.5, 0.75)),
-        _mapped(bivariate, "half-cube", "sign(z) abs(z)^1.5 of both, ρ = 0.75", _half_cube, _half_cube),
-        _mapped(bivariate, "asinh", "asinh of both, ρ = 0.75", np.arcsinh, np.arcsinh),
-        _mapped(bivariate, "wiggly", "z + Σ a sin(ωz + φ) of both, ρ = 0.75", _wiggly_x, _wiggly_t),
-        _mapped(bivariate, "swiss-roll", "T on a Swiss roll in the plane, ρ = 0.75", lambda x: x, _swiss_roll),
-        _mapped(normal_2, "spiral", "normal 2 + 2, each turned by its squared norm", _spiral, _spiral),
+        elliptic("dense-normal", "normal 5 + 5, all ρ = 0.5", dense(10, 0.5), 5),
+        elliptic("sparse-normal", "normal 5 + 5, two pairs ρ = 0.8", sparse(5, 2, 0.8), 5),
+        elliptic("high-dimensional-normal", "normal 25 + 25, five pairs ρ = 0.5", sparse(25, 5, 0.5), 25),
+        elliptic("student-3", "Student's t 2 + 2, ν = 3, all ρ = 0.5", dense(4, 0.5), 2, degrees=3.0),
+        elliptic("student-5", "Student's t 2 + 2, ν = 5, all ρ = 0.5", dense(4, 0.5), 2, degrees=5.0),
+        elliptic("student-3-uncorrelated", "Student's t 2 + 2, ν = 3, ρ = 0", np.eye(4), 2, degrees=3.0),
+        *(additive_uniform(half_width) for half_width in (0.1, 0.5, 0.75)),
+        mapped(bivariate, "half-cube", "sign(z) abs(z)^1.5 of both, ρ = 0.75", half_cube, half_cube),
+        mapped(bivariate, "asinh", "asinh of both, ρ = 0.75", np.arcsinh, np.arcsinh),
+        mapped(bivariate, "wiggly", "z + Σ a sin(ωz + φ) of both, ρ = 0.75", wiggly_x, wiggly_t),
+        mapped(bivariate, "swiss-roll", "T on a Swiss roll in the plane, ρ = 0.75", lambda x: x, swiss_roll),
+        mapped(normal_2, "spiral", "normal 2 + 2, each turned by its squared norm", _spiral, _spiral),
         _classes("three-classes", "T given y normal, three classes", three),
         _classes("four-classes-2d", "T given y normal in the plane, four classes", four),
         _classes("line-10d", "T given y = ±1 is N(y v, I) in ten dimensions", halves, rest=9),
+        _classes("far-classes", "classes far apart, equally frequent", far[0.5]),
+        _classes("far-classes-0.9", "classes far apart, p = 0.9 and 0.1", far[0.9]),
+        _classes("rare-class", "N(0, 1) of p = 0.95, N(2, 1) of p = 0.05", rare),
+        _classes("other-spreads", "N(0, 1) and N(0, 1000²)", spreads),
+        *(_nuisance(units, spread) for units, spread in ((1, 1), (4, 1), (4, 8), (15, 1))),
+        *(_parity(units) for units in (3, 4)),
         _intervals(5),
         _counts(0.15),
         _noisy_channel("noisy-sign", "x = ±1, T = x + N(0, 1)", sign, sign, two, 1.0, True),
         _noisy_channel("noisy-bits", "three bits on a line + N(0, 0.1)", bits, line, first, 0.1, True),
         _noisy_channel("noisy-phases", "16 phases + N(0, 0.04 I)", phases, phases, quarters, 0.04, True),
-        _normal_channel("channel-normal-2", "T = x normal in 2 d, ρ = 0.5, noise 0.5", _dense(2, 0.5), 0.5),
-        _normal_channel("channel-normal-5", "T = x normal in 5 d, ρ = 0.5, noise 1", _dense(5, 0.5), 1.0),
+        _normal_channel("channel-normal-2", "T = x normal in 2 d, ρ = 0.5, noise 0.5", dense(2, 0.5), 0.5),
+        _normal_channel("channel-normal-5", "T = x normal in 5 d, ρ = 0.5, noise 1", dense(5, 0.5), 1.0),
         _noisy_channel("channel-bits", "tanh of three bits on a line, noise 0.1", bits, np.tanh(line), first, 0.1, False),
         _noisy_channel("channel-phases", "16 phases, noise 0.04", phases, phases, quarters, 0.04, False),
     ]
@@ -451,3 +500,7 @@ def _registry() -> dict[str, Truth]:
 
 #: By name; nothing is worked out before it is asked for.
 TRUTHS: dict[str, Truth] = _registry()
+
+from truths_published import published  # noqa: E402 -- they are made of what is above
+
+TRUTHS |= {truth.name: truth for truth in published()}

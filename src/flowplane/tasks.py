@@ -58,7 +58,10 @@ class Task:
             found = f"{(probability < 0).sum()} negative entries and a sum of {probability.sum():.6g}"
             raise InputError("probability", Text(found), "non-negative entries that sum to 1")
         with np.errstate(over="ignore"):
-            object.__setattr__(self, "inputs", _finite("inputs", inputs.astype(np.float32)))
+            single = _finite("inputs", inputs.astype(np.float32))
+        if (single != inputs).any() and len(np.unique(single, axis=0)) < len(np.unique(inputs, axis=0)):
+            raise InputError("inputs", Text("rows that single precision does not tell apart"), "smaller or scaled numbers")
+        object.__setattr__(self, "inputs", single)
         object.__setattr__(self, "labels", None if labels is None else labels.copy())
         object.__setattr__(self, "probability", probability.astype(np.float64))
         if self.conditional is not None:

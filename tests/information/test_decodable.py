@@ -125,7 +125,8 @@ def test_groups_and_equal_inputs_join():
     from flowplane.information.decodable import _groups
     from flowplane.information.estimator import Known
 
-    known = Known(40, torch.from_numpy(inputs), None, None, None, torch.device("cpu"), 0, None, torch.from_numpy(groups))
+    given = {"groups": torch.from_numpy(groups), "symbols": torch.from_numpy(inputs[:, 0]).long()}
+    known = Known(40, torch.from_numpy(inputs), None, None, None, torch.device("cpu"), **given)
     found = _groups(known)
     assert found[0] == found[1] == found[2] == found[3] != found[4] and len(np.unique(found)) == 19
 

@@ -180,7 +180,7 @@ def test_no_more_than_entropies():
         for bound in BOUNDS:
             result = fp.Pairwise(variance, bound=bound)(layer, labels)
             for end in ("_lower", "", "_upper"):
-                assert 0 <= float(result[f"i_ty{end}"]) <= -0.1 * math.log2(0.1) - 0.9 * math.log2(0.9) + TOLERANCE
+                assert 0 <= float(result[f"i_ty{end}"]) <= 1  # two classes, however frequent they are in the population
             assert 0 <= float(result.i_xt) <= math.log2(150) + TOLERANCE
             for name in QUANTITIES:
                 assert result[f"{name}_lower"] <= result[name] <= result[f"{name}_upper"]

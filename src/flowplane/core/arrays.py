@@ -25,6 +25,8 @@ def as_tensor(name: str, value: Any) -> Tensor:
             raise InputError(name, Text(f"an array of {value.dtype}"), "an array of numbers")
         return value.detach()
     array = as_numbers(name, value)
+    if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
+        array = array.astype(np.float64)
     if array.dtype in (np.uint16, np.uint32, np.uint64):
         array = array.astype(np.int64)
     if array.dtype == np.longdouble:

@@ -24,8 +24,6 @@ class LayerFacts:
     deterministic: bool
     #: The layer's values over the whole recording (batch, sample, unit), block by block.
     blocks: Callable[[], Iterator[Tensor]]
-    #: Whether the samples are all inputs that there are, and not drawn from more.
-    law: bool = False
 
 
 class Measure(Protocol):

@@ -23,6 +23,7 @@ __all__ = [
     "check_count",
     "check_positive",
     "check_seed",
+    "in_scale",
     "row_blocks",
     "small_seed",
     "squared_distances",
@@ -32,6 +33,8 @@ __all__ = [
 #: Bytes of a block of rows, by `row_blocks`.
 CACHED_BYTES, GPU_BYTES = 1 << 22, 1 << 28
 FEWEST_ROWS = 128
+#: Beyond this, and below its inverse, squares of sums of squares leave the range of float64.
+EXTREME = 1e60
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,22 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
     if not whole or value < least:
         raise InputError(name, value, f"a whole number, {least} or more")
     return int(value)
+
+
+def in_scale(values: Tensor, dims: int | tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Values, in float64, divided by a power of two where the largest over `dims` is so large or so small that squares would
+    overflow or vanish; and that power, 1 elsewhere. Such a division is exact.
+
+    Example:
+        >>> small, power = in_scale(torch.tensor([[1e200], [-3e200]], dtype=torch.float64), 0)
+        >>> bool((small * power)[1, 0] == -3e200), bool(1 <= small.abs().max() < 2)
+        (True, True)
+    """
+    values = values.double()
+    largest = values.abs().amax(dims, keepdim=True)
+    extreme = (largest > EXTREME) | ((largest > 0) & (largest < 1 / EXTREME))
+    power = torch.where(extreme, torch.exp2(torch.frexp(largest).exponent.double() - 1), 1.0)
+    return (values / power if bool(extreme.any()) else values), power
 
 
 def row_blocks(n: int, device: torch.device) -> Iterator[slice]:

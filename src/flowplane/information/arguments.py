@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from flowplane.core.arrays import as_tensor, require_finite
+from flowplane.core.arrays import as_numbers, as_tensor, require_finite
 from flowplane.errors import InputError, Text
 from flowplane.information import counting, symbols
 
@@ -98,17 +98,38 @@ def checked_groups(groups: Any, n: int, device: torch.device) -> Int[Tensor, " s
     return torch.unique(given, return_inverse=True)[1]
 
 
-def checked_inputs(inputs: Any, n: int, device: torch.device) -> Float[Tensor, "sample feature"]:
-    """One row a sample, in float64. Raises InputError for another length, NaN or infinity."""
-    rows = as_tensor("inputs", inputs).to(device, torch.float64)
-    if rows.ndim == 0 or len(rows) != n:
-        raise InputError("inputs", Text(f"shape {tuple(rows.shape)}"), f"shape ({n}, features), one row a sample")
-    rows = rows.reshape(n, -1)
+def checked_inputs(
+    inputs: Any, n: int, device: torch.device
+) -> tuple[Float[Tensor, "sample feature"], Int[Tensor, " sample"]]:
+    """One row a sample in float64, and a number from 0 on for each different row, told apart as they were given.
+
+    Whole numbers are counted from the least of their column, since float64 holds differences of which it does not hold the
+    ends. Raises InputError for another length, NaN or infinity.
+    """
+    given = inputs if isinstance(inputs, Tensor) else as_numbers("inputs", inputs)
+    if given.ndim == 0 or len(given) != n:
+        raise InputError("inputs", Text(f"shape {tuple(given.shape)}"), f"shape ({n}, features), one row a sample")
+    given = given.reshape(n, -1)
+    if isinstance(given, np.ndarray) and (given.dtype == np.uint64 or given.dtype.itemsize > 8):
+        columns = [np.unique(column, return_inverse=True) for column in given.T]
+        ranks = np.stack([rank.ravel() for _, rank in columns], 1) if columns else np.zeros((n, 0), np.int64)
+        numbers = row_numbers(torch.from_numpy(ranks))
+        rows = torch.from_numpy((given - given.min(0)).astype(np.float64))
+    else:
+        rows = as_tensor("inputs", given)
+        if not rows.is_floating_point():
+            rows = rows.long()
+        numbers = row_numbers(rows)
+        if rows.dtype == torch.int64 and rows.numel():
+            # as unsigned, so that no difference overflows
+            apart = (rows - rows.amin(0)).cpu().numpy().view(np.uint64)
+            rows = torch.from_numpy(apart.astype(np.float64))
+    rows = rows.to(device, torch.float64)
     require_finite("inputs", rows)
-    return rows
+    return rows, numbers.to(device)
 
 
-def row_numbers(rows: Float[Tensor, "sample feature"]) -> Int[Tensor, " sample"]:
+def row_numbers(rows: Float[Tensor, "sample feature"] | Int[Tensor, "sample feature"]) -> Int[Tensor, " sample"]:
     """A number from 0 on for each different row."""
     if rows.device.type == "cpu":
         return torch.from_numpy(counting.row_symbols(rows.numpy()))

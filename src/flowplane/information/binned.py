@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Self
 
@@ -46,12 +46,15 @@ class Binned(Estimator):
     §B3.
 
     Arguments:
-        bins: number of equal bins of each unit, half-open, the last closed; or the bins' edges, increasing.
+        bins: number of equal bins of each unit, half-open, the last closed; or the bins' edges, increasing; the last may be
+            infinite.
         range: where the bins lie. "activation": (−1, 1) for tanh, (0, 1) for sigmoid and softmax, otherwise the least to
             the greatest value; "data": the least to the greatest value; "quantiles": bins that hold equally many values;
             (low, high): as given. Least, greatest and quantiles are a layer's over the whole recording, on a bare array
             the array's; "snapshot": from the least to the greatest value of each snapshot, each batch member, by itself, so
             that a layer whose values only grow does not fill more bins. Ignored when edges are given.
+        deterministic: T is known to be a function of x; else the flag `not_a_function` says where the inputs show that it is
+            none: equal or near ones with unlike T.
         correction: of the plug-in's bias: "miller-madow", "jackknife" or "grassberger"; None for none. With weights or
             a soft rule nothing is counted: what would need it is NaN with the flag `weighted`.
 
@@ -78,6 +81,7 @@ class Binned(Estimator):
     bins: int | tuple[float, ...] = 30
     range: str | tuple[float, float] = "activation"
     correction: str | None = None
+    deterministic: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.bins, bool) or not isinstance(self.bins, int | np.integer | Sequence | np.ndarray):
@@ -87,7 +91,7 @@ class Binned(Estimator):
                 raise InputError("bins", self.bins, f"a whole number from 1 to {MOST_BINS}, or increasing edges")
             object.__setattr__(self, "bins", int(self.bins))
         else:
-            edges = _increasing("bins", self.bins, "two increasing, finite edges or more")
+            edges = _increasing("bins", self.bins, "two increasing edges or more, finite but for the last")
             object.__setattr__(self, "bins", edges)
         if isinstance(self.range, str):
             if self.range not in RANGES:
@@ -107,10 +111,7 @@ class Binned(Estimator):
             >>> len(Binned.published().bins), Binned.published().bins[-1]
             (31, inf)
         """
-        measure = cls(2)
-        object.__setattr__(measure, "bins", (*np.linspace(-1.0, 1.0, 30).tolist(), np.inf))
-        object.__setattr__(measure, "range", (-1.0, 1.0))
-        return measure
+        return cls((*np.linspace(-1.0, 1.0, 30).tolist(), np.inf), range=(-1.0, 1.0))
 
     def swept(self) -> tuple[str, tuple[Any, ...]]:
         return "bins", (2, 4, 8, 16, 32, 64, 128, 256)
@@ -212,7 +213,7 @@ def _estimate(
     entropies, rest = _cell_statistics(turned, _open(edges, values.dtype), known, distinct, correction)
     h_t, h_ty, h_tx = entropies.unbind(1)
     var_t, var_ty, var_tx, alone = rest.unbind(1)
-    mass_x = known.mass if symbols_x is None else _summed(known.mass, symbols_x)
+    mass_x = known.mass_of_inputs
     entropy = _quantity(h_t, var_t, known)
     i_xt = entropy if distinct else _quantity(h_t + _entropies(mass_x, correction, known) - h_tx, var_tx, known)
     i_ty = Quantity.missing(values)
@@ -234,7 +235,7 @@ def _estimate(
         return Estimates(missing, missing, missing, flags)
     if correction is not None and known.rule is not None:
         i_ty = missing
-    return Estimates(i_xt.within(0.0, np.inf), i_ty.within(0.0, np.inf), entropy.within(0.0, np.inf), flags)
+    return Estimates(i_xt, i_ty, entropy.within(0.0, np.inf), flags)
 
 
 def _uncounted(known: Known, correction: str | None) -> dict[str, Tensor | bool]:
@@ -272,10 +273,6 @@ def _cell_statistics(
     weights, labels, rule, x = (None if part is None else part.numpy() for part in given)
     found = counting.cell_statistics(values.numpy(), edges.numpy(), weights, labels, rule, x, tables, constants)
     return torch.from_numpy(found[0]), torch.from_numpy(found[1])
-
-
-def _summed(mass: Tensor, groups: Tensor) -> Tensor:
-    return torch.zeros(int(groups.max()) + 1, dtype=torch.float64, device=mass.device).index_add_(0, groups, mass)
 
 
 def _entropies(masses: Tensor, correction: str | None, known: Known, soft: bool = False) -> Float[Tensor, " table"]:
@@ -326,6 +323,8 @@ def _increasing(name: str, values: Any, expected: str, length: int | None = None
     except (TypeError, ValueError) as error:
         raise InputError(name, values, expected) from error
     increasing = all(a < b for a, b in pairwise(numbers))
-    if not increasing or len(numbers) < 2 or (length and len(numbers) != length) or not np.isfinite(numbers).all():
+    few = len(numbers) < 2 or (length and len(numbers) != length)
+    finite = np.isfinite(numbers[:-1]).all() and (not length or np.isfinite(numbers[-1]))
+    if few or not increasing or not finite:
         raise InputError(name, values, expected)
     return numbers

@@ -93,10 +93,11 @@ def _rows(bits):
     return slots
 
 
-def row_symbols(rows: Float[np.ndarray, "sample feature"]) -> Int[np.ndarray, " sample"]:
+def row_symbols(rows: Float[np.ndarray, "sample feature"] | Int[np.ndarray, "sample feature"]) -> Int[np.ndarray, " sample"]:
     """Equal rows get equal numbers from 0 on, different rows different ones."""
-    doubles = np.ascontiguousarray(rows, np.float64) + 0.0  # −0 and 0 are the same input
-    return _rows(doubles.view(np.uint64))
+    if rows.dtype.kind == "f":
+        rows = np.asarray(rows, np.float64) + 0.0  # −0 and 0 are the same input
+    return _rows(np.ascontiguousarray(rows).view(np.uint64))
 
 
 @kernel()

@@ -26,8 +26,8 @@ from flowplane.information.arguments import (
     checked_labelling,
     checked_weights,
     classes_or_targets,
-    row_numbers,
 )
+from flowplane.information.function import not_a_function
 from flowplane.information.schema import CONFIDENCE, FLAGS, QUANTITIES, estimate_dataset, parameters_text
 
 __all__ = [
@@ -128,6 +128,10 @@ class Known:
     targets: Float[Tensor, "sample target"] | None = None
     #: Rows that belong to one sample, such as its tokens.
     groups: Int[Tensor, " sample"] | None = None
+    #: A number from 0 on for each different input.
+    symbols: Int[Tensor, " sample"] | None = None
+    #: Whether the samples are all inputs that there are.
+    law: bool = False
 
     @property
     def labelled(self) -> bool:
@@ -140,11 +144,6 @@ class Known:
         if self.weights is not None:
             return self.weights
         return torch.full((self.samples,), 1.0 / self.samples, dtype=torch.float64, device=self.device)
-
-    @cached_property
-    def symbols(self) -> Int[Tensor, " sample"] | None:
-        """A number from 0 on for each different input."""
-        return None if self.inputs is None else row_numbers(self.inputs)
 
     @cached_property
     def labels(self) -> Int[Tensor, " sample"] | None:
@@ -174,9 +173,39 @@ class Known:
             return math.nan
         return float(torch.special.entr(self.mass @ self.conditional).sum() / math.log(2.0))
 
+    @cached_property
+    def most_of_labels(self) -> float:
+        """log2 of the number of classes, which I(T;Y) cannot exceed whatever their frequencies are in the population."""
+        if self.conditional is None:
+            return math.inf
+        return math.log2(int((self.mass @ self.conditional > 0).sum()))
+
+    @cached_property
+    def most_of_inputs(self) -> float:
+        """H(X) in bits where the samples are all inputs that there are; infinite elsewhere."""
+        return float(torch.special.entr(self.mass_of_inputs).sum() / math.log(2.0)) if self.law else math.inf
+
+    @cached_property
+    def mass_of_inputs(self) -> Float[Tensor, " x"]:
+        """p(x) of each different input; every sample is its own where none are known."""
+        if self.symbols is None:
+            return self.mass
+        return self.mass.new_zeros(int(self.symbols.max()) + 1).index_add_(0, self.symbols, self.mass)
+
+    def counted(self, found: Quantity) -> Quantity:
+        """An interval of I(T;Y) that the delta method gave, widened by the second order of the plug-in H(Y), all that there
+        is where classes are equally frequent: 2n ln 2 (H(Y) − Ĥ(Y)) is then χ², its freedom one less."""
+        if self.classes is None or self.weights is not None:
+            return found
+        free = int((torch.bincount(self.classes) > 0).sum()) - 1
+        unit = 1.0 / (2 * self.samples * math.log(2.0))
+        second = Z * math.sqrt(2 * free) * unit
+        below, above = (torch.hypot((end - found.value), torch.full_like(end, second)) for end in found[1:])
+        return Quantity(found.value, found.value - below, found.value + above + free * unit)
+
     def some(self, rows: Int[Tensor, " row"]) -> Known:
         """What is known of some of the samples; nothing is said of weights."""
-        names = ("inputs", "classes", "rule", "targets", "groups")
+        names = ("inputs", "classes", "rule", "targets", "groups", "symbols")
         parts: dict[str, Any] = {name: None if (part := getattr(self, name)) is None else part[rows] for name in names}
         return replace(self, **parts, samples=len(rows))
 
@@ -194,7 +223,13 @@ NUMBERS = "numbers or tags"
 #: Arguments of constructors that speak of the samples.
 TOLD = ("deterministic", "rows")
 #: Flags that concern one quantity alone.
-OF_ONE = {"no_inputs": "i_xt", "deterministic": "i_xt", "batch_ceiling": "i_xt", "no_labels": "i_ty"}
+OF_ONE = {
+    "no_inputs": "i_xt",
+    "deterministic": "i_xt",
+    "not_a_function": "i_xt",
+    "batch_ceiling": "i_xt",
+    "no_labels": "i_ty",
+}
 
 
 def raised(known: Known, values: Tensor, **where: Tensor | bool | Mapping[str, Tensor | bool]) -> Int[Tensor, "3 batch"]:
@@ -241,8 +276,12 @@ class Estimator(ABC):
     takes_groups: ClassVar[bool] = False
     #: Whether `Known.inputs` may be (batch, sample, feature): inputs of each batch member's own.
     takes_batched_inputs: ClassVar[bool] = False
-    #: Whether T is taken for a function of x, so that distinct inputs leave H(T|X) = 0.
+    #: Whether T is taken for a function of x, so that distinct inputs leave H(T|X) = 0; such an estimator has the argument
+    #: `deterministic`, which says that it is known to be one.
     needs_function: ClassVar[bool] = False
+    deterministic: bool = False
+    #: Whether it is Shannon's information that is estimated, which has his limits.
+    shannon: ClassVar[bool] = True
 
     def __call__(
         self,
@@ -285,9 +324,10 @@ class Estimator(ABC):
             labels, targets = classes_or_targets(labels, n, values.device)
         classes, rule = checked_labelling(labels, conditional, n, values.device)
         weights = checked_weights(probability, n, values.device)
+        rows, symbols = (None, None) if inputs is None else checked_inputs(inputs, n, values.device)
         known = Known(
             n,
-            None if inputs is None else checked_inputs(inputs, n, values.device),
+            rows,
             classes,
             rule,
             weights,
@@ -295,13 +335,15 @@ class Estimator(ABC):
             check_seed(seed),
             targets,
             None if groups is None else checked_groups(groups, n, values.device),
+            symbols,
+            probability is not None or rule is not None,
         )
         activation = activations.attrs.get("activation") if isinstance(activations, xr.DataArray) else None
         flat = values.reshape(-1, n, units)
         settled = self._fitted(activation, lambda: iter([flat]))
         step = max(1, self.block_values // (n * units))
         refused = weights is not None and not self.takes_weights
-        estimate = _refused if refused else settled._estimate
+        estimate = _refused if refused else settled._possible
         parts = [estimate(flat[first : first + step], known) for first in range(0, len(flat), step)]
         dataset = settled._dataset(activations, batch, known, Estimates.together(parts), self._parameters())
         return stamp(dataset, "estimate", seed=known.seed)
@@ -362,20 +404,37 @@ class Estimator(ABC):
         return {name: getattr(self, name) for name in names}
 
     def prepared(self, layer: LayerFacts) -> Self:
-        """The estimator for one layer of a recording: told whether T is a function of x and whether the samples are all that
-        there are, with what depends on the layer's values settled. Raises InputError for one that needs T to be a function
-        of x where it is none."""
+        """The estimator for one layer of a recording: told whether T is a function of x, with what depends on the layer's
+        values settled. Raises InputError for one that needs T to be a function of x where it is none."""
         if self.needs_function:
             require_function(self, layer)
         fitted = self._fitted(layer.activation, layer.blocks)
         names = {field.name for field in fields(self)}  # type: ignore[arg-type]
-        known = {"deterministic": layer.deterministic} | ({"rows": None} if layer.law else {})
-        told = {name: value for name, value in known.items() if name in names}
+        told = {"deterministic": layer.deterministic} if "deterministic" in names else {}
         return replace(fitted, **told) if told else fitted  # type: ignore[type-var]
 
     def _fitted(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Self:
         """The estimator with whatever depends on a layer's values (batch, sample, unit) settled."""
         return self
+
+    def _possible(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
+        """The estimate for a block of batch members, within what is possible: of estimates 0 to log2 of the number of
+        classes for I(T;Y), and for I(X;T) 0 to H(X) where all of X is known, which an upper bound may be replaced by as
+        well; other bounds are left as they are."""
+        found = self._estimate(values, known)
+        if self.needs_function and not self.deterministic and known.inputs is not None:
+            noisy = not_a_function(known.inputs, known.symbols, values)
+            found = found._replace(flags=found.flags | raised(known, values, not_a_function=noisy))
+        if not self.shannon:
+            return found
+        about = self._about(known)
+        bounds = {name: about.get(name, {}).get("bound", "estimate") for name in QUANTITIES}
+        if bounds["i_xt"] != "lower":
+            least = 0.0 if bounds["i_xt"] == "estimate" else -math.inf
+            found = found._replace(i_xt=found.i_xt.within(least, known.most_of_inputs))
+        if bounds["i_ty"] == "estimate":
+            found = found._replace(i_ty=found.i_ty.within(0.0, known.most_of_labels))
+        return found
 
     @abstractmethod
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:

@@ -13,9 +13,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from flowplane.core.neighbours import class_neighbours, joint_neighbours, neighbour_distance
-from flowplane.core.points import check_count
+from flowplane.core.points import check_count, in_scale
 from flowplane.core.renamed import renamed
+from flowplane.errors import InputError
 from flowplane.information.estimator import Continuous, Estimates, Known, Quantity, check_noise, constant_units, raised
+from flowplane.information.normality import not_normal_classes, not_normal_together
 from flowplane.information.schema import QUANTITIES
 
 __all__ = ["KSG"]
@@ -24,14 +26,20 @@ __all__ = ["KSG"]
 PARTS = (4, 8)
 #: What makes up for the error being estimated from few parts: Student's quantile over the normal one, 13 degrees of freedom.
 STUDENT = 1.1
-#: `too_few_samples` where the interval is widened for bias by more than this many of its standard errors. Measured on normal
-#: x and t of 500 samples, 200 draws: the truth is within at up to 25 (2+2 dimensions, ρ = 0.99: 99 %), no more at 44
-#: (1+1, ρ = 0.99999: 0 %), 48 (10+10, ρ = 0.6: 87 %) and 74 (3+3, ρ = 0.99: 2 %); there the value misses bits.
-MOST_DRIFT = 10.0
-#: `too_few_samples` for I(X;T) where x and t have more dimensions together than the logarithm of n to this base.
-#: Measured on normals turned by their own norm (2+2 dimensions): the truth is within in 28 % of intervals from 1,000
-#: samples, 80 % from 3,000, all from 10,000; straight normals are covered at 94 % in 3+3 dimensions, 79 % in 10+10 from 500.
+#: `too_few_samples` where the mean over parts differs from the whole by more than this many standard errors. Measured on
+#: normal x and t, 200 draws of 500 samples: the truth is within at 17 (2+2 dimensions, ρ = 0.99: 99 %), no more at 31 (3+3,
+#: ρ = 0.99: 2 %) and 80 (1+1, ρ = 0.99999: 0 %); there the value misses bits.
+MOST_DRIFT = 20.0
+#: With fewer samples than this to the power of the dimension, for I(T;Y) of one more, `too_few_samples` where the dependence
+#: is other than that of normals whose coordinates are mapped one by one: such dependence can be finer than the distance of
+#: neighbours. For others the drift tells how far to go: 16 draws of 200 to 2,000 samples, of normals in 2+2 to 5+5
+#: dimensions and their maps, hold the truth in 95 % or more; normals turned by their own norm in 12 to 56 % (2+2
+#: dimensions), asinh of Student's t in none (5+5), the parity of four units in 0 to 6 %.
 SAMPLES_PER_DIMENSION = 10
+#: `too_few_samples` for I(X;T) in more dimensions together: in 25+25 a third of the intervals misses the truth.
+MOST_TOGETHER = 12
+#: And with fewer samples than this: of 50, tails and dependence are not to be judged (Student's t, 1+1 dimensions: 60 %).
+FEWEST = 100
 #: `too_few_samples` for I(T;Y) with more units than this. Measured on normals, 1,000 samples, 200 draws: covered in 98 % or
 #: more in up to 10 dimensions, 86 % in 25.
 MOST_UNITS = 15
@@ -64,8 +72,8 @@ class KSG(Continuous):
     I(X;T) = ψ(k) + ψ(n) − ⟨ψ(n_x + 1) + ψ(n_t + 1)⟩, n_x and n_t the numbers of samples strictly nearer in x and in t than
     the k-th neighbour in (x, t); I(T;Y) = ψ(n) + ⟨ψ(k_i) − ψ(n_y) − ψ(m_i)⟩ for classes y, m_i − 1 samples of any class
     being strictly nearer than the k_i-th neighbour of the same class, k_i = min(k, n_y − 1), classes of one sample left out;
-    h(T) = ψ(n) − ψ(k) + d⟨log 2ε⟩, the differential entropy, in h_t. No unit is rescaled: one of greater scale counts more.
-    No value is clipped: an estimate of 0 is as often negative.
+    h(T) = ψ(n) − ψ(k) + d⟨log 2ε⟩, the differential entropy, in h_t. Each unit of x and of t is first given a standard
+    deviation of 1, which changes no information: else one unit of noise on a greater scale would hide the others.
 
     See also: `Binned`, whose channel are bins; for one feature, Ross's estimator in scikit-learn's `mutual_info_classif`.
 
@@ -79,6 +87,7 @@ class KSG(Continuous):
     Arguments:
         k: which neighbour; more of them vary less and are biased more.
         noise_variance: of Gaussian noise added to every unit by the seed, a channel of its own; None for none.
+        rescale: False for the definition as it was published, where a unit of greater scale counts more.
         deterministic: T is known to be a function of x, as in a recording of `fp.train`. Then I(X;T) is NaN with the flag
             `deterministic`, or with noise Z exactly h(T + Z) − h(Z), which needs no inputs.
 
@@ -87,11 +96,12 @@ class KSG(Continuous):
     bias that falls as n^(−1/d), d the dimension, would still drift; of h(T) it does so on both sides.
 
     Flags: `ties` where values are equal: a k-th neighbour at distance 0, which leaves h(T) NaN, or 5 % of a coordinate's
-    values; `constant_units`; `too_few_samples` below 8(k + 2) samples (all NaN below k + 2), in classes of k samples or
-    fewer, below 10^d samples for x and t of d dimensions together, of more than 15 units for I(T;Y), and where the bias is
-    more than 10 errors; `heavy_tails` where a few values of x or t lie far out; `unequal_scales` where standard deviations
-    differ by more than a factor of 20; `no_inputs`, `no_labels`, `deterministic`,
-    `weighted`. h(T) of a layer with a constant unit is −∞: NaN.
+    values; `constant_units`; `too_few_samples` below 8(k + 2) samples (all NaN below k + 2), for I(X;T) below 100, in
+    classes of k samples or fewer, in more than 12 dimensions of x and t together or 15 units for I(T;Y), in fewer where
+    there are below 10^d samples (10^(d + 1) for I(T;Y)) and the dependence is not that of normals, and where the bias is out of
+    reach; `heavy_tails` where a few values of x or t lie far out; `unequal_scales` where standard deviations that are not
+    rescaled differ by more than a factor of 20; `no_inputs`, `no_labels`, `deterministic`, `weighted`. h(T) of a layer with
+    a constant unit is −∞: NaN.
 
     Raises:
         InputError: k is no whole number above 0, or the noise no variance above 0.
@@ -112,10 +122,13 @@ class KSG(Continuous):
 
     k: int = 4
     noise_variance: float | None = None
+    rescale: bool = True
     deterministic: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", check_count("k", self.k))
+        if not isinstance(self.rescale, bool | np.bool_):
+            raise InputError("rescale", self.rescale, "True, or False for the published definition")
         object.__setattr__(self, "noise_variance", check_noise(self.noise_variance))
 
     def swept(self) -> tuple[str, tuple[Any, ...]]:
@@ -132,13 +145,19 @@ class KSG(Continuous):
         few = dict.fromkeys(QUANTITIES, torch.full((len(values),), n < (k + 2) * PARTS[-1], device=values.device))
         heavy = torch.zeros_like(few["h_t"])
         tied = dict.fromkeys(QUANTITIES, heavy)
-        uneven = dict.fromkeys(QUANTITIES, _unequal(values.double()))
+        uneven = dict.fromkeys(QUANTITIES, False if self.rescale else _unequal(values.double()))
         if n >= k + 2:
             t, x, y = known.with_noise(values, self.noise_variance), known.inputs, known.labels
+            log_scale = torch.zeros_like(t[:, 0, 0])
+            if self.rescale:
+                t, scale = _rescaled(t)
+                log_scale = scale.log2().sum((1, 2))
+                x = None if x is None else _rescaled(x)[0]
             divisions = _divisions(n, k, known)
             h_t, unsure = _quantity(
                 lambda parts: entropy_terms(_chosen(t, 1, parts).transpose(0, 1), k), divisions, units, turns=True
             )
+            h_t = Quantity(*(end + log_scale for end in h_t))
             still = ~h_t.value.isfinite()
             tied = dict.fromkeys(QUANTITIES, still | _repeated(t))
             # the drift of h(T), whose interval is widened on both sides, counts where nothing else is asked for
@@ -155,9 +174,12 @@ class KSG(Continuous):
                 i_xt, unsure = _quantity(lambda parts: _joint_of(inputs, layers, parts, k), divisions, features + units)
                 varying = (inputs != inputs[:, :1]).any(1).sum(1) + (t != t[:, :1]).any(1).sum(1)
                 crowded = n < torch.pow(float(SAMPLES_PER_DIMENSION), varying)
-                few["i_xt"], tied["i_xt"] = few["i_xt"] | unsure | crowded, tied["i_xt"] | _repeated(inputs)
+                if bool(crowded.any()):
+                    crowded &= (varying > MOST_TOGETHER) | not_normal_together(inputs, t)
+                few["i_xt"] = few["i_xt"] | unsure | crowded | (n < FEWEST)
+                tied["i_xt"] = tied["i_xt"] | _repeated(inputs)
                 heavy = _heavy_tailed(t) | _heavy_tailed(inputs)
-                uneven["i_xt"] = _unequal(torch.cat([inputs.expand(len(t), -1, -1), t], 2))
+                uneven["i_xt"] = False if self.rescale else _unequal(torch.cat([inputs.expand(len(t), -1, -1), t], 2))
             if y is not None:
                 classes = y
                 i_ty, unsure = _quantity(
@@ -166,6 +188,9 @@ class KSG(Continuous):
                     units,
                 )
                 few["i_ty"] = few["i_ty"] | unsure | bool((torch.bincount(y) <= k).any()) | (units > MOST_UNITS)
+                if 1 < units <= MOST_UNITS and n < SAMPLES_PER_DIMENSION ** (units + 1):
+                    few["i_ty"] = few["i_ty"] | not_normal_classes(t, y) | (units > 2 and n < FEWEST)
+                i_ty = known.counted(i_ty)
             if self.noise_variance is None:  # T is one point: nothing is known by it
                 i_ty = _where(constant.all(1) & (y is not None), 0.0, i_ty)
         flags = raised(
@@ -228,16 +253,17 @@ def _quantity(
     whole = terms(divisions[0][0][0])[0]
     value = whole.mean(1)
     error = (whole.var(1, correction=0) / whole.shape[1]).sqrt()
-    above, below = torch.zeros_like(value), torch.zeros_like(value)
+    above, below, most = (torch.zeros_like(value) for _ in range(3))
     for same in divisions[1:]:
         means = torch.stack([torch.cat([terms(parts).mean(2) for parts in division]) for division in same])
         m = means.shape[1]
         error = torch.fmax(error, (means.var(1).mean(0) / m).sqrt())
-        drift = (value - means.mean((0, 1))) / (m ** (1 / dimension) - 1)
+        change = value - means.mean((0, 1))
+        drift, most = change / (m ** (1 / dimension) - 1), torch.fmax(most, change.abs())
         above, below = torch.fmax(above, drift), torch.fmax(below, -drift)
     if turns:
         above = below = torch.fmax(above, below)
-    return Quantity.around(value, STUDENT * error, below, above), torch.fmax(above, below) > MOST_DRIFT * error
+    return Quantity.around(value, STUDENT * error, below, above), most > MOST_DRIFT * error
 
 
 def _where(holds: Tensor, value: float, quantity: Quantity) -> Quantity:
@@ -257,6 +283,14 @@ def _heavy_tailed(points: Float[Tensor, "batch sample feature"]) -> Bool[Tensor,
     """Whether the fourth moment of a coordinate is too large a multiple of its squared variance."""
     squares = (points - points.mean(1, keepdim=True)).square()
     return (squares.square().mean(1) > MOST_KURTOSIS * squares.mean(1).square()).any(1)
+
+
+def _rescaled(points: Float[Tensor, "*batch sample feature"]) -> tuple[Tensor, Tensor]:
+    """Each coordinate with mean 0 and standard deviation 1, constant ones 0; and those deviations, 1 of constant ones."""
+    values, power = in_scale(points, -2)
+    constant = values.amin(-2, keepdim=True) == values.amax(-2, keepdim=True)
+    spread = torch.where(constant, 1.0, values.std(-2, correction=0, keepdim=True))
+    return torch.where(constant, 0.0, (values - values.mean(-2, keepdim=True)) / spread), spread * power
 
 
 def _unequal(points: Float[Tensor, "batch sample feature"]) -> Bool[Tensor, " batch"]:

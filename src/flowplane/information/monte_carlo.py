@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.special import stdtrit
 from torch import Tensor
 
-from flowplane.core.points import check_count, check_positive, row_blocks
+from flowplane.core.points import check_count, check_positive, in_scale, row_blocks
 from flowplane.core.renamed import renamed
-from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, constant_units, raised
+from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, Z, constant_units, raised
+from flowplane.information.schema import CONFIDENCE
 
 __all__ = ["MonteCarlo"]
 
 #: `saturated` where I(X;T) exceeds this share of H(X).
 SATURATION = 0.99
+#: Of the noise in all, where nothing is said: of few points one draw each says little of what noise does.
+DRAWS = 1000
+#: Standard deviations of the noise beyond which it does not matter how far points are apart: squares must not overflow.
+FAR = 1e150
 
 
 @renamed
@@ -34,7 +40,9 @@ class MonteCarlo(Estimator):
 
     Arguments:
         noise_variance: σ² of the noise, a coordinate of the result.
-        draws: of the noise, for each sample.
+        draws: of the noise, for each sample; None for so many that there are a thousand in all.
+        deterministic: T is known to be a function of x; else the flag `not_a_function` says where the inputs show that it is
+            none.
 
     Intervals hold the error of the integral, not that of samples from a larger population: for these see `Pairwise`.
 
@@ -51,12 +59,14 @@ class MonteCarlo(Estimator):
     needs_function: ClassVar[bool] = True
 
     noise_variance: float
-    draws: int = 1
+    draws: int | None = None
+    deterministic: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         variance = check_positive("noise_variance", self.noise_variance, "the variance of Gaussian noise, above 0")
         object.__setattr__(self, "noise_variance", variance)
-        object.__setattr__(self, "draws", check_count("draws", self.draws))
+        if self.draws is not None:
+            object.__setattr__(self, "draws", check_count("draws", self.draws))
 
     def _about(self, known: Known) -> dict[str, Any]:
         return {
@@ -67,7 +77,8 @@ class MonteCarlo(Estimator):
 
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
         n, units = values.shape[1:]
-        noise = np.random.default_rng([known.seed, 4]).normal(size=(self.draws, n, units))
+        count = self.draws or -(-DRAWS // n)
+        noise = np.random.default_rng([known.seed, 4]).normal(size=(count, n, units))
         columns = known.mass.unsqueeze(1)
         if known.conditional is not None:
             columns = torch.cat([columns, columns * known.conditional], 1)
@@ -82,10 +93,11 @@ class MonteCarlo(Estimator):
     def _member(self, t: Tensor, noise: Tensor, columns: Tensor, known: Known) -> tuple[Quantity, Quantity, Quantity]:
         n, units = t.shape
         # distances in units of σ√2
-        centres = (t - t.mean(0)) / math.sqrt(2 * self.noise_variance)
+        t, power = in_scale(t, (0, 1))
+        centres = (t - t.mean(0)) * min(float(power) / math.sqrt(2 * self.noise_variance), FAR)
         squares = centres.square().sum(1)
-        density = torch.empty((self.draws, n, columns.shape[1]), dtype=torch.float64, device=t.device)
-        for draw in range(self.draws):
+        density = torch.empty((len(noise), n, columns.shape[1]), dtype=torch.float64, device=t.device)
+        for draw in range(len(noise)):
             points = centres + noise[draw] / math.sqrt(2.0)
             for rows in row_blocks(n, t.device):
                 some = points[rows]
@@ -105,12 +117,14 @@ class MonteCarlo(Estimator):
         posterior = (density[:, :, 1:] / density[:, :, :1].clamp_min(1e-300)).clamp(0.0, 1.0)
         left = torch.special.entr(posterior).sum(2) / math.log(2.0)
         surprise = self._mean(known.label_entropy - left, known)
-        return i_xt, surprise.within(0.0, known.label_entropy), h_t
+        return i_xt, surprise, h_t
 
     def _mean(self, terms: Float[Tensor, "draw sample"], known: Known) -> Quantity:
         """The mean over all samples and draws: only the noise is random, so the samples' own differences are no error."""
         value = (terms @ known.mass).mean()
+        draws, n = terms.shape
         # of one draw all differences are taken for the noise's: an upper limit
-        spread = terms.var(0) if self.draws > 1 else terms.var(1, correction=0).expand(terms.shape[1])
-        error = ((spread * known.mass.square()).sum() / self.draws).sqrt()
-        return Quantity.around(value, error)
+        spread = terms.var(0) if draws > 1 else terms.var(1).expand(n)
+        error = ((spread * known.mass.square()).sum() / draws).sqrt()
+        student = float(stdtrit(max(n * (draws - 1), n - 1), 0.5 + CONFIDENCE / 2)) / Z
+        return Quantity.around(value, student * error)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from itertools import chain, combinations
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 #: Values judged together: they and their waves stay in a processor's cache.
@@ -15,7 +16,16 @@ BLOCK = 1 << 14
 #: Terms (batch, sample, …) that have mean 0 for normal samples, and the variance of that mean times their number.
 Term = tuple[Tensor, float]
 
-__all__ = ["not_normal", "not_normal_pairs", "standard"]
+
+class Excess(NamedTuple):
+    """How many standard errors means lie from 0, the excess kurtosis of their terms, and how many terms."""
+
+    errors: Float[Tensor, "batch mean"]
+    kurtosis: float
+    count: float
+
+
+__all__ = ["not_normal", "not_normal_classes", "not_normal_ends", "not_normal_pairs", "not_normal_together", "standard"]
 
 #: How often normal samples would be taken for others (Bonferroni over all moments). Moments have longer tails than that
 #: takes them to have: measured 2.5 to 4 % at n from 300 to 1000.
@@ -27,6 +37,10 @@ PAIRED = 4
 #: Waves along so many angles in the plane of each pair, of frequencies 1 to this. Half planes wound up into a spiral, 500
 #: samples each, have a normal's moments in a fifth of all draws; their waves tell them apart in all.
 ANGLES, FREQUENCIES = 8, 3
+#: How far a spiral in such a plane may turn with the squared distance, in either sense.
+TURNS = 0.25, 0.5, 1.0, 1.5
+#: Up to so many directions the signs of all of them are judged together, beyond, up to so many, those of any three.
+PARITY, TRIPLED = 12, 32
 
 
 def standard(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "batch sample direction"]:
@@ -39,7 +53,23 @@ def not_normal(z: Tensor, groups: Float[Tensor, "sample group"]) -> Bool[Tensor,
     """Whether whitened samples (batch, sample, direction) have, in any group of them, other third or fourth moments than a
     normal: of each direction, of few directions in pairs, and of the distance from the mean; or other waves."""
     step = max(1, BLOCK // z[0].numel())
-    return torch.cat([_beyond(chain(_moments(part), _waves(part)), groups) for part in z.split(step)])
+    judged = _judged(groups)
+    return torch.cat([_odd(part, judged) for part in z.split(step)])
+
+
+def _odd(z: Tensor, judged: Float[Tensor, "sample group"]) -> Bool[Tensor, " batch"]:
+    of_waves = _moments_over(chain(_moments(z), _waves(z)), judged)
+    found = _beyond(chain(of_waves, _signs(z, judged))) | not_normal_ends(z)
+    return found | _beyond(_moments_over(_windings(z), judged)) if 1 < z.shape[2] <= PAIRED else found
+
+
+def not_normal_ends(z: Float[Tensor, "batch sample direction"]) -> Bool[Tensor, " batch"]:
+    """Whether the largest value of a direction, of mean 0 and variance 1, lies nearer or farther out than that of normals:
+    bounded values are known by it, however they are turned."""
+    tail = 2.0 * torch.special.ndtr(-z.abs().amax(1).double())
+    below = z.shape[1] * torch.log1p(-tail)  # ln P(no normal is farther out)
+    rare = torch.minimum(below.exp(), -torch.expm1(below)).clamp_min(1e-300)
+    return _beyond([Excess(-torch.special.ndtri(rare), 0.0, 1.0)])
 
 
 def not_normal_pairs(u: Tensor, v: Tensor) -> Bool[Tensor, " batch"]:
@@ -49,7 +79,52 @@ def not_normal_pairs(u: Tensor, v: Tensor) -> Bool[Tensor, " batch"]:
     w = (v - rho * u) / (1 - rho.square()).clamp_min(1e-12).sqrt()
     pairs = [((u**2 - 1) * w, 2.0), ((u**3 - 3 * u) * w, 6.0), ((u**2 - 1) * (w**2 - 1), 4.0)]
     everyone = torch.ones_like(u[0, :, :1])
-    return not_normal(torch.cat([u, w], 2), everyone) | _beyond(pairs, everyone)
+    found = not_normal(torch.cat([u, w], 2), everyone) | _beyond(_moments_over(pairs, everyone))
+    return found | _beyond(_crossed(u, w))
+
+
+def _crossed(u: Tensor, w: Tensor) -> Iterator[Excess]:
+    """Means of u_a w_b times how far u, or w, lies from its mean, in their standard errors: whether what two directions have
+    in common changes with the distance, as where one space is wound up."""
+    n, d = u.shape[1:]
+    for radius in (u.square().sum(2, keepdim=True) - d, w.square().sum(2, keepdim=True) - d):
+        yield Excess(((u * radius).mT @ w / math.sqrt((2 * d + 8) * n)).flatten(1).abs(), 24.0, n)
+
+
+def not_normal_together(
+    x: Float[Tensor, "#batch sample feature"], t: Float[Tensor, "batch sample unit"]
+) -> Bool[Tensor, " batch"]:
+    """Whether x and t depend on each other otherwise than normals do, whatever maps each coordinate by itself: by the normal
+    scores of their ranks."""
+    white_x, white_t = (_whitened(_scores(part)) for part in (x, t))
+    white_x = white_x.expand(len(t), -1, -1)
+    left, _, right = torch.linalg.svd(white_x.mT @ white_t, full_matrices=False)
+    everyone = torch.ones_like(t[0, :, :1])
+    found = not_normal_pairs(standard(white_x @ left), standard(white_t @ right.mT))
+    return found | not_normal(standard(white_x), everyone) | not_normal(standard(white_t), everyone)
+
+
+def not_normal_classes(t: Float[Tensor, "batch sample unit"], y: Int[Tensor, " sample"]) -> Bool[Tensor, " batch"]:
+    """Whether units depend on each other, in a class, otherwise than normals do, by the normal scores of their ranks."""
+    found = torch.zeros(len(t), dtype=torch.bool, device=t.device)
+    for name in y.unique().tolist():
+        inside = t[:, y == name]
+        if inside.shape[1] > 2 * t.shape[2] and inside.shape[1] >= SMALLEST:
+            found |= not_normal(standard(_whitened(_scores(inside))), torch.ones_like(inside[0, :, :1]))
+    return found
+
+
+def _scores(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "batch sample direction"]:
+    """Normal scores of the ranks in each direction."""
+    ranks = values.argsort(1).argsort(1).double()
+    return torch.special.ndtri((ranks + 0.5) / values.shape[1])
+
+
+def _whitened(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "batch sample direction"]:
+    """Turned and scaled to the identity as covariance; a direction that others explain is left as rounding has it."""
+    covariance = values.mT @ values / values.shape[1]
+    factor = torch.linalg.cholesky(covariance + 1e-8 * torch.eye(covariance.shape[1], dtype=values.dtype).to(values.device))
+    return torch.linalg.solve_triangular(factor, values.mT, upper=False).mT
 
 
 def _moments(z: Tensor) -> Iterator[Term]:
@@ -91,19 +166,63 @@ def _waves(z: Float[Tensor, "batch sample direction"]) -> Iterator[Term]:
         yield odd, (1 - damped**2) / 2 - square * damped
 
 
-def _beyond(terms: Iterable[Term], groups: Float[Tensor, "sample group"]) -> Bool[Tensor, " batch"]:
-    """Whether a mean over a group, or over all samples, is further from 0 than chance allows, given the variance of its
-    terms."""
-    groups = torch.cat([groups[:, groups.sum(0) >= SMALLEST], groups.sum(1, keepdim=True)], 1)
-    size = groups.sum(0)
+def _signs(z: Tensor, groups: Float[Tensor, "sample group"]) -> Iterator[Excess]:
+    """Means over each group of the product of the signs of three directions or more, in their standard errors: such products
+    have no tails, and find the parity of several units in a hundred samples."""
+    batch, _, d = z.shape
+    kept = groups[:, groups.abs().sum(0) >= SMALLEST]
+    if 3 <= d <= PARITY:  # all products at once: the Walsh transform of how often each pattern of signs occurs
+        pattern = ((z > 0) * (1 << torch.arange(d, device=z.device))).sum(2)
+        for group, count in zip(kept.T, kept.abs().sum(0).tolist(), strict=True):
+            means = z.new_zeros(batch, 1 << d).scatter_add_(1, pattern, group.expand(batch, -1))
+            for place in range(d):
+                low, high = means.reshape(batch, -1, 2, 1 << place).unbind(2)
+                means = torch.stack([low + high, low - high], 2).reshape(batch, -1)
+            factors = sum((torch.arange(1 << d) >> place) & 1 for place in range(d))
+            yield Excess(means[:, factors > 2].abs() / math.sqrt(count), 0.0, count)
+    elif d <= TRIPLED:
+        first, second = torch.triu_indices(d, d, 1, device=z.device)
+        signs = z.sign().float()
+        pairs = signs[:, :, first] * signs[:, :, second]
+        for group, count in zip(kept.T, kept.abs().sum(0).tolist(), strict=True):
+            means = (pairs * (group.float() / math.sqrt(count))[:, None]).mT @ signs
+            yield Excess(means[:, torch.arange(d, device=z.device) > second[:, None]].abs(), 0.0, count)
+
+
+def _moments_over(terms: Iterable[Term], groups: Float[Tensor, "sample group"]) -> Iterator[Excess]:
+    size = groups.abs().sum(0)
     shares = (groups / size).T
-    errors = torch.cat(
-        [
-            (shares.to(values) @ values).abs().flatten(1).double()
-            * (size / variance).sqrt().repeat_interleave(values.shape[2])
-            for values, variance in terms
-        ],
-        1,
-    )
-    limit = -torch.special.ndtri(torch.tensor(FALSE_ALARMS / (2 * errors.shape[1]), dtype=torch.float64))
-    return errors.amax(1) > float(limit)
+    for values, variance in terms:
+        means = (shares.to(values) @ values).abs().flatten(1).double()
+        yield Excess(means * (size / variance).sqrt().repeat_interleave(values.shape[2]), 0.0, 1.0)
+
+
+def _judged(groups: Float[Tensor, "sample group"]) -> Float[Tensor, "sample group"]:
+    """The groups that are large enough, all samples together, and the difference of two groups, which may differ in sign."""
+    large = groups[:, groups.sum(0) >= SMALLEST]
+    found = [large, groups.sum(1, keepdim=True)]
+    return torch.cat([*found, large[:, :1] - large[:, 1:]] if large.shape[1] == 2 else found, 1)
+
+
+def _windings(z: Float[Tensor, "batch sample direction"]) -> Iterator[Term]:
+    """cos and sin of the angle in the plane of each pair, less what a spiral has turned at that distance: the samples of half
+    a plane wound up, whatever waves along straight lines say of them."""
+    for first, second in combinations(range(z.shape[2]), 2):
+        x, y = z[:, :, first], z[:, :, second]
+        square, angle = x * x + y * y, torch.atan2(y, x)
+        turned = torch.stack([angle - sense * turn * square for turn in TURNS for sense in (1, -1)], 2).float()
+        yield turned.cos(), 0.5
+        yield turned.sin(), 0.5
+
+
+def _beyond(found: Iterable[Excess]) -> Bool[Tensor, " batch"]:
+    """Whether a mean is further from 0 than chance allows."""
+    parts = list(found)
+    tests = sum(part.errors.shape[1] for part in parts)
+    limit = -float(torch.special.ndtri(torch.tensor(FALSE_ALARMS / (2 * tests), dtype=torch.float64)))
+    held = [
+        (part.errors > limit + (limit**3 - 3 * limit) * part.kurtosis / (24 * part.count)).any(1)
+        for part in parts
+        if part.errors.shape[1]
+    ]
+    return torch.stack(held).any(0)

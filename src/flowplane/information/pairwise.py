@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from flowplane.core.points import check_count, check_positive
+from flowplane.core.points import check_count, check_positive, in_scale
 from flowplane.core.renamed import renamed
 from flowplane.core.streams import SUBSETS, generator
 from flowplane.errors import InputError, unknown
@@ -39,6 +39,8 @@ ROWS = 4096
 #: `width_limited` where noise a unit is so large that the bound is this near to what it is in the limit, (Σ of the units'
 #: variances)/σ² nats for the upper one. `few_directions` where (tr C)²/tr C² is below this, in layers of as many units.
 LINEAR, DIRECTIONS, UNITS = 0.95, 2.0, 4
+#: Noise below this variance, where the layer's values are about 1, makes every sample stand alone; so does this one.
+LEAST = 1e-200
 
 
 @renamed
@@ -62,6 +64,8 @@ class Pairwise(Estimator):
             means the same in a layer of ten units and one of a thousand: units that are repeated, turned, scaled or added
             without any variance change nothing. "recording": as "unit", over the whole recording, on a bare array over the
             array.
+        deterministic: T is known to be a function of x; else the flag `not_a_function` says where the inputs show that it is
+            none: equal or near ones with unlike T.
         rows: samples at most; None for all. Of more, so many are drawn by the seed, the same in all layers and epochs,
             unless `conditional` or `probability` say that they are the whole law of X; the attribute `x` says so.
 
@@ -92,6 +96,7 @@ class Pairwise(Estimator):
     bound: str = "upper"
     relative: Literal[False] | str = False
     rows: int | None = field(default=ROWS, repr=False)
+    deterministic: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         variance = check_positive("noise_variance", self.noise_variance, "the variance of Gaussian noise, above 0")
@@ -149,27 +154,26 @@ class Pairwise(Estimator):
             values, known = values[:, rows], known.some(rows)
         parts = []
         for layer in values:
-            t = layer.double()
-            spread = Spread(t, known)
-            parts.append(self.member(t, spread, self._distances(t, spread), known))
+            spread = Spread(layer, known)
+            parts.append(self.member(spread, Distances(spread.t, self._variance(spread)), known))
         return Estimates.together(parts)
 
-    def _distances(self, t: Tensor, spread: Spread) -> Distances:
-        return Distances(t, self.noise_variance * self._scale(t, spread))
-
-    def _scale(self, t: Tensor, spread: Spread) -> float:
-        """What `noise_variance` is a multiple of; a constant layer has no scale: any noise does."""
+    def _variance(self, spread: Spread) -> float:
+        """σ², in the units of `spread.t`; a constant layer has no scale: any noise does."""
         if self.relative == UNIT:
-            return float(t.var(0, correction=0).mean()) or 1.0
-        return (spread.total or 1.0) if self.relative == TOTAL else 1.0
+            return self.noise_variance * (spread.total / spread.t.shape[1] or 1.0)
+        if self.relative == TOTAL:
+            return self.noise_variance * (spread.total or 1.0)
+        deviation = math.sqrt(self.noise_variance) / spread.power
+        return min(max(deviation * deviation, LEAST), 1 / LEAST)
 
-    def member(self, t: Tensor, spread: Spread, distances: Distances, known: Known, noise: float = 1.0) -> Estimates:
+    def member(self, spread: Spread, distances: Distances, known: Known, noise: float = 1.0) -> Estimates:
         """The estimate of one batch member.
 
         Arguments:
             distances: over eight variances of the noise, or of `noise` times less.
         """
-        variance = self.noise_variance * self._scale(t, spread)
+        variance = self._variance(spread)
         rows = Kernel(distances, noise)
         mass = known.mass
         share = mass[:, None] if known.conditional is None else mass[:, None] * known.conditional
@@ -184,7 +188,11 @@ class Pairwise(Estimator):
         if self.relative == TOTAL:
             whole = with_scale(whole, rows, density[:, :, -1], spread.shares, known)
         inside = repeated(rows, mass, groups)
-        h_z = 0.5 * t.shape[1] * math.log2(2 * math.pi * math.e * variance)
+        units = spread.t.shape[1]
+        spread_of_noise = math.log2(self.noise_variance) / 2
+        if self.relative:
+            spread_of_noise = math.log2(variance) / 2 + math.log2(spread.power)
+        h_z = units * (0.5 * math.log2(2 * math.pi * math.e) + spread_of_noise)
         h_t = self._between(whole)
         i_xt = h_t
         if inside is not None:  # the upper bound of one entropy less the lower bound of the other, and the other way round
@@ -196,21 +204,19 @@ class Pairwise(Estimator):
             classes = entropies(rows, density[:, :, :-1], share, known)
             terms = whole.terms - classes.terms
             crossed = Bounds(whole.value - classes.value.flip(0), standard_error(terms, known))
-            i_ty = self._between(crossed, plain=whole.value - classes.value).within(0.0, known.label_entropy)
+            i_ty = known.counted(self._between(crossed, plain=whole.value - classes.value))
             left = -torch.xlogy(share, share / prior).sum() / math.log(2.0)
             alone = classes.value[0] / left.clamp_min(1e-300)
         more = {"i_xt_error": whole.error[BOUNDS.index(self.bound)]}
         if self.relative == TOTAL:
             more["dominant_unit"] = torch.tensor(spread.unit)
-        flags = self._flags(t, spread, variance, (i_xt, alone), known)
+        flags = self._flags(spread, variance, (i_xt, alone), known)
         plane = [Quantity(*(end.reshape(1) for end in each)) for each in (i_xt, i_ty, entropy)]
         return Estimates(plane[0], plane[1], plane[2], flags, {name: each.reshape(1) for name, each in more.items()})
 
-    def _flags(self, t: Tensor, spread: Spread, variance: float, found: tuple[Quantity, Tensor], known: Known) -> Tensor:
-        i_xt, alone = found
-        symbols = known.symbols
-        mass_x = known.mass if symbols is None else known.mass.new_zeros(known.samples).index_add_(0, symbols, known.mass)
-        h_x = float(torch.special.entr(mass_x).sum() / math.log(2.0))
+    def _flags(self, spread: Spread, variance: float, found: tuple[Quantity, Tensor], known: Known) -> Tensor:
+        (i_xt, alone), t = found, spread.t
+        h_x = float(torch.special.entr(known.mass_of_inputs).sum() / math.log(2.0))
         top = i_xt.value if self.bound == "upper" else i_xt.upper
         alone_in_all = top >= SATURATION * h_x
         few = known.conditional is not None and known.samples <= FEW_IN_CLASS * known.conditional.shape[1]
@@ -238,6 +244,9 @@ class Spread:
     """How a layer's samples, with their probabilities, spread about their mean."""
 
     def __init__(self, t: Float[Tensor, "sample unit"], known: Known) -> None:
+        #: The samples, divided by `power` where their squares would overflow or vanish.
+        self.t, power = in_scale(t, (0, 1))
+        self.power, t = float(power), self.t
         varies = t.amin(0) < t.amax(0)  # else a mean that is rounded makes it so
         self._centred = torch.where(varies, t - known.mass @ t, 0.0)
         self._weighted = self._centred * known.mass.sqrt()[:, None]
@@ -268,7 +277,7 @@ class Spread:
 
 def drawn_rows(most: int | None, known: Known) -> Int[Tensor, " row"] | None:
     """Rows that are drawn where there are too many and they are not the whole law of X; None for all."""
-    if most is None or known.samples <= most or known.rule is not None or known.weights is not None:
+    if most is None or known.samples <= most or known.law:
         return None
     drawn = generator(known.seed, SUBSETS).choice(known.samples, most, replace=False)
     return torch.from_numpy(np.sort(drawn)).to(known.device)

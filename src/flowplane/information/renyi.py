@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from flowplane.core.points import check_positive, row_blocks, squared_distances
+from flowplane.core.points import check_positive, in_scale, row_blocks, squared_distances
 from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, constant_units, raised
 
 __all__ = ["MatrixRenyi"]
@@ -51,6 +51,8 @@ class MatrixRenyi(Estimator):
 
     short_name: ClassVar[str] = "renyi"
     help: ClassVar[str] = "alpha=2, bandwidth=0.5"
+
+    shannon: ClassVar[bool] = False
 
     alpha: float = 2.0
     bandwidth: float = 0.5
@@ -207,6 +209,7 @@ class _Scaled(NamedTuple):
 
 def _scaled(points: Float[Tensor, "sample feature"], mass: Tensor, bandwidth: float) -> _Scaled:
     """Divided by √2 h s, s² half the mean squared distance."""
+    points, _ = in_scale(points, (0, 1))
     centred = points - (mass @ points)
     spread = (mass @ centred.square()).sum().sqrt()
     centred /= math.sqrt(2.0) * bandwidth * float(spread) if float(spread) > 0 else math.inf

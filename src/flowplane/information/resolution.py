@@ -15,6 +15,7 @@ from torch import Tensor
 from flowplane.core.results import with_flags
 from flowplane.core.threads import one_thread, shared
 from flowplane.errors import InputError
+from flowplane.information.arguments import row_numbers
 from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, raised
 from flowplane.information.pairwise import ROWS, TOTAL, Pairwise, Spread, drawn_rows
 from flowplane.information.pairwise_kernel import Distances, Kernel, entropies, with_scale
@@ -115,7 +116,7 @@ class Resolutions(Estimator):
 
         def work(first: int, last: int) -> None:
             for place in range(first, last):
-                found[place] = self._member(values[place].double(), known)
+                found[place] = self._member(values[place], known)
 
         _ = known.mass, known.symbols  # before threads ask for them
         with one_thread(values.device.type == "cpu"):
@@ -124,8 +125,8 @@ class Resolutions(Estimator):
 
     def _member(self, t: Float[Tensor, "sample unit"], known: Known) -> Estimates:
         spread = Spread(t, known)
-        distances = Distances(t, spread.total or 1.0, keep=True)
-        each = [one.member(t, spread, distances, known, noise=one.noise_variance) for one in self._each()]
+        distances = Distances(spread.t, spread.total or 1.0, keep=True)
+        each = [one.member(spread, distances, known, noise=one.noise_variance) for one in self._each()]
         i_xt, i_ty, h_t = (
             Quantity(*(torch.stack(ends, 1) for ends in zip(*quantity, strict=True)))
             for quantity in zip(*(one[:3] for one in each), strict=True)
@@ -141,12 +142,12 @@ class Resolutions(Estimator):
     ) -> Float[Tensor, "resolution 2 sample"]:
         """The upper and the lower bound as means over samples of what each adds to it (delta method), so that differences
         between epochs have a paired error."""
-        known = Known(len(t), inputs, None, None, None, t.device)
+        symbols = None if inputs is None else row_numbers(inputs)
+        known = Known(len(t), inputs, None, None, None, t.device, symbols=symbols)
         if (rows := drawn_rows(self.rows, known)) is not None:
             t, known = t[rows], known.some(rows)
-        t = t.double()
         spread = Spread(t, known)
-        distances = Distances(t, spread.total or 1.0, keep=True)
+        distances = Distances(spread.t, spread.total or 1.0, keep=True)
         mass = known.mass[:, None]
         found = []
         for value in self.values:

@@ -87,7 +87,7 @@ FLAGS = Flags(
             "The bound stands, and is lower for them: more samples of those classes.",
         ),
         "not_a_function": (
-            "the layer has noise of its own, so that one draw an input would count noise as information about x",
+            "T is no function of x: equal or near inputs have unlike values, and its noise counts as information about x",
             "An estimator that takes inputs as they are (KSG, Variational) reads such a layer.",
         ),
         "few_directions": (

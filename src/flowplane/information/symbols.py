@@ -23,7 +23,7 @@ def combine(symbols: Int[Tensor, "*batch sample"], more: Int[Tensor, "*#batch sa
 
 def row_symbols(rows: Float[Tensor, "sample feature"] | Int[Tensor, "sample feature"]) -> Int[Tensor, " sample"]:
     """Equal rows get equal numbers from 0 on, different rows different ones."""
-    bits = (rows.double() + 0.0).contiguous().view(torch.int64)  # + 0.0: −0 and 0 are the same input
+    bits = (rows.double() + 0.0).contiguous().view(torch.int64) if rows.is_floating_point() else rows  # −0 is 0
     symbols = bits[:, 0].clone()
     for column in range(1, bits.shape[1]):
         symbols = combine(symbols, bits[:, column])

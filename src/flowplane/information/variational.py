@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from flowplane.core.points import check_count, check_positive
+from flowplane.core.points import check_count, check_positive, in_scale
 from flowplane.core.renamed import renamed
 from flowplane.errors import unknown
 from flowplane.information.critics import EVALUATION_BATCH, Classifier, InfoNCE, Objective, Schedule, Smile, evaluate, train
@@ -254,7 +254,8 @@ def _evaluation_batch(samples: int) -> int:
 
 def _standardised(values: Float[Tensor, "*batch sample column"]) -> Float[Tensor, "*batch sample column"]:
     """Mean 0 and variance 1 in each column, constant ones 0; float32."""
-    centred = values.double() - values.double().mean(-2, keepdim=True)
+    values, _ = in_scale(values, -2)
+    centred = values - values.mean(-2, keepdim=True)
     scale = centred.square().mean(-2, keepdim=True).sqrt()
     constant = values.amax(-2, keepdim=True) == values.amin(-2, keepdim=True)
     return torch.where(constant, 0.0, centred / scale.where(scale > 0, 1.0)).float()
@@ -275,6 +276,7 @@ def _normal_cross_entropy(
 ) -> tuple[Quantity, Bool[Tensor, " batch"], Bool[Tensor, " batch"]]:
     """Cross-entropy with the normal density, and where it has none: a unit is constant, or the covariance singular."""
     n, units = values.shape[1:]
+    values, power = in_scale(values, 1)
     centred = values - values.mean(1, keepdim=True)
     constant = (values.amax(1) == values.amin(1)).any(1)
     scale = centred.square().mean(1).sqrt()
@@ -283,7 +285,7 @@ def _normal_cross_entropy(
     singular = (eigenvalues[:, 0] <= SINGULAR) | (scale == 0).any(1)
     eigenvalues = eigenvalues.clamp(min=SINGULAR)
     squared_distance = ((scaled @ axes).square() / eigenvalues[:, None]).sum(2)
-    logarithms = eigenvalues.log().sum(1) / 2 + scale.log().sum(1)
+    logarithms = eigenvalues.log().sum(1) / 2 + (scale.log() + power[:, 0].log()).sum(1)
     value = (units / 2 * math.log(2 * math.pi * math.e) + logarithms).where(~(singular | constant), math.nan)
     error = squared_distance.var(1, correction=0).sqrt() / (2 * math.sqrt(n))
     # log det of a sample's covariance is low by d(d+3)/2n in the mean (Wishart, first order), and half of it is here

@@ -78,7 +78,7 @@ def _facts(whole: Recording, layer: str, memory_budget: int) -> LayerFacts:
                 "activations", Text(f"NaN or infinite values in layer {layer!r} at every epoch"), "finite numbers"
             )
 
-    return LayerFacts(whole.activation_of(layer), whole.deterministic_of(layer), blocks, whole.kind == "ensemble")
+    return LayerFacts(whole.activation_of(layer), whole.deterministic_of(layer), blocks)
 
 
 def _groups(rec: Recording, samples: str) -> list[np.ndarray | None]:
@@ -94,7 +94,7 @@ def _groups(rec: Recording, samples: str) -> list[np.ndarray | None]:
 def _arguments(rec: Recording, task: Task, chosen: np.ndarray | None, measure: Measure) -> dict[str, Any]:
     part = slice(None) if chosen is None else chosen
     weights = None
-    if not task.uniform:
+    if rec.kind == "ensemble":  # the task lists all inputs that there are
         weights = task.probability[part]
         if weights.sum() <= 0:
             raise InputError("samples", Text("samples of probability zero only"), "samples that can occur")
