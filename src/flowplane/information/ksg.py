@@ -154,7 +154,7 @@ class KSG(Continuous):
                 inputs, layers = (x[None], t[None]) if x.ndim == 2 else (x, t[:, None])
                 i_xt, unsure = _quantity(lambda parts: _joint_of(inputs, layers, parts, k), divisions, features + units)
                 varying = (inputs != inputs[:, :1]).any(1).sum(1) + (t != t[:, :1]).any(1).sum(1)
-                crowded = n < torch.pow(float(SAMPLES_PER_DIMENSION), varying)
+                crowded = n < torch.pow(float(SAMPLES_PER_DIMENSION), varying.double())
                 few["i_xt"], tied["i_xt"] = few["i_xt"] | unsure | crowded, tied["i_xt"] | _repeated(inputs)
                 heavy = _heavy_tailed(t) | _heavy_tailed(inputs)
                 uneven["i_xt"] = _unequal(torch.cat([inputs.expand(len(t), -1, -1), t], 2))

@@ -74,7 +74,7 @@ def _waves(z: Float[Tensor, "batch sample direction"]) -> Iterator[Term]:
         return
     turned = [torch.eye(d, dtype=z.dtype, device=z.device)]
     for first, second in combinations(range(d), 2):
-        angles = torch.arange(1, ANGLES) * (math.pi / ANGLES)
+        angles = torch.arange(1, ANGLES, dtype=torch.float64, device=z.device) * (math.pi / ANGLES)
         angles = angles[(angles - math.pi / 2).abs() > 1e-6].to(turned[0])
         along = torch.zeros(len(angles), d, dtype=z.dtype, device=z.device)
         along[:, first], along[:, second] = angles.cos(), angles.sin()
@@ -105,5 +105,5 @@ def _beyond(terms: Iterable[Term], groups: Float[Tensor, "sample group"]) -> Boo
         ],
         1,
     )
-    limit = -torch.special.ndtri(torch.tensor(FALSE_ALARMS / (2 * errors.shape[1]), dtype=torch.float64))
+    limit = -torch.special.ndtri(torch.tensor(FALSE_ALARMS / (2 * errors.shape[1]), dtype=torch.float64, device="cpu"))
     return errors.amax(1) > float(limit)

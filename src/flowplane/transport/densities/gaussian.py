@@ -86,7 +86,7 @@ class GaussianMixture(Density):
         fitter = Fitted(components, n_init=3, max_iter=500, random_state=small_seed(check_seed(seed)))
         found = fitter.fit(((rows - middle) / spread).cpu().numpy())
         weights, means, covariances = (
-            torch.as_tensor(part).to(rows) for part in (found.weights_, found.means_, found.covariances_)
+            torch.as_tensor(part, device="cpu").to(rows) for part in (found.weights_, found.means_, found.covariances_)
         )
         fitted = cls(weights, middle + means * spread, covariances * torch.outer(spread, spread))
         fitted._form = Form(form.dtype, form.device, ())

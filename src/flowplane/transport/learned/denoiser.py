@@ -109,7 +109,7 @@ class LearnedDenoiser(Trained, ModuleMap, StraightMap):
     def displacement_hessian(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature feature"]:
         """∂_k∂_j g_i(x), by automatic differentiation; NaN above 16 dimensions."""
         if self.dimension > THIRD_DIMENSION:
-            return torch.full((1,) * 4, torch.nan).to(x).expand(len(x), *(self.dimension,) * 3)
+            return torch.full((1,) * 4, torch.nan, dtype=x.dtype, device=x.device).expand(len(x), *(self.dimension,) * 3)
         return self._derived(torch.func.jacrev(torch.func.jacrev(self._one_move)), x, self.dimension**2)
 
     def backward(
@@ -122,7 +122,7 @@ class LearnedDenoiser(Trained, ModuleMap, StraightMap):
     @property
     def metric(self) -> Tensor | None:  # type: ignore[override]
         """D = C/t, the covariance of the noise for each unit of time; None for the identity."""
-        identity = torch.eye(self.dimension).to(self.noise_covariance)
+        identity = torch.eye(self.dimension, dtype=self.noise_covariance.dtype, device=self.noise_covariance.device)
         relative = self.noise_covariance / self.time
         return None if bool((relative - identity).abs().max() <= 1e-12) else relative.to(self.device, torch.float64)
 
@@ -214,7 +214,7 @@ class LearnedDenoiser(Trained, ModuleMap, StraightMap):
         self.network.eval()
         try:
             with torch.no_grad():
-                self._denoised(torch.zeros(2, self.dimension, dtype=torch.float64))
+                self._denoised(torch.zeros(2, self.dimension, dtype=torch.float64, device="cpu"))
         except (RuntimeError, TypeError) as error:
             raise InputError(
                 "network",

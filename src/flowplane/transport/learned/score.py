@@ -111,7 +111,7 @@ class LearnedScore(Trained):
         if end > last * (1 + SLACK):
             raise InputError("time", time, f"a time up to (high − low)/2 = {last:g}")
         network = copy.deepcopy(self.network).requires_grad_(False).eval()
-        part = next(self.network.parameters(), torch.zeros((), dtype=torch.float64))
+        part = next(self.network.parameters(), torch.zeros((), dtype=torch.float64, device="cpu"))
 
         def velocity(t: float, x: Tensor) -> Tensor:
             s = max(high - 2 * t, low)
