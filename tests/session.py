@@ -5,6 +5,7 @@ import copy
 import math
 import os
 import pickle
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -55,6 +56,12 @@ def made(kind, folder=None):
     return recorded(path)
 
 
+@cache
+def shared(kind):
+    """A recording in memory, made once in each state."""
+    return made(kind)
+
+
 def recorded(path):
     """A recording of a training loop; the loop, which is the user's, computes gradients."""
     model, inputs, labels = network(), tensor(X), torch.from_numpy((X[:, 0] > 0).astype(int))
@@ -91,8 +98,9 @@ def of_density(p):
     return [x, p.log_prob(x), p.score(x), p.log_prob(t), p.score(t), p.mean, p.covariance, p.smoothed(0.1).score(x)]
 
 
-def of_recording(rec):
+def of_kind(kind, folder):
     """What is read of a recording, and measured of it."""
+    rec = made(kind)
     return [
         *(rec.activations(name) for name in rec.layers), rec.metrics, fp.information_plane(rec), rec.measure(fp.Binned(8)),
         fp.layer_geometry(rec), fp.layer_transport(rec.sel(replica=rec.replicas[:1]), samples=40),
@@ -161,7 +169,8 @@ def ridgelets(folder):
     with torch.inference_mode(False), torch.device("cpu"):
         plain = nn.Sequential(nn.Linear(1, 5, dtype=torch.float32), nn.Tanh(), nn.Linear(5, 1, dtype=torch.float32))
     return [
-        spectrum.reconstruct(LINE), fp.ridgelet.monte_carlo_transform(f, x, units=100, extent=(5.0, 25.0)).reconstruct([0.0]),
+        spectrum.reconstruct(LINE),
+        fp.ridgelet.monte_carlo_transform(f, x, units=100, extent=(5.0, 25.0)).reconstruct([0.0]),
         fp.ridgelet.finite_network(spectrum, 50)(x[:3, None]), fitted(x[:3, None]), fp.ridgelet.units_of(plain)[0].shape,
         fp.ridgelet.network(flow, layers=2, width=50, pair=fp.ridgelet.Pair("gaussian"))([[1.0]]),
         fp.ridgelet.WideLimit(flow, pair=fp.ridgelet.Pair("gaussian")).field_error,
@@ -214,7 +223,7 @@ def bounds(folder):
     curve, joint = fp.ib_curve(JOINT, [1.5, 3.0, 5.0]), np.array(JOINT)
     return [
         fp.bottleneck.encoder_beta([[0.9, 0.1], [0.1, 0.9]], joint), fp.bottleneck.symbol_beta([0, 1], joint),
-        fp.bottleneck.curve_distance([0.6], [0.15], curve, joint), fp.ib_curve(fp.tasks.spherical_rule(information=0.99), [2.0]),
+        fp.bottleneck.curve_distance([0.6], [0.15], curve, joint),
     ]  # fmt: skip
 
 
@@ -244,8 +253,8 @@ def maker(name):
     """One of the small results."""
 
     def call(folder):
-        needed = {"layer_betas": "soft"}.get(name, "ensemble")
-        return MAKERS[name](made(needed), made(needed), fp.denoising_flow(fp.Normal(0.0, 1.0), 0.4, layers=1))
+        rec = shared("soft" if name == "layer_betas" else "ensemble")
+        return MAKERS[name](rec, rec, fp.denoising_flow(fp.Normal(0.0, 1.0), 0.4, layers=1))
 
     return call
 
@@ -266,16 +275,26 @@ def each_estimator(name):
     return call
 
 
+#: What no recording is needed for, which a fork cannot read; on another number of threads some sums are rounded otherwise.
+ROUNDED = (
+    "learned",
+    "flows",
+    "densities",
+    "Variational",
+    "Decodable",
+    "all estimators",
+    "layers",
+    "bounds",
+    "embedding_influence",
+)
+WITHOUT_RECORDINGS = (*usual_estimators(), "ib_curve", "movements", *ROUNDED)
 ENTRIES = {
     **{name: maker(name) for name in MAKERS},
     **{name: each_estimator(name) for name in usual_estimators()},
     "MonteCarlo": lambda folder: fp.information.MonteCarlo(0.1)(layer(60)["activations"], layer(60)["labels"]),
     "all estimators": lambda folder: fp.compare_estimators(**layer(60)),
     "numbers say of numbers": lambda folder: fp.mutual_information(X, np.tanh(X)),
-    **{
-        kind: (lambda kind: lambda folder: of_recording(made(kind)))(kind)
-        for kind in ("ensemble", "arrays", "frozen", "model")
-    },
+    **{kind: partial(of_kind, kind) for kind in ("ensemble", "arrays", "frozen", "model")},
     **{
         f.__name__: f
         for f in (reopened, shown, checkpoints, learned, ridgelets, layers, movements, bounds, flows, densities)
@@ -284,27 +303,20 @@ ENTRIES = {
 }
 
 
-def parts(found):
-    """The arrays, numbers and texts of a result, each by its place; times of day and of work are left out."""
-    if isinstance(found, xr.Dataset):
-        numbers = {name: parts(found[name]) for name in found.variables if "seconds" not in str(name)}
-        return {"variables": numbers, "attrs": parts(dict(found.attrs))}
-    if isinstance(found, xr.DataArray):
-        return {"values": parts(found.values), "dims": found.dims, "attrs": parts(dict(found.attrs))}
-    if isinstance(found, torch.Tensor):
-        return {"tensor": parts(found.detach().cpu().numpy()), "device": str(found.device)}
-    if isinstance(found, np.ndarray):
-        return {"array": found.tolist(), "dtype": str(found.dtype)}
-    if isinstance(found, dict):
-        return {key: parts(value) for key, value in found.items()}
-    if isinstance(found, list | tuple):
-        return [parts(value) for value in found]
-    return repr(found)
-
-
 def flat(found, place=""):
+    """The arrays, numbers and words of a result by their places, seconds of work left out; each as text, to the last bit."""
+    if isinstance(found, xr.Dataset | xr.DataArray):
+        inside = (
+            {name: found[name].variable for name in found.variables} if isinstance(found, xr.Dataset) else {"": found.values}
+        )
+        found = inside | {"attrs": found.attrs}
+    if isinstance(found, xr.Variable):
+        found = {"values": found.values, "attrs": found.attrs}
+    if isinstance(found, torch.Tensor):
+        found = {f"on {found.device}": found.detach().cpu().numpy()}
+    if isinstance(found, list | tuple):
+        found = dict(enumerate(found))
     if isinstance(found, dict):
-        return {k: v for key, value in found.items() for k, v in flat(value, f"{place}.{key}").items()}
-    if isinstance(found, list) and any(isinstance(value, dict | list) for value in found):
-        return {k: v for key, value in enumerate(found) for k, v in flat(value, f"{place}.{key}").items()}
-    return {place: repr(found)}
+        known = {key: value for key, value in found.items() if "seconds" not in str(key)}
+        return {at: text for key, value in known.items() for at, text in flat(value, f"{place}.{key}").items()}
+    return {place: f"{found.dtype} {found.tolist()}" if isinstance(found, np.ndarray) else repr(found)}

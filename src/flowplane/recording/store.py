@@ -23,19 +23,8 @@ from flowplane.errors import InputError, Text
 from flowplane.recording import asserts  # noqa: F401
 from flowplane.version import __version__
 
-__all__ = [
-    "BRANCH",
-    "FORMAT",
-    "MODES",
-    "STATISTICS",
-    "Writer",
-    "array_of",
-    "growing",
-    "open_repository",
-    "put",
-    "require_own_process",
-    "versions",
-]
+__all__ = ["BRANCH", "FORMAT", "MODES", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put"]
+__all__ += ["require_own_process", "versions"]
 
 #: 1: ensembles of `fp.train`. 2: recordings of a model as well. 3: arguments under their names of today, and an array for
 #: each variable of an online measure.

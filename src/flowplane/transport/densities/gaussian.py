@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.core.arrays import as_tensor, require_finite
+from flowplane.core.modes import in_own_modes
 from flowplane.core.points import Form, as_matrix, as_points, check_count, check_seed, small_seed
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities.base import Density
@@ -60,6 +61,7 @@ class GaussianMixture(Density):
         self.dimension = centres.shape[1]
 
     @classmethod
+    @in_own_modes
     def fit(cls, points: Any, components: int, *, seed: Any = 0) -> GaussianMixture:
         """The mixture that expectation–maximisation (scikit-learn) fits to points (n, d), the best of three starts.
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from flowplane.core.arrays import as_tensor
+from flowplane.core.modes import in_own_modes
 from flowplane.core.points import as_matrix, as_points, check_count
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text
@@ -133,6 +134,7 @@ class LearnedDenoiser(Trained, ModuleMap, StraightMap):
 
     # what is read off the network
 
+    @in_own_modes
     def score(self, x: Any) -> Any:
         """C⁻¹(g(x) − x), Tweedie's estimate of ∇log(p * N(0, C))(x), shape (…, d).
 
