@@ -163,6 +163,8 @@ def test_a_public_function_is_one_object_that_pickle_finds():
         assert pickle.loads(pickle.dumps(function)) is function and in_own_modes(function) is function
 
 
+#: What hung before, and whatever takes little time.
+FEW = ("Pairwise", "GaussianMI", "MatrixRenyi", "layers", "densities")
 #: In a fresh process, whose threads OpenMP has begun: a child of it does it all again.
 FORKS = """
 import os, signal, sys, tempfile, traceback, warnings
@@ -174,10 +176,10 @@ from sklearn.cluster import KMeans
 torch.randn(800, 800) @ torch.randn(800, 800)
 KMeans(3, n_init=1).fit(np.random.default_rng(0).random((4000, 3)))
 rec = session.made("arrays")
-before = {name: session.flat(session.ENTRIES[name](tempfile.mkdtemp())) for name in session.WITHOUT_RECORDINGS}
+before = {name: session.flat(session.ENTRIES[name](tempfile.mkdtemp())) for name in sys.argv[1:]}
 child = os.fork()
 if child == 0:
-    signal.alarm(100)
+    signal.alarm(300)
     try:
         for name, expected in before.items():
             print("child", name, flush=True)
@@ -200,10 +202,15 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_a_fork_hangs_nowhere():
+@pytest.mark.parametrize(
+    "names", [FEW, pytest.param(session.WITHOUT_RECORDINGS, marks=pytest.mark.slow)], ids=["few", "all"]
+)
+def test_a_fork_hangs_nowhere(names):
     paths = os.pathsep.join([os.path.dirname(__file__), *filter(None, sys.path)])
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "2"}
-    found = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, check=False, env=environment)
+    found = subprocess.run(
+        [sys.executable, "-c", FORKS, *names], capture_output=True, text=True, check=False, env=environment
+    )
     assert found.returncode == 0, found.stdout[-300:] + found.stderr
 
 
@@ -233,7 +240,7 @@ def test_every_locale(name, tmp_path):
     command = [sys.executable, "-c", COMMANDS]
     found = subprocess.run(command, capture_output=True, check=False, env=environment, cwd=tmp_path, timeout=SECONDS)
     assert found.returncode == 0, found.stderr.decode("latin-1")
-    assert b"?" not in found.stdout.replace(b"layers?", b"")
+    assert found.stdout.isascii() or name != "C"
     written = [file for file in tmp_path.rglob("*") if file.suffix in (".html", ".json")]
     assert {file.name for file in written} >= {"claims.json", "run.json", "page.html"}
     for file in written:

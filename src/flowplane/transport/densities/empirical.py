@@ -79,6 +79,7 @@ class Empirical(Density):
         spread = centred.T @ centred / len(centred)
         return self._rows_given(spread if self._kernel is None else spread + self._kernel)
 
+    @in_own_modes
     def smoothed(self, covariance: Any) -> Empirical:
         """p * N(0, C): the kernel H becomes H + C."""
         extra = as_matrix("covariance", covariance, self.dimension).to(self._points.device)

@@ -119,6 +119,7 @@ class GaussianMixture(Density):
         """Cov x, shape (d, d)."""
         return self._given(self._moments()[1])
 
+    @in_own_modes
     def smoothed(self, covariance: Any) -> GaussianMixture:
         """p * N(0, C): every Σ_k becomes Σ_k + C."""
         extra = as_matrix("covariance", covariance, self.dimension).to(self.smoothing.device)
@@ -136,6 +137,7 @@ class GaussianMixture(Density):
         noise = torch.from_numpy(rng.standard_normal((n, self.dimension))).to(old.means)
         return old.means[chosen] + torch.einsum("nij,nj->ni", torch.linalg.cholesky(old.covariances)[chosen], noise)
 
+    @in_own_modes
     def entropy(self, samples: int = 10_000, seed: Any = 0) -> Estimate:
         """Differential entropy in nats: closed form for one component, else the mean of −log p over `samples` points."""
         if len(self.smoothing.weights) > 1:
@@ -143,6 +145,7 @@ class GaussianMixture(Density):
         value = 0.5 * float(torch.linalg.slogdet(self.smoothing.covariances[0])[1]) + 0.5 * self.dimension * (1 + LOG_2PI)
         return Estimate(value, 0.0, "closed form", "nats")
 
+    @in_own_modes
     def _moments(self) -> tuple[Tensor, Tensor]:
         old = self.smoothing
         mean = old.weights @ old.means
@@ -198,6 +201,7 @@ class Normal(GaussianMixture):
         self.smoothing = mixture_smoothing(torch.ones_like(centre[:1]), centre.unsqueeze(0), matrix.unsqueeze(0))
         self.dimension = len(centre)
 
+    @in_own_modes
     def smoothed(self, covariance: Any) -> Normal:
         """N(μ, Σ + C)."""
         made = super().smoothed(covariance)
