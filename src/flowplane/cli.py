@@ -134,7 +134,9 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
         rec = stop.recording if isinstance(stop, Interrupted) else None
         kept = f"recordings in {out / name} are kept"
         if rec is not None:
-            kept = f"everything up to epoch {rec.epochs[-1]} is kept in {rec.path}"
+            from flowplane.core.paths import from_here
+
+            kept = f"everything up to epoch {rec.epochs[-1]} is kept in {from_here(str(rec.path))}"
         raise _Stopped(f"stopped: {kept}; run the same command again to go on from there") from stop
     except SweepFailed as failure:
         _complaint(f"error: {failure}", 1)
@@ -172,15 +174,10 @@ def measure(
     plane = information_plane(open_recording(recording), chosen, samples=samples)
     _print_plane(plane)
     if output is not None:
-        partial = output.with_name(f".{output.name}.partial")
         try:
-            save(plane, partial)
-            partial.replace(output)
+            save(plane, output)
         except OSError as error:
             raise InputError("output", str(output), "a file that can be written") from error
-        finally:
-            if os.access(output.parent, os.W_OK):
-                partial.unlink(missing_ok=True)
         _console().print(f"written: {output}", soft_wrap=True)
 
 
@@ -247,8 +244,11 @@ def _console() -> Console:
 
 def main() -> None:
     """The `flowplane` command: bad input is one line and exit code 2, Ctrl-C says what is kept and exits 130."""
+    from flowplane.core.signs import show_anything
     from flowplane.errors import InputError, MissingRequirement
 
+    show_anything(sys.stdout)
+    show_anything(sys.stderr)
     said = 0
     try:
         code = app(standalone_mode=False)

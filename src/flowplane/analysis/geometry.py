@@ -228,7 +228,7 @@ class _Rows:
         return sums / counts[:, None]
 
     def _entropy(self, found: list[dict[str, np.ndarray]], name: str, bits: Tensor, rows: list[int], units: int) -> None:
-        most = torch.tensor([math.log2(min(count, units)) for count in rows], dtype=torch.float64)
+        most = torch.tensor([math.log2(min(count, units)) for count in rows], dtype=torch.float64, device="cpu")
         for own, each in zip(found, bits, strict=True):
             own[f"{name}_entropy"], own[f"{name}_rank"] = each.numpy(), each.exp2().numpy()
             own[f"{name}_share"] = (each / torch.where(most > 0, most, torch.nan)).numpy()

@@ -95,7 +95,7 @@ def noisy_information(rec: Recording, *, draws: int = 4096, paths: int = 256, se
     with progress_bar("propagating noise", snapshots.shape[0] * snapshots.shape[1]) as advance:
         for place, replica in enumerate(rec.replicas.tolist()):
             key = int(streams.stream_key(seed, replica, streams.DRAWS) >> np.uint64(1))
-            for column, weights in enumerate(torch.tensor(rec.weights.isel(replica=place).values)):
+            for column, weights in enumerate(torch.tensor(rec.weights.isel(replica=place).values, device="cpu")):
                 found = dict(_layers(rec.network, weights, law, draws, paths, key, rec.layers))
                 snapshots[place, column] = [found[layer] for layer in rec.layers]
                 advance(1)
@@ -115,7 +115,7 @@ class _Law:
         joint = np.zeros((len(inputs), task.classes))
         np.add.at(joint, place.ravel(), task.joint)
         possible = joint.sum(axis=1) > 0
-        return cls(torch.tensor(inputs[possible]), torch.tensor(joint[possible]))
+        return cls(torch.tensor(inputs[possible], device="cpu"), torch.tensor(joint[possible], device="cpu"))
 
     @property
     def label_entropy(self) -> float:
@@ -123,8 +123,8 @@ class _Law:
 
     def dealt(self, draws: int, generator: torch.Generator) -> Int[Tensor, " draw"]:
         """The x of each draw: every x gets draws·p(x) of them, rounded up or down at random so that the mean is right."""
-        start = torch.rand((), generator=generator, dtype=torch.float64)
-        steps = (torch.arange(draws, dtype=torch.float64) + start) / draws
+        start = torch.rand((), generator=generator, dtype=torch.float64, device="cpu")
+        steps = (torch.arange(draws, dtype=torch.float64, device="cpu") + start) / draws
         return torch.searchsorted(self.joint.sum(1).cumsum(0), steps, right=True).clamp(max=len(self.joint) - 1)
 
 
@@ -144,9 +144,9 @@ class _Paths(NamedTuple):
 
         def added(values: Tensor, count: int) -> Tensor:
             shape = (values.shape[0], count, values.shape[2])
-            return values + scale * torch.randn(shape, generator=generator)
+            return values + scale * torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
 
-        fresh = self.fresh + scale * torch.randn(self.fresh.shape, generator=generator)
+        fresh = self.fresh + scale * torch.randn(self.fresh.shape, generator=generator, dtype=torch.float32, device="cpu")
         return _Paths(added(self.bank, each), added(self.own, paths), fresh)
 
     def projected(self, basis: Float[Tensor, "unit direction"]) -> _Paths:
@@ -222,7 +222,7 @@ def _mixtures(layer: _Paths, x: Tensor, law: _Law) -> tuple[Float[Tensor, "draw 
         top = torch.maximum(kernels.amax(1) - squares, near.amax(1))  # densities below are relative to exp(top)
         kernels.sub_((squares + top)[:, None]).clamp_(min=LEAST).exp_()
         given = _half_means(kernels.unflatten(1, (bank.shape[1], -1)), 1).double()
-        rows = torch.arange(len(t))
+        rows = torch.arange(len(t), device=t.device)
         mine = (1 - share) * _half_means((near - top[:, None]).double().exp(), 1) + share * given[rows, :, place]
         given[rows, :, place] = mine
         both = given @ joint

@@ -19,8 +19,8 @@ def accelerated(
     Returns the codebook, F no larger, and the plain steps that each β took.
     """
     value = book.value(problem)
-    taken = torch.zeros(len(value), dtype=torch.int64)
-    running = torch.arange(len(value))
+    taken = torch.zeros(len(value), dtype=torch.int64, device=value.device)
+    running = torch.arange(len(value), device=value.device)
     for _ in range(cycles):
         part = problem.take(running)
         start = book.take(running)

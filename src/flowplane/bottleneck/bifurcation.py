@@ -176,7 +176,7 @@ def _lost(law: Merged, search: _Search, path: list[float]) -> Iterator[_Event]:
 
 
 def _problem(law: Merged, betas: Sequence[float]) -> Problem:
-    return Problem(law.mass, law.conditional, torch.tensor(betas, dtype=torch.float64))
+    return Problem(law.mass, law.conditional, torch.tensor(betas, dtype=torch.float64, device=law.mass.device))
 
 
 def _alike(book: Codebook, count: int) -> Codebook:
@@ -191,11 +191,11 @@ def _followed(law: Merged, book: Codebook, low: float, high: float, missing: flo
         books, _ = polished(problem, _alike(book, len(trials)), steps=60)
         broken = ~_holds(problem, books, missing)
         if not bool(broken.any()):
-            return _Search(trials[-1], books.take(torch.tensor([-1])), None, None)
+            return _Search(trials[-1], books.take(torch.tensor([-1], device="cpu")), None, None)
         first = int(broken.to(torch.int8).argmax())
         if first > 0:
-            low, book = trials[first - 1], books.take(torch.tensor([first - 1]))
-        high, beyond = trials[first], books.take(torch.tensor([first]))
+            low, book = trials[first - 1], books.take(torch.tensor([first - 1], device="cpu"))
+        high, beyond = trials[first], books.take(torch.tensor([first], device="cpu"))
         if high / low - 1.0 < PRECISION:
             return _Search(low, book, high, beyond)
         trials = np.geomspace(low, high, TRIALS + 1)[1:].tolist()

@@ -130,7 +130,7 @@ class Codebook(NamedTuple):
         near = (apart <= resolution).to(torch.uint8)
         first = near.argmax(2)  # the words are ordered by weight; every word is near itself
         first = first.gather(1, first)
-        alone = first == torch.arange(first.shape[1])
+        alone = first == torch.arange(first.shape[1], device=first.device)
         return self if bool(alone.all()) else self.grouped(problem, first)
 
 

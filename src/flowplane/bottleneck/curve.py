@@ -132,7 +132,7 @@ def _plane(problem: Problem, solution: Solution) -> dict[str, Any]:
 def _encoders(problem: Problem, solution: Solution, states: States, classes: int) -> dict[str, Any]:
     book = solution.book
     encoder = book.encoder(problem)[:, states.merged.state]
-    decoder = torch.zeros(*book.weight.shape, classes, dtype=torch.float64)
+    decoder = torch.zeros(*book.weight.shape, classes, dtype=torch.float64, device=book.weight.device)
     decoder[..., states.columns] = book.words.exp() * (book.weight > 0)[..., None]
     about = {"units": "1"}
     return {

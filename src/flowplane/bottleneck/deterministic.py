@@ -146,18 +146,18 @@ def _shortest_paths(states: Merged, betas: Float[Tensor, " beta"]) -> Int[Tensor
     p = states.conditional
     order = torch.from_numpy(np.lexsort((-p[:, 1].numpy(), p[:, 0].numpy())))
     sums = torch.nn.functional.pad((states.mass[:, None] * p)[order].cumsum(0), (0, 0, 1, 0))
-    best = torch.zeros(b, n + 1, dtype=torch.float64)
-    origin = torch.zeros(b, n + 1, dtype=torch.int64)
+    best = torch.zeros(b, n + 1, dtype=torch.float64, device="cpu")
+    origin = torch.zeros(b, n + 1, dtype=torch.int64, device="cpu")
     for j in range(1, n + 1):
         part = sums[j] - sums[:j]
         size = torch.special.entr(part.sum(1))
         cost = best[:, :j] + size + betas[:, None] * (torch.special.entr(part).sum(1) - size)
         best[:, j], origin[:, j] = cost.min(1)
-    after = torch.zeros(b, n, dtype=torch.int64)  # cuts to the right of each state
-    cut = torch.full((b,), n)
+    after = torch.zeros(b, n, dtype=torch.int64, device="cpu")  # cuts to the right of each state
+    cut = torch.full((b,), n, device="cpu")
     while bool((cut > 0).any()):
         cut = origin.gather(1, cut[:, None]).squeeze(1)
-        after += torch.arange(n) < cut[:, None]
+        after += torch.arange(n, device="cpu") < cut[:, None]
     partition = after.amax(1, keepdim=True) - after
     return torch.empty_like(partition).index_copy_(1, order, partition)
 
@@ -168,7 +168,7 @@ def _searched(states: Merged, betas: Float[Tensor, " beta"], starts: int, seed: 
     rng = np.random.default_rng(seed)
     sizes = rng.integers(2, max(3, n + 1), starts)
     drawn = torch.from_numpy(rng.integers(0, sizes[:, None], (starts, n)))
-    first = torch.cat([torch.zeros(1, n, dtype=torch.int64), torch.arange(n)[None], drawn])
+    first = torch.cat([torch.zeros(1, n, dtype=torch.int64, device="cpu"), torch.arange(n, device="cpu")[None], drawn])
     moved = [_alternated(states, beta, first) for beta in betas.tolist()]
     joined = [_joined(states, beta) for beta in betas[:: -(-len(betas) // JOINED)].tolist()]
     found = torch.unique(_numbered(torch.cat([first[:2], *moved, *joined])), dim=0)
@@ -198,7 +198,7 @@ def _joined(states: Merged, beta: float) -> Int[Tensor, "row state"]:
     """All partitions met when, from one cluster a state, the pair whose union costs least is joined again and again."""
     together = states.mass[:, None] * states.conditional
     n = len(together)
-    partition = torch.arange(n)
+    partition = torch.arange(n, device=together.device)
     pool = [partition]
     own = _cost(together, beta)
     excess = torch.stack([_cost(together + row, beta) - own for row in together]) - own[:, None]
@@ -224,7 +224,7 @@ def _cost(together: Float[Tensor, "cluster y"], beta: float) -> Float[Tensor, " 
 
 def _numbered(partition: Int[Tensor, "row state"]) -> Int[Tensor, "row state"]:
     """Clusters numbered 0, 1, … in the order in which the states meet them."""
-    place = torch.arange(partition.shape[1]).expand_as(partition)
+    place = torch.arange(partition.shape[1], device=partition.device).expand_as(partition)
     met = torch.full_like(place, partition.shape[1]).scatter_reduce(1, partition, place, "amin")
     first = met.gather(1, partition)  # the first state of each one's cluster
     number = (first == place).cumsum(1) - 1

@@ -60,7 +60,7 @@ def _departure(problem: Problem, unstable: float, mixtures: Tensor) -> tuple[flo
     """Two β between which the trivial solution ceases to be optimal: c exceeds 1 somewhere. At `unstable` it has."""
     low, high = 1.0, unstable
     for _ in range(3):
-        part = problem._replace(betas=torch.linspace(low, high, 24, dtype=torch.float64))
+        part = problem._replace(betas=torch.linspace(low, high, 24, dtype=torch.float64, device=problem.mass.device))
         leaves = leaves_trivial(part, mixtures)
         leaves[-1] = True
         first = int(leaves.to(torch.uint8).argmax())

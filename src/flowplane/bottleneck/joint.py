@@ -94,7 +94,11 @@ class States(NamedTuple):
         """Merged, or one state for each x. Deterministic: y is a function of x."""
         columns = (joint.sum(0) > 0).nonzero().ravel()
         joint = joint[:, columns]
-        found = merged(joint) if merge else Merged(joint.sum(1), conditional_of(joint), torch.arange(len(joint)))
+        found = (
+            merged(joint)
+            if merge
+            else Merged(joint.sum(1), conditional_of(joint), torch.arange(len(joint), device=joint.device))
+        )
         return cls(found, columns, bool(((found.conditional > 0).sum(1) == 1).all()))
 
 

@@ -26,7 +26,7 @@ def binary_grid(problem: Problem, most: int) -> Float[Tensor, "word 2"]:
     root = torch.atan2(problem.conditional[:, 0].sqrt(), problem.conditional[:, 1].sqrt())  # φ / 2
     low, high = float(root.min()), float(root.max())
     count = min(most, 2 + math.ceil(4 * (high - low) * math.sqrt(float(problem.betas.max()))))
-    angle = torch.linspace(low, high, count, dtype=torch.float64)
+    angle = torch.linspace(low, high, count, dtype=torch.float64, device=root.device)
     even = log_probability(torch.stack([angle.sin(), angle.cos()], 1).square())
     states = log_probability(problem.conditional)
     few = states if len(states) <= most / 2 else states[torch.stack([root.argmin(), root.argmax()])]

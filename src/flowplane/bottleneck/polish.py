@@ -27,7 +27,7 @@ def polished(problem: Problem, book: Codebook, steps: int = 30) -> tuple[Codeboo
     """
     weight, words = book.weight.clone(), book.words.clone()
     damping = torch.full_like(problem.betas, 1e-2)
-    running = torch.arange(len(damping))
+    running = torch.arange(len(damping), device=damping.device)
     taken = torch.zeros_like(running)
     for _ in range(steps):
         part, now = problem.take(running), Codebook(weight[running], words[running])
@@ -40,7 +40,7 @@ def polished(problem: Problem, book: Codebook, steps: int = 30) -> tuple[Codeboo
         plain = centroids(part, joint_ahead[better].softmax(2))
         weight[running[better]], words[running[better]] = plain
         taken[running] += 1
-        damping[running] *= torch.where(better, 0.1, 10.0)
+        damping[running] *= damping.new_tensor([10.0, 0.1])[better.long()]
         running = running[~(better & (decrease < NOTHING)) & (damping[running] < 1e8)]
         if len(running) == 0:
             break
@@ -78,8 +78,8 @@ def _derivatives(
     spread = beta * (torch.diag_embed(q) - q[..., :, None] * q[..., None, :]) * share[..., None, None]
     own = spread - torch.einsum("bxt,bxtk,bxtl->btkl", weighted, apart, apart)
     complete = torch.zeros_like(hessian)
-    place = torch.arange(m)
-    rows = m + torch.arange(m * k).reshape(m, k)
+    place = torch.arange(m, device=hessian.device)
+    rows = m + torch.arange(m * k, device=hessian.device).reshape(m, k)
     complete[:, place, place] = share
     complete[:, rows[:, :, None], rows[:, None]] = spread
     hessian[:, rows[:, :, None], rows[:, None]] += own
@@ -94,7 +94,7 @@ def _solved(gradient: Tensor, hessian: Tensor, complete: Tensor, damping: Tensor
     still = known < UNKNOWN
     scale = known.clamp(min=UNKNOWN).rsqrt().masked_fill(still, 0.0)
     system = (hessian + damping[:, None, None] * complete) * scale[:, None] * scale[..., None]
-    system.diagonal(dim1=1, dim2=2).add_(still + 1e-13)
+    system.diagonal(dim1=1, dim2=2).add_(still.double() + 1e-13)
     factor, failed = torch.linalg.cholesky_ex(system)
     right = (-scale * gradient)[..., None]
     step = torch.cholesky_solve(right, factor)

@@ -45,11 +45,11 @@ def slowing_down(joint: Any, betas: Any, *, tolerance: float = 1e-10, most: int 
     given = check_betas(betas)
     tolerance, most = check_positive("tolerance", tolerance), check_count("most", most)
     n = len(law.mass)
-    start = (0.5 * torch.eye(n, dtype=torch.float64) + 0.5 * law.mass).log()
+    start = (0.5 * torch.eye(n, dtype=torch.float64, device="cpu") + 0.5 * law.mass).log()
     encoder = start.expand(len(given), -1, -1).clone()
     beta = torch.from_numpy(given)
-    steps = torch.full((len(given),), most)
-    running = torch.arange(len(given))
+    steps = torch.full((len(given),), most, device="cpu")
+    running = torch.arange(len(given), device="cpu")
     for count in range(1, most + 1):
         following = step(law.mass, law.conditional, encoder, beta[running])
         still = (following.exp() - encoder.exp()).abs().sum(2).amax(1) / 2 >= tolerance
@@ -57,7 +57,7 @@ def slowing_down(joint: Any, betas: Any, *, tolerance: float = 1e-10, most: int 
         encoder, running = following[still], running[still]
         if len(running) == 0:
             break
-    capped = torch.zeros(len(given), dtype=torch.bool).index_fill_(0, running, True)
+    capped = torch.zeros(len(given), dtype=torch.bool, device="cpu").index_fill_(0, running, True)
     found = {"steps": ("beta", steps.numpy()), "capped": ("beta", capped.numpy())}
     dataset = xr.Dataset(found, {"beta": given}, {"tolerance": tolerance, "most": most})
     return stamp(dataset, "critical_slowing_down")

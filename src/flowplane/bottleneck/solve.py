@@ -65,7 +65,9 @@ def solve_with_neighbours(problem: Problem, tolerance: float, mixtures: Float[Te
     low, high = float(problem.betas.min()) / BEYOND, float(problem.betas.max()) * BEYOND
     more = torch.from_numpy(np.geomspace(low, high, NEIGHBOURS))
     found = solve(problem._replace(betas=torch.cat([problem.betas, more])), tolerance, mixtures)
-    return Solution(found.book.take(torch.arange(b)).packed(), found.value[:b], found.bound[:b], found.steps[:b])
+    return Solution(
+        found.book.take(torch.arange(b, device="cpu")).packed(), found.value[:b], found.bound[:b], found.steps[:b]
+    )
 
 
 def solve(problem: Problem, tolerance: float, mixtures: Float[Tensor, "mixture y"]) -> Solution:
@@ -83,7 +85,10 @@ def solve(problem: Problem, tolerance: float, mixtures: Float[Tensor, "mixture y
     size = max(1, BLOCK // (n * min(n + COARSE, FINE) if problem.binary else n * (n + len(mixtures))))
     places = _starting_points(problem, mixtures)
     words = binary_grid(problem, COARSE) if problem.binary else places[: n + 1]
-    parts = [_solved(problem.take(k), tolerance, *_spread(len(k), places, words)) for k in torch.arange(b).split(size)]
+    parts = [
+        _solved(problem.take(k), tolerance, *_spread(len(k), places, words))
+        for k in torch.arange(b, device="cpu").split(size)
+    ]
     value, bound, steps = (torch.cat(column) for column in zip(*(part[1:] for part in parts), strict=True))
     solution = Solution(Codebook.stacked([part.book for part in parts]), value, bound, steps)
     for _ in range(0 if problem.binary else CROSSINGS):
@@ -122,7 +127,7 @@ def certified(
         peaks, height = climbed_peaks(problem, book, torch.cat([places, book.words], 1))
     value = book.value(problem)
     bound = value - height.amax(1).clamp(min=0.0)
-    return Solution(book, value, bound, torch.zeros(len(value), dtype=torch.int64)), peaks
+    return Solution(book, value, bound, torch.zeros(len(value), dtype=torch.int64, device=value.device)), peaks
 
 
 def trivial(problem: Problem) -> Codebook:
@@ -140,11 +145,11 @@ def identity(problem: Problem) -> Codebook:
 def corner(problem: Problem) -> Solution:
     """The exact solution where y is a function of x: one cluster up to β = 1, T = Y above, where F is H(Y)."""
     b, k = len(problem.betas), problem.conditional.shape[1]
-    labels = log_probability(torch.eye(k, dtype=torch.float64)).expand(b, -1, -1)
+    labels = log_probability(torch.eye(k, dtype=torch.float64, device=problem.mass.device)).expand(b, -1, -1)
     below = (problem.betas <= 1).nonzero().ravel()
     book = Codebook(problem.marginal.expand(b, -1), labels).put(below, trivial(problem.take(below)))
     value = problem.betas.clamp(max=1.0) * torch.special.entr(problem.marginal).sum()
-    return Solution(book, value, value, torch.zeros(b, dtype=torch.int64))
+    return Solution(book, value, value, torch.zeros(b, dtype=torch.int64, device=problem.betas.device))
 
 
 def leaves_trivial(problem: Problem, mixtures: Float[Tensor, "mixture y"]) -> Bool[Tensor, " beta"]:
@@ -198,7 +203,7 @@ def _hills(weight: Float[Tensor, "beta word"]) -> Int[Tensor, "beta word"]:
 
 def _refined(problem: Problem, book: Codebook, resolution: float, tolerance: float) -> tuple[Codebook, Int[Tensor, " beta"]]:
     """Moved to where F is stationary: by plain steps, extrapolated, then by Newton's where there are not too many words."""
-    steps = torch.zeros(len(book.weight), dtype=torch.int64)
+    steps = torch.zeros(len(book.weight), dtype=torch.int64, device=book.weight.device)
     if not problem.binary:
         book, steps = accelerated(problem, book, max(1e-10, tolerance / 100))
     book = book.packed(1e-9).without_duplicates(problem, resolution).packed()

@@ -79,13 +79,15 @@ def highest(problem: Problem, book: Codebook) -> tuple[Float[Tensor, " beta"], F
         if float((height - before).max()) < GAIN:
             break
     top = height.argmax(1)
-    return height.amax(1), as_words(at)[torch.arange(len(top)), top]
+    return height.amax(1), as_words(at)[torch.arange(len(top), device=top.device), top]
 
 
 def _starts(problem: Problem, book: Codebook) -> Float[Tensor, "beta start free"]:
     """Each p(y|x), halfway to its neighbours in the list, and both sides of each codeword."""
     direction = instability(problem, book)[2]
-    offsets = torch.tensor([side * offset for offset in BESIDE for side in (-1.0, 1.0)], dtype=torch.float64)
+    offsets = torch.tensor(
+        [side * offset for offset in BESIDE for side in (-1.0, 1.0)], dtype=torch.float64, device=direction.device
+    )
     beside = (book.words[:, :, None] + offsets[:, None] * direction[:, :, None]).flatten(1, 2)
     states = problem.conditional
     between = (states[1:] + states[:-1]) / 2

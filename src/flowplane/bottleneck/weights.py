@@ -33,7 +33,7 @@ def best_weights(
     v = p / z
     v = v / (1.1 * _times(kernel.mT, v).amax(1, keepdim=True))
     s = 1 - _times(kernel.mT, v)
-    taken = torch.zeros(len(words), dtype=torch.int64)
+    taken = torch.zeros(len(words), dtype=torch.int64, device=words.device)
     for _ in range(steps):
         gap = (p * (p / (z * v)).log()).sum(1) + w.sum(1).log()  # F of w over its sum, less the dual
         running = gap > tolerance

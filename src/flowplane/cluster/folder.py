@@ -20,7 +20,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from typing import Any
 import xarray as xr
 
 from flowplane.cluster.grid import RESERVED, Grid, Value, task_name
+from flowplane.core.files import write_text
 from flowplane.core.older import load
 from flowplane.core.paths import as_path
 from flowplane.core.results import save
@@ -73,11 +73,11 @@ class TaskFolder:
         file = self.path / "parameters.json"
         if not file.exists():
             self.path.mkdir(parents=True, exist_ok=True)
-            _write(file, json.dumps(parameters, indent=1))
+            write_text(file, json.dumps(parameters, indent=1))
 
     def parameters(self) -> dict[str, Value]:
         """What the study is called with."""
-        return _values(json.loads((self.path / "parameters.json").read_text()))
+        return _values(json.loads((self.path / "parameters.json").read_text(encoding="utf-8")))
 
     def finish(self, returned: Any) -> None:
         """Keep what the study returned, and say that the task is done.
@@ -95,25 +95,23 @@ class TaskFolder:
             taken = sorted({*self.parameters(), *RESERVED} & {str(name) for name in (*returned.variables, *returned.dims)})
             if taken:
                 raise InputError("function", Text(f"a Dataset with {taken[0]!r}"), "names other than those of the grid")
-            part = self.path / "result.nc.part"
-            save(returned, part)
-            os.replace(part, self.path / "result.nc")
+            save(returned, self.path / "result.nc")
         elif returned is not None:
             found = Text(f"a function that returned {type(returned).__name__}")
             raise InputError("function", found, "one that returns an xarray Dataset, a Recording or None")
         if place is not None and place == str(self.recording):
             place = self.recording.name
         about = {"recording": place, "result": isinstance(returned, xr.Dataset), "flowplane": __version__}
-        _write(self.path / "finished.json", json.dumps(about, indent=1))
+        write_text(self.path / "finished.json", json.dumps(about, indent=1))
         (self.path / "failure.txt").unlink(missing_ok=True)
 
     def fail(self, text: str) -> None:
         """Keep the traceback of a task that failed."""
-        _write(self.path / "failure.txt", text)
+        write_text(self.path / "failure.txt", text)
 
     def results(self) -> tuple[str, xr.Dataset]:
         """Where a finished task's recording is ("" where it left none), and its Dataset."""
-        about = json.loads((self.path / "finished.json").read_text())
+        about = json.loads((self.path / "finished.json").read_text(encoding="utf-8"))
         place = about["recording"]
         if place == self.recording.name:
             place = str(self.recording)
@@ -153,7 +151,7 @@ class SweepFolder:
         file = self.path / "sweep.json"
         if not file.exists():
             return None
-        about = json.loads(file.read_text())
+        about = json.loads(file.read_text(encoding="utf-8"))
         if about["format"] > FORMAT:
             found = Text(f"{self.path} in format {about['format']}")
             raise InputError("out", found, f"format {FORMAT} or older: update flowplane")
@@ -173,7 +171,7 @@ class SweepFolder:
                 found, expected = list(grid.values), ", ".join(known[1].values)
                 raise InputError("grid", found, f"the parameters of the sweep in {self.path}: {expected}; or another `out`")
             grid = known[1].joined(grid)
-        _write(self.path / "sweep.json", json.dumps({"format": FORMAT, "study": study, "grid": grid.values}, indent=1))
+        write_text(self.path / "sweep.json", json.dumps({"format": FORMAT, "study": study, "grid": grid.values}, indent=1))
 
 
 def _values(read: dict[str, Any]) -> dict[str, Value]:
@@ -183,10 +181,3 @@ def _values(read: dict[str, Any]) -> dict[str, Value]:
 
 def _tuples(value: Any) -> Value:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _write(file: Path, text: str) -> None:
-    """All of it or nothing."""
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(text + "\n", encoding="utf-8")
-    os.replace(part, file)

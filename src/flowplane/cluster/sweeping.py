@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import os
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from flowplane.cluster.gathering import gathered
 from flowplane.cluster.grid import Grid, Value
 from flowplane.cluster.study import described
 from flowplane.cluster.work import run_task
+from flowplane.core.files import whole_file
 from flowplane.core.points import check_count
 from flowplane.core.progress import progress_bar
 from flowplane.errors import InputError, Interrupted, MissingRequirement, SweepFailed, Text, unknown
@@ -174,9 +174,8 @@ def _study_file(folder: SweepFolder, pickled: bytes) -> Iterator[Path]:
     for left in folder.path.glob("study-*.pickle"):
         left.unlink()
     file = folder.path / f"study-{hashlib.sha256(pickled).hexdigest()[:12]}.pickle"
-    part = file.with_suffix(".part")
-    part.write_bytes(pickled)
-    os.replace(part, file)
+    with whole_file(file) as part:
+        part.write_bytes(pickled)
     try:
         yield file
     finally:

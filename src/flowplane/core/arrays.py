@@ -23,7 +23,8 @@ def as_tensor(name: str, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         if value.is_complex():
             raise InputError(name, Text(f"an array of {value.dtype}"), "an array of numbers")
-        return value.detach()
+        # what was made in inference mode can take part in no gradient
+        return value.detach().clone() if value.is_inference() else value.detach()
     array = as_numbers(name, value)
     if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
         array = array.astype(np.float64)

@@ -1,5 +1,7 @@
 """Packages whose public names are imported when they are first used, so that importing the package costs next to nothing.
 
+It is also where a call comes in: a public function runs in `core.modes.own_modes`, whatever the caller's modes are.
+
 A package writes each name once, for type checkers and for this module:
 
     if TYPE_CHECKING:
@@ -14,9 +16,12 @@ import ast
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from inspect import isfunction
 from typing import Any
 
-__all__ = ["lazy"]
+from flowplane.core.modes import in_own_modes
+
+__all__ = ["lazy", "public"]
 
 
 def lazy(package: str, renamed: Mapping[str, str] | None = None) -> tuple[Callable, Callable, list[str]]:
@@ -40,11 +45,20 @@ def lazy(package: str, renamed: Mapping[str, str] | None = None) -> tuple[Callab
         if name not in places:
             raise AttributeError(f"module {package!r} has no attribute {name!r}{_hint(name, names, renamed or {})}")
         home, attribute = places[name]
-        value = import_module(f"{package}.{attribute}") if home == package else getattr(import_module(home), attribute)
+        value = import_module(f"{package}.{attribute}") if home == package else public(home, attribute)
         setattr(module, name, value)
         return value
 
     return get, lambda: names, names
+
+
+def public(home: str, name: str) -> Any:
+    """What a module calls `name`; a function in `own_modes`, from now on where pickle looks for it as well."""
+    value = getattr(import_module(home), name)
+    if isfunction(value):
+        value = in_own_modes(value)
+        setattr(import_module(home), name, value)
+    return value
 
 
 def _places(source: str) -> dict[str, tuple[str, str]]:

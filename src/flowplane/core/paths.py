@@ -8,7 +8,7 @@ from typing import Any
 
 from flowplane.errors import InputError
 
-__all__ = ["as_path"]
+__all__ = ["as_path", "from_here"]
 
 
 def as_path(name: str, value: Any) -> Path:
@@ -21,3 +21,16 @@ def as_path(name: str, value: Any) -> Path:
     except OSError as error:
         raise InputError(name, str(value), f"a path ({error.strerror})") from error
     return path
+
+
+def from_here(path: str) -> str:
+    """An absolute path as one would write it in the working directory, if it lies there; anything else as it is.
+
+    Example:
+        >>> from_here(os.path.join(os.getcwd(), "run.fp")), from_here(os.path.join(os.sep, "elsewhere", "run.fp"))
+        ('run.fp', '/elsewhere/run.fp')
+    """
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except (ValueError, OSError):  # not below it, or there is none any more
+        return path

@@ -201,7 +201,7 @@ def squared_distances(
 ) -> Float[Tensor, "row sample"]:
     """|x_i − x_j|² for some rows i and all j, given |x_j|²; exactly 0 from a point to itself, never below."""
     d = torch.addmm(squares, points[rows], points.T, alpha=-2.0).add_(squares[rows, None]).clamp_(min=0.0)
-    d[torch.arange(len(d)), torch.arange(rows.start, rows.start + len(d))] = 0.0
+    d[torch.arange(len(d), device=d.device), torch.arange(rows.start, rows.start + len(d), device=d.device)] = 0.0
     return d
 
 

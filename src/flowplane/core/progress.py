@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from flowplane.core.signs import shown
+
 __all__ = ["progress_bar"]
 
 
@@ -28,9 +30,9 @@ def progress_bar(description: str, total: float) -> Iterator[Callable[[float], N
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),
-        TextColumn("· left"),
+        TextColumn("left"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task(description, total=total)
+        task = bar.add_task(shown(description, console.encoding), total=total)
         yield lambda amount: bar.advance(task, amount)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from flowplane.core.files import whole_file
 from flowplane.errors import InputError, Text
 from flowplane.version import __version__
 
@@ -231,8 +232,9 @@ def without_flags(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> None:
-    """Write a Dataset to a NetCDF file. `flowplane.core.older.load` opens it again."""
-    without_flags(dataset).to_netcdf(Path(path), engine="h5netcdf")
+    """Write a Dataset to a NetCDF file, whole or not at all. `flowplane.core.older.load` opens it again."""
+    with whole_file(Path(path)) as part:
+        without_flags(dataset).to_netcdf(part, engine="h5netcdf")
 
 
 def along(dataset: xr.Dataset, name: str, values: Mapping[Any, Any]) -> xr.Dataset:

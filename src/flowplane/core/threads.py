@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from threading import Lock
 
 import torch
 
@@ -67,6 +68,22 @@ def shared(work: Callable[[int, int], None], count: int, nanoseconds: float) -> 
             helper.result()
 
 
+class _Inside:
+    """How many blocks of `one_thread` the process is in, and what it was set to before the first of them."""
+
+    def __init__(self) -> None:
+        self.lock, self.threads, self.before = Lock(), 0, 0
+
+    def forked(self) -> None:
+        """Of those who were inside only the thread that forked lives on, if it was."""
+        self.lock = Lock()
+
+
+_inside = _Inside()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_inside.forked)
+
+
 @contextmanager
 def one_thread(only: bool = True) -> Iterator[None]:
     """Torch on one thread inside, if `only`.
@@ -79,10 +96,18 @@ def one_thread(only: bool = True) -> Iterator[None]:
         ...     torch.get_num_threads()
         1
     """
-    before = torch.get_num_threads()
-    if only:
+    if not only:
+        yield
+        return
+    with _inside.lock:
+        if _inside.threads == 0:
+            _inside.before = torch.get_num_threads()
+        _inside.threads += 1
         torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        with _inside.lock:
+            _inside.threads -= 1
+            if _inside.threads == 0:  # the last one out: whoever came in while another was here was told 1
+                torch.set_num_threads(_inside.before)

@@ -79,7 +79,7 @@ class BatchedEngine:
         self._evaluation_noise = [draw.to(device) for draw in network.noise_draw(len(problem.inputs))]
         self._one_step: Callable[..., Tensor] = torch.compile(self._take_step) if mode == "compiled" else self._take_step
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._results = torch.zeros((len(state), 4), device=device)
+        self._results = torch.zeros((len(state), 4), device=device, dtype=torch.float32)
 
     def evaluate(self) -> np.ndarray:
         with torch.no_grad():
@@ -88,7 +88,7 @@ class BatchedEngine:
     def advance(self, epoch: int, count: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
         replicas = len(self._state)
         metrics = np.empty((replicas, count, 4))
-        held = torch.empty((count, replicas, 4), device=self._device)
+        held = torch.empty((count, replicas, 4), device=self._device, dtype=torch.float32)
         self._step.fill_(epoch * len(self._batches))
         with torch.no_grad():
             for e in range(count):

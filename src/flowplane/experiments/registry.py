@@ -305,6 +305,7 @@ def run(
 def _write(result: Result, folder: Path, about: dict[str, Any]) -> None:
     """Datasets and figures first, the claims last: a claims.json speaks for files that are there."""
     from flowplane.core import results
+    from flowplane.core.files import write_text
     from flowplane.plot import save
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -313,6 +314,6 @@ def _write(result: Result, folder: Path, about: dict[str, Any]) -> None:
     for name, figure in result.figures.items():
         save(figure, folder / f"{name}.html")
     about |= {"training_seconds": result.training_seconds, "flowplane": __version__}
-    (folder / "run.json").write_text(json.dumps(about, indent=1) + "\n")
+    write_text(folder / "run.json", json.dumps(about, indent=1) + "\n")
     rows = [claim.to_json() for claim in result.claims]
-    (folder / "claims.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    write_text(folder / "claims.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")

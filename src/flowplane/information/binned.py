@@ -296,7 +296,7 @@ def _open(edges: np.ndarray, dtype: torch.dtype) -> Float[Tensor, " edge"]:
     """
     exact = torch.from_numpy(np.array(edges, np.float64))
     rounded = exact.to(dtype)
-    up = torch.nextafter(rounded, torch.tensor(torch.inf, dtype=dtype)) if dtype != torch.float64 else rounded
+    up = torch.nextafter(rounded, torch.full_like(rounded, torch.inf)) if dtype != torch.float64 else rounded
     opened = torch.where(rounded.double() < exact, up, rounded)
     opened[0], opened[-1] = -torch.inf, torch.inf
     return opened

@@ -187,8 +187,8 @@ def train(
     count, steps = 0, training.shape[1] // size
     here, rows, checks = objective, training, validation
     for epoch in range(1, schedule.epochs + 1):
-        order = torch.randperm(training.shape[1], generator=generator)[: steps * size].reshape(steps, size)
-        gained = torch.zeros(len(running), device=start.device)
+        order = torch.randperm(training.shape[1], generator=generator, device="cpu")[: steps * size].reshape(steps, size)
+        gained = torch.zeros(len(running), device=start.device, dtype=torch.float32)
         for batch in order.to(start.device):
             parameters = [part.requires_grad_() for part in parameters]
             value = here.objective(parameters, rows[:, batch])
@@ -251,7 +251,7 @@ def _network(sizes: tuple[int, ...], models: int, generator: torch.Generator, de
     parameters = []
     for fan_in, fan_out in pairwise(sizes):
         for shape in ((fan_in, fan_out), (1, fan_out)):
-            draw = (2 * torch.rand(shape, generator=generator) - 1) / math.sqrt(fan_in)
+            draw = (2 * torch.rand(shape, generator=generator, dtype=torch.float32, device="cpu") - 1) / math.sqrt(fan_in)
             parameters.append(draw.to(device).expand(models, *shape).clone())
     return parameters
 

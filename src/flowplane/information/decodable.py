@@ -121,7 +121,9 @@ class Decodable(Estimator):
         i_ty = missing
         if found:
             z = float(
-                torch.special.ndtri(torch.tensor(0.5 + 0.5 * (1 - (1 - CONFIDENCE) / len(found)), dtype=torch.float64))
+                torch.special.ndtri(
+                    torch.tensor(0.5 + 0.5 * (1 - (1 - CONFIDENCE) / len(found)), dtype=torch.float64, device="cpu")
+                )
             )
             bits = torch.stack([each.bits for each in found], 1)
             errors = torch.stack([each.error for each in found], 1)
@@ -250,7 +252,15 @@ def _of_classes(codes: np.ndarray, groups: np.ndarray, known: Known) -> _Questio
     device = known.device
     folds = Folds.of(classes.ravel(), groups[kept], known.seed, device) if len(left) > 1 else None
     rows, numbered, grouped = (torch.from_numpy(np.ascontiguousarray(each)).to(device) for each in (kept, classes, groups))
-    return _Question(rows, numbered.ravel(), torch.empty(0), int((sizes > 0).sum()), grouped, folds, False)
+    return _Question(
+        rows,
+        numbered.ravel(),
+        torch.empty(0, dtype=torch.float64, device="cpu"),
+        int((sizes > 0).sum()),
+        grouped,
+        folds,
+        False,
+    )
 
 
 def _groups(known: Known) -> Int[np.ndarray, " sample"]:

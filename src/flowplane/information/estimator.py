@@ -17,6 +17,7 @@ from torch import Tensor
 
 from flowplane.core.arrays import as_tensor, batch_dims, require_finite
 from flowplane.core.measure import LayerFacts, require_function
+from flowplane.core.modes import in_own_modes
 from flowplane.core.points import check_positive, check_seed
 from flowplane.core.results import stamp
 from flowplane.errors import InputError, Text
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 #: Standard errors on either side of a value that make an interval at `CONFIDENCE`.
-Z = float(torch.special.ndtri(torch.tensor(0.5 + CONFIDENCE / 2, dtype=torch.float64)))
+Z = float(torch.special.ndtri(torch.tensor(0.5 + CONFIDENCE / 2, dtype=torch.float64, device="cpu")))
 
 
 class Quantity(NamedTuple):
@@ -283,6 +284,7 @@ class Estimator(ABC):
     #: Whether it is Shannon's information that is estimated, which has his limits.
     shannon: ClassVar[bool] = True
 
+    @in_own_modes
     def __call__(
         self,
         activations: Any,

@@ -53,7 +53,7 @@ def not_a_function(
     varying = int((x.amin(0) < x.amax(0)).sum())
     if n <= NEIGHBOURS or varying == 0:
         return torch.zeros(len(values), dtype=torch.bool, device=values.device)
-    asked = torch.linspace(0, n - 1, min(n, ASKED), device=x.device).long()
+    asked = torch.linspace(0, n - 1, min(n, ASKED), dtype=torch.float64, device=x.device).long()
     squares = x.square().sum(1)
     apart_x = squares[asked, None] + squares - 2 * x[asked] @ x.T
     apart_x[torch.arange(len(asked), device=x.device), asked] = torch.inf

@@ -174,7 +174,11 @@ class GaussianMI(Continuous):
         elif self.shrinkage:
             amount = float(self.shrinkage)
         diagonal = torch.diag_embed(correlation.diagonal(dim1=1, dim2=2))
-        return correlation + amount * (diagonal - correlation) + RIDGE * torch.eye(correlation.shape[-1]).to(correlation)
+        return (
+            correlation
+            + amount * (diagonal - correlation)
+            + RIDGE * torch.eye(correlation.shape[-1], dtype=correlation.dtype, device=correlation.device)
+        )
 
     def _from_inputs(self, t: Tensor, covariance: Tensor, varying: Tensor, known: Known) -> tuple[Quantity, Tensor, Tensor]:
         """I(X;T), where it is infinite, and where the pair is not normal."""
@@ -197,7 +201,7 @@ class GaussianMI(Continuous):
         nats = -0.5 * torch.log1p(-rho.square().clamp(max=1 - CONDITION)).sum(1)
         bias = torch.tensor([_bias(n, d_x, units) for units in varying.tolist()], dtype=nats.dtype, device=nats.device)
         value = nats if self.shrinkage else nats - bias
-        found = Quantity.around(value, (rho.square().sum(1) / n + d_x * varying / (2 * n**2)).sqrt())
+        found = Quantity.around(value, (rho.square().sum(1) / n + d_x * varying.double() / (2 * n**2)).sqrt())
         bits = Quantity(*(torch.where(infinite, torch.nan, part / math.log(2.0)) for part in found))
         u = x @ white_x @ left
         v = t @ white_t @ right.transpose(1, 2)
@@ -230,7 +234,7 @@ class GaussianMI(Continuous):
         inside = inside.clamp_min(LEVERAGE)
         log_prior = prior.log()
         base = log_prior - 0.5 * log_det.unsqueeze(1)
-        without = 0.5 * varying[:, None, None] * torch.log1p(-mass) - 0.5 * (inside / (1 - mass)).log()
+        without = 0.5 * varying.double()[:, None, None] * torch.log1p(-mass) - 0.5 * (inside / (1 - mass)).log()
         terms = []
         for log_joint in (base - 0.5 * squares, base + without - 0.5 * squares / inside):
             posterior = log_joint - log_joint.logsumexp(2, keepdim=True) - log_prior

@@ -103,7 +103,7 @@ def collapse(rows: Float[Tensor, "batch row unit"], classes: Int[Tensor, " row"]
     shares = torch.where(kept, along.square().sum(1) / n / sizes.square().clamp_min(1e-300), 0.0)
     within = shares.sum(1) / count
     unit = centred / centred.norm(dim=2, keepdim=True)
-    pairs = torch.triu_indices(count, count, 1)
+    pairs = torch.triu_indices(count, count, 1, device=centred.device)
     cosines = (unit @ unit.mT)[:, pairs[0], pairs[1]]
     nothing = ~kept.any(1)
     spread, distance = cosines.std(1, correction=0), (cosines + 1.0 / (count - 1)).abs().mean(1)
@@ -146,7 +146,7 @@ def invariance(
     within = within + RIDGE * torch.eye(within.shape[1], dtype=within.dtype, device=within.device)
     known = torch.isfinite(between).all(2).all(1)
     sizes, axes = torch.linalg.eigh(
-        torch.where(known[:, None, None], within, torch.eye(within.shape[1], dtype=within.dtype))
+        torch.where(known[:, None, None], within, torch.eye(within.shape[1], dtype=within.dtype, device=within.device))
     )
     half = axes * sizes.rsqrt()[:, None]
     shares = torch.linalg.eigvalsh(half.mT @ torch.where(known[:, None, None], between, 0.0) @ half).clamp_min(0.0)

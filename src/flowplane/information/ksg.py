@@ -173,7 +173,7 @@ class KSG(Continuous):
                 inputs, layers = (x[None], t[None]) if x.ndim == 2 else (x, t[:, None])
                 i_xt, unsure = _quantity(lambda parts: _joint_of(inputs, layers, parts, k), divisions, features + units)
                 varying = (inputs != inputs[:, :1]).any(1).sum(1) + (t != t[:, :1]).any(1).sum(1)
-                crowded = n < torch.pow(float(SAMPLES_PER_DIMENSION), varying)
+                crowded = n < torch.pow(float(SAMPLES_PER_DIMENSION), varying.double())
                 if bool(crowded.any()):
                     crowded &= (varying > MOST_TOGETHER) | not_normal_together(inputs, t)
                 few["i_xt"] = few["i_xt"] | unsure | crowded | (n < FEWEST)

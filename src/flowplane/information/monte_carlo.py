@@ -105,7 +105,7 @@ class MonteCarlo(Estimator):
                 # relative to the density of the noise around the sample's own centre, which is never small
                 own = noise[draw, rows].square().sum(1, keepdim=True) / 2
                 d = torch.maximum(d - own, -own)
-                d[torch.arange(len(d)), torch.arange(rows.start, rows.stop)] = 0.0
+                d[torch.arange(len(d), device=d.device), torch.arange(rows.start, rows.stop, device=d.device)] = 0.0
                 density[draw, rows] = d.neg_().exp_() @ columns
         logs = torch.where(known.mass > 0, density[:, :, 0], 1.0).log2()
         i_xt = self._mean(-logs, known)

@@ -22,7 +22,7 @@ class Excess(NamedTuple):
 
     errors: Float[Tensor, "batch mean"]
     kurtosis: float
-    count: float
+    samples: float
 
 
 __all__ = ["not_normal", "not_normal_classes", "not_normal_ends", "not_normal_pairs", "not_normal_together", "standard"]
@@ -123,7 +123,7 @@ def _scores(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "b
 def _whitened(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "batch sample direction"]:
     """Turned and scaled to the identity as covariance; a direction that others explain is left as rounding has it."""
     covariance = values.mT @ values / values.shape[1]
-    factor = torch.linalg.cholesky(covariance + 1e-8 * torch.eye(covariance.shape[1], dtype=values.dtype).to(values.device))
+    factor = torch.linalg.cholesky(covariance + 1e-8 * torch.eye(len(covariance[0]), dtype=values.dtype, device=values.device))
     return torch.linalg.solve_triangular(factor, values.mT, upper=False).mT
 
 
@@ -149,7 +149,7 @@ def _waves(z: Float[Tensor, "batch sample direction"]) -> Iterator[Term]:
         return
     turned = [torch.eye(d, dtype=z.dtype, device=z.device)]
     for first, second in combinations(range(d), 2):
-        angles = torch.arange(1, ANGLES) * (math.pi / ANGLES)
+        angles = torch.arange(1, ANGLES, dtype=torch.float64, device=z.device) * (math.pi / ANGLES)
         angles = angles[(angles - math.pi / 2).abs() > 1e-6].to(turned[0])
         along = torch.zeros(len(angles), d, dtype=z.dtype, device=z.device)
         along[:, first], along[:, second] = angles.cos(), angles.sin()
@@ -178,7 +178,7 @@ def _signs(z: Tensor, groups: Float[Tensor, "sample group"]) -> Iterator[Excess]
             for place in range(d):
                 low, high = means.reshape(batch, -1, 2, 1 << place).unbind(2)
                 means = torch.stack([low + high, low - high], 2).reshape(batch, -1)
-            factors = sum((torch.arange(1 << d) >> place) & 1 for place in range(d))
+            factors = sum((torch.arange(1 << d, device=z.device) >> place) & 1 for place in range(d))
             yield Excess(means[:, factors > 2].abs() / math.sqrt(count), 0.0, count)
     elif d <= TRIPLED:
         first, second = torch.triu_indices(d, d, 1, device=z.device)
@@ -219,9 +219,9 @@ def _beyond(found: Iterable[Excess]) -> Bool[Tensor, " batch"]:
     """Whether a mean is further from 0 than chance allows."""
     parts = list(found)
     tests = sum(part.errors.shape[1] for part in parts)
-    limit = -float(torch.special.ndtri(torch.tensor(FALSE_ALARMS / (2 * tests), dtype=torch.float64)))
+    limit = -float(torch.special.ndtri(torch.tensor(FALSE_ALARMS / (2 * tests), dtype=torch.float64, device="cpu")))
     held = [
-        (part.errors > limit + (limit**3 - 3 * limit) * part.kurtosis / (24 * part.count)).any(1)
+        (part.errors > limit + (limit**3 - 3 * limit) * part.kurtosis / (24 * part.samples)).any(1)
         for part in parts
         if part.errors.shape[1]
     ]

@@ -209,7 +209,7 @@ class Pairwise(Estimator):
             alone = classes.value[0] / left.clamp_min(1e-300)
         more = {"i_xt_error": whole.error[BOUNDS.index(self.bound)]}
         if self.relative == TOTAL:
-            more["dominant_unit"] = torch.tensor(spread.unit)
+            more["dominant_unit"] = torch.tensor(spread.unit, device="cpu")
         flags = self._flags(spread, variance, (i_xt, alone), known)
         plane = [Quantity(*(end.reshape(1) for end in each)) for each in (i_xt, i_ty, entropy)]
         return Estimates(plane[0], plane[1], plane[2], flags, {name: each.reshape(1) for name, each in more.items()})

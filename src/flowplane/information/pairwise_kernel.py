@@ -24,7 +24,7 @@ class Bounds(NamedTuple):
 
     value: Float[Tensor, "2"]
     error: Float[Tensor, "2"]
-    terms: Tensor = torch.empty(0)
+    terms: Tensor = torch.empty(0, dtype=torch.float64, device="cpu")
 
 
 class Distances:

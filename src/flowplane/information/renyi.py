@@ -131,7 +131,9 @@ class _Kernels:
         conditional = self.known.conditional
         assert conditional is not None
         same = conditional[rows] @ conditional.T
-        same[torch.arange(len(same)), torch.arange(rows.start, rows.start + len(same))] = 1.0
+        same[
+            torch.arange(len(same), device=same.device), torch.arange(rows.start, rows.start + len(same), device=same.device)
+        ] = 1.0
         return same
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+from flowplane.core.files import whole_file
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError, MissingRequirement, Text
 
@@ -33,12 +34,13 @@ def save(figure: go.Figure, path: str | Path) -> Path:
         raise InputError("path", str(path), f"a file name that ends in {', '.join((*PAGES, *STILL))}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if ending == ".html":
-            figure.write_html(target, include_plotlyjs=True, auto_play=False)
-        elif ending == ".json":
-            figure.write_json(target)
-        else:
-            target.write_bytes(_still(figure, ending[1:]))
+        with whole_file(target) as part:
+            if ending == ".html":
+                part.write_text(figure.to_html(include_plotlyjs=True, auto_play=False), encoding="utf-8")
+            elif ending == ".json":
+                part.write_text(figure.to_json(), encoding="utf-8")
+            else:
+                part.write_bytes(_still(figure, ending[1:]))
     except OSError as error:
         raise InputError("path", str(path), f"a file that can be written ({error.strerror})") from error
     return target

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from flowplane.core.lazy import public
 from flowplane.core.results import result_of
 from flowplane.errors import InputError, Text
 from flowplane.plot import figures
@@ -33,7 +33,7 @@ def registered() -> dict[str, list[Callable[..., Any]]]:
     """The figures of every result that has one, from all files of `flowplane.plot.figures`; first the one of its name."""
     found: dict[str, list[Callable[..., Any]]] = {}
     for file in iter_modules(figures.__path__):
-        figure = getattr(import_module(f"{figures.__name__}.{file.name}"), file.name)
+        figure = public(f"{figures.__name__}.{file.name}", file.name)
         for result in getattr(figure, "results", ()):
             found.setdefault(result, []).append(figure)
     return {result: sorted(found[result], key=lambda figure: figure.__name__ != result) for result in sorted(found)}

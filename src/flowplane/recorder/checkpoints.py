@@ -152,7 +152,7 @@ def _read(file: Path) -> Mapping[str, Any]:
         file = inside
     if file.name.endswith(".index.json"):
         try:
-            parts = sorted(set(json.loads(file.read_text())["weight_map"].values()))
+            parts = sorted(set(json.loads(file.read_text(encoding="utf-8"))["weight_map"].values()))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError("paths", str(file), "a readable index of weights") from error
         merged: dict[str, Any] = {}

@@ -38,5 +38,5 @@ def hashed(rows: Float[Tensor, "*batch number"], size: int = HASHED) -> Float[Te
 @lru_cache(64)
 def _map(numbers: int, size: int) -> tuple[Int[Tensor, " number"], Int[Tensor, " number"]]:
     generator = torch.Generator().manual_seed(numbers)
-    places = torch.randint(size, (numbers,), generator=generator)
-    return places, 2 * torch.randint(2, (numbers,), generator=generator) - 1
+    places = torch.randint(size, (numbers,), generator=generator, device="cpu")
+    return places, 2 * torch.randint(2, (numbers,), generator=generator, device="cpu") - 1

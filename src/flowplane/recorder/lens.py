@@ -97,7 +97,7 @@ class LogitLens:
     @torch.no_grad()
     def _predicted(self, rows: Float[np.ndarray, "row unit"]) -> Tensor | None:
         """ln q of the next token (row, word) on the CPU, in float64; None for rows of another width than the head takes."""
-        where = next((part for part in self.model.parameters()), torch.zeros(()))
+        where = next((part for part in self.model.parameters()), torch.zeros((), dtype=torch.float32, device="cpu"))
         dtype = where.dtype if where.is_floating_point() else torch.float32
         parts: list[Tensor] = []
         try:

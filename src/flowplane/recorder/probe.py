@@ -188,7 +188,7 @@ class Probe:
         made = reduction(judged.name, own, units, self.rule, judged.varies)
         n = self.trace.samples
         mask = None if self.mask is None else self.mask[:n]
-        example = torch.zeros(n, *own, dtype=torch.complex64 if judged.call.complex else torch.float32)
+        example = torch.zeros(n, *own, dtype=torch.complex64 if judged.call.complex else torch.float32, device="cpu")
         try:
             rows = made.rows(example, mask)
         except Exception as error:  # a callable may raise anything
@@ -251,7 +251,9 @@ class Probe:
                         rows[place][filled[place] : filled[place] + len(part)] = part
                         filled[place] += len(part)
 
-                self._watched(torch.tensor([start, start]) if twice else torch.arange(start, stop), keep)
+                self._watched(
+                    torch.tensor([start, start], device="cpu") if twice else torch.arange(start, stop, device="cpu"), keep
+                )
         for count, layer in zip(filled, self.layers, strict=True):
             if count != self.samples:
                 found = Text(f"layer {layer.name!r} not called as at the start")
@@ -286,7 +288,7 @@ class Probe:
             raise InputError("model", Text(f"{shape} a sample in layer {layer.name!r}"), f"{layer.shape}, as at the start")
         if mask is None and call.lengths is not None:
             lengths = order.rows(call.lengths) if isinstance(order, Order) and order.axes == (0,) else call.lengths
-            mask = torch.arange(found.shape[1]) < lengths.unsqueeze(1)
+            mask = torch.arange(found.shape[1], device=lengths.device) < lengths.unsqueeze(1)
         reduced = layer.reduction.rows(widened(found), None if mask is None else mask.to(found.device))
         return side_by_side(reduced).cpu().numpy()  # type: ignore[no-any-return]
 
@@ -309,7 +311,7 @@ def _chosen_tokens(count: int, lengths: set[int], mask: Tensor | None) -> Tensor
     if len(lengths) > 1:
         raise InputError("reduce", Text(f"layers of {sorted(lengths)} tokens"), "layers with the same number of tokens")
     (tokens,) = lengths
-    mask = torch.ones(count, tokens, dtype=torch.bool) if mask is None else mask.flatten(1).bool()
+    mask = torch.ones(count, tokens, dtype=torch.bool, device="cpu") if mask is None else mask.flatten(1).bool()
     if mask.shape[1] != tokens:
         found = Text(f"{tokens} tokens in layers and {mask.shape[1]} in labels or attention_mask")
         raise InputError("reduce", found, "one number of tokens")
@@ -317,4 +319,4 @@ def _chosen_tokens(count: int, lengths: set[int], mask: Tensor | None) -> Tensor
     if len(places) <= TOKENS:
         return mask
     drawn = np.random.default_rng(TOKEN_SEED).choice(places, TOKENS, replace=False)
-    return torch.zeros(mask.numel(), dtype=torch.bool).index_fill_(0, torch.from_numpy(drawn), 1).view_as(mask)
+    return torch.zeros(mask.numel(), dtype=torch.bool, device="cpu").index_fill_(0, torch.from_numpy(drawn), 1).view_as(mask)

@@ -13,6 +13,7 @@ from torch import nn
 from flowplane.core.frames import left_out_table
 from flowplane.core.interrupts import deferred_interrupts
 from flowplane.core.measure import Measure
+from flowplane.core.modes import in_own_modes
 from flowplane.core.points import check_count
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text, unknown
@@ -106,6 +107,7 @@ class Recorder:
         (('0', '1', '2'), [0, 1, 2, 3], (1, 4, 50, 3))
     """
 
+    @in_own_modes
     def __init__(
         self,
         model: nn.Module,
@@ -188,6 +190,7 @@ class Recorder:
 
     # -- recording ----------------------------------------------------------------------------------------------------
 
+    @in_own_modes
     def start(self) -> Self:
         """Record epoch 0 and begin; `with` does it. Raises InputError for a path that does not fit the mode."""
         if self._state != "new":
@@ -205,6 +208,7 @@ class Recorder:
         self._since = time.perf_counter()
         return self
 
+    @in_own_modes
     def step(self, epoch: int | None = None, *, step: int | None = None, **metrics: Any) -> None:
         """Say that an epoch is over; a snapshot is taken if one is due.
 
@@ -238,6 +242,7 @@ class Recorder:
             self._snapshot()
         self._arm()
 
+    @in_own_modes
     def close(self) -> None:
         """Record the last epoch if it was not, and end: no hook is left, and another process may write."""
         self._end(whole=True)
@@ -247,6 +252,7 @@ class Recorder:
     def __enter__(self) -> Self:
         return self.start()
 
+    @in_own_modes
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         self._end(whole=kind is None)
 

@@ -43,7 +43,7 @@ class NetworkActivations(BackendArray):
         self.network = network
         self.depth = network.index(layer) + 1
         self.weights = weights
-        self.inputs = torch.tensor(inputs)
+        self.inputs = torch.tensor(inputs, device="cpu")
         self.memory_budget = memory_budget
         self.shape = (*weights.shape[:2], len(inputs), network.widths[self.depth - 1])
         self.dtype = np.dtype(np.float32)
@@ -56,7 +56,7 @@ class NetworkActivations(BackendArray):
         places = [np.arange(size)[part].reshape(-1) for size, part in zip(self.shape, key, strict=True)]
         packed = self.weights.isel(replica=places[0], epoch=places[1]).values
         replicas, epochs, parameters = packed.shape
-        flat = torch.tensor(packed.reshape(-1, parameters))
+        flat = torch.tensor(packed.reshape(-1, parameters), device="cpu")
         result = np.empty((len(flat), len(places[2]), len(places[3])), np.float32)
         step = snapshots_per_block(self.network, len(self.inputs), self.memory_budget)
         for start in range(0, len(flat), step):

@@ -13,12 +13,12 @@ from zarr.storage import WrapperStore
 
 from flowplane.errors import InputError, Text
 from flowplane.recording.selection import View
-from flowplane.recording.store import BRANCH, open_repository
+from flowplane.recording.store import BRANCH, open_repository, require_own_process
 
 if TYPE_CHECKING:
     from flowplane.recording.reader import Recording
 
-__all__ = ["IN_MEMORY", "Copied", "InMemory"]
+__all__ = ["IN_MEMORY", "Copied", "InMemory", "Kept"]
 
 #: How icechunk calls a Storage in memory that a user gives as a path.
 IN_MEMORY = "ObjectStorage(backend=InMemory"
@@ -50,12 +50,21 @@ class Copied:
             return _in_memory, (type(self), self._store, parts)
         source: Any = self._repository  # on an object store
         if self.path is not None and Path(self.path).is_dir():
-            source = str(Path(self.path).resolve())
-        return _opened_again, (type(self), source, self.path, self._store.session.snapshot_id, parts)
+            source = self.path
+        return _opened_again, (type(self), source, self.path, self._store._store.session.snapshot_id, parts)
 
 
-class InMemory(WrapperStore[Any]):
-    """What a recording in memory reads, and arrays that are read later: a copy of it brings all that is in it."""
+class Kept(WrapperStore[Any]):
+    """What a recording reads, and arrays that are read later, in the process that may read it."""
+
+    async def get(self, *key: Any, **options: Any) -> Any:
+        """As of the store. Raises InputError in a fork."""
+        require_own_process()
+        return await super().get(*key, **options)
+
+
+class InMemory(Kept):
+    """In memory: a copy of it brings all that is in it."""
 
     def __init__(self, store: Any, repository: icechunk.Repository) -> None:
         super().__init__(store)
@@ -76,6 +85,7 @@ def _contents(store: Any) -> dict[str, bytes]:
 
 
 def _refilled(contents: dict[str, bytes]) -> InMemory:
+    require_own_process()
     repository = icechunk.Repository.create(icechunk.in_memory_storage())
     session = repository.writable_session(BRANCH)
 
@@ -100,4 +110,4 @@ def _opened_again(kind: type[Recording], source: Any, name: str | None, commit: 
     except icechunk.IcechunkError as error:
         wanted = "the recording that was copied; another one is there now"
         raise InputError("path", Text(source if isinstance(source, str) else name), wanted) from error
-    return kind(repository, name, View(store, *parts))
+    return kind(repository, name, View(Kept(store), *parts))

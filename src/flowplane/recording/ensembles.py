@@ -172,7 +172,7 @@ class EnsembleRecording(Recording):
     ) -> Iterator[Block]:
         """All layers of a block come from one forward pass. Replicas measured on different samples never share a block."""
         index = {layer: self.network.index(layer) for layer in layers}
-        inputs = torch.tensor(self.task.inputs)
+        inputs = torch.tensor(self.task.inputs, device="cpu")
         parted = groups is not None and any(group is not None for group in groups)
         for rows, columns, weights in self._weight_blocks(parted, memory_budget):
             outputs = self.network.forward(weights, inputs, max(index.values()) + 1)
@@ -187,7 +187,7 @@ class EnsembleRecording(Recording):
         for first in range(0, epochs, slab):
             weights = stored.isel(epoch=slice(first, first + slab)).values
             rows, columns = (grid.ravel() for grid in np.indices(weights.shape[:2]))
-            flat = torch.tensor(weights.reshape(-1, weights.shape[-1]))
+            flat = torch.tensor(weights.reshape(-1, weights.shape[-1]), device="cpu")
             alone = weights.shape[1] if parted else len(flat)
             for start in range(0, len(flat), alone):
                 for begin in range(start, start + alone, size):

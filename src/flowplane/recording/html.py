@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flowplane.core.frames import layer_table, left_out_table
+from flowplane.core.paths import from_here
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +64,7 @@ def recording_html(rec: Recording) -> str:
     what = rec.architecture if not rec.activation else f"{rec.architecture}, {rec.activation}"
     if "parameters" in rec.attrs:
         what += f", {rec.attrs['parameters']:,} parameters"
-    where = "in memory" if rec.path is None else str(rec.path)
+    where = "in memory" if rec.path is None else from_here(rec.path)
     rows = [
         (rec.kind, _shown(what)),
         ("probe inputs" if rec.kind == "model" else "task", _task(rec)),

@@ -17,13 +17,15 @@ from torch import Tensor
 
 from flowplane.core.frames import left_out_table, wide_frame
 from flowplane.core.measure import Measure, check_measure
+from flowplane.core.modes import in_own_modes
 from flowplane.core.network import Network
 from flowplane.core.older import configuration
+from flowplane.core.paths import from_here
 from flowplane.core.points import check_count
 from flowplane.core.results import stamp
 from flowplane.core.schedule import even_places
 from flowplane.errors import InputError, NotRecorded, Text, unknown
-from flowplane.recording.copying import IN_MEMORY, Copied, InMemory
+from flowplane.recording.copying import IN_MEMORY, Copied, InMemory, Kept
 from flowplane.recording.html import recording_html
 from flowplane.recording.selection import View, positions
 from flowplane.recording.store import BRANCH, STATISTICS
@@ -58,7 +60,7 @@ class Recording(Copied, ABC):
         self.path = name
         stored = repository.readonly_session(BRANCH).store if view is None else view.store
         kept = name is None or name.startswith(IN_MEMORY)
-        self._store = InMemory(stored, repository) if view is None and kept else stored
+        self._store = InMemory(stored, repository) if view is None and kept else Kept(stored) if view is None else stored
         self._view = view or self._everything()
 
     # -- what it is ---------------------------------------------------------------------------------------------------
@@ -218,7 +220,7 @@ class Recording(Copied, ABC):
         return np.asarray(self._root["replica"].values[self._view.replicas])
 
     def __repr__(self) -> str:
-        return f"<flowplane.Recording {'in memory' if self.path is None else self.path}: {self._about()}>"
+        return f"<flowplane.Recording {'in memory' if self.path is None else from_here(self.path)}: {self._about()}>"
 
     def _repr_html_(self) -> str:
         return recording_html(self)
@@ -319,6 +321,7 @@ class Recording(Copied, ABC):
         """
         return self._part(epochs=self._view.epochs[even_places(self.epochs, check_count("snapshots", snapshots, 2))])
 
+    @in_own_modes
     def measure(self, measure: Measure, samples: str = "all", *, memory_budget: int = 1 << 30) -> xr.Dataset:
         """A measure of every layer at every snapshot of every replica: a Dataset (replica, epoch, layer).
 

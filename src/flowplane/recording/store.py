@@ -23,7 +23,8 @@ from flowplane.errors import InputError, Text
 from flowplane.recording import asserts  # noqa: F401
 from flowplane.version import __version__
 
-__all__ = ["BRANCH", "FORMAT", "MODES", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put", "versions"]
+__all__ = ["BRANCH", "FORMAT", "MODES", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put"]
+__all__ += ["require_own_process", "versions"]
 
 #: 1: ensembles of `fp.train`. 2: recordings of a model as well. 3: arguments under their names of today, and an array for
 #: each variable of an online measure.
@@ -37,15 +38,27 @@ NEW_PATH = "a new path; mode='resume' continues the recording there, mode='overw
 #: Attribute of a commit: how many files of chunks, and bytes in them, were there.
 FILES = "files"
 
+#: The process that first used a recording.
+_users: dict[str, int] = {}
+
 icechunk.set_logs_filter("error")  # its note that folders know no concurrent commits: the lock below sees to that
 
 
+def require_own_process() -> None:
+    """Raise InputError in a fork of a process that has used recordings: icechunk's threads live in that one alone, and would
+    be waited for without end."""
+    if _users.setdefault("first", os.getpid()) != os.getpid():
+        found = Text("a fork of a process that has read or written recordings")
+        raise InputError("process", found, "one of its own: multiprocessing.get_context('spawn')")
+
+
 def open_repository(path: Any) -> tuple[icechunk.Repository, str]:
-    """The repository of an existing recording, and what to call it.
+    """The repository of an existing recording, and where it is, whatever the working directory will be.
 
     Raises:
         InputError: there is no recording, creating it was interrupted, or a newer flowplane wrote it.
     """
+    require_own_process()
     wanted = "a recording, such as fp.train(task, path=…) and fp.Recorder make"
     if isinstance(path, icechunk.Storage):
         name = str(path)
@@ -54,8 +67,7 @@ def open_repository(path: Any) -> tuple[icechunk.Repository, str]:
         except icechunk.IcechunkError as error:
             raise InputError("path", Text(name), wanted) from error
     else:
-        folder = as_path("path", path)
-        name = str(folder)
+        folder, name = as_path("path", path).absolute(), str(as_path("path", path))
         if _is_empty(folder):
             raise InputError("path", name, f"{wanted}; nothing is there")
         if not _is_repository(folder):
@@ -68,9 +80,10 @@ def open_repository(path: Any) -> tuple[icechunk.Repository, str]:
         raise InputError("path", name, f"{wanted}; this one holds no committed snapshot")
     if written > FORMAT:
         raise InputError("path", Text(f"{name} in format {written}"), f"format {FORMAT} or older: update flowplane")
-    if not isinstance(path, icechunk.Storage):
-        _require_whole(repository, as_path("path", path), name)
-    return repository, name
+    if isinstance(path, icechunk.Storage):
+        return repository, name
+    _require_whole(repository, folder, name)
+    return repository, str(folder)
 
 
 def _require_whole(repository: icechunk.Repository, folder: Path, name: str) -> None:
@@ -149,13 +162,14 @@ class Writer:
     """
 
     def __init__(self, path: Any, mode: str) -> None:
+        require_own_process()
         self.path = path
         self._lock: FileLock | None = None
         if path is None or isinstance(path, icechunk.Storage):
             storage = icechunk.in_memory_storage() if path is None else path
             self.repository, self.resumed = _open_or_create(storage, mode, str(path))
         else:
-            self.path = as_path("path", path)
+            self.path = as_path("path", path).absolute()
             self.repository, self.resumed = self._claim(self.path, mode)
 
     def __enter__(self) -> Self:

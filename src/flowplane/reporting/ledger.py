@@ -37,7 +37,7 @@ def read_claims(folder: str | Path) -> list[Claim]:
     claims: list[Claim] = []
     for file in sorted([*root.glob("claims.json"), *root.glob("*/claims.json")]):
         try:
-            claims += [Claim.from_json(row) for row in json.loads(file.read_text())]
+            claims += [Claim.from_json(row) for row in json.loads(file.read_text(encoding="utf-8"))]
         except (ValueError, TypeError, OSError) as error:
             raise InputError("folder", str(file), f"a readable ledger of claims ({error})") from error
     return claims

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from flowplane.core.files import write_text
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError
 from flowplane.reporting.page import page_of
@@ -45,15 +46,10 @@ def report(source: Any, path: str | os.PathLike[str] = "report.html") -> Path:
         raise InputError("path", str(path), "a file name that ends in .html")
     _require_writable(target)
     page = page_of(subjects_of(source))
-    partial = target.with_name(f".{target.name}.partial")
     try:
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(target)
+        write_text(target, page)
     except OSError as error:
         raise InputError("path", str(path), f"a file that can be written ({error.strerror})") from error
-    finally:
-        if os.access(target.parent, os.W_OK):
-            partial.unlink(missing_ok=True)
     return target
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
+from flowplane.core.paths import from_here
 from flowplane.core.results import said
 from flowplane.reporting.markup import count, number
 from flowplane.version import __version__
@@ -74,7 +75,7 @@ def recording_facts(rec: Recording, plane: xr.Dataset | None, reason: str, left_
     layers = rec.layer_coordinates()
     widths = [str(width) for width in layers["width"][1]]
     facts = {
-        "recording": "in memory" if rec.path is None else str(rec.path),
+        "recording": "in memory" if rec.path is None else from_here(rec.path),
         "network": f"{rec.architecture} {rec.activation}".strip(),
         "layers": str(len(rec.layers)),
         "units": ", ".join(widths[:40]) + (", …" if len(widths) > 40 else ""),
@@ -140,7 +141,9 @@ def about_equal(text: str) -> str:
 
 def recording_recipe(rec: Recording) -> str:
     """The lines that make a recording's report again, and the recording itself where it is an ensemble's."""
-    opened = [f"rec = fp.open({str(rec.path)!r})"] if rec.path is not None else ["rec = …  # this recording was in memory"]
+    opened = (
+        [f"rec = fp.open({from_here(rec.path)!r})"] if rec.path is not None else ["rec = …  # this recording was in memory"]
+    )
     if rec.kind == "ensemble":
         from inspect import signature
 

@@ -94,7 +94,9 @@ class Region:
         for centre, reach in zip(self.centre.tolist(), (self.half + self.margin).tolist(), strict=True):
             count = max(8, int(np.ceil(2 * reach / spacing)))
             # χ and all its derivatives are 0 at both ends, so that an even rule is as good as any
-            axes.append(centre - reach + (torch.arange(count, dtype=torch.float64) + 0.5) * (2 * reach / count))
+            axes.append(
+                centre - reach + (torch.arange(count, dtype=torch.float64, device="cpu") + 0.5) * (2 * reach / count)
+            )
             volume *= 2 * reach / count
         x = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes)).to(self.centre)
         return x, torch.full_like(x[:, 0], volume)
@@ -132,7 +134,9 @@ def as_field(field: Any, points: Any, time: Any, seed: int) -> Field:
     velocity = field.velocity if flow else field
     bare = Field(velocity, last, rows, rows)
     if flow and hasattr(field, "trajectory"):
-        visited = torch.as_tensor(as_numbers("field", field.trajectory(rows, np.linspace(0.0, last, 21)))).to(rows)
+        visited = torch.as_tensor(as_numbers("field", field.trajectory(rows, np.linspace(0.0, last, 21))), device="cpu").to(
+            rows
+        )
         visited = visited.reshape(-1, rows.shape[1])
     else:
         visited = torch.cat(list(_followed(bare)))

@@ -135,7 +135,7 @@ def drawn_nodes(
         ([0, 2], [0.25, 0.75])
     """
     running = mass.cumsum(0)
-    places = (torch.rand(count, generator=rng, dtype=torch.float64) * float(running[-1])).to(running)
+    places = (torch.rand(count, generator=rng, dtype=torch.float64, device="cpu") * float(running[-1])).to(running)
     # rounding may put the last place at the very end, past nodes without mass
     nodes = torch.searchsorted(running, places, right=True).clamp(max=int(mass.nonzero().max()))
     return nodes, mass[nodes] / running[-1]
@@ -174,7 +174,7 @@ def least_squares_network(
     require_finite("values", f)
     with torch.no_grad():
         h = network.features(x)
-        root = math.sqrt(ridge * len(x)) * torch.eye(h.shape[1]).to(h)
+        root = math.sqrt(ridge * len(x)) * torch.eye(h.shape[1], dtype=h.dtype, device=h.device)
         target = torch.cat([f.reshape(len(x), channels), h.new_zeros(h.shape[1], channels)])
         # rows for λ make the matrix of full rank: QR, and not the normal equations that square its condition
         network.output.copy_(torch.linalg.lstsq(torch.cat([h, root]), target, driver="gels").solution)

@@ -124,7 +124,7 @@ def _best(
 def _error(found: Spectrum, v: Tensor, x: Tensor) -> float:
     """Of the reconstruction, relative, at some of the points."""
     count = min(len(x), max(8, min(64, CHECKED // found.weights.expand(found.offsets.shape).numel())))
-    chosen = torch.linspace(0, len(x) - 1, count, device=x.device).round().long()
+    chosen = torch.linspace(0, len(x) - 1, count, device=x.device, dtype=torch.float64).round().long()
     given = found.reconstruct(x[chosen])
     exact = v[chosen, 0] if found.scalar else v[chosen]
     size = float(exact.square().mean().sqrt())

@@ -83,7 +83,9 @@ class WideLimit:
         self.field = as_field(field, points, time, check_seed(seed))
         self._region = Region.around(self.field.visited, margin)
         visited = self.field.visited
-        self._places = visited[torch.linspace(0, len(visited) - 1, min(PLACES, len(visited))).long()]
+        self._places = visited[
+            torch.linspace(0, len(visited) - 1, min(PLACES, len(visited)), dtype=torch.float64, device="cpu").long()
+        ]
         if extent is not None:
             self._lay_out(self._reaching(extent), grid)
             return

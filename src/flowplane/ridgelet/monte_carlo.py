@@ -93,10 +93,10 @@ def _drawn_nodes(
     count: int, dimension: int, largest: float, height: float, rng: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Uniform in the ball times the interval; weights are its volume over N."""
-    a = torch.randn(count, dimension, generator=rng, dtype=torch.float64)
-    radius = largest * torch.rand(count, 1, generator=rng, dtype=torch.float64) ** (1 / dimension)
+    a = torch.randn(count, dimension, generator=rng, dtype=torch.float64, device="cpu")
+    radius = largest * torch.rand(count, 1, generator=rng, dtype=torch.float64, device="cpu") ** (1 / dimension)
     a = a / a.norm(dim=1, keepdim=True) * radius
-    b = height * (2 * torch.rand(count, generator=rng, dtype=torch.float64) - 1)
+    b = height * (2 * torch.rand(count, generator=rng, dtype=torch.float64, device="cpu") - 1)
     ball = math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1) * largest**dimension
     return a, b, torch.full_like(b, ball * 2 * height / count)
 

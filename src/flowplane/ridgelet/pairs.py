@@ -174,7 +174,7 @@ class Pair:
             return SHORT
         # |ρ| ~ n!/(π |z|^{n+1}) with n = k + m
         n = self.k + dimension
-        near = torch.linspace(0.0, SHORT, 801, dtype=torch.float64)
+        near = torch.linspace(0.0, SHORT, 801, dtype=torch.float64, device="cpu")
         size = float(self.ridgelet(near, dimension).abs().max())
         return max(SHORT, (math.factorial(n) / (math.pi * max(n - growth, 1) * share * size)) ** (1 / (n - growth)))
 

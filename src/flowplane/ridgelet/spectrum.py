@@ -13,6 +13,7 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
+from flowplane.core.modes import in_own_modes
 from flowplane.core.points import as_points
 from flowplane.core.results import stamp
 from flowplane.ridgelet.pairs import Pair
@@ -80,6 +81,7 @@ class Spectrum:
         """K, for which S[R] = K f."""
         return self.pair.constant(self.dimension)
 
+    @in_own_modes
     def reconstruct(self, points: Any) -> Any:
         """S[R](x)/K = (1/K) Σ weight · R(a, b) σ(a·x − b), the finite sum as it stands (§A10).
 

@@ -145,7 +145,7 @@ def _dense(rec: Recording, replica: int, epoch: int, settings: Settings) -> list
     if rec.kind != "ensemble":
         return [None] * len(rec.layers)
     network = rec.network
-    packed = torch.tensor(np.asarray(rec.weights.isel(replica=replica, epoch=epoch).values)[None])
+    packed = torch.tensor(np.asarray(rec.weights.isel(replica=replica, epoch=epoch).values)[None], device="cpu")
     matrices = [(weight[0].numpy(), bias[0].numpy()) for weight, bias in network.unpack(packed)]
     places = [network.index(layer) for layer in rec.layers]
     known: list[Dense | None] = []

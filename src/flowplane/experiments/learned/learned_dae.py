@@ -206,7 +206,9 @@ def _controls(cases: dict[str, Case], context: Context) -> xr.Dataset:
         for k in range(seeds):
             network = DenoisingNetwork(case.density.dimension, scale.hidden, seed=context.seed + k)
             points = case.density.draw(n, _stream(context, k))
-            network.standardise(points.mean(0).cpu(), points.var(0).cpu(), torch.full((2,), case.variance))
+            network.standardise(
+                points.mean(0).cpu(), points.var(0).cpu(), torch.full((2,), case.variance, dtype=torch.float32, device="cpu")
+            )
             errors[i, 0, k] = case.error(LearnedDenoiser(network.double(), case.variance))
             errors[i, 1, k] = case.error(
                 _train(scale.hidden, case, points, context, k, noise_covariance=OTHER * case.variance)

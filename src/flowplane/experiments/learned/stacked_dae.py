@@ -199,7 +199,7 @@ def _untrained(density: Density, time: float, shape: tuple[int, ...], seed: int,
         z = Decoders(layers).encode(density.draw(4000, generator(0, EXTENT)).double().cpu()).detach()
         variance = _feature_time(layers, density, time)
         network = Autoencoder(2, 2, hidden=HIDDEN, decoder_hidden=shape, seed=generator(seed, WEIGHTS, k)).double()
-        network.standardise(z.mean(0), z.var(0), torch.full((2,), variance).to(z))
+        network.standardise(z.mean(0), z.var(0), torch.full((2,), variance, dtype=z.dtype, device=z.device))
         layers.append(LearnedDenoiser(network, variance))
     return Stack(layers, source=density)
 

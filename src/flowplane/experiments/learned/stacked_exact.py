@@ -149,7 +149,7 @@ def local_errors(samples: int, seed: int) -> xr.Dataset:
     """
     features = GaussianMixture([0.5, 0.5], [[-0.6, 0.0], [0.6, 0.3]], [0.4, 0.5])
     z = features.draw(samples, generator(seed, EVALUATION))
-    axis = torch.arange(-5, 5, GRID, dtype=torch.float64)
+    axis = torch.arange(-5, 5, GRID, dtype=torch.float64, device="cpu")
     nodes = torch.cartesian_prod(axis, axis)
     logs = features.smoothing.log_prob(0.0, nodes)
     kept = logs > logs.max() - EDGE
@@ -161,7 +161,9 @@ def local_errors(samples: int, seed: int) -> xr.Dataset:
         slope[:, 0] = 0.0 if keeps else 2 * BEND * z[:, 0] / (1 + BEND * z[:, 0].square())  # ∇_z log|det ∇d|
         volume = torch.einsum("nij,nj->ni", decoders.jacobian(z), slope)
         for t in TIMES:
-            local = LocalDenoiser(decoders, torch.eye(2).to(z), points, logs[kept].log_softmax(0), t).displacement(x)
+            local = LocalDenoiser(
+                decoders, torch.eye(2, dtype=z.dtype, device=z.device), points, logs[kept].log_softmax(0), t
+            ).displacement(x)
             exact = decoders.decode(denoising_flow(features, t, 1).forward(z)) - x
             size = float(exact.square().sum(1).mean().sqrt())
             gaps = [exact - local] + ([] if keeps else [exact - local - t * volume])

@@ -53,7 +53,7 @@ class Trained:
 
 def target_and_spectra() -> tuple[Tensor, Tensor, Spectrum, Spectrum]:
     """x on [−1, 1], sin 2πx, its transform, and that of another function on the same nodes."""
-    x = torch.linspace(-1, 1, POINTS, dtype=torch.float64)
+    x = torch.linspace(-1, 1, POINTS, dtype=torch.float64, device="cpu")
     f = torch.sin(2 * torch.pi * x)
     spectrum = transform(f, x)
     return x, f, spectrum, transform(other_target(x), x, extent=spectrum.extent)

@@ -85,7 +85,7 @@ def _trained(
         weight = (taken.to(x) / taken.sum(0)).T[None]
         parts = []
         for wide, narrow in ((x.shape[3], HIDDEN), (HIDDEN, count)):
-            drawn = torch.randn((wide, narrow), generator=made, dtype=torch.float32) / math.sqrt(wide)
+            drawn = torch.randn((wide, narrow), generator=made, dtype=torch.float32, device="cpu") / math.sqrt(wide)
             own = (drawn.to(x.device), x.new_zeros(1, narrow))
             parts += [part.expand(len(x), taken.shape[1], -1, -1).clone().requires_grad_() for part in own]
         optimizer = torch.optim.AdamW(parts, lr=RATE, weight_decay=DECAY, foreach=False)

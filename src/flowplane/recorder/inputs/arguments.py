@@ -83,7 +83,7 @@ class ProbeInputs:
         def ready(leaf: Any) -> Any:
             return moved(leaf.value if isinstance(leaf, Fixed) else leaf, torch.device(device))
 
-        made = mapped(self.take(torch.arange(start, stop)).given, ready)
+        made = mapped(self.take(torch.arange(start, stop, device="cpu")).given, ready)
         if self.forward is None and isinstance(made, Mapping):
             return (), {str(name): part for name, part in made.items()}
         if self.forward is None and isinstance(made, tuple):

@@ -40,7 +40,7 @@ def _contents(part: Any, count: int) -> Iterable[bytes]:
     width = max(1, part.numel() // count) * 8
     block = count if part.layout == torch.strided else max(1, BLOCK // width)
     for start in range(0, count, block):
-        chosen = selected(part, torch.arange(start, min(start + block, count)))
+        chosen = selected(part, torch.arange(start, min(start + block, count), device="cpu"))
         dense = chosen if part.layout == torch.strided else chosen.to_dense()
         yield from (row.tobytes() for row in _array(dense).reshape(len(dense), -1))
 

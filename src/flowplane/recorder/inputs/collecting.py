@@ -63,8 +63,13 @@ def _structured(sample: Any) -> bool:
     return isinstance(sample, tuple) and any(is_array(part) or isinstance(part, Tensor | str | Mapping) for part in sample)
 
 
+def _tensor(values: Any) -> Tensor:
+    """A tensor stays where it is, whatever the default device is."""
+    return values if isinstance(values, Tensor) else torch.as_tensor(values, device="cpu")
+
+
 def _stack(samples: Sequence[Any]) -> Tensor:
-    tensors = [torch.as_tensor(each) for each in samples]
+    tensors = [_tensor(each) for each in samples]
     shapes = sorted({tuple(each.shape) for each in tensors})
     if len(shapes) > 1:
         shown = ", ".join(map(str, shapes[:4])) + (", …" if len(shapes) > 4 else "")
@@ -121,7 +126,7 @@ def _joined(name: str, parts: Sequence[Any]) -> Any:
     if first is None or isinstance(first, str | bool):
         return _agreed(name, parts)
     try:
-        tensors = [torch.as_tensor(part) for part in parts]
+        tensors = [_tensor(part) for part in parts]
     except (TypeError, ValueError, RuntimeError) as error:
         wanted = "batches of tensors, or a list of the samples and forward=, which is given slices of it"
         raise InputError(name, Text(f"batches of {items_named(first)}"), wanted) from error

@@ -105,14 +105,14 @@ def selected(leaf: Any, rows: Tensor) -> Any:
         return leaf[rows.numpy()]
     # what can be sliced, but need not take a list of rows
     first, last = int(rows[0]), int(rows[-1]) + 1
-    return leaf[first:last] if torch.equal(rows, torch.arange(first, last)) else leaf[rows]
+    return leaf[first:last] if torch.equal(rows, torch.arange(first, last, device=rows.device)) else leaf[rows]
 
 
 def _rows_of(values: Tensor, rows: Tensor) -> Tensor:
     if values.layout == torch.strided:
         first, last = int(rows[0]), int(rows[-1]) + 1
         # a slice of neighbours copies nothing
-        return values[first:last] if torch.equal(rows, torch.arange(first, last).to(rows)) else values[rows]
+        return values[first:last] if torch.equal(rows, torch.arange(first, last, device="cpu").to(rows)) else values[rows]
     if values.layout == torch.sparse_coo:
         return values.index_select(0, rows)
     block = values.values().shape[-2:] if values.layout in (torch.sparse_bsr, torch.sparse_bsc) else None

@@ -85,7 +85,7 @@ def contracted(
     unit = units[-1] if units else None  # of two activations the second: the values of an attention
     if fresh and not (units and summed):
         lengths = [shape[axis] if letter in fresh else 1 for axis, letter in enumerate(out)]
-        unit = torch.arange(float(torch.Size(lengths).numel())).reshape(lengths)
+        unit = torch.arange(float(torch.Size(lengths).numel()), dtype=torch.float32, device="cpu").reshape(lengths)
     return Coordinates(tuple(shape), found.sample, unit, found.mixed)
 
 

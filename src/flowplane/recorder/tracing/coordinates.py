@@ -74,7 +74,11 @@ def full(coordinate: Tensor | None, shape: Sequence[int]) -> Tensor:
         >>> full(torch.tensor([[0.0], [1.0]]), (2, 2)).tolist(), full(None, (2,)).tolist()
         ([[0.0, 0.0], [1.0, 1.0]], [-1.0, -1.0])
     """
-    return torch.full(tuple(shape), NONE) if coordinate is None else coordinate.expand(tuple(shape))
+    return (
+        torch.full(tuple(shape), NONE, dtype=torch.float32, device="cpu")
+        if coordinate is None
+        else coordinate.expand(tuple(shape))
+    )
 
 
 def shortened(coordinate: Float[Tensor, "..."]) -> Tensor | None:
@@ -169,7 +173,7 @@ def order_of(own: Coordinates, samples: int) -> Order | str:
     found = own.sample.squeeze(tuple(set(range(own.sample.ndim)) - set(axes))).flatten().long()
     if samples == 1 and bool((found >= 0).any()):
         return Order(())
-    if len(found) == samples and torch.equal(found, torch.arange(samples)):
+    if len(found) == samples and torch.equal(found, torch.arange(samples, device="cpu")):
         return Order(axes)
     if bool((found < 0).any()):
         return "rows are a part of the samples"

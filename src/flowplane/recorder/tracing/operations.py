@@ -59,7 +59,7 @@ def units_set(
 
 def units_last(own: Coordinates, shape: tuple[int, ...]) -> Coordinates:
     """The same samples, and the units on the last axis."""
-    unit = torch.arange(float(shape[-1])).reshape((1,) * (len(shape) - 1) + (-1,))
+    unit = torch.arange(float(shape[-1]), dtype=torch.float32, device="cpu").reshape((1,) * (len(shape) - 1) + (-1,))
     return Coordinates(shape, own.sample, unit, own.mixed)
 
 
@@ -76,7 +76,11 @@ def _linear(own: Coordinates | None, shape: tuple[int, ...]) -> Coordinates:
 def _channels(own: Coordinates, shape: tuple[int, ...]) -> Coordinates:
     """Channels are on axis 1; numbers come from a neighbourhood, so the samples must not vary within."""
     flat = reduced(own, range(1, len(own.shape)), shape) if own.shape != shape else reduced(own, [], shape)
-    unit = torch.arange(float(shape[1])).reshape(1, -1, *(1,) * (len(shape) - 2)) if len(shape) > 1 else None
+    unit = (
+        torch.arange(float(shape[1]), dtype=torch.float32, device="cpu").reshape(1, -1, *(1,) * (len(shape) - 2))
+        if len(shape) > 1
+        else None
+    )
     return Coordinates(shape, flat.sample, unit, flat.mixed)
 
 
@@ -128,7 +132,7 @@ def _attended(owns: list[Coordinates | None], outputs: list[Tensor], over: int) 
         # heads of several queries may share one of keys and values: units lie along the same axes, as many as there are
         lengths = [n if was > 1 else 1 for n, was in zip(shape, values.unit.shape, strict=True)]
         lengths[-2] = 1
-        unit = torch.arange(float(torch.Size(lengths).numel())).reshape(lengths)
+        unit = torch.arange(float(torch.Size(lengths).numel()), dtype=torch.float32, device="cpu").reshape(lengths)
         result = Coordinates(shape, found.sample, unit, found.mixed)
     else:
         result = units_last(found, shape)

@@ -131,11 +131,11 @@ class _Tracing:
         self.model, self.run, self.n, self.half, self.whole = model, run, n, half, whole
         step = next(step for step in (3, 5, 7, 11, 1) if np.gcd(step, n) == 1)
         #: Another order of the samples.
-        self.order = (step * torch.arange(n) + 2) % n
+        self.order = (step * torch.arange(n, device="cpu") + 2) % n
         self.orders: dict[Key, Order] = {}
 
     def trace(self) -> Trace:
-        every = torch.arange(self.n)
+        every = torch.arange(self.n, device="cpu")
         _seeded(STREAM)
         self.run(every)[1]()
         self.first = first = self._watched(every, STREAM, carried=True)

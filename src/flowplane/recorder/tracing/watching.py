@@ -163,9 +163,9 @@ class Watch(TorchFunctionMode):
 
     def _register(self, values: Tensor) -> None:
         node = self.graph.input()
-        samples = torch.arange(float(len(values))).reshape(-1, *(1,) * (values.ndim - 1))
+        samples = torch.arange(float(len(values)), dtype=torch.float32, device="cpu").reshape(-1, *(1,) * (values.ndim - 1))
         # rows, or sequences of them: maps have their channels where the first convolution finds them
-        units = torch.arange(float(values.shape[-1])) if values.ndim in (2, 3) else None
+        units = torch.arange(float(values.shape[-1]), dtype=torch.float32, device="cpu") if values.ndim in (2, 3) else None
         if units is not None:
             units = units.reshape((1,) * (values.ndim - 1) + (-1,))
         self._table[values] = Coordinates(tuple(values.shape), samples, units, node=node)

@@ -40,7 +40,11 @@ class PointSmoothing:
         self.terms, self.dimension = points.shape
         self.dtype, self.device = points.dtype, points.device
         self.points = points
-        self.kernel = torch.zeros(points.shape[1], points.shape[1]).to(points) if kernel is None else kernel
+        self.kernel = (
+            torch.zeros(points.shape[1], points.shape[1], dtype=points.dtype, device=points.device)
+            if kernel is None
+            else kernel
+        )
         self._variances, self._axes = self._split(kernel)
         self.least_variance = float(self._variances.min())
         self._centre = points.mean(0, dtype=torch.float64)

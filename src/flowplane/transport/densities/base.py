@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.core.arrays import as_tensor
+from flowplane.core.modes import in_own_modes
 from flowplane.core.points import Form, as_points, check_count, check_seed
 from flowplane.core.streams import ENTROPY, SAMPLES, generator
 from flowplane.errors import InputError
@@ -69,6 +70,7 @@ class Density(ABC):
         """n independent points as a tensor of the smoothing's dtype and device, from a generator on the CPU, so that every
         device sees the same."""
 
+    @in_own_modes
     def sample(self, n: int, seed: Any = None) -> Any:
         """n independent points, shape (n, d).
 
@@ -91,6 +93,7 @@ class Density(ABC):
         own = np.random.default_rng() if seed is None else generator(check_seed(seed), SAMPLES, count)
         return Form(self._form.dtype, self._form.device, (count,)).points(self.draw(count, own))
 
+    @in_own_modes
     def log_prob(self, x: Any) -> Any:
         """log p(x) in nats, shape (…) for x of shape (…, d).
 
@@ -101,6 +104,7 @@ class Density(ABC):
         rows, form = self._rows(x)
         return form.values(self.smoothing.log_prob(0.0, rows))
 
+    @in_own_modes
     def score(self, x: Any) -> Any:
         """∇log p(x), shape (…, d), in closed form.
 
@@ -111,6 +115,7 @@ class Density(ABC):
         rows, form = self._rows(x)
         return form.points(self.smoothing.score(0.0, rows))
 
+    @in_own_modes
     def entropy(self, samples: int = 10_000, seed: Any = 0) -> Estimate:
         """Differential entropy −∫p log p in nats: a float that carries its standard error and its method.
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from flowplane.core.modes import in_own_modes
 from flowplane.core.points import Form, as_matrix, as_points
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text
@@ -65,17 +66,20 @@ class Empirical(Density):
         return None if self._kernel is None else self._rows_given(self._kernel)
 
     @property
+    @in_own_modes
     def mean(self) -> Any:
         """E x, shape (d,)."""
         return self._rows_given(self._points.mean(0, keepdim=True, dtype=torch.float64))[0]
 
     @property
+    @in_own_modes
     def covariance(self) -> Any:
         """Cov x, shape (d, d): that of the points, and H."""
         centred = self._points.double() - self._points.mean(0, dtype=torch.float64)
         spread = centred.T @ centred / len(centred)
         return self._rows_given(spread if self._kernel is None else spread + self._kernel)
 
+    @in_own_modes
     def smoothed(self, covariance: Any) -> Empirical:
         """p * N(0, C): the kernel H becomes H + C."""
         extra = as_matrix("covariance", covariance, self.dimension).to(self._points.device)

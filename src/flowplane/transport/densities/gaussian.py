@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.core.arrays import as_tensor, require_finite
+from flowplane.core.modes import in_own_modes
 from flowplane.core.points import Form, as_matrix, as_points, check_count, check_seed, small_seed
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities.base import Density
@@ -60,6 +61,7 @@ class GaussianMixture(Density):
         self.dimension = centres.shape[1]
 
     @classmethod
+    @in_own_modes
     def fit(cls, points: Any, components: int, *, seed: Any = 0) -> GaussianMixture:
         """The mixture that expectation–maximisation (scikit-learn) fits to points (n, d), the best of three starts.
 
@@ -86,7 +88,7 @@ class GaussianMixture(Density):
         fitter = Fitted(components, n_init=3, max_iter=500, random_state=small_seed(check_seed(seed)))
         found = fitter.fit(((rows - middle) / spread).cpu().numpy())
         weights, means, covariances = (
-            torch.as_tensor(part).to(rows) for part in (found.weights_, found.means_, found.covariances_)
+            torch.as_tensor(part, device="cpu").to(rows) for part in (found.weights_, found.means_, found.covariances_)
         )
         fitted = cls(weights, middle + means * spread, covariances * torch.outer(spread, spread))
         fitted._form = Form(form.dtype, form.device, ())
@@ -117,6 +119,7 @@ class GaussianMixture(Density):
         """Cov x, shape (d, d)."""
         return self._given(self._moments()[1])
 
+    @in_own_modes
     def smoothed(self, covariance: Any) -> GaussianMixture:
         """p * N(0, C): every Σ_k becomes Σ_k + C."""
         extra = as_matrix("covariance", covariance, self.dimension).to(self.smoothing.device)
@@ -134,6 +137,7 @@ class GaussianMixture(Density):
         noise = torch.from_numpy(rng.standard_normal((n, self.dimension))).to(old.means)
         return old.means[chosen] + torch.einsum("nij,nj->ni", torch.linalg.cholesky(old.covariances)[chosen], noise)
 
+    @in_own_modes
     def entropy(self, samples: int = 10_000, seed: Any = 0) -> Estimate:
         """Differential entropy in nats: closed form for one component, else the mean of −log p over `samples` points."""
         if len(self.smoothing.weights) > 1:
@@ -141,6 +145,7 @@ class GaussianMixture(Density):
         value = 0.5 * float(torch.linalg.slogdet(self.smoothing.covariances[0])[1]) + 0.5 * self.dimension * (1 + LOG_2PI)
         return Estimate(value, 0.0, "closed form", "nats")
 
+    @in_own_modes
     def _moments(self) -> tuple[Tensor, Tensor]:
         old = self.smoothing
         mean = old.weights @ old.means
@@ -196,6 +201,7 @@ class Normal(GaussianMixture):
         self.smoothing = mixture_smoothing(torch.ones_like(centre[:1]), centre.unsqueeze(0), matrix.unsqueeze(0))
         self.dimension = len(centre)
 
+    @in_own_modes
     def smoothed(self, covariance: Any) -> Normal:
         """N(μ, Σ + C)."""
         made = super().smoothed(covariance)

@@ -228,7 +228,7 @@ def mixture_smoothing(
 ) -> MixtureSmoothing:
     """The smoothing of Σ w_k N(μ_k, Σ_k), by the shorter way where all Σ_k are multiples of the identity."""
     variances = covariances.diagonal(dim1=1, dim2=2)
-    identity = torch.eye(means.shape[1]).to(means)
+    identity = torch.eye(means.shape[1], dtype=means.dtype, device=means.device)
     round_ones = variances.mean(1)[:, None, None] * identity
     reach = float((means - weights @ means).square().sum(1).max()) / float(variances.min())
     if reach < SPREAD and float((covariances - round_ones).abs().max()) <= 1e-13 * float(variances.max()):

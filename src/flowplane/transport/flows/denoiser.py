@@ -50,5 +50,5 @@ class Denoiser(StraightMap):
     def displacement_hessian(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature feature"]:
         """t∇³log(p * N(0, tI))."""
         if self.dimension > THIRD_DIMENSION:
-            return torch.full((1,) * 4, torch.nan).to(x).expand(len(x), *(self.dimension,) * 3)
+            return torch.full((1,) * 4, torch.nan, dtype=x.dtype, device=x.device).expand(len(x), *(self.dimension,) * 3)
         return self.variance * self.smoothing.third_derivative(self.variance, x)

@@ -11,6 +11,7 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
+from flowplane.core.modes import in_own_modes
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density, Normal
 from flowplane.transport.flows.blobs import BlobFlow
@@ -108,6 +109,7 @@ class GradientFlow(WrappedMap):
         """Where the core knows it."""
         return self.core.variance_change(t)
 
+    @in_own_modes
     def profile(self, samples: int = 10_000, times: Any = None, *, seed: Any = 0) -> xr.Dataset:
         """`flow_profile`, and F[p_t] as `energy` and ∫|v_t|²p_t as `dissipation`, each with its standard error.
 

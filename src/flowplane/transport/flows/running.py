@@ -139,7 +139,11 @@ def _maximised(sums: Float[Tensor, "component moment"], middle: Float[Tensor, " 
     values, vectors = torch.linalg.eigh(covariances)
     if float(values.min()) < 0:  # what merged points leave is rounding, of either sign
         covariances = (vectors * values.clamp_min(0.0).unsqueeze(1)) @ vectors.mT
-    floor = 1e-13 * seconds.reshape(-1, d, d).diagonal(dim1=1, dim2=2).amax() * torch.eye(d).to(means)
+    floor = (
+        1e-13
+        * seconds.reshape(-1, d, d).diagonal(dim1=1, dim2=2).amax()
+        * torch.eye(d, dtype=means.dtype, device=means.device)
+    )
     return mixture_smoothing(totals / totals.sum(), middle + means, covariances + floor)
 
 
@@ -200,7 +204,7 @@ def quadrature_nodes(
     shift = generator(seed, CARRIED).random(d) if seed else np.zeros(d)
     while True:
         axes = [
-            torch.arange(low + part * spacing, high, spacing, dtype=torch.float64)
+            torch.arange(low + part * spacing, high, spacing, dtype=torch.float64, device="cpu")
             for low, high, part in zip(lower, upper, shift, strict=True)
         ]
         grid = torch.cartesian_prod(*axes).reshape(-1, d).to(density.smoothing.device, density.smoothing.dtype)

@@ -130,7 +130,7 @@ def _principal(points: Float[Tensor, "sample width"]) -> Float[Tensor, "sample w
     _, _, axes = torch.linalg.svd(centred, full_matrices=True)
     scores = centred @ axes[: points.shape[1]].T
     farthest = scores.gather(0, scores.abs().argmax(0, keepdim=True))
-    return scores * torch.where(farthest < 0, -1.0, 1.0)
+    return torch.where(farthest < 0, -scores, scores)
 
 
 def _random_turns(count: int, dimension: int, rng: np.random.Generator) -> Float[Tensor, "layer feature feature"]:

@@ -115,4 +115,4 @@ def _accuracy(train: Any, train_labels: Any, test: Any, test_labels: Any, reader
         raise InputError("test_labels", Text(f"shape {truth.shape}"), f"shape ({new.shape[-2]},), one label a sample")
     members = zip(*(part.reshape(-1, *part.shape[-2:]).cpu().numpy() for part in (known, new)), strict=True)
     shares = [float((names[reader(one, classes.numpy(), other)] == truth).mean()) for one, other in members]
-    return given_back(torch.tensor(shares, dtype=torch.float64).reshape(new.shape[:-2]), form)
+    return given_back(torch.tensor(shares, dtype=torch.float64, device="cpu").reshape(new.shape[:-2]), form)

@@ -84,7 +84,7 @@ def _hsic(rows: list[Float[Tensor, "sample _"]]) -> Float[Tensor, "layer other"]
     step = max(1, min(n, BLOCK_BYTES // (8 * n * count)))
     for first in range(0, n, step):
         block = torch.stack([layer[first : first + step] @ layer.T for layer in rows])
-        place = torch.arange(block.shape[1])
+        place = torch.arange(block.shape[1], device=block.device)
         block[:, place, first + place] = 0.0
         flat = block.flatten(1)
         products += flat @ flat.T

@@ -46,7 +46,7 @@ class ConstrainedMap(FlatteningMap):
         slope = self.free_jacobian(x)
         if self.onto is None:
             return slope
-        identity = torch.eye(self.dimension).to(x)
+        identity = torch.eye(self.dimension, dtype=x.dtype, device=x.device)
         return self.onto.jacobian(x + self.free(x)) @ (identity + slope) - identity
 
     def displacement_hessian(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature feature"]:
@@ -153,7 +153,7 @@ class LocalDenoiser(ConstrainedMap):
 
     def free_hessian(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature feature"]:
         """NaN: it would need third derivatives of d."""
-        return torch.full((1,) * 4, torch.nan).to(x).expand(len(x), *(self.dimension,) * 3)
+        return torch.full((1,) * 4, torch.nan, dtype=x.dtype, device=x.device).expand(len(x), *(self.dimension,) * 3)
 
     def _roots(self, x: Tensor) -> Tensor:
         return _among(self.decoders, x, lambda rows: self.decoders.jacobian(self.decoders.undo(rows))) @ self.frame
@@ -191,9 +191,9 @@ class DecoderRange:
         def rows(y: Tensor) -> Tensor:
             z, w = self._features(y)
             outer, inner = self.before.jacobian(z), Decoders([self.layer]).jacobian(w)
-            identity = torch.eye(z.shape[1]).to(z)
+            identity = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
             moved = outer @ (inner @ left_inverse(inner) - identity) @ left_inverse(outer)
-            return torch.eye(y.shape[1]).to(y) + moved
+            return torch.eye(y.shape[1], dtype=y.dtype, device=y.device) + moved
 
         return _among(self.before, y, rows, self.layer)
 

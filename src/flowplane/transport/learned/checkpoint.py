@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -12,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 import xarray as xr
 from torch import Tensor, nn
 
+from flowplane.core.files import whole_file
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError, Text
 from flowplane.transport.learned.networks import Autoencoder, DenoisingNetwork
@@ -69,14 +69,11 @@ def write(path: Any, kind: str, module: nn.Module, about: dict[str, Any]) -> Pat
     header = {"kind": kind, "version": VERSION, "library": __version__, **about}
     # safetensors takes no two tensors that share memory
     tensors = {name: part.detach().cpu().contiguous().clone() for name, part in module.state_dict().items()}
-    half = place.with_name(f".{place.name}.{os.getpid()}")
     try:
-        save_file(tensors, half, metadata={KEY: json.dumps(header)})
-        os.replace(half, place)
+        with whole_file(place) as part:
+            save_file(tensors, part, metadata={KEY: json.dumps(header)})
     except (SafetensorError, OSError) as error:
         raise InputError("path", Text(f"{place}, where nothing can be written ({error})"), "a folder to write to") from error
-    finally:
-        half.unlink(missing_ok=True)
     return place
 
 

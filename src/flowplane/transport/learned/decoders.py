@@ -62,7 +62,7 @@ class Decoders:
     def jacobian(self, z: Float[Tensor, "sample unit"]) -> Float[Tensor, "sample feature unit"]:
         """∇d(z)."""
         if not self.layers:
-            return torch.eye(z.shape[1]).to(z).expand(len(z), -1, -1)
+            return torch.eye(z.shape[1], dtype=z.dtype, device=z.device).expand(len(z), -1, -1)
         return _jacobian(self.decode, z, self.affine)
 
 
@@ -112,7 +112,7 @@ class DecodedLayer(FlatteningMap):
     def displacement_hessian(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature feature"]:
         """The derivative of that; NaN above 16 dimensions."""
         if self.dimension > THIRD_DIMENSION:
-            return torch.full((1,) * 4, torch.nan).to(x).expand(len(x), *(self.dimension,) * 3)
+            return torch.full((1,) * 4, torch.nan, dtype=x.dtype, device=x.device).expand(len(x), *(self.dimension,) * 3)
 
         def bend(z: Tensor) -> Tensor:
             back = left_inverse(torch.func.jacrev(self._one_decoded)(z))

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from flowplane.core.arrays import as_tensor
+from flowplane.core.modes import in_own_modes
 from flowplane.core.points import as_matrix, as_points, check_count
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text
@@ -109,7 +110,7 @@ class LearnedDenoiser(Trained, ModuleMap, StraightMap):
     def displacement_hessian(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature feature"]:
         """∂_k∂_j g_i(x), by automatic differentiation; NaN above 16 dimensions."""
         if self.dimension > THIRD_DIMENSION:
-            return torch.full((1,) * 4, torch.nan).to(x).expand(len(x), *(self.dimension,) * 3)
+            return torch.full((1,) * 4, torch.nan, dtype=x.dtype, device=x.device).expand(len(x), *(self.dimension,) * 3)
         return self._derived(torch.func.jacrev(torch.func.jacrev(self._one_move)), x, self.dimension**2)
 
     def backward(
@@ -122,7 +123,7 @@ class LearnedDenoiser(Trained, ModuleMap, StraightMap):
     @property
     def metric(self) -> Tensor | None:  # type: ignore[override]
         """D = C/t, the covariance of the noise for each unit of time; None for the identity."""
-        identity = torch.eye(self.dimension).to(self.noise_covariance)
+        identity = torch.eye(self.dimension, dtype=self.noise_covariance.dtype, device=self.noise_covariance.device)
         relative = self.noise_covariance / self.time
         return None if bool((relative - identity).abs().max() <= 1e-12) else relative.to(self.device, torch.float64)
 
@@ -133,6 +134,7 @@ class LearnedDenoiser(Trained, ModuleMap, StraightMap):
 
     # what is read off the network
 
+    @in_own_modes
     def score(self, x: Any) -> Any:
         """C⁻¹(g(x) − x), Tweedie's estimate of ∇log(p * N(0, C))(x), shape (…, d).
 
@@ -214,7 +216,7 @@ class LearnedDenoiser(Trained, ModuleMap, StraightMap):
         self.network.eval()
         try:
             with torch.no_grad():
-                self._denoised(torch.zeros(2, self.dimension, dtype=torch.float64))
+                self._denoised(torch.zeros(2, self.dimension, dtype=torch.float64, device="cpu"))
         except (RuntimeError, TypeError) as error:
             raise InputError(
                 "network",

@@ -67,7 +67,11 @@ class _Carried:
             return self.density.whitened(back).smoothing
         if self.mean is not None and self.covariance is not None:
             matrix = back @ self.covariance @ back.T
-            return mixture_smoothing(torch.ones(1).to(back), self.mean @ back.T, ((matrix + matrix.T) / 2).unsqueeze(0))
+            return mixture_smoothing(
+                torch.ones(1, dtype=back.dtype, device=back.device),
+                self.mean @ back.T,
+                ((matrix + matrix.T) / 2).unsqueeze(0),
+            )
         assert self.points is not None
         return PointSmoothing(self.points @ back.T, self.log_weights)
 
@@ -124,7 +128,11 @@ def denoisers_of(
                 before, _frame(layer).to(place), carried.points, carried.log_weights, layer.time, onto
             )
         else:
-            matrix = decoded_covariance(layers, k + 1, torch.zeros(1, d))[0].to(place) if fixed is None else fixed[k]
+            matrix = (
+                decoded_covariance(layers, k + 1, torch.zeros(1, d, dtype=torch.float32, device="cpu"))[0].to(place)
+                if fixed is None
+                else fixed[k]
+            )
             root = _root(matrix, d if fixed is not None else _width_before(layers, k), k + 1)
             made = AnisotropicDenoiser(Denoiser(carried.seen(root), layer.time), root, None if k else density, onto)
         maps.append(made)

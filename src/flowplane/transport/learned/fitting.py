@@ -129,11 +129,11 @@ class Data:
 
     def normal(self, rows: int) -> Float[Tensor, "sample feature"]:
         """Standard normal numbers, fresh."""
-        return torch.randn(rows, self.dimension, generator=self._generator, device=self.device)
+        return torch.randn(rows, self.dimension, generator=self._generator, device=self.device, dtype=torch.float32)
 
     def uniform(self, rows: int) -> Float[Tensor, " sample"]:
         """Uniform numbers, fresh."""
-        return torch.rand(rows, generator=self._generator, device=self.device)
+        return torch.rand(rows, generator=self._generator, device=self.device, dtype=torch.float32)
 
     def fixed(self) -> tuple[Float[Tensor, "sample feature"], Float[Tensor, " sample"]]:
         """Standard normal and uniform numbers for the held-out points, always the same."""
@@ -209,7 +209,7 @@ def fit(
     optimizer = torch.optim.Adam(parameters, lr=plan.learning_rate, fused=True)
     rows: list[tuple[int, float, float, float]] = []
     best, best_step, kept = math.inf, 0, _weights(network)
-    total = torch.zeros((), device=plan.device)
+    total = torch.zeros((), device=plan.device, dtype=torch.float32)
     with _own_randomness(plan.seed, plan.device), progress_bar(description, plan.steps) as advance:
         for step in range(1, plan.steps + 1):
             rate = plan.rate(step - 1)

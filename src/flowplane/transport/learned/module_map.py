@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from flowplane.core.modes import own_modes
 from flowplane.errors import InputError, Text
 from flowplane.transport.maps.base import TransportMap
 
@@ -24,5 +25,6 @@ class ModuleMap(nn.Module, TransportMap):
             if x.ndim == 0 or x.shape[-1] != self.dimension:
                 raise InputError("x", Text(f"shape {tuple(x.shape)}"), f"points of shape (…, {self.dimension})")
             return nn.Module.__call__(self, x, differentiable=True)
-        rows, form = self._rows("x", x)
-        return form.points(nn.Module.__call__(self, rows))
+        with own_modes():
+            rows, form = self._rows("x", x)
+            return form.points(nn.Module.__call__(self, rows))

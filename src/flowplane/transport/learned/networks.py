@@ -90,7 +90,7 @@ class DenoisingNetwork(nn.Module):
         generator = torch.Generator().manual_seed(small_seed(check_seed(seed)))
         self.perceptron = Perceptron((dimension, *self.hidden, dimension), activation, generator)
         for name, value in (("centre", 0.0), ("width", 1.0), ("shrink", 1.0), ("gain", 1.0)):
-            self.register_buffer(name, torch.full((dimension,), value))
+            self.register_buffer(name, torch.full((dimension,), value, dtype=torch.float32, device="cpu"))
 
     def standardise(
         self, mean: Float[Tensor, " feature"], variance: Float[Tensor, " feature"], noise: Float[Tensor, " feature"]
@@ -122,8 +122,8 @@ class Scaled(nn.Module):
     def __init__(self, dimension: int, perceptron: Perceptron) -> None:
         super().__init__()
         self.perceptron = perceptron
-        self.register_buffer("centre", torch.zeros(dimension))
-        self.register_buffer("width", torch.ones(dimension))
+        self.register_buffer("centre", torch.zeros(dimension, dtype=torch.float32, device="cpu"))
+        self.register_buffer("width", torch.ones(dimension, dtype=torch.float32, device="cpu"))
 
 
 class Encoder(Scaled):
@@ -236,7 +236,7 @@ def known_activation(activation: str) -> str:
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     """A layer whose weights leave PyTorch's own random numbers alone."""
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=torch.float32, device="cpu")
     for part in (layer.weight, layer.bias):
         nn.init.uniform_(part, -1 / math.sqrt(inputs), 1 / math.sqrt(inputs), generator=generator)
     return layer

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from flowplane.core.modes import in_own_modes
 from flowplane.core.points import check_count, check_positive
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
@@ -72,6 +73,7 @@ class LearnedScore(Trained):
         found: Tensor = (self.network(x.clone(), s.clone()) - x) / s.unsqueeze(1)
         return found
 
+    @in_own_modes
     def score(self, x: Any, s: float) -> Any:
         """∇log(p * N(0, sI)) as learned, shape (…, d) for points x of shape (…, d).
 
@@ -115,7 +117,7 @@ class LearnedScore(Trained):
         if end > last * (1 + SLACK):
             raise InputError("time", time, f"a time up to (high − low)/2 = {last:g}")
         network = copy.deepcopy(self.network).requires_grad_(False).eval()
-        part = next(self.network.parameters(), torch.zeros((), dtype=torch.float64))
+        part = next(self.network.parameters(), torch.zeros((), dtype=torch.float64, device="cpu"))
 
         def velocity(t: float, x: Tensor) -> Tensor:
             s = max(high - 2 * t, low)

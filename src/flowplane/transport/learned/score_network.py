@@ -46,8 +46,8 @@ class ScoreNetwork(nn.Module):
         self.standardised = False
         generator = torch.Generator().manual_seed(small_seed(check_seed(seed)))
         self.perceptron = Perceptron((dimension + 2, *self.hidden, dimension), activation, generator)
-        self.register_buffer("centre", torch.zeros(dimension))
-        self.register_buffer("variance", torch.ones(dimension))
+        self.register_buffer("centre", torch.zeros(dimension, dtype=torch.float32, device="cpu"))
+        self.register_buffer("variance", torch.ones(dimension, dtype=torch.float32, device="cpu"))
 
     def standardise(self, mean: Float[Tensor, " feature"], variance: Float[Tensor, " feature"]) -> None:
         """Set m and v from the data."""

@@ -11,6 +11,7 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from flowplane.core.modes import in_own_modes
 from flowplane.core.points import as_points, check_count
 from flowplane.core.renamed import renamed
 from flowplane.core.results import stamp
@@ -103,6 +104,7 @@ class Stack(Trained, ModuleMap, Composition):
 
     # features
 
+    @in_own_modes
     def features(self, x: Any, depth: int | None = None) -> Any:
         """z_k = h_k∘…∘h_1(x), shape (…, features of layer k); k = `depth`, None is the last layer.
 
@@ -121,6 +123,7 @@ class Stack(Trained, ModuleMap, Composition):
         width = width_of(parts[-1]) if parts else self.dimension
         return self._through("z", z, width, Decoders(parts).decode)
 
+    @in_own_modes
     def decoded(self, x: Any, depth: int | None = None) -> Any:
         """x_k, where a point x (…, d) is in the ground space after k = `depth` layers; None is the last one, 0 is x.
 
@@ -130,6 +133,7 @@ class Stack(Trained, ModuleMap, Composition):
         known = self._depth(depth)
         return self._through("x", x, self.dimension, lambda rows: self._vertex(rows, known))
 
+    @in_own_modes
     def decoded_covariance(self, x: Any, depth: int | None = None) -> Any:
         """D(x) = ∇d∇dᵀ of the layer at `depth`, d = d_1∘…∘d_{depth−1} at the features of x, shape (…, d, d); None: the last.
 
@@ -148,6 +152,7 @@ class Stack(Trained, ModuleMap, Composition):
         return found.reshape(*form.batch, self.dimension, self.dimension)
 
     @renamed
+    @in_own_modes
     def composition(self, given: Any, noise_covariances: Any = None, *, nodes: int = LOCAL_NODES) -> Composition:
         """The right-hand side of §A9: as many denoisers, each optimal for noise N(0, tD) and for what those before it made.
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from flowplane.core.modes import in_own_modes
 from flowplane.core.points import as_points, as_times
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
@@ -95,6 +96,7 @@ class TransportMap(ABC):
 
     # the public edge
 
+    @in_own_modes
     def __call__(self, x: Any) -> Any:
         """Where the map takes points x of shape (…, d).
 
@@ -104,6 +106,7 @@ class TransportMap(ABC):
         rows, form = self._rows("x", x)
         return form.points(self.forward(rows))
 
+    @in_own_modes
     def inverse(self, y: Any) -> Any:
         """Where points y of shape (…, d) came from.
 
@@ -117,11 +120,13 @@ class TransportMap(ABC):
             raise InputError("y", Text(f"{missed} points that the map does not reach"), "points in the range of the map")
         return form.points(origin)
 
+    @in_own_modes
     def log_det_jacobian(self, x: Any) -> Any:
         """log |det ∇g(x)|, shape (…) for x of shape (…, d)."""
         rows, form = self._rows("x", x)
         return form.values(self.log_det(rows))
 
+    @in_own_modes
     def trajectory(self, x: Any, times: Any = None) -> Any:
         """Positions of points from x at increasing `times`, shape (time, …, d); None is 21 even times, both ends.
 
@@ -132,6 +137,7 @@ class TransportMap(ABC):
         instants = self.instants(times)
         return form.path(self.path(rows, instants), instants)
 
+    @in_own_modes
     def velocity(self, t: float, x: Any) -> Any:
         """v_t(x), shape (…, d). On a polygon of layers: (g(x) − x)/Δt for the layer g whose turn it is at time t.
 
@@ -141,6 +147,7 @@ class TransportMap(ABC):
         rows, form = self._rows("x", x)
         return form.points(self.field(float(as_times(t, self.time, "t")[0]), rows))
 
+    @in_own_modes
     def log_prob(self, y: Any) -> Any:
         """log of the density that the map carries `source` to, in nats, at y: −∞ where no point arrives.
 
@@ -175,6 +182,7 @@ class TransportMap(ABC):
             raise InputError("t", t, f"a time in (0, {self.time:g}]; at 0 nothing has moved yet")
         return self if instant == self.time else self.until(instant)
 
+    @in_own_modes
     def profile(self, samples: int = 10_000, times: Any = None, *, seed: Any = 0) -> xr.Dataset:
         """Entropy, Fisher information, variance and the cost of transport as functions of time: see `flow_profile`."""
         from flowplane.transport.profiles.profile import flow_profile

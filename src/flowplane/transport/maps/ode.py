@@ -232,7 +232,8 @@ def solve(
     Raises:
         InputError: the derivative grows so steep that no step is small enough.
     """
-    from torchdiffeq import odeint
+    with torch.device("cpu"):  # where it keeps its constants from then on
+        from torchdiffeq import odeint
 
     start, span = float(times[0]), float(times[-1] - times[0])
     last = start

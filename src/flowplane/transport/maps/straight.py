@@ -46,7 +46,7 @@ class StraightMap(TransportMap):
 
     def jacobian(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature"]:
         """I + θ∇u(x)."""
-        return torch.eye(self.dimension).to(x) + self.fraction * self.displacement_jacobian(x)
+        return torch.eye(self.dimension, dtype=x.dtype, device=x.device) + self.fraction * self.displacement_jacobian(x)
 
     def log_det(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, " sample"]:
         """log |det(I + θ∇u(x))|."""
@@ -131,7 +131,7 @@ class StraightMap(TransportMap):
 
     def evolve(self, start: State, times: np.ndarray) -> list[State]:
         """Along the line, J_τ = I + τ∇u: log p falls by log det J_τ, and the score becomes J_τ⁻ᵀ(s − ∇log det J_τ)."""
-        x, identity = start.position, torch.eye(self.dimension).to(start.position)
+        x, identity = start.position, torch.eye(self.dimension, dtype=start.position.dtype, device=start.position.device)
         move, bend = self.displacement(x), self.displacement_jacobian(x)
         twist = self.displacement_hessian(x)
         states = []
@@ -192,7 +192,7 @@ class AffineMap(StraightMap):
         for name, part in (("shift", offset), ("matrix", linear)):
             require_finite(name, part)
         if linear.ndim == 0:
-            linear = linear * torch.eye(max(1, offset.numel())).to(linear)
+            linear = linear * torch.eye(max(1, offset.numel()), dtype=linear.dtype, device=linear.device)
         if linear.ndim != 2 or linear.shape[0] != linear.shape[1]:
             raise InputError("matrix", Text(f"shape {tuple(linear.shape)}"), "a square matrix (d, d), or a number")
         if offset.ndim == 0:
@@ -210,12 +210,12 @@ class AffineMap(StraightMap):
 
     def displacement(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
         """(A − I)x + b."""
-        return x @ (self.matrix.T - torch.eye(self.dimension).to(x)) + self.shift
+        return x @ (self.matrix.T - torch.eye(self.dimension, dtype=x.dtype, device=x.device)) + self.shift
 
     def displacement_jacobian(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature"]:
         """A − I."""
-        return (self.matrix - torch.eye(self.dimension).to(x)).expand(len(x), -1, -1)
+        return (self.matrix - torch.eye(self.dimension, dtype=x.dtype, device=x.device)).expand(len(x), -1, -1)
 
     def displacement_hessian(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature feature"]:
         """0."""
-        return torch.zeros(1, *(self.dimension,) * 3).to(x).expand(len(x), -1, -1, -1)
+        return torch.zeros(1, *(self.dimension,) * 3, dtype=x.dtype, device=x.device).expand(len(x), -1, -1, -1)

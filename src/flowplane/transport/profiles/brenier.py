@@ -52,7 +52,7 @@ def brenier_defect(flow: TransportMap, samples: int = 1000, *, seed: Any = 0) ->
 def _jacobian(flow: TransportMap, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature"]:
     step = STEP * float(x.std(0).mean())
     columns = []
-    for direction in torch.eye(flow.dimension).to(x):
+    for direction in torch.eye(flow.dimension, dtype=x.dtype, device=x.device):
         ahead, behind = flow.forward(torch.cat([x + step * direction, x - step * direction])).chunk(2)
         columns.append((ahead - behind) / (2 * step))
     return torch.stack(columns, 2)
