@@ -46,7 +46,7 @@ def test_steps_and_fast_waves_are_functions():
 
 
 def test_equal_inputs_decide():
-    """A hash, whose neighbours have unlike values, is a function; noise on few equal inputs is none; on many it is measured."""
+    """A hash, whose neighbours are unlike, is a function; noise on few equal inputs is none; on many it is measured."""
     rng = np.random.default_rng(1)
     place = rng.integers(100, size=300)
     x, values = place[:, None] * 1.0, rng.permutation(100)

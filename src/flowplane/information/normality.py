@@ -11,6 +11,18 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from flowplane.core.points import in_scale
+
+__all__ = [
+    "far_out",
+    "not_normal",
+    "not_normal_classes",
+    "not_normal_ends",
+    "not_normal_pairs",
+    "not_normal_together",
+    "standard",
+]
+
 #: Values judged together: they and their waves stay in a processor's cache.
 BLOCK = 1 << 14
 #: Terms (batch, sample, …) that have mean 0 for normal samples, and the variance of that mean times their number.
@@ -25,8 +37,10 @@ class Excess(NamedTuple):
     samples: float
 
 
-__all__ = ["not_normal", "not_normal_classes", "not_normal_ends", "not_normal_pairs", "not_normal_together", "standard"]
-
+#: `heavy_tails` for I(X;T), by neighbours or by networks, where a coordinate's fourth moment is more than this times its
+#: squared variance (normal: 3). Measured by neighbours on uncorrelated Student x and t with 3 degrees of freedom (median 17), 500 samples, 80 draws: the truth is within
+#: in 82 %, with 2 degrees (64) in 71 %, with 5 degrees in 95 %, for z^1.5 of normal z (6) in 97 %.
+MOST_KURTOSIS = 12.0
 #: How often normal samples would be taken for others (Bonferroni over all moments). Moments have longer tails than that
 #: takes them to have: measured 2.5 to 4 % at n from 300 to 1000.
 FALSE_ALARMS = 0.01
@@ -41,6 +55,13 @@ ANGLES, FREQUENCIES = 8, 3
 TURNS = 0.25, 0.5, 1.0, 1.5
 #: Up to so many directions the signs of all of them are judged together, beyond, up to so many, those of any three.
 PARITY, TRIPLED = 12, 32
+
+
+def far_out(points: Float[Tensor, "batch sample feature"]) -> Bool[Tensor, " batch"]:
+    """Whether a few values of a coordinate lie far out: its fourth moment is too many times its squared variance."""
+    values, _ = in_scale(points, 1)
+    squares = (values - values.mean(1, keepdim=True)).square()
+    return (squares.square().mean(1) > MOST_KURTOSIS * squares.mean(1).square()).any(1)
 
 
 def standard(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "batch sample direction"]:
@@ -123,7 +144,9 @@ def _scores(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "b
 def _whitened(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "batch sample direction"]:
     """Turned and scaled to the identity as covariance; a direction that others explain is left as rounding has it."""
     covariance = values.mT @ values / values.shape[1]
-    factor = torch.linalg.cholesky(covariance + 1e-8 * torch.eye(len(covariance[0]), dtype=values.dtype, device=values.device))
+    factor = torch.linalg.cholesky(
+        covariance + 1e-8 * torch.eye(len(covariance[0]), dtype=values.dtype, device=values.device)
+    )
     return torch.linalg.solve_triangular(factor, values.mT, upper=False).mT
 
 
@@ -205,8 +228,8 @@ def _judged(groups: Float[Tensor, "sample group"]) -> Float[Tensor, "sample grou
 
 
 def _windings(z: Float[Tensor, "batch sample direction"]) -> Iterator[Term]:
-    """cos and sin of the angle in the plane of each pair, less what a spiral has turned at that distance: the samples of half
-    a plane wound up, whatever waves along straight lines say of them."""
+    """cos and sin of the angle in the plane of each pair, less what a spiral has turned at that distance: whether half a
+    plane is wound up, whatever waves along straight lines say of it."""
     for first, second in combinations(range(z.shape[2]), 2):
         x, y = z[:, :, first], z[:, :, second]
         square, angle = x * x + y * y, torch.atan2(y, x)

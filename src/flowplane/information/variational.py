@@ -17,6 +17,7 @@ from flowplane.core.renamed import renamed
 from flowplane.errors import unknown
 from flowplane.information.critics import EVALUATION_BATCH, Classifier, InfoNCE, Objective, Schedule, Smile, evaluate, train
 from flowplane.information.estimator import Continuous, Estimates, Known, Quantity, Z, check_noise, raised
+from flowplane.information.normality import far_out
 
 __all__ = ["Variational"]
 
@@ -176,11 +177,13 @@ class Variational(Continuous):
             unsettled["i_ty"] = held.unsettled
         h_t, constant, singular = _normal_cross_entropy(values)
         why["too_few_samples"] = known.samples < ENOUGH
+        heavy = far_out(values) | (far_out(known.inputs[None]) if known.inputs is not None else False)
         flags = raised(
             known,
             values,
             not_converged=unsettled,
             batch_ceiling=near,
+            heavy_tails={"i_xt": heavy & ("i_xt" in unsettled)},
             constant_units=constant,
             ill_conditioned={"h_t": singular & ~constant},
             **why,
