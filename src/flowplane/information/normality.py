@@ -38,8 +38,9 @@ class Excess(NamedTuple):
 
 
 #: `heavy_tails` for I(X;T), by neighbours or by networks, where a coordinate's fourth moment is more than this times its
-#: squared variance (normal: 3). Measured by neighbours on uncorrelated Student x and t with 3 degrees of freedom (median 17), 500 samples, 80 draws: the truth is within
-#: in 82 %, with 2 degrees (64) in 71 %, with 5 degrees in 95 %, for z^1.5 of normal z (6) in 97 %.
+#: squared variance (normal: 3). Measured by neighbours on uncorrelated Student x and t with 3 degrees of freedom (median
+#: 17), 500 samples, 80 draws: the truth is within in 82 %, with 2 degrees (64) in 71 %, with 5 degrees in 95 %, for z^1.5 of
+#: normal z (6) in 97 %.
 MOST_KURTOSIS = 12.0
 #: How often normal samples would be taken for others (Bonferroni over all moments). Moments have longer tails than that
 #: takes them to have: measured 2.5 to 4 % at n from 300 to 1000.
