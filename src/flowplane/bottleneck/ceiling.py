@@ -36,6 +36,8 @@ LONGEST = 300
 STEPS = 4
 #: A box is cut where the relaxed maximum lies, but this share of its side away from the ends; what a wide side counts for.
 EDGE, WIDE = 0.25, 0.1
+#: Nats below which nothing is proved.
+LEAST = 1e-11
 #: What rounding may hide, in nats, for β = 0 and each unit of β.
 ROUNDING = 1e-14
 
@@ -122,7 +124,7 @@ class _Terms:
         self.height, self.share = logs.logsumexp(1), logs.softmax(1).mT
         self.peaks, self.mean = peaks, self.share @ self.states
         self.own = dual - self.scale[:, None] * torch.special.xlogy(self.states, self.states).sum(1)
-        self.enough = (2.0 * self.height.amax(1)).clamp(min=tolerance) - ROUNDING * (1 + self.scale)
+        self.enough = (2.0 * self.height.amax(1)).clamp(min=max(tolerance, LEAST)) - ROUNDING * (1 + self.scale)
 
     def boxes(self, beta: Int[Tensor, " box"], low: Float[Tensor, "box y"], high: Float[Tensor, "box y"]) -> _Boxes:
         """With bounds, and with the side along which the relaxation is loosest."""
