@@ -2,7 +2,8 @@
 
 (a) embo as it comes, but for two processes and all its β kept, on the 53 states of the reference task: our Lagrangians must
 not be above its own. (b) The whole curve of that task to a certified gap of 1e-9 bit, and plain iterations until they are as
-near. (c) A random joint of 1000 × 50, to 0.001 bit; plain iterations on every tenth β, scaled up.
+near. (c) A random joint of 1000 × 50, to 0.001 bit, which is hardly ever proved of 50 classes; plain iterations on every
+tenth β, scaled up.
 
 embo is a development dependency. Prints Markdown tables; timings are not judged.
 

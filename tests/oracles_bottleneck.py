@@ -70,6 +70,46 @@ def plain_lagrangian(joint, beta, restarts=40, steps=400, seed=0):
     return best
 
 
+def best_of_plain(joint, beta, starts, clusters, steps=300, polish=3000, seed=0):
+    """The least I(X;T) − β I(T;Y), bits, of plain iterations: all starts together, then the best three for longer.
+
+    Half of the starts are random encoders, half have their codewords at p(y|x) of random x.
+    """
+    rng = np.random.default_rng(seed)
+    p = joint.sum(1)
+    own = joint / p[:, None]
+    n, m = len(p), min(clusters, len(p))
+    entropy = np.where(own > 0, own * np.log(np.where(own > 0, own, 1.0)), 0.0).sum(1)
+
+    def iterated(encoder, count):
+        for _ in range(count):
+            p_t = np.einsum("x,sxt->st", p, encoder)
+            words = np.einsum("xy,sxt->sty", joint, encoder) / np.maximum(p_t, 1e-300)[..., None]
+            score = beta * (np.log(np.maximum(words, 1e-300)) @ own.T).transpose(0, 2, 1) - beta * entropy[:, None]
+            score += np.log(np.maximum(p_t, 1e-300))[:, None]
+            encoder = np.exp(score - score.max(2, keepdims=True))
+            encoder /= encoder.sum(2, keepdims=True)
+        return encoder
+
+    def lagrangian(encoder):
+        p_t = np.einsum("x,sxt->st", p, encoder)
+        together = np.einsum("xy,sxt->sty", joint, encoder)
+
+        def h(q):
+            return -np.where(q > 0, q * np.log2(np.where(q > 0, q, 1.0)), 0.0)
+
+        i_xt = h(p_t).sum(1) - np.einsum("x,sxt->s", p, h(encoder))
+        return i_xt - beta * (h(p_t).sum(1) + h(joint.sum(0)).sum() - h(together).sum((1, 2)))
+
+    picked = own[np.array([rng.choice(n, m, replace=False) for _ in range(starts - starts // 2)])]
+    near = beta * (np.log(0.95 * picked + 0.05 * joint.sum(0)) @ own.T).transpose(0, 2, 1)
+    near = np.exp(near - near.max(2, keepdims=True))
+    encoder = np.concatenate([rng.dirichlet(np.full(m, 0.3), (starts // 2, n)), near / near.sum(2, keepdims=True)])
+    encoder = iterated(encoder, steps)
+    encoder = iterated(encoder[lagrangian(encoder).argsort()[:3]], polish)
+    return min(0.0, lagrangian(encoder).min())
+
+
 def binary_entropy(p):
     return 0.0 if p in (0.0, 1.0) else -p * math.log2(p) - (1 - p) * math.log2(1 - p)
 

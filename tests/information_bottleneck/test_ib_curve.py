@@ -8,12 +8,22 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from oracles_bottleneck import certificate, plain_lagrangian, plain_step, plane_of, symmetric_curve, symmetric_lagrangian
+from oracles_bottleneck import (
+    best_of_plain,
+    certificate,
+    plain_lagrangian,
+    plain_step,
+    plane_of,
+    symmetric_curve,
+    symmetric_lagrangian,
+)
 
 import flowplane as fp
 from flowplane.bottleneck import ib_curve
 from flowplane.bottleneck.blahut_arimoto import step
+from flowplane.bottleneck.ceiling import ceiling
 from flowplane.bottleneck.codebook import Codebook, Problem, as_words
+from flowplane.bottleneck.peaks import climbed_peaks
 from flowplane.bottleneck.polish import _derivatives
 from flowplane.errors import InputError
 
@@ -98,6 +108,100 @@ def test_never_below_embo():
         line = ib_curve(joint)  # points of theirs are below each tangent of ours
         above = np.asarray(i_ty)[:, None] - (np.asarray(i_xt)[:, None] - line.lagrangian.values) / line.beta.values
         assert above.max() < 1e-9
+
+
+# -- many classes, many states -----------------------------------------------------------------------------------------
+
+
+def rows_of(kind, n, classes, seed):
+    """Joints of the kinds that solvers stumble over."""
+    rng = np.random.default_rng(seed)
+    rows, p = rng.dirichlet(np.full(classes, 0.3), n), np.full(n, 1 / n)
+    if kind == "sparse":
+        rows = rows * (rng.random((n, classes)) < 0.3)
+        rows[np.arange(n), rng.integers(0, classes, n)] += 0.2
+    elif kind == "deterministic in part":
+        some = rng.random(n) < 0.5
+        rows[some] = np.eye(classes)[rng.integers(0, classes, some.sum())]
+    elif kind == "rare":
+        p = 10 ** rng.uniform(-12, 0, n)
+    joint = p[:, None] * rows / rows.sum(1, keepdims=True)
+    return joint / joint.sum()
+
+
+def critical(joint):
+    return 1 / np.linalg.svd(joint / np.sqrt(np.outer(joint.sum(1), joint.sum(0))), compute_uv=False)[1] ** 2
+
+
+@pytest.fixture(scope="module")
+def wide():
+    return rows_of("dense", 220, 10, 0)
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse", "deterministic in part", "rare"])
+def test_no_plain_iterations_from_random_starts_are_better(kind):
+    joint = rows_of(kind, 60, 7, 3)
+    betas = critical(joint) * np.array([0.95, 1.2, 3.0])
+    curve = ib_curve(joint, betas)
+    plain = np.array([best_of_plain(joint, beta, 20, 12, 100, 1000) for beta in betas])
+    assert (curve.lagrangian.values <= plain + 1e-9).all()
+    assert (curve.lagrangian.values - curve.gap.values <= plain + 1e-12).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [400, 210, 30])
+@pytest.mark.parametrize("kind", ["dense", "sparse", "deterministic in part", "rare"])
+def test_nor_from_500_starts(kind, n):
+    joint = rows_of(kind, n, 4 + n % 9, n)
+    beta = 1.15 * critical(joint)
+    plain = min(best_of_plain(joint, beta, 50, 24, 200, 2000, seed) for seed in range(10))
+    assert float(ib_curve(joint, beta).lagrangian[0]) <= plain + 1e-9
+
+
+def test_the_answer_does_not_depend_on_the_other_betas(wide):
+    together = ib_curve(wide, [1.5, 3.0, 3.4, 5.0])
+    for beta in (3.0, 3.4):
+        alone = ib_curve(wide, beta)
+        for name in ("lagrangian", "i_ty", "gap"):
+            assert float(alone[name][0]) == pytest.approx(float(together[name].sel(beta=beta)), abs=1e-8), name
+    assert float(together.lagrangian.sel(beta=3.4)) < -0.01
+
+
+def test_more_starts_are_never_worse(wide):
+    found = [float(ib_curve(wide, 3.0, starts=starts).lagrangian[0]) for starts in (0, 8, 200)]
+    assert found[0] + 1e-13 >= found[1] >= found[2] - 1e-13
+
+
+def test_rare_states_do_not_spoil_the_certificate():
+    for seed, (n, classes) in enumerate([(60, 2), (60, 3), (150, 3)]):
+        curve = ib_curve(rows_of("rare", n, classes, seed), [1.2, 3.0, 30.0, 300.0])
+        assert (curve.gap <= 1e-9).all()
+
+
+def test_the_gap_is_no_less_than_what_a_loose_tolerance_costs(wide):
+    best, rough = ib_curve(wide, [3.0, 4.0]), ib_curve(wide, [3.0, 4.0], tolerance=0.05)
+    assert (rough.gap >= rough.lagrangian - best.lagrangian - 1e-12).all()
+    assert (best.gap > 0.1).all()  # ten classes: it cannot be proved that these are the optimum
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 6])
+@pytest.mark.parametrize("spread", [0.0, 2.0])
+def test_no_point_of_the_simplex_is_above_the_ceiling(classes, spread):
+    rng = np.random.default_rng(classes)
+    joint = torch.from_numpy(random_joint(classes, 15, classes))
+    betas = torch.tensor([0.7, 3.0, 20.0, 200.0], dtype=torch.float64)
+    problem = Problem(joint.sum(1), joint / joint.sum(1, keepdim=True), betas)
+    states = problem.conditional.log()
+    dual = problem.mass.log() + torch.from_numpy(rng.normal(size=(4, 15)) * spread)  # any: the optimum's is not special
+    peaks = climbed_peaks(problem, dual, states.expand(4, -1, -1))[0]
+    top = ceiling(problem, dual, peaks[:, :1], 1e-9)
+    mixed = rng.dirichlet(np.full(15, 0.2), 20_000) @ problem.conditional.numpy()
+    everywhere = torch.from_numpy(np.concatenate([mixed, rng.dirichlet(np.full(classes, 0.5), 20_000)])).log()
+    words = torch.cat([everywhere.expand(4, -1, -1), peaks], 1)
+    height = (problem.log_kernel(words) + dual[..., None]).logsumexp(1).amax(1)
+    assert (top >= height).all()
+    if classes <= 4:  # and it is no loose one
+        assert (top <= 2 * height.clamp(min=0) + 1e-8).all()
 
 
 # -- the laws of the curve ---------------------------------------------------------------------------------------------

@@ -26,6 +26,13 @@ from flowplane.bottleneck.blahut_arimoto import LOWEST, log_probability
 __all__ = ["Codebook", "Problem", "as_logits", "as_words", "centroids"]
 
 
+#: Nats by which the dual of the rarest states is lowered at most.
+LITTLE = 25.0
+
+#: β KL, in nats, as far apart as two words may be on one hill of c.
+HILL = 1.0
+
+
 class Problem(NamedTuple):
     """p(x), p(y|x) and the values of β for which the same joint is to be solved."""
 
@@ -72,6 +79,14 @@ class Codebook(NamedTuple):
         """log p(x)/Z(x)."""
         return problem.mass.log() - self.log_joint(problem).logsumexp(2)
 
+    def lowered_dual(self, problem: Problem, spare: float) -> Float[Tensor, "beta state"]:
+        """`dual`, no more than 0, and lower the rarer x is, as far as that moves a bound on F by no more than `spare` nats.
+
+        F hardly knows whether a rare state has the codeword that it needs; c, for its Z(x) alone, may be 10^9 too large.
+        """
+        lower = (spare / (len(problem.mass) * problem.mass)).clamp(max=LITTLE)
+        return self.dual(problem).clamp(max=0.0) - lower
+
     def encoder(self, problem: Problem) -> Float[Tensor, "beta state word"]:
         """p(t|x)."""
         return self.log_joint(problem).softmax(2)
@@ -90,10 +105,14 @@ class Codebook(NamedTuple):
         return Codebook(self.weight[chosen], self.words[chosen])
 
     def packed(self, smallest: float = 0.0) -> Codebook:
-        """Words whose weight is above `smallest` only, heaviest first, as few columns as the fullest β needs."""
+        """Words whose weight is above `smallest` only, heaviest first, as few columns as the fullest β needs.
+
+        The others have the heaviest in the place of those: no β is told of words that another one has.
+        """
         weight = self.weight.where(self.weight > smallest, 0.0)
         order = weight.argsort(dim=1, descending=True, stable=True)[:, : max(1, int((weight > 0).sum(1).max()))]
         weight = weight.gather(1, order)
+        order = order.where(weight > 0, order[:, :1])
         words = self.words.gather(1, order[..., None].expand(-1, -1, self.words.shape[2]))
         return Codebook(weight / weight.sum(1, keepdim=True), words)
 
@@ -124,10 +143,10 @@ class Codebook(NamedTuple):
         return centroids(problem, together.scatter_add_(2, group[:, None].expand_as(encoder), encoder))
 
     def without_duplicates(self, problem: Problem, resolution: float) -> Codebook:
-        """Words so near a heavier one that joining them costs about `resolution` nats at most are joined to it."""
+        """Words on the hill of a heavier one are joined to it where that costs about `resolution` nats at most."""
         own = (self.words.exp() * self.words).sum(2)
-        apart = (own[..., None] - self.words.exp() @ self.words.mT) * problem.betas[:, None, None] * self.weight[..., None]
-        near = (apart <= resolution).to(torch.uint8)
+        apart = (own[..., None] - self.words.exp() @ self.words.mT) * problem.betas[:, None, None]
+        near = ((apart <= HILL) & (apart * self.weight[..., None] <= resolution)).to(torch.uint8)
         first = near.argmax(2)  # the words are ordered by weight; every word is near itself
         first = first.gather(1, first)
         alone = first == torch.arange(first.shape[1], device=first.device)

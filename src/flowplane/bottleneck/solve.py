@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -12,43 +11,45 @@ from torch import Tensor
 from flowplane.bottleneck.accelerate import accelerated
 from flowplane.bottleneck.blahut_arimoto import log_probability
 from flowplane.bottleneck.codebook import Codebook, Problem
-from flowplane.bottleneck.peaks import binary_grid, binary_peaks, climbed_peaks
+from flowplane.bottleneck.peaks import binary_grid, binary_peaks, climbed, climbed_peaks
 from flowplane.bottleneck.polish import polished
 from flowplane.bottleneck.weights import best_weights
 
-__all__ = ["MANY", "Solution", "certified", "corner", "leaves_trivial", "solve", "solve_with_neighbours", "trivial"]
+__all__ = ["Solution", "certified", "corner", "leaves_trivial", "solve", "trivial"]
 
 #: Numbers in the largest array that is worked on at once.
 BLOCK = 1 << 21
-#: Weights below this are dropped, and words that are joined cost no more than this, in nats.
+#: Weights below this are dropped; words that are joined in the end, and weights that are not quite the best, cost no more
+#: than this, in nats.
 NEGLIGIBLE = 1e-12
 #: Parameters of a codebook up to which Newton's method is used on it.
-NEWTON = 800
+NEWTON = 2500
 #: Codewords for two classes: those to be weighted at first, and those where c is looked at.
 COARSE, FINE = 160, 400
-#: Rounds; with more states than `MANY` a round is long, and what a few reach is returned.
-ROUNDS, FEW_ROUNDS, MANY = 12, 3, 200
-#: How often βs are compared with each other.
-CROSSINGS = 4
-#: So many βs are added where fewer were asked for, and how far beyond on either side they lie.
-NEIGHBOURS, BEYOND = 12, 2.0
+#: Rounds of adding codewords.
+ROUNDS = 30
 
 
 class Solution(NamedTuple):
-    """A codebook for each β, F of it and a lower bound on F of any, in nats, and the steps taken."""
+    """A codebook for each β, F of it, a lower bound on F of any and the dual that it comes from, in nats; the steps taken.
+
+    The bound supposes that the maxima of c have all been found; `flowplane.bottleneck.lower` does not.
+    """
 
     book: Codebook
     value: Float[Tensor, " beta"]
     bound: Float[Tensor, " beta"]
+    dual: Float[Tensor, "beta state"]
     steps: Int[Tensor, " beta"]
 
     def improved(self, place: Tensor, other: Solution) -> Solution:
         """With the better codebook and the better bound for some of the βs."""
-        better = other.value < self.value[place]
+        better, nearer = other.value < self.value[place], other.bound > self.bound[place]
         return Solution(
             self.book.put(place[better], other.book.take(better)),
             self.value.index_copy(0, place, torch.minimum(other.value, self.value[place])),
-            self.bound.index_copy(0, place, torch.maximum(other.bound, self.bound[place])),
+            self.bound.index_copy(0, place[nearer], other.bound[nearer]),
+            self.dual.index_copy(0, place[nearer], other.dual[nearer]),
             self.steps.index_add(0, place, other.steps),
         )
 
@@ -57,77 +58,42 @@ class Solution(NamedTuple):
         return self.value - self.bound > tolerance
 
 
-def solve_with_neighbours(problem: Problem, tolerance: float, mixtures: Float[Tensor, "mixture y"]) -> Solution:
-    """`solve`, with βs around those wanted added where these are few: comparing them finds what one alone misses."""
-    b = len(problem.betas)
-    if problem.binary or b > NEIGHBOURS or len(problem.mass) > MANY:
-        return solve(problem, tolerance, mixtures)
-    low, high = float(problem.betas.min()) / BEYOND, float(problem.betas.max()) * BEYOND
-    more = torch.from_numpy(np.geomspace(low, high, NEIGHBOURS))
-    found = solve(problem._replace(betas=torch.cat([problem.betas, more])), tolerance, mixtures)
-    return Solution(
-        found.book.take(torch.arange(b, device="cpu")).packed(), found.value[:b], found.bound[:b], found.steps[:b]
-    )
-
-
 def solve(problem: Problem, tolerance: float, mixtures: Float[Tensor, "mixture y"]) -> Solution:
-    """Solutions whose F is at most `tolerance` nats above the optimum, unless the rounds run out.
+    """Solutions whose F is at most `tolerance` nats above the optimum, as far as maxima of c are found; each β by itself.
 
     Both ends are tried first, one cluster and T = X. Then a round finds the best weights on a set of codewords (for two
     classes all, finely spaced; else p(y|x) and p(y)), moves the codewords that carry weight to where F is stationary, and
-    looks for q with c(q) > 1: those join the set. With three classes or more maxima of c can be missed: where the encoder of
-    another β turns out to be better, its codewords are taken in.
+    looks for q with c(q) > 1: those join the set.
 
     Arguments:
-        mixtures: more places from which maxima of c are looked for, with three classes or more.
+        mixtures: places from which, when no more are found, such q are looked for, one after the other: the first k of them
+            do what they would do alone, and one place more never makes F larger.
     """
-    n, b = len(problem.mass), len(problem.betas)
+    n = len(problem.mass)
     size = max(1, BLOCK // (n * min(n + COARSE, FINE) if problem.binary else n * (n + len(mixtures))))
-    places = _starting_points(problem, mixtures)
-    words = binary_grid(problem, COARSE) if problem.binary else places[: n + 1]
     parts = [
-        _solved(problem.take(k), tolerance, *_spread(len(k), places, words))
-        for k in torch.arange(b, device="cpu").split(size)
+        _solved(problem.take(k), tolerance, mixtures)
+        for k in torch.arange(len(problem.betas), device=problem.betas.device).split(size)
     ]
-    value, bound, steps = (torch.cat(column) for column in zip(*(part[1:] for part in parts), strict=True))
-    solution = Solution(Codebook.stacked([part.book for part in parts]), value, bound, steps)
-    for _ in range(0 if problem.binary else CROSSINGS):
-        worse, better = _improvable(problem, solution, tolerance)
-        for place, source in zip(worse.split(size), better.split(size), strict=True):
-            near = solution.book.words[source]
-            more = [torch.cat([near, kind], 1) for kind in _spread(len(place), places, words)]
-            found = _solved(problem.take(place), tolerance, *more)
-            solution = solution._replace(bound=solution.bound.index_fill(0, place, -torch.inf)).improved(place, found)
-        if len(worse) == 0:
-            break
-    return solution
+    rest = (torch.cat(column) for column in zip(*(part[1:] for part in parts), strict=True))
+    return Solution(Codebook.stacked([part.book for part in parts]), *rest)
 
 
-def _spread(count: int, *words: Float[Tensor, "_ y"]) -> list[Float[Tensor, "beta _ y"]]:
-    return [kind.expand(count, -1, -1) for kind in words]
-
-
-def _improvable(problem: Problem, solution: Solution, tolerance: float) -> tuple[Int[Tensor, " some"], Int[Tensor, " some"]]:
-    """The βs at which the encoder of another β has a smaller Lagrangian, and which other."""
-    i_xt, i_ty = solution.book.plane(problem)
-    crossed = i_xt - problem.betas[:, None] * i_ty
-    best, source = crossed.min(1)
-    rounding = 1e-13 * (1 + problem.betas)
-    worse = (best < crossed.diagonal() - tolerance - rounding).nonzero().ravel()
-    return worse, source[worse]
+def _spread(problem: Problem, words: Float[Tensor, "word y"]) -> Float[Tensor, "beta word y"]:
+    return words.expand(len(problem.betas), -1, -1)
 
 
 def certified(
-    problem: Problem, book: Codebook, places: Float[Tensor, "beta place y"]
+    problem: Problem, book: Codebook, places: Float[Tensor, "beta place y"], tolerance: float
 ) -> tuple[Solution, Float[Tensor, "beta peak y"]]:
-    """The codebook with its F and the lower bound by the certificate, and where c is largest, looked for from `places`."""
+    """The codebook with its F and the lower bound by the highest c that is found, and where: looked for from `places`."""
+    dual = book.lowered_dual(problem, tolerance / 2)
     if problem.binary:
-        peaks, height = binary_peaks(problem, book, places)
+        peaks, height = binary_peaks(problem, dual, places)
     else:
-        peaks, height = climbed_peaks(problem, book, torch.cat([places, book.words], 1))
-    value = book.value(problem)
-    bound = value - height.amax(1).clamp(min=0.0)
-    return Solution(book, value, bound, torch.zeros(len(value), dtype=torch.int64, device=value.device)), peaks
+        peaks, height = climbed_peaks(problem, dual, torch.cat([places, book.words], 1))
+    bound = (dual - problem.mass.log()) @ problem.mass - height.amax(1).clamp(min=0.0)
+    return Solution(book, book.value(problem), bound, dual, torch.zeros_like(bound, dtype=torch.int64)), peaks
 
 
 def trivial(problem: Problem) -> Codebook:
@@ -149,44 +115,69 @@ def corner(problem: Problem) -> Solution:
     below = (problem.betas <= 1).nonzero().ravel()
     book = Codebook(problem.marginal.expand(b, -1), labels).put(below, trivial(problem.take(below)))
     value = problem.betas.clamp(max=1.0) * torch.special.entr(problem.marginal).sum()
-    return Solution(book, value, value, torch.zeros(b, dtype=torch.int64, device=problem.betas.device))
+    return Solution(book, value, value, book.dual(problem), torch.zeros(b, dtype=torch.int64, device=problem.betas.device))
 
 
-def leaves_trivial(problem: Problem, mixtures: Float[Tensor, "mixture y"]) -> Bool[Tensor, " beta"]:
+def leaves_trivial(problem: Problem) -> Bool[Tensor, " beta"]:
     """Where one cluster is not optimal."""
-    found, _ = certified(problem, trivial(problem), *_spread(len(problem.betas), _starting_points(problem, mixtures)))
+    found, _ = certified(problem, trivial(problem), _places(problem, FINE), 1e-9)
     return found.unsettled(1e-9)
 
 
-def _starting_points(problem: Problem, mixtures: Float[Tensor, "mixture y"]) -> Float[Tensor, "place y"]:
-    """log q from which maxima of c are looked for."""
+def _places(problem: Problem, count: int) -> Float[Tensor, "beta place y"]:
+    """log q from which maxima of c are looked for: with two classes about so many, else all p(y|x), and p(y)."""
     if problem.binary:
-        return binary_grid(problem, FINE)
-    return log_probability(torch.cat([problem.conditional, problem.marginal[None], mixtures]))
+        return _spread(problem, binary_grid(problem, count))
+    return _spread(problem, log_probability(torch.cat([problem.conditional, problem.marginal[None]])))
 
 
-def _solved(
-    problem: Problem, tolerance: float, places: Float[Tensor, "beta place y"], words: Float[Tensor, "beta word y"]
-) -> Solution:
-    """`solve` with maxima of c looked for from `places`, and weights put on `words` at first."""
-    solution, _ = certified(problem, trivial(problem), places)
+def _solved(problem: Problem, tolerance: float, mixtures: Float[Tensor, "mixture y"]) -> Solution:
+    """`solve` for as many β as memory holds."""
+    places = _places(problem, FINE)
+    solution, _ = certified(problem, trivial(problem), places, tolerance)
     running = solution.unsettled(tolerance).nonzero().ravel()
     if len(running) and not problem.binary:
         part = problem.take(running)
         book, steps = accelerated(part, identity(part), cycles=2)
-        found, _ = certified(part, book, places[running])
+        found, _ = certified(part, book, places[running], tolerance)
         solution = solution.improved(running, found._replace(steps=steps))
         running = solution.unsettled(tolerance).nonzero().ravel()
-    words = words[running]
-    for turn in range(ROUNDS if len(problem.mass) <= MANY else FEW_ROUNDS):
+    solution = _rounds(problem, solution, tolerance, running, _places(problem, COARSE)[running])
+    starts = _spread(problem, log_probability(mixtures))
+    first = torch.zeros_like(solution.steps)  # of the mixtures left
+    running = torch.arange(len(first), device=first.device)
+    while len(running):
+        part, book = problem.take(running), solution.book.take(running)
+        peaks, height = climbed(part, solution.dual[running], starts[running])
+        missed = (height > tolerance) & (torch.arange(len(mixtures), device=mixtures.device) >= first[running, None])
+        some = missed.any(1).nonzero().ravel()
+        place = missed[some].to(torch.uint8).argmax(1) if len(some) else some
+        running = running[some]
+        first[running] = place + 1
+        solution = solution._replace(bound=solution.bound.index_fill(0, running, -torch.inf))
+        words = torch.cat([book.words[some], peaks[some, place][:, None]], 1)
+        solution = _rounds(problem, solution, tolerance, running, words)
+    return solution
+
+
+def _rounds(
+    problem: Problem,
+    solution: Solution,
+    tolerance: float,
+    running: Int[Tensor, " some"],
+    words: Float[Tensor, "some word y"],
+) -> Solution:
+    """Weights on words, words moved, words added, for some of the βs until they are settled."""
+    places = _places(problem, FINE)
+    for turn in range(ROUNDS):
         if len(running) == 0:
             break
         part = problem.take(running)
-        book, steps = best_weights(part, words, min(1e-8, tolerance))
+        book, steps = best_weights(part, words, NEGLIGIBLE)
         if problem.binary and turn == 0:
             book = book.grouped(part, _hills(book.weight))
-        book, more = _refined(part, book.packed(1e-9), 1e-6 / 100 ** (turn % 4), tolerance)
-        found, peaks = certified(part, book, places[running])
+        book, more = _refined(part, book.packed(NEGLIGIBLE), 1e-6 / 100 ** min(turn, 3), tolerance)
+        found, peaks = certified(part, book, places[running], tolerance)
         solution = solution.improved(running, found._replace(steps=steps + more))
         still = solution.unsettled(tolerance)[running]
         running = running[still]
@@ -206,7 +197,7 @@ def _refined(problem: Problem, book: Codebook, resolution: float, tolerance: flo
     steps = torch.zeros(len(book.weight), dtype=torch.int64, device=book.weight.device)
     if not problem.binary:
         book, steps = accelerated(problem, book, max(1e-10, tolerance / 100))
-    book = book.packed(1e-9).without_duplicates(problem, resolution).packed()
+    book = book.packed(NEGLIGIBLE).without_duplicates(problem, resolution).packed()
     size = (book.weight > 0).sum(1) * book.words.shape[2]
     magnitude = torch.frexp(size.double()).exponent
     for level in magnitude[size <= NEWTON].unique().tolist():
