@@ -6,7 +6,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: demo test test-slow check format bench zoo clean
+.PHONY: demo test test-slow check format bench zoo published clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/flowplane reproduce information-plane planar-dae
@@ -53,8 +53,17 @@ $(VENV)-zoo/zoo.stamp: pyproject.toml
 	$(VENV)-zoo/bin/python -m pip install --quiet $(PIP_FLAGS) torch==2.14.1 torchvision==0.29.1 timm transformers --editable .
 	@touch $@
 
+# benchmark-mi needs a JAX of before 0.4.34
+published: $(VENV)-published/published.stamp
+	$(VENV)-published/bin/python benchmarks/published.py
+
+$(VENV)-published/published.stamp: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-published
+	$(VENV)-published/bin/python -m pip install --quiet $(PIP_FLAGS) benchmark-mi jax==0.4.33 jaxlib==0.4.33 --editable .
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV)-zoo results
+	rm -rf $(VENV) $(VENV)-zoo $(VENV)-published results
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "flowplane needs Python 3.11 or newer, this is " + sys.version.split()[0])'

@@ -70,7 +70,7 @@ def main() -> None:
                 return float(joint_terms(x[None], t[None, None], K).mean())
 
             def everything(x: torch.Tensor = tensors[0], t: torch.Tensor = tensors[1]) -> float:
-                return float(KSG(K)(t, inputs=x).i_xt)
+                return float(KSG(K, rescale=False)(t, inputs=x).i_xt)
 
             for name, work in (("the value", value), ("the estimator", everything)):
                 work()  # compiles

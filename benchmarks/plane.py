@@ -2,7 +2,8 @@
 
 The digits convnet of docs/papers.md §D1 (16 snapshots, 400 probes, ten classes) and a ResNet-18 on 64 × 64 (500 probes,
 3 snapshots); then `fp.Decodable` on 100 snapshots × 10 layers × 500 samples × 64 units, two classes and ten, beside
-scikit-learn's LogisticRegression with the same nested choice of the strength on a few of them. Prints a Markdown table.
+scikit-learn's LogisticRegression with the same nested choice of the strength on a few of them; CKA of all layers beside
+pytorch-cka on the same features. Prints a Markdown table.
 
     python benchmarks/plane.py
 """
@@ -20,6 +21,7 @@ from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 
 import flowplane as fp
+from flowplane.transport.layers.similarity import cka_matrix
 
 
 def convnet() -> nn.Sequential:
@@ -93,6 +95,23 @@ def peer(rows: np.ndarray, labels: np.ndarray) -> None:
         LogisticRegression(C=1 / max(tried)[1], max_iter=300).fit(rows[train], labels[train])
 
 
+def similarity(rec: fp.Recording) -> None:
+    """Linear CKA between all layers of the last snapshot, beside pytorch-cka on the same features."""
+    layers = [rec.activations(layer).isel(replica=0, epoch=-1).values.astype(float) for layer in rec.layers]
+    spent = seconds_of(lambda: cka_matrix(layers))
+    what = f"CKA of {len(layers)} layers × {len(layers[0])} samples × {min(a.shape[1] for a in layers)} to "
+    what += f"{max(a.shape[1] for a in layers)} units"
+    try:
+        from cka import cka_from_features
+    except ImportError:
+        print(f"| {what} (pip install pytorch-cka for the peer) | {spent:.3f} | |")
+        return
+    features = [torch.from_numpy(layer) for layer in layers]
+    other = seconds_of(lambda: cka_from_features(features, features))
+    apart = np.abs(cka_matrix(layers) - cka_from_features(features, features).numpy()).max()
+    print(f"| {what} (pytorch-cka: {other:.3f}; largest difference {apart:.0e}) | {spent:.3f} | |")
+
+
 def main() -> None:
     """Print the table."""
     warnings.simplefilter("ignore")
@@ -108,6 +127,7 @@ def main() -> None:
         spent = seconds_of(lambda rec=rec: fp.information_plane(rec))
         what = f"plane of {name}, {len(rec.layers)} layers × {snapshots} snapshots × {len(inputs)} probes"
         print(f"| {what} | {spent:.1f} | {aim} |", flush=True)
+    similarity(rec)
     rng = np.random.default_rng(0)
     layers = rng.normal(size=(10, 100, 500, 64))
     for classes, aim in ((2, 10), (10, 60)):

@@ -109,8 +109,9 @@ def estimate_words(dataset: xr.Dataset) -> Iterator[str]:
     estimated = [name for name in quantities(dataset) if "bound" in dataset[name].attrs]
     for label in labels:
         groups: dict[tuple[str, ...], list[str]] = {}
-        for name in estimated:
-            at = {"estimator": label} if along else {}
+        at = {"estimator": label} if along else {}
+        given = [name for name in estimated if bool(dataset[name].sel(at).notnull().any())]
+        for name in given or estimated:
             groups.setdefault(tuple(said(dataset, name, key, **at) for key in ABOUT), []).append(name)
         for (estimator, bound, channel, quantity), names in groups.items():
             units = "; ".join(dict.fromkeys(str(dataset[name].attrs.get("units", "")) for name in names))

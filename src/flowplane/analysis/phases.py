@@ -38,14 +38,15 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
 
     Returns:
         Dataset, intervals of 95 %. Over (replica, epoch, layer): `gradient_mean` = ‖E g‖/‖w‖, `gradient_std` = √(tr Cov
-        g)/‖w‖, `ratio` of the two, `drift`. Over (replica, layer): `crossing` in epochs, NaN unless `state` is "crossed",
-        else "diffusion from the start", "never" or "undefined" (one batch an epoch); `misplaced`, the share of log epochs on
-        the wrong side of it. Over (layer): `crossing_median` of the replicas' median curve, its state `median_state`,
-        `crossing_lower`, `crossing_upper`, and `crossed`, the share of the defined replicas that did. With a plane also
-        `compression_start` (replica, layer) in epochs, NaN for layers that lose at most 0.1 bits; and over (layer)
-        Spearman's `correlation` of the two epochs with `correlation_lower`, `correlation_upper` and `p_value`, `lag` = the
-        median log2 of compression_start/crossing with `lag_lower`, `lag_upper`, and the `pairs` of epochs known. Attributes:
-        `batches` an epoch, `covered`, the share of the training set that they hold.
+        g)/‖w‖, unbiased (the published code divides by the number of batches B, so that log2 of the ratio is larger there by
+        ½ log2(B/(B − 1))), `ratio` of the two, `drift`. Over (replica, layer): `crossing` in epochs, NaN unless `state` is
+        "crossed", else "diffusion from the start", "never" or "undefined" (one batch an epoch); `misplaced`, the share of
+        log epochs on the wrong side of it. Over (layer): `crossing_median` of the replicas' median curve, its state
+        `median_state`, `crossing_lower`, `crossing_upper`, and `crossed`, the share of the defined replicas that did. With
+        a plane also `compression_start` (replica, layer) in epochs, NaN for layers that lose at most 0.1 bits; and over
+        (layer) Spearman's `correlation` of the two epochs with `correlation_lower`, `correlation_upper` and `p_value`,
+        `lag` = the median log2 of compression_start/crossing with `lag_lower`, `lag_upper`, and the `pairs` of epochs
+        known. Attributes: `batches` an epoch, `covered`, the share of the training set that they hold.
 
     Raises:
         InputError: not a Recording, one without gradients, fewer than two epochs after epoch 0, a plane that is none or
