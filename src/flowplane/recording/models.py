@@ -93,7 +93,7 @@ class ModelRecording(Recording):
         stored = self._task_group
         labels = stored["labels"].values if "labels" in stored else None
         inputs = stored["inputs"].values
-        task = Task(inputs, labels, name=stored.attrs["name"])  # type: ignore[arg-type]
+        task = Task(inputs.astype(np.float32), labels, name=stored.attrs["name"])  # type: ignore[arg-type]
         if inputs.dtype == np.float64:  # as a model in double precision was given them: float32 may make them equal
             object.__setattr__(task, "inputs", inputs)
         return task

@@ -59,11 +59,13 @@ def _steps(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
     if np.isfinite(optimality).any():
         best, worst = int(np.nanargmax(optimality)), int(np.nanargmin(optimality))
         shares = [f"{100 * optimality[k]:.0f} %" for k in (best, worst)]
-        rest = f", that of {names[worst]} least ({shares[1]})" if shares[0] != shares[1] else ""
-        yield (
-            "A step is optimal (100 %) when the same distribution could not be reached by moving points less: that of "
-            f"{names[best]} is nearest to it ({shares[0]}{how}){rest}."
-        )
+        told = f"that of {names[best]} is nearest to it ({shares[0]}{how}), that of {names[worst]} least ({shares[1]})."
+        if shares[0] == shares[1]:
+            alone = np.isfinite(optimality).sum() == 1
+            told = f"{f'that of {names[best]} is' if alone else 'all are'} at {shares[0]}{how}."
+            if shares[0] == "100 %":
+                told += " Of few points in many directions hardly any other pairing is shorter, whatever the layer does."
+        yield f"A step is optimal (100 %) when the same distribution could not be reached by moving points less: {told}"
 
 
 def _directions(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:

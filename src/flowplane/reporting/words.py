@@ -185,13 +185,15 @@ def geometry_words(found: xr.Dataset) -> list[str]:
     """Over how many directions layers spread their points at the end, and how far classes have collapsed."""
     last = found.sortby("epoch").isel(epoch=-1).mean("replica")
     names = [called(str(name)) for name in found["layer"].values]
-    said = ["The effective rank is the number of equal directions whose matrix entropy is that of the layer."]
+    said = [
+        "The effective rank is the number of equal directions whose matrix entropy is that of the layer, counted from 0: the "
+        "mean that all samples share is a direction too, which the participation ratio of “Transport” leaves out."
+    ]
     ranks = last["dataset_rank"].values
     if np.isfinite(ranks).any():
         most, least = int(np.nanargmax(ranks)), int(np.nanargmin(ranks))
         said.append(
-            f"Samples spread over {number(float(ranks[most]))} directions in {names[most]}, "
-            f"over {number(float(ranks[least]))} in {names[least]}."
+            f"It is {number(float(ranks[most]))} in {names[most]} and {number(float(ranks[least]))} in {names[least]}."
         )
     within = last["collapse_within"].values
     if np.isfinite(within).any():
