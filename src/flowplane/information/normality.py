@@ -45,6 +45,8 @@ MOST_KURTOSIS = 12.0
 #: How often normal samples would be taken for others (Bonferroni over all moments). Moments have longer tails than that
 #: takes them to have: measured 2.5 to 4 % at n from 300 to 1000.
 FALSE_ALARMS = 0.01
+#: The same for each of the kinds that see what moments do not: signs, windings, ends, what two spaces share.
+SELDOM = 0.003
 #: Groups of fewer samples are not judged on their own.
 SMALLEST = 8
 #: Up to so many directions they are also taken in pairs, which cost their square.
@@ -80,9 +82,10 @@ def not_normal(z: Tensor, groups: Float[Tensor, "sample group"]) -> Bool[Tensor,
 
 
 def _odd(z: Tensor, judged: Float[Tensor, "sample group"]) -> Bool[Tensor, " batch"]:
-    of_waves = _moments_over(chain(_moments(z), _waves(z)), judged)
-    found = _beyond(chain(of_waves, _signs(z, judged))) | not_normal_ends(z)
-    return found | _beyond(_moments_over(_windings(z), judged)) if 1 < z.shape[2] <= PAIRED else found
+    found = _beyond(_moments_over(chain(_moments(z), _waves(z)), judged)) | not_normal_ends(z)
+    if 2 < z.shape[2] <= TRIPLED:
+        found |= _beyond(_signs(z, judged), SELDOM)
+    return found | _beyond(_moments_over(_windings(z), judged), SELDOM) if 1 < z.shape[2] <= PAIRED else found
 
 
 def not_normal_ends(z: Float[Tensor, "batch sample direction"]) -> Bool[Tensor, " batch"]:
@@ -91,7 +94,7 @@ def not_normal_ends(z: Float[Tensor, "batch sample direction"]) -> Bool[Tensor, 
     tail = 2.0 * torch.special.ndtr(-z.abs().amax(1).double())
     below = z.shape[1] * torch.log1p(-tail)  # ln P(no normal is farther out)
     rare = torch.minimum(below.exp(), -torch.expm1(below)).clamp_min(1e-300)
-    return _beyond([Excess(-torch.special.ndtri(rare), 0.0, 1.0)])
+    return _beyond([Excess(-torch.special.ndtri(rare), 0.0, 1.0)], SELDOM)
 
 
 def not_normal_pairs(u: Tensor, v: Tensor) -> Bool[Tensor, " batch"]:
@@ -102,7 +105,7 @@ def not_normal_pairs(u: Tensor, v: Tensor) -> Bool[Tensor, " batch"]:
     pairs = [((u**2 - 1) * w, 2.0), ((u**3 - 3 * u) * w, 6.0), ((u**2 - 1) * (w**2 - 1), 4.0)]
     everyone = torch.ones_like(u[0, :, :1])
     found = not_normal(torch.cat([u, w], 2), everyone) | _beyond(_moments_over(pairs, everyone))
-    return found | _beyond(_crossed(u, w))
+    return found | _beyond(_crossed(u, w), SELDOM)
 
 
 def _crossed(u: Tensor, w: Tensor) -> Iterator[Excess]:
@@ -194,21 +197,20 @@ def _signs(z: Tensor, groups: Float[Tensor, "sample group"]) -> Iterator[Excess]
     """Means over each group of the product of the signs of three directions or more, in their standard errors: such products
     have no tails, and find the parity of several units in a hundred samples."""
     batch, _, d = z.shape
-    kept = groups[:, groups.abs().sum(0) >= SMALLEST]
-    if 3 <= d <= PARITY:  # all products at once: the Walsh transform of how often each pattern of signs occurs
+    if d <= PARITY:  # all products at once: the Walsh transform of how often each pattern of signs occurs
         pattern = ((z > 0) * (1 << torch.arange(d, device=z.device))).sum(2)
-        for group, count in zip(kept.T, kept.abs().sum(0).tolist(), strict=True):
+        for group, count in zip(groups.T, groups.abs().sum(0).tolist(), strict=True):
             means = z.new_zeros(batch, 1 << d).scatter_add_(1, pattern, group.expand(batch, -1))
             for place in range(d):
                 low, high = means.reshape(batch, -1, 2, 1 << place).unbind(2)
                 means = torch.stack([low + high, low - high], 2).reshape(batch, -1)
             factors = sum((torch.arange(1 << d, device=z.device) >> place) & 1 for place in range(d))
             yield Excess(means[:, factors > 2].abs() / math.sqrt(count), 0.0, count)
-    elif d <= TRIPLED:
+    else:
         first, second = torch.triu_indices(d, d, 1, device=z.device)
         signs = z.sign().float()
         pairs = signs[:, :, first] * signs[:, :, second]
-        for group, count in zip(kept.T, kept.abs().sum(0).tolist(), strict=True):
+        for group, count in zip(groups.T, groups.abs().sum(0).tolist(), strict=True):
             means = (pairs * (group.float() / math.sqrt(count))[:, None]).mT @ signs
             yield Excess(means[:, torch.arange(d, device=z.device) > second[:, None]].abs(), 0.0, count)
 
@@ -239,11 +241,11 @@ def _windings(z: Float[Tensor, "batch sample direction"]) -> Iterator[Term]:
         yield turned.sin(), 0.5
 
 
-def _beyond(found: Iterable[Excess]) -> Bool[Tensor, " batch"]:
+def _beyond(found: Iterable[Excess], alarms: float = FALSE_ALARMS) -> Bool[Tensor, " batch"]:
     """Whether a mean is further from 0 than chance allows."""
     parts = list(found)
     tests = sum(part.errors.shape[1] for part in parts)
-    limit = -float(torch.special.ndtri(torch.tensor(FALSE_ALARMS / (2 * tests), dtype=torch.float64, device="cpu")))
+    limit = -float(torch.special.ndtri(torch.tensor(alarms / (2 * tests), dtype=torch.float64, device="cpu")))
     held = [
         (part.errors > limit + (limit**3 - 3 * limit) * part.kurtosis / (24 * part.samples)).any(1)
         for part in parts

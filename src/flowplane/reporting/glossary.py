@@ -14,7 +14,9 @@ WORDS = {
     "bounds far apart": "The interval covers most of what is possible, so the number beside it says little.",
     "rms distance": "The root of the mean squared distance between where a layer finds points and puts them.",
     "optimal": "A step that moves points no farther than needed to reach the same distribution is 100 % optimal.",
-    "directions used": "Participation ratio: how many directions points spread over about their mean; 1 for a line, all units for a ball.",
+    "directions used": (
+        "Participation ratio: how many directions points spread over about their mean; 1 for a line, all units for a ball."
+    ),
     "told apart by a plane": "Held-out points that a linear probe, a flat boundary, puts into their class.",
     "embedding “pad”": "Layers of different width are put into one space by filling the narrower one up with zeros.",
 }

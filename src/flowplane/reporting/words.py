@@ -186,8 +186,8 @@ def geometry_words(found: xr.Dataset) -> list[str]:
     last = found.sortby("epoch").isel(epoch=-1).mean("replica")
     names = [called(str(name)) for name in found["layer"].values]
     said = [
-        "The effective rank is the number of equal directions whose matrix entropy is that of the layer, counted from 0: the "
-        "mean that all samples share is a direction too, which the participation ratio of “Transport” leaves out."
+        "The effective rank is the number of equal directions whose matrix entropy is that of the layer, counted from 0: "
+        "the mean that all samples share is a direction too, which the participation ratio of “Transport” leaves out."
     ]
     ranks = last["dataset_rank"].values
     if np.isfinite(ranks).any():
