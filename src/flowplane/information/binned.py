@@ -32,6 +32,9 @@ SATURATION = 0.99
 ALONE = 0.05
 #: How much larger than the jackknife's estimate the plug-in's bias is, at most, up to that share.
 BIAS = 1.5
+#: Errors are wider by this over the number of samples: of three classes in eight bins, 50 samples, 82 % of intervals held
+#: the truth without it.
+FEW = 10
 #: Values that settle the quantiles of a layer; more are thinned evenly.
 QUANTILE_VALUES = 1 << 22
 
@@ -252,7 +255,9 @@ def _quantity(values: Float[Tensor, "batch table"], variance: Tensor, known: Kno
     left = plain + BIAS * (jackknife - plain) - value
     # where all cells weigh the same the first order of the error vanishes; the second is known from the bias, (K − 1)/2n
     second = (jackknife - plain).abs() / (known.samples * np.log(2.0))
-    error = (variance / known.samples + second).sqrt()
+    # frequencies that were fitted to the samples make these look less spread than they are
+    fitted = (2 * np.log(2.0) * (jackknife - plain).abs()).clamp(max=0.5)
+    error = (variance / known.samples / (1 - fitted) + second).sqrt() * (1 + FEW / known.samples)
     around = Quantity.around(value, error, below=(-left).clamp(min=0.0), above=left.clamp(min=0.0))
     return around.of_draws(known)
 

@@ -45,8 +45,10 @@ MOST_KURTOSIS = 12.0
 #: How often normal samples would be taken for others (Bonferroni over all moments). Moments have longer tails than that
 #: takes them to have: measured 2.5 to 4 % at n from 300 to 1000.
 FALSE_ALARMS = 0.01
-#: The same for each of the kinds that see what moments do not: signs, windings, ends, what two spaces share.
+#: The same for other kinds: signs, ends, what two spaces share.
 SELDOM = 0.003
+#: And where a flag costs little: of windings, for neighbours.
+OFTEN = 0.05
 #: Groups of fewer samples are not judged on their own.
 SMALLEST = 8
 #: Up to so many directions they are also taken in pairs, which cost their square.
@@ -85,7 +87,7 @@ def _odd(z: Tensor, judged: Float[Tensor, "sample group"]) -> Bool[Tensor, " bat
     found = _beyond(_moments_over(chain(_moments(z), _waves(z)), judged)) | not_normal_ends(z)
     if 2 < z.shape[2] <= TRIPLED:
         found |= _beyond(_signs(z, judged), SELDOM)
-    return found | _beyond(_moments_over(_windings(z), judged), SELDOM) if 1 < z.shape[2] <= PAIRED else found
+    return found | _beyond(_moments_over(_windings(z), judged)) if 1 < z.shape[2] <= PAIRED else found
 
 
 def not_normal_ends(z: Float[Tensor, "batch sample direction"]) -> Bool[Tensor, " batch"]:
@@ -105,7 +107,8 @@ def not_normal_pairs(u: Tensor, v: Tensor) -> Bool[Tensor, " batch"]:
     pairs = [((u**2 - 1) * w, 2.0), ((u**3 - 3 * u) * w, 6.0), ((u**2 - 1) * (w**2 - 1), 4.0)]
     everyone = torch.ones_like(u[0, :, :1])
     found = not_normal(torch.cat([u, w], 2), everyone) | _beyond(_moments_over(pairs, everyone))
-    return found | _beyond(_crossed(u, w), SELDOM)
+    found |= _beyond(_crossed(u, w), SELDOM)
+    return found | _beyond(_moments_over(_wound_together(u, w), everyone), SELDOM) if u.shape[2] == 2 else found
 
 
 def _crossed(u: Tensor, w: Tensor) -> Iterator[Excess]:
@@ -114,6 +117,22 @@ def _crossed(u: Tensor, w: Tensor) -> Iterator[Excess]:
     n, d = u.shape[1:]
     for radius in (u.square().sum(2, keepdim=True) - d, w.square().sum(2, keepdim=True) - d):
         yield Excess(((u * radius).mT @ w / math.sqrt((2 * d + 8) * n)).flatten(1).abs(), 24.0, n)
+
+
+def _wound_together(u: Tensor, w: Tensor) -> Iterator[Term]:
+    """cos and sin of the angles in two planes, each less what a spiral has turned at its distance, added and subtracted."""
+    turned = []
+    for plane in (u, w):
+        square, angle = plane.square().sum(2, keepdim=True), torch.atan2(plane[:, :, 1:], plane[:, :, :1])
+        turned.append(
+            angle
+            - square
+            * torch.tensor([sense * turn for turn in TURNS for sense in (1, -1)], dtype=plane.dtype, device=plane.device)
+        )
+    for sense in (1, -1):
+        both = (turned[0].unsqueeze(3) + sense * turned[1].unsqueeze(2)).flatten(2).float()
+        yield both.cos(), 0.5
+        yield both.sin(), 0.5
 
 
 def not_normal_together(
@@ -130,13 +149,22 @@ def not_normal_together(
 
 
 def not_normal_classes(t: Float[Tensor, "batch sample unit"], y: Int[Tensor, " sample"]) -> Bool[Tensor, " batch"]:
-    """Whether units depend on each other, in a class, otherwise than normals do, by the normal scores of their ranks."""
-    found = torch.zeros(len(t), dtype=torch.bool, device=t.device)
-    for name in y.unique().tolist():
-        inside = t[:, y == name]
-        if inside.shape[1] > 2 * t.shape[2] and inside.shape[1] >= SMALLEST:
-            found |= not_normal(standard(_whitened(_scores(inside))), torch.ones_like(inside[0, :, :1]))
-    return found
+    """Whether units depend on each other, in a class, otherwise than normals do, by the normal scores of their ranks; of few
+    units windings are judged by their values as well, since scores unwind them."""
+    sizes = torch.bincount(y)
+    kept = (sizes > max(2 * t.shape[2], SMALLEST))[y]
+    if not bool(kept.any()):
+        return torch.zeros(len(t), dtype=torch.bool, device=t.device)
+    t, names = t[:, kept].double(), y[kept]
+    scores, plain = torch.empty_like(t), torch.empty_like(t)
+    for name in names.unique().tolist():
+        inside = t[:, names == name]
+        scores[:, names == name] = standard(_whitened(_scores(inside)))
+        plain[:, names == name] = standard(_whitened(standard(inside)))
+    groups = torch.nn.functional.one_hot(names).double()
+    groups = groups[:, groups.sum(0) > 0]
+    found = not_normal(scores, groups)
+    return found | _beyond(_moments_over(_windings(plain), _judged(groups)), OFTEN) if 1 < t.shape[2] <= PAIRED else found
 
 
 def _scores(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "batch sample direction"]:
