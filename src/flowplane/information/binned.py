@@ -18,7 +18,8 @@ from flowplane.errors import InputError, Text, unknown
 from flowplane.information import counting, symbols
 from flowplane.information.arguments import row_numbers
 from flowplane.information.entropies import CORRECTIONS, entropy_tables
-from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, raised
+from flowplane.information.estimator import Estimator, raised
+from flowplane.information.known import Estimates, Known, Quantity
 
 __all__ = ["Binned"]
 

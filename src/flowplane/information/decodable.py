@@ -15,7 +15,8 @@ from torch import Tensor
 from flowplane.core.compiled import cores
 from flowplane.core.threads import one_thread, shared
 from flowplane.errors import unknown
-from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, Z, raised
+from flowplane.information.estimator import Estimator, raised
+from flowplane.information.known import Estimates, Known, Quantity, Z
 from flowplane.information.probes.components import components
 from flowplane.information.probes.folds import FOLDS, Folds
 from flowplane.information.probes.linear import linear, prototypes

@@ -16,7 +16,8 @@ from flowplane.core.neighbours import class_neighbours, joint_neighbours, neighb
 from flowplane.core.points import check_count, in_scale
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError
-from flowplane.information.estimator import Continuous, Estimates, Known, Quantity, check_noise, constant_units, raised
+from flowplane.information.estimator import Continuous, check_noise, constant_units, raised
+from flowplane.information.known import Estimates, Known, Quantity
 from flowplane.information.normality import far_out, not_normal_classes, not_normal_together
 from flowplane.information.schema import QUANTITIES
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from flowplane.core.points import check_count, check_positive, in_scale, row_blocks
 from flowplane.core.renamed import renamed
-from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, Z, constant_units, raised
+from flowplane.information.estimator import Estimator, constant_units, raised
+from flowplane.information.known import Estimates, Known, Quantity, Z
 from flowplane.information.schema import CONFIDENCE
 
 __all__ = ["MonteCarlo"]

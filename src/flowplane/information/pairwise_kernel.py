@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.core.points import row_blocks, squared_distances
-from flowplane.information.estimator import Known
+from flowplane.information.known import Known
 
 __all__ = ["Bounds", "Distances", "Kernel", "entropies", "repeated", "standard_error", "with_scale"]
 

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from flowplane.core.points import check_positive, in_scale, row_blocks, squared_distances
-from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, constant_units, raised
+from flowplane.information.estimator import Estimator, constant_units, raised
+from flowplane.information.known import Estimates, Known, Quantity
 
 __all__ = ["MatrixRenyi"]
 

@@ -16,7 +16,8 @@ from flowplane.core.results import with_flags
 from flowplane.core.threads import one_thread, shared
 from flowplane.errors import InputError
 from flowplane.information.arguments import row_numbers
-from flowplane.information.estimator import Estimates, Estimator, Known, Quantity, raised
+from flowplane.information.estimator import Estimator, raised
+from flowplane.information.known import Estimates, Known, Quantity
 from flowplane.information.pairwise import ROWS, TOTAL, Pairwise, Spread, drawn_rows
 from flowplane.information.pairwise_kernel import Distances, Kernel, entropies, with_scale
 

@@ -15,17 +15,8 @@ from torch import Tensor
 from flowplane.core.points import check_count
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text, unknown
-from flowplane.information.estimator import (
-    Continuous,
-    Estimates,
-    Estimator,
-    Known,
-    Quantity,
-    Z,
-    check_noise,
-    constant_units,
-    raised,
-)
+from flowplane.information.estimator import Continuous, Estimator, check_noise, constant_units, raised
+from flowplane.information.known import Estimates, Known, Quantity, Z
 from flowplane.information.ksg import KSG
 from flowplane.information.schema import FLAGS
 

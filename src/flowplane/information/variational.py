@@ -16,7 +16,8 @@ from flowplane.core.points import check_count, check_positive, in_scale
 from flowplane.core.renamed import renamed
 from flowplane.errors import unknown
 from flowplane.information.critics import EVALUATION_BATCH, Classifier, InfoNCE, Objective, Schedule, Smile, evaluate, train
-from flowplane.information.estimator import Continuous, Estimates, Known, Quantity, Z, check_noise, raised
+from flowplane.information.estimator import Continuous, check_noise, raised
+from flowplane.information.known import Estimates, Known, Quantity, Z
 from flowplane.information.normality import far_out
 
 __all__ = ["Variational"]

@@ -11,7 +11,7 @@ import xarray as xr
 from flowplane.analysis.compression import LOSS
 from flowplane.core.results import said
 from flowplane.experiments.claim import VERDICTS, Claim
-from flowplane.information.estimator import Z
+from flowplane.information.known import Z
 from flowplane.plot.figures.metrics import split_name
 from flowplane.reporting.layers import GAIN, LayerNumbers
 from flowplane.reporting.markup import called, count, epoch_text, listed, number
