@@ -27,6 +27,7 @@ __all__ = [
     "row_blocks",
     "small_seed",
     "squared_distances",
+    "standardised",
 ]
 
 
@@ -183,6 +184,22 @@ def in_scale(values: Tensor, dims: int | tuple[int, ...]) -> tuple[Tensor, Tenso
     extreme = (largest > EXTREME) | ((largest > 0) & (largest < 1 / EXTREME))
     power = torch.where(extreme, torch.exp2(torch.frexp(largest).exponent.double() - 1), 1.0)
     return (values / power if bool(extreme.any()) else values), power
+
+
+def standardised(values: Float[Tensor, "*batch sample unit"]) -> tuple[Tensor, Tensor]:
+    """Each unit with mean 0 and standard deviation 1 over the samples, constant ones 0; and those deviations, 1 of constant
+    ones.
+
+    Example:
+        >>> found, scale = standardised(torch.tensor([[1.0, 5.0], [3.0, 5.0]]))
+        >>> found.tolist(), scale.tolist()
+        ([[-1.0, 0.0], [1.0, 0.0]], [[1.0, 1.0]])
+    """
+    values, power = in_scale(values, -2)
+    constant = values.amin(-2, keepdim=True) == values.amax(-2, keepdim=True)
+    centred = values - values.mean(-2, keepdim=True)
+    spread = torch.where(constant, 1.0, centred.square().mean(-2, keepdim=True).sqrt())
+    return torch.where(constant, 0.0, centred / spread.where(spread > 0, 1.0)), spread * power
 
 
 def row_blocks(n: int, device: torch.device) -> Iterator[slice]:

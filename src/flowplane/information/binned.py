@@ -224,11 +224,10 @@ def _estimate(
     if known.conditional is not None:
         prior = _entropies(known.mass @ known.conditional, correction, known, soft=known.rule is not None)
         i_ty = _quantity((h_t[:, 1:2] if known.rule is not None else h_t) + prior - h_ty, var_ty, known)
-    ceiling = float(torch.special.entr(mass_x).sum() / np.log(2.0))
     flags = raised(
         known,
         values,
-        saturated=(h_t[:, 1] if distinct else i_xt.value) >= SATURATION * ceiling,
+        saturated=(h_t[:, 1] if distinct else i_xt.value) >= SATURATION * known.input_entropy,
         clipped=(least < edges[0]).any(1) | (greatest > _last_closed(edges)).any(1),
         constant_units=(least == greatest).any(1),
         too_few_samples=(alone > ALONE * n) if known.weights is None else False,

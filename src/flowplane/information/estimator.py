@@ -225,9 +225,9 @@ class Estimator(ABC):
         if self.needs_function:
             require_function(self, layer)
         fitted = self._fitted(layer.activation, layer.blocks)
-        names = {field.name for field in fields(self)}  # type: ignore[arg-type]
-        told = {"deterministic": layer.deterministic} if "deterministic" in names else {}
-        return replace(fitted, **told) if told else fitted  # type: ignore[type-var]
+        if all(field.name != "deterministic" for field in fields(self)):  # type: ignore[arg-type]
+            return fitted
+        return replace(fitted, deterministic=layer.deterministic)  # type: ignore[type-var]
 
     def _fitted(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Self:
         """The estimator with whatever depends on a layer's values (batch, sample, unit) settled."""

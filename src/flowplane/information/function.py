@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from flowplane.core.points import in_scale
+from flowplane.core.points import in_scale, standardised
 
 __all__ = ["not_a_function"]
 
@@ -47,9 +47,7 @@ def not_a_function(
     n = len(inputs)
     if symbols is not None and int(symbols.max()) + 1 < n:
         return _differ(t, symbols, total)
-    x, _ = in_scale(inputs, 0)
-    x = x - x.mean(0)
-    x = x / x.square().mean(0).sqrt().where(x.amin(0) < x.amax(0), 1.0)
+    x, _ = standardised(inputs)
     varying = int((x.amin(0) < x.amax(0)).sum())
     if n <= NEIGHBOURS or varying == 0:
         return torch.zeros(len(values), dtype=torch.bool, device=values.device)

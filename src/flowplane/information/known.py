@@ -157,7 +157,12 @@ class Known:
     @cached_property
     def most_of_inputs(self) -> float:
         """H(X) in bits where the samples are all inputs that there are; infinite elsewhere."""
-        return float(torch.special.entr(self.mass_of_inputs).sum() / math.log(2.0)) if self.law else math.inf
+        return self.input_entropy if self.law else math.inf
+
+    @cached_property
+    def input_entropy(self) -> float:
+        """H(X) of the samples in bits, equal inputs being one."""
+        return float(torch.special.entr(self.mass_of_inputs).sum() / math.log(2.0))
 
     @cached_property
     def mass_of_inputs(self) -> Float[Tensor, " x"]:

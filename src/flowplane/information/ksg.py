@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from flowplane.core.neighbours import class_neighbours, joint_neighbours, neighbour_distance
-from flowplane.core.points import check_count, in_scale
+from flowplane.core.points import check_count, standardised
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError
 from flowplane.information.estimator import Continuous, check_noise, constant_units, raised
@@ -146,9 +146,9 @@ class KSG(Continuous):
             t, x, y = known.with_noise(values, self.noise_variance), known.inputs, known.labels
             log_scale = torch.zeros_like(t[:, 0, 0])
             if self.rescale:
-                t, scale = _rescaled(t)
+                t, scale = standardised(t)
                 log_scale = scale.log2().sum((1, 2))
-                x = None if x is None else _rescaled(x)[0]
+                x = None if x is None else standardised(x)[0]
             divisions = _divisions(n, k, known)
             h_t, unsure = _quantity(
                 lambda parts: entropy_terms(_chosen(t, 1, parts).transpose(0, 1), k), divisions, units, turns=True
@@ -273,14 +273,6 @@ def _repeated(points: Float[Tensor, "batch sample feature"]) -> Bool[Tensor, " b
     edge = torch.zeros_like(same[:, :1])
     shared = torch.cat([edge, same], 1) | torch.cat([same, edge], 1)
     return ((shared.double().mean(1) > MOST_TIES) & ~same.all(1)).any(1)
-
-
-def _rescaled(points: Float[Tensor, "*batch sample feature"]) -> tuple[Tensor, Tensor]:
-    """Each coordinate with mean 0 and standard deviation 1, constant ones 0; and those deviations, 1 of constant ones."""
-    values, power = in_scale(points, -2)
-    constant = values.amin(-2, keepdim=True) == values.amax(-2, keepdim=True)
-    spread = torch.where(constant, 1.0, values.std(-2, correction=0, keepdim=True))
-    return torch.where(constant, 0.0, (values - values.mean(-2, keepdim=True)) / spread), spread * power
 
 
 def _unequal(points: Float[Tensor, "batch sample feature"]) -> Bool[Tensor, " batch"]:

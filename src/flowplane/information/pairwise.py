@@ -217,9 +217,8 @@ class Pairwise(Estimator):
 
     def _flags(self, spread: Spread, variance: float, found: tuple[Quantity, Tensor], known: Known) -> Tensor:
         (i_xt, alone), t = found, spread.t
-        h_x = float(torch.special.entr(known.mass_of_inputs).sum() / math.log(2.0))
         top = i_xt.value if self.bound == "upper" else i_xt.upper
-        alone_in_all = top >= SATURATION * h_x
+        alone_in_all = top >= SATURATION * known.input_entropy
         few = known.conditional is not None and known.samples <= FEW_IN_CLASS * known.conditional.shape[1]
         share_only = spread.total / (variance * math.log(2.0)) / (1.0 if self.bound == "upper" else 4.0)
         wide = self.relative != TOTAL and spread.total > 0 and float(i_xt.value) >= LINEAR * share_only

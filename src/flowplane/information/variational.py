@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from flowplane.core.points import check_count, check_positive, in_scale
+from flowplane.core.points import check_count, check_positive, in_scale, standardised
 from flowplane.core.renamed import renamed
 from flowplane.errors import unknown
 from flowplane.information.critics import EVALUATION_BATCH, Classifier, InfoNCE, Objective, Schedule, Smile, evaluate, train
@@ -160,11 +160,11 @@ class Variational(Continuous):
         near = torch.zeros(len(values), dtype=torch.bool, device=values.device)
         unsettled: dict[str, Tensor | bool] = {}
         why = self._why_not(known)
-        t = _standardised(values)
+        t = standardised(values)[0].float()
         member = torch.arange(len(values), device=values.device).repeat_interleave(FOLDS)
         enough = known.samples >= FEWEST
         if enough and known.inputs is not None and self.kind != "classifier" and not any(why.values()):
-            x = _standardised(known.inputs)
+            x = standardised(known.inputs)[0].float()
             critic = InfoNCE(t, member, x) if self.kind == "infonce" else Smile(t, member, x, self.clip)
             held = self._held(critic, known)
             i_xt = held.interval().within(0.0, math.inf)
@@ -254,15 +254,6 @@ def _evaluation_batch(samples: int) -> int:
     """The K of the held-out value."""
     fold = samples // FOLDS
     return fold // -(-fold // EVALUATION_BATCH)
-
-
-def _standardised(values: Float[Tensor, "*batch sample column"]) -> Float[Tensor, "*batch sample column"]:
-    """Mean 0 and variance 1 in each column, constant ones 0; float32."""
-    values, _ = in_scale(values, -2)
-    centred = values - values.mean(-2, keepdim=True)
-    scale = centred.square().mean(-2, keepdim=True).sqrt()
-    constant = values.amax(-2, keepdim=True) == values.amin(-2, keepdim=True)
-    return torch.where(constant, 0.0, centred / scale.where(scale > 0, 1.0)).float()
 
 
 def _at_most_entropy(found: Quantity, prior: Float[Tensor, " class"], samples: int) -> Quantity:
