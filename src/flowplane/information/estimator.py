@@ -238,8 +238,8 @@ class Estimator(ABC):
         classes for I(T;Y), and for I(X;T) 0 to H(X) where all of X is known, which an upper bound may be replaced by as
         well; other bounds are left as they are."""
         found = self._estimate(values, known)
-        if self.needs_function and not self.deterministic and known.inputs is not None:
-            noisy = not_a_function(known.inputs, known.symbols, values)
+        if self.needs_function and not self.deterministic and known.symbols is not None:
+            noisy = not_a_function(values, known.symbols, known.near)
             found = found._replace(flags=found.flags | raised(known, values, not_a_function=noisy))
         if not self.shannon:
             return found

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from flowplane.core.points import in_scale, standardised
 
-__all__ = ["not_a_function"]
+__all__ = ["Near", "near_pairs", "not_a_function"]
 
 #: Values of equal inputs that differ by no more than this share of the layer's spread are equal: single precision rounds.
 ROUNDING = 1e-5
@@ -26,10 +28,37 @@ ASKED = 1024
 PAIRS, SHARE, ERRORS = 64, 0.001, 4.0
 
 
+class Near(NamedTuple):
+    """Pairs of samples that are near in x, their squared distance as a share of a typical one, and how many pairs count as
+    independent: those that share a sample do not, as if there were one a sample."""
+
+    first: Int[Tensor, " pair"]
+    second: Int[Tensor, " pair"]
+    distance: Float[Tensor, " pair"]
+    independent: int
+
+
+def near_pairs(inputs: Float[Tensor, "sample feature"]) -> Near | None:
+    """Neighbours in x, each feature at its own spread; None where too few are near."""
+    n = len(inputs)
+    x, _ = standardised(inputs)
+    varying = int((x.amin(0) < x.amax(0)).sum())
+    if n <= NEIGHBOURS or varying == 0:
+        return None
+    asked = torch.linspace(0, n - 1, min(n, ASKED), dtype=torch.float64, device=x.device).long()
+    squares = x.square().sum(1)
+    apart = squares[asked, None] + squares - 2 * x[asked] @ x.T
+    apart[torch.arange(len(asked), device=x.device), asked] = torch.inf
+    square, place = apart.topk(NEIGHBOURS, largest=False)
+    near = square.clamp_min(0.0) / (2 * varying)
+    row, rank = (near <= NEAR).nonzero(as_tuple=True)
+    if len(row) < PAIRS:
+        return None
+    return Near(asked[row], place[row, rank], near[row, rank], min(len(asked), len(row)))
+
+
 def not_a_function(
-    inputs: Float[Tensor, "sample feature"],
-    symbols: Int[Tensor, " sample"] | None,
-    values: Float[Tensor, "batch sample unit"],
+    values: Float[Tensor, "batch sample unit"], symbols: Int[Tensor, " sample"], near: Near | None
 ) -> Bool[Tensor, " batch"]:
     """Whether each batch member has noise that x does not explain.
 
@@ -44,33 +73,18 @@ def not_a_function(
     t, _ = in_scale(values, (1, 2))
     t = t - t.mean(1, keepdim=True)
     total = t.square().sum(2).mean(1)
-    n = len(inputs)
-    if symbols is not None and int(symbols.max()) + 1 < n:
+    if int(symbols.max()) + 1 < len(symbols):
         return _differ(t, symbols, total)
-    x, _ = standardised(inputs)
-    varying = int((x.amin(0) < x.amax(0)).sum())
-    if n <= NEIGHBOURS or varying == 0:
+    if near is None:
         return torch.zeros(len(values), dtype=torch.bool, device=values.device)
-    asked = torch.linspace(0, n - 1, min(n, ASKED), dtype=torch.float64, device=x.device).long()
-    squares = x.square().sum(1)
-    apart_x = squares[asked, None] + squares - 2 * x[asked] @ x.T
-    apart_x[torch.arange(len(asked), device=x.device), asked] = torch.inf
-    square, place = apart_x.topk(NEIGHBOURS, largest=False)
-    near = square.clamp_min(0.0) / (2 * varying)
-    row, rank = (near <= NEAR).nonzero(as_tuple=True)
-    if len(row) < PAIRS:
-        return torch.zeros(len(values), dtype=torch.bool, device=values.device)
-    first, second, s = asked[row], place[row, rank], near[row, rank]
-    apart = (t[:, first] - t[:, second]).square().sum(2) / (2 * total.clamp_min(1e-300)[:, None])
-    # pairs that share a sample are not independent: as if there were one a sample
-    count = min(len(asked), len(row))
+    apart = (t[:, near.first] - t[:, near.second]).square().sum(2) / (2 * total.clamp_min(1e-300)[:, None])
     noisy = total > 0
-    for way in (s, s.sqrt()):
+    for way in (near.distance, near.distance.sqrt()):
         centred = way - way.mean()
         slope = (apart @ centred / centred.square().sum().clamp_min(1e-300)).clamp_min(0.0)
         left = apart - slope[:, None] * way
         far = way.mean().square() / centred.square().mean().clamp_min(1e-300)  # a line is less certain outside its points
-        noisy &= left.mean(1) > SHARE + ERRORS * left.std(1) * ((1.0 + far) / count).sqrt()
+        noisy &= left.mean(1) > SHARE + ERRORS * left.std(1) * ((1.0 + far) / near.independent).sqrt()
     return noisy
 
 

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from flowplane.information.function import Near, near_pairs
 from flowplane.information.schema import CONFIDENCE
 
 __all__ = ["Estimates", "Known", "Quantity", "Z"]
@@ -158,6 +159,12 @@ class Known:
     def most_of_inputs(self) -> float:
         """H(X) in bits where the samples are all inputs that there are; infinite elsewhere."""
         return self.input_entropy if self.law else math.inf
+
+    @cached_property
+    def near(self) -> Near | None:
+        """Pairs of samples that are near in x; None where inputs repeat, or none are near."""
+        distinct = self.inputs is not None and self.symbols is not None and int(self.symbols.max()) + 1 == self.samples
+        return near_pairs(self.inputs) if distinct and self.inputs is not None else None
 
     @cached_property
     def input_entropy(self) -> float:
