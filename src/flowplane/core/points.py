@@ -21,6 +21,7 @@ __all__ = [
     "as_points",
     "as_times",
     "check_count",
+    "check_not_negative",
     "check_positive",
     "check_seed",
     "in_scale",
@@ -228,6 +229,12 @@ def check_positive(name: str, value: Any, expected: str = "a number above 0") ->
     if not number or not 0 < value < np.inf:
         raise InputError(name, value, expected)
     return float(value)
+
+
+def check_not_negative(name: str, value: Any, expected: str) -> float:
+    """0, or a finite number above it. Raises InputError otherwise."""
+    zero = isinstance(value, int | float | np.number) and not isinstance(value, bool) and value == 0
+    return 0.0 if zero else check_positive(name, value, expected)
 
 
 def check_seed(seed: Any) -> int:

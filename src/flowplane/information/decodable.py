@@ -18,7 +18,7 @@ from flowplane.errors import unknown
 from flowplane.information.estimator import Estimator, raised
 from flowplane.information.known import Estimates, Known, Quantity, Z
 from flowplane.information.probes.components import components
-from flowplane.information.probes.folds import FOLDS, Folds
+from flowplane.information.probes.folds import FOLDS, Folds, grouped_error, held_together
 from flowplane.information.probes.linear import linear, prototypes
 from flowplane.information.probes.neighbours import neighbours, neighbours_mean
 from flowplane.information.probes.network import network, network_mean
@@ -183,8 +183,8 @@ class Decodable(Estimator):
             gains[:, question.rows] = (own - share.log()[question.classes]) / math.log(2.0)
             right = torch.zeros_like(gains)
             right[:, question.rows] = (log_q.argmax(2) == question.classes).double()
-            accuracy = _wilson(right.mean(1), _error(right, question.groups), known.samples, question.groups)
-        bits, error = gains.mean(1), _error(gains, question.groups)
+            accuracy = _wilson(right.mean(1), grouped_error(right, question.groups), known.samples, question.groups)
+        bits, error = gains.mean(1), grouped_error(gains, question.groups)
         return _Answer(bits, error, accuracy, len(question.rows) < known.samples, question.cut)
 
 
@@ -222,7 +222,7 @@ def _questions(known: Known) -> list[_Question]:
     """Each label by itself; none without labels."""
     if not known.labelled:
         return []
-    groups = _groups(known)
+    groups = held_together(known)
     if known.targets is None:
         assert known.labels is not None
         return [_of_classes(known.labels.cpu().numpy(), groups, known)]
@@ -262,31 +262,6 @@ def _of_classes(codes: np.ndarray, groups: np.ndarray, known: Known) -> _Questio
         folds,
         False,
     )
-
-
-def _groups(known: Known) -> Int[np.ndarray, " sample"]:
-    """A number from 0 on for rows that are held out together: of one sample, or of equal inputs."""
-    links = [part.cpu().numpy() for part in (known.groups, known.symbols) if part is not None]
-    if not links:
-        return np.arange(known.samples)
-    if len(links) == 1:
-        return np.unique(links[0], return_inverse=True)[1].ravel()
-    from scipy.sparse import coo_array  # a tenth of a second
-    from scipy.sparse.csgraph import connected_components
-
-    rows = np.arange(known.samples)
-    ends = np.concatenate([known.samples + links[0], known.samples + links[0].max() + 1 + links[1]])
-    size = int(ends.max()) + 1
-    graph = coo_array((np.ones(len(ends)), (np.concatenate([rows, rows]), ends)), shape=(size, size))
-    found = connected_components(graph, directed=False)[1][: known.samples]
-    return np.unique(found, return_inverse=True)[1].ravel()
-
-
-def _error(each: Float[Tensor, "batch sample"], groups: Int[Tensor, " sample"]) -> Float[Tensor, " batch"]:
-    """The standard error of the mean over samples, those of one group drawn together: sd/√n where each is alone."""
-    sums = torch.zeros((len(each), int(groups.max()) + 1), dtype=torch.float64, device=each.device)
-    sums.index_add_(1, groups, each - each.mean(1, keepdim=True))
-    return sums.square().sum(1).sqrt() / each.shape[1]
 
 
 def _wilson(share: Tensor, error: Tensor, samples: int, groups: Tensor) -> Quantity:

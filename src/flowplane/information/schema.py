@@ -71,8 +71,9 @@ FLAGS = Flags(
             "Transform the values (their ranks have the same information), or use Binned(range='quantiles').",
         ),
         "not_converged": (
-            "the critic did not learn to do better on held-out pairs, or was still learning when it was stopped",
-            "The truth may be larger: more epochs or more samples.",
+            "the network did not learn to do better on samples held out, was still learning when it was stopped, or two ways "
+            "to read it lie far apart",
+            "The truth may be larger: more samples, or for a critic more epochs.",
         ),
         "unequal_scales": (
             "some coordinates vary so much less than others that distances hardly see them",
@@ -105,6 +106,18 @@ FLAGS = Flags(
         "hidden_by_channel": (
             "a probe decodes more of the label than passes through this estimate's bins or noise",
             "No contradiction: the layer holds more than its channel lets through. Finer bins, or less noise.",
+        ),
+        "loose": (
+            "denoisers fitted to other samples do so much worse that this upper bound says little",
+            "It holds, but lies above that of a normal with the samples' own covariance: more samples, or more noise.",
+        ),
+        "impossible": (
+            "what denoisers read is more than a label of so many classes can say",
+            "They have not learned the layer's density: more samples, or Decodable, a lower bound.",
+        ),
+        "no_noise": (
+            "the entropy of a layer without noise is not found by denoising",
+            "noise_variance above 0, which is added to the layer, or KSG.",
         ),
     }
 )

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from flowplane.core.streams import SUBSETS, generator
+from flowplane.information.known import Known
 
-__all__ = ["FOLDS", "Fold", "Folds"]
+__all__ = ["FOLDS", "Fold", "Folds", "grouped_error", "held_together"]
 
 #: Folds, and parts of each training set of which one chooses strength and temperature.
 FOLDS, INNER = 5, 4
@@ -72,3 +73,28 @@ class Folds:
 
 def _rows(mask: Bool[Tensor, " row"]) -> Int[Tensor, " some"]:
     return mask.nonzero()[:, 0]
+
+
+def held_together(known: Known) -> Int[np.ndarray, " sample"]:
+    """A number from 0 on for rows that are held out together: of one sample, or of equal inputs."""
+    links = [part.cpu().numpy() for part in (known.groups, known.symbols) if part is not None]
+    if not links:
+        return np.arange(known.samples)
+    if len(links) == 1:
+        return np.unique(links[0], return_inverse=True)[1].ravel()
+    from scipy.sparse import coo_array  # a tenth of a second
+    from scipy.sparse.csgraph import connected_components
+
+    rows = np.arange(known.samples)
+    ends = np.concatenate([known.samples + links[0], known.samples + links[0].max() + 1 + links[1]])
+    size = int(ends.max()) + 1
+    graph = coo_array((np.ones(len(ends)), (np.concatenate([rows, rows]), ends)), shape=(size, size))
+    found = connected_components(graph, directed=False)[1][: known.samples]
+    return np.unique(found, return_inverse=True)[1].ravel()
+
+
+def grouped_error(each: Float[Tensor, "batch sample"], groups: Int[Tensor, " sample"]) -> Float[Tensor, " batch"]:
+    """The standard error of the mean over samples, those of one group drawn together: sd/√n where each is alone."""
+    sums = torch.zeros((len(each), int(groups.max()) + 1), dtype=torch.float64, device=each.device)
+    sums.index_add_(1, groups, each - each.mean(1, keepdim=True))
+    return sums.square().sum(1).sqrt() / each.shape[1]

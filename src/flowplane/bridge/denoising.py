@@ -1,0 +1,225 @@
+"""Information by denoising: the estimator that reads the first lens's plane through the second (§C)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from flowplane.bridge.gaussian import linear_bound
+from flowplane.bridge.points import principal_axes
+from flowplane.bridge.reading import Read, by_fitting, by_points
+from flowplane.bridge.training import Schedule
+from flowplane.core.points import check_not_negative, in_scale
+from flowplane.errors import InputError, unknown
+from flowplane.information.estimator import Estimator, constant_units, raised
+from flowplane.information.known import Estimates, Known, Quantity
+from flowplane.information.pairwise import LEAST, TOTAL, drawn_rows
+
+__all__ = ["DENOISERS", "Denoising"]
+
+POINTS, LINEAR, LEARNED = DENOISERS = ("points", "linear", "learned")
+#: Samples a learned denoiser wants, and takes at most: of more, so many are drawn by the seed.
+FEWEST, ROWS = 50, 10_000
+#: `saturated` where I(X;T) exceeds this share of H(X).
+SATURATION = 0.99
+#: `loose` above so many times the information of a normal with the samples' covariance; `not_converged` where two read-outs of
+#: I(T;Y) lie further apart, in bits.
+LOOSE, APART = 1.25, 0.5
+
+
+class Reading(NamedTuple):
+    """Both quantities of batch members, the noise of each in the units of its values, and why neither
+    is given."""
+
+    i_xt: Read | None
+    i_ty: Read | None
+    noise: Float[Tensor, " batch"]
+    few: bool = False
+    refused: bool = False
+
+
+@dataclass(frozen=True)
+class Denoising(Estimator):
+    """Information by denoising: how much better T is guessed from T + N(0, τI) than by nothing, over all τ above σ².
+
+    I(X;T_σ²) = ½ ∫_σ²^∞ E|T − g_τ(T_τ)|²/τ² dτ, g_τ the posterior mean, where T is a function of x (Guo, Shamai, Verdú 2005);
+    I(T_σ²;Y) = ½ ∫ E|g_τ(T_τ) − g_τ(T_τ|Y)|²/τ² dτ, what knowing y adds. The x-axis of the information plane is so the area
+    under a denoiser's error. It does not stop at log2 n, as what compares samples with one another does, and needs neither
+    bins nor neighbours.
+
+    See also: `Pairwise`, bounds through the same channel; `fp.denoising_spectrum`, the integrand. docs/papers.md §C.
+
+    References:
+        Guo, Shamai and Verdú, *Mutual information and minimum mean-square error in Gaussian channels* (2005).
+        Kong, Brekelmans and Ver Steeg, *Information-theoretic diffusion* (ICLR 2023), arXiv 2302.03792.
+        Franzese, Bounoua and Michiardi, *MINDE* (ICLR 2024), arXiv 2310.09031.
+
+    Arguments:
+        noise_variance: σ² of the noise. 0 for I(T;Y), and for I(X;T) of inputs of which T is no function, without any: the
+            limit σ² → 0. I(X;T) of a deterministic layer is infinite there.
+        denoiser: "points": attention over the samples, exact for the law that lies on them; "linear": normals, of all samples
+            and of each class; "learned": what networks add to these. Those two are judged on samples that they were not
+            fitted to, and read the population. None: "points" where p(x) or the rule p(y|x) says that the samples are all
+            inputs that there are, else "learned".
+        relative: False, or "total": σ² is `noise_variance` times the sum of the units' variances at each snapshot, the
+            resolution of §D1.
+        deterministic: T is known to be a function of x; else the flag `not_a_function` says where the inputs show that it is
+            none.
+
+    Of "points" all is an estimate whose interval holds the error of the noise drawn, not that of samples from a larger
+    population. Elsewhere `i_xt` and `h_t` are upper bounds, in expectation; `i_ty` is what knowing y saves in the loss, of
+    classes lower in expectation, and its interval holds the squared gap as well.
+
+    Flags: `saturated`, nearly every sample stands alone ("points"); `loose`, far above the normal with the samples' covariance;
+    `not_converged`, the two read-outs of I(T;Y) lie far apart; `impossible`, more than log2 of the classes: NaN;
+    `too_few_samples`, below 50: NaN; `deterministic`, `no_noise`: without noise I(X;T) of a deterministic layer, and h(T), are
+    not given; `constant_units`, `not_a_function`, `no_labels`, `no_inputs`, `weighted`.
+
+    Raises:
+        InputError: a variance below 0, an unknown denoiser, something else than False and "total".
+
+    Example:
+        >>> plane = Denoising(1.0, "points")([[-1.0], [1.0]], [0, 1])
+        >>> round(float(plane.i_xt), 5), round(float(plane.i_ty), 5)
+        (0.48594, 0.48594)
+    """
+
+    short_name: ClassVar[str] = "denoising"
+    help: ClassVar[str] = "noise_variance=0.1, denoiser=points, linear or learned, relative=total"
+    takes_targets: ClassVar[bool] = True
+    takes_groups: ClassVar[bool] = True
+
+    noise_variance: float
+    denoiser: str | None = None
+    relative: Literal[False] | str = False
+    deterministic: bool = field(default=False, repr=False)
+
+    def __post_init__(self) -> None:
+        variance = check_not_negative("noise_variance", self.noise_variance, "the variance of Gaussian noise, 0 or more")
+        object.__setattr__(self, "noise_variance", variance)
+        if self.denoiser is not None and self.denoiser not in DENOISERS:
+            raise unknown("denoiser", self.denoiser, DENOISERS)
+        if self.relative not in (False, TOTAL):
+            raise InputError("relative", self.relative, f"False or {TOTAL!r}")
+        if variance == 0.0 and self.denoiser == POINTS:
+            wanted = "above 0 for denoiser='points', whose law is atoms: without noise each is told from all others"
+            raise InputError("noise_variance", 0.0, wanted)
+
+    @property
+    def needs_function(self) -> bool:  # type: ignore[override]
+        """Through noise T is taken for a function of x; without any, inputs are taken as they are."""
+        return self.noise_variance > 0
+
+    @classmethod
+    def usual(cls) -> Denoising:
+        """Noise of a tenth of the layer's total variance."""
+        return cls(0.1, relative=TOTAL)
+
+    def swept(self) -> tuple[str, tuple[Any, ...]]:
+        return "noise_variance", tuple((self.noise_variance or 1.0) * 10.0 ** (power / 2) for power in range(-4, 5))
+
+    def _kind(self, known: Known) -> str:
+        return self.denoiser or (POINTS if known.law and self.noise_variance > 0 else LEARNED)
+
+    def _about(self, known: Known) -> dict[str, Any]:
+        kind, name = self._kind(known), "noise_variance"
+        channel = "none" if self.noise_variance == 0.0 else f"Gaussian noise of variance {self.noise_variance:.6g} added to each unit"
+        if self.relative == TOTAL and self.noise_variance > 0:
+            channel = f"Gaussian noise of {self.noise_variance:g} times the layer's total variance at that epoch"
+            name = "resolution"
+        x = {POINTS: "the samples are all x that there are", LINEAR: "T is a function of x", LEARNED: "T is a function of x"}[kind]
+        if self.noise_variance == 0.0:
+            x = "inputs as given"
+        if (rows := self._rows(known)) is not None:
+            x = f"{x}; {len(rows):,} of {known.samples:,} samples, drawn with seed {known.seed}"
+        bound = "estimate" if kind == POINTS or self.noise_variance == 0.0 else "upper"
+        return {
+            "channel": channel,
+            "denoiser": kind,
+            "i_xt": {"bound": bound, "x": x},
+            "h_t": {"bound": bound},
+            "coords": {name: self.noise_variance},
+        }
+
+    def _rows(self, known: Known) -> Int[Tensor, " row"] | None:
+        return None if self._kind(known) == POINTS else drawn_rows(ROWS, known)
+
+    def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
+        if (rows := self._rows(known)) is not None:
+            values, known = values[:, rows], known.some(rows)
+        scaled, power = _unit_variance(values, known.mass)
+        with torch.inference_mode(False):  # networks are trained
+            read = self.read(scaled.clone(), known, power)
+        missing = Quantity.missing(values)
+        i_xt = missing if read.i_xt is None else read.i_xt.quantity
+        i_ty = missing if read.i_ty is None else read.i_ty.quantity
+        h_t = missing
+        if self.noise_variance > 0:
+            h_z = values.shape[2] * (0.5 * (2 * math.pi * math.e * read.noise).log2() + power.log2())
+            h_t = Quantity(*(end + h_z for end in i_xt))
+        impossible = i_ty.value > known.most_of_labels
+        i_ty = Quantity(*(torch.where(impossible, torch.nan, end) for end in i_ty))
+        return Estimates(i_xt, i_ty, h_t, self._flags(scaled, known, read, impossible))
+
+    def read(self, values: Float[Tensor, "batch sample unit"], known: Known, power: Float[Tensor, " batch"]) -> Reading:
+        """Both quantities of batch members, with each sample's part; None where one cannot be given.
+
+        Arguments:
+            values: of total variance 1, in units of `power`.
+        """
+        kind = self._kind(known)
+        noise = torch.full_like(power, self.noise_variance)
+        if not self.relative and self.noise_variance > 0:
+            noise = (math.sqrt(self.noise_variance) / power).square().clamp(LEAST, 1 / LEAST)
+        few = kind != POINTS and known.samples < FEWEST
+        refused = kind != POINTS and known.weights is not None
+        if few or refused:
+            return Reading(None, None, noise, few, refused)
+        if kind == POINTS:
+            i_xt, i_ty = by_points(values, known, noise)
+        else:
+            schedule = Schedule() if kind == LEARNED else None
+            i_xt, i_ty = by_fitting(values, known, noise, self.relative == TOTAL, schedule)
+        return Reading(i_xt, i_ty, noise)
+
+    def _flags(self, values: Tensor, known: Known, read: Reading, impossible: Tensor) -> Tensor:
+        kind, without = self._kind(known), self.noise_variance == 0.0
+        found = torch.full_like(read.noise, torch.nan) if read.i_xt is None else read.i_xt.quantity.value
+        loose = torch.zeros_like(impossible)
+        if kind != POINTS and not without:
+            mass = known.mass
+            normal = [linear_bound(principal_axes(t, mass)[1], level[None])[0] for t, level in zip(values, read.noise, strict=True)]
+            loose = found * math.log(2.0) > LOOSE * torch.stack(normal)
+        apart = torch.zeros_like(impossible)
+        if read.i_ty is not None and read.i_ty.apart is not None:
+            apart = read.i_ty.apart > APART
+        alone = found >= SATURATION * known.input_entropy if kind == POINTS else torch.zeros_like(impossible)
+        return raised(
+            known,
+            values,
+            saturated=alone,
+            constant_units=constant_units(values).all(1) if self.relative == TOTAL else constant_units(values).any(1),
+            loose={"i_xt": loose, "h_t": loose},
+            not_converged={"i_ty": apart},
+            impossible={"i_ty": impossible},
+            too_few_samples=read.few,
+            weighted=read.refused,
+            no_noise={"h_t": without},
+            deterministic=without and self.deterministic,
+            no_inputs=without and not self.deterministic and known.inputs is None,
+        )
+
+
+def _unit_variance(values: Float[Tensor, "batch sample unit"], mass: Float[Tensor, " sample"]) -> tuple[Tensor, Tensor]:
+    """Values about their mean, with a total variance of 1, or 0 of a constant layer; and what they are in units of."""
+    scaled, power = in_scale(values, (1, 2))
+    varies = scaled.amin(1, keepdim=True) < scaled.amax(1, keepdim=True)  # else a mean that is rounded makes it so
+    centred = torch.where(varies, scaled - (mass[:, None] * scaled).sum(1, keepdim=True), 0.0)
+    total = (mass[:, None] * centred.square()).sum((1, 2), keepdim=True).sqrt()
+    total = torch.where(total > 0, total, 1.0)
+    return centred / total, (power * total).flatten()
