@@ -12,6 +12,7 @@ from flowplane.core.lazy import lazy
 if TYPE_CHECKING:
     from flowplane import analysis as analysis
     from flowplane import bottleneck as bottleneck
+    from flowplane import bridge as bridge
     from flowplane import cluster as cluster
     from flowplane import dynamics as dynamics
     from flowplane import errors as errors
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from flowplane import tasks as tasks
     from flowplane import transport as transport
     from flowplane.analysis import compare_estimators as compare_estimators
+    from flowplane.analysis import denoising_spectrum as denoising_spectrum
     from flowplane.analysis import explain as explain
     from flowplane.analysis import gradient_phases as gradient_phases
     from flowplane.analysis import information_plane as information_plane
@@ -29,12 +31,14 @@ if TYPE_CHECKING:
     from flowplane.analysis import layer_geometry as layer_geometry
     from flowplane.analysis import layer_transport as layer_transport
     from flowplane.analysis import mutual_information as mutual_information
+    from flowplane.analysis import pointwise_information as pointwise_information
     from flowplane.analysis import relaxation_times as relaxation_times
     from flowplane.analysis import replica_spread as replica_spread
     from flowplane.analysis import weight_diffusion as weight_diffusion
     from flowplane.bottleneck import critical_betas as critical_betas
     from flowplane.bottleneck import gaussian_ib as gaussian_ib
     from flowplane.bottleneck import ib_curve as ib_curve
+    from flowplane.bridge import Denoising as Denoising
     from flowplane.cluster import sweep as sweep
     from flowplane.ensemble import train as train
     from flowplane.information import KSG as KSG

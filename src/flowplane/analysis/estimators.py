@@ -23,6 +23,7 @@ ESTIMATORS = (
     "flowplane.information.sliced:SlicedMI",
     "flowplane.information.variational:Variational",
     "flowplane.information.decodable:Decodable",
+    "flowplane.bridge.denoising:Denoising",
 )
 #: Those whose information is not Shannon's: what they say contradicts nothing and is contradicted by nothing.
 OTHER_QUANTITIES = ("MatrixRenyi", "SlicedMI")
@@ -36,7 +37,7 @@ def registered() -> dict[str, type[Estimator]]:
 
     Example:
         >>> list(registered())
-        ['binned', 'pairwise', 'ksg', 'gaussian', 'renyi', 'sliced', 'variational', 'decodable']
+        ['binned', 'pairwise', 'ksg', 'gaussian', 'renyi', 'sliced', 'variational', 'decodable', 'denoising']
     """
     found = {}
     for path in ESTIMATORS:

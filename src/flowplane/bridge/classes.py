@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from flowplane.bridge.evaluation import judge
-from flowplane.bridge.layers import log_nodes, of_samples, rows_of
+from flowplane.bridge.layers import DENSITY, HIGHEST, LOWEST, of_samples, rows_of
+from flowplane.bridge.levels import TOP, Levels
 from flowplane.bridge.mixtures import Mixtures
 from flowplane.bridge.training import Range, Schedule, train
 from flowplane.core.streams import EVALUATION, HELD_OUT, TRAINING, torch_generator
@@ -18,9 +19,8 @@ from flowplane.information.probes.folds import Folds
 
 __all__ = ["ClassGap", "class_gap"]
 
-#: Without noise the loss of networks, and the squared gap, are integrated from this share of the mean variance within classes
-#: on; and up to so many times the total variance.
-LOWEST, HIGHEST = 1e-4, 100.0
+#: Without noise what networks add is integrated from this share of the mean variance within classes.
+BOTTOM = 1e-4
 #: Pairs of a noise and its negative for each sample that is judged.
 DRAWS = 2
 
@@ -41,8 +41,8 @@ def class_gap(
     seed: int,
     schedule: Schedule | None,
 ) -> ClassGap:
-    """I(T_t;Y) of values of total variance 1, by denoisers that are fitted to the folds that do not judge them: of a normal for each class and of their
-    mixture, and what networks add.
+    """I(T_t;Y) of values of total variance 1, by denoisers that are fitted to the folds that do not judge them: of a normal
+    for each class and of their mixture, and what networks add.
 
     The loss that knowing the class saves, integrated over all noise from t on, is E ln q_t(t̃|y)/q_t(t̃) for the densities q
     that unlearned denoisers belong to; in expectation it is at most I(T_t;Y).
@@ -62,14 +62,18 @@ def class_gap(
         return ClassGap(loss, None)
     base = Mixtures.together(models)
     each = noise.repeat_interleave(len(parts))
-    low = torch.where(each > 0, each, LOWEST * base.inside.mean(1)).clamp(max=HIGHEST / 2).log()
-    range_ = Range(float(low.min()), math.log(HIGHEST), -1.0, 1.5)
+    low = torch.where(each > 0, each, BOTTOM * base.inside.mean(1)).clamp(max=HIGHEST / 2).log()
+    range_ = Range(min(math.log(LOWEST), float(low.min())), math.log(HIGHEST), -1.0, 1.5)
     stream = torch_generator(seed, TRAINING, 1, device=values.device)
     denoiser = train(base, range_, rows_of(parts, "search", values), rows_of(parts, "choice", values), schedule, stream)
-    nodes, shares = log_nodes(low, math.log(HIGHEST))
+    levels = [Levels.between([start], HIGHEST / TOP, values.device, DENSITY) for start in low.exp().tolist()]
+    nodes = torch.stack([own.tau for own in levels])
     held = rows_of(parts, "held", values)
-    judged = judge(denoiser, held, nodes, DRAWS, torch_generator(seed, EVALUATION, 1, device=values.device))
+    stream = torch_generator(seed, EVALUATION, 1, device=values.device)
+    judged = judge(denoiser, held, nodes.log(), DRAWS, stream)
+    weights = torch.stack([own.weights[0] for own in levels])[:, None] * nodes[:, None]
     without, given = judged.base.without - judged.learned.without, judged.base.given - judged.learned.given
-    saved = ((given - without) * shares[:, None]).sum(2) / 2
-    gap = (judged.learned.gap * shares[:, None]).sum(2) / 2 + judged.learned.gap[:, :, -1] / 2
-    return ClassGap(loss + of_samples(saved, held, values), of_samples(gap, held, values))
+    saved = ((given - without) * weights).sum(2, keepdim=True)
+    tail = judged.learned.gap[:, :, -1:] / 2  # above the top the squared gap itself does not change
+    gap = (judged.learned.gap * weights).sum(2, keepdim=True) + tail
+    return ClassGap(loss + of_samples(saved, held, values)[:, :, 0], of_samples(gap, held, values)[:, :, 0])

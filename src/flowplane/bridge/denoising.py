@@ -20,37 +20,34 @@ from flowplane.information.estimator import Estimator, constant_units, raised
 from flowplane.information.known import Estimates, Known, Quantity
 from flowplane.information.pairwise import LEAST, TOTAL, drawn_rows
 
-__all__ = ["DENOISERS", "Denoising"]
+__all__ = ["DENOISERS", "POINTS", "Denoising", "Pointwise", "unit_variance"]
 
 POINTS, LINEAR, LEARNED = DENOISERS = ("points", "linear", "learned")
 #: Samples a learned denoiser wants, and takes at most: of more, so many are drawn by the seed.
 FEWEST, ROWS = 50, 10_000
 #: `saturated` where I(X;T) exceeds this share of H(X).
 SATURATION = 0.99
-#: `loose` above so many times the information of a normal with the samples' covariance; `not_converged` where two read-outs of
-#: I(T;Y) lie further apart, in bits.
+#: `loose` above so many times the information of a normal with the samples' covariance; `not_converged` where two read-outs
+#: of I(T;Y) lie further apart, in bits.
 LOOSE, APART = 1.25, 0.5
 
 
 class Reading(NamedTuple):
-    """Both quantities of batch members, the noise of each in the units of its values, and why neither
-    is given."""
+    """Both quantities of batch members, and the noise of each in the units of its values."""
 
     i_xt: Read | None
     i_ty: Read | None
     noise: Float[Tensor, " batch"]
-    few: bool = False
-    refused: bool = False
 
 
 @dataclass(frozen=True)
 class Denoising(Estimator):
     """Information by denoising: how much better T is guessed from T + N(0, τI) than by nothing, over all τ above σ².
 
-    I(X;T_σ²) = ½ ∫_σ²^∞ E|T − g_τ(T_τ)|²/τ² dτ, g_τ the posterior mean, where T is a function of x (Guo, Shamai, Verdú 2005);
-    I(T_σ²;Y) = ½ ∫ E|g_τ(T_τ) − g_τ(T_τ|Y)|²/τ² dτ, what knowing y adds. The x-axis of the information plane is so the area
-    under a denoiser's error. It does not stop at log2 n, as what compares samples with one another does, and needs neither
-    bins nor neighbours.
+    I(X;T_σ²) = ½ ∫_σ²^∞ E|T − g_τ(T_τ)|²/τ² dτ, g_τ the posterior mean, where T is a function of x; I(T_σ²;Y) =
+    ½ ∫ E|g_τ(T_τ) − g_τ(T_τ|Y)|²/τ² dτ, what knowing y adds. The x-axis of the information plane is so the area under a
+    denoiser's error. It does not stop at log2 n, as what compares samples with one another does, and needs neither bins nor
+    neighbours.
 
     See also: `Pairwise`, bounds through the same channel; `fp.denoising_spectrum`, the integrand. docs/papers.md §C.
 
@@ -62,10 +59,10 @@ class Denoising(Estimator):
     Arguments:
         noise_variance: σ² of the noise. 0 for I(T;Y), and for I(X;T) of inputs of which T is no function, without any: the
             limit σ² → 0. I(X;T) of a deterministic layer is infinite there.
-        denoiser: "points": attention over the samples, exact for the law that lies on them; "linear": normals, of all samples
-            and of each class; "learned": what networks add to these. Those two are judged on samples that they were not
-            fitted to, and read the population. None: "points" where p(x) or the rule p(y|x) says that the samples are all
-            inputs that there are, else "learned".
+        denoiser: "points": attention over the samples, exact for the law that lies on them; "linear": normals, of all
+            samples and of each class; "learned": what networks add to these. Those two are judged on samples that they were
+            not fitted to, and read the population. None: "points" where p(x) or the rule p(y|x) says that the samples are
+            all inputs that there are, else "learned".
         relative: False, or "total": σ² is `noise_variance` times the sum of the units' variances at each snapshot, the
             resolution of §D1.
         deterministic: T is known to be a function of x; else the flag `not_a_function` says where the inputs show that it is
@@ -75,10 +72,10 @@ class Denoising(Estimator):
     population. Elsewhere `i_xt` and `h_t` are upper bounds, in expectation; `i_ty` is what knowing y saves in the loss, of
     classes lower in expectation, and its interval holds the squared gap as well.
 
-    Flags: `saturated`, nearly every sample stands alone ("points"); `loose`, far above the normal with the samples' covariance;
-    `not_converged`, the two read-outs of I(T;Y) lie far apart; `impossible`, more than log2 of the classes: NaN;
-    `too_few_samples`, below 50: NaN; `deterministic`, `no_noise`: without noise I(X;T) of a deterministic layer, and h(T), are
-    not given; `constant_units`, `not_a_function`, `no_labels`, `no_inputs`, `weighted`.
+    Flags: `saturated`, nearly every sample stands alone ("points"); `loose`, far above the normal with the samples'
+    covariance; `not_converged`, two ways to read I(T;Y) lie far apart; `impossible`, more than log2 of the classes: NaN;
+    `too_few_samples`, below 50: NaN; `deterministic`, `no_noise`: without noise I(X;T) of a deterministic layer, and h(T),
+    are not given; `constant_units`, `not_a_function`, `no_labels`, `no_inputs`, `weighted`.
 
     Raises:
         InputError: a variance below 0, an unknown denoiser, something else than False and "total".
@@ -123,19 +120,28 @@ class Denoising(Estimator):
     def swept(self) -> tuple[str, tuple[Any, ...]]:
         return "noise_variance", tuple((self.noise_variance or 1.0) * 10.0 ** (power / 2) for power in range(-4, 5))
 
-    def _kind(self, known: Known) -> str:
+    def kind(self, known: Known) -> str:
+        """Which denoiser reads these samples."""
         return self.denoiser or (POINTS if known.law and self.noise_variance > 0 else LEARNED)
 
     def _about(self, known: Known) -> dict[str, Any]:
-        kind, name = self._kind(known), "noise_variance"
-        channel = "none" if self.noise_variance == 0.0 else f"Gaussian noise of variance {self.noise_variance:.6g} added to each unit"
+        kind, name = self.kind(known), "noise_variance"
+        channel = (
+            "none"
+            if self.noise_variance == 0.0
+            else f"Gaussian noise of variance {self.noise_variance:.6g} added to each unit"
+        )
         if self.relative == TOTAL and self.noise_variance > 0:
             channel = f"Gaussian noise of {self.noise_variance:g} times the layer's total variance at that epoch"
             name = "resolution"
-        x = {POINTS: "the samples are all x that there are", LINEAR: "T is a function of x", LEARNED: "T is a function of x"}[kind]
+        x = {
+            POINTS: "the samples are all x that there are",
+            LINEAR: "T is a function of x",
+            LEARNED: "T is a function of x",
+        }[kind]
         if self.noise_variance == 0.0:
             x = "inputs as given"
-        if (rows := self._rows(known)) is not None:
+        if (rows := self.rows(known)) is not None:
             x = f"{x}; {len(rows):,} of {known.samples:,} samples, drawn with seed {known.seed}"
         bound = "estimate" if kind == POINTS or self.noise_variance == 0.0 else "upper"
         return {
@@ -146,13 +152,15 @@ class Denoising(Estimator):
             "coords": {name: self.noise_variance},
         }
 
-    def _rows(self, known: Known) -> Int[Tensor, " row"] | None:
-        return None if self._kind(known) == POINTS else drawn_rows(ROWS, known)
+    def rows(self, known: Known) -> Int[Tensor, " row"] | None:
+        """Rows that are drawn; None for all."""
+        return None if self.kind(known) == POINTS else drawn_rows(ROWS, known)
 
     def _estimate(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
-        if (rows := self._rows(known)) is not None:
+        rows, samples = self.rows(known), known.samples
+        if rows is not None:
             values, known = values[:, rows], known.some(rows)
-        scaled, power = _unit_variance(values, known.mass)
+        scaled, power = unit_variance(values, known.mass)
         with torch.inference_mode(False):  # networks are trained
             read = self.read(scaled.clone(), known, power)
         missing = Quantity.missing(values)
@@ -164,7 +172,12 @@ class Denoising(Estimator):
             h_t = Quantity(*(end + h_z for end in i_xt))
         impossible = i_ty.value > known.most_of_labels
         i_ty = Quantity(*(torch.where(impossible, torch.nan, end) for end in i_ty))
-        return Estimates(i_xt, i_ty, h_t, self._flags(scaled, known, read, impossible))
+        flags = self._flags(scaled, known, read, impossible)
+        return Estimates(i_xt, i_ty, h_t, flags, self._each(read, rows, samples))
+
+    def _each(self, read: Reading, rows: Int[Tensor, " row"] | None, samples: int) -> dict[str, Tensor]:
+        """Further variables: none."""
+        return {}
 
     def read(self, values: Float[Tensor, "batch sample unit"], known: Known, power: Float[Tensor, " batch"]) -> Reading:
         """Both quantities of batch members, with each sample's part; None where one cannot be given.
@@ -172,28 +185,36 @@ class Denoising(Estimator):
         Arguments:
             values: of total variance 1, in units of `power`.
         """
-        kind = self._kind(known)
+        kind = self.kind(known)
         noise = torch.full_like(power, self.noise_variance)
         if not self.relative and self.noise_variance > 0:
             noise = (math.sqrt(self.noise_variance) / power).square().clamp(LEAST, 1 / LEAST)
-        few = kind != POINTS and known.samples < FEWEST
-        refused = kind != POINTS and known.weights is not None
-        if few or refused:
-            return Reading(None, None, noise, few, refused)
+        if any(self.refused(known).values()):
+            return Reading(None, None, noise)
         if kind == POINTS:
             i_xt, i_ty = by_points(values, known, noise)
         else:
-            schedule = Schedule() if kind == LEARNED else None
-            i_xt, i_ty = by_fitting(values, known, noise, self.relative == TOTAL, schedule)
+            i_xt, i_ty = by_fitting(values, known, noise, self.relative == TOTAL, self.schedule(known))
         return Reading(i_xt, i_ty, noise)
 
+    def refused(self, known: Known) -> dict[str, bool]:
+        """Why denoisers that are fitted cannot read these samples."""
+        fitted = self.kind(known) != POINTS
+        return {"too_few_samples": fitted and known.samples < FEWEST, "weighted": fitted and known.weights is not None}
+
+    def schedule(self, known: Known) -> Schedule | None:
+        """Of networks that are trained; None for normals alone."""
+        return Schedule() if self.kind(known) == LEARNED else None
+
     def _flags(self, values: Tensor, known: Known, read: Reading, impossible: Tensor) -> Tensor:
-        kind, without = self._kind(known), self.noise_variance == 0.0
+        kind, without = self.kind(known), self.noise_variance == 0.0
         found = torch.full_like(read.noise, torch.nan) if read.i_xt is None else read.i_xt.quantity.value
         loose = torch.zeros_like(impossible)
         if kind != POINTS and not without:
             mass = known.mass
-            normal = [linear_bound(principal_axes(t, mass)[1], level[None])[0] for t, level in zip(values, read.noise, strict=True)]
+            normal = [
+                linear_bound(principal_axes(t, mass)[1], level[None])[0] for t, level in zip(values, read.noise, strict=True)
+            ]
             loose = found * math.log(2.0) > LOOSE * torch.stack(normal)
         apart = torch.zeros_like(impossible)
         if read.i_ty is not None and read.i_ty.apart is not None:
@@ -207,15 +228,40 @@ class Denoising(Estimator):
             loose={"i_xt": loose, "h_t": loose},
             not_converged={"i_ty": apart},
             impossible={"i_ty": impossible},
-            too_few_samples=read.few,
-            weighted=read.refused,
+            **self.refused(known),
             no_noise={"h_t": without},
             deterministic=without and self.deterministic,
             no_inputs=without and not self.deterministic and known.inputs is None,
         )
 
 
-def _unit_variance(values: Float[Tensor, "batch sample unit"], mass: Float[Tensor, " sample"]) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Pointwise(Denoising):
+    """`Denoising` with each sample's part, whose mean by p(x) the value is: `i_xt_each` and `i_ty_each` (…, sample).
+
+    Example:
+        >>> found = Pointwise(1.0, "points")([[-1.0], [1.0], [9.0]], [0, 1, 1])
+        >>> found.i_xt_each.values.round(1).tolist(), found.i_ty_each.dims
+        ([1.1, 1.1, 1.6], ('sample',))
+    """
+
+    def _about(self, known: Known) -> dict[str, Any]:
+        attrs = {"units": "bits", "dims": ("sample",)}
+        of = {"i_xt_each": "I(X;T)", "i_ty_each": "I(T;Y)"}
+        more = {name: attrs | {"long_name": f"each sample's part of {quantity}"} for name, quantity in of.items()}
+        return super()._about(known) | {"estimator": "Denoising", "more": more}
+
+    def _each(self, read: Reading, rows: Int[Tensor, " row"] | None, samples: int) -> dict[str, Tensor]:
+        found = {}
+        for name, part in (("i_xt_each", read.i_xt), ("i_ty_each", read.i_ty)):
+            each = torch.full((len(read.noise), samples), torch.nan, dtype=torch.float64, device=read.noise.device)
+            if part is not None:
+                each[:, slice(None) if rows is None else rows] = part.terms
+            found[name] = each
+        return found
+
+
+def unit_variance(values: Float[Tensor, "batch sample unit"], mass: Float[Tensor, " sample"]) -> tuple[Tensor, Tensor]:
     """Values about their mean, with a total variance of 1, or 0 of a constant layer; and what they are in units of."""
     scaled, power = in_scale(values, (1, 2))
     varies = scaled.amin(1, keepdim=True) < scaled.amax(1, keepdim=True)  # else a mean that is rounded makes it so

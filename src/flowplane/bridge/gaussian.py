@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from dataclasses import dataclass
 
 import torch
@@ -18,12 +16,14 @@ SHRINKAGES = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 JUDGED = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 
 
-def linear_bound(variances: Float[Tensor, "*batch direction"], noise: Float[Tensor, " start"]) -> Float[Tensor, "*batch start"]:
+def linear_bound(
+    variances: Float[Tensor, "*batch direction"], noise: Float[Tensor, " start"]
+) -> Float[Tensor, "*batch start"]:
     """½ Σ ln(1 + λ/t) in nats: the information of a normal of these variances through noise of variance t.
 
     Example:
-        >>> linear_bound(torch.tensor([3.0]), torch.tensor([1.0])).item() == math.log(2)
-        True
+        >>> round(linear_bound(torch.tensor([3.0]), torch.tensor([1.0])).item() / 0.693147, 5)
+        1.0
     """
     return 0.5 * torch.log1p(variances[..., None] / noise).sum(-2)
 
@@ -59,10 +59,8 @@ class Gaussian:
         return cls(mean, axes, shrunk, shrinkage * level, units - len(variances))
 
     @classmethod
-    def chosen(
-        cls, t: Float[Tensor, "sample unit"], search: Int[Tensor, " row"], choice: Int[Tensor, " row"]
-    ) -> Gaussian:
-        """Fitted to both kinds of rows, with the shrinkage that leaves least of the rows `choice` if it is fitted to `search`."""
+    def chosen(cls, t: Float[Tensor, "sample unit"], search: Int[Tensor, " row"], choice: Int[Tensor, " row"]) -> Gaussian:
+        """Fitted to both kinds of rows, with the shrinkage that leaves least of `choice` if it is fitted to `search`."""
         rows = torch.cat([search, choice])
         total = float(t[rows].var(0, correction=0).sum()) or 1.0
         noise = torch.tensor(JUDGED, dtype=torch.float64, device=t.device) * total
@@ -80,15 +78,13 @@ class Gaussian:
         normal was not fitted to is an upper bound on I(T; T_t) in expectation."""
         places, beyond = self.along(t)
         known, other = self.variances[:, None] + noise, self.rest + noise
-        found = 0.5 * ((noise.log() * -1 + known.log()).sum(0) + self.left * torch.log1p(self.rest / noise))
-        over = (places.square() @ (1 / known)) - (self.variances[:, None] / known).sum(0)
-        return found + 0.5 * (over + (beyond[:, None] - self.left * self.rest) / other)
+        of_normal = torch.log1p(self.variances[:, None] / noise).sum(0) + self.left * torch.log1p(self.rest / noise)
+        beside = places.square() @ (1 / known) - (self.variances[:, None] / known).sum(0)
+        return 0.5 * (of_normal + beside + (beyond[:, None] - self.left * self.rest) / other)
 
-    def log_prob(self, t: Float[Tensor, "sample unit"], noise: float) -> Float[Tensor, " sample"]:
-        """ln of the density of the normal with N(0, noise·I) added, but for the factor (2π)^(−d/2)."""
+    def errors(self, t: Float[Tensor, "sample unit"], noise: Float[Tensor, " start"]) -> Float[Tensor, "sample start"]:
+        """E|t_i − ĝ_τ|² of each sample: what the linear denoiser bends, and the noise that it lets through."""
         places, beyond = self.along(t)
-        known, other = self.variances + noise, self.rest + noise
-        volume = known.log().sum() + self.left * math.log(other) if self.left else known.log().sum()
-        return -0.5 * (volume + (places.square() / known).sum(1) + (beyond / other if self.left else 0.0))
-
-
+        known, other = self.variances[:, None] / (self.variances[:, None] + noise), self.rest / (self.rest + noise)
+        through = noise * (known.square().sum(0) + self.left * other.square())
+        return places.square() @ (1 - known).square() + beyond[:, None] * (1 - other).square() + through

@@ -5,71 +5,85 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-from numpy.polynomial.legendre import leggauss
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from flowplane.bridge.evaluation import judge
 from flowplane.bridge.gaussian import Gaussian
+from flowplane.bridge.levels import TOP, Levels
 from flowplane.bridge.training import Guess, Range, Rows, Schedule, train
 from flowplane.core.streams import EVALUATION, TRAINING, torch_generator
 from flowplane.information.probes.folds import Fold, Folds
 
-__all__ = ["log_nodes", "of_samples", "rows_of", "upper_bound"]
+__all__ = ["Bound", "of_samples", "rows_of", "upper_bound"]
 
 #: Directions, the widest ones, in which a network may know better than the normal.
 DIRECTIONS = 32
-#: Noise, in units of the total variance, above which a network has nothing to add; nodes for each factor e of noise.
-HIGHEST, DENSITY = 100.0, 2.5
+#: The range of noise in which networks are trained, in units of the total variance, wider where less is asked for: above it
+#: they have nothing to add. Nodes for each factor e of noise.
+LOWEST, HIGHEST, DENSITY = 1e-3, 100.0, 2.5
 #: Pairs of a noise and its negative for each sample that is judged.
 DRAWS = 2
+
+
+class Bound(NamedTuple):
+    """Of each sample, by denoisers that have not seen it, at noise variances t."""
+
+    #: ½ ∫_t^∞ E|t_i − ĝ_τ|²/τ² dτ in nats; the mean over samples is an upper bound on I(T;T_t) in expectation.
+    terms: Float[Tensor, "member sample start"]
+    #: E|t_i − ĝ_t|², and that of the normals alone.
+    missed: Float[Tensor, "member sample start"]
+    linear: Float[Tensor, "member sample start"]
 
 
 def upper_bound(
     values: Float[Tensor, "member sample unit"],
     folds: Folds,
-    noise: Float[Tensor, " member"],
+    noise: Float[Tensor, "member start"],
     seed: int,
     schedule: Schedule | None,
-) -> Float[Tensor, "member sample"]:
-    """½ ∫_t^∞ E|t_i − ĝ_τ|²/τ² dτ of each sample of values of total variance 1, in nats, ĝ fitted to the folds that do not judge it; the mean over samples
-    is an upper bound on I(T;T_t) in expectation.
+) -> Bound:
+    """How much of values of total variance 1 passes through noise of several variances, increasing along `start`.
 
     Arguments:
         schedule: of networks that add to the normals' denoisers; None for none.
     """
     fitted = [[Gaussian.chosen(t, fold.search, fold.choice) for fold in folds] for t in values]
-    found = values.new_zeros(values.shape[:2])
-    for t, own, gaussians, level in zip(found, values, fitted, noise, strict=True):
-        for gaussian, fold in zip(gaussians, folds, strict=True):
-            t[fold.held] = gaussian.terms(own[fold.held], level[None])[:, 0]
+    terms, linear = (values.new_zeros(*values.shape[:2], noise.shape[1]) for _ in range(2))
+    for member, (t, level) in enumerate(zip(values, noise, strict=True)):
+        for gaussian, fold in zip(fitted[member], folds, strict=True):
+            terms[member, fold.held] = gaussian.terms(t[fold.held], level)
+            linear[member, fold.held] = gaussian.errors(t[fold.held], level)
     if schedule is None:
-        return found
-    return found - _learned(values, fitted, folds, noise, seed, schedule)
+        return Bound(terms, linear, linear)
+    saved, at_starts = _learned(values, fitted, list(folds), noise, seed, schedule)
+    return Bound(terms - saved, linear - at_starts, linear)
 
 
 def _learned(
-    values: Tensor, fitted: list[list[Gaussian]], folds: Folds, noise: Tensor, seed: int, schedule: Schedule
-) -> Float[Tensor, "member sample"]:
-    """What networks save of the normals' loss, in nats."""
-    parts = list(folds)
+    values: Tensor, fitted: list[list[Gaussian]], parts: list[Fold], noise: Tensor, seed: int, schedule: Schedule
+) -> tuple[Float[Tensor, "member sample start"], Float[Tensor, "member sample start"]]:
+    """What networks save of the normals' loss, in nats, and of their error at each start."""
     models = [(t, one) for t, row in zip(values, fitted, strict=True) for one in row]
     width = min(DIRECTIONS, *(len(one.variances) for _, one in models))
     base = _Normals(
         torch.stack([one.along(t)[0][:, :width] for t, one in models]),
         torch.stack([one.variances[:width] for _, one in models]).clamp_min(1e-12),
     )
-    low = noise.repeat_interleave(len(parts)).clamp(max=HIGHEST / 2).log()
-    range_ = Range(float(low.min()), math.log(HIGHEST), -1.0, 1.5)
+    range_ = Range(math.log(min(LOWEST, float(noise.min()))), math.log(HIGHEST), -1.0, 1.5)
     stream = torch_generator(seed, TRAINING, 0, device=values.device)
     denoiser = train(base, range_, rows_of(parts, "search", values), rows_of(parts, "choice", values), schedule, stream)
-    nodes, shares = log_nodes(low, math.log(HIGHEST))
+    levels = [Levels.between(row.tolist(), HIGHEST / TOP, values.device, DENSITY).with_starts for row in noise]
+    nodes = torch.stack([own.tau for own in levels])
     held = rows_of(parts, "held", values)
-    judged = judge(denoiser, held, nodes, DRAWS, torch_generator(seed, EVALUATION, 0, device=values.device))
-    saved = ((judged.base.without - judged.learned.without) * shares[:, None]).sum(2) / 2
-    return of_samples(saved, held, values)
+    stream = torch_generator(seed, EVALUATION, 0, device=values.device)
+    judged = judge(denoiser, held, nodes.log().repeat_interleave(len(parts), 0), DRAWS, stream)
+    saved = of_samples(judged.base.without - judged.learned.without, held, values) * nodes[:, None]
+    integral = torch.stack([own.integral(row) for own, row in zip(levels, saved, strict=True)])
+    return integral, saved[:, :, -noise.shape[1] :]
 
 
 def rows_of(parts: Sequence[Fold], name: str, values: Float[Tensor, "member sample unit"]) -> Rows:
@@ -80,18 +94,12 @@ def rows_of(parts: Sequence[Fold], name: str, values: Float[Tensor, "member samp
     return Rows.of(chosen.repeat(len(values), 1))
 
 
-def of_samples(each: Float[Tensor, "model row"], held: Rows, values: Tensor) -> Float[Tensor, "member sample"]:
+def of_samples(each: Float[Tensor, "model row node"], held: Rows, values: Tensor) -> Float[Tensor, "member sample node"]:
     """What each fold's model found of the rows that it held out, by member and sample."""
-    found = each.new_zeros(len(each), values.shape[1])
-    return found.scatter_(1, held.places, each).reshape(len(values), -1, values.shape[1]).sum(1)
-
-
-def log_nodes(low: Float[Tensor, " model"], high: float) -> tuple[Tensor, Tensor]:
-    """Gauss–Legendre nodes of log τ from each low end to the high one, and their weights (model, node)."""
-    longest = float((high - low).max())
-    places, shares = (torch.from_numpy(part).to(low.device) for part in leggauss(max(8, math.ceil(DENSITY * longest))))
-    half = (high - low)[:, None] / 2
-    return low[:, None] + half * (places + 1), half * shares
+    found = each.new_zeros(len(each), values.shape[1], each.shape[2])
+    places = held.places[:, :, None].expand(-1, -1, each.shape[2])
+    found.scatter_(1, places, each)
+    return found.unflatten(0, (len(values), -1)).sum(1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Levels", "TOP"]
+__all__ = ["TOP", "Levels"]
 
 #: Times the total variance: above it only the covariance counts, and the integral has a closed form.
 TOP = 1000.0
@@ -55,7 +56,7 @@ class Levels:
         marks = sorted({*edges, top} | ({total} if edges and edges[0] < total < top else set()))
         nodes: list[np.ndarray] = [np.empty(0)]
         weights: list[np.ndarray] = [np.empty((len(starts), 0))]
-        for low, high in zip(marks[:-1], marks[1:], strict=True):
+        for low, high in pairwise(marks):
             length = math.log(high / low)
             thin = density if high <= total else min(density, ABOVE)
             places, shares = np.polynomial.legendre.leggauss(max(FEWEST, math.ceil(thin * length)))
@@ -65,6 +66,13 @@ class Levels:
             weights.append(above[:, None] * (length * shares / 4 / tau))  # ½ dτ/τ² = ½ d(log τ)/τ
         made = (torch.from_numpy(np.concatenate(each, -1)).to(device) for each in (nodes, weights))
         return cls(tuple(starts), top, *made)
+
+    @property
+    def with_starts(self) -> Levels:
+        """The same, and the variances t themselves as further nodes at the end, which count nothing in the integrals."""
+        starts = torch.tensor(self.starts, dtype=torch.float64, device=self.tau.device)
+        weights = torch.cat([self.weights, starts.new_zeros(len(starts), len(starts))], 1)
+        return replace(self, tau=torch.cat([self.tau, starts]), weights=weights)
 
     def integral(self, errors: Float[Tensor, "*batch node"]) -> Float[Tensor, "*batch start"]:
         """½ ∫ e(τ)/τ² dτ from each t to the top, in nats."""

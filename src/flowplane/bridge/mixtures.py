@@ -29,8 +29,8 @@ DRAWS = 8
 class Mixtures:
     """Samples along the principal components that each model was fitted to, and there a normal for each class.
 
-    The density of class y, Σ_k w_k^y N(μ_k, Σ_k), strays a little to the other classes; weighted by the classes' shares these
-    add up to Σ_k w_k N(μ_k, Σ_k). Their denoisers are the unlearned part of learned ones.
+    The density of class y, Σ_k w_k^y N(μ_k, Σ_k), strays a little to the other classes; weighted by the classes' shares
+    these add up to Σ_k w_k N(μ_k, Σ_k). Their denoisers are the unlearned part of learned ones.
     """
 
     classes: Int[Tensor, " sample"]

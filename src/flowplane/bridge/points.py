@@ -22,7 +22,11 @@ __all__ = ["SETS", "Curve", "Points", "principal_axes"]
 
 #: Pairs of a point and a noisy one at each level, about; draws of the noise for each point at most; independent sets of
 #: them, whose differences are the error.
-PAIRS, DRAWS, SETS = 1 << 23, 2048, 8
+PAIRS, DRAWS, SETS = 1 << 22, 2048, 8
+#: Draws in each set from which on they are the same, evenly spread ones for all points; fewer are each point's own.
+EVEN = 64
+#: Noisy points that are worked on together, about.
+ROWS = 4096
 #: On a line the noise is integrated by the trapezoid rule, from −REACH to REACH standard deviations, for so many points.
 REACH, STEPS, FEW = 9.0, 128, 512
 #: Exponents that are kept: below the first nothing is left of a share, beyond the second float64 overflows.
@@ -34,16 +38,19 @@ PAIR_NANOSECONDS = 5.0
 class Curve(NamedTuple):
     """What denoising by the points leaves at each level τ, in squared units.
 
-    The mean over samples of `spread` and of `missed` is mmse(τ), of `gap` what knowing y adds; their errors are those of the
-    noise drawn, 0 where it is integrated.
+    The mean over samples of `spread` and of `missed` is mmse(τ), of `gap` what knowing y adds; errors are those of the noise
+    drawn, 0 where it is integrated.
     """
 
-    #: E tr Cov(T|T_τ), E|t_i − g_τ|² and E|g_τ − g_τ(·|y)|² given each sample; the last None without labels.
+    #: E tr Cov(T|T_τ), E|t_i − g_τ|², E ln p(T_τ|t_i)/p(T_τ), which is information by densities, and E|g_τ − g_τ(·|y)|²
+    #: given each sample; the last 0 without labels.
     spread: Float[Tensor, "sample node"]
     missed: Float[Tensor, "sample node"]
-    gap: Float[Tensor, "sample node"] | None
-    spread_error: Float[Tensor, " node"]
-    gap_error: Float[Tensor, " node"] | None
+    surprise: Float[Tensor, "sample node"]
+    gap: Float[Tensor, "sample node"]
+    #: Standard errors of their means over samples, in the same order.
+    errors: Float[Tensor, "4 node"]
+
 
 @dataclass(frozen=True, eq=False)
 class Points:
@@ -90,21 +97,17 @@ class Points:
         """
         law = _Law.of(self._axes[0], self.mass, self.rule)
         count = len(levels.tau)
-        found: list[_Node | None] = [None] * count
+        found = self.t.new_zeros(count, 4, len(self.t))
+        errors = self.t.new_zeros(4, count)
 
         def work(first: int, last: int) -> None:
             for place in range(first, last):
-                found[place] = law.node(float(levels.tau[place]), np.random.SeedSequence(seed, spawn_key=(NOISE, place)))
+                stream = np.random.SeedSequence(seed, spawn_key=(NOISE, place))
+                found[place], errors[:, place] = law.node(float(levels.tau[place]), stream)
 
         with one_thread(self.t.device.type == "cpu"):
             shared(work, count, PAIR_NANOSECONDS * law.pairs * count)
-        nodes = [node for node in found if node is not None]
-        spread, missed = (torch.stack([getattr(node, name) for node in nodes], 1) for name in ("spread", "missed"))
-        errors = torch.stack([node.errors for node in nodes])
-        if law.columns is None:
-            return Curve(spread, missed, None, errors[:, 0], None)
-        gap = torch.stack([node.gap for node in nodes if node.gap is not None], 1)
-        return Curve(spread, missed, gap, errors[:, 0], errors[:, 1])
+        return Curve(*found.permute(1, 2, 0), errors)
 
 
 def principal_axes(
@@ -113,8 +116,9 @@ def principal_axes(
     """The points about their mean along the directions in which they vary, the widest first, and the variances there.
 
     Example:
-        >>> along, variances = principal_axes(torch.tensor([[0.0, 0.0], [6.0, 8.0]]).double(), torch.full((2,), 0.5).double())
-        >>> along.abs().tolist(), variances.tolist()
+        >>> pair = torch.tensor([[0.0, 0.0], [6.0, 8.0]], dtype=torch.float64)
+        >>> along, variances = principal_axes(pair, torch.full((2,), 0.5, dtype=torch.float64))
+        >>> along.abs().round(decimals=9).tolist(), variances.round(decimals=9).tolist()
         ([[5.0], [5.0]], [25.0])
     """
     varies = t.amin(0) < t.amax(0)  # else a mean that is rounded makes it so
@@ -128,15 +132,6 @@ def principal_axes(
         axes = weighted.T @ shares / squares.clamp_min(1e-300).sqrt()
     kept = squares > 1e-14 * squares[-1].clamp_min(1e-300) * max(n, units)
     return (centred @ axes[:, kept]).flip(1), squares[kept].flip(0)
-
-
-class _Node(NamedTuple):
-    """Of one level: as in `Curve`; the errors are those of `spread` and `gap`."""
-
-    spread: Float[Tensor, " sample"]
-    missed: Float[Tensor, " sample"]
-    gap: Float[Tensor, " sample"] | None
-    errors: Float[Tensor, "2"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,81 +170,88 @@ class _Law:
     @property
     def _draws(self) -> int:
         n = len(self.t)
-        if self.t.shape[1] == 1 and n <= FEW:
+        if self.exact:
             return STEPS + 1
         wanted = max(1, min(DRAWS, PAIRS // (n * n)))
-        return wanted if wanted < SETS else SETS * (1 << int(math.log2(wanted // SETS)))
+        return wanted if wanted < SETS else SETS * (wanted // SETS)
 
-    def noise(self, stream: np.random.SeedSequence) -> Iterator[tuple[int, float, Tensor]]:
-        """For each draw its set, its weight in that set, and the standard noise of each sample or of all."""
+    def noise(self, stream: np.random.SeedSequence) -> Iterator[tuple[Int[Tensor, " draw"], Tensor, Tensor]]:
+        """Standard noise (draw, sample or 1, direction), some draws at a time, and the set and weight of each draw."""
         n, directions = self.t.shape
-        device, draws = self.t.device, self._draws
-        if directions == 1 and n <= FEW:
-            places = torch.linspace(-REACH, REACH, draws, dtype=torch.float64, device=device)
+        settings = {"dtype": torch.float64, "device": self.t.device}
+        draws, together = self._draws, max(1, ROWS // n)
+        if self.exact:
+            places = torch.linspace(-REACH, REACH, draws, **settings)
             weights = torch.exp(-places.square() / 2)
-            for place, weight in zip(places, (weights / weights.sum()).tolist(), strict=True):
-                yield 0, weight, place.reshape(1, 1)
+            parts = torch.zeros(draws, dtype=torch.int64, device=self.t.device)
+            yield from zip(
+                *(each.split(together) for each in (parts, weights / weights.sum(), places[:, None, None])), strict=True
+            )
             return
         rng = np.random.Generator(np.random.PCG64(stream))
-        if draws < SETS:
-            for draw in range(draws):
-                yield draw, 1.0, torch.from_numpy(rng.normal(size=(n, directions))).to(device)
-            return
-        each = draws // SETS
-        for part in range(SETS):
-            engine = torch.quasirandom.SobolEngine(directions, scramble=True, seed=int(rng.integers(1 << 31)))
-            places = engine.draw(each, dtype=torch.float64).clamp(1e-12, 1 - 1e-12)
-            for row in torch.special.ndtri(places).to(device):
-                yield part, 1.0 / each, row[None]
+        each = max(1, draws // SETS)
+        for first in range(0, draws, together if each < EVEN else each):
+            count = min(draws - first, together) if each < EVEN else each
+            if each < EVEN:
+                noise = torch.from_numpy(rng.normal(size=(count, n, directions)))
+            else:
+                engine = torch.quasirandom.SobolEngine(directions, scramble=True, seed=int(rng.integers(1 << 31)))
+                noise = torch.special.ndtri(engine.draw(each, dtype=torch.float64).clamp(1e-12, 1 - 1e-12))[:, None]
+            parts = (first + torch.arange(count, device=self.t.device)) // each
+            weights = torch.full((count,), 1.0 / each, **settings)
+            yield from zip(*(one.split(together) for one in (parts, weights, noise.to(self.t.device))), strict=True)
 
-    def node(self, tau: float, stream: np.random.SeedSequence) -> _Node:
-        """All that is asked of one level."""
+    @property
+    def exact(self) -> bool:
+        """Whether the noise is integrated and not drawn."""
+        return self.t.shape[1] == 1 and len(self.t) <= FEW
+
+    def node(self, tau: float, stream: np.random.SeedSequence) -> tuple[Float[Tensor, "4 sample"], Float[Tensor, "4"]]:
+        """All that is asked of one level, and the standard errors of the means."""
         n, directions = self.t.shape
         keys = torch.cat([self.t / tau, (-self.values[:, -1:] / (2 * tau)) + self.mass.clamp_min(1e-300).log()[:, None]], 1)
-        exact = directions == 1 and n <= FEW
-        sets = 1 if exact else min(self._draws, SETS)
-        found = self.t.new_zeros(3, n)
-        parts = self.t.new_zeros(2, sets)
-        for part, weight, noise in self.noise(stream):
-            missed, spread, gap = self._denoised(math.sqrt(tau), noise.expand(n, directions), keys)
-            parts[0, part] += weight * (spread @ self.mass)
-            parts[1, part] += weight * (gap @ self.mass)
-            found += weight / sets * torch.stack([spread, missed, gap])
-        if exact:
-            errors = parts.new_zeros(2)
-        elif sets > 1:
-            errors = parts.std(1) / math.sqrt(sets)
-        else:  # all differences are taken for the noise's: an upper limit
-            means = found[::2] @ self.mass
-            errors = ((found[::2] - means[:, None]).square() @ self.mass.square()).sqrt()
-        return _Node(found[0], found[1], None if self.columns is None else found[2], errors)
+        sets = 1 if self.exact else min(self._draws, SETS)
+        found, means = self.t.new_zeros(4, n), self.t.new_zeros(4, sets)
+        for parts, weights, noise in self.noise(stream):
+            each = self._denoised(math.sqrt(tau), noise.expand(-1, n, directions), keys)
+            means.index_add_(1, parts, (each @ self.mass) * weights)
+            found += torch.einsum("qdn,d->qn", each, weights) / sets
+        if self.exact:
+            return found, means.new_zeros(4)
+        if sets > 1:
+            return found, means.std(1) / math.sqrt(sets)
+        # of one draw all differences are taken for the noise's: an upper limit
+        return found, ((found - means).square() @ self.mass.square()).sqrt()
 
-    def _denoised(self, scale: float, noise: Tensor, keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """|t_i − g|², tr Cov(T|t̃) and |g − g(·|y)|² of each sample at its noisy place."""
-        n, directions = self.t.shape
-        noisy = self.t + scale * noise
+    def _denoised(self, scale: float, noise: Float[Tensor, "draw sample direction"], keys: Tensor) -> Tensor:
+        """tr Cov(T|t̃), |t_i − g|², ln p(t̃|t_i)/p(t̃) and |g − g(·|y)|² of each draw and sample (4, draw, sample)."""
+        draws, n, directions = noise.shape
+        t, noise = self.t.repeat(draws, 1), noise.reshape(-1, directions)
+        noisy = t + scale * noise
         # exponents are relative to the sample's own, which is never small
         own = (noise.square().sum(1) - (noisy / scale).square().sum(1)) / 2
         queries = torch.cat([noisy, torch.ones_like(noisy[:, :1])], 1)
-        missed, spread, gap = (self.t.new_zeros(n) for _ in range(3))
+        found = self.t.new_zeros(4, draws * n)
+        firsts = n * torch.arange(draws, device=self.t.device)[:, None]
         for members in self.members:
-            for block in row_blocks(n, self.t.device):
-                rows = members[block]
-                if len(rows) == 0:
-                    break
+            everywhere = (firsts + members).flatten()
+            for block in row_blocks(n, self.t.device, len(everywhere)):
+                rows = everywhere[block]
                 shares = torch.addmm(own[rows, None], queries[rows], keys.T).clamp_(LEAST, MOST).exp_()
                 sums = shares @ self.values
-                sums = sums / sums[:, directions, None]
+                density = sums[:, directions]
+                sums = sums / density[:, None]
                 mean = sums[:, :directions]
-                missed[rows] = (self.t[rows] - mean).square().sum(1)
-                spread[rows] = (sums[:, -1] - mean.square().sum(1)).clamp_min_(0.0)
+                found[0, rows] = (sums[:, -1] - mean.square().sum(1)).clamp_min_(0.0)
+                found[1, rows] = (t[rows] - mean).square().sum(1)
+                found[2, rows] = -density.log()
                 if self.columns is None:
                     continue
                 if self.rule is None:
                     inside = shares[:, members] @ self.columns[members]
-                    gap[rows] = (mean - inside[:, :-1] / inside[:, -1:]).square().sum(1)
+                    found[3, rows] = (mean - inside[:, :-1] / inside[:, -1:]).square().sum(1)
                 else:
                     inside = (shares @ self.columns).unflatten(1, (self.rule.shape[1], -1))
                     apart = mean[:, None] - inside[:, :, :-1] / inside[:, :, -1:].clamp_min(1e-300)
-                    gap[rows] = (self.rule[rows] * apart.square().sum(2)).sum(1)
-        return missed, spread, gap
+                    found[3, rows] = (self.rule[rows % n] * apart.square().sum(2)).sum(1)
+        return found.reshape(4, draws, n)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from scipy.special import stdtrit
 from torch import Tensor
 
 from flowplane.bridge.classes import class_gap
-from flowplane.bridge.gaussian import linear_bound
 from flowplane.bridge.layers import upper_bound
 from flowplane.bridge.levels import Levels
 from flowplane.bridge.points import SETS, Points, principal_axes
@@ -20,7 +20,7 @@ from flowplane.information.known import Known, Quantity, Z
 from flowplane.information.probes.folds import Folds, grouped_error, held_together
 from flowplane.information.schema import CONFIDENCE
 
-__all__ = ["Read", "by_fitting", "by_points"]
+__all__ = ["BIT", "STUDENT", "Read", "by_fitting", "by_points", "folds_of"]
 
 #: Of independent sets of draws of noise, standard errors on either side.
 STUDENT = float(stdtrit(SETS - 1, 0.5 + CONFIDENCE / 2))
@@ -50,14 +50,12 @@ def _of_law(t: Float[Tensor, "sample unit"], known: Known, noise: float) -> tupl
     law = Points(t, known.mass, known.conditional)
     levels = Levels.between([noise], float(law.variances.sum()), t.device)
     curve = law.curve(levels, known.seed)
-    value, error = _integral(curve.spread, curve.spread_error, levels, known.mass)
+    value, error = _integral(curve.spread, curve.errors[0], levels, known.mass)
     value = value + levels.tail(law.variances)[0]
     # each sample's own error says which it is; the mean of the others' is known better
     terms = levels.integral(curve.missed)[:, 0]
     i_xt = (value, error, terms + value - known.mass @ terms)
-    if curve.gap is None or curve.gap_error is None:
-        return i_xt, ()
-    value, error = _integral(curve.gap, curve.gap_error, levels, known.mass)
+    value, error = _integral(curve.gap, curve.errors[3], levels, known.mass)
     value = value + law.between / (2 * max(noise, levels.top))
     terms = levels.integral(curve.gap)[:, 0]
     return i_xt, (value, error, terms + value - known.mass @ terms)
@@ -80,23 +78,21 @@ def by_fitting(
     relative: bool,
     schedule: Schedule | None,
 ) -> tuple[Read | None, Read | None]:
-    """I(X;T), where there is noise, and I(T;Y), where there are classes, by denoisers that are judged on samples they were not
-    fitted to. The intervals hold 95 % of the sampling error; of classes the squared gap as well.
+    """I(X;T), where there is noise, and I(T;Y), where there are classes, by denoisers that are judged on samples they were
+    not fitted to. The intervals hold 95 % of the sampling error; of classes the squared gap as well.
 
     Arguments:
         relative: whether the noise is a share of the samples' own total variance, and varies with it.
         schedule: of networks; None for normals alone.
     """
     i_xt = i_ty = None
-    groups = held_together(known)
-    together = torch.from_numpy(groups).to(values.device)
     if bool((noise > 0).all()):
-        folds = Folds.of(torch.zeros(known.samples, dtype=torch.int64).numpy(), groups, known.seed, values.device)
-        terms = upper_bound(values, folds, noise, known.seed, schedule) / BIT
+        folds, together = folds_of(known)
+        terms = upper_bound(values, folds, noise[:, None], known.seed, schedule).terms[:, :, 0] / BIT
         influence = terms + _of_scale(values, noise) / BIT if relative else terms
         i_xt = Read(Quantity.around(terms.mean(1), grouped_error(influence, together)), terms)
     if known.labels is not None:
-        folds = Folds.of(known.labels.cpu().numpy(), groups, known.seed, values.device)
+        folds, together = folds_of(known, known.labels)
         gap = class_gap(values, known.labels, folds, noise, known.seed, schedule)
         loss = gap.loss / BIT
         quantity, apart = Quantity.around(loss.mean(1), grouped_error(loss, together)), None
@@ -106,6 +102,13 @@ def by_fitting(
             apart = (square - quantity.value).abs()
         i_ty = Read(quantity, loss, apart)
     return i_xt, i_ty
+
+
+def folds_of(known: Known, labels: Int[Tensor, " sample"] | None = None) -> tuple[Folds, Int[Tensor, " sample"]]:
+    """Folds, stratified by labels where there are any, and the number of each sample's group."""
+    groups = held_together(known)
+    classes = np.zeros(known.samples, np.int64) if labels is None else labels.cpu().numpy()
+    return Folds.of(classes, groups, known.seed, known.device), torch.from_numpy(groups).to(known.device)
 
 
 def _of_scale(values: Tensor, noise: Tensor) -> Float[Tensor, "batch sample"]:
