@@ -122,8 +122,8 @@ def test_groups_and_equal_inputs_join():
     groups = np.array([0, 0, 1, 1, 2, 2, 3, 3] * 5) + np.repeat(np.arange(5) * 4, 8)
     inputs = np.arange(40.0)[:, None]
     inputs[2] = inputs[0]
-    from flowplane.information.probes.folds import held_together
     from flowplane.information.estimator import Known
+    from flowplane.information.probes.folds import held_together
 
     given = {"groups": torch.from_numpy(groups), "symbols": torch.from_numpy(inputs[:, 0]).long()}
     known = Known(40, torch.from_numpy(inputs), None, None, None, torch.device("cpu"), **given)

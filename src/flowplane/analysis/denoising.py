@@ -28,24 +28,24 @@ def denoising_spectrum(
     """How hard each layer is to denoise at each noise level: the curve whose area is its information at every resolution
     (§C1).
 
-    mmse(t) = E|T − g_t(T + N(0, tI))|², g_t the best denoiser; I(X;T + noise) = ½ ∫_t^∞ mmse(τ)/τ² dτ. All in units in which
-    the layer's total variance is 1, so that t is the resolution of §D1. By Tweedie's formula J(p_t) = (td − mmse(t))/t², and
-    by de Bruijn's identity the entropy of T + noise grows by dh/dt = ½ J: the entropy law of the second lens (A-3), seen on
-    layers.
+    mmse(t) = E|T − g_t(T + N(0, tI))|², g_t the best denoiser; I(X;T + noise) = ½ ∫_t^∞ mmse(τ)/τ² dτ. All in units in
+    which the layer's total variance is 1, so that t is the resolution of §D1. By Tweedie's formula J(p_t) =
+    (td − mmse(t))/t², and by de Bruijn's identity the entropy of T + noise grows by dh/dt = ½ J: the entropy law of the
+    second lens (A-3), seen on layers.
 
     Arguments:
         rec: a recording; a few of its snapshots by `rec.thin(12)`: a learned denoiser takes some seconds each.
-        denoiser: as for `fp.Denoising`: "points", "linear", "learned"; None for "points" of an ensemble, whose task lists all
-            inputs, and "learned" of a model.
+        denoiser: as for `fp.Denoising`: "points", "linear", "learned"; None for "points" of an ensemble, whose task lists
+            all inputs, and "learned" of a model.
         resolution: shares of the layer's total variance that are noise, one or several.
         samples: "all", "train" or "test".
 
     Returns:
         Dataset (replica, epoch, layer, resolution): `mmse` and `linear_mmse`, shares of the total variance; `information`,
-        I(X;T + noise) in bits, its attributes saying whether it is an estimate or an upper bound; `fisher`, J by `mmse`, and
-        `entropy_rate`, dh/dt by differences of the densities' own entropies, NaN where no density is known [per total
-        variance]. `_lower` and `_upper` of `mmse` and `information`; `information_flags`. NaN, with a flag, where a layer has
-        noise of its own.
+        I(X;T + noise) in bits, its attributes saying whether it is an estimate or an upper bound; `fisher`, J by `mmse`
+        [per total variance]; `_lower` and `_upper` of `mmse` and `information`, `information_flags`. By the densities
+        themselves, NaN where none is known (all but "points"): `information_by_density` with its `_error`, and
+        `entropy_rate`, dh/dt by differences [nats per total variance]. NaN, with a flag, where a layer has noise of its own.
 
     Raises:
         InputError: not a Recording, an unknown denoiser, or resolutions that are not above 0.

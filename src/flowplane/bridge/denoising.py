@@ -170,7 +170,7 @@ class Denoising(Estimator):
         if self.noise_variance > 0:
             h_z = values.shape[2] * (0.5 * (2 * math.pi * math.e * read.noise).log2() + power.log2())
             h_t = Quantity(*(end + h_z for end in i_xt))
-        impossible = i_ty.value > known.most_of_labels
+        impossible = (i_ty.value > known.most_of_labels + 1e-9) & (self.kind(known) != POINTS)
         i_ty = Quantity(*(torch.where(impossible, torch.nan, end) for end in i_ty))
         flags = self._flags(scaled, known, read, impossible)
         return Estimates(i_xt, i_ty, h_t, flags, self._each(read, rows, samples))
@@ -192,10 +192,8 @@ class Denoising(Estimator):
         if any(self.refused(known).values()):
             return Reading(None, None, noise)
         if kind == POINTS:
-            i_xt, i_ty = by_points(values, known, noise)
-        else:
-            i_xt, i_ty = by_fitting(values, known, noise, self.relative == TOTAL, self.schedule(known))
-        return Reading(i_xt, i_ty, noise)
+            return Reading(*by_points(values, known, noise), noise)
+        return Reading(*by_fitting(values, known, noise, self.relative == TOTAL, self.schedule(known)), noise)
 
     def refused(self, known: Known) -> dict[str, bool]:
         """Why denoisers that are fitted cannot read these samples."""

@@ -129,9 +129,9 @@ class Mixtures:
         y = self.classes[rows].expand(len(clean), -1)
         found = clean.new_zeros(clean.shape[:2])
         draws = DRAWS if noise > 0 else 1
-        settings = {"generator": random, "dtype": torch.float64, "device": random.device}
         for _ in range(draws):
-            noisy = clean + math.sqrt(noise) * torch.randn(clean.shape[1:], **settings).to(clean.device)
+            drawn = torch.randn(clean.shape[1:], generator=random, dtype=torch.float64, device=random.device)
+            noisy = clean + math.sqrt(noise) * drawn.to(clean.device)
             logs = self._normals(noisy, torch.full_like(found, noise))[0]
             found += (logs + self._straying(y)).logsumexp(2) - (logs + self.shares.log()[:, None]).logsumexp(2)
         return found / draws

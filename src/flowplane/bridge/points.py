@@ -107,7 +107,8 @@ class Points:
 
         with one_thread(self.t.device.type == "cpu"):
             shared(work, count, PAIR_NANOSECONDS * law.pairs * count)
-        return Curve(*found.permute(1, 2, 0), errors)
+        spread, missed, surprise, gap = found.permute(1, 2, 0)
+        return Curve(spread, missed, surprise, gap, errors)
 
 
 def principal_axes(
@@ -178,10 +179,9 @@ class _Law:
     def noise(self, stream: np.random.SeedSequence) -> Iterator[tuple[Int[Tensor, " draw"], Tensor, Tensor]]:
         """Standard noise (draw, sample or 1, direction), some draws at a time, and the set and weight of each draw."""
         n, directions = self.t.shape
-        settings = {"dtype": torch.float64, "device": self.t.device}
         draws, together = self._draws, max(1, ROWS // n)
         if self.exact:
-            places = torch.linspace(-REACH, REACH, draws, **settings)
+            places = torch.linspace(-REACH, REACH, draws, dtype=torch.float64, device=self.t.device)
             weights = torch.exp(-places.square() / 2)
             parts = torch.zeros(draws, dtype=torch.int64, device=self.t.device)
             yield from zip(
@@ -198,7 +198,7 @@ class _Law:
                 engine = torch.quasirandom.SobolEngine(directions, scramble=True, seed=int(rng.integers(1 << 31)))
                 noise = torch.special.ndtri(engine.draw(each, dtype=torch.float64).clamp(1e-12, 1 - 1e-12))[:, None]
             parts = (first + torch.arange(count, device=self.t.device)) // each
-            weights = torch.full((count,), 1.0 / each, **settings)
+            weights = torch.full((count,), 1.0 / each, dtype=torch.float64, device=self.t.device)
             yield from zip(*(one.split(together) for one in (parts, weights, noise.to(self.t.device))), strict=True)
 
     @property

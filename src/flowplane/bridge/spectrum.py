@@ -38,8 +38,9 @@ class Spectrum(NamedTuple):
     linear: Float[Tensor, " start"]
     #: I(T;T_t) in nats, by the integral of `mmse`.
     information: Quantity
-    #: The same by densities, −E ln p_t(T_t) less the noise's entropy; NaN where no density is known.
+    #: The same by densities, −E ln p_t(T_t) less the noise's entropy, and its standard error; NaN where none is known.
     by_density: Float[Tensor, " start"]
+    density_error: Float[Tensor, " start"]
     #: Each sample's part of the information, in nats.
     terms: Float[Tensor, "sample start"]
 
@@ -61,6 +62,7 @@ def of_law(t: Float[Tensor, "sample unit"], known: Known, noise: tuple[float, ..
         linear,
         Quantity.around(information, error * errors),
         surprise[-count:],
+        curve.errors[2, -count:],
         terms + information - known.mass @ terms,
     )
 
@@ -77,6 +79,7 @@ def of_population(
         Quantity.around(missed.mean(0), grouped_error(missed.T, groups)),
         found.linear[0].mean(0),
         Quantity.around(terms.mean(0), grouped_error(terms.T, groups)),
+        torch.full_like(starts, math.nan),
         torch.full_like(starts, math.nan),
         terms,
     )
@@ -109,12 +112,15 @@ class Spectra(Estimator):
         share, inverse = {"units": "1", "dims": ("resolution",)}, {"units": "1/total variance", "dims": ("resolution",)}
         bound = about["i_xt"]["bound"]
         mmse = share | {"bound": bound, "long_name": "error of denoising, of the total variance"}
+        bits = {"units": "bits", "dims": ("resolution",)}
         nats = {"units": "nats/total variance", "dims": ("resolution",)}
         more = {
             "mmse": mmse,
             "mmse_lower": mmse | {"long_name": "error of denoising, lower end"},
             "mmse_upper": mmse | {"long_name": "error of denoising, upper end"},
             "linear_mmse": share | {"long_name": "error of linear denoising, of the total variance"},
+            "information_by_density": bits | {"long_name": "I(X;T + noise) by densities"},
+            "information_by_density_error": bits | {"long_name": "I(X;T + noise) by densities, standard error"},
             "fisher": inverse | {"long_name": "Fisher information J of T + noise, by the error of denoising"},
             "entropy_rate": nats | {"long_name": "rate dh/dt of the entropy of T + noise, by differences of densities"},
         }
@@ -158,11 +164,14 @@ class Spectra(Estimator):
         starts, units = torch.tensor(self.values, dtype=torch.float64, device=values.device), values.shape[2]
         h_z = units * (0.5 * (2 * math.pi * math.e * starts).log2() + power.log2()[:, None])
         log_noise = torch.tensor(noise, dtype=torch.float64, device=values.device).log()
-        by_density = torch.stack([one.by_density for one in each]) + 0.5 * units * log_noise
+        by_density = torch.stack([one.by_density for one in each])
+        entropy = by_density + 0.5 * units * log_noise
         more = dict(zip(("mmse", "mmse_lower", "mmse_upper"), mmse, strict=True))
+        more["information_by_density"] = by_density[:, back] / BIT
+        more["information_by_density_error"] = torch.stack([one.density_error for one in each])[:, back] / BIT
         more["linear_mmse"] = torch.stack([one.linear for one in each])[:, back]
         more["fisher"] = (units * starts - mmse[0]) / starts.square()
-        rate = torch.gradient(by_density, spacing=(log_noise,), dim=1)[0] if len(noise) > 1 else by_density * torch.nan
+        rate = torch.gradient(entropy, spacing=(log_noise,), dim=1)[0] if len(noise) > 1 else entropy * torch.nan
         more["entropy_rate"] = rate[:, back] / starts
         constant = (values.amin(1) == values.amax(1)).all(1)
         flags = raised(known, values, constant_units=constant)[:, :, None].expand(-1, -1, len(noise))
@@ -175,6 +184,6 @@ class Spectra(Estimator):
         flags = raised(
             known, values, **refused, not_a_function={"i_xt": not self.deterministic, "h_t": not self.deterministic}
         )
-        names = ("mmse", "mmse_lower", "mmse_upper", "linear_mmse", "fisher", "entropy_rate")
+        names = self._about(known)["more"]
         flags = flags[:, :, None].expand(-1, -1, len(self.values))
         return Estimates(missing, missing, missing, flags, dict.fromkeys(names, nan))

@@ -121,6 +121,13 @@ EXPERIMENTS = {
             (70, 610),
             shown="activations-sgd",
         ),
+        Experiment(
+            ".bridge.bridge",
+            "information by denoising: both papers' quantities by one law",
+            ("X-bridge.exact", "X-bridge.debruijn", "X-bridge.ceiling", "X-bridge.benchmark"),
+            (180, 2700),
+            shown="spectrum",
+        ),
         Experiment(".transport.gaussian_dae", "deeper autoencoders transport faster", ("A-1", "A-4"), (7, 20)),
         Experiment(
             ".transport.mixture_dae", "mixtures: depth and the continuous limit", ("A-1.limit", "A-3.mixture"), (9, 15)

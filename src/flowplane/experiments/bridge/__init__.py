@@ -1,0 +1,1 @@
+"""Where both papers are one law: information by denoising."""
