@@ -61,7 +61,7 @@ def test_two_classes_through_a_channel(variance, truth):
 
 
 def test_independent_parts_add_up():
-    (a, b), (c, d) = waves(2000, 4), waves(2000, 5)
+    (a, b), (c, d) = waves(1500, 4), waves(1500, 5)
     parts = found(a, b).value + found(c, d).value
     both = found(np.hstack([a, c]), np.hstack([b, d])).value
     assert parts > 1.5

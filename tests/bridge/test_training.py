@@ -12,7 +12,7 @@ from flowplane.bridge.training import Guess, Levels, Rows, Schedule, train
 
 #: T | Y = ±1 ~ N(±1, v).
 VARIANCE = 0.25
-LEVELS = Levels(lowest=-5.0, highest=4.0, centre=-1.0, spread=1.5)
+LEVELS = Levels.same(lowest=-5.0, highest=4.0, centre=-1.0, spread=1.5, device=torch.device("cpu"))
 QUICK = Schedule(hidden=(48, 48), steps=500)
 
 
@@ -113,7 +113,8 @@ def test_gpu_learns_the_same():
     base = classes(2000, 5)
     here, held = learned(base)
     training, choosing, there_held = (Rows(*(part.cuda() for part in rows)) for rows in split(2000))
-    there = train(Normal(base.t.cuda(), base.y.cuda()), LEVELS, training, choosing, QUICK, generator())
+    levels = Levels(*(part.cuda() for part in (LEVELS.lowest, LEVELS.highest, LEVELS.centre, LEVELS.spread)))
+    there = train(Normal(base.t.cuda(), base.y.cuda()), levels, training, choosing, QUICK, generator())
     found = judge(there, there_held, torch.zeros(2, 1, device="cuda"), 4, generator(1)).learned.given.mean().cpu()
     assert abs(found - judge(here, held, torch.zeros(2, 1), 4, generator(1)).learned.given.mean()) < 0.02
 
@@ -126,9 +127,15 @@ def test_rows_of_models_with_different_numbers():
 
 
 def test_levels_are_drawn_in_their_range_and_mostly_around_the_integrand():
-    drawn = LEVELS.draw((20000,), generator())
+    drawn = LEVELS.draw(2, 10000, generator())
     assert drawn.min() >= LEVELS.lowest and drawn.max() <= LEVELS.highest
     near = ((drawn - LEVELS.centre).abs() < LEVELS.spread).double().mean()
     # 68 % of seven tenths, and a third of three tenths
     assert near == pytest.approx(0.7 * 0.6827 + 0.3 * 3 / 9, abs=0.015)
     assert LEVELS.place(torch.tensor([-5.0, 4.0])).tolist() == [-1.0, 1.0]
+
+
+def test_models_may_have_levels_of_their_own():
+    lowest = torch.tensor([[-5.0], [0.0]])
+    drawn = replace(LEVELS, lowest=lowest, centre=lowest + 1).draw(2, 5000, generator())
+    assert (drawn >= lowest).all() and drawn[1].min() < 0.1 and drawn[0].min() < -4.9

@@ -25,8 +25,8 @@ def initial(
 ) -> Parameters:
     """The same network for each model, whose last layer is 0: it leaves the unlearned part as it is.
 
-    The weights of the scales and shifts, from 1 and the waves of the level, come first, then those of each layer in turn, and
-    the biases of the last: the hidden layers' are the shifts.
+    The weights of the scales and shifts, from 1 and the waves of the level, come first, then those of each layer in turn,
+    and the biases of the last: the hidden layers' are the shifts.
     """
     modulation, bias = network((2 * WAVES + 1, 2 * sum(hidden)), models, generator, device)
     *weights, last, end = network((features, *hidden, outputs), models, generator, device)

@@ -126,7 +126,7 @@ def _read(t: Tensor, y: Tensor, groups: np.ndarray, seed: int, schedule: Schedul
     base = Canonical.of(t, y, ~held)
     least = base.variance.log()
     lowest, highest = math.log(LOWEST) + float(least.min()), math.log(HIGHEST)
-    levels = Levels(lowest, highest, math.log(CENTRE) + float(least.mean()), SPREAD)
+    levels = Levels.same(lowest, highest, math.log(CENTRE) + float(least.mean()), SPREAD, t.device)
     training = Rows.of(~held & ~choosing)
     denoiser = train(base.single(), levels, training, Rows.of(choosing), schedule, torch_generator(seed, TRAINING))
     nodes, weights, below = _nodes(lowest, highest)

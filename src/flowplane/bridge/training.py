@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -34,6 +34,7 @@ class Guess(NamedTuple):
     features: Float[Tensor, "model row feature"]
 
 
+@runtime_checkable
 class Base(Protocol):
     """A frozen object: clean values, and posterior means as far as they need no learning. A model is a member and a fold."""
 
@@ -84,18 +85,30 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class Levels:
-    """Where levels log τ are drawn: a part evenly over their range, the others around the integrand."""
+    """Where levels log τ are drawn: a part evenly over their range, the others normally around the integrand.
 
-    lowest: float
-    highest: float
-    centre: float
-    spread: float
+    Each is one number for all models or (model, 1), on the device of the rows.
+    """
 
-    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Float[Tensor, "model row"]:
-        """Levels log τ, on the generator's device."""
-        even = self.lowest + (self.highest - self.lowest) * _uniform(shape, generator)
-        near = (self.centre + self.spread * _normal(shape, generator)).clamp(self.lowest, self.highest)
-        return torch.where(_uniform(shape, generator) < EVEN, even, near)
+    lowest: Float[Tensor, "..."]
+    highest: Float[Tensor, "..."]
+    centre: Float[Tensor, "..."]
+    spread: Float[Tensor, "..."]
+
+    @classmethod
+    def same(cls, lowest: float, highest: float, centre: float, spread: float, device: torch.device) -> Levels:
+        """The same for all models."""
+        given = torch.tensor([lowest, highest, centre, spread], dtype=torch.float32, device=device)
+        return cls(*given.unbind())
+
+    def draw(self, models: int, rows: int, generator: torch.Generator) -> Float[Tensor, "model row"]:
+        """Levels log τ."""
+        even, near, which = (
+            kind((models, rows), generator).to(self.lowest.device) for kind in (_uniform, _normal, _uniform)
+        )
+        even = self.lowest + (self.highest - self.lowest) * even
+        near = (self.centre + self.spread * near).clamp(self.lowest, self.highest)
+        return torch.where(which < EVEN, even, near)
 
     def place(self, log_level: Tensor) -> Tensor:
         """Where in the range, which is −1 … 1."""
@@ -174,7 +187,7 @@ class _Batch(NamedTuple):
 def _noised(base: Base, levels: Levels, rows: Tensor, given: bool | None, generator: torch.Generator) -> _Batch:
     device, shape = rows.device, (rows.shape[0], rows.shape[1])
     clean = base.clean(rows).float()
-    log_level = levels.draw(shape, generator).to(device)
+    log_level = levels.draw(*shape, generator)
     level = log_level.exp()
     noisy = clean + level.sqrt()[:, :, None] * _normal(clean.shape, generator).to(device)
     told = (_uniform(shape, generator) < (GIVEN if given is None else float(given))).to(device)
