@@ -31,6 +31,8 @@ LOW_NODES, NODES = 4, 16
 BELOW = (1 / (math.sqrt(10) - 1), 1 / 9)
 #: LD and SQ further apart than this, in nats and of the value, are no answer.
 APART, SHARE_APART = 0.1, 0.2
+#: What first weights, batches and folds add to the error, in nats: shuffled pairs read up to this.
+TRAINED = 0.02
 #: Of what networks find, about as much again may have escaped them: they smooth, in all read-outs alike.
 ESCAPED = 0.25
 #: Noises a row where there is a channel.
@@ -170,7 +172,8 @@ def _found(readings: _Readings, rows: int, groups: np.ndarray) -> Found:
     pointwise = both.mean(0)
     value, (low, high) = float(pointwise.mean()), sorted(both.mean(1).tolist())
     deviations = np.bincount(groups, (pointwise - value).cpu().numpy())
-    half = math.hypot(QUANTILE * math.sqrt((deviations**2).sum()) / rows, readings.unseen / LN2)
+    sampling = QUANTILE * math.sqrt((deviations**2).sum()) / rows
+    half = math.hypot(sampling, readings.unseen / LN2, TRAINED / LN2)
     escaped = ESCAPED * max(0.0, readings.learned) / LN2
     gap = float((both[1] - both[0]).mean())
     converged = abs(gap) * LN2 <= APART + SHARE_APART * abs(value) * LN2

@@ -19,8 +19,8 @@ __all__ = ["Base", "Denoiser", "Guess", "Levels", "Rows", "Schedule", "train"]
 EVEN, GIVEN = 0.3, 0.75
 #: Decay a step of the running average of the parameters.
 AVERAGING = 0.99
-#: Noises that each row of the choosing part is given.
-DRAWS = 4
+#: Noises that each row of the choosing part is given, and the most of F that is taken: averaged weights lag, F is too small.
+DRAWS, MOST = 4, 2.0
 
 
 class Guess(NamedTuple):
@@ -220,7 +220,7 @@ class _Choice:
             found = residual(parameters, batch.features, self.levels.place(batch.log_level))
             weight = batch.weight * self.own[:, :, None]
             product, square = (weight * found * batch.target).sum((1, 2)), (weight * found.square()).sum((1, 2))
-            share = (product / square.clamp_min(1e-12)).clamp(0.0, 1.0)
+            share = (product / square.clamp_min(1e-12)).clamp(0.0, MOST)
             gained = 2 * share * product - share**2 * square
             better = gained > self.gained[given]
             self.share[given, better], self.gained[given, better] = share[better], gained[better]
