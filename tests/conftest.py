@@ -5,6 +5,8 @@ from jaxtyping import install_import_hook
 install_import_hook(
     [
         "flowplane.core.network",
+        *(f"flowplane.bridge.{name}" for name in ["canonical", "evaluation", "network", "pairs", "training"]),
+        "flowplane.core.stacked",
         "flowplane.information.symbols",
         "flowplane.experiments.information.readings",
         "flowplane.experiments.verdicts",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,14 +13,14 @@ from torch import Tensor
 from flowplane.bridge.network import initial, residual
 from flowplane.core.stacked import Parameters, adam
 
-__all__ = ["Base", "Denoiser", "Guess", "Range", "Rows", "Schedule", "train"]
+__all__ = ["Base", "Denoiser", "Guess", "Levels", "Rows", "Schedule", "train"]
 
 #: Share of the levels that is drawn evenly over the range, and share of the rows whose condition is given.
 EVEN, GIVEN = 0.3, 0.75
 #: Decay a step of the running average of the parameters.
 AVERAGING = 0.99
-#: Noises that each row of the choosing part is given.
-DRAWS = 4
+#: Noises that each row of the choosing part is given, and the most of F that is taken: averaged weights lag, F is too small.
+DRAWS, MOST = 4, 2.0
 
 
 class Guess(NamedTuple):
@@ -34,6 +34,7 @@ class Guess(NamedTuple):
     features: Float[Tensor, "model row feature"]
 
 
+@runtime_checkable
 class Base(Protocol):
     """A frozen object: clean values, and posterior means as far as they need no learning. A model is a member and a fold."""
 
@@ -73,7 +74,7 @@ class Rows(NamedTuple):
         """
         counts = chosen.sum(1)
         order = (~chosen).to(torch.int8).argsort(dim=1, stable=True)
-        place = torch.arange(int(counts.max()), device=chosen.device) % counts[:, None]
+        place = torch.arange(int(counts.max()), device=chosen.device) % counts[:, None].clamp_min(1)
         return cls(order.gather(1, place), counts)
 
     @property
@@ -83,19 +84,31 @@ class Rows(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Range:
-    """Where levels log τ are drawn: a part evenly over their range, the others around the integrand."""
+class Levels:
+    """Where levels log τ are drawn: a part evenly over their range, the others normally around the integrand.
 
-    lowest: float
-    highest: float
-    centre: float
-    spread: float
+    Each is one number for all models or (model, 1), on the device of the rows.
+    """
 
-    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Float[Tensor, "model row"]:
-        """Range log τ, on the generator's device."""
-        even = self.lowest + (self.highest - self.lowest) * _uniform(shape, generator)
-        near = (self.centre + self.spread * _normal(shape, generator)).clamp(self.lowest, self.highest)
-        return torch.where(_uniform(shape, generator) < EVEN, even, near)
+    lowest: Float[Tensor, "..."]
+    highest: Float[Tensor, "..."]
+    centre: Float[Tensor, "..."]
+    spread: Float[Tensor, "..."]
+
+    @classmethod
+    def same(cls, lowest: float, highest: float, centre: float, spread: float, device: torch.device) -> Levels:
+        """The same for all models."""
+        given = torch.tensor([lowest, highest, centre, spread], dtype=torch.float32, device=device)
+        return cls(*given.unbind())
+
+    def draw(self, models: int, rows: int, generator: torch.Generator) -> Float[Tensor, "model row"]:
+        """Levels log τ."""
+        even, near, which = (
+            kind((models, rows), generator).to(self.lowest.device) for kind in (_uniform, _normal, _uniform)
+        )
+        even = self.lowest + (self.highest - self.lowest) * even
+        near = (self.centre + self.spread * near).clamp(self.lowest, self.highest)
+        return torch.where(which < EVEN, even, near)
 
     def place(self, log_level: Tensor) -> Tensor:
         """Where in the range, which is −1 … 1."""
@@ -109,7 +122,7 @@ class Schedule:
     hidden: tuple[int, ...] = (96, 96, 96)
     steps: int = 800
     batch_size: int = 256
-    learning_rate: float = 1e-2
+    learning_rate: float = 5e-3
     snapshots: int = 8
 
 
@@ -118,7 +131,7 @@ class Denoiser:
     """ĝ = ĝ_0 + share·√(sτ)·F, without the condition by the first of each two, with it by the second."""
 
     base: Base
-    levels: Range
+    levels: Levels
     parameters: tuple[Parameters, Parameters]
     share: Float[Tensor, "2 model"]
 
@@ -131,7 +144,7 @@ class Denoiser:
 
 
 def train(
-    base: Base, levels: Range, training: Rows, choosing: Rows, schedule: Schedule, generator: torch.Generator
+    base: Base, levels: Levels, training: Rows, choosing: Rows, schedule: Schedule, generator: torch.Generator
 ) -> Denoiser:
     """Least squares over noises, levels and rows; then, by rows that were not trained on, a snapshot and how much of it.
 
@@ -171,10 +184,10 @@ class _Batch(NamedTuple):
     weight: Float[Tensor, "model row unit"]
 
 
-def _noised(base: Base, levels: Range, rows: Tensor, given: bool | None, generator: torch.Generator) -> _Batch:
+def _noised(base: Base, levels: Levels, rows: Tensor, given: bool | None, generator: torch.Generator) -> _Batch:
     device, shape = rows.device, (rows.shape[0], rows.shape[1])
     clean = base.clean(rows).float()
-    log_level = levels.draw(shape, generator).to(device)
+    log_level = levels.draw(*shape, generator)
     level = log_level.exp()
     noisy = clean + level.sqrt()[:, :, None] * _normal(clean.shape, generator).to(device)
     told = (_uniform(shape, generator) < (GIVEN if given is None else float(given))).to(device)
@@ -182,7 +195,7 @@ def _noised(base: Base, levels: Range, rows: Tensor, given: bool | None, generat
     return _Batch(guess.features, log_level, (clean - guess.mean) / guess.scale, guess.scale**2 / level[:, :, None])
 
 
-def _loss(parameters: Parameters, batch: _Batch, levels: Range) -> Float[Tensor, "model row"]:
+def _loss(parameters: Parameters, batch: _Batch, levels: Levels) -> Float[Tensor, "model row"]:
     """Squares, weighted by √s: high levels, where s falls like 1/τ, teach the conditional mean that all the others need."""
     found = residual(parameters, batch.features, levels.place(batch.log_level))
     return (batch.weight.sqrt() * (batch.target - found).square()).sum(2)
@@ -191,7 +204,7 @@ def _loss(parameters: Parameters, batch: _Batch, levels: Range) -> Float[Tensor,
 class _Choice:
     """The best parameters so far, without the condition and with it, and how much of F to take: none if it only harms."""
 
-    def __init__(self, base: Base, levels: Range, rows: Rows, first: Parameters, generator: torch.Generator) -> None:
+    def __init__(self, base: Base, levels: Levels, rows: Rows, first: Parameters, generator: torch.Generator) -> None:
         self.levels = levels
         self.own = rows.own.repeat(1, DRAWS)
         again = rows.places.repeat(1, DRAWS)
@@ -207,7 +220,7 @@ class _Choice:
             found = residual(parameters, batch.features, self.levels.place(batch.log_level))
             weight = batch.weight * self.own[:, :, None]
             product, square = (weight * found * batch.target).sum((1, 2)), (weight * found.square()).sum((1, 2))
-            share = (product / square.clamp_min(1e-12)).clamp(0.0, 1.0)
+            share = (product / square.clamp_min(1e-12)).clamp(0.0, MOST)
             gained = 2 * share * product - share**2 * square
             better = gained > self.gained[given]
             self.share[given, better], self.gained[given, better] = share[better], gained[better]

@@ -6,18 +6,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import silu, softplus
+from torch.nn.functional import softplus
+
+from flowplane.core.stacked import Parameters, adam, forward, network
 
 __all__ = ["Classifier", "InfoNCE", "Objective", "Schedule", "Smile", "Trained", "evaluate", "train"]
-
-#: Weight (model, in, out) and bias (model, 1, out) of each layer in turn, of one network or of two.
-Parameters = list[Tensor]
 
 #: Numbers in the vector that each side of a separable critic f(x, t) = g(x)·h(t) gives.
 EMBEDDING = 32
@@ -94,13 +92,13 @@ class Separable(Objective):
 
     def initial(self, hidden: tuple[int, ...], generator: torch.Generator) -> Parameters:
         models, sides = len(self.member), (self.x.shape[1], self.t.shape[2])
-        g, h = (_network((width, *hidden, EMBEDDING), models, generator, self.t.device) for width in sides)
+        g, h = (network((width, *hidden, EMBEDDING), models, generator, self.t.device) for width in sides)
         return g + [torch.zeros_like(part) if part is h[-2] or part is h[-1] else part for part in h]
 
     def scores(self, parameters: Parameters, rows: Int[Tensor, "model row"]) -> Float[Tensor, "model row row"]:
         """f(x_i, t_j)."""
         half = len(parameters) // 2
-        g, h = _forward(parameters[:half], self.x[rows]), _forward(parameters[half:], self.layer(rows))
+        g, h = forward(parameters[:half], self.x[rows]), forward(parameters[half:], self.layer(rows))
         return g @ h.mT
 
 
@@ -150,11 +148,11 @@ class Classifier(Objective):
 
     def initial(self, hidden: tuple[int, ...], generator: torch.Generator) -> Parameters:
         models, sizes = len(self.member), (self.t.shape[2], *hidden, len(self.prior))
-        *first, weight, _ = _network(sizes, models, generator, self.t.device)
+        *first, weight, _ = network(sizes, models, generator, self.t.device)
         return [*first, torch.zeros_like(weight), self.prior.log().float().expand(models, 1, -1).clone()]
 
     def _terms(self, parameters: Parameters, rows: Int[Tensor, "model row"]) -> Float[Tensor, "model row"]:
-        logits = _forward(parameters, self.layer(rows))
+        logits = forward(parameters, self.layer(rows))
         return (logits - logits.logsumexp(2, keepdim=True)).gather(2, self.y[rows][:, :, None])[:, :, 0]
 
     def objective(self, parameters: Parameters, rows: Int[Tensor, "model row"]) -> Float[Tensor, " model"]:
@@ -194,7 +192,7 @@ def train(
             value = here.objective(parameters, rows[:, batch])
             gradients = torch.autograd.grad(-value.sum(), parameters)
             count += 1
-            parameters = _adam(parameters, gradients, moments, count, schedule.learning_rate)
+            parameters = adam(parameters, gradients, moments, count, schedule.learning_rate)
             torch._foreach_lerp_(average, parameters, max(1 - AVERAGING, 1 / count))
             gained += value.detach() / steps
         learned[running] = gained - start[running]
@@ -244,37 +242,3 @@ def _batches(rows: Int[Tensor, "model row"], most: int) -> Iterator[Int[Tensor, 
     """Equal batches, as few as can be."""
     count = -(-rows.shape[1] // most)
     return iter(rows[:, : rows.shape[1] // count * count].chunk(count, 1))
-
-
-def _network(sizes: tuple[int, ...], models: int, generator: torch.Generator, device: torch.device) -> Parameters:
-    """The same random layers for each model, uniform in ±1/√inputs."""
-    parameters = []
-    for fan_in, fan_out in pairwise(sizes):
-        for shape in ((fan_in, fan_out), (1, fan_out)):
-            draw = (2 * torch.rand(shape, generator=generator, dtype=torch.float32, device="cpu") - 1) / math.sqrt(fan_in)
-            parameters.append(draw.to(device).expand(models, *shape).clone())
-    return parameters
-
-
-def _forward(parameters: Parameters, values: Float[Tensor, "model row feature"]) -> Float[Tensor, "model row output"]:
-    for layer in range(0, len(parameters), 2):
-        values = torch.baddbmm(parameters[layer + 1], values if layer == 0 else silu(values), parameters[layer])
-    return values
-
-
-@torch.no_grad()
-def _adam(
-    parameters: Parameters,
-    gradients: tuple[Tensor, ...],
-    moments: tuple[list[Tensor], list[Tensor]],
-    count: int,
-    rate: float,
-) -> Parameters:
-    """The parameters after a step of Adam, a model's own whatever the others do; `moments` are moved on in place."""
-    torch._foreach_lerp_(moments[0], gradients, 0.1)
-    torch._foreach_mul_(moments[1], 0.999)
-    torch._foreach_addcmul_(moments[1], gradients, gradients, 0.001)
-    scale = torch._foreach_sqrt(torch._foreach_div(moments[1], 1 - 0.999**count))
-    torch._foreach_add_(scale, 1e-8)
-    step = torch._foreach_div(moments[0], scale)
-    return [part.detach() - rate / (1 - 0.9**count) * change for part, change in zip(parameters, step, strict=True)]
