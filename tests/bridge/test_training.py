@@ -8,11 +8,11 @@ import torch
 from oracles_bridge import errors
 
 from flowplane.bridge.evaluation import judge
-from flowplane.bridge.training import Guess, Levels, Rows, Schedule, train
+from flowplane.bridge.training import Guess, Range, Rows, Schedule, train
 
 #: T | Y = ±1 ~ N(±1, v).
 VARIANCE = 0.25
-LEVELS = Levels.same(lowest=-5.0, highest=4.0, centre=-1.0, spread=1.5, device=torch.device("cpu"))
+LEVELS = Range.same(lowest=-5.0, highest=4.0, centre=-1.0, spread=1.5, device=torch.device("cpu"))
 QUICK = Schedule(hidden=(48, 48), steps=500)
 
 
@@ -113,7 +113,7 @@ def test_gpu_learns_the_same():
     base = classes(2000, 5)
     here, held = learned(base)
     training, choosing, there_held = (Rows(*(part.cuda() for part in rows)) for rows in split(2000))
-    levels = Levels(*(part.cuda() for part in (LEVELS.lowest, LEVELS.highest, LEVELS.centre, LEVELS.spread)))
+    levels = Range(*(part.cuda() for part in (LEVELS.lowest, LEVELS.highest, LEVELS.centre, LEVELS.spread)))
     there = train(Normal(base.t.cuda(), base.y.cuda()), levels, training, choosing, QUICK, generator())
     found = judge(there, there_held, torch.zeros(2, 1, device="cuda"), 4, generator(1)).learned.given.mean().cpu()
     assert abs(found - judge(here, held, torch.zeros(2, 1), 4, generator(1)).learned.given.mean()) < 0.02

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from torch import Tensor
 
+from flowplane.bridge.denoising import Denoising
 from flowplane.core.arrays import as_tensor
 from flowplane.core.points import check_seed
 from flowplane.core.results import stamp
@@ -31,7 +32,8 @@ def mutual_information(x: Any, y: Any, estimator: Estimator | None = None, *, se
         x: (sample, feature), or (sample,) for one feature.
         y: (sample,) integers, booleans or text are classes (Ross 2014, for KSG); anything else, and whatever has two
             dimensions, is points (sample, feature).
-        estimator: of I(T;Y) for classes, of I(X;T) for points; None for `fp.KSG()`, up to 6 dimensions together.
+        estimator: of I(T;Y) for classes, of I(X;T) for points; None for `fp.KSG()`, in more than 6 dimensions together for
+            `fp.Denoising(0.)`, which trains networks for some seconds.
         seed: of everything random.
 
     Returns:
@@ -39,8 +41,7 @@ def mutual_information(x: Any, y: Any, estimator: Estimator | None = None, *, se
         and channel, and `flags`.
 
     Raises:
-        InputError: no arrays of finite numbers, lengths that differ, more than 6 dimensions together without an estimator,
-            or what the estimator refuses.
+        InputError: no arrays of finite numbers, lengths that differ, or what the estimator refuses.
 
     Example:
         >>> import numpy as np
@@ -57,12 +58,10 @@ def mutual_information(x: Any, y: Any, estimator: Estimator | None = None, *, se
     if len(points) != len(others):
         raise InputError("y", Text(f"{len(others)} samples"), f"as many as x has, {len(points)}")
     dimensions = points.shape[1] + (others.shape[1] if classes is None else 0)
-    if estimator is None and dimensions > NEIGHBOUR_DIMENSIONS:
-        wanted = f"at most {NEIGHBOUR_DIMENSIONS}, or estimator= one for many, such as fp.GaussianMI() or fp.SlicedMI()"
-        raise InputError("estimator", Text(f"None for {dimensions} dimensions"), wanted)
     if estimator is not None and not isinstance(estimator, Estimator):
         raise InputError("estimator", estimator, "an estimator such as fp.KSG(), or None")
-    chosen, seed = KSG() if estimator is None else estimator, check_seed(seed)
+    usual = KSG() if dimensions <= NEIGHBOUR_DIMENSIONS else Denoising(0.0)
+    chosen, seed = usual if estimator is None else estimator, check_seed(seed)
     if classes is None:
         whole, quantity = chosen(others, inputs=points, seed=seed), "i_xt"
     else:

@@ -63,7 +63,7 @@ def class_gap(
     base = Mixtures.together(models)
     each = noise.repeat_interleave(len(parts))
     low = torch.where(each > 0, each, BOTTOM * base.inside.mean(1)).clamp(max=HIGHEST / 2).log()
-    range_ = Range(min(math.log(LOWEST), float(low.min())), math.log(HIGHEST), -1.0, 1.5)
+    range_ = Range.same(min(math.log(LOWEST), float(low.min())), math.log(HIGHEST), -1.0, 1.5, values.device)
     stream = torch_generator(seed, TRAINING, 1, device=values.device)
     denoiser = train(base, range_, rows_of(parts, "search", values), rows_of(parts, "choice", values), schedule, stream)
     levels = [Levels.between([start], HIGHEST / TOP, values.device, DENSITY) for start in low.exp().tolist()]

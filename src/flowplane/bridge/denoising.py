@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -19,17 +19,17 @@ from flowplane.errors import InputError, unknown
 from flowplane.information.estimator import Estimator, constant_units, raised
 from flowplane.information.known import Estimates, Known, Quantity
 from flowplane.information.pairwise import LEAST, TOTAL, drawn_rows
+from flowplane.information.probes.folds import held_together
 
 __all__ = ["DENOISERS", "POINTS", "Denoising", "Pointwise", "unit_variance"]
 
 POINTS, LINEAR, LEARNED = DENOISERS = ("points", "linear", "learned")
-#: Samples a learned denoiser wants, and takes at most: of more, so many are drawn by the seed.
+#: Samples that do not belong together which fitted denoisers want, and samples they take: of more, so many are drawn.
 FEWEST, ROWS = 50, 10_000
 #: `saturated` where I(X;T) exceeds this share of H(X).
 SATURATION = 0.99
-#: `loose` above so many times the information of a normal with the samples' covariance; `not_converged` where two read-outs
-#: of I(T;Y) lie further apart, in bits.
-LOOSE, APART = 1.25, 0.5
+#: `loose` above so many times the information of a normal with the samples' covariance.
+LOOSE = 1.25
 
 
 class Reading(NamedTuple):
@@ -193,12 +193,15 @@ class Denoising(Estimator):
             return Reading(None, None, noise)
         if kind == POINTS:
             return Reading(*by_points(values, known, noise), noise)
+        if self.deterministic and self.noise_variance == 0.0:  # I(X;T) is infinite; equal inputs are held out together still
+            known = replace(known, inputs=None)
         return Reading(*by_fitting(values, known, noise, self.relative == TOTAL, self.schedule(known)), noise)
 
     def refused(self, known: Known) -> dict[str, bool]:
         """Why denoisers that are fitted cannot read these samples."""
         fitted = self.kind(known) != POINTS
-        return {"too_few_samples": fitted and known.samples < FEWEST, "weighted": fitted and known.weights is not None}
+        few = fitted and int(held_together(known).max()) + 1 < FEWEST
+        return {"too_few_samples": few, "weighted": fitted and known.weights is not None}
 
     def schedule(self, known: Known) -> Schedule | None:
         """Of networks that are trained; None for normals alone."""
@@ -214,9 +217,8 @@ class Denoising(Estimator):
                 linear_bound(principal_axes(t, mass)[1], level[None])[0] for t, level in zip(values, read.noise, strict=True)
             ]
             loose = found * math.log(2.0) > LOOSE * torch.stack(normal)
-        apart = torch.zeros_like(impossible)
-        if read.i_ty is not None and read.i_ty.apart is not None:
-            apart = read.i_ty.apart > APART
+        parts = {"i_xt": read.i_xt, "i_ty": read.i_ty}
+        apart = {name: part.apart for name, part in parts.items() if part is not None and part.apart is not None}
         alone = found >= SATURATION * known.input_entropy if kind == POINTS else torch.zeros_like(impossible)
         return raised(
             known,
@@ -224,7 +226,7 @@ class Denoising(Estimator):
             saturated=alone,
             constant_units=constant_units(values).all(1) if self.relative == TOTAL else constant_units(values).any(1),
             loose={"i_xt": loose, "h_t": loose},
-            not_converged={"i_ty": apart},
+            not_converged=apart,
             impossible={"i_ty": impossible},
             **self.refused(known),
             no_noise={"h_t": without},

@@ -32,7 +32,12 @@ class Judged(NamedTuple):
 
 @torch.no_grad()
 def judge(
-    denoiser: Denoiser, rows: Rows, log_levels: Float[Tensor, "model node"], draws: int, generator: torch.Generator
+    denoiser: Denoiser,
+    rows: Rows,
+    log_levels: Float[Tensor, "model node"],
+    draws: int,
+    generator: torch.Generator,
+    conditioned: bool = True,
 ) -> Judged:
     """Losses at each node, the mean over some noises a row and their negatives; in float64.
 
@@ -40,6 +45,7 @@ def judge(
         rows: of each model, none of which it was trained on.
         log_levels: the nodes log τ of each model.
         draws: pairs of a noise and its negative.
+        conditioned: whether there is a condition; without one, the losses with it are those without.
     """
     base, places = denoiser.base, rows.places
     clean = base.clean(places).double()
@@ -52,9 +58,9 @@ def judge(
             noise = torch.randn(clean.shape, generator=generator, dtype=torch.float64, device=generator.device)
             for sign in (1, -1):
                 noisy = clean + sign * level.sqrt()[:, :, None] * noise.to(clean.device)
-                guesses = [base.guess(noisy, level, places, told[given]) for given in (0, 1)]
+                guesses = [base.guess(noisy, level, places, told[given]) for given in range(1 + conditioned)]
                 learned = [denoiser(guess, log_level, bool(given)) for given, guess in enumerate(guesses)]
-                pairs = (guesses[0].mean, guesses[1].mean), learned
+                pairs = (guesses[0].mean, guesses[-1].mean), (learned[0], learned[-1])
                 for first, (without, given) in zip((0, 3), pairs, strict=True):
                     for place, difference in enumerate((clean - without, clean - given, given - without)):
                         found[first + place, :, :, node] += difference.square().sum(2) / (2 * draws * level)

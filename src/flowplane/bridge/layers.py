@@ -73,14 +73,14 @@ def _learned(
         torch.stack([one.along(t)[0][:, :width] for t, one in models]),
         torch.stack([one.variances[:width] for _, one in models]).clamp_min(1e-12),
     )
-    range_ = Range(math.log(min(LOWEST, float(noise.min()))), math.log(HIGHEST), -1.0, 1.5)
+    range_ = Range.same(math.log(min(LOWEST, float(noise.min()))), math.log(HIGHEST), -1.0, 1.5, values.device)
     stream = torch_generator(seed, TRAINING, 0, device=values.device)
     denoiser = train(base, range_, rows_of(parts, "search", values), rows_of(parts, "choice", values), schedule, stream)
     levels = [Levels.between(row.tolist(), HIGHEST / TOP, values.device, DENSITY).with_starts for row in noise]
     nodes = torch.stack([own.tau for own in levels])
     held = rows_of(parts, "held", values)
     stream = torch_generator(seed, EVALUATION, 0, device=values.device)
-    judged = judge(denoiser, held, nodes.log().repeat_interleave(len(parts), 0), DRAWS, stream)
+    judged = judge(denoiser, held, nodes.log().repeat_interleave(len(parts), 0), DRAWS, stream, conditioned=False)
     saved = of_samples(judged.base.without - judged.learned.without, held, values) * nodes[:, None]
     integral = torch.stack([own.integral(row) for own, row in zip(levels, saved, strict=True)])
     return integral, saved[:, :, -noise.shape[1] :]

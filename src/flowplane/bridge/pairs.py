@@ -13,7 +13,7 @@ from torch import Tensor
 
 from flowplane.bridge.canonical import Canonical
 from flowplane.bridge.evaluation import Judged, judge
-from flowplane.bridge.training import Levels, Rows, Schedule, train
+from flowplane.bridge.training import Range, Rows, Schedule, train
 from flowplane.core.streams import EVALUATION, NOISE, SUBSETS, TRAINING, generator, torch_generator
 from flowplane.errors import InputError, Text
 from flowplane.information.probes.scores import normal_scores
@@ -128,7 +128,7 @@ def _read(t: Tensor, y: Tensor, groups: np.ndarray, seed: int, schedule: Schedul
     base = Canonical.of(t, y, ~held)
     least = base.variance.log()
     lowest, highest = math.log(LOWEST) + float(least.min()), math.log(HIGHEST)
-    levels = Levels.same(lowest, highest, math.log(CENTRE) + float(least.mean()), SPREAD, t.device)
+    levels = Range.same(lowest, highest, math.log(CENTRE) + float(least.mean()), SPREAD, t.device)
     training = Rows.of(~held & ~choosing)
     denoiser = train(base.single(), levels, training, Rows.of(choosing), schedule, torch_generator(seed, TRAINING))
     nodes, weights, below = _nodes(lowest, highest)

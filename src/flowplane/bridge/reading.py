@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.special import stdtrit
 from torch import Tensor
 
 from flowplane.bridge.classes import class_gap
 from flowplane.bridge.layers import upper_bound
 from flowplane.bridge.levels import Levels
+from flowplane.bridge.pairs import pair_information
 from flowplane.bridge.points import SETS, Points, principal_axes
 from flowplane.bridge.training import Schedule
+from flowplane.core.threads import one_thread, shared
 from flowplane.information.known import Known, Quantity, Z
 from flowplane.information.probes.folds import Folds, grouped_error, held_together
 from flowplane.information.schema import CONFIDENCE
@@ -25,6 +28,12 @@ __all__ = ["BIT", "STUDENT", "Read", "by_fitting", "by_points", "folds_of"]
 #: Of independent sets of draws of noise, standard errors on either side.
 STUDENT = float(stdtrit(SETS - 1, 0.5 + CONFIDENCE / 2))
 BIT = math.log(2.0)
+#: Two ways to read a label further apart than this, in bits, are no answer.
+APART = 0.5
+#: Of pairs without networks: none is trained.
+UNTRAINED = Schedule(hidden=(8,), steps=0)
+#: Of work on a batch member, about.
+NANOSECONDS = 1e9
 
 
 class Read(NamedTuple):
@@ -32,8 +41,15 @@ class Read(NamedTuple):
 
     quantity: Quantity
     terms: Float[Tensor, "batch sample"]
-    #: How far apart two read-outs lie, where there are two.
-    apart: Float[Tensor, " batch"] | None = None
+    #: Whether two ways to read it lie far apart, where there are two.
+    apart: Bool[Tensor, " batch"] | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Read]) -> Read:
+        """One batch from its members."""
+        apart = [part.apart for part in parts if part.apart is not None]
+        terms = torch.cat([part.terms for part in parts])
+        return cls(Quantity.joined([part.quantity for part in parts]), terms, torch.cat(apart) if apart else None)
 
 
 def by_points(
@@ -78,30 +94,79 @@ def by_fitting(
     relative: bool,
     schedule: Schedule | None,
 ) -> tuple[Read | None, Read | None]:
-    """I(X;T), where there is noise, and I(T;Y), where there are classes, by denoisers that are judged on samples they were
-    not fitted to. The intervals hold 95 % of the sampling error; of classes the squared gap as well.
+    """I(X;T) and I(T;Y), each None where it cannot be given, by denoisers that are judged on samples they were not fitted
+    to. The intervals hold 95 % of the sampling error; of what is read in two ways, both.
+
+    Through noise T is a function of x; without any I(X;T) is that of the inputs as they are given. Networks of all folds of
+    a member train together, members side by side: none knows of the others.
 
     Arguments:
         relative: whether the noise is a share of the samples' own total variance, and varies with it.
         schedule: of networks; None for normals alone.
     """
-    i_xt = i_ty = None
-    if bool((noise > 0).all()):
-        folds, together = folds_of(known)
-        terms = upper_bound(values, folds, noise[:, None], known.seed, schedule).terms[:, :, 0] / BIT
-        influence = terms + _of_scale(values, noise) / BIT if relative else terms
-        i_xt = Read(Quantity.around(terms.mean(1), grouped_error(influence, together)), terms)
-    if known.labels is not None:
-        folds, together = folds_of(known, known.labels)
-        gap = class_gap(values, known.labels, folds, noise, known.seed, schedule)
-        loss = gap.loss / BIT
-        quantity, apart = Quantity.around(loss.mean(1), grouped_error(loss, together)), None
-        if gap.square is not None:
-            square = gap.square.mean(1) / BIT
-            quantity = quantity.hull(Quantity(square, square, square))
-            apart = (square - quantity.value).abs()
-        i_ty = Read(quantity, loss, apart)
+
+    def of_inputs(member: int) -> Read:
+        t, level = values[member : member + 1], noise[member : member + 1]
+        if float(level) > 0:
+            return _through_noise(t, known, level, relative, schedule)
+        return _of_pair(t[0], known.inputs, known, 0.0, schedule)
+
+    def of_labels(member: int) -> Read:
+        t, level = values[member : member + 1], noise[member : member + 1]
+        if known.targets is None:
+            return _of_classes(t, known, level, schedule)
+        return _of_pair(t[0], known.targets, known, float(level), schedule)
+
+    wanted = [known.inputs is not None or float(noise.max()) > 0, known.labelled]
+    tasks = [(kind, member) for member in range(len(values)) for kind in range(2) if wanted[kind]]
+    found: dict[tuple[int, int], Read] = {}
+
+    def work(first: int, last: int) -> None:
+        for kind, member in tasks[first:last]:
+            found[kind, member] = (of_inputs, of_labels)[kind](member)
+
+    _ = known.mass, known.symbols, known.labels  # before threads ask for them
+    with one_thread(values.device.type == "cpu"):
+        shared(work, len(tasks), NANOSECONDS * len(tasks))
+    i_xt, i_ty = (
+        Read.joined([found[kind, member] for member in range(len(values))]) if wanted[kind] else None for kind in range(2)
+    )
     return i_xt, i_ty
+
+
+def _through_noise(
+    t: Float[Tensor, "1 sample unit"], known: Known, noise: Tensor, relative: bool, schedule: Schedule | None
+) -> Read:
+    folds, groups = folds_of(known)
+    terms = upper_bound(t, folds, noise[:, None], known.seed, schedule).terms[:, :, 0] / BIT
+    influence = terms + _of_scale(t, noise) / BIT if relative else terms
+    return Read(Quantity.around(terms.mean(1), grouped_error(influence, groups)), terms)
+
+
+def _of_classes(t: Float[Tensor, "1 sample unit"], known: Known, noise: Tensor, schedule: Schedule | None) -> Read:
+    assert known.labels is not None
+    folds, groups = folds_of(known, known.labels)
+    gap = class_gap(t, known.labels, folds, noise, known.seed, schedule)
+    loss = gap.loss / BIT
+    quantity = Quantity.around(loss.mean(1), grouped_error(loss, groups))
+    if gap.square is None:
+        return Read(quantity, loss)
+    square = gap.square.mean(1) / BIT
+    return Read(quantity.hull(Quantity(square, square, square)), loss, (square - quantity.value).abs() > APART)
+
+
+def _of_pair(
+    t: Float[Tensor, "sample unit"], other: Tensor | None, known: Known, noise: float, schedule: Schedule | None
+) -> Read:
+    assert other is not None
+    if bool((t == t[0]).all()) or bool((other == other[0]).all()):
+        nothing = torch.zeros_like(t[:1, 0])
+        return Read(Quantity(nothing, nothing, nothing), torch.zeros_like(t[None, :, 0]))
+    train = UNTRAINED if schedule is None else None
+    found = pair_information(t, other, held_together(known), variance=noise, seed=known.seed, schedule=train)
+    ends = torch.tensor([[found.value], [found.lower], [found.upper]], dtype=torch.float64, device=t.device)
+    apart = torch.tensor([not found.converged], device=t.device)
+    return Read(Quantity(*ends), found.pointwise[None].to(t.device), apart)
 
 
 def folds_of(known: Known, labels: Int[Tensor, " sample"] | None = None) -> tuple[Folds, Int[Tensor, " sample"]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from flowplane.bridge.network import initial, residual
 from flowplane.core.stacked import Parameters, adam
 
-__all__ = ["Base", "Denoiser", "Guess", "Levels", "Rows", "Schedule", "train"]
+__all__ = ["Base", "Denoiser", "Guess", "Range", "Rows", "Schedule", "train"]
 
 #: Share of the levels that is drawn evenly over the range, and share of the rows whose condition is given.
 EVEN, GIVEN = 0.3, 0.75
@@ -21,6 +21,9 @@ EVEN, GIVEN = 0.3, 0.75
 AVERAGING = 0.99
 #: Noises that each row of the choosing part is given, and the most of F that is taken: averaged weights lag, F is too small.
 DRAWS, MOST = 4, 2.0
+
+#: Standard errors, over the rows that choose, by which a network has to do better than none.
+CAUTION = 1.0
 
 
 class Guess(NamedTuple):
@@ -84,7 +87,7 @@ class Rows(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Levels:
+class Range:
     """Where levels log τ are drawn: a part evenly over their range, the others normally around the integrand.
 
     Each is one number for all models or (model, 1), on the device of the rows.
@@ -96,13 +99,13 @@ class Levels:
     spread: Float[Tensor, "..."]
 
     @classmethod
-    def same(cls, lowest: float, highest: float, centre: float, spread: float, device: torch.device) -> Levels:
+    def same(cls, lowest: float, highest: float, centre: float, spread: float, device: torch.device) -> Range:
         """The same for all models."""
         given = torch.tensor([lowest, highest, centre, spread], dtype=torch.float32, device=device)
         return cls(*given.unbind())
 
     def draw(self, models: int, rows: int, generator: torch.Generator) -> Float[Tensor, "model row"]:
-        """Levels log τ."""
+        """Range log τ."""
         even, near, which = (
             kind((models, rows), generator).to(self.lowest.device) for kind in (_uniform, _normal, _uniform)
         )
@@ -131,7 +134,7 @@ class Denoiser:
     """ĝ = ĝ_0 + share·√(sτ)·F, without the condition by the first of each two, with it by the second."""
 
     base: Base
-    levels: Levels
+    levels: Range
     parameters: tuple[Parameters, Parameters]
     share: Float[Tensor, "2 model"]
 
@@ -144,7 +147,7 @@ class Denoiser:
 
 
 def train(
-    base: Base, levels: Levels, training: Rows, choosing: Rows, schedule: Schedule, generator: torch.Generator
+    base: Base, levels: Range, training: Rows, choosing: Rows, schedule: Schedule, generator: torch.Generator
 ) -> Denoiser:
     """Least squares over noises, levels and rows; then, by rows that were not trained on, a snapshot and how much of it.
 
@@ -184,7 +187,7 @@ class _Batch(NamedTuple):
     weight: Float[Tensor, "model row unit"]
 
 
-def _noised(base: Base, levels: Levels, rows: Tensor, given: bool | None, generator: torch.Generator) -> _Batch:
+def _noised(base: Base, levels: Range, rows: Tensor, given: bool | None, generator: torch.Generator) -> _Batch:
     device, shape = rows.device, (rows.shape[0], rows.shape[1])
     clean = base.clean(rows).float()
     log_level = levels.draw(*shape, generator)
@@ -195,7 +198,7 @@ def _noised(base: Base, levels: Levels, rows: Tensor, given: bool | None, genera
     return _Batch(guess.features, log_level, (clean - guess.mean) / guess.scale, guess.scale**2 / level[:, :, None])
 
 
-def _loss(parameters: Parameters, batch: _Batch, levels: Levels) -> Float[Tensor, "model row"]:
+def _loss(parameters: Parameters, batch: _Batch, levels: Range) -> Float[Tensor, "model row"]:
     """Squares, weighted by √s: high levels, where s falls like 1/τ, teach the conditional mean that all the others need."""
     found = residual(parameters, batch.features, levels.place(batch.log_level))
     return (batch.weight.sqrt() * (batch.target - found).square()).sum(2)
@@ -204,7 +207,7 @@ def _loss(parameters: Parameters, batch: _Batch, levels: Levels) -> Float[Tensor
 class _Choice:
     """The best parameters so far, without the condition and with it, and how much of F to take: none if it only harms."""
 
-    def __init__(self, base: Base, levels: Levels, rows: Rows, first: Parameters, generator: torch.Generator) -> None:
+    def __init__(self, base: Base, levels: Range, rows: Rows, first: Parameters, generator: torch.Generator) -> None:
         self.levels = levels
         self.own = rows.own.repeat(1, DRAWS)
         again = rows.places.repeat(1, DRAWS)
@@ -221,8 +224,12 @@ class _Choice:
             weight = batch.weight * self.own[:, :, None]
             product, square = (weight * found * batch.target).sum((1, 2)), (weight * found.square()).sum((1, 2))
             share = (product / square.clamp_min(1e-12)).clamp(0.0, MOST)
-            gained = 2 * share * product - share**2 * square
-            better = gained > self.gained[given]
+            each = (
+                weight * (2 * share[:, None, None] * found * batch.target - (share[:, None, None] * found).square())
+            ).sum(2)
+            gained, of_rows = each.sum(1), each.unflatten(1, (DRAWS, -1)).sum(1)
+            error = (of_rows - of_rows.mean(1, keepdim=True)).square().sum(1).sqrt()
+            better = (gained > self.gained[given]) & (gained > CAUTION * error)
             self.share[given, better], self.gained[given, better] = share[better], gained[better]
             for kept, part in zip(self.best[given], parameters, strict=True):
                 kept[better] = part[better]
