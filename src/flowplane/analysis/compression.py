@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from flowplane.information.known import Z
+from flowplane.core.results import Z
 from flowplane.information.resolution import Resolutions
 from flowplane.recording import Recording
 

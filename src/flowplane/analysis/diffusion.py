@@ -10,10 +10,10 @@ import xarray as xr
 from flowplane.analysis.phases import gradient_phases
 from flowplane.core.points import check_count, check_seed
 from flowplane.core.progress import progress_bar
-from flowplane.core.results import interval, stamp
+from flowplane.core.results import CONFIDENCE, interval, stamp
 from flowplane.dynamics.arguments import Window
 from flowplane.dynamics.comparison import WienerComparison, against_wiener
-from flowplane.dynamics.crossing import CONFIDENCE, CROSSED, START
+from flowplane.dynamics.crossing import CROSSED, START
 from flowplane.dynamics.diffusion import (
     Spectrum,
     diffusion_exponent,

@@ -17,9 +17,8 @@ from flowplane.core import streams
 from flowplane.core.network import Network, activate
 from flowplane.core.points import check_count, check_seed
 from flowplane.core.progress import progress_bar
-from flowplane.core.results import stamp
+from flowplane.core.results import Z, stamp
 from flowplane.errors import InputError, Text
-from flowplane.information.known import Z
 from flowplane.information.schema import FLAGS, QUANTITIES, estimate_dataset, parameters_text
 from flowplane.recording import Recording, require_recording
 from flowplane.tasks import Task

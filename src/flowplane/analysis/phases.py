@@ -7,8 +7,8 @@ import xarray as xr
 
 from flowplane.analysis.reading import DIMS, own_plane
 from flowplane.core.points import check_seed
-from flowplane.core.results import stamp
-from flowplane.dynamics.crossing import CONFIDENCE, CROSSED, UNDEFINED, median_crossing, phase_crossing
+from flowplane.core.results import CONFIDENCE, stamp
+from flowplane.dynamics.crossing import CROSSED, UNDEFINED, median_crossing, phase_crossing
 from flowplane.dynamics.gradients import drift_norm, per_weight
 from flowplane.dynamics.timing import coincidence, compression_start
 from flowplane.recording import Recording, require_recording

@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import reduce
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,9 +26,11 @@ from flowplane.version import __version__
 
 __all__ = [
     "BOUNDS",
+    "CONFIDENCE",
     "RESULTS",
     "Flag",
     "Flags",
+    "Z",
     "along",
     "interval",
     "joined",
@@ -42,6 +45,10 @@ __all__ = [
     "without_flags",
 ]
 
+#: Confidence of every interval, unless an estimator says otherwise.
+CONFIDENCE = 0.95
+#: Standard errors on either side of a value that make an interval at `CONFIDENCE`.
+Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
 #: What `bound` may be, and how a sentence says it.
 BOUNDS = {"estimate": "an estimate", "lower": "a lower bound", "upper": "an upper bound"}
 #: Ends of the names of variables that belong to a quantity.
@@ -319,7 +326,7 @@ def _holds(dataset: xr.Dataset, name: str, values: Mapping[Any, Any]) -> bool:
 
 
 def interval(values: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean over the first dimension and its 95 % interval by Student's t; NaN values are left out.
+    """Mean over the first dimension and its interval at `CONFIDENCE` by Student's t; NaN values are left out.
 
     Arguments:
         values: (replica, …).
@@ -340,5 +347,5 @@ def interval(values: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = filled.sum(0) / count
         spread = np.sqrt((np.where(known, array - mean, 0.0) ** 2).sum(0) / (count - 1) / count)
-    reach = np.where(count > 1, stdtrit(np.maximum(count - 1, 1), 0.975) * spread, np.nan)
+    reach = np.where(count > 1, stdtrit(np.maximum(count - 1, 1), 0.5 + CONFIDENCE / 2) * spread, np.nan)
     return np.asarray(mean), np.asarray(mean - reach), np.asarray(mean + reach)

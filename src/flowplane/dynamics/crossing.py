@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from flowplane.core.points import check_count, check_seed
+from flowplane.core.results import CONFIDENCE
 from flowplane.dynamics.arguments import as_array, as_epochs
 from flowplane.errors import InputError, Text
 
-__all__ = ["CONFIDENCE", "CROSSED", "NEVER", "START", "STATES", "UNDEFINED", "Crossing", "median_crossing", "phase_crossing"]
+__all__ = ["CROSSED", "NEVER", "START", "STATES", "UNDEFINED", "Crossing", "median_crossing", "phase_crossing"]
 
-CONFIDENCE = 0.95
 CROSSED, START, NEVER, UNDEFINED = STATES = ("crossed", "diffusion from the start", "never", "undefined")
 #: A ratio further from 1 than this counts as this, so that one of 0 or infinity has a logarithm.
 FURTHEST = 1e3

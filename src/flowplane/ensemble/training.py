@@ -62,7 +62,8 @@ def train(
         optimizer: "adam", or "sgd" with `momentum`.
         learning_rate: None for 4e-4 with adam and 0.05 with sgd.
         batch_size: samples a step, at most the training part.
-        drop_last: leave out the last batch of an epoch where it would be smaller.
+        drop_last: leave out the last batch of an epoch where it would be smaller, as the reference values of §B do; the
+            published code keeps it. Batches are dealt anew each epoch.
         labels: "hard", or "sampled" from the task's conditional, once for each replica.
         noise_variance: of the Gaussian noise that each hidden layer adds to its output, fresh at every step:
             T_l = σ(W T_{l−1} + b) + Z_l, the network where I(X;T) is finite and well defined (Goldfeld et al., ICML 2019,

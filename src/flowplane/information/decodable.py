@@ -13,17 +13,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from flowplane.core.compiled import cores
+from flowplane.core.results import CONFIDENCE, Z
 from flowplane.core.threads import one_thread, shared
 from flowplane.errors import unknown
 from flowplane.information.estimator import Estimator, raised
-from flowplane.information.known import Estimates, Known, Quantity, Z
+from flowplane.information.known import Estimates, Known, Quantity
 from flowplane.information.probes.components import components
 from flowplane.information.probes.folds import FOLDS, Folds, grouped_error, held_together
 from flowplane.information.probes.linear import linear, prototypes
 from flowplane.information.probes.neighbours import neighbours, neighbours_mean
 from flowplane.information.probes.network import network, network_mean
 from flowplane.information.probes.scores import Predict, gained, normal_scores, ridge
-from flowplane.information.schema import CONFIDENCE
 
 __all__ = ["Decodable"]
 

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from flowplane.core.points import in_scale
 from flowplane.core.renamed import renamed
+from flowplane.core.results import Z
 from flowplane.core.threads import one_thread, shared
 from flowplane.errors import InputError
 from flowplane.information.estimator import Continuous, check_noise, raised
-from flowplane.information.known import Estimates, Known, Quantity, Z
+from flowplane.information.known import Estimates, Known, Quantity
 from flowplane.information.normality import not_normal, not_normal_ends, not_normal_pairs, standard
 
 __all__ = ["GaussianMI"]

@@ -13,13 +13,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from flowplane.core.results import Z
 from flowplane.information.function import Near, near_pairs
-from flowplane.information.schema import CONFIDENCE
 
-__all__ = ["Estimates", "Known", "Quantity", "Z"]
-
-#: Standard errors on either side of a value that make an interval at `CONFIDENCE`.
-Z = float(torch.special.ndtri(torch.tensor(0.5 + CONFIDENCE / 2, dtype=torch.float64, device="cpu")))
+__all__ = ["Estimates", "Known", "Quantity"]
 
 
 class Quantity(NamedTuple):

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from flowplane.core.points import check_count, check_positive, in_scale, row_blocks
 from flowplane.core.renamed import renamed
+from flowplane.core.results import CONFIDENCE, Z
 from flowplane.information.estimator import Estimator, constant_units, raised
-from flowplane.information.known import Estimates, Known, Quantity, Z
-from flowplane.information.schema import CONFIDENCE
+from flowplane.information.known import Estimates, Known, Quantity
 
 __all__ = ["MonteCarlo"]
 

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from flowplane.core.points import check_count, check_positive, in_scale
 from flowplane.core.renamed import renamed
+from flowplane.core.results import Z
 from flowplane.core.streams import SUBSETS, generator
 from flowplane.errors import InputError, unknown
 from flowplane.information.estimator import Estimator, constant_units, raised
-from flowplane.information.known import Estimates, Known, Quantity, Z
+from flowplane.information.known import Estimates, Known, Quantity
 from flowplane.information.pairwise_kernel import Bounds, Distances, Kernel, entropies, repeated, standard_error, with_scale
 
 __all__ = ["Pairwise", "Spread", "drawn_rows"]

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowplane.core.results import Flags, with_flags
+from flowplane.core.results import CONFIDENCE, Flags, with_flags
 
-__all__ = ["CONFIDENCE", "FLAGS", "QUANTITIES", "estimate_dataset", "parameters_text"]
+__all__ = ["FLAGS", "QUANTITIES", "estimate_dataset", "parameters_text"]
 
-#: Confidence of every interval, unless an estimator says otherwise.
-CONFIDENCE = 0.95
 #: What an estimator gives, and what a sentence calls it.
 QUANTITIES = {"i_xt": "I(X;T)", "i_ty": "I(T;Y)", "h_t": "H(T)"}
 

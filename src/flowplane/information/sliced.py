@@ -14,9 +14,10 @@ from torch import Tensor
 
 from flowplane.core.points import check_count
 from flowplane.core.renamed import renamed
+from flowplane.core.results import Z
 from flowplane.errors import InputError, Text, unknown
 from flowplane.information.estimator import Continuous, Estimator, check_noise, constant_units, raised
-from flowplane.information.known import Estimates, Known, Quantity, Z
+from flowplane.information.known import Estimates, Known, Quantity
 from flowplane.information.ksg import KSG
 from flowplane.information.schema import FLAGS
 

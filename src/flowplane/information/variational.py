@@ -14,10 +14,11 @@ from torch import Tensor
 
 from flowplane.core.points import check_count, check_positive, in_scale, standardised
 from flowplane.core.renamed import renamed
+from flowplane.core.results import Z
 from flowplane.errors import unknown
 from flowplane.information.critics import EVALUATION_BATCH, Classifier, InfoNCE, Objective, Schedule, Smile, evaluate, train
 from flowplane.information.estimator import Continuous, check_noise, raised
-from flowplane.information.known import Estimates, Known, Quantity, Z
+from flowplane.information.known import Estimates, Known, Quantity
 from flowplane.information.normality import far_out
 
 __all__ = ["Variational"]

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.colors import sample_colorscale
 
-from flowplane.core.results import BOUNDS, long_name, said
+from flowplane.core.results import BOUNDS, Z, long_name, said
 from flowplane.errors import InputError, Text
 from flowplane.plot.names import escaped, layer_titles
 from flowplane.plot.style import COLORSCALE, flagged, require_units
@@ -132,7 +132,7 @@ def intervals(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray) -> go.S
     bars = {}
     for axis, name in (("error_x", "i_xt"), ("error_y", "i_ty")):
         if f"{name}_error" in plane and np.isfinite(last[f"{name}_error"]).any():
-            reach = [1.96 * last[f"{name}_error"]] * 2
+            reach = [Z * last[f"{name}_error"]] * 2
         elif {f"{name}_upper", f"{name}_lower"} <= set(plane):
             reach = [abs(last[f"{name}{end}"] - last[name]) for end in ("_upper", "_lower")]
         else:

@@ -9,9 +9,8 @@ import numpy as np
 import xarray as xr
 
 from flowplane.analysis.compression import LOSS
-from flowplane.core.results import said
+from flowplane.core.results import Z, said
 from flowplane.experiments.claim import VERDICTS, Claim
-from flowplane.information.known import Z
 from flowplane.plot.figures.metrics import split_name
 from flowplane.reporting.layers import GAIN, LayerNumbers
 from flowplane.reporting.markup import called, count, epoch_text, listed, number
