@@ -1,36 +1,40 @@
-"""What a noisy layer says of a class: the gap between denoisers that know it and one that does not (§C2, §C3)."""
+"""What a noisy layer says of a class, by denoisers that know it (§C2, §C3)."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from flowplane.bridge.evaluation import judge
 from flowplane.bridge.layers import DENSITY, HIGHEST, LOWEST, of_samples, rows_of
 from flowplane.bridge.levels import TOP, Levels
-from flowplane.bridge.mixtures import Mixtures
-from flowplane.bridge.training import Range, Schedule, train
+from flowplane.bridge.mixtures import STRAYING, Mixtures
+from flowplane.bridge.training import Denoiser, Range, Rows, Schedule, train
 from flowplane.core.streams import EVALUATION, HELD_OUT, TRAINING, torch_generator
 from flowplane.information.probes.folds import Folds
 
 __all__ = ["ClassGap", "class_gap"]
 
-#: Without noise what networks add is integrated from this share of the mean variance within classes.
-BOTTOM = 1e-4
-#: Pairs of a noise and its negative for each sample that is judged.
-DRAWS = 2
+#: With more classes normals alone are read.
+CLASSES = 20
+#: Noise is added from this share of the channel's on, without a channel of the variance within classes.
+FIRST, BOTTOM = 0.03, 1e-4
+#: Draws of a channel's noise for each sample, and pairs of a noise and its negative at each level.
+DRAWS, PAIRS = 4, 2
+#: How much of what networks add is taken, and how sure of itself a posterior may be.
+TAKEN, SURE = (0.0, 0.5, 1.0), (0.0, 0.3, 0.5, 0.7, 0.85, 1.0, 1.2)
 
 
 class ClassGap(NamedTuple):
-    """By sample, in nats: what knowing the class saves in the loss of denoisers, and the squared gap between them."""
+    """By sample, in nats: what the posterior of the classes says of the sample's own, and what it expects to say."""
 
     loss: Float[Tensor, "member sample"]
-    #: None where there are no networks.
-    square: Float[Tensor, "member sample"] | None
+    expected: Float[Tensor, "member sample"]
 
 
 def class_gap(
@@ -41,39 +45,122 @@ def class_gap(
     seed: int,
     schedule: Schedule | None,
 ) -> ClassGap:
-    """I(T_t;Y) of values of total variance 1, by denoisers that are fitted to the folds that do not judge them: of a normal
-    for each class and of their mixture, and what networks add.
+    """I(T_t;Y) of values of total variance 1, by denoisers that are fitted to the folds that do not judge them.
 
-    The loss that knowing the class saves, integrated over all noise from t on, is E ln q_t(t̃|y)/q_t(t̃) for the densities q
-    that unlearned denoisers belong to; in expectation it is at most I(T_t;Y).
+    What denoising t with the class k in mind leaves, ½ ∫ |t − ĝ_τ(t_τ|k)|²/τ² dτ, is −ln p(t|k) but for what all classes
+    share; so denoisers make a posterior q(k|t) ∝ p_k p(t|k). H(Y) + E ln q(y|t) is at most I(T;Y) in expectation, whatever
+    the denoisers are. It is C2's gap, with the denoiser that does not know the class made of those that do: with one that
+    is learned by itself, its own errors count as information. Unlearned are normals, one a class; networks add what is not
+    normal. How much of them is taken, and a temperature, are chosen on training points.
 
     Arguments:
-        schedule: of networks that add to the mixtures' denoisers; None for none.
+        schedule: of networks; None for normals alone.
     """
-    parts = list(folds)
-    loss = values.new_zeros(values.shape[:2])
-    models = []
-    for t, own, level in zip(values, loss, noise.tolist(), strict=True):
+    parts, device = list(folds), values.device
+    tried: list[Mixtures] = []
+    fitted: list[Mixtures] = []
+    for t, level in zip(values, noise.tolist(), strict=True):
         for place, fold in enumerate(parts):
-            random = torch_generator(seed, HELD_OUT, place, device=t.device)
-            models.append(Mixtures.chosen(t, classes, fold.search, fold.choice, level, random))
-            own[fold.held] = models[-1].gains(fold.held, level, random)[0]
-    if schedule is None:
-        return ClassGap(loss, None)
-    base = Mixtures.together(models)
-    each = noise.repeat_interleave(len(parts))
-    low = torch.where(each > 0, each, BOTTOM * base.inside.mean(1)).clamp(max=HIGHEST / 2).log()
-    range_ = Range.same(min(math.log(LOWEST), float(low.min())), math.log(HIGHEST), -1.0, 1.5, values.device)
-    stream = torch_generator(seed, TRAINING, 1, device=values.device)
-    denoiser = train(base, range_, rows_of(parts, "search", values), rows_of(parts, "choice", values), schedule, stream)
-    levels = [Levels.between([start], HIGHEST / TOP, values.device, DENSITY) for start in low.exp().tolist()]
-    nodes = torch.stack([own.tau for own in levels])
-    held = rows_of(parts, "held", values)
-    stream = torch_generator(seed, EVALUATION, 1, device=values.device)
-    judged = judge(denoiser, held, nodes.log(), DRAWS, stream)
-    weights = torch.stack([own.weights[0] for own in levels])[:, None] * nodes[:, None]
-    without, given = judged.base.without - judged.learned.without, judged.base.given - judged.learned.given
-    saved = ((given - without) * weights).sum(2, keepdim=True)
-    tail = judged.learned.gap[:, :, -1:] / 2  # above the top the squared gap itself does not change
-    gap = (judged.learned.gap * weights).sum(2, keepdim=True) + tail
-    return ClassGap(loss + of_samples(saved, held, values)[:, :, 0], of_samples(gap, held, values)[:, :, 0])
+            random = torch_generator(seed, HELD_OUT, place, device=device)
+            for kept, one in zip((tried, fitted), Mixtures.chosen(t, classes, fold, level, random), strict=True):
+                kept.append(one)
+    channel = noise.repeat_interleave(len(parts))
+    held = _Asked.of(
+        Mixtures.together(fitted), rows_of(parts, "held", values), channel, torch_generator(seed, EVALUATION, 1)
+    )
+    if schedule is None or int(classes.max()) >= CLASSES:
+        taken, sure = torch.zeros_like(channel), torch.ones_like(channel)
+    else:
+        base = Mixtures.together(tried)
+        low = torch.where(channel > 0, channel, BOTTOM * base.inside.mean(1)).clamp(max=HIGHEST / 2).log()
+        lowest = min(math.log(LOWEST), float(low.min()))
+        range_ = Range.same(lowest, math.log(HIGHEST), -1.0, 1.5, device)
+        search, choice = (rows_of(parts, kind, values) for kind in ("search", "choice"))
+        told = replace(schedule, given=1.0)
+        denoiser = train(base, range_, search, choice, told, torch_generator(seed, TRAINING, 1, device=device))
+        choosing = _Asked.of(base, choice, channel, torch_generator(seed, EVALUATION, 2))
+        choosing = choosing.learned(denoiser, base, torch_generator(seed, EVALUATION, 3))
+        taken, sure = choosing.best()
+        if bool((taken > 0).any()):
+            held = held.learned(denoiser, base, torch_generator(seed, EVALUATION, 4))
+    loss, expected = (each.mean(1)[:, :, None] for each in held.read(taken, sure))
+    return ClassGap(*(of_samples(each, held.rows, values)[:, :, 0] for each in (loss, expected)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """Rows of each model behind the channel's noise, some draws each, and what speaks for each class."""
+
+    base: Mixtures
+    rows: Rows
+    channel: Float[Tensor, " model"]
+    #: The channel's noise; places are those of the model that is asked.
+    noise: Float[Tensor, "draw sample unit"]
+    #: ln q_t(t̃|k) by the normals, and what networks add.
+    normal: Float[Tensor, "model draw row class"]
+    added: Float[Tensor, "model draw row class"]
+
+    @classmethod
+    def of(cls, base: Mixtures, rows: Rows, channel: Tensor, random: torch.Generator) -> _Asked:
+        """By the normals alone."""
+        draws = DRAWS if float(channel.max()) > 0 else 1
+        shape = (draws, *base.places.shape[1:])
+        noise = torch.randn(shape, generator=random, dtype=torch.float64, device=random.device).to(channel.device)
+        each = []
+        for draw in noise:
+            noisy = base.clean(rows.places) + channel.sqrt()[:, None, None] * draw[rows.places]
+            each.append(base.logs(noisy, channel[:, None].expand(rows.places.shape)))
+        normal = torch.stack(each, 1)
+        return cls(base, rows, channel, noise, normal, torch.zeros_like(normal))
+
+    @torch.no_grad()
+    def learned(self, denoiser: Denoiser, base: Mixtures, random: torch.Generator) -> _Asked:
+        """With what the networks save of the loss of `base`, their unlearned part, for each class in turn.
+
+        T̃ = T + N(0, tI) is itself denoised from T̃ + N(0, sI): its posterior mean is t̃' + (s/τ)(ĝ_τ − t̃'), τ = t + s.
+        """
+        clean, places, channel = base.clean(self.rows.places), self.rows.places, self.channel[:, None]
+        inside = base.inside.mean(1).tolist()
+        starts = [max(FIRST * t, BOTTOM * own) for t, own in zip(self.channel.tolist(), inside, strict=True)]
+        levels = [Levels.between([min(start, HIGHEST / 2)], HIGHEST / TOP, clean.device, DENSITY) for start in starts]
+        steps = pad_sequence([own.tau for own in levels], padding_value=HIGHEST)
+        weights = pad_sequence([own.weights[0] for own in levels])
+        added = torch.zeros_like(self.added)
+        told = torch.ones(places.shape, dtype=torch.bool, device=places.device)
+        asserted = [replace(base, classes=torch.full_like(base.classes, k)) for k in range(base.means.shape[1])]
+        for draw, noise in enumerate(self.noise):
+            start = clean + channel.sqrt()[:, :, None] * noise[places]
+            for s, weight in zip(steps, weights, strict=True):
+                tau = (channel + s[:, None]).expand(places.shape)
+                share = (s[:, None] / tau)[:, :, None]
+                for sign in PAIRS * (1, -1):
+                    if sign == 1:
+                        more = torch.randn(clean.shape, generator=random, dtype=torch.float64, device=random.device)
+                    noisy = start + sign * s.sqrt()[:, None, None] * more.to(clean.device)
+                    for k, one in enumerate(asserted):
+                        guess = one.guess(noisy, tau, places, told)
+                        unlearned, better = (
+                            (start - noisy - share * (mean - noisy)).square().sum(2)
+                            for mean in (guess.mean, denoiser(guess, tau.log(), True))
+                        )
+                        added[:, draw, :, k] += weight[:, None] * (unlearned - better) / (2 * PAIRS)
+        return replace(self, added=added)
+
+    def best(self) -> tuple[Float[Tensor, " model"], Float[Tensor, " model"]]:
+        """How much of the networks each model should take, and how sure it may be, by these rows."""
+        options = [(taken, sure) for taken in TAKEN for sure in SURE]
+        own = self.rows.own[:, None]
+        gains = []
+        for taken, sure in options:
+            loss = self.read(*(torch.full_like(self.channel, part) for part in (taken, sure)))[0]
+            gains.append((loss * own).sum((1, 2)))
+        chosen = torch.tensor(options, dtype=torch.float64, device=self.channel.device)[torch.stack(gains).argmax(0)]
+        return chosen[:, 0], chosen[:, 1]
+
+    def read(self, taken: Tensor, sure: Tensor) -> tuple[Float[Tensor, "model draw row"], Float[Tensor, "model draw row"]]:
+        """ln q(y|t̃)/p_y of each row's own class, and what the posterior expects of it."""
+        taken, sure, prior = taken[:, None, None, None], sure[:, None, None, None], self.base.shares.log()[:, None, None]
+        posterior = (prior + sure * (self.normal + taken * self.added)).log_softmax(3)
+        found = torch.logaddexp(posterior - prior + math.log1p(-STRAYING), torch.full_like(posterior, math.log(STRAYING)))
+        y = self.base.classes[self.rows.places][:, None, :, None].expand(-1, found.shape[1], -1, 1)
+        return found.gather(3, y)[:, :, :, 0], (posterior.exp() * found).sum(3)

@@ -11,8 +11,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from flowplane.bridge.training import Guess
+from flowplane.information.probes.folds import Fold
 
-__all__ = ["Mixtures"]
+__all__ = ["STRAYING", "Mixtures"]
 
 #: Principal components at most, and samples to each of them at least.
 COMPONENTS, SAMPLES = 40, 5
@@ -49,22 +50,22 @@ class Mixtures:
         cls,
         t: Float[Tensor, "sample unit"],
         classes: Int[Tensor, " sample"],
-        search: Int[Tensor, " row"],
-        choice: Int[Tensor, " row"],
+        fold: Fold,
         noise: float,
         random: torch.Generator,
-    ) -> Mixtures:
-        """One model, its covariances those that say most of the rows `choice` if they are fitted to the rows `search`; then
-        fitted to both."""
+    ) -> tuple[Mixtures, Mixtures]:
+        """One model, with the covariances that say most of the rows that choose: fitted to those that are searched alone,
+        and to both."""
         state = random.get_state()
 
         def gain(shared: float, widened: float) -> float:
             random.set_state(state)
-            return float(cls.fitted(t, classes, search, shared, widened).gains(choice, noise, random).mean())
+            return float(cls.fitted(t, classes, fold.search, shared, widened).gains(fold.choice, noise, random).mean())
 
         shared = max(SHARED, key=lambda share: gain(share, 1.0))
         widened = max(WIDENED, key=lambda factor: gain(shared, factor))
-        return cls.fitted(t, classes, torch.cat([search, choice]), shared, widened)
+        alone, both = (cls.fitted(t, classes, rows, shared, widened) for rows in (fold.search, fold.training))
+        return alone, both
 
     @classmethod
     def fitted(cls, t: Tensor, classes: Tensor, rows: Tensor, shared: float, widened: float) -> Mixtures:
@@ -126,15 +127,22 @@ class Mixtures:
         """E ln q_t(t̃|y)/q_t(t̃) of these rows over the noise, for the mixtures' densities q: what knowing the class saves in
         the loss of their denoisers, integrated over all noise from t on, in nats."""
         clean = self.places[:, rows]
-        y = self.classes[rows].expand(len(clean), -1)
+        y = self.classes[rows].expand(len(clean), -1)[:, :, None]
         found = clean.new_zeros(clean.shape[:2])
         draws = DRAWS if noise > 0 else 1
         for _ in range(draws):
             drawn = torch.randn(clean.shape[1:], generator=random, dtype=torch.float64, device=random.device)
-            noisy = clean + math.sqrt(noise) * drawn.to(clean.device)
-            logs = self._normals(noisy, torch.full_like(found, noise))[0]
-            found += (logs + self._straying(y)).logsumexp(2) - (logs + self.shares.log()[:, None]).logsumexp(2)
+            logs = self.logs(clean + math.sqrt(noise) * drawn.to(clean.device), torch.full_like(found, noise))
+            found += logs.gather(2, y)[:, :, 0] - (logs + self.shares.log()[:, None]).logsumexp(2)
         return found / draws
+
+    def logs(
+        self, noisy: Float[Tensor, "model row component"], level: Float[Tensor, "model row"]
+    ) -> Float[Tensor, "model row class"]:
+        """ln q_t(t̃|k) of each class, but for a constant."""
+        logs = self._normals(noisy, level)[0]
+        all_classes = (logs + self.shares.log()[:, None]).logsumexp(2, keepdim=True)
+        return torch.logaddexp(logs + math.log1p(-STRAYING), all_classes + math.log(STRAYING))
 
     def _straying(self, y: Int[Tensor, "model row"]) -> Float[Tensor, "model row class"]:
         """ln w_k^y, of the class of each row."""

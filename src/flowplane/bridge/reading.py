@@ -18,10 +18,10 @@ from flowplane.bridge.levels import Levels
 from flowplane.bridge.pairs import pair_information
 from flowplane.bridge.points import SETS, Points, principal_axes
 from flowplane.bridge.training import Schedule
+from flowplane.core.results import CONFIDENCE, Z
 from flowplane.core.threads import one_thread, shared
-from flowplane.information.known import Known, Quantity, Z
-from flowplane.information.probes.folds import Folds, grouped_error, held_together
-from flowplane.information.schema import CONFIDENCE
+from flowplane.information.known import Known, Quantity
+from flowplane.information.probes.folds import FOLDS, Folds, grouped_error, held_together
 
 __all__ = ["BIT", "STUDENT", "Read", "by_fitting", "by_points", "folds_of"]
 
@@ -30,6 +30,8 @@ STUDENT = float(stdtrit(SETS - 1, 0.5 + CONFIDENCE / 2))
 BIT = math.log(2.0)
 #: Two ways to read a label further apart than this, in bits, are no answer.
 APART = 0.5
+#: Of so many samples half are enough to train on: two folds.
+MANY, FEW_FOLDS = 4000, 2
 #: Of pairs without networks: none is trained.
 UNTRAINED = Schedule(hidden=(8,), steps=0)
 #: Of work on a batch member, about.
@@ -147,12 +149,10 @@ def _of_classes(t: Float[Tensor, "1 sample unit"], known: Known, noise: Tensor, 
     assert known.labels is not None
     folds, groups = folds_of(known, known.labels)
     gap = class_gap(t, known.labels, folds, noise, known.seed, schedule)
-    loss = gap.loss / BIT
+    loss, expected = gap.loss / BIT, gap.expected.mean(1) / BIT
     quantity = Quantity.around(loss.mean(1), grouped_error(loss, groups))
-    if gap.square is None:
-        return Read(quantity, loss)
-    square = gap.square.mean(1) / BIT
-    return Read(quantity.hull(Quantity(square, square, square)), loss, (square - quantity.value).abs() > APART)
+    apart = (expected - quantity.value).abs() > APART
+    return Read(quantity.hull(Quantity(expected, expected, expected)), loss, apart)
 
 
 def _of_pair(
@@ -173,7 +173,8 @@ def folds_of(known: Known, labels: Int[Tensor, " sample"] | None = None) -> tupl
     """Folds, stratified by labels where there are any, and the number of each sample's group."""
     groups = held_together(known)
     classes = np.zeros(known.samples, np.int64) if labels is None else labels.cpu().numpy()
-    return Folds.of(classes, groups, known.seed, known.device), torch.from_numpy(groups).to(known.device)
+    count = FOLDS if known.samples < MANY else FEW_FOLDS
+    return Folds.of(classes, groups, known.seed, known.device, count), torch.from_numpy(groups).to(known.device)
 
 
 def _of_scale(values: Tensor, noise: Tensor) -> Float[Tensor, "batch sample"]:

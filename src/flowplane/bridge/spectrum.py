@@ -18,9 +18,10 @@ from flowplane.bridge.levels import Levels
 from flowplane.bridge.points import Points
 from flowplane.bridge.reading import BIT, STUDENT, folds_of
 from flowplane.bridge.training import Schedule
+from flowplane.core.results import Z
 from flowplane.core.threads import one_thread, shared
 from flowplane.information.estimator import Estimator, raised
-from flowplane.information.known import Estimates, Known, Quantity, Z
+from flowplane.information.known import Estimates, Known, Quantity
 from flowplane.information.pairwise import TOTAL
 from flowplane.information.probes.folds import grouped_error
 

@@ -15,8 +15,8 @@ from flowplane.core.stacked import Parameters, adam
 
 __all__ = ["Base", "Denoiser", "Guess", "Range", "Rows", "Schedule", "train"]
 
-#: Share of the levels that is drawn evenly over the range, and share of the rows whose condition is given.
-EVEN, GIVEN = 0.3, 0.75
+#: Share of the levels that is drawn evenly over the range.
+EVEN = 0.3
 #: Decay a step of the running average of the parameters.
 AVERAGING = 0.99
 #: Noises that each row of the choosing part is given, and the most of F that is taken: averaged weights lag, F is too small.
@@ -127,6 +127,8 @@ class Schedule:
     batch_size: int = 256
     learning_rate: float = 5e-3
     snapshots: int = 8
+    #: Share of the rows whose condition is given.
+    given: float = 0.75
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ def train(
     for step in range(1, schedule.steps + 1):
         place = _uniform((models, schedule.batch_size), generator).to(device).double()
         rows = training.places.gather(1, (place * training.counts[:, None]).long())
-        batch = _noised(base, levels, rows, None, generator)
+        batch = _noised(base, levels, rows, schedule.given, generator)
         with torch.enable_grad():
             parameters = [part.requires_grad_() for part in parameters]
             loss = _loss(parameters, batch, levels).mean(1).sum()
@@ -187,13 +189,13 @@ class _Batch(NamedTuple):
     weight: Float[Tensor, "model row unit"]
 
 
-def _noised(base: Base, levels: Range, rows: Tensor, given: bool | None, generator: torch.Generator) -> _Batch:
+def _noised(base: Base, levels: Range, rows: Tensor, given: float, generator: torch.Generator) -> _Batch:
     device, shape = rows.device, (rows.shape[0], rows.shape[1])
     clean = base.clean(rows).float()
     log_level = levels.draw(*shape, generator)
     level = log_level.exp()
     noisy = clean + level.sqrt()[:, :, None] * _normal(clean.shape, generator).to(device)
-    told = (_uniform(shape, generator) < (GIVEN if given is None else float(given))).to(device)
+    told = (_uniform(shape, generator) < given).to(device)
     guess = base.guess(noisy, level, rows, told)
     return _Batch(guess.features, log_level, (clean - guess.mean) / guess.scale, guess.scale**2 / level[:, :, None])
 
@@ -211,7 +213,7 @@ class _Choice:
         self.levels = levels
         self.own = rows.own.repeat(1, DRAWS)
         again = rows.places.repeat(1, DRAWS)
-        self.batches = [_noised(base, levels, again, given, generator) for given in (False, True)]
+        self.batches = [_noised(base, levels, again, given, generator) for given in (0.0, 1.0)]
         self.best = [[part.clone() for part in first] for _ in range(2)]
         self.share = torch.zeros((2, len(again)), dtype=torch.float32, device=again.device)
         self.gained = torch.zeros_like(self.share)

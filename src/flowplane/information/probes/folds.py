@@ -31,13 +31,21 @@ class Fold:
 
 @dataclass(frozen=True)
 class Folds:
-    """Five folds, stratified by class; the rows of one group are never apart."""
+    """Folds, five of them, stratified by class; the rows of one group are never apart."""
 
     fold: Int[Tensor, " row"]
     part: Int[Tensor, " row"]
+    count: int = FOLDS
 
     @classmethod
-    def of(cls, classes: Int[np.ndarray, " row"], groups: Int[np.ndarray, " row"], seed: int, device: torch.device) -> Folds:
+    def of(
+        cls,
+        classes: Int[np.ndarray, " row"],
+        groups: Int[np.ndarray, " row"],
+        seed: int,
+        device: torch.device,
+        count: int = FOLDS,
+    ) -> Folds:
         """Groups, in random order within the class of their first row, are dealt to folds and parts one after the other.
 
         Example:
@@ -52,22 +60,22 @@ class Folds:
         rank[order] = np.arange(len(first))
         dealt = torch.from_numpy(rank[place.ravel()]).to(device)
         # along both, so that few groups too leave each fold some to choose by
-        return cls(dealt % FOLDS, (dealt // FOLDS + dealt % FOLDS) % INNER)
+        return cls(dealt % count, (dealt // count + dealt % count) % INNER, count)
 
     def __iter__(self) -> Iterator[Fold]:
-        for k in range(FOLDS):
+        for k in range(self.count):
             held, chosen = self.fold == k, self.part == -k % INNER
             yield Fold(*(_rows(mask) for mask in (held, ~held, ~held & ~chosen, ~held & chosen)))
 
     @property
     def training(self) -> Bool[Tensor, "row fold"]:
         """Whether a row is in the training set of each fold."""
-        return self.fold[:, None] != torch.arange(FOLDS, device=self.fold.device)
+        return self.fold[:, None] != torch.arange(self.count, device=self.fold.device)
 
     @property
     def search(self) -> Bool[Tensor, "row fold"]:
         """Whether a row is in the part of it that strengths are tried on."""
-        chosen = self.part[:, None] == -torch.arange(FOLDS, device=self.fold.device) % INNER
+        chosen = self.part[:, None] == -torch.arange(self.count, device=self.fold.device) % INNER
         return self.training & ~chosen
 
 
