@@ -16,7 +16,7 @@ from flowplane.information.probes.folds import Fold
 __all__ = ["STRAYING", "Mixtures"]
 
 #: Principal components at most, and samples to each of them at least.
-COMPONENTS, SAMPLES = 40, 5
+COMPONENTS, SAMPLES = 40, 9
 #: How far the covariance of a class is drawn to that of all classes; how much wider it is made, until classes are no longer
 #: told apart; and the share of the mean variance that is added to it.
 SHARED, WIDENED, ROUNDED = (1.0, 0.6, 0.3, 0.1, 0.03), (1.0, 1.5, 2.5, 5.0, 10.0, 1e6), 1e-2
@@ -71,7 +71,7 @@ class Mixtures:
     def fitted(cls, t: Tensor, classes: Tensor, rows: Tensor, shared: float, widened: float) -> Mixtures:
         """One model, by the moments of some rows; of each class at least one."""
         centre, count = t[rows].mean(0), int(classes.max()) + 1
-        most = min(COMPONENTS, len(rows) // SAMPLES)
+        most = min(COMPONENTS, max(1, len(t) // SAMPLES))  # as many for all folds
         places = (t - centre) @ torch.linalg.svd(t[rows] - centre, full_matrices=False).Vh[:most].T
         own, y = places[rows], classes[rows]
         sizes = torch.bincount(y, minlength=count).double().clamp_min(1.0)

@@ -14,6 +14,7 @@ from torch import Tensor
 from flowplane.bridge.canonical import Canonical
 from flowplane.bridge.evaluation import Judged, judge
 from flowplane.bridge.training import Range, Rows, Schedule, train
+from flowplane.core.results import Z
 from flowplane.core.streams import EVALUATION, NOISE, SUBSETS, TRAINING, generator, torch_generator
 from flowplane.errors import InputError, Text
 from flowplane.information.probes.scores import normal_scores
@@ -39,8 +40,6 @@ ESCAPED = 0.25
 COPIES = 4
 #: Groups at least: all parts have some.
 FEWEST = 2 * FOLDS
-#: Standard errors on each side of the value.
-QUANTILE = 1.96
 
 
 class Found(NamedTuple):
@@ -171,8 +170,9 @@ def _found(readings: _Readings, rows: int, groups: np.ndarray) -> Found:
     both = torch.stack([readings.loss_difference, readings.squared_gap]).reshape(2, -1, rows).mean(1) / LN2
     pointwise = both.mean(0)
     value, (low, high) = float(pointwise.mean()), sorted(both.mean(1).tolist())
-    deviations = np.bincount(groups, (pointwise - value).cpu().numpy())
-    sampling = QUANTILE * math.sqrt((deviations**2).sum()) / rows
+    # the log ratio's own spread knows that its parameters are the samples'; that of the mean of both read-outs does not
+    deviations = np.bincount(groups, (both[0] - both[0].mean()).cpu().numpy())
+    sampling = Z * math.sqrt((deviations**2).sum()) / rows
     half = math.hypot(sampling, readings.unseen / LN2, TRAINED / LN2)
     escaped = ESCAPED * max(0.0, readings.learned) / LN2
     gap = float((both[1] - both[0]).mean())
