@@ -147,9 +147,9 @@ def test_pictures_of_others_are_refused(each):
 def test_tokens_share_the_picture_of_their_sample(model):
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(3, 6), torch.nn.Tanh())
-    tokens = torch.randn(40, 5, 3)
+    tokens = torch.randn(60, 4, 3)
     rec = fp.record(net, tokens, reduce="tokens")
     found = fp.pointwise_information(rec, layer="0", epoch=0, denoiser="linear")
-    pictures = np.arange(40)[:, None, None] + np.array([[0.0, 1.0], [2.0, 4.0]])
-    assert found.sizes["sample"] == 200
+    pictures = np.arange(60)[:, None, None] + np.array([[0.0, 1.0], [2.0, 4.0]])
+    assert found.sizes["sample"] == 240
     assert len(of(fp.plot.pointwise_information(found, images=pictures), type="heatmap")) == 2

@@ -79,9 +79,9 @@ def with_denoised(plane: xr.Dataset, spectrum: xr.Dataset) -> xr.Dataset:
         spectrum: from `fp.denoising_spectrum` of the same recording, or of some of its snapshots.
 
     Returns:
-        The plane and `i_xt_denoised` in bits, with `_lower`, `_upper` and `_flags`, over the dimensions of `i_xt`, which stays
-        as it is; its attributes say its own estimator, bound and channel. NaN at epochs and resolutions that the spectrum
-        does not have.
+        The plane and `i_xt_denoised` in bits, with `_lower`, `_upper` and `_flags`, over the dimensions of `i_xt`, which
+        stays as it is; its attributes say its own estimator, bound and channel. NaN at epochs and resolutions that the
+        spectrum does not have.
 
     Raises:
         InputError: a plane at one resolution, no spectrum, or one of another recording.
@@ -111,11 +111,9 @@ def with_denoised(plane: xr.Dataset, spectrum: xr.Dataset) -> xr.Dataset:
 
 def _kind(given: Any) -> str:
     """What was given, in few words."""
-    return (
-        f"a Dataset with {', '.join(map(str, given)) or 'nothing'}"
-        if isinstance(given, xr.Dataset)
-        else type(given).__name__
-    )
+    if not isinstance(given, xr.Dataset):
+        return type(given).__name__
+    return f"a Dataset with {', '.join(map(str, given)) or 'nothing'}"
 
 
 def pointwise_information(

@@ -38,11 +38,11 @@ class Panel(NamedTuple):
 
 @draws("denoising_spectrum")
 def denoising_spectrum(dataset: xr.Dataset, title: str = "How hard each layer is to denoise") -> go.Figure:
-    """Against the resolution, the share of a layer's total variance that is noise, on logarithmic axes and a line a layer: the
-    error that the best denoiser leaves (solid) and the best linear one (dotted); the information that lies below that curve,
-    with its interval and H(X), where it is known, as a dotted line; and, where the densities are known, both sides of
-    de Bruijn's identity, ½ J by the denoiser as lines and dh/dt by the densities as circles. The mean of the replicas, at the
-    last epoch; the slider shows others.
+    """Against the resolution, the share of a layer's total variance that is noise, a line a layer: the error that the best
+    denoiser leaves (solid) and the best linear one (dotted); the information that lies below that curve, with its interval
+    and H(X), where it is known, as a dotted line; and, where the densities are known, both sides of de Bruijn's identity,
+    ½ J by the denoiser as lines and dh/dt by the densities as circles. The mean of the replicas, at the last epoch; the
+    slider shows others.
 
     Arguments:
         dataset: from `fp.denoising_spectrum`, over (replica, epoch, layer, resolution).
@@ -95,13 +95,11 @@ def denoising_spectrum(dataset: xr.Dataset, title: str = "How hard each layer is
     bits = np.append(ordered["information"].mean("replica").values, ceiling)
     figure.update_yaxes(range=_reach(bits[bits > FEWEST], 0.12), **grid.place(1))
     if len(epochs) > 1:
+        labels = {str(epoch): f"{epoch:,}" for epoch in epochs}
         figure.frames = [
-            go.Frame(name=str(epoch), traces=moving, data=[trace for trace, _ in curves(k)])
-            for k, epoch in enumerate(epochs)
+            go.Frame(name=name, traces=moving, data=[trace for trace, _ in curves(k)]) for k, name in enumerate(labels)
         ]
-        add_slider(
-            figure, {str(epoch): f"{epoch:,}" for epoch in epochs}, "epoch ", y=-0.44, start=0.36, active=len(epochs) - 1
-        )
+        add_slider(figure, labels, "epoch ", y=-0.44, start=0.36, active=len(epochs) - 1)
     figure.update_annotations(font_size=14)
     return styled(
         figure,

@@ -37,8 +37,8 @@ def pointwise_information(
 
     Arguments:
         dataset: from `fp.pointwise_information`.
-        images: a picture a sample, (sample, height, width) or (sample, features): features whose number is a square are drawn
-            as one. Of tokens, a picture of the sample that each belongs to.
+        images: a picture a sample, (sample, height, width) or (sample, features): features whose number is a square are
+            drawn as one. Of tokens, a picture of the sample that each belongs to.
 
     Raises:
         InputError: another kind of Dataset, nothing finite, or pictures of other samples.
@@ -86,7 +86,7 @@ def pointwise_information(
             figure.update_xaxes(type="category", row=2, col=column)
     if pictures is not None:
         row = 2 + by_class
-        for name, each in parts.items():
+        for each in parts.values():
             for places in _ends(each):
                 _add_row(figure, row, pictures[places], [_caption(each, labels, place) for place in places])
                 row += 1
@@ -186,7 +186,7 @@ def _pictures(images: Any, dataset: xr.Dataset) -> Float[np.ndarray, "row height
     if given.ndim == 4 and given.shape[1] == 1:
         given = given[:, 0]
     if given.ndim == 2:
-        side = int(round(given.shape[1] ** 0.5))
+        side = round(given.shape[1] ** 0.5)
         given = given.reshape(len(given), side, side) if side * side == given.shape[1] else given[:, None]
     samples = dataset["sample"].values
     if given.ndim != 3 or 0 in given.shape or len(given) <= int(samples.max()):
@@ -205,14 +205,11 @@ def _add_row(figure: go.Figure, row: int, pictures: np.ndarray, captions: list[s
         mosaic[:, start : start + width] = (picture - low) / (high - low) if high > low else 0.0
     middles = [place * (width + gap) + (width - 1) / 2 for place in range(count)]
     figure.add_trace(
-        go.Heatmap(z=mosaic, colorscale="Greys", zmin=0, zmax=1, reversescale=False, showscale=False, hoverinfo="skip"),
-        row=row,
-        col=1,
+        go.Heatmap(z=mosaic, colorscale="Greys", zmin=0, zmax=1, showscale=False, hoverinfo="skip"), row=row, col=1
     )
     figure.update_yaxes(autorange="reversed", visible=False, row=row, col=1)
-    figure.update_xaxes(
-        tickvals=middles, ticktext=captions, tickfont={"size": 11}, showgrid=False, tickangle=0, row=row, col=1
-    )
+    ticks = {"tickvals": middles, "ticktext": captions, "tickfont": {"size": 11}, "tickangle": 0}
+    figure.update_xaxes(**ticks, showgrid=False, row=row, col=1)
 
 
 def _caption(each: np.ndarray, labels: np.ndarray | None, place: int) -> str:
