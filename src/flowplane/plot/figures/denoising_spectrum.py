@@ -55,7 +55,7 @@ def denoising_spectrum(dataset: xr.Dataset, title: str = "How hard each layer is
         >>> rec = fp.record(torch.nn.Linear(4, 3), torch.randn(60, 4, generator=torch.Generator().manual_seed(0)))
         >>> figure = denoising_spectrum(fp.denoising_spectrum(rec, denoiser="linear"))
         >>> [note.text for note in figure.layout.annotations]
-        ['error of the best denoiser', 'information below that curve']
+        ['error of denoising', 'information below that curve']
     """
     require_variables(dataset, ("mmse", "linear_mmse", "fisher", "entropy_rate"), "fp.denoising_spectrum")
     require_units(dataset, ("information",), "bits")
@@ -104,7 +104,7 @@ def denoising_spectrum(dataset: xr.Dataset, title: str = "How hard each layer is
     return styled(
         figure,
         title,
-        f"{_subtitle(ordered, len(panels))}<br>{about(dataset)}",
+        f"{_subtitle(ordered, len(panels))} ·<br>{about(dataset)}",
         width=700 + 100 * len(panels),
         height=530 if len(epochs) > 1 else 465,
         margin={"l": 70, "r": 20, "t": 125, "b": 165 if len(epochs) > 1 else 100},
@@ -115,7 +115,7 @@ def denoising_spectrum(dataset: xr.Dataset, title: str = "How hard each layer is
 def _panels(dataset: xr.Dataset) -> list[Panel]:
     """Two, and a third where densities are known."""
     panels = [
-        Panel("error of the best denoiser", "share of the total variance", _errors, "linear"),
+        Panel("error of denoising", "share of the total variance", _errors, "linear"),
         Panel("information below that curve", "I(X;T + noise) [bits]", _information),
     ]
     if np.isfinite(dataset["entropy_rate"]).any():
@@ -188,5 +188,5 @@ def _subtitle(dataset: xr.Dataset, panels: int) -> str:
     bound = said(dataset, "information", "bound")
     kind = f" ({BOUNDS[bound]})" if bound in BOUNDS else ""
     parts = ["dotted: the best linear denoiser", f"I = ½ ∫ error/noise² from the resolution upwards{kind}"]
-    parts += ["right: lines ½ J by the denoiser, circles dh/dt by the densities"] if panels > 2 else []
+    parts += ["lines ½ J by the denoiser, circles dh/dt by the densities"] if panels > 2 else []
     return " · ".join(parts)

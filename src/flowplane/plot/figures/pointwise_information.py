@@ -62,7 +62,8 @@ def pointwise_information(
     columns, tiles = len(parts), 0 if pictures is None else 2 * len(parts)
     titles = [PARTS[name][0] for name in parts] + ["by class"] * (columns * by_class)
     heights = [250.0] + [210.0] * by_class + [86.0] * tiles
-    specs = [[{}] * columns for _ in range(1 + by_class)] + [[{"colspan": columns}, *[None] * (columns - 1)]] * tiles
+    specs: list[list[dict[str, int] | None]] = [[{}] * columns for _ in range(1 + by_class)]
+    specs += [[{"colspan": columns}, *[None] * (columns - 1)]] * tiles
     titles += [f"{escaped(end)}: {_whose(name)}" for name in parts for end in PARTS[name][2]] if tiles else []
     height = sum(heights) + 78.0 * (len(heights) - 1)
     figure = make_subplots(
@@ -81,7 +82,7 @@ def pointwise_information(
         figure.update_xaxes(title="samples, from the least to the most [%]", range=[-2, 102], row=1, col=column)
         for row in range(1, 2 + by_class):
             figure.update_yaxes(title={"text": axis, "standoff": 4}, row=row, col=column)
-        if by_class:
+        if by_class and labels is not None:
             figure.add_trace(_quartiles(each, labels, classes, color), row=2, col=column)
             figure.update_xaxes(type="category", row=2, col=column)
     if pictures is not None:
@@ -94,7 +95,7 @@ def pointwise_information(
     styled(
         figure,
         title,
-        f"{_where(dataset, 'i_ty_each' in parts)}<br>{about(dataset)}",
+        f"{_where(dataset, 'i_ty_each' in parts)} ·<br>{about(dataset)}",
         width=900,
         height=round(height) + 210,
         margin={"l": 75, "r": 25, "t": 125, "b": 70},
