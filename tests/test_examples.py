@@ -59,7 +59,7 @@ def test_the_convnet_shows_its_least_and_most_certain_digits(tmp_path):
     np.testing.assert_array_equal(each.label, labels)
     pictures = [trace for trace in fp.plot.pointwise_information(each, images=probe).data if trace.type == "heatmap"]
     assert len(pictures) == 4 and all(trace.z.shape == (8, 10 * 9 - 1) for trace in pictures)
-    least = probe[int(each.i_ty_each[0].argmin()), 0].numpy()
+    least = probe[int(each.i_ty_each.values[0].argmin()), 0].numpy()
     np.testing.assert_allclose(pictures[2].z[:, :8] * np.ptp(least), least - least.min(), atol=1e-6)
 
 
