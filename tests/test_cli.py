@@ -89,6 +89,8 @@ def test_reproduce_then_claims_and_report(capsys, monkeypatch, tmp_path, tiny):
     code, out, err = run(capsys, monkeypatch, "report", tmp_path / "information-plane", "-o", page)
     assert (code, out, err) == (0, f"report: {page}\n", "")
     assert "B-1.peak" in page.read_text()
+    code, _, err = run(capsys, monkeypatch, "report", tmp_path / "information-plane", "--denoising", "-o", page)
+    assert (code, "denoising: found True, expected False" in err) == (2, True)
     assert any(word in ledger for word in ("inconclusive", "contradicted"))
     code, out, _ = run(capsys, monkeypatch, "reproduce", "information-plane", "--full", "--out", tmp_path)
     assert (code, "full scale" in out) == (0, True)

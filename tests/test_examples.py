@@ -46,6 +46,21 @@ def test_a_quick_run_leaves_a_recording_and_its_page(name, tmp_path):
     page = tmp_path / "out" / f"{stem}.html"
     assert page.stat().st_size > 1e5
     assert f"report: {page}" in found.stdout
+    assert name != "digits_convnet" or "Plotly.newPlot" in (tmp_path / "out" / "digits-convnet-certain.html").read_text()
+
+
+def test_the_convnet_shows_its_least_and_most_certain_digits(tmp_path):
+    """Twenty pictures for either quantity, and the labels that are printed are those of the probe inputs."""
+    digits = loaded("digits_convnet")
+    torch.manual_seed(0)
+    _, _, probe, labels = digits.digits()
+    rec = fp.record(digits.ConvNet().eval(), probe, labels)
+    each = fp.pointwise_information(rec, layer="dense", epoch=0, denoiser="linear")
+    np.testing.assert_array_equal(each.label, labels)
+    pictures = [trace for trace in fp.plot.pointwise_information(each, images=probe).data if trace.type == "heatmap"]
+    assert len(pictures) == 4 and all(trace.z.shape == (8, 10 * 9 - 1) for trace in pictures)
+    least = probe[int(each.i_ty_each.values[0].argmin()), 0].numpy()
+    np.testing.assert_allclose(pictures[2].z[:, :8] * np.ptp(least), least - least.min(), atol=1e-6)
 
 
 @pytest.fixture(scope="module")

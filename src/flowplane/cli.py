@@ -214,11 +214,14 @@ def _print_plane(plane: object) -> None:
 def report(
     sources: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Recordings, or folders of results.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html file.")] = Path("report.html"),
+    denoising: Annotated[
+        bool, typer.Option("--denoising", help="Denoise the layers of recordings as well: minutes.")
+    ] = False,
 ) -> None:
     """Make one page about a recording or an experiment, or about several side by side. It opens offline."""
     from flowplane.reporting.making import report as make
 
-    path = make(list(sources), output)
+    path = make(list(sources), output, denoising=denoising)
     _console().print(f"report: {path}", soft_wrap=True)
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from flowplane.analysis.comparison import compare_estimators as compare_estimators
     from flowplane.analysis.denoising import denoising_spectrum as denoising_spectrum
     from flowplane.analysis.denoising import pointwise_information as pointwise_information
+    from flowplane.analysis.denoising import with_denoised as with_denoised
     from flowplane.analysis.dependence import mutual_information as mutual_information
     from flowplane.analysis.diffusion import weight_diffusion as weight_diffusion
     from flowplane.analysis.estimators import parse_estimator as parse_estimator

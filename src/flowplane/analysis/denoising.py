@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from flowplane.bridge.denoising import Pointwise
 from flowplane.bridge.spectrum import Spectra
 from flowplane.core.points import check_positive
 from flowplane.core.results import stamp, with_flags
+from flowplane.errors import InputError, Text
 from flowplane.information.pairwise import TOTAL
 from flowplane.information.resolution import SHOWN, checked_resolutions
 from flowplane.recording import Recording, require_recording
 
-__all__ = ["denoising_spectrum", "pointwise_information"]
+__all__ = ["denoising_spectrum", "pointwise_information", "with_denoised"]
 
-#: Resolutions of a spectrum: four a decade, the one that is shown alone among them.
-SPECTRUM = tuple(float(f"{10 ** (power / 4):.4g}") for power in range(-12, 5))
+#: Resolutions of a spectrum: about four a decade, all those of a plane among them.
+SPECTRUM = (*(float(f"{first}e{power}") for power in range(-3, 1) for first in (1, 1.7, 3, 5.5)), 10.0)
 #: What becomes of the estimator's variables.
 NAMES = {f"i_xt{end}": f"information{end}" for end in ("", "_lower", "_upper", "_flags")}
+#: The same beside a plane's own I(X;T).
+BESIDE = {f"information{end}": f"i_xt_denoised{end}" for end in ("", "_lower", "_upper", "_flags")}
 
 
 def denoising_spectrum(
@@ -63,7 +67,53 @@ def denoising_spectrum(
     found = found.drop_vars([*left_out, "flags"]).rename(NAMES)
     for name in ("information", "information_lower", "information_upper"):
         found[name].attrs["long_name"] = found[name].attrs["long_name"].replace("I(X;T)", "I(X;T + noise)")
-    return stamp(with_flags(found), "denoising_spectrum", **rec.identity)
+    return stamp(with_flags(found), "denoising_spectrum", **rec.identity, input_entropy=rec.task.input_entropy)
+
+
+def with_denoised(plane: xr.Dataset, spectrum: xr.Dataset) -> xr.Dataset:
+    """A plane that is read at resolutions, with I(X;T) by denoising beside its own: what a layer tells apart where Pairwise
+    is `saturated` and says only how many samples there are (§C1).
+
+    Arguments:
+        plane: from `fp.information_plane(rec)` of a model.
+        spectrum: from `fp.denoising_spectrum` of the same recording, or of some of its snapshots.
+
+    Returns:
+        The plane and `i_xt_denoised` in bits, with `_lower`, `_upper` and `_flags`, over the dimensions of `i_xt`, which
+        stays as it is; its attributes say its own estimator, bound and channel. NaN at epochs and resolutions that the
+        spectrum does not have.
+
+    Raises:
+        InputError: a plane at one resolution, no spectrum, or one of another recording.
+
+    Example:
+        >>> import flowplane as fp, torch
+        >>> rec = fp.record(torch.nn.Linear(4, 8), torch.randn(60, 4, generator=torch.Generator().manual_seed(0)))
+        >>> plane = fp.information_plane(rec)
+        >>> found = with_denoised(plane, fp.denoising_spectrum(rec, denoiser="linear")).sel(resolution=0.001).squeeze()
+        >>> float(found.i_xt.round(2)), float(found.i_xt_denoised.round(1)), found.i_xt_denoised.bound
+        (5.91, 16.3, 'upper')
+    """
+    if not isinstance(plane, xr.Dataset) or "i_xt" not in plane or "resolution" not in plane["i_xt"].dims:
+        raise InputError("plane", Text(_kind(plane)), "a plane at resolutions, as fp.information_plane makes of a model")
+    if not isinstance(spectrum, xr.Dataset) or not set(BESIDE) <= set(spectrum):
+        raise InputError("spectrum", Text(_kind(spectrum)), "what fp.denoising_spectrum makes")
+    for name in ("task", "network", "samples"):
+        if plane.attrs.get(name) != spectrum.attrs.get(name):
+            found = Text(f"{name} {spectrum.attrs.get(name)!r}")
+            raise InputError("spectrum", found, f"one of the plane's recording, {name} {plane.attrs.get(name)!r}")
+    own = spectrum[list(BESIDE)].rename(BESIDE)
+    at = {dim: plane[dim] for dim in plane["i_xt"].dims}
+    bits = own["i_xt_denoised_flags"].reindex(at, fill_value=0)
+    beside = own.drop_vars("i_xt_denoised_flags").reindex(at).assign(i_xt_denoised_flags=bits)
+    return with_flags(plane.drop_vars("flags", errors="ignore").assign({name: beside[name] for name in BESIDE.values()}))
+
+
+def _kind(given: Any) -> str:
+    """What was given, in few words."""
+    if not isinstance(given, xr.Dataset):
+        return type(given).__name__
+    return f"a Dataset with {', '.join(map(str, given)) or 'nothing'}"
 
 
 def pointwise_information(
@@ -85,7 +135,8 @@ def pointwise_information(
     Returns:
         Dataset: `i_xt_each` and `i_ty_each` (replica, sample) in bits, and `i_xt` and `i_ty` (replica,) with their intervals
         and flags; the attributes say which layer and epoch. `sample` counts the rows that were recorded; of tokens it is the
-        sample that each belongs to. NaN where rows were left out because there are too many.
+        sample that each belongs to. NaN where rows were left out because there are too many. `label` along `sample` is each
+        row's class, of all samples that have one.
 
     Raises:
         InputError: not a Recording, a layer or an epoch that was not recorded, a resolution that is not above 0, or an
@@ -105,4 +156,6 @@ def pointwise_information(
     found = found.drop_vars([name for name in found if str(name).startswith("h_t")] + ["flags"])
     if samples == "all" and rec.row_samples is not None:
         found = found.assign_coords(sample=rec.row_samples)
+    if samples == "all" and rec.task.labels is not None and rec.targets is None:
+        found = found.assign_coords(label=("sample", np.asarray(rec.task.labels), {"long_name": "class"}))
     return stamp(with_flags(found), "pointwise_information", **rec.identity)

@@ -64,7 +64,7 @@ def shown(plane: xr.Dataset) -> xr.Dataset:
     if "resolution" not in plane.dims:
         return plane
     one = plane.isel(resolution=usual_place(plane["resolution"].values))
-    for name in ("i_xt", "h_t"):
+    for name in ("i_xt", "h_t", "i_xt_denoised"):
         if name in one and "channel" in one[name].attrs:
             told = one[name].attrs["channel"].replace("the resolution", f"{float(one['resolution']):g}")
             one[name].attrs["channel"] = told

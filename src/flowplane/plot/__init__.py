@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flowplane.plot.figures.critical_slowing_down import critical_slowing_down as critical_slowing_down
     from flowplane.plot.figures.decodable_depth import decodable_depth as decodable_depth
     from flowplane.plot.figures.denoiser_fields import denoiser_fields as denoiser_fields
+    from flowplane.plot.figures.denoising_spectrum import denoising_spectrum as denoising_spectrum
     from flowplane.plot.figures.depth_curves import depth_curves as depth_curves
     from flowplane.plot.figures.displacement_fields import displacement_fields as displacement_fields
     from flowplane.plot.figures.embedding_influence import embedding_influence as embedding_influence
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from flowplane.plot.figures.layer_similarity import layer_similarity as layer_similarity
     from flowplane.plot.figures.layer_transport import layer_transport as layer_transport
     from flowplane.plot.figures.metrics import metrics as metrics
+    from flowplane.plot.figures.pointwise_information import pointwise_information as pointwise_information
     from flowplane.plot.figures.relaxation_times import relaxation_times as relaxation_times
     from flowplane.plot.figures.replica_spread import replica_spread as replica_spread
     from flowplane.plot.figures.resolution_curves import resolution_curves as resolution_curves

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from flowplane.analysis.compression import LOSS
-from flowplane.core.results import Flags, interval
+from flowplane.core.results import Flags, interval, with_flags
 from flowplane.information.resolution import usual_place
 from flowplane.reporting.markup import called
 
@@ -20,6 +20,8 @@ GAIN = 0.05
 FAR = 0.8
 #: The part of the final gain of I(T;Y) at which it counts as learned.
 PART = 0.9
+#: I(X;T) by denoising, a variable of its own.
+DENOISED = "i_xt_denoised"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class LayerNumbers:
     #: Which of "i_xt" and "i_ty" have ends so far apart at the last epoch that the number between says little,
     #: and these ends.
     far: dict[str, tuple[float, float]] = field(default_factory=dict)
+    #: I(X;T) by denoising, beside a plane's own; NaN where it was not asked for.
+    denoised: Quantity = Quantity(float("nan"))
 
     @property
     def called(self) -> str:
@@ -118,6 +122,7 @@ def layer_numbers(plane: xr.Dataset, falls: xr.Dataset | None = None) -> list[La
                 _label_saturated(here),
                 _flags(here),
                 _far(here),
+                _at_the_end(here, DENOISED) if DENOISED in here else Quantity(float("nan")),
             )
         )
     return found
@@ -213,5 +218,7 @@ def _label_saturated(here: xr.Dataset) -> bool:
 def _flags(here: xr.Dataset) -> dict[str, float]:
     if "flags" not in here:
         return {}
+    if DENOISED in here:  # beside the number that is asked about
+        here = with_flags(here.drop_vars(["flags", *(name for name in here if str(name).startswith(DENOISED))]))
     raised = Flags.raised(here["flags"].isel(epoch=-1))
     return {name: float(where.mean()) for name, where in raised.items() if counts(here, name)}

@@ -16,19 +16,21 @@ from flowplane.reporting.sources import subjects_of
 __all__ = ["report"]
 
 
-def report(source: Any, path: str | os.PathLike[str] = "report.html") -> Path:
+def report(source: Any, path: str | os.PathLike[str] = "report.html", *, denoising: bool = False) -> Path:
     """Write one self-contained page about a recording or an experiment; it opens offline.
 
     Arguments:
         source: a Recording, the path of one, an experiment's Result, a folder of results or of one experiment; or a list of
             them, shown side by side on the same axes.
         path: of the page, ending in .html.
+        denoising: show as well how hard the layers of a recording are to denoise, and beside I(X;T), where every input of a
+            model stands alone, the bound by denoising, which does not stop there (`fp.denoising_spectrum`). Minutes.
 
     Returns:
         The page's path.
 
     Raises:
-        InputError: nothing to report, or a path that cannot be written.
+        InputError: nothing to report, a path that cannot be written, or denoising where there is no recording.
 
     Example:
         >>> import tempfile
@@ -45,7 +47,7 @@ def report(source: Any, path: str | os.PathLike[str] = "report.html") -> Path:
     if target.suffix.lower() not in (".html", ".htm") or target.is_dir():
         raise InputError("path", str(path), "a file name that ends in .html")
     _require_writable(target)
-    page = page_of(subjects_of(source))
+    page = page_of(subjects_of(source, denoising))
     try:
         write_text(target, page)
     except OSError as error:

@@ -139,7 +139,7 @@ def about_equal(text: str) -> str:
     return text.replace("classes of equal size", "classes of about equal size")
 
 
-def recording_recipe(rec: Recording) -> str:
+def recording_recipe(rec: Recording, denoising: bool = False) -> str:
     """The lines that make a recording's report again, and the recording itself where it is an ensemble's."""
     opened = (
         [f"rec = fp.open({from_here(rec.path)!r})"] if rec.path is not None else ["rec = …  # this recording was in memory"]
@@ -158,7 +158,8 @@ def recording_recipe(rec: Recording) -> str:
         ]
         task = TASKS.get(rec.task.name, f"…  # the task {rec.task.name!r}")
         opened = [f"task = {task}", f"rec = fp.train({', '.join(['task', *given])})"]
-    return "\n".join(["import flowplane as fp", *opened, 'fp.report(rec, "report.html")'])
+    asked = ", denoising=True" if denoising else ""
+    return "\n".join(["import flowplane as fp", *opened, f'fp.report(rec, "report.html"{asked})'])
 
 
 def run_recipe(about: dict[str, Any]) -> str:

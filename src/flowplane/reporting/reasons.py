@@ -13,6 +13,7 @@ SENTENCES = {
     ("plane", "rec"): NO_PLANE,
     ("plane", "measure"): NO_PLANE,
     ("geometry", "rec"): "Activations were not kept, so how the layers lay out their points cannot be measured.",
+    ("denoising", "rec"): "Activations were not kept, so the layers cannot be denoised.",
     ("gradients", "rec"): NO_STEP,
     ("gradients", "batches"): NO_STEP,
     ("gradients", "gradients"): "Gradients were not kept.",

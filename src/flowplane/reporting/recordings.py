@@ -8,9 +8,11 @@ import numpy as np
 import xarray as xr
 
 from flowplane.analysis.compression import compression
+from flowplane.analysis.denoising import denoising_spectrum, with_denoised
 from flowplane.analysis.geometry import layer_geometry
 from flowplane.core.frames import layer_table
-from flowplane.errors import InputError
+from flowplane.core.results import Flags
+from flowplane.errors import InputError, Text
 from flowplane.information.resolution import shown as shown_at
 from flowplane.recording import ARRAYS, Recording
 from flowplane.reporting.finite import finite_part
@@ -22,15 +24,18 @@ from flowplane.reporting.thinning import small_part
 
 __all__ = ["of_recording"]
 
+#: Layers times snapshots that a report denoises at most, of one replica: seconds each.
+DENOISED = 12
 #: Steps from layer to layer, over all snapshots, that a report follows at most.
 STEPS = 150
 
 
-def of_recording(rec: Recording, title: str) -> Subject:
+def of_recording(rec: Recording, title: str, denoising: bool = False) -> Subject:
     """Measure a recording, thinned where it is large: information plane, training, gradients, transport.
 
     Arguments:
         title: what the report calls it.
+        denoising: whether layers are denoised as well.
     """
     shown, broken = finite_part(rec)
     sections = ("plane", "geometry", "gradients", "transport", "training")
@@ -41,7 +46,7 @@ def of_recording(rec: Recording, title: str) -> Subject:
     notes["training"].append(
         why or ("" if never or metrics is not None else "No loss or other number was given while it was recorded.")
     )
-    plane, falls, geometry, phases, transport, chosen, left_out = None, None, None, None, None, "", ""
+    plane, falls, geometry, phases, transport, spectrum, chosen, left_out = None, None, None, None, None, None, "", ""
     if shown is None:
         for section in ("plane", "geometry", "gradients", "transport"):
             notes[section].append("There is nothing to show here: activations are NaN or infinite from the start.")
@@ -52,6 +57,12 @@ def of_recording(rec: Recording, title: str) -> Subject:
         if plane is not None and "resolution" in plane.dims and len(part.replicas) == 1:
             falls = compression(part, plane)
         notes["plane"] += [left_out, chosen and f"Estimator: {chosen}.", why]
+        if denoising:
+            few, notes["denoising"] = _few(part)
+            spectrum, why = _tried("denoising", lambda: _spectrum(few))
+            notes["plane"].append(why)
+            if spectrum is not None and plane is not None and "resolution" in plane.dims:
+                plane = with_denoised(plane, spectrum)
         geometry, why = _tried("geometry", lambda: layer_geometry(part))
         notes["geometry"].append(why)
         phases, why = _tried("gradients", lambda: _phases(shown))
@@ -74,7 +85,8 @@ def of_recording(rec: Recording, title: str) -> Subject:
         resolved=plane if plane is not None and "resolution" in plane.dims else None,
         falls=falls,
         geometry=geometry,
-        recipe=recording_recipe(rec),
+        spectrum=spectrum,
+        recipe=recording_recipe(rec, denoising),
     )
 
 
@@ -123,6 +135,28 @@ def _phases(rec: Recording) -> xr.Dataset:
     from flowplane.analysis.phases import gradient_phases
 
     return gradient_phases(rec)
+
+
+def _few(rec: Recording) -> tuple[Recording, list[str]]:
+    """The first replica at a few snapshots, the last among them, and a sentence on what was left out."""
+    snapshots = DENOISED // len(rec.layers)
+    few = rec.thin(snapshots) if snapshots > 1 else rec.sel(epoch=[int(rec.epochs.max())])
+    few = few.sel(replica=rec.replicas[:1].tolist())
+    parts = []
+    if len(few.epochs) < len(rec.epochs):
+        parts.append(f"at {len(few.epochs)} of {count(len(rec.epochs), 'snapshot')}")
+    if len(few.replicas) < len(rec.replicas):
+        parts.append("in the first replica")
+    return few, [f"Denoising takes seconds a layer, so it is done {listed(parts)} only."] if parts else []
+
+
+def _spectrum(rec: Recording) -> xr.Dataset:
+    """How hard the layers are to denoise. Raises InputError where nothing can be said of any."""
+    found = denoising_spectrum(rec)
+    if not np.isfinite(found["mmse"]).any():
+        why = ", ".join(name.replace("_", " ") for name in Flags.names(found["flags"]))
+        raise InputError("spectrum", Text(f"no layer that could be denoised ({why})"), "one at least")
+    return found
 
 
 def _transport(rec: Recording) -> xr.Dataset:

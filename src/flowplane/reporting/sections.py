@@ -11,6 +11,7 @@ import xarray as xr
 from flowplane.analysis.explaining import estimate_words
 from flowplane.core.results import Flags, said
 from flowplane.errors import InputError
+from flowplane.reporting.denoised import saturation_words, spectrum_words
 from flowplane.reporting.layers import LayerNumbers, counts, layer_numbers
 from flowplane.reporting.markup import Markup, count, element, joined, paragraphs, table
 from flowplane.reporting.moves import move_words, moves_by_layer, transport_flags
@@ -57,9 +58,8 @@ def text_of(section: str, subject: Subject, layers: list[LayerNumbers]) -> Marku
     notes = subject.notes.get(section, [])
     if section == "summary":
         return _summary(subject, layers)
-    if section == "plane" and subject.plane is not None:
-        told = [*plane_words(layers, subject.plane["epoch"].values), *decodable_words(subject.plane)]
-        return paragraphs([*told, *notes])
+    if section == "plane":
+        return _plane(subject, layers, notes)
     if section == "geometry" and subject.geometry is not None:
         return paragraphs([*geometry_words(subject.geometry), *notes])
     if section == "training" and subject.metrics is not None:
@@ -79,6 +79,18 @@ def text_of(section: str, subject: Subject, layers: list[LayerNumbers]) -> Marku
     return paragraphs(notes)
 
 
+def _plane(subject: Subject, layers: list[LayerNumbers], notes: list[str]) -> Markup:
+    """What the plane says, and denoising beside it."""
+    plane, told, full = subject.plane, [], []
+    if plane is not None:
+        told = [*plane_words(layers, plane["epoch"].values), *decodable_words(plane)]
+        if subject.resolved is not None and said(plane, "i_xt", "estimator") == "Pairwise":
+            most = float(plane.attrs.get("input_entropy", np.nan))
+            full = saturation_words(layers, most, float(plane["resolution"]))
+    spectrum = [] if subject.spectrum is None else spectrum_words(subject.spectrum) + subject.notes.get("denoising", [])
+    return joined(*(paragraphs(part) for part in ([*told, *notes], full, spectrum)))
+
+
 def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
     """The figures of a section by name; a Dataset with nothing to draw has none."""
     from flowplane import plot
@@ -93,6 +105,14 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
         "transport": (subject.transport, _transport_figures),
     }
     found, make = draw.get(section, (None, _plane_figures))
+    figures = _made(found, make)
+    if section == "plane":
+        figures |= _made(subject.spectrum, lambda found: {"denoising-spectrum": plot.denoising_spectrum(found)})
+    return figures
+
+
+def _made(found: xr.Dataset | None, make: Callable[[xr.Dataset], dict[str, go.Figure]]) -> dict[str, go.Figure]:
+    """The figures of a Dataset; none where there is nothing to draw."""
     if found is None:
         return {}
     try:

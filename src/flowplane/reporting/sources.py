@@ -20,11 +20,14 @@ MOST = 6
 EXPECTED = "a Recording, an experiment's Result, the path of a recording or of results, or a list of them"
 
 
-def subjects_of(source: Any) -> list[Subject]:
+def subjects_of(source: Any, denoising: bool = False) -> list[Subject]:
     """A Subject for each thing in a source.
 
+    Arguments:
+        denoising: whether the layers of recordings are denoised as well.
+
     Raises:
-        InputError: an empty list, too many, or something that is none of the kinds a report can show.
+        InputError: an empty list, too many, something that is none of the kinds a report can show, or nothing to denoise.
     """
     several = list(source) if isinstance(source, list | tuple) else [source]
     if not several:
@@ -34,11 +37,14 @@ def subjects_of(source: Any) -> list[Subject]:
     titles = _titles(several)
     found = [_found(part, title) for part, title in zip(several, titles, strict=True)]
     if all(isinstance(part, Subject) for part in found):
+        if denoising:
+            raise InputError("denoising", True, "False: results are shown as they were found; recordings can be denoised")
         return [part for part in found if isinstance(part, Subject)]
     from flowplane.reporting.recordings import of_recording
 
     return [
-        part if isinstance(part, Subject) else of_recording(part, title) for part, title in zip(found, titles, strict=True)
+        part if isinstance(part, Subject) else of_recording(part, title, denoising)
+        for part, title in zip(found, titles, strict=True)
     ]
 
 

@@ -50,6 +50,8 @@ class Subject:
     resolved: xr.Dataset | None = None
     falls: xr.Dataset | None = None
     geometry: xr.Dataset | None = None
+    #: How hard the layers are to denoise, where that was asked for.
+    spectrum: xr.Dataset | None = None
     #: The lines that reproduce it.
     recipe: str = ""
 

@@ -55,7 +55,7 @@ def layer_table(
         name = joined(layer.name, element("small", _what(layer)))
         cells: list[Any] = [
             name,
-            _known(layer.i_xt, layer.flags, ABSENT),
+            _known(layer.i_xt, layer.flags, ABSENT) + _denoised(layer),
             _known(layer.i_ty, layer.flags, ("no_labels", *ABSENT)),
         ]
         cells += [moves.get(layer.name, "–")] if moves else []
@@ -85,6 +85,14 @@ def _known(part: Quantity, flags: dict[str, float], reasons: tuple[str, ...]) ->
         return interval(part.value, part.lower, part.upper)
     why = next((name for name in reasons if name in flags), "")
     return f"– ({why.replace('_', ' ')})" if why else "–"
+
+
+def _denoised(layer: LayerNumbers) -> str:
+    """Where every input stands alone, what denoising says beside it."""
+    found = layer.denoised
+    if not (layer.saturated and np.isfinite(found.value)):
+        return ""
+    return f"; by denoising at most {interval(found.value, found.lower, found.upper)}"
 
 
 def _learned(layer: LayerNumbers, replicas: int, single: bool) -> str:

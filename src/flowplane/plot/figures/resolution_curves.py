@@ -59,7 +59,7 @@ def resolution_curves(dataset: xr.Dataset, title: str = "What each layer tells a
     if "input_entropy" in dataset.attrs:
         most = float(dataset.attrs["input_entropy"])
         figure.add_hline(most, line={"color": "#777", "width": 1, "dash": "dot"}, annotation={"text": f"H(X) = {most:.4g}"})
-    figure.update_xaxes(title="resolution (share of the layer's variance that is noise)", type="log", tickvals=resolutions)
+    figure.update_xaxes(title="resolution (noise / total variance)", type="log", tickvals=resolutions)
     figure.update_yaxes(title=axis_title(dataset["i_xt"]), rangemode="tozero")
     if len(epochs) > 1:
         figure.frames = [go.Frame(name=str(epoch), data=lines(k)) for k, epoch in enumerate(epochs)]
