@@ -156,7 +156,7 @@ def test_what_cannot_be_read():
 def test_errors():
     with pytest.raises(InputError, match="noise_variance: found -1"):
         fp.Denoising(-1.0)
-    with pytest.raises(InputError, match="denoiser: .*nearest"):
+    with pytest.raises(InputError, match=r"denoiser: .*nearest"):
         fp.Denoising(0.1, "nearest")
     with pytest.raises(InputError, match="relative"):
         fp.Denoising(0.1, relative="unit")
