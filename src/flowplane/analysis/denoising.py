@@ -10,7 +10,7 @@ import xarray as xr
 from flowplane.bridge.denoising import Pointwise
 from flowplane.bridge.spectrum import Spectra
 from flowplane.core.points import check_positive
-from flowplane.core.results import stamp, with_flags
+from flowplane.core.results import said, stamp, with_flags
 from flowplane.errors import InputError, Text
 from flowplane.information.pairwise import TOTAL
 from flowplane.information.resolution import SHOWN, checked_resolutions
@@ -67,6 +67,7 @@ def denoising_spectrum(
     found = found.drop_vars([*left_out, "flags"]).rename(NAMES)
     for name in ("information", "information_lower", "information_upper"):
         found[name].attrs["long_name"] = found[name].attrs["long_name"].replace("I(X;T)", "I(X;T + noise)")
+    found["mmse"].attrs |= {key: said(found, "information", key) for key in ("estimator", "parameters", "channel")}
     return stamp(with_flags(found), "denoising_spectrum", **rec.identity, input_entropy=rec.task.input_entropy)
 
 
