@@ -115,11 +115,6 @@ class Spectra(Estimator):
         bound = about["i_xt"]["bound"]
         how = f"denoiser={about['denoiser']!r}, relative={TOTAL!r}"
         said = {"estimator": "Denoising", "parameters": how, "channel": CHANNEL, "bound": bound}
-            "estimator": "Denoising",
-            "parameters": f"denoiser={about['denoiser']!r}, relative={TOTAL!r}",
-            "channel": CHANNEL,
-            "bound": bound,
-        }
         mmse = share | said | {"long_name": "error of denoising, of the total variance"}
         bits = {"units": "bits", "dims": ("resolution",)}
         nats = {"units": "nats/total variance", "dims": ("resolution",)}
