@@ -1,4 +1,4 @@
-"""Draw the README's pictures from `flowplane reproduce information-plane --full` and from two moons.
+"""Draw the README's pictures from `flowplane reproduce information-plane --full` and `bridge --full`, and from two moons.
 
 python docs/make_images.py [results]
 """
@@ -21,3 +21,6 @@ if __name__ == "__main__":
     plane = load(results / "information-plane" / "plane.nc")
     figure = fp.plot.information_plane(plane, "Fit first, then compress")
     print(fp.plot.save(figure, images / "information-plane.png"))
+    spectrum = load(results / "bridge" / "spectrum.nc")
+    figure = fp.plot.denoising_spectrum(spectrum, "One law: the error of denoising, and information as its area")
+    print(fp.plot.save(figure, images / "one-law.png"))

@@ -20,7 +20,7 @@ MAKERS = {
     "critical_betas": lambda rec, soft, flow: fp.critical_betas(JOINT),
     "critical_slowing_down": lambda rec, soft, flow: fp.bottleneck.slowing_down(JOINT, [1.5, 2.7, 6.0]),
     "denoising_spectrum": lambda rec, soft, flow: fp.denoising_spectrum(
-        rec.sel(replica=[0], epoch=rec.epochs[[0, -1]], layer=["layer5", "layer6"]), resolution=(0.01, 0.1, 1.0)
+        rec.sel(replica=[0], epoch=rec.epochs[[0, -1]], layer=list(rec.layers[-2:])), resolution=(0.01, 0.1, 1.0)
     ),
     "deterministic_ib": lambda rec, soft, flow: fp.bottleneck.deterministic_ib(JOINT, [0.5, 2.0, 9.0]),
     "embedding_influence": lambda rec, soft, flow: fp.transport.embedding_influence(
@@ -42,7 +42,7 @@ MAKERS = {
         fp.train(fp.tasks.spherical_rule(), hidden=(3,), noise_variance=0.1, replicas=1, epochs=2, snapshots=2), draws=64
     ),
     "pointwise_information": lambda rec, soft, flow: fp.pointwise_information(
-        rec.sel(replica=[0]), layer="layer6", epoch=int(rec.epochs[-1])
+        rec.sel(replica=[0]), layer=rec.layers[-1], epoch=int(rec.epochs[-1])
     ),
     "relaxation_times": lambda rec, soft, flow: fp.relaxation_times(rec),
     "replica_spread": lambda rec, soft, flow: fp.replica_spread(rec),

@@ -275,6 +275,28 @@ def each_estimator(name):
     return call
 
 
+def denoisers(folder):
+    """Networks of the bridge, trained for a few steps, and points."""
+    from flowplane.bridge.classes import class_gap
+    from flowplane.bridge.layers import upper_bound
+    from flowplane.bridge.pairs import pair_information
+    from flowplane.bridge.training import Schedule
+    from flowplane.information.probes.folds import Folds
+
+    given, short = layer(60), Schedule(hidden=(8,), steps=20, snapshots=2)
+    values = torch.from_numpy(given["activations"].astype(np.float64))[None]
+    y = torch.from_numpy(np.unique(given["labels"], return_inverse=True)[1].astype(np.int64))
+    folds = Folds.of(y.numpy(), np.arange(60), 0, values.device)
+    noise = torch.tensor([0.1], dtype=torch.float64, device="cpu")
+    pair = pair_information(values[0], torch.from_numpy(X[:60].astype(np.float64)), schedule=short)
+    return [
+        upper_bound(values, folds, noise[:, None], 0, short).terms,
+        class_gap(values, y, folds, noise, 0, short).loss,
+        pair.value,
+        fp.Denoising(0.1, "points")(given["activations"], given["labels"]),
+    ]
+
+
 #: What no recording is needed for, which a fork cannot read; on another number of threads some sums are rounded otherwise.
 ROUNDED = (
     "learned",
@@ -282,6 +304,10 @@ ROUNDED = (
     "densities",
     "Variational",
     "Decodable",
+    "Denoising",
+    "denoisers",
+    "denoising_spectrum",
+    "pointwise_information",
     "all estimators",
     "layers",
     "bounds",
@@ -297,7 +323,7 @@ ENTRIES = {
     **{kind: partial(of_kind, kind) for kind in ("ensemble", "arrays", "frozen", "model")},
     **{
         f.__name__: f
-        for f in (reopened, shown, checkpoints, learned, ridgelets, layers, movements, bounds, flows, densities)
+        for f in (reopened, shown, checkpoints, learned, denoisers, ridgelets, layers, movements, bounds, flows, densities)
     },
     "tasks": lambda folder: [fp.tasks.digits().inputs[:3], fp.tasks.spherical_rule().joint],
 }

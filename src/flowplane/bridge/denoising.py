@@ -115,8 +115,8 @@ class Denoising(Estimator):
 
     @classmethod
     def usual(cls) -> Denoising:
-        """Noise of a tenth of the layer's total variance."""
-        return cls(0.1, relative=TOTAL)
+        """Noise of a tenth of the layer's total variance, and normals alone: networks take seconds a layer."""
+        return cls(0.1, LINEAR, TOTAL)
 
     def swept(self) -> tuple[str, tuple[Any, ...]]:
         return "noise_variance", tuple((self.noise_variance or 1.0) * 10.0 ** (power / 2) for power in range(-4, 5))
