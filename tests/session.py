@@ -281,20 +281,22 @@ def denoisers(folder):
     from flowplane.bridge.layers import upper_bound
     from flowplane.bridge.pairs import pair_information
     from flowplane.bridge.training import Schedule
+    from flowplane.core.modes import own_modes
     from flowplane.information.probes.folds import Folds
 
-    given, short = layer(60), Schedule(hidden=(8,), steps=20, snapshots=2)
-    values = torch.from_numpy(given["activations"].astype(np.float64))[None]
-    y = torch.from_numpy(np.unique(given["labels"], return_inverse=True)[1].astype(np.int64))
-    folds = Folds.of(y.numpy(), np.arange(60), 0, values.device)
-    noise = torch.tensor([0.1], dtype=torch.float64, device="cpu")
-    pair = pair_information(values[0], torch.from_numpy(X[:60].astype(np.float64)), schedule=short)
-    return [
-        upper_bound(values, folds, noise[:, None], 0, short).terms,
-        class_gap(values, y, folds, noise, 0, short).loss,
-        pair.value,
-        fp.Denoising(0.1, "points")(given["activations"], given["labels"]),
-    ]
+    with own_modes():  # as behind every public call
+        given, short = layer(60), Schedule(hidden=(8,), steps=20, snapshots=2)
+        values = torch.from_numpy(given["activations"].astype(np.float64))[None]
+        y = torch.from_numpy(np.unique(given["labels"], return_inverse=True)[1].astype(np.int64))
+        folds = Folds.of(y.numpy(), np.arange(60), 0, values.device)
+        noise = torch.tensor([0.1], dtype=torch.float64, device="cpu")
+        pair = pair_information(values[0], torch.from_numpy(X[:60].astype(np.float64)), schedule=short)
+        return [
+            upper_bound(values, folds, noise[:, None], 0, short).terms,
+            class_gap(values, y, folds, noise, 0, short).loss,
+            pair.value,
+            fp.Denoising(0.1, "points")(given["activations"], given["labels"]),
+        ]
 
 
 #: What no recording is needed for, which a fork cannot read; on another number of threads some sums are rounded otherwise.
