@@ -121,11 +121,11 @@ def binned(correction: str | None, truth: Truth) -> Any:
     return fp.Binned(tuple(np.linspace(*truth.span, BINS + 1)), correction=correction)
 
 
-def noisy(kind: Callable[..., Any], truth: Truth, on_channel: Any = None, **given: Any) -> Any:
+def noisy(estimator: Callable[..., Any], truth: Truth, /, on_channel: Any = None, **given: Any) -> Any:
     """An estimator; on a channel with the channel's noise."""
     if truth.channel_variance is not None:
         given |= {"noise_variance": truth.channel_variance, **(on_channel or {})}
-    return kind(**given)
+    return estimator(**given)
 
 
 class Contender(NamedTuple):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -29,8 +30,10 @@ EVEN = 64
 ROWS = 4096
 #: On a line the noise is integrated by the trapezoid rule, from −REACH to REACH standard deviations, for so many points.
 REACH, STEPS, FEW = 9.0, 128, 512
-#: Exponents that are kept: below the first nothing is left of a share, beyond the second float64 overflows.
-LEAST, MOST = -700.0, 600.0
+#: Exponents that are kept, in float64 and in float32: below the first nothing is left of a share, beyond the second it
+#: overflows. float32 is for many points that are not too far apart for the noise.
+WIDE, NARROW = (-700.0, 600.0), (-80.0, 80.0)
+MANY, COARSE = 1000, 1e4
 #: Of work on a pair, about.
 PAIR_NANOSECONDS = 5.0
 
@@ -137,31 +140,35 @@ def principal_axes(
 
 @dataclass(frozen=True, eq=False)
 class _Law:
-    """The points along their axes, and what attention sums over them."""
+    """The points along their axes, class by class where labels are hard, and what attention sums over them."""
 
+    #: The place of each among the samples.
+    order: Int[Tensor, " sample"]
     t: Float[Tensor, "sample direction"]
     mass: Float[Tensor, " sample"]
     #: t, 1 and |t|².
     values: Float[Tensor, "sample value"]
-    #: For hard labels the class of each sample, and its members; for a rule p(y|x) and its products with t and 1.
-    members: list[Int[Tensor, " member"]]
+    #: For hard labels where each class stands; for a rule p(y|x) and its products with t and 1.
+    members: list[slice]
     rule: Float[Tensor, "sample class"] | None
     columns: Float[Tensor, "sample column"] | None
 
     @classmethod
     def of(cls, t: Tensor, mass: Tensor, rule: Tensor | None) -> _Law:
         """Rule: p(y|x), of ones and zeros where labels are hard."""
+        order, members = torch.arange(len(t), device=t.device), [slice(0, len(t))]
+        rule = None if rule is None else rule[:, mass @ rule > 0]
+        hard = rule is not None and bool(((rule == 0) | (rule == 1)).all())
+        if hard and rule is not None:
+            order = rule.argmax(1).argsort(stable=True)
+            ends = rule.sum(0).long().cumsum(0).tolist()
+            members = [slice(first, last) for first, last in pairwise([0, *ends])]
+        t, mass = t[order], mass[order]
         square = t.square().sum(1, keepdim=True)
         values = torch.cat([t, torch.ones_like(square), square], 1)
-        everyone = torch.arange(len(t), device=t.device)
-        if rule is None:
-            return cls(t, mass, values, [everyone], None, None)
-        rule = rule[:, mass @ rule > 0]
-        if bool(((rule == 0) | (rule == 1)).all()):
-            classes = rule.argmax(1)
-            return cls(t, mass, values, [everyone[classes == y] for y in range(rule.shape[1])], None, values[:, :-1])
-        columns = (rule[:, :, None] * values[:, None, :-1]).flatten(1)
-        return cls(t, mass, values, [everyone], rule, columns)
+        if rule is None or hard:
+            return cls(order, t, mass, values, members, None, None if rule is None else values[:, :-1])
+        return cls(order, t, mass, values, members, rule, (rule[:, :, None] * values[:, None, :-1]).flatten(1))
 
     @property
     def pairs(self) -> int:
@@ -212,16 +219,19 @@ class _Law:
         keys = torch.cat([self.t / tau, (-self.values[:, -1:] / (2 * tau)) + self.mass.clamp_min(1e-300).log()[:, None]], 1)
         sets = 1 if self.exact else min(self._draws, SETS)
         found, means = self.t.new_zeros(4, n), self.t.new_zeros(4, sets)
-        for parts, weights, noise in self.noise(stream):
-            each = self._denoised(math.sqrt(tau), noise.expand(-1, n, directions), keys)
+        for parts, weights, drawn in self.noise(stream):
+            # drawn in the samples' own order, so that labels change nothing
+            noise = drawn.expand(-1, n, directions)[:, self.order]
+            each = self._denoised(math.sqrt(tau), noise, keys)
             means.index_add_(1, parts, (each @ self.mass) * weights)
             found += torch.einsum("qdn,d->qn", each, weights) / sets
+        back = torch.empty_like(found).index_copy_(1, self.order, found)
         if self.exact:
-            return found, means.new_zeros(4)
+            return back, means.new_zeros(4)
         if sets > 1:
-            return found, means.std(1) / math.sqrt(sets)
+            return back, means.std(1) / math.sqrt(sets)
         # of one draw all differences are taken for the noise's: an upper limit
-        return found, ((found - means).square() @ self.mass.square()).sqrt()
+        return back, ((found - means).square() @ self.mass.square()).sqrt()
 
     def _denoised(self, scale: float, noise: Float[Tensor, "draw sample direction"], keys: Tensor) -> Tensor:
         """tr Cov(T|t̃), |t_i − g|², ln p(t̃|t_i)/p(t̃) and |g − g(·|y)|² of each draw and sample (4, draw, sample)."""
@@ -232,26 +242,31 @@ class _Law:
         own = (noise.square().sum(1) - (noisy / scale).square().sum(1)) / 2
         queries = torch.cat([noisy, torch.ones_like(noisy[:, :1])], 1)
         found = self.t.new_zeros(4, draws * n)
+        # half as long in float32, where that is fine enough for the noise of one draw
+        coarse = n >= MANY and float(self.values[:, -1].max()) < COARSE * scale * scale
+        kind, least, most = (torch.float32, *NARROW) if coarse else (torch.float64, *WIDE)
+        columns = None if self.columns is None else self.columns.to(kind)
+        queries, keys, own, values = (part.to(kind) for part in (queries, keys.T, own[:, None], self.values))
         firsts = n * torch.arange(draws, device=self.t.device)[:, None]
         for members in self.members:
-            everywhere = (firsts + members).flatten()
+            everywhere = (firsts + torch.arange(members.start, members.stop, device=self.t.device)).flatten()
             for block in row_blocks(n, self.t.device, len(everywhere)):
                 rows = everywhere[block]
-                shares = torch.addmm(own[rows, None], queries[rows], keys.T).clamp_(LEAST, MOST).exp_()
-                sums = shares @ self.values
+                shares = torch.addmm(own[rows], queries[rows], keys).clamp_(least, most).exp_()
+                sums = (shares @ values).double()
                 density = sums[:, directions]
                 sums = sums / density[:, None]
                 mean = sums[:, :directions]
                 found[0, rows] = (sums[:, -1] - mean.square().sum(1)).clamp_min_(0.0)
                 found[1, rows] = (t[rows] - mean).square().sum(1)
                 found[2, rows] = -density.log()
-                if self.columns is None:
+                if columns is None:
                     continue
                 if self.rule is None:
-                    inside = shares[:, members] @ self.columns[members]
+                    inside = (shares[:, members] @ columns[members]).double()
                     found[3, rows] = (mean - inside[:, :-1] / inside[:, -1:]).square().sum(1)
                 else:
-                    inside = (shares @ self.columns).unflatten(1, (self.rule.shape[1], -1))
+                    inside = (shares @ columns).double().unflatten(1, (self.rule.shape[1], -1))
                     apart = mean[:, None] - inside[:, :, :-1] / inside[:, :, -1:].clamp_min(1e-300)
                     found[3, rows] = (self.rule[rows % n] * apart.square().sum(2)).sum(1)
         return found.reshape(4, draws, n)

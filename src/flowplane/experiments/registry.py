@@ -125,7 +125,7 @@ EXPERIMENTS = {
             ".bridge.bridge",
             "information by denoising: both papers' quantities by one law",
             ("X-bridge.exact", "X-bridge.debruijn", "X-bridge.ceiling", "X-bridge.benchmark"),
-            (180, 2700),
+            (130, 2700),
             shown="spectrum",
         ),
         Experiment(".transport.gaussian_dae", "deeper autoencoders transport faster", ("A-1", "A-4"), (7, 20)),
