@@ -165,12 +165,19 @@ def errors(rows: dict[Row, Found], group: Callable[[str], bool]) -> str:
     return f"{values.mean():.3f} / {np.median(values):.3f} ({len({row.task for row in some})})"
 
 
+def beside(rows: dict[Row, Found], name: str) -> str:
+    """Mean distance of an estimator and of Denoising, on the samples that both have read."""
+    some = {row: rows.get(row._replace(estimator="Denoising")) for row in rows if row.estimator == name and not row.shuffled}
+    both = [(error(rows[row]), error(found)) for row, found in some.items() if found]
+    return "{:.3f}, {:.3f} ({})".format(*np.mean(both, 0), len(both)) if both else "–"
+
+
 def summary(rows: dict[Row, Found]) -> list[str]:
     """A line for an estimator: errors, coverage, flags, shuffled pairs, seconds."""
     lines = [
-        "| estimator | all | up to 5 + 5 dimensions | of these, not Gaussian after ranks | shuffled, at most | intervals of"
-        " estimates without a flag that hold | flagged | seconds an estimate |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| estimator | all | up to 5 + 5 dimensions | of these, not Gaussian after ranks | means of it and of Denoising"
+        " where both are | shuffled, at most | intervals of estimates without a flag that hold | flagged | seconds an estimate |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name in ordered(rows):
         own = {row: found for row, found in rows.items() if row.estimator == name}
@@ -178,6 +185,7 @@ def summary(rows: dict[Row, Found]) -> list[str]:
         nothing = [abs(found["value"]) for row, found in own.items() if row.shuffled]
         clean = [found for found in real if found["interval"] and not found["flags"]]
         cells = [errors(own, group) for group in (lambda task: True, small, curved)]
+        cells.append("–" if name == "Denoising" else beside(rows, name))
         cells.append(f"{max(nothing):.3f}" if nothing else "–")
         cells.append(f"{sum(map(covered, clean))} of {len(clean)}" if clean else "–")
         cells.append(f"{sum(bool(found['flags']) for found in real)} of {len(real)}" if name in OURS else "–")
