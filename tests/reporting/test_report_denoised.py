@@ -87,9 +87,9 @@ def test_epochs_that_were_not_denoised_are_missing(spectrum, wide):
 
 def test_what_does_not_go_together_is_refused(wide, spectrum):
     plane = fp.information_plane(wide)
-    with pytest.raises(InputError, match="plane: found .* expected a plane at resolutions"):
+    with pytest.raises(InputError, match=r"plane: found .* expected a plane at resolutions"):
         with_denoised(plane.isel(resolution=0), spectrum)
-    with pytest.raises(InputError, match="spectrum: found .* expected what"):
+    with pytest.raises(InputError, match=r"spectrum: found .* expected what"):
         with_denoised(plane, plane)
     with pytest.raises(InputError, match="network 'another', expected one of the plane's recording"):
         with_denoised(plane, spectrum.assign_attrs(network="another"))

@@ -112,13 +112,14 @@ def estimate_words(dataset: xr.Dataset) -> Iterator[str]:
         at = {"estimator": label} if along else {}
         given = [name for name in estimated if bool(dataset[name].sel(at).notnull().any())]
         for name in given or estimated:
-            groups.setdefault(tuple(said(dataset, name, key, **at) for key in ABOUT), []).append(name)
-        for (estimator, bound, channel, quantity), names in groups.items():
-            units = "; ".join(dict.fromkeys(str(dataset[name].attrs.get("units", "")) for name in names))
+            units = str(dataset[name].attrs.get("units", "1"))
+            about = (*(said(dataset, name, key, **at) for key in ABOUT), "" if units == "1" else f", in {units}")
+            groups.setdefault(about, []).append(name)
+        for (estimator, bound, channel, quantity, units), names in groups.items():
             of_all = len(groups) == 1 and len(estimated) == len(quantities(dataset))
             whose = "" if of_all else f" ({', '.join(long_name(dataset, name) for name in names)})"
-            about = f"{BOUNDS.get(bound, bound)}, in {units}; channel: {channel}{'; ' if quantity else ''}{quantity}"
-            yield f"{label or estimator or 'estimate'}{whose}: {about}."
+            kind = f"{BOUNDS.get(bound, bound)}{units}; channel: {channel}{'; ' if quantity else ''}{quantity}"
+            yield f"{label or estimator or 'estimate'}{whose}: {kind}."
 
 
 def _of_result(dataset: xr.Dataset, result: str) -> Iterator[str]:

@@ -20,6 +20,7 @@ from flowplane.information.estimator import Estimator, constant_units, raised
 from flowplane.information.known import Estimates, Known, Quantity
 from flowplane.information.pairwise import LEAST, TOTAL, drawn_rows
 from flowplane.information.probes.folds import held_together
+from flowplane.information.schema import QUANTITIES
 
 __all__ = ["DENOISERS", "POINTS", "Denoising", "Pointwise", "unit_variance"]
 
@@ -207,25 +208,32 @@ class Denoising(Estimator):
         """Of networks that are trained; None for normals alone."""
         return Schedule() if self.kind(known) == LEARNED else None
 
+    def limits(
+        self, values: Float[Tensor, "batch sample unit"], known: Known, bits: Float[Tensor, " batch"], noise: Tensor
+    ) -> dict[str, dict[str, Tensor]]:
+        """Whether I(X;T) through noise, of values of total variance 1, is at an end of what can be said of it."""
+        if self.kind(known) == POINTS:
+            alone = bits >= SATURATION * known.input_entropy
+            return {"saturated": dict.fromkeys(QUANTITIES, alone)}
+        variances = (principal_axes(t, known.mass)[1] for t in values)
+        levels = noise.expand(len(values))
+        normal = torch.stack([linear_bound(part, level[None])[0] for part, level in zip(variances, levels, strict=True)])
+        loose = bits * math.log(2.0) > LOOSE * normal
+        return {"loose": {"i_xt": loose, "h_t": loose}}
+
     def _flags(self, values: Tensor, known: Known, read: Reading, impossible: Tensor) -> Tensor:
-        kind, without = self.kind(known), self.noise_variance == 0.0
-        found = torch.full_like(read.noise, torch.nan) if read.i_xt is None else read.i_xt.quantity.value
-        loose = torch.zeros_like(impossible)
-        if kind != POINTS and not without:
-            mass = known.mass
-            normal = [
-                linear_bound(principal_axes(t, mass)[1], level[None])[0] for t, level in zip(values, read.noise, strict=True)
-            ]
-            loose = found * math.log(2.0) > LOOSE * torch.stack(normal)
+        without = self.noise_variance == 0.0
         parts = {"i_xt": read.i_xt, "i_ty": read.i_ty}
         apart = {name: part.apart for name, part in parts.items() if part is not None and part.apart is not None}
-        alone = found >= SATURATION * known.input_entropy if kind == POINTS else torch.zeros_like(impossible)
+        ends = {}
+        if read.i_xt is not None and not without:
+            ends = self.limits(values, known, read.i_xt.quantity.value, read.noise)
+        constant = constant_units(values)
         return raised(
             known,
             values,
-            saturated=alone,
-            constant_units=constant_units(values).all(1) if self.relative == TOTAL else constant_units(values).any(1),
-            loose={"i_xt": loose, "h_t": loose},
+            **ends,
+            constant_units=constant.all(1) if self.relative == TOTAL else constant.any(1),
             not_converged=apart,
             impossible={"i_ty": impossible},
             **self.refused(known),

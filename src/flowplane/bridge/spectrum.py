@@ -27,6 +27,7 @@ from flowplane.information.probes.folds import grouped_error
 
 __all__ = ["Spectra", "Spectrum", "of_law", "of_population"]
 
+CHANNEL = "Gaussian noise of the resolution times the layer's total variance at that epoch"
 #: Parts of a `Quantity`.
 ENDS = ("value", "lower", "upper")
 
@@ -112,13 +113,15 @@ class Spectra(Estimator):
         attrs = {"long_name": "resolution", "units": "1", "description": "share of the layer's total variance that is noise"}
         share, inverse = {"units": "1", "dims": ("resolution",)}, {"units": "1/total variance", "dims": ("resolution",)}
         bound = about["i_xt"]["bound"]
-        mmse = share | {"bound": bound, "long_name": "error of denoising, of the total variance"}
+        how = f"denoiser={about['denoiser']!r}, relative={TOTAL!r}"
+        said = {"estimator": "Denoising", "parameters": how, "channel": CHANNEL, "bound": bound}
+        mmse = share | said | {"long_name": "error of denoising, of the total variance"}
         bits = {"units": "bits", "dims": ("resolution",)}
         nats = {"units": "nats/total variance", "dims": ("resolution",)}
         more = {
             "mmse": mmse,
-            "mmse_lower": mmse | {"long_name": "error of denoising, lower end"},
-            "mmse_upper": mmse | {"long_name": "error of denoising, upper end"},
+            "mmse_lower": share | {"long_name": "error of denoising, lower end"},
+            "mmse_upper": share | {"long_name": "error of denoising, upper end"},
             "linear_mmse": share | {"long_name": "error of linear denoising, of the total variance"},
             "information_by_density": bits | {"long_name": "I(X;T + noise) by densities"},
             "information_by_density_error": bits | {"long_name": "I(X;T + noise) by densities, standard error"},
@@ -127,8 +130,8 @@ class Spectra(Estimator):
         }
         return about | {
             "estimator": "Denoising",
-            "parameters": f"denoiser={about['denoiser']!r}, relative={TOTAL!r}",
-            "channel": "Gaussian noise of the resolution times the layer's total variance at that epoch",
+            "parameters": how,
+            "channel": CHANNEL,
             "dims": ("resolution",),
             "more": more,
             "coords": {"resolution": ("resolution", list(self.values), attrs)},
@@ -175,7 +178,13 @@ class Spectra(Estimator):
         rate = torch.gradient(entropy, spacing=(log_noise,), dim=1)[0] if len(noise) > 1 else entropy * torch.nan
         more["entropy_rate"] = rate[:, back] / starts
         constant = (values.amin(1) == values.amax(1)).all(1)
-        flags = raised(known, values, constant_units=constant)[:, :, None].expand(-1, -1, len(noise))
+        flags = torch.stack(
+            [
+                raised(known, values, constant_units=constant, **one.limits(scaled, known, bits, starts[None, place]))
+                for place, bits in enumerate(i_xt.value.T)
+            ],
+            2,
+        )
         missing = Quantity(*(torch.full_like(i_xt.value, torch.nan) for _ in range(3)))
         return Estimates(i_xt, missing, Quantity(*(end + h_z for end in i_xt)), flags, more)
 

@@ -20,7 +20,8 @@ FLAGS = Flags(
     {
         "saturated": (
             "nearly every input falls alone: the value is the ceiling log2 n, whatever the layer does",
-            "It says how many samples there are, not what the layer knows: wider bins, more noise or more samples.",
+            "It says how many samples there are, not what the layer knows: wider bins, more noise, more samples or "
+            "Denoising, which does not stop there.",
         ),
         "clipped": (
             "values fell outside the range of the bins and went into the end bins",

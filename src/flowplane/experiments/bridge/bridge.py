@@ -58,7 +58,7 @@ class Scale:
 
 SCALES = {
     "quick": Scale(replicas=1, epochs=3000, looked=3, shown=2, wide=2, pairs=QUICK, shuffled=1, samples=2000),
-    "full": Scale(5, 8000, looked=20, shown=6, wide=20, pairs=tuple(PAIRS), shuffled=len(PAIRS), samples=10_000),
+    "full": Scale(5, 8000, looked=20, shown=6, wide=20, pairs=tuple(PAIRS), shuffled=3, samples=10_000),
     "tiny": Scale(1, 20, 2, 2, wide=1, pairs=QUICK[:1], shuffled=1, samples=200, denoiser="linear", layers=("layer6",)),
 }
 

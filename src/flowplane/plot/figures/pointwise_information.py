@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -17,10 +17,20 @@ from flowplane.plot.style import LAYER_COLORS, faded, require_units, styled
 
 __all__ = ["pointwise_information"]
 
-#: By variable: what a panel is called, its axis, and what the samples at both ends are.
+
+class Part(NamedTuple):
+    """What the figure says of one quantity: of its panel, of its axis, and of the samples at both ends."""
+
+    title: str
+    bits: str
+    least: str
+    most: str
+
+
+#: By variable.
 PARTS = {
-    "i_xt_each": ("how far each input stands out", "part of I(X;T) [bits]", ("stand out least", "stand out most")),
-    "i_ty_each": ("how sure the layer is of each label", "part of I(T;Y) [bits]", ("least certain", "most certain")),
+    "i_xt_each": Part("how far each input stands out", "part of I(X;T) [bits]", "stand out least", "stand out most"),
+    "i_ty_each": Part("how sure the layer is of each label", "part of I(T;Y) [bits]", "least certain", "most certain"),
 }
 #: Samples at either end that are named and pictured.
 ENDS = 10
@@ -60,12 +70,12 @@ def pointwise_information(
     classes = [] if labels is None else np.unique(labels).tolist()
     by_class = 1 < len(classes) <= CLASSES
     columns, tiles = len(parts), 0 if pictures is None else 2 * len(parts)
-    titles = [PARTS[name][0] for name in parts] + ["by class"] * (columns * by_class)
+    titles = [PARTS[name].title for name in parts] + ["by class"] * (columns * by_class)
     heights = [250.0] + [210.0] * by_class + [86.0] * tiles
     specs: list[list[dict[str, int] | None]] = [[{}] * columns for _ in range(1 + by_class)]
     specs += [[{"colspan": columns}, *[None] * (columns - 1)]] * tiles
-    titles += [f"{escaped(end)}: {_whose(name)}" for name in parts for end in PARTS[name][2]] if tiles else []
-    height = sum(heights) + 78.0 * (len(heights) - 1)
+    titles += [f"{escaped(end)}: {_whose(name)}" for name in parts for end in PARTS[name][2:]] if tiles else []
+    height = sum(heights) + 64.0 * (len(heights) - 1)
     figure = make_subplots(
         rows=len(heights),
         cols=columns,
@@ -73,13 +83,13 @@ def pointwise_information(
         row_heights=heights,
         subplot_titles=titles,
         horizontal_spacing=0.11,
-        vertical_spacing=78.0 / height if len(heights) > 1 else 0.1,
+        vertical_spacing=64.0 / height if len(heights) > 1 else 0.1,
     )
     for column, (name, each) in enumerate(parts.items(), 1):
-        axis, color = PARTS[name][1], LAYER_COLORS[column - 1]
+        axis, color = PARTS[name].bits, LAYER_COLORS[column - 1]
         for trace in _sorted_curve(dataset, each, labels, color):
             figure.add_trace(trace, row=1, col=column)
-        figure.update_xaxes(title="samples, from the least to the most [%]", range=[-2, 102], row=1, col=column)
+        figure.update_xaxes(ticksuffix=" %", range=[-2, 102], row=1, col=column)
         for row in range(1, 2 + by_class):
             figure.update_yaxes(title={"text": axis, "standoff": 4}, row=row, col=column)
         if by_class and labels is not None:
@@ -208,8 +218,9 @@ def _add_row(figure: go.Figure, row: int, pictures: np.ndarray, captions: list[s
     figure.add_trace(
         go.Heatmap(z=mosaic, colorscale="Greys", zmin=0, zmax=1, showscale=False, hoverinfo="skip"), row=row, col=1
     )
-    figure.update_yaxes(autorange="reversed", visible=False, row=row, col=1)
-    ticks = {"tickvals": middles, "ticktext": captions, "tickfont": {"size": 11}, "tickangle": 0}
+    square = {"scaleanchor": figure.data[-1].xaxis, "constrain": "domain", "constraintoward": "top"} if height > 1 else {}
+    figure.update_yaxes(autorange="reversed", visible=False, **square, row=row, col=1)
+    ticks = {"tickvals": middles, "ticktext": captions, "tickfont": {"size": 10}, "tickangle": 0}
     figure.update_xaxes(**ticks, showgrid=False, row=row, col=1)
 
 
@@ -220,7 +231,7 @@ def _caption(each: np.ndarray, labels: np.ndarray | None, place: int) -> str:
 
 
 def _whose(name: str) -> str:
-    return f"{PARTS[name][1].removesuffix(' [bits]')} in bits, and the class"
+    return f"{PARTS[name].bits.removesuffix(' [bits]')} in bits, and the class"
 
 
 def _where(dataset: xr.Dataset, labelled: bool) -> str:
@@ -229,5 +240,5 @@ def _where(dataset: xr.Dataset, labelled: bool) -> str:
     parts = panel_names(xr.Dataset(coords=own, attrs=dataset.attrs)) if "layer" in own else []
     parts += [f"epoch {int(dataset['epoch']):,}"] if "epoch" in dataset.coords else []
     parts += [f"resolution {float(dataset['resolution']):g}"] if "resolution" in dataset.coords else []
-    parts += ["dotted: the mean, which is the layer's information"]
+    parts += ["curves: samples in order, in per cent", "dotted: the mean, the layer's information"]
     return " · ".join([*parts, "below 0: taken for another class"] if labelled else parts)
