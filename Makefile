@@ -53,13 +53,15 @@ $(VENV)-zoo/zoo.stamp: pyproject.toml
 	$(VENV)-zoo/bin/python -m pip install --quiet $(PIP_FLAGS) torch==2.14.1 torchvision==0.29.1 timm transformers --editable .
 	@touch $@
 
-# benchmark-mi needs a JAX of before 0.4.34
+# benchmark-mi needs a JAX of before 0.4.34; it asks for an older NumPy and pandas than ours, and runs with these
 published: $(VENV)-published/published.stamp
 	$(VENV)-published/bin/python benchmarks/published.py
 
 $(VENV)-published/published.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-published
-	$(VENV)-published/bin/python -m pip install --quiet $(PIP_FLAGS) benchmark-mi jax==0.4.33 jaxlib==0.4.33 --editable .
+	$(VENV)-published/bin/python -m pip install --quiet $(PIP_FLAGS) jax==0.4.33 jaxlib==0.4.33 "numpy<2.3" pandas tqdm pyyaml \
+	  "pydantic<2" "equinox<0.11" "optax<0.2" "tensorflow-probability[jax]<0.21" --editable .
+	$(VENV)-published/bin/python -m pip install --quiet $(PIP_FLAGS) --no-deps benchmark-mi
 	@touch $@
 
 clean:

@@ -44,6 +44,18 @@ ENOUGH = 10
 #: Numbers of samples, and of draws: for few samples and for many, of estimators that are fast and of others.
 SIZES, MANY = (50, 200, 1000, 10_000), 10_000
 DRAWS, SLOW_DRAWS = (200, 40), (40, 10)
+#: Denoisers take seconds a draw: a few distributions, draws by numbers of samples.
+DENOISED = (
+    "1v1-normal-0.75",
+    "wiggly-1v1-normal-0.75",
+    "student-identity-2-2-2",
+    "spiral-multinormal-sparse-3-3-2-2.0",
+    "multinormal-dense-5-5-0.5",
+    "half_cube-multinormal-sparse-5-5-2-2.0",
+    "four-classes-2d",
+    "parity-3",
+)
+DENOISED_DRAWS = {2000: 20, 10_000: 5}
 #: What coverage is to reach over all distributions, and in each that leaves so many draws without a flag.
 OVER_ALL, IN_EACH, JUDGED = 0.93, 0.85, 40
 ABOUT = """Made by `python docs/make_estimator_table.py`; bits. {draws} The distributions are those of `tests/truths.py`,
@@ -84,6 +96,11 @@ def of_slices(truth: Truth) -> Pair:
     return Pair(truth.i_xt if one and inputs is not None and inputs.shape[1] == 1 else None, truth.i_ty if one else None)
 
 
+def of_some(names: tuple[str, ...], truth: Truth) -> Pair:
+    """The information itself, of some distributions."""
+    return plain(truth) if truth.name in names else NOTHING
+
+
 def of_label(truth: Truth) -> Pair:
     """What a probe speaks of: the label, without any channel."""
     return Pair(None, truth.i_ty) if truth.channel_variance is None else NOTHING
@@ -112,15 +129,22 @@ def noisy(estimator: Callable[..., Any], truth: Truth, /, on_channel: Any = None
 
 
 class Contender(NamedTuple):
-    """`make` gives the estimator for a distribution; `target` what it estimates; `slow` ones get fewer draws."""
+    """`make` gives the estimator for a distribution; `target` what it estimates; `slow` ones get fewer draws. `own` are
+    draws by numbers of samples, where both are not the usual ones."""
 
     make: Callable[[Truth], Any]
     target: Callable[[Truth], Pair] = plain
     slow: bool = False
+    own: dict[int, int] | None = None
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Numbers of samples."""
+        return tuple(self.own or SIZES)
 
     def draws(self, samples: int) -> int:
         """How many."""
-        return (SLOW_DRAWS if self.slow else DRAWS)[samples >= MANY]
+        return self.own[samples] if self.own else (SLOW_DRAWS if self.slow else DRAWS)[samples >= MANY]
 
 
 #: A new estimator is one line here.
@@ -135,6 +159,7 @@ ESTIMATORS = {
     "SlicedMI": Contender(partial(noisy, fp.SlicedMI, slices=16), of_slices, slow=True),
     "Variational, InfoNCE": Contender(partial(noisy, fp.Variational, kind="infonce"), slow=True),
     "Variational, SMILE": Contender(partial(noisy, fp.Variational, kind="smile"), slow=True),
+    "Denoising": Contender(lambda truth: fp.Denoising(0.0), partial(of_some, DENOISED), own=DENOISED_DRAWS),
     "Decodable, linear": Contender(lambda truth: fp.Decodable(), of_label),
     "Decodable, neighbours": Contender(lambda truth: fp.Decodable("neighbours"), of_label),
     "Decodable, mlp": Contender(lambda truth: fp.Decodable("mlp"), of_label, slow=True),
@@ -145,6 +170,7 @@ ESTIMATORS |= {
     for one in registered().values()
     if not any(name.startswith(one.__name__) for name in ESTIMATORS)
 }
+ALL_SIZES = sorted({samples for one in ESTIMATORS.values() for samples in one.sizes})
 
 
 def judge(contender: str, distribution: str, samples: int) -> dict[str, Any]:
@@ -245,7 +271,7 @@ def overview(results: dict[tuple[str, str, int], Any]) -> list[str]:
         "|---|---|---:|---:|---:|---:|---|",
     ]
     short = []
-    for contender, (quantity, symbol), samples in product(ESTIMATORS, QUANTITIES.items(), SIZES):
+    for contender, (quantity, symbol), samples in product(ESTIMATORS, QUANTITIES.items(), ALL_SIZES):
         known = parts(results, contender, quantity, samples)
         intervals = sum(part["intervals"] for part in known.values())
         if not known:
@@ -297,10 +323,11 @@ def page(stored: dict[str, Any], older: dict[str, Any]) -> str:
     """The whole file."""
     keys = {
         (contender, name, samples): f"{contender}|{name}|{samples}"
-        for contender, name, samples in product(ESTIMATORS, TRUTHS, SIZES)
+        for contender, name, samples in product(ESTIMATORS, TRUTHS, ALL_SIZES)
     }
     results = {place: stored[key] for place, key in keys.items() if "draws" in stored.get(key, {})}
     draws = f"{DRAWS[0]} draws ({SLOW_DRAWS[0]} of slow estimators), of {MANY:,} samples {DRAWS[1]} ({SLOW_DRAWS[1]})."
+    draws += f" Denoising: {DENOISED_DRAWS[2000]} of 2,000 samples, {DENOISED_DRAWS[MANY]} of {MANY:,}."
     lines = [
         "# Estimators against known information",
         "",
@@ -312,7 +339,7 @@ def page(stored: dict[str, Any], older: dict[str, Any]) -> str:
     ]
     lines += ["", "## What version 0.1 covered, and is covered or shown less often now", "", *before(results, older)]
     lines += ["", "## In detail", "", CELLS.format(bins=BINS)]
-    for samples, (quantity, symbol) in product(SIZES, QUANTITIES.items()):
+    for samples, (quantity, symbol) in product(ALL_SIZES, QUANTITIES.items()):
         some = {(contender, name): result for (contender, name, size), result in results.items() if size == samples}
         lines += ["", f"### {symbol}, {samples:,} samples", "", *table(some, quantity)]
     return "\n".join([*lines, ""])
@@ -321,10 +348,11 @@ def page(stored: dict[str, Any], older: dict[str, Any]) -> str:
 def main() -> None:
     """Run what is missing, then write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=int, nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--samples", type=int, nargs="+", choices=ALL_SIZES, default=ALL_SIZES)
     parser.add_argument("--estimators", nargs="+", choices=ESTIMATORS, default=list(ESTIMATORS))
     parser.add_argument("--distributions", nargs="+", choices=TRUTHS, default=list(TRUTHS))
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--workers", type=int, default=2, help="rows at a time, each on one thread")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--seconds", type=float, default=math.inf, help="begin no row after so long")
     options = parser.parse_args()
@@ -334,14 +362,16 @@ def main() -> None:
     wanted = [
         (contender, name, samples)
         for samples, contender, name in product(options.samples, options.estimators, options.distributions)
-        if applies(contender, name) and (options.again or "draws" not in results.get(f"{contender}|{name}|{samples}", {}))
+        if samples in ESTIMATORS[contender].sizes
+        and applies(contender, name)
+        and (options.again or "draws" not in results.get(f"{contender}|{name}|{samples}", {}))
     ]
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
         waiting: dict[Any, str] = {}
         rest = iter(wanted)
         count = 0
         while True:
-            while len(waiting) < 3 and time.monotonic() < until and (row := next(rest, None)) is not None:
+            while len(waiting) <= options.workers and time.monotonic() < until and (row := next(rest, None)) is not None:
                 waiting[pool.submit(judge, *row)] = "|".join(map(str, row))
             if not waiting:
                 break
