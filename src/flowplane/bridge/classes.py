@@ -27,7 +27,7 @@ FIRST, BOTTOM = 0.03, 1e-4
 #: Draws of a channel's noise for each sample, and pairs of a noise and its negative at each level.
 DRAWS, PAIRS = 4, 2
 #: How much of what networks add is taken, and how sure of itself a posterior may be.
-TAKEN, SURE = (0.0, 0.5, 1.0), (0.0, 0.3, 0.5, 0.7, 0.85, 1.0, 1.2)
+TAKEN, SURE = (0.0, 0.5, 1.0, 1.5), (0.0, 0.3, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
 
 
 class ClassGap(NamedTuple):
@@ -35,6 +35,8 @@ class ClassGap(NamedTuple):
 
     loss: Float[Tensor, "member sample"]
     expected: Float[Tensor, "member sample"]
+    #: What the second half of training added, on training points.
+    late: Float[Tensor, " member"]
 
 
 def class_gap(
@@ -68,6 +70,7 @@ def class_gap(
     held = _Asked.of(
         Mixtures.together(fitted), rows_of(parts, "held", values), channel, torch_generator(seed, EVALUATION, 1)
     )
+    late = torch.zeros_like(noise)
     if schedule is None or int(classes.max()) >= CLASSES:
         taken, sure = torch.zeros_like(channel), torch.ones_like(channel)
     else:
@@ -76,15 +79,22 @@ def class_gap(
         lowest = min(math.log(LOWEST), float(low.min()))
         range_ = Range.same(lowest, math.log(HIGHEST), -1.0, 1.5, device)
         search, choice = (rows_of(parts, kind, values) for kind in ("search", "choice"))
-        told = replace(schedule, given=1.0)
-        denoiser = train(base, range_, search, choice, told, torch_generator(seed, TRAINING, 1, device=device))
-        choosing = _Asked.of(base, choice, channel, torch_generator(seed, EVALUATION, 2))
-        choosing = choosing.learned(denoiser, base, torch_generator(seed, EVALUATION, 3))
+        asked = _Asked.of(base, choice, channel, torch_generator(seed, EVALUATION, 2))
+
+        def trained(steps: int) -> tuple[Denoiser, _Asked]:
+            told = replace(schedule, given=1.0, steps=steps)
+            found = train(base, range_, search, choice, told, torch_generator(seed, TRAINING, 1, device=device))
+            return found, asked.learned(found, base, torch_generator(seed, EVALUATION, 3))
+
+        denoiser, choosing = trained(schedule.steps)
         taken, sure = choosing.best()
         if bool((taken > 0).any()):
             held = held.learned(denoiser, base, torch_generator(seed, EVALUATION, 4))
+            before = trained(schedule.steps // 2)[1]
+            late = (choosing.gain(taken, sure) - before.gain(*before.best())).reshape(len(values), -1).mean(1)
     loss, expected = (each.mean(1)[:, :, None] for each in held.read(taken, sure))
-    return ClassGap(*(of_samples(each, held.rows, values)[:, :, 0] for each in (loss, expected)))
+    said, expects = (of_samples(each, held.rows, values)[:, :, 0] for each in (loss, expected))
+    return ClassGap(said, expects, late)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,13 +159,14 @@ class _Asked:
     def best(self) -> tuple[Float[Tensor, " model"], Float[Tensor, " model"]]:
         """How much of the networks each model should take, and how sure it may be, by these rows."""
         options = [(taken, sure) for taken in TAKEN for sure in SURE]
-        own = self.rows.own[:, None]
-        gains = []
-        for taken, sure in options:
-            loss = self.read(*(torch.full_like(self.channel, part) for part in (taken, sure)))[0]
-            gains.append((loss * own).sum((1, 2)))
+        gains = [self.gain(*(torch.full_like(self.channel, part) for part in option)) for option in options]
         chosen = torch.tensor(options, dtype=torch.float64, device=self.channel.device)[torch.stack(gains).argmax(0)]
         return chosen[:, 0], chosen[:, 1]
+
+    def gain(self, taken: Tensor, sure: Tensor) -> Float[Tensor, " model"]:
+        """What is said of these rows, the mean in nats."""
+        own = self.rows.own[:, None]
+        return (self.read(taken, sure)[0] * own).sum((1, 2)) / (own.sum((1, 2)) * len(self.noise))
 
     def read(self, taken: Tensor, sure: Tensor) -> tuple[Float[Tensor, "model draw row"], Float[Tensor, "model draw row"]]:
         """ln q(y|t̃)/p_y of each row's own class, and what the posterior expects of it."""

@@ -74,9 +74,9 @@ class Denoising(Estimator):
     classes lower in expectation, and its interval holds the squared gap as well.
 
     Flags: `saturated`, nearly every sample stands alone ("points"); `loose`, far above the normal with the samples'
-    covariance; `not_converged`, two ways to read I(T;Y) lie far apart; `impossible`, more than log2 of the classes: NaN;
-    `too_few_samples`, below 50: NaN; `deterministic`, `no_noise`: without noise I(X;T) of a deterministic layer, and h(T),
-    are not given; `constant_units`, `not_a_function`, `no_labels`, `no_inputs`, `weighted`.
+    covariance; `not_converged`, two ways to read it lie far apart, or networks were still learning; `impossible`, I(T;Y)
+    above log2 of the classes: NaN; `too_few_samples`, below 50: NaN; `deterministic`, `no_noise`: without noise I(X;T) of a
+    deterministic layer, and h(T), are not given; `constant_units`, `not_a_function`, `no_labels`, `no_inputs`, `weighted`.
 
     Raises:
         InputError: a variance below 0, an unknown denoiser, something else than False and "total".

@@ -30,6 +30,8 @@ STUDENT = float(stdtrit(SETS - 1, 0.5 + CONFIDENCE / 2))
 BIT = math.log(2.0)
 #: Two ways to read a label further apart than this, in bits, are no answer.
 APART = 0.5
+#: Networks that gained more than this, in bits, in the second half of their training were still learning.
+LATE = 0.03
 #: Of so many samples half are enough to train on: two folds.
 MANY, FEW_FOLDS = 4000, 2
 #: Of pairs without networks: none is trained.
@@ -151,7 +153,7 @@ def _of_classes(t: Float[Tensor, "1 sample unit"], known: Known, noise: Tensor, 
     gap = class_gap(t, known.labels, folds, noise, known.seed, schedule)
     loss, expected = gap.loss / BIT, gap.expected.mean(1) / BIT
     quantity = Quantity.around(loss.mean(1), grouped_error(loss, groups))
-    apart = (expected - quantity.value).abs() > APART
+    apart = ((expected - quantity.value).abs() > APART) | (gap.late / BIT > LATE)
     return Read(quantity.hull(Quantity(expected, expected, expected)), loss, apart)
 
 
