@@ -71,7 +71,7 @@ class Denoising(Estimator):
 
     Of "points" all is an estimate whose interval holds the error of the noise drawn, not that of samples from a larger
     population. Elsewhere `i_xt` and `h_t` are upper bounds, in expectation; `i_ty` is what knowing y saves in the loss, of
-    classes lower in expectation, and its interval holds the squared gap as well.
+    classes lower in expectation, and its interval holds what the posterior itself expects as well.
 
     Flags: `saturated`, nearly every sample stands alone ("points"); `loose`, far above the normal with the samples'
     covariance; `not_converged`, two ways to read it lie far apart, or networks were still learning; `impossible`, I(T;Y)
