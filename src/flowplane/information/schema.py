@@ -116,7 +116,7 @@ FLAGS = Flags(
         ),
         "no_noise": (
             "the entropy of a layer without noise is not found by denoising",
-            "noise_variance above 0, which is added to the layer, or KSG.",
+            "Noise that is added to the layer (noise_variance above 0), or KSG.",
         ),
     }
 )
