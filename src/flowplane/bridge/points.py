@@ -203,6 +203,7 @@ class _Law:
                 noise = torch.from_numpy(rng.normal(size=(count, n, directions)))
             else:
                 engine = torch.quasirandom.SobolEngine(directions, scramble=True, seed=int(rng.integers(1 << 31)))
+                engine.fast_forward(1)  # the first point is kept in the caller's default dtype
                 noise = torch.special.ndtri(engine.draw(each, dtype=torch.float64).clamp(1e-12, 1 - 1e-12))[:, None]
             parts = (first + torch.arange(count, device=self.t.device)) // each
             weights = torch.full((count,), 1.0 / each, dtype=torch.float64, device=self.t.device)
