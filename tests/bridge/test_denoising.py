@@ -176,3 +176,14 @@ def test_digits():
     found = fp.Denoising(0.0)(axes, y)
     assert float(fp.Decodable()(axes, y).i_ty) < float(found.i_ty) < math.log2(10)
     assert "not_converged" not in Flags.names(found.i_ty_flags)
+
+
+def test_numbers_beside_points():
+    """Regression targets are no classes: I(T;Y) of them is learned, also where I(X;T) is read by points."""
+    rng = np.random.default_rng(6)
+    layer = rng.normal(size=(200, 2))
+    found = fp.Denoising(0.5, "points")(layer, layer[:, 0] + 0.5 * rng.normal(size=200))
+    exact = -0.5 * math.log2(1 - 1 / (1.5 * 1.25))
+    assert float(found.i_ty_lower) < exact < float(found.i_ty_upper) and float(found.i_xt) > 0
+    few = fp.Denoising(0.5, "points")(layer[:20], rng.normal(size=20))
+    assert "too_few_samples" in Flags.names(few.i_ty_flags)

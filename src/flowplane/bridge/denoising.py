@@ -200,7 +200,7 @@ class Denoising(Estimator):
 
     def refused(self, known: Known) -> dict[str, bool]:
         """Why denoisers that are fitted cannot read these samples."""
-        fitted = self.kind(known) != POINTS
+        fitted = self.kind(known) != POINTS or known.targets is not None
         few = fitted and int(held_together(known).max()) + 1 < FEWEST
         return {"too_few_samples": few, "weighted": fitted and known.weights is not None}
 

@@ -59,9 +59,12 @@ class Read(NamedTuple):
 def by_points(
     values: Float[Tensor, "batch sample unit"], known: Known, noise: Float[Tensor, " batch"]
 ) -> tuple[Read, Read | None]:
-    """I(X;T) and I(T;Y) of the law on the samples. The intervals are those of the noise drawn."""
+    """I(X;T) and I(T;Y) of the law on the samples; the intervals are those of the noise drawn. Of numbers, which are no
+    classes, I(T;Y) is learned."""
     found = [_of_law(t, known, float(level)) for t, level in zip(values, noise, strict=True)]
     i_xt, i_ty = zip(*found, strict=True)
+    if known.targets is not None:
+        return _stacked(i_xt), by_fitting(values, known, noise, False, Schedule(), of_labels_alone=True)[1]
     return _stacked(i_xt), None if known.conditional is None else _stacked(i_ty)
 
 
@@ -97,6 +100,8 @@ def by_fitting(
     noise: Float[Tensor, " batch"],
     relative: bool,
     schedule: Schedule | None,
+    *,
+    of_labels_alone: bool = False,
 ) -> tuple[Read | None, Read | None]:
     """I(X;T) and I(T;Y), each None where it cannot be given, by denoisers that are judged on samples they were not fitted
     to. The intervals hold 95 % of the sampling error; of what is read in two ways, both.
@@ -107,6 +112,7 @@ def by_fitting(
     Arguments:
         relative: whether the noise is a share of the samples' own total variance, and varies with it.
         schedule: of networks; None for normals alone.
+        of_labels_alone: whether I(X;T) is not asked for.
     """
 
     def of_inputs(member: int) -> Read:
@@ -121,7 +127,7 @@ def by_fitting(
             return _of_classes(t, known, level, schedule)
         return _of_pair(t[0], known.targets, known, float(level), schedule)
 
-    wanted = [known.inputs is not None or float(noise.max()) > 0, known.labelled]
+    wanted = [not of_labels_alone and (known.inputs is not None or float(noise.max()) > 0), known.labelled]
     tasks = [(kind, member) for member in range(len(values)) for kind in range(2) if wanted[kind]]
     found: dict[tuple[int, int], Read] = {}
 
