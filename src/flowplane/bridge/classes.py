@@ -24,8 +24,9 @@ __all__ = ["ClassGap", "class_gap"]
 CLASSES = 20
 #: Noise is added from this share of the channel's on, without a channel of the variance within classes.
 FIRST, BOTTOM = 0.03, 1e-4
-#: Draws of a channel's noise for each sample, and pairs of a noise and its negative at each level.
-DRAWS, PAIRS = 4, 2
+#: Draws of a channel's noise for each sample, and pairs of a noise and its negative at each level; of many samples fewer.
+DRAWS, PAIRS = (4, 2), (2, 1)
+MANY = 2000
 #: How much of what networks add is taken, and how sure of itself a posterior may be.
 TAKEN, SURE = (0.0, 0.5, 1.0, 1.5), (0.0, 0.3, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
 
@@ -113,7 +114,7 @@ class _Asked:
     @classmethod
     def of(cls, base: Mixtures, rows: Rows, channel: Tensor, random: torch.Generator) -> _Asked:
         """By the normals alone."""
-        draws = DRAWS if float(channel.max()) > 0 else 1
+        draws = DRAWS[base.places.shape[1] >= MANY] if float(channel.max()) > 0 else 1
         shape = (draws, *base.places.shape[1:])
         noise = torch.randn(shape, generator=random, dtype=torch.float64, device=random.device).to(channel.device)
         each = []
@@ -137,13 +138,14 @@ class _Asked:
         weights = pad_sequence([own.weights[0] for own in levels])
         added = torch.zeros_like(self.added)
         told = torch.ones(places.shape, dtype=torch.bool, device=places.device)
+        pairs = PAIRS[base.places.shape[1] >= MANY]
         asserted = [replace(base, classes=torch.full_like(base.classes, k)) for k in range(base.means.shape[1])]
         for draw, noise in enumerate(self.noise):
             start = clean + channel.sqrt()[:, :, None] * noise[places]
             for s, weight in zip(steps, weights, strict=True):
                 tau = (channel + s[:, None]).expand(places.shape)
                 share = (s[:, None] / tau)[:, :, None]
-                for sign in PAIRS * (1, -1):
+                for sign in pairs * (1, -1):
                     if sign == 1:
                         more = torch.randn(clean.shape, generator=random, dtype=torch.float64, device=random.device)
                     noisy = start + sign * s.sqrt()[:, None, None] * more.to(clean.device)
@@ -153,7 +155,7 @@ class _Asked:
                             (start - noisy - share * (mean - noisy)).square().sum(2)
                             for mean in (guess.mean, denoiser(guess, tau.log(), True))
                         )
-                        added[:, draw, :, k] += weight[:, None] * (unlearned - better) / (2 * PAIRS)
+                        added[:, draw, :, k] += weight[:, None] * (unlearned - better) / (2 * pairs)
         return replace(self, added=added)
 
     def best(self) -> tuple[Float[Tensor, " model"], Float[Tensor, " model"]]:
