@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from flowplane.bridge.training import Guess
+from flowplane.bridge.training import Guess, taken
 
 __all__ = ["Canonical"]
 
@@ -64,7 +64,7 @@ class Canonical:
 
     def clean(self, rows: Int[Tensor, "model row"]) -> Float[Tensor, "model row unit"]:
         """T of the rows of these numbers."""
-        return _taken(self.t, rows)
+        return taken(self.t, rows)
 
     def guess(
         self,
@@ -75,7 +75,7 @@ class Canonical:
     ) -> Guess:
         """m + s(t̃ − m), s = v/(v + τ), with v = 1 and m = 0, or 1 − ρ² and ρY."""
         told, level = given[:, :, None], level[:, :, None]
-        y = _taken(self.y, rows) * told
+        y = taken(self.y, rows) * told
         mean = _leading(y, noisy.shape[2]) * self.correlation[:, None]
         variance = torch.where(told, self.variance[:, None], torch.ones_like(self.variance)[:, None])
         shrink = variance / (variance + level)
@@ -86,7 +86,7 @@ class Canonical:
     def loss_difference(self, rows: Int[Tensor, "model row"]) -> Float[Tensor, "model row"]:
         """½∫ (|T − ĝ_0|² − |T − ĝ_0Y|²)/τ² dτ of each row in nats: ln N(T; ρY, 1 − ρ²) − ln N(T; 0, 1)."""
         t, variance = self.clean(rows), self.variance[:, None]
-        mean = _leading(_taken(self.y, rows), t.shape[2]) * self.correlation[:, None]
+        mean = _leading(taken(self.y, rows), t.shape[2]) * self.correlation[:, None]
         return 0.5 * (t.square() - (t - mean).square() / variance - variance.log()).sum(2)
 
     def squared_gap(self, rows: Int[Tensor, "model row"]) -> Float[Tensor, "model row"]:
@@ -95,7 +95,7 @@ class Canonical:
         The difference is τ/(v + τ)·m − (1 − v)τ/((v + τ)(1 + τ))·t̃.
         """
         t, variance = self.clean(rows), self.variance[:, :, None]
-        mean = _leading(_taken(self.y, rows), t.shape[2]) * self.correlation[:, None]
+        mean = _leading(taken(self.y, rows), t.shape[2]) * self.correlation[:, None]
         places, weights = np.polynomial.legendre.leggauss(NODES)
         level = torch.from_numpy(np.exp(EXTENT * places)).to(t)
         weight = torch.from_numpy(EXTENT * weights).to(t) * level
@@ -143,10 +143,6 @@ def _true_correlation(found: Float[Tensor, " pair"], by_t: float, by_y: float) -
     true = (half + root) / max(square, CONSTANT)
     chance = (half <= 0) | (half.square() < square * by_t * by_y)
     return torch.where(chance, 0.0, true.clamp(0.0, 1.0).sqrt())
-
-
-def _taken(values: Float[Tensor, "model sample unit"], rows: Int[Tensor, "model row"]) -> Float[Tensor, "model row unit"]:
-    return values.gather(1, rows[:, :, None].expand(-1, -1, values.shape[2]))
 
 
 def _leading(y: Float[Tensor, "model row feature"], units: int) -> Float[Tensor, "model row unit"]:

@@ -135,11 +135,7 @@ class Denoising(Estimator):
         if self.relative == TOTAL and self.noise_variance > 0:
             channel = f"Gaussian noise of {self.noise_variance:g} times the layer's total variance at that epoch"
             name = "resolution"
-        x = {
-            POINTS: "the samples are all x that there are",
-            LINEAR: "T is a function of x",
-            LEARNED: "T is a function of x",
-        }[kind]
+        x = "the samples are all x that there are" if kind == POINTS else "T is a function of x"
         if self.noise_variance == 0.0:
             x = "inputs as given"
         if (rows := self.rows(known)) is not None:

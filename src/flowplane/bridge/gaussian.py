@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -41,8 +41,8 @@ class Gaussian:
     left: int
 
     @classmethod
-    def fitted(cls, t: Float[Tensor, "sample unit"], shrinkage: float = 0.0) -> Gaussian:
-        """By mean and covariance of the samples."""
+    def fitted(cls, t: Float[Tensor, "sample unit"]) -> Gaussian:
+        """By mean and covariance of the samples, not shrunk."""
         mean = t.mean(0)
         centred = t - mean
         n, units = t.shape
@@ -53,10 +53,12 @@ class Gaussian:
             kept = squares > 1e-12 * squares[-1].clamp_min(1e-300) * n
             variances = squares[kept]
             axes = centred.T @ shares[:, kept] / (variances * n).sqrt()
-        variances, axes = variances.clamp_min(0.0).flip(0), axes.flip(1)
-        level = float(variances.sum()) / units
-        shrunk = (1 - shrinkage) * variances + shrinkage * level
-        return cls(mean, axes, shrunk, shrinkage * level, units - len(variances))
+        return cls(mean, axes.flip(1), variances.clamp_min(0.0).flip(0), 0.0, units - len(variances))
+
+    def shrunk(self, share: float) -> Gaussian:
+        """With eigenvalues drawn to their mean over all directions."""
+        level = float(self.variances.sum()) / (len(self.variances) + self.left)
+        return replace(self, variances=(1 - share) * self.variances + share * level, rest=share * level)
 
     @classmethod
     def chosen(cls, t: Float[Tensor, "sample unit"], search: Int[Tensor, " row"], choice: Int[Tensor, " row"]) -> Gaussian:
@@ -64,8 +66,9 @@ class Gaussian:
         rows = torch.cat([search, choice])
         total = float(t[rows].var(0, correction=0).sum()) or 1.0
         noise = torch.tensor(JUDGED, dtype=torch.float64, device=t.device) * total
-        left = [float(cls.fitted(t[search], share).terms(t[choice], noise).mean(0).sum()) for share in SHRINKAGES]
-        return cls.fitted(t[rows], SHRINKAGES[left.index(min(left))])
+        tried = cls.fitted(t[search])
+        left = [float(tried.shrunk(share).terms(t[choice], noise).mean(0).sum()) for share in SHRINKAGES]
+        return cls.fitted(t[rows]).shrunk(SHRINKAGES[left.index(min(left))])
 
     def along(self, t: Float[Tensor, "sample unit"]) -> tuple[Float[Tensor, "sample direction"], Float[Tensor, " sample"]]:
         """Samples along the axes, and their squared distance from them."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from flowplane.bridge.evaluation import judge
 from flowplane.bridge.gaussian import Gaussian
 from flowplane.bridge.levels import TOP, Levels
-from flowplane.bridge.training import Guess, Range, Rows, Schedule, train
+from flowplane.bridge.training import Guess, Range, Rows, Schedule, taken, train
 from flowplane.core.streams import EVALUATION, TRAINING, torch_generator
 from flowplane.information.probes.folds import Fold, Folds
 
@@ -114,7 +114,7 @@ class _Normals:
         return self.places.shape[2]
 
     def clean(self, rows: Int[Tensor, "model row"]) -> Float[Tensor, "model row unit"]:
-        return self.places.gather(1, rows[:, :, None].expand(-1, -1, self.places.shape[2]))
+        return taken(self.places, rows)
 
     def guess(self, noisy: Tensor, level: Tensor, rows: Tensor, given: Bool[Tensor, "model row"]) -> Guess:
         variances, level = self.variances[:, None].to(noisy.dtype), level[:, :, None].to(noisy.dtype)

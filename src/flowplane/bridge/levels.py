@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from flowplane.bridge.gaussian import linear_bound
+
 __all__ = ["TOP", "Levels"]
 
 #: Times the total variance: above it only the covariance counts, and the integral has a closed form.
@@ -81,4 +83,4 @@ class Levels:
     def tail(self, variances: Float[Tensor, "*batch direction"]) -> Float[Tensor, "*batch start"]:
         """What a normal of these variances has above the top, or above t where that is higher: ½ Σ ln(1 + λ/τ), in nats."""
         ends = torch.tensor([max(start, self.top) for start in self.starts], dtype=torch.float64, device=variances.device)
-        return 0.5 * torch.log1p(variances[..., None] / ends).sum(-2)
+        return linear_bound(variances, ends)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from flowplane.bridge.training import Guess
+from flowplane.bridge.training import Guess, taken
 from flowplane.information.probes.folds import Fold
 
 __all__ = ["STRAYING", "Mixtures"]
@@ -99,7 +99,7 @@ class Mixtures:
 
     def clean(self, rows: Int[Tensor, "model row"]) -> Float[Tensor, "model row component"]:
         """The samples of these numbers."""
-        return self.places.gather(1, rows[:, :, None].expand(-1, -1, self.places.shape[2]))
+        return taken(self.places, rows)
 
     def guess(
         self,

@@ -43,8 +43,6 @@ class Spectrum(NamedTuple):
     #: The same by densities, −E ln p_t(T_t) less the noise's entropy, and its standard error; NaN where none is known.
     by_density: Float[Tensor, " start"]
     density_error: Float[Tensor, " start"]
-    #: Each sample's part of the information, in nats.
-    terms: Float[Tensor, "sample start"]
 
 
 def of_law(t: Float[Tensor, "sample unit"], known: Known, noise: tuple[float, ...]) -> Spectrum:
@@ -58,14 +56,12 @@ def of_law(t: Float[Tensor, "sample unit"], known: Known, noise: tuple[float, ..
     errors = (levels.weights.square() @ curve.errors[0].square()).sqrt()
     starts = torch.tensor(noise, dtype=torch.float64, device=t.device)
     linear = (law.variances[:, None] * starts / (law.variances[:, None] + starts)).sum(0)
-    terms = levels.integral(curve.missed)
     return Spectrum(
         Quantity.around(spread[-count:], error * curve.errors[0, -count:]).within(0.0, 1.0),
         linear,
         Quantity.around(information, error * errors),
         surprise[-count:],
         curve.errors[2, -count:],
-        terms + information - known.mass @ terms,
     )
 
 
@@ -83,7 +79,6 @@ def of_population(
         Quantity.around(terms.mean(0), grouped_error(terms.T, groups)),
         torch.full_like(starts, math.nan),
         torch.full_like(starts, math.nan),
-        terms,
     )
 
 

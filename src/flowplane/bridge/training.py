@@ -13,7 +13,7 @@ from torch import Tensor
 from flowplane.bridge.network import initial, residual
 from flowplane.core.stacked import Parameters, adam
 
-__all__ = ["Base", "Denoiser", "Guess", "Range", "Rows", "Schedule", "train"]
+__all__ = ["Base", "Denoiser", "Guess", "Range", "Rows", "Schedule", "taken", "train"]
 
 #: Share of the levels that is drawn evenly over the range.
 EVEN = 0.3
@@ -21,7 +21,6 @@ EVEN = 0.3
 AVERAGING = 0.99
 #: Noises that each row of the choosing part is given, and the most of F that is taken: averaged weights lag, F is too small.
 DRAWS, MOST = 4, 2.0
-
 #: Standard errors, over the rows that choose, by which a network has to do better than none.
 CAUTION = 1.0
 
@@ -35,6 +34,11 @@ class Guess(NamedTuple):
     scale: Float[Tensor, "model row unit"]
     #: What F is a function of, beside log τ; of order 1.
     features: Float[Tensor, "model row feature"]
+
+
+def taken(values: Float[Tensor, "model sample unit"], rows: Int[Tensor, "model row"]) -> Float[Tensor, "model row unit"]:
+    """The samples of these numbers, each model's own."""
+    return values.gather(1, rows[:, :, None].expand(-1, -1, values.shape[2]))
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from flowplane import plot
 from flowplane.analysis.denoising import denoising_spectrum
 from flowplane.analysis.plane import information_plane
 from flowplane.bridge.denoising import Denoising
-from flowplane.core.results import stamp
+from flowplane.core.results import Z, stamp
 from flowplane.core.streams import SAMPLES, generator
 from flowplane.experiments.bridge.pairs import PAIRS
 from flowplane.experiments.claim import Claim
@@ -101,7 +101,7 @@ def run(context: Context) -> Result:
 
 def _error(dataset: xr.Dataset, name: str) -> np.ndarray:
     """The standard error that an interval at 95 % speaks of."""
-    return np.asarray(dataset[f"{name}_upper"] - dataset[f"{name}_lower"]) / (2 * 1.96)
+    return np.asarray(dataset[f"{name}_upper"] - dataset[f"{name}_lower"]) / (2 * Z)
 
 
 def _exact(found: xr.Dataset, exact: xr.Dataset) -> Claim:
@@ -211,7 +211,7 @@ def _ceiling(found: xr.Dataset) -> list[Claim]:
             role="part",
             statement=statement,
             measured=(mean,),
-            interval=((mean - 1.96 * error, mean + 1.96 * error),) if value.size > 1 else None,
+            interval=((mean - Z * error, mean + Z * error),) if value.size > 1 else None,
             reference=(TRUE,),
             tolerance=(BETWEEN[1] - TRUE,),
             verdict="reproduced" if holds else "contradicted",
