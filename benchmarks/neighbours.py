@@ -26,7 +26,8 @@ try:
 except ModuleNotFoundError as missing:
     raise SystemExit("the peers of this benchmark are no dependencies: pip install infomeasure ennemi") from missing
 
-from flowplane.information.ksg import KSG, joint_terms
+from flowplane.core.neighbours import joint_neighbours
+from flowplane.information.ksg import KSG
 
 K = 4
 Found = tuple[float, float]
@@ -67,7 +68,9 @@ def main() -> None:
             tensors = torch.tensor(x, device=device), torch.tensor(t, device=device)
 
             def value(x: torch.Tensor = tensors[0], t: torch.Tensor = tensors[1]) -> float:
-                return float(joint_terms(x[None], t[None, None], K).mean())
+                near = torch.cat(joint_neighbours(x[None], t[None, None], K)[1:])
+                psi = torch.digamma(torch.tensor([float(K), float(n)], dtype=torch.float64)).sum()
+                return float(psi - 2 * torch.digamma(near.double() + 1).mean()) / math.log(2.0)
 
             def everything(x: torch.Tensor = tensors[0], t: torch.Tensor = tensors[1]) -> float:
                 return float(KSG(K, rescale=False)(t, inputs=x).i_xt)

@@ -10,7 +10,7 @@ from torch import Tensor
 from flowplane.core.compiled import kernel
 from flowplane.core.threads import shared
 
-__all__ = ["all_pairs_classes", "all_pairs_joint", "gpu_classes", "gpu_joint"]
+__all__ = ["all_pairs_classes", "all_pairs_joint", "all_pairs_joint_in_parts", "gpu_classes", "gpu_joint"]
 
 #: Distances that a GPU holds at once.
 CHUNK = 1 << 25
@@ -25,6 +25,29 @@ def all_pairs_joint(
     turned = _turned(x), _turned(t)
     count = shape[0] * shape[2]
     shared(lambda first, last: _joint(*turned, k, first, last, *found), count, t.size * shape[2])
+    return found
+
+
+def all_pairs_joint_in_parts(
+    x: Float[np.ndarray, "group sample feature"],
+    t: Float[np.ndarray, "group member sample unit"],
+    parts: Int[np.ndarray, "division sample"],
+    k: int,
+) -> tuple[np.ndarray, ...]:
+    """As `flowplane.core.neighbours.joint_in_parts`; all distances are computed once for all divisions."""
+    shape = (len(parts), *t.shape[:3])
+    found = (np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape))
+    turned = _turned(x), _turned(t)
+    order = np.argsort(parts, kind="stable")
+    ordered = np.take_along_axis(parts, order, 1)
+    starts, stops = (
+        np.stack([np.searchsorted(row, own, side) for row, own in zip(ordered, parts, strict=True)])
+        for side in ("left", "right")
+    )
+    stops[parts < 0] = 0
+    count = shape[1] * shape[3]
+    nanoseconds = 2 * t.size * shape[3]
+    shared(lambda first, last: _in_parts(*turned, order, starts, stops, k, first, last, *found), count, nanoseconds)
     return found
 
 
@@ -126,6 +149,34 @@ def _joint(x, t, k, first, last, distance, near_x, near_t):
             distance[group, member, i] = bound
             near_x[group, member, i] = _nearer(in_x, bound)
             near_t[group, member, i] = _nearer(in_t, bound)
+
+
+@kernel()
+def _in_parts(x, t, order, starts, stops, k, first, last, near_x, near_t, distance_t):
+    """Points first … last − 1 of all groups in a row; those of a point's part lie between its start and its stop."""
+    n = x.shape[2]
+    in_x, in_t, nearest = np.empty(n), np.empty(n), np.empty(k)
+    part_x, part_t, both = np.empty(n), np.empty(n), np.empty(n)
+    for point in range(first, last):
+        group = point // n
+        i = point - group * n
+        _distances(x[group], i, in_x)
+        for member in range(t.shape[1]):
+            _distances(t[group, member], i, in_t)
+            for division in range(len(order)):
+                start, stop = starts[division, i], stops[division, i]
+                if stop <= start:
+                    continue
+                own_x, own_t = part_x[: stop - start], part_t[: stop - start]
+                for place in range(stop - start):
+                    j = order[division, start + place]
+                    own_x[place], own_t[place] = in_x[j], in_t[j]
+                for place in range(stop - start):
+                    both[place] = own_x[place] if own_x[place] > own_t[place] else own_t[place]
+                bound = _kth(both[: stop - start], nearest)
+                near_x[division, group, member, i] = _nearer(own_x, bound)
+                near_t[division, group, member, i] = _nearer(own_t, bound)
+                distance_t[division, group, member, i] = _kth(own_t, nearest)
 
 
 @kernel()

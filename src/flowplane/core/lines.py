@@ -1,16 +1,29 @@
-"""Nearest neighbours on a line: by sorting, n log n."""
+"""Nearest neighbours on lines and in the plane of two, by sorting, among all samples and among those of parts of them.
+
+A sample's part is a number from 0 on, or −1 where it belongs to none: it is then nobody's neighbour, and what is found for
+it means nothing. In a plane, strips hold equally many points by the first coordinate, each in the order of the second; points
+in a row of a strip go together, as what is near to one is near to all.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from flowplane.core.compiled import kernel
+from flowplane.core.lanes import LANES, count_nearer, keep_nearest
 from flowplane.core.threads import shared
 
-__all__ = ["Lines", "line_distance", "line_nearer", "sorted_lines", "sorting"]
+__all__ = ["Lines", "line_distance", "line_nearer", "plane_distance", "sorted_lines", "sorting"]
+
+#: Points that a range grows by: more of them are looked at in vain, fewer mean more branches that are guessed wrong.
+STEP = 4
+WINDOW = 16
+#: Points on one side of a point from which they are counted by bisection.
+WIDE = 1024
 
 
 class Lines(NamedTuple):
@@ -37,57 +50,94 @@ def sorted_lines(points: Float[np.ndarray, "line sample"]) -> Lines:
     return Lines(np.take_along_axis(points, order, 1), order)
 
 
-def line_distance(lines: Lines, classes: Int[np.ndarray, "group sample"], k: int) -> Float[np.ndarray, "line sample"]:
-    """The distance to the k-th neighbour of the same class, in a class of n_y ≤ k the (n_y − 1)-th.
+def line_distance(
+    lines: Lines, parts: Int[np.ndarray, "division group sample"], k: int
+) -> Float[np.ndarray, "division line sample"]:
+    """The distance to the k-th neighbour of the same part, in a part of m ≤ k samples to the (m − 1)-th.
 
-    A group's classes, numbered from 0, are those of as many lines in a row as there are lines for each group.
+    A group's parts are those of as many lines in a row as there are lines for each group.
     """
-    size = int(classes.max()) + 1
-    counts = np.stack([np.bincount(group, minlength=size) for group in classes])
-    ends = np.hstack([np.zeros((len(counts), 1), np.int64), counts.cumsum(1)])
-    distance = np.empty(lines.order.shape)
-    nanoseconds = 20 * distance.size
-    shared(lambda first, last: _distances(*lines, classes, ends, k, first, last, distance), len(distance), nanoseconds)
+    distance = np.zeros((len(parts), *lines.order.shape))
+    nanoseconds = 10 * distance.size
+    shared(lambda first, last: _on_lines(*lines, parts, k, first, last, distance), len(lines.order), nanoseconds)
     return distance
 
 
-def line_nearer(lines: Lines, bounds: Float[np.ndarray, "line member sample"]) -> Int[np.ndarray, "line member sample"]:
-    """How many others lie strictly nearer than each bound, for several members' bounds on each line."""
-    near = np.empty(bounds.shape, np.int64)
-    shared(lambda first, last: _nearer(*lines, bounds, first, last, near), lines.order.size, 100 * bounds.size)
+def line_nearer(
+    lines: Lines, bounds: Float[np.ndarray, "division line member sample"], parts: Int[np.ndarray, "division sample"]
+) -> Int[np.ndarray, "division line member sample"]:
+    """How many others of the same part lie strictly nearer than each bound, for several members' bounds on each line."""
+    near = np.zeros(bounds.shape, np.int64)
+    nanoseconds = 20 * bounds.size
+    shared(lambda first, last: _nearer(*lines, bounds, parts, first, last, near), len(lines.order), nanoseconds)
     return near
+
+
+def plane_distance(
+    x: Lines, t: Lines, parts: Int[np.ndarray, "division sample"], k: int
+) -> Float[np.ndarray, "division line sample"]:
+    """The distance to the k-th neighbour of the same part in (x, t); 1 ≤ k < samples of a part.
+
+    A line of x belongs to as many lines of t in a row as there are lines of t for each.
+    """
+    distance = np.zeros((len(parts), *t.order.shape))
+    nanoseconds = 50 * distance.size
+    shared(lambda first, last: _in_plane(*x, *t, parts, k, first, last, distance), len(t.order), nanoseconds)
+    return distance
+
+
+@kernel()
+def _ends(parts):
+    """Where each part begins, and ends, if samples are dealt to them in turn."""
+    ends = np.zeros(parts.max() + 2, np.int64)
+    for part in parts:
+        if part >= 0:
+            ends[part + 1] += 1
+    for part in range(len(ends) - 1):
+        ends[part + 1] += ends[part]
+    return ends
+
+
+@kernel()
+def _deal(ordered, order, parts, ends, dealt, sample):
+    """A line's points to their parts in ascending order."""
+    place = ends[:-1].copy()
+    for rank in range(len(order)):
+        part = parts[order[rank]]
+        if part >= 0:
+            to = place[part]
+            dealt[to], sample[to] = ordered[rank], order[rank]
+            place[part] = to + 1
 
 
 @kernel()
 def _row_distances(ordered, k, distance):
     """The distance from each of a sorted line to its k-th neighbour: the least reach of k + 1 in a row that it is among."""
-    n = len(ordered)
-    for i in range(n):
-        distance[i] = np.inf
-        for low in range(max(i - k, 0), min(i, n - 1 - k) + 1):
+    distance[:] = np.inf
+    for place in range(k + 1):
+        for low in range(len(ordered) - k):
+            i = low + place
             below, above = ordered[i] - ordered[low], ordered[low + k] - ordered[i]
             reach = below if below > above else above
             distance[i] = distance[i] if distance[i] < reach else reach
 
 
 @kernel()
-def _distances(ordered, order, classes, ends, k, first, last, distance):
-    """Lines first … last − 1, each dealt to its classes in ascending order."""
+def _on_lines(ordered, order, parts, k, first, last, distance):
+    """Lines first … last − 1."""
     n = ordered.shape[1]
     dealt, sample, found = np.empty(n), np.empty(n, np.int64), np.empty(n)
-    each = len(ordered) // len(classes)
+    each = len(ordered) // parts.shape[1]
     for line in range(first, last):
-        group = line // each
-        place = ends[group, :-1].copy()
-        for rank in range(n):
-            name = classes[group, order[line, rank]]
-            dealt[place[name]], sample[place[name]] = ordered[line, rank], order[line, rank]
-            place[name] += 1
-        for name in range(len(place)):
-            start, stop = ends[group, name], ends[group, name + 1]
-            _row_distances(dealt[start:stop], min(k, stop - start - 1), found[start:stop])
-        for rank in range(n):
-            distance[line, sample[rank]] = found[rank]
+        for division in range(len(parts)):
+            own = parts[division, line // each]
+            ends = _ends(own)
+            _deal(ordered[line], order[line], own, ends, dealt, sample)
+            for part in range(len(ends) - 1):
+                start, stop = ends[part], ends[part + 1]
+                _row_distances(dealt[start:stop], min(k, stop - start - 1), found[start:stop])
+            for i in range(ends[-1]):
+                distance[division, line, sample[i]] = found[i]
 
 
 @kernel()
@@ -123,13 +173,141 @@ def _reach(ordered, i, bound):
 
 
 @kernel()
-def _nearer(ordered, order, bounds, first, last, near):
-    """Points first … last − 1 of all lines in a row."""
+def _nearer(ordered, order, bounds, parts, first, last, near):
+    """Lines first … last − 1."""
     n = ordered.shape[1]
-    for line in range(first // n, (last - 1) // n + 1):
-        points = ordered[line]
-        for i in range(max(first - line * n, 0), min(last - line * n, n)):
-            sample = order[line, i]
-            for member in range(bounds.shape[1]):
-                start, stop = _reach(points, i, bounds[line, member, sample])
-                near[line, member, sample] = stop - start - 1
+    dealt, sample, bound, count = np.empty(n), np.empty(n, np.int64), np.empty(n), np.empty(n, np.int64)
+    for division in range(len(parts)):
+        ends = _ends(parts[division])
+        for line in range(first, last):
+            _deal(ordered[line], order[line], parts[division], ends, dealt, sample)
+            for member in range(bounds.shape[2]):
+                for i in range(ends[-1]):
+                    bound[i] = bounds[division, line, member, sample[i]]
+                for part in range(len(ends) - 1):
+                    start, stop = ends[part], ends[part + 1]
+                    _row_nearer(dealt[start:stop], bound[start:stop], count[start:stop])
+                for i in range(ends[-1]):
+                    near[division, line, member, sample[i]] = count[i]
+
+
+@kernel()
+def _row_nearer(ordered, bounds, count):
+    """How many others of a sorted line lie strictly nearer to each than its bound."""
+    n = len(ordered)
+    here, bound, found = np.empty(LANES), np.empty(LANES), np.empty(LANES, np.int64)
+    for first in range(0, n, LANES):
+        last = min(first + LANES, n) - 1
+        furthest = 0.0
+        for lane in range(LANES):
+            i = min(first + lane, last)
+            here[lane], bound[lane] = ordered[i], bounds[i]
+            furthest = bounds[i] if bounds[i] > furthest else furthest
+        low, high = first, last + 1
+        while low > 0 and first - low < WIDE and ordered[first] - ordered[low - 1] < furthest:
+            low = max(low - WINDOW, 0)
+        while high < n and high - last < WIDE and ordered[high] - ordered[last] < furthest:
+            high = min(high + WINDOW, n)
+        if first - low < WIDE and high - last < WIDE:
+            found[:] = 0
+            count_nearer(ordered, low, high, here, bound, found)
+            for i in range(first, last + 1):
+                count[i] = max(found[i - first] - 1, 0)  # less oneself, unless the bound is 0
+        else:
+            for i in range(first, last + 1):
+                start, stop = _reach(ordered, i, bounds[i])
+                count[i] = stop - start - 1
+
+
+@kernel()
+def _furthest(nearest):
+    """The greatest of the lanes' last ranks."""
+    bound = nearest[-LANES]
+    for lane in range(len(nearest) - LANES, len(nearest)):
+        bound = nearest[lane] if nearest[lane] > bound else bound
+    return bound
+
+
+@kernel()
+def _in_plane(x_ordered, x_order, t_ordered, t_order, parts, k, first, last, distance):
+    """Lines first … last − 1 of t."""
+    n = t_order.shape[1]
+    x, t, x_sample, t_sample = np.empty(n), np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64)
+    rank = np.empty(n, np.int64)
+    each = len(t_order) // len(x_order)
+    for division in range(len(parts)):
+        ends = _ends(parts[division])
+        for line in range(first, last):
+            _deal(x_ordered[line // each], x_order[line // each], parts[division], ends, x, x_sample)
+            _deal(t_ordered[line], t_order[line], parts[division], ends, t, t_sample)
+            for part in range(len(ends) - 1):
+                start, stop = ends[part], ends[part + 1]
+                for i in range(start, stop):
+                    rank[x_sample[i]] = i - start
+                _plane_distances(x[start:stop], t[start:stop], t_sample[start:stop], rank, k, distance[division, line])
+
+
+@kernel()
+def _plane_distances(x_values, t_values, t_sample, rank, k, distance):
+    """From each point of a part to its k-th neighbour; `rank` is a sample's place in the part's order by x."""
+    n = len(x_values)
+    strips = max(1, round(math.sqrt(n / LANES)))
+    ends = np.empty(strips + 1, np.int64)
+    for strip in range(strips + 1):
+        ends[strip] = (strip * n + strips - 1) // strips
+    place = ends[:-1].copy()
+    x, t, sample = np.empty(n), np.empty(n), np.empty(n, np.int64)
+    for i in range(n):
+        strip = rank[t_sample[i]] * strips // n
+        to = place[strip]
+        x[to], t[to], sample[to] = x_values[rank[t_sample[i]]], t_values[i], t_sample[i]
+        place[strip] = to + 1
+    here = np.empty(2 * LANES)
+    nearest = np.empty((k + 1) * LANES)  # oneself is the nearest, or as near as it
+    cursor = np.empty(strips, np.int64)
+    for strip in range(strips):
+        start, stop = ends[strip], ends[strip + 1]
+        cursor[:] = ends[:-1]
+        for first in range(start, stop, LANES):
+            last = min(first + LANES, stop) - 1
+            for lane in range(LANES):
+                i = min(first + lane, last)
+                here[lane], here[LANES + lane] = x[i], t[i]
+            nearest[:] = np.inf
+            least_x, most_x = here[:LANES].min(), here[:LANES].max()
+            low, high = max(first - STEP, start), min(last + 1 + STEP, stop)
+            keep_nearest(x, t, low, high, here, nearest)
+            bound = _furthest(nearest)
+            while low > start and t[first] - t[low - 1] < bound:
+                high_before, low = low, max(low - STEP, start)
+                keep_nearest(x, t, low, high_before, here, nearest)
+                bound = _furthest(nearest)
+            while high < stop and t[high] - t[last] < bound:
+                low_before, high = high, min(high + STEP, stop)
+                keep_nearest(x, t, low_before, high, here, nearest)
+                bound = _furthest(nearest)
+            left, right = strip, strip
+            while True:
+                below = least_x - x_values[ends[left] - 1] if left > 0 else np.inf
+                above = x_values[ends[right + 1]] - most_x if right < strips - 1 else np.inf
+                if not min(below, above) < bound:
+                    break
+                if below < above:
+                    left -= 1
+                    other = left
+                else:
+                    right += 1
+                    other = right
+                middle = cursor[other]
+                while middle < ends[other + 1] and t[middle] < t[first]:
+                    middle += 1
+                cursor[other] = middle
+                low, high = middle, middle
+                while low > ends[other] and t[first] - t[low - 1] < bound:
+                    low = max(low - STEP, ends[other])
+                while high < ends[other + 1] and t[high] - t[last] < bound:
+                    high = min(high + STEP, ends[other + 1])
+                keep_nearest(x, t, low, high, here, nearest)
+                bound = _furthest(nearest)
+            for i in range(first, last + 1):
+                distance[sample[i]] = nearest[k * LANES + i - first]

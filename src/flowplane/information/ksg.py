@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from flowplane.core.neighbours import class_neighbours, joint_neighbours, neighbour_distance
+from flowplane.core.neighbours import classes_in_parts, distance_in_parts, joint_in_parts
 from flowplane.core.points import check_count, standardised
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError
@@ -54,10 +53,8 @@ MOST_TIES = 0.05
 #: 255; one unit of signal beside one of noise in 93 % at 20, in 23 % at 100.
 MOST_SCALES = 20.0
 
-#: Samples in equal parts of the whole, and several sets of equally large parts that make up one division of it.
-Parts = Int[Tensor, "part chosen"]
-Division = list[Parts]
-Terms = Callable[[Parts], Float[Tensor, "part batch term"]]
+#: For each sample the number of its part, −1 where it is left out, in each of several divisions of the samples.
+Parts = Int[Tensor, "division sample"]
 
 
 @renamed
@@ -149,10 +146,13 @@ class KSG(Continuous):
                 t, scale = standardised(t)
                 log_scale = scale.log2().sum((1, 2))
                 x = None if x is None else standardised(x)[0]
-            divisions = _divisions(n, k, known)
-            h_t, unsure = _quantity(
-                lambda parts: entropy_terms(_chosen(t, 1, parts).transpose(0, 1), k), divisions, units, turns=True
-            )
+            parts = _divisions(n, k, known)
+            inputs = layers = joint = None
+            if x is not None and not any(blocked.values()):
+                inputs, layers = (x[None], t[None]) if x.ndim == 2 else (x, t[:, None])
+                joint = joint_in_parts(inputs, layers, parts, k)
+            distance = distance_in_parts(t, parts, k) if joint is None else joint.distance_t.flatten(1, 2)
+            h_t, unsure = _quantity(_entropy_terms(distance, parts, units, k), parts, units, turns=True)
             h_t = Quantity(*(end + log_scale for end in h_t))
             still = ~h_t.value.isfinite()
             tied = dict.fromkeys(QUANTITIES, still | _repeated(t))
@@ -164,10 +164,9 @@ class KSG(Continuous):
             if self.deterministic and self.noise_variance is not None:
                 few["i_xt"] = few["h_t"]
                 i_xt = Quantity(*(end - units / 2 * math.log2(2 * math.pi * math.e * self.noise_variance) for end in h_t))
-            elif x is not None and not any(blocked.values()):
-                features = x.shape[-1]
-                inputs, layers = (x[None], t[None]) if x.ndim == 2 else (x, t[:, None])
-                i_xt, unsure = _quantity(lambda parts: _joint_of(inputs, layers, parts, k), divisions, features + units)
+            elif inputs is not None and joint is not None:
+                terms = _joint_terms(joint.near_x.flatten(1, 2), joint.near_t.flatten(1, 2), parts, k)
+                i_xt, unsure = _quantity(terms, parts, inputs.shape[-1] + units)
                 varying = (inputs != inputs[:, :1]).any(1).sum(1) + (t != t[:, :1]).any(1).sum(1)
                 crowded = n < torch.pow(float(SAMPLES_PER_DIMENSION), varying.double())
                 if bool(crowded.any()):
@@ -177,12 +176,9 @@ class KSG(Continuous):
                 heavy = far_out(t) | far_out(inputs)
                 uneven["i_xt"] = False if self.rescale else _unequal(torch.cat([inputs.expand(len(t), -1, -1), t], 2))
             if y is not None:
-                classes = y
-                i_ty, unsure = _quantity(
-                    lambda parts: class_terms(_chosen(t, 1, parts).transpose(0, 1), _chosen(classes, 0, parts), k),
-                    [_without_singles(division, classes) for division in divisions],
-                    units,
-                )
+                several = torch.where(_sizes(parts, y) > 1, parts, -1)  # in a part, none is alone of its class
+                terms = _class_terms(classes_in_parts(t, y, several, k), y, several, k)
+                i_ty, unsure = _quantity(terms, several, units)
                 few["i_ty"] = few["i_ty"] | unsure | bool((torch.bincount(y) <= k).any()) | (units > MOST_UNITS)
                 if 1 < units <= MOST_UNITS and n < SAMPLES_PER_DIMENSION ** (units + 1):
                     few["i_ty"] = few["i_ty"] | not_normal_classes(t, y) | (units > 2 and n < FEWEST)
@@ -202,34 +198,25 @@ class KSG(Continuous):
         return Estimates(i_xt, i_ty, h_t, flags)
 
 
-def _divisions(n: int, k: int, known: Known) -> list[list[Division]]:
+def _divisions(n: int, k: int, known: Known) -> Parts:
     """All samples as one part; for each m of `PARTS`, m/2 times, m equal parts by the seed, each large enough for k."""
     rng = np.random.default_rng([known.seed, 2])
-    whole = torch.arange(n, device=known.device)
-    found = [[[whole[None]]]]
+    found = [np.zeros(n, np.int64)]
     for m in PARTS:
         if n // m >= k + 2:
-            orders = [rng.permutation(n)[: n // m * m].reshape(m, -1) for _ in range(m // 2)]
-            found.append([[torch.from_numpy(order).to(known.device)] for order in orders])
-    return found
+            for _ in range(m // 2):
+                parts = np.full(n, -1)
+                parts[rng.permutation(n)[: n // m * m]] = np.repeat(np.arange(m), n // m)
+                found.append(parts)
+    return torch.from_numpy(np.stack(found)).to(known.device)
 
 
-def _without_singles(divisions: list[Division], y: Int[Tensor, " sample"]) -> list[Division]:
-    """The divisions less the samples that are alone of their class in their part."""
-    found = []
-    for (parts,) in divisions:
-        kept = _class_sizes(_chosen(y, 0, parts)) > 1
-        counts = kept.sum(1)
-        alike = [(count, counts == count) for count in counts.unique().tolist()]
-        found.append([parts.masked_select(kept & same[:, None]).reshape(int(same.sum()), count) for count, same in alike])
-    return found
-
-
-def _class_sizes(y: Int[Tensor, "part sample"]) -> Int[Tensor, "part sample"]:
-    """How many samples of a part are of a sample's class."""
-    classes = int(y.max()) + 1
-    cells = y + classes * torch.arange(len(y), device=y.device)[:, None]
-    return _chosen(torch.bincount(cells.flatten()), 0, cells)
+def _sizes(parts: Parts, y: Int[Tensor, " sample"]) -> Parts:
+    """How many samples of a sample's part are of its class, for those of a part."""
+    many = int(y.max()) + 1
+    division = torch.arange(len(parts), device=parts.device)[:, None]
+    cells = ((division * (int(parts.max()) + 2) + parts + 1) * many + y).flatten()
+    return _chosen(torch.bincount(cells), 0, cells).view(parts.shape)
 
 
 def _chosen(values: Tensor, dimension: int, places: Int[Tensor, "*chosen"]) -> Tensor:
@@ -238,7 +225,7 @@ def _chosen(values: Tensor, dimension: int, places: Int[Tensor, "*chosen"]) -> T
 
 
 def _quantity(
-    terms: Terms, divisions: list[list[Division]], dimension: int, turns: bool = False
+    terms: Float[Tensor, "division batch sample"], parts: Parts, dimension: int, turns: bool = False
 ) -> tuple[Quantity, Bool[Tensor, " batch"]]:
     """The mean of the terms, its interval, and whether that is widened beyond what can be trusted.
 
@@ -246,20 +233,30 @@ def _quantity(
     n^(−1/d), like the distance of neighbours: where the mean over m parts lies D below the value, that is still
     D/(m^(1/d) − 1) below the truth. Where the drift may turn, as that of an entropy, both sides are widened.
     """
-    whole = terms(divisions[0][0][0])[0]
+    whole = terms[0] if bool((parts[0] >= 0).all()) else terms[0][:, parts[0] >= 0]
     value = whole.mean(1)
     error = (whole.var(1, correction=0) / whole.shape[1]).sqrt()
     above, below, most = (torch.zeros_like(value) for _ in range(3))
-    for same in divisions[1:]:
-        means = torch.stack([torch.cat([terms(parts).mean(2) for parts in division]) for division in same])
-        m = means.shape[1]
-        error = torch.fmax(error, (means.var(1).mean(0) / m).sqrt())
-        change = value - means.mean((0, 1))
+    first = 1
+    for m in PARTS:
+        same = range(first, min(first + m // 2, len(parts)))
+        if not same:
+            break
+        first = same.stop
+        means = torch.stack([_means(terms[division], parts[division], m) for division in same])
+        error = torch.fmax(error, (means.var(2).mean(0) / m).sqrt())
+        change = value - means.mean((0, 2))
         drift, most = change / (m ** (1 / dimension) - 1), torch.fmax(most, change.abs())
         above, below = torch.fmax(above, drift), torch.fmax(below, -drift)
     if turns:
         above = below = torch.fmax(above, below)
     return Quantity.around(value, STUDENT * error, below, above), most > MOST_DRIFT * error
+
+
+def _means(terms: Float[Tensor, "batch sample"], parts: Int[Tensor, " sample"], number: int) -> Float[Tensor, "batch part"]:
+    """The mean over each part."""
+    shares = torch.nn.functional.one_hot(parts + 1, number + 1)[:, 1:].double()
+    return torch.where(parts >= 0, terms, 0.0) @ (shares / shares.sum(0))
 
 
 def _where(holds: Tensor, value: float, quantity: Quantity) -> Quantity:
@@ -282,50 +279,44 @@ def _unequal(points: Float[Tensor, "batch sample feature"]) -> Bool[Tensor, " ba
     return spread.amax(1) > MOST_SCALES * least
 
 
-def _joint_of(
-    x: Float[Tensor, "group sample feature"], t: Float[Tensor, "group member sample unit"], parts: Parts, k: int
-) -> Float[Tensor, "part batch term"]:
-    """`joint_terms` of some of the samples; either the groups are the batch or the members."""
-    groups, many = len(t), len(parts)
-    chosen = _chosen(t, 2, parts).transpose(1, 2).flatten(0, 1)
-    terms = joint_terms(_chosen(x, 1, parts).flatten(0, 1), chosen, k)
-    return terms.unflatten(0, (groups, many)).transpose(0, 1).flatten(1, 2)
+def _joint_terms(
+    near_x: Int[Tensor, "division batch sample"], near_t: Int[Tensor, "division batch sample"], parts: Parts, k: int
+) -> Float[Tensor, "division batch sample"]:
+    """ψ(k) + ψ(n) − ψ(n_x + 1) − ψ(n_t + 1) of each sample in its part, in bits: I(X;T) is their mean."""
+    psi = _psi(parts)
+    known = psi[k - 1] + _chosen(psi, 0, _part_sizes(parts) - 1)
+    return _bits(known, _chosen(psi, 0, near_x) + _chosen(psi, 0, near_t))
 
 
-def joint_terms(
-    x: Float[Tensor, "group sample feature"], t: Float[Tensor, "group member sample unit"], k: int
-) -> Float[Tensor, "group member sample"]:
-    """ψ(k) + ψ(n) − ψ(n_x + 1) − ψ(n_t + 1) of each sample, in bits: I(X;T) is their mean."""
-    n = x.shape[1]
-    _, near_x, near_t = joint_neighbours(x, t, k)
-    psi = _psi(n, x.device)
-    return (psi[k - 1] + psi[n - 1] - _chosen(psi, 0, near_x) - _chosen(psi, 0, near_t)) / math.log(2.0)
+def _class_terms(
+    near: Int[Tensor, "division batch sample"], y: Int[Tensor, " sample"], parts: Parts, k: int
+) -> Float[Tensor, "division batch sample"]:
+    """ψ(n) + ψ(k_i) − ψ(n_y) − ψ(m_i) of each sample in its part, in bits: I(T;Y) is their mean."""
+    psi, sizes = _psi(parts), _sizes(parts, y)
+    n, ranks, own = (_chosen(psi, 0, place) for place in (_part_sizes(parts) - 1, (sizes - 1).clamp(1, k) - 1, sizes - 1))
+    return _bits(n + ranks - own, _chosen(psi, 0, near))
 
 
-def class_terms(
-    t: Float[Tensor, "group member sample unit"], y: Int[Tensor, "group sample"], k: int
-) -> Float[Tensor, "group member term"]:
-    """ψ(n) + ψ(k_i) − ψ(n_y) − ψ(m_i) of each sample, in bits: I(T;Y) is their mean.
-
-    No class is of one sample; NaN where there are none at all.
-    """
-    n = y.shape[1]
-    if n == 0:
-        return torch.full((*t.shape[:2], 1), torch.nan, dtype=torch.float64, device=t.device)
-    size = _class_sizes(y)[:, None]
-    psi = _psi(n, t.device)
-    near = class_neighbours(t, y, k).near
-    ranks, sizes, nearer = (_chosen(psi, 0, place) for place in ((size - 1).clamp(max=k) - 1, size - 1, near))
-    return (psi[n - 1] + ranks - sizes - nearer) / math.log(2.0)
+def _entropy_terms(
+    distance: Float[Tensor, "division batch sample"], parts: Parts, units: int, k: int
+) -> Float[Tensor, "division batch sample"]:
+    """ψ(n) − ψ(k) + d log 2ε of each sample in its part, ε that to its k-th neighbour, in bits: h(T) is their mean."""
+    psi = _psi(parts)
+    return _bits(_chosen(psi, 0, _part_sizes(parts) - 1) - psi[k - 1], -torch.xlogy(units, 2.0 * distance))
 
 
-def entropy_terms(t: Float[Tensor, "*batch sample unit"], k: int) -> Float[Tensor, "*batch sample"]:
-    """ψ(n) − ψ(k) + d log 2ε of each sample, ε the distance to its k-th neighbour, in bits: h(T) is their mean."""
-    n, units = t.shape[-2:]
-    psi = _psi(n, t.device)
-    return (psi[n - 1] - psi[k - 1] + torch.xlogy(units, 2.0 * neighbour_distance(t, k))) / math.log(2.0)
+def _bits(
+    known: Float[Tensor, "division sample"], found: Float[Tensor, "division batch sample"]
+) -> Float[Tensor, "division batch sample"]:
+    """What is known of the sizes of parts and classes less what was found, from nats."""
+    return (known[:, None] - found) / math.log(2.0)
 
 
-def _psi(n: int, device: torch.device) -> Float[Tensor, " n"]:
-    """ψ(1) … ψ(n)."""
-    return torch.digamma(torch.arange(1, n + 1, dtype=torch.float64, device=device))
+def _part_sizes(parts: Parts) -> Parts:
+    """How many samples are of a sample's part."""
+    return _sizes(parts, torch.zeros_like(parts[0]))
+
+
+def _psi(parts: Parts) -> Float[Tensor, " n"]:
+    """ψ(1) … ψ(n), n the number of samples."""
+    return torch.digamma(torch.arange(1, parts.shape[1] + 1, dtype=torch.float64, device=parts.device))
