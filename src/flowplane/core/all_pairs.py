@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from flowplane.core.compiled import kernel
+from flowplane.core.lanes import LANES, TOGETHER, keep_least
 from flowplane.core.threads import shared
 
 __all__ = ["all_pairs_classes", "all_pairs_joint", "all_pairs_joint_in_parts", "gpu_classes", "gpu_joint"]
@@ -47,6 +48,7 @@ def all_pairs_joint_in_parts(
     stops[parts < 0] = 0
     count = shape[1] * shape[3]
     nanoseconds = 2 * t.size * shape[3]
+    order = order.astype(np.int32)
     shared(lambda first, last: _in_parts(*turned, order, starts, stops, k, first, last, *found), count, nanoseconds)
     return found
 
@@ -102,25 +104,20 @@ def _distances(points, i, out):
 
 
 @kernel()
-def _kth(distances, nearest):
-    """The len(nearest)-th smallest: runs of 32 without one are skipped."""
-    nearest[:] = np.inf
-    n, k = len(distances), len(nearest)
-    for start in range(0, n, 32):
-        run = distances[start : min(start + 32, n)]
-        bound = nearest[k - 1]
-        smaller = 0
-        for j in range(len(run)):
-            smaller += run[j] < bound
-        if smaller == 0:
-            continue
-        for j in range(len(run)):
-            if run[j] < nearest[k - 1]:
+def _kth(distances, k, kept):
+    """The k-th smallest: of the k smallest in each lane, and of the rest that fill no row of lanes; `kept` is room for them."""
+    least, nearest = kept[: k * LANES], kept[k * LANES : k * LANES + k]
+    kept[:] = np.inf
+    rows = len(distances) // (LANES * TOGETHER)
+    keep_least(distances, rows, least)
+    for some in (least, distances[rows * LANES * TOGETHER :]):
+        for found in some:
+            if found < nearest[k - 1]:
                 place = k - 1
-                while place > 0 and nearest[place - 1] > run[j]:
+                while place > 0 and nearest[place - 1] > found:
                     nearest[place] = nearest[place - 1]
                     place -= 1
-                nearest[place] = run[j]
+                nearest[place] = found
     return nearest[k - 1]
 
 
@@ -136,7 +133,7 @@ def _nearer(distances, bound):
 def _joint(x, t, k, first, last, distance, near_x, near_t):
     """Points first … last − 1 of all groups in a row."""
     n = x.shape[2]
-    in_x, in_t, in_both, nearest = np.empty(n), np.empty(n), np.empty(n), np.empty(k)
+    in_x, in_t, in_both, kept = np.empty(n), np.empty(n), np.empty(n), np.empty(k * (LANES + 1))
     for point in range(first, last):
         group = point // n
         i = point - group * n
@@ -145,7 +142,7 @@ def _joint(x, t, k, first, last, distance, near_x, near_t):
             _distances(t[group, member], i, in_t)
             for j in range(n):
                 in_both[j] = in_x[j] if in_x[j] > in_t[j] else in_t[j]
-            bound = _kth(in_both, nearest)
+            bound = _kth(in_both, k, kept)
             distance[group, member, i] = bound
             near_x[group, member, i] = _nearer(in_x, bound)
             near_t[group, member, i] = _nearer(in_t, bound)
@@ -155,7 +152,7 @@ def _joint(x, t, k, first, last, distance, near_x, near_t):
 def _in_parts(x, t, order, starts, stops, k, first, last, near_x, near_t, distance_t):
     """Points first … last − 1 of all groups in a row; those of a point's part lie between its start and its stop."""
     n = x.shape[2]
-    in_x, in_t, nearest = np.empty(n), np.empty(n), np.empty(k)
+    in_x, in_t, kept = np.empty(n), np.empty(n), np.empty(k * (LANES + 1))
     part_x, part_t, both = np.empty(n), np.empty(n), np.empty(n)
     for point in range(first, last):
         group = point // n
@@ -167,30 +164,32 @@ def _in_parts(x, t, order, starts, stops, k, first, last, near_x, near_t, distan
                 start, stop = starts[division, i], stops[division, i]
                 if stop <= start:
                     continue
-                own_x, own_t = part_x[: stop - start], part_t[: stop - start]
-                for place in range(stop - start):
-                    j = order[division, start + place]
-                    own_x[place], own_t[place] = in_x[j], in_t[j]
-                for place in range(stop - start):
-                    both[place] = own_x[place] if own_x[place] > own_t[place] else own_t[place]
-                bound = _kth(both[: stop - start], nearest)
+                own_x, own_t, own_both = in_x, in_t, both
+                if stop - start < n:  # some of the samples: theirs gathered
+                    own_x, own_t, own_both = part_x[: stop - start], part_t[: stop - start], both[: stop - start]
+                    own = order[division, start:stop]
+                    for place in range(len(own)):
+                        own_x[place], own_t[place] = in_x[own[place]], in_t[own[place]]
+                for place in range(len(own_x)):
+                    own_both[place] = own_x[place] if own_x[place] > own_t[place] else own_t[place]
+                bound = _kth(own_both, k, kept)
                 near_x[division, group, member, i] = _nearer(own_x, bound)
                 near_t[division, group, member, i] = _nearer(own_t, bound)
-                distance_t[division, group, member, i] = _kth(own_t, nearest)
+                distance_t[division, group, member, i] = _kth(own_t, k, kept)
 
 
 @kernel()
 def _within(t, starts, stops, k, first, last, distance, near):
     """Points first … last − 1 of all groups in a row; the class of a point lies between its start and its stop."""
     n = t.shape[3]
-    in_t, nearest = np.empty(n), np.empty(k)
+    in_t, kept = np.empty(n), np.empty(k * (LANES + 1))
     for point in range(first, last):
         group = point // n
         i = point - group * n
         start, stop = starts[group, i], stops[group, i]
         for member in range(t.shape[1]):
             _distances(t[group, member], i, in_t)
-            bound = _kth(in_t[start:stop], nearest[: min(k, stop - start - 1)])
+            bound = _kth(in_t[start:stop], min(k, stop - start - 1), kept)
             distance[group, member, i] = bound
             near[group, member, i] = _nearer(in_t, bound)
 

@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["LANES", "count_nearer", "keep_nearest"]
+__all__ = ["LANES", "TOGETHER", "count_nearer", "keep_least", "keep_nearest"]
 
 #: Points that go together.
 LANES = 8
@@ -46,12 +46,28 @@ def keep_nearest(typing_context, x, t, start, stop, here, nearest):  # type: ign
                 in_t = builder.load(builder.gep(t, [j]))
                 apart = [_apart(builder, _all(builder, value), own) for value, own in ((in_x, here_x), (in_t, here_t))]
                 found.append(cgutils.alloca_once_value(builder, _sorted(builder, *apart)[1]))
-            with cgutils.for_range(builder, ranks) as rank:
-                kept = _row(builder, nearest, rank.index)
-                for place in found:
-                    kept, further = _sorted(builder, builder.load(place), kept)
-                    builder.store(further, place)
-                _store(builder, kept, nearest, rank.index)
+            _keep(builder, found, nearest, ranks)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def keep_least(typing_context, values, rows, least):  # type: ignore[no-untyped-def]
+    """Deals the values to the lanes, `TOGETHER` to each in a row; `least` holds the least of each lane as `nearest` does."""
+    signature = types.void(values, types.int64, least)
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        values, least = (_data(context, builder, signature, arguments, place) for place in (0, 2))
+        rows = builder.mul(arguments[1], ir.Constant(arguments[1].type, TOGETHER))
+        ranks = builder.sdiv(_size(context, builder, signature, arguments, 2), ir.Constant(rows.type, LANES))
+        zero = ir.Constant(rows.type, 0)
+        with cgutils.for_range_slice(builder, zero, rows, ir.Constant(rows.type, TOGETHER)) as (first, _):
+            found = []
+            for more in range(TOGETHER):
+                row = builder.add(first, ir.Constant(first.type, more))
+                found.append(cgutils.alloca_once_value(builder, _row(builder, values, row)))
+            _keep(builder, found, least, ranks)
         return context.get_dummy_value()
 
     return signature, generate
@@ -75,6 +91,16 @@ def count_nearer(typing_context, line, start, stop, here, bounds, counts):  # ty
         return context.get_dummy_value()
 
     return signature, generate
+
+
+def _keep(builder: ir.IRBuilder, found: list[ir.Value], kept: ir.Value, ranks: ir.Value) -> None:
+    """Puts what was found, and is overwritten, among the ascending ranks of what is kept."""
+    with cgutils.for_range(builder, ranks) as rank:
+        row = _row(builder, kept, rank.index)
+        for place in found:
+            row, further = _sorted(builder, builder.load(place), row)
+            builder.store(further, place)
+        _store(builder, row, kept, rank.index)
 
 
 def _data(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any, place: int) -> ir.Value:
