@@ -8,8 +8,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from oracles_neighbours import distances, joint, others, within_class
 
-from flowplane.core import all_pairs, cells, neighbours, threads
-from flowplane.core.neighbours import class_neighbours, joint_neighbours, neighbour_distance
+from flowplane.core import all_pairs, cells, lines, neighbours, threads
+from flowplane.core.neighbours import (
+    class_neighbours,
+    classes_in_parts,
+    distance_in_parts,
+    joint_in_parts,
+    joint_neighbours,
+    neighbour_distance,
+)
 
 #: Few different values, so that ties and repeated points are common.
 VALUES = st.one_of(st.floats(-2, 2, width=32), st.sampled_from([0.0, 0.1, 0.3, 1 / 3, -1.0]))
@@ -65,6 +72,39 @@ def test_all_ways_agree(features, units, repeated, monkeypatch):
         monkeypatch.setattr(all_pairs, "CHUNK", chunk)
         assert equal(all_pairs.gpu_joint(*tensors, 4), together)
         assert equal(all_pairs.gpu_classes(tensors[1], torch.from_numpy(y), 4), in_classes)
+
+
+@pytest.mark.parametrize("k", [1, 4, 11])
+@pytest.mark.parametrize("repeated", [False, True])
+@pytest.mark.parametrize(("features", "units"), [(1, 1), (1, 2), (5, 4)])
+def test_a_part_is_as_if_there_were_no_others(features, units, repeated, k):
+    """Divisions into one part, into equal ones, and into unequal ones that leave samples out."""
+    rng = np.random.default_rng(features)
+    x, t = rng.normal(size=(2, 500, features)), rng.standard_t(2, size=(2, 3, 500, units))
+    if repeated:
+        x, t = x.round(1), t.round(1)
+    y = rng.integers(0, 3, 500)
+    parts = np.stack([np.zeros(500, int), np.arange(500) % 4, rng.choice([-1, 0, 1, 1, 3], 500)])
+    x, t, y, parts = map(torch.from_numpy, (x, t, y, parts))
+    found = joint_in_parts(x, t, parts, k)
+    near = classes_in_parts(t[0], y, parts, k)
+    for division, own in enumerate(parts):
+        for part in own[own >= 0].unique():
+            places = (own == part).nonzero()[:, 0]
+            alone = joint_neighbours(x[:, places], t[:, :, places], k)
+            within = class_neighbours(t[:1, :, places], y[places][None], k)
+            expected = alone.near_x, alone.near_t, neighbour_distance(t[:, :, places], k), within.near[0]
+            assert equal([array[division][..., places] for array in (*found, near)], expected)
+
+
+def test_far_neighbours_on_a_line():
+    """Bounds that few points are within, and bounds that most are, by bisection and by lanes."""
+    rng = np.random.default_rng(5)
+    points, whole = rng.standard_cauchy((1, 3001)), np.zeros((1, 3001), np.int64)
+    bounds = np.stack([np.abs(rng.standard_cauchy(3001)), np.zeros(3001), np.full(3001, 1e9)])[None, None]
+    apart = np.abs(points[0][:, None] - points[0])
+    expected = np.maximum((apart < bounds[0, 0][:, :, None]).sum(2) - 1, 0)
+    assert np.array_equal(lines.line_nearer(lines.sorted_lines(points), bounds, whole)[0, 0], expected)
 
 
 @pytest.mark.parametrize("kind", ["on a line", "heavy tails", "equal in one coordinate", "two values", "all equal"])

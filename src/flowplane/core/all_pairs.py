@@ -105,7 +105,7 @@ def _distances(points, i, out):
 
 @kernel()
 def _kth(distances, k, kept):
-    """The k-th smallest: of the k smallest in each lane, and of the rest that fill no row of lanes; `kept` is room for them."""
+    """The k-th smallest: of the k smallest in each lane and of the rest, too few for the lanes; `kept` is room for them."""
     least, nearest = kept[: k * LANES], kept[k * LANES : k * LANES + k]
     kept[:] = np.inf
     rows = len(distances) // (LANES * TOGETHER)

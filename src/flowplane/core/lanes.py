@@ -1,6 +1,7 @@
 """Several points compared with others at once, each in a lane of a processor's vectors: no lane branches.
 
 Written as LLVM's vectors, which any processor has a way to compute: the compiler does not find them in a loop by itself.
+Numba's cache does not follow this file: whoever changes it touches the files of the kernels that call it.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ def count_nearer(typing_context, line, start, stop, here, bounds, counts):  # ty
         zero = context.get_constant(types.intp, 0)
         own, bound = _row(builder, here, zero), _row(builder, bounds, zero)
         place = cgutils.alloca_once_value(builder, _row(builder, counts, zero, _INTEGERS))
-        with cgutils.for_range_slice(builder, *arguments[1:3], ir.Constant(zero.type, 1)) as (j, _):
+        start, stop = arguments[1:3]
+        with cgutils.for_range_slice(builder, start, stop, ir.Constant(zero.type, 1)) as (j, _):
             apart = _apart(builder, _all(builder, builder.load(builder.gep(line, [j]))), own)
             near = builder.zext(builder.fcmp_ordered("<", apart, bound), _INTEGERS)
             builder.store(builder.add(builder.load(place), near), place)

@@ -1,8 +1,8 @@
 """Nearest neighbours on lines and in the plane of two, by sorting, among all samples and among those of parts of them.
 
 A sample's part is a number from 0 on, or −1 where it belongs to none: it is then nobody's neighbour, and what is found for
-it means nothing. In a plane, strips hold equally many points by the first coordinate, each in the order of the second; points
-in a row of a strip go together, as what is near to one is near to all.
+it means nothing. In a plane, strips hold equally many points by the first coordinate, each in the order of the second, and
+points in a row of a strip go together, as what is near to one is near to all.
 """
 
 from __future__ import annotations

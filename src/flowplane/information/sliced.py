@@ -31,7 +31,7 @@ FEWEST = 8
 #: Directions that settle the base's range or scale.
 CALIBRATING = 64
 #: Values of slices that the base works on together.
-BLOCK = 1 << 19
+BLOCK = 1 << 17
 
 
 @renamed
