@@ -87,14 +87,15 @@ def test_a_part_is_as_if_there_were_no_others(features, units, repeated, k):
     parts = np.stack([np.zeros(500, int), np.arange(500) % 4, rng.choice([-1, 0, 1, 1, 3], 500)])
     x, t, y, parts = map(torch.from_numpy, (x, t, y, parts))
     found = joint_in_parts(x, t, parts, k)
-    near = classes_in_parts(t[0], y, parts, k)
+    near, distance = classes_in_parts(t[0], y, parts, k), distance_in_parts(t, parts, k)
     for division, own in enumerate(parts):
         for part in own[own >= 0].unique():
             places = (own == part).nonzero()[:, 0]
             alone = joint_neighbours(x[:, places], t[:, :, places], k)
             within = class_neighbours(t[:1, :, places], y[places][None], k)
-            expected = alone.near_x, alone.near_t, neighbour_distance(t[:, :, places], k), within.near[0]
-            assert equal([array[division][..., places] for array in (*found, near)], expected)
+            furthest = neighbour_distance(t[:, :, places], k)
+            expected = alone.near_x, alone.near_t, furthest, furthest, within.near[0]
+            assert equal([array[division][..., places] for array in (*found, distance, near)], expected)
 
 
 def test_far_neighbours_on_a_line():

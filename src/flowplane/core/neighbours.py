@@ -143,8 +143,9 @@ def joint_in_parts(
     shape = (len(parts), *t.shape[:3])
     near_x, near_t = (torch.zeros(shape, dtype=torch.int64, device=t.device) for _ in range(2))
     for division, places in _places(parts):
-        found = joint_neighbours(x[:, places], t[:, :, places], k)
-        near_x[division][..., places], near_t[division][..., places] = found.near_x, found.near_t
+        found = joint_neighbours(x[:, places].flatten(0, 1), t[:, :, places].transpose(1, 2).flatten(0, 1), k)
+        for near, own in ((near_x, found.near_x), (near_t, found.near_t)):
+            near[division][..., places] = own.unflatten(0, (len(x), -1)).transpose(1, 2)
     return JointInParts(near_x, near_t, distance_in_parts(t, parts, k))
 
 
@@ -185,16 +186,17 @@ def classes_in_parts(
         return torch.from_numpy(line_nearer(lines, bounds[:, :, None], parts.numpy())[:, :, 0])
     near = torch.zeros((len(parts), *t.shape[:2]), dtype=torch.int64, device=t.device)
     for division, places in _places(parts):
-        own = torch.unique(classes[places], return_inverse=True)[1]
-        near[division][:, places] = class_neighbours(t[None, :, places], own[None], k).near[0]
+        near[division][:, places] = class_neighbours(t[:, places].transpose(0, 1), classes[places], k).near.transpose(0, 1)
     return near
 
 
-def _places(parts: Int[Tensor, "division sample"]) -> Iterator[tuple[int, Int[Tensor, " place"]]]:
-    """Each part's division and samples."""
+def _places(parts: Int[Tensor, "division sample"]) -> Iterator[tuple[int, Int[Tensor, "part chosen"]]]:
+    """The samples of each division's parts, equally large ones together."""
     for division, own in enumerate(parts):
-        for part in own[own >= 0].unique():
-            yield division, (own == part).nonzero()[:, 0]
+        sizes = torch.bincount(own + 1).tolist()
+        each = own.argsort(stable=True).split(sizes)[1:]
+        for size in set(sizes[1:]) - {0}:
+            yield division, torch.stack([places for places in each if len(places) == size])
 
 
 def _joint_on_lines(x: np.ndarray, t: np.ndarray, parts: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
