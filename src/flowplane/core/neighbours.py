@@ -137,7 +137,7 @@ def joint_in_parts(
     n, features, units = *x.shape[1:], t.shape[3]
     cpu = t.device.type == "cpu"
     if cpu and features == units == 1:
-        return JointInParts(*map(torch.from_numpy, _joint_on_lines(x.numpy(), t.numpy(), parts.numpy(), k)))
+        return JointInParts(*map(torch.from_numpy, _joint_in_plane(x.numpy(), t.numpy(), parts.numpy(), k)[1:]))
     if cpu and not _beyond(JOINT_CELLS_FROM, n, features + units):
         return JointInParts(*map(torch.from_numpy, all_pairs_joint_in_parts(x.numpy(), t.numpy(), parts.numpy(), k)))
     shape = (len(parts), *t.shape[:3])
@@ -199,13 +199,15 @@ def _places(parts: Int[Tensor, "division sample"]) -> Iterator[tuple[int, Int[Te
             yield division, torch.stack([places for places in each if len(places) == size])
 
 
-def _joint_on_lines(x: np.ndarray, t: np.ndarray, parts: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
+def _joint_in_plane(x: np.ndarray, t: np.ndarray, parts: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
+    """The distance in (x, t), counts in x and in t, and the distance in t alone, for each division."""
     shape = (len(parts), *t.shape[:3])
     x_lines, t_lines = sorted_lines(x[:, :, 0]), sorted_lines(t.reshape(-1, t.shape[2]))
     distance = plane_distance(x_lines, t_lines, parts, k)
     near_x = line_nearer(x_lines, distance.reshape(shape), parts)
     near_t = line_nearer(t_lines, distance[:, :, None], parts)
-    return near_x, near_t.reshape(shape), line_distance(t_lines, parts[:, None], k).reshape(shape)
+    alone = line_distance(t_lines, parts[:, None], k)
+    return distance.reshape(shape), near_x, near_t.reshape(shape), alone.reshape(shape)
 
 
 def _beyond(least: dict[int, int], n: int, dimension: int) -> bool:
@@ -216,12 +218,7 @@ def _joint_by_parts(x: np.ndarray, t: np.ndarray, k: int) -> tuple[np.ndarray, .
     """The distance in (x, t), then counts in x and in t."""
     groups, members, n, units = t.shape
     if x.shape[2] == units == 1:
-        whole = np.zeros((1, n), np.int64)
-        x_lines, t_lines = sorted_lines(x[:, :, 0]), sorted_lines(t.reshape(-1, n))
-        distance = plane_distance(x_lines, t_lines, whole, k)
-        near_t = line_nearer(t_lines, distance[:, :, None], whole)
-        distance = distance.reshape(1, *t.shape[:3])
-        return distance[0], line_nearer(x_lines, distance, whole)[0], near_t.reshape(t.shape[:3])
+        return tuple(part[0] for part in _joint_in_plane(x, t, np.zeros((1, n), np.int64), k)[:3])
     both = np.concatenate([np.broadcast_to(x[:, None], (*t.shape[:3], x.shape[2])), t], 3)
     distance = _distance(both.reshape(groups * members, n, -1), k)
     near_x = _counts(x, distance.reshape(t.shape[:3]))
