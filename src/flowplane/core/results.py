@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from functools import reduce
+from operator import or_
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any, NamedTuple
@@ -230,9 +231,10 @@ def with_flags(dataset: xr.Dataset) -> xr.Dataset:
     own = list(own_flags(dataset).values())
     if not own:
         return dataset
-    together = reduce(lambda one, other: one | other, (part.drop_attrs() for part in own))
-    attrs = own[0].attrs | {"long_name": "flags of all quantities"}
-    return dataset.assign(flags=together.astype(np.int32).assign_attrs(attrs))
+    # bare variables: of one Dataset, they need not be aligned, which takes ten times as long
+    together = reduce(or_, (part.variable for part in own)).astype(np.int32)
+    together.attrs = own[0].attrs | {"long_name": "flags of all quantities"}
+    return dataset.assign(flags=together)
 
 
 def without_flags(dataset: xr.Dataset) -> xr.Dataset:
