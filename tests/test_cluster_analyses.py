@@ -152,7 +152,7 @@ def test_a_worker_that_cannot_read_the_recording_says_so(tmp_path):
 
 
 def test_another_version_on_a_worker_is_refused():
-    with pytest.raises(InputError, match="expected workers with 0.0, as here"):
+    with pytest.raises(InputError, match=r"expected workers with 0\.0, as here"):
         run_item(cloudpickle.dumps(1), function=cloudpickle.dumps(abs), version="0.0")
 
 
