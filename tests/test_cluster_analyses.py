@@ -5,6 +5,7 @@ import shutil
 import signal
 import threading
 import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -202,8 +203,10 @@ def kill_first(mark):
 
 @pytest.mark.parametrize("place", ["folder", "object store"])
 def test_a_worker_is_killed_midway_and_nothing_is_missing(place, tmp_path, cluster):
-    with object_store(tmp_path) as storage:
-        where = storage("somebody/run") if place == "object store" else tmp_path / "run.fp"
+    with ExitStack() as stack:
+        where = tmp_path / "run.fp"
+        if place == "object store":
+            where = stack.enter_context(object_store(tmp_path))("somebody/run")
         record(where)
         rec = fp.open(where)
         measure = Stumbling(tmp_path / "first")
@@ -223,6 +226,4 @@ def test_the_command_line_takes_the_address(model, cluster, tmp_path):
     with xr.open_dataset(plane) as found:
         np.testing.assert_array_equal(found.i_xt, fp.information_plane(model, fp.Binned()).i_xt)
     assert CliRunner().invoke(app, ["report", str(model.path), "-o", str(page), "--cluster", cluster]).exit_code == 0
-    assert page.read_text(encoding="utf-8") == Path(fp.report(model, tmp_path / "here.html")).read_text(
-        encoding="utf-8"
-    )
+    assert page.read_text(encoding="utf-8") == Path(fp.report(model, tmp_path / "here.html")).read_text(encoding="utf-8")
