@@ -1,13 +1,13 @@
 """Analyses on a cluster: what workers find where the recording lies is what is found here, whatever dies."""
 
 import os
+import re
 import shutil
 import signal
 import threading
 import time
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 
 import cloudpickle
 import numpy as np
@@ -226,4 +226,6 @@ def test_the_command_line_takes_the_address(model, cluster, tmp_path):
     with xr.open_dataset(plane) as found:
         np.testing.assert_array_equal(found.i_xt, fp.information_plane(model, fp.Binned()).i_xt)
     assert CliRunner().invoke(app, ["report", str(model.path), "-o", str(page), "--cluster", cluster]).exit_code == 0
-    assert page.read_text(encoding="utf-8") == Path(fp.report(model, tmp_path / "here.html")).read_text(encoding="utf-8")
+    here = fp.report(model, tmp_path / "here.html")
+    one, other = (re.sub(r"\d\d:\d\d UTC", "", path.read_text(encoding="utf-8")) for path in (page, here))
+    assert one == other

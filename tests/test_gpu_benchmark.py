@@ -18,17 +18,18 @@ def gpu():
     return module
 
 
-@pytest.mark.parametrize("part", ["training", "pairwise", "attention", "recorder"])
+@pytest.mark.parametrize("part", ["training", "pairwise", "denoising", "attention", "recorder"])
 def test_each_part_runs_small_on_a_cpu(gpu, part):
     rows = list(getattr(gpu, part)(torch.device("cpu"), 0.002))
     assert rows and all(seconds > 0 for _, _, seconds, _ in rows)
 
 
-def test_the_learned_denoiser_is_among_the_denoisers(gpu, monkeypatch):
-    asked = []
-    monkeypatch.setattr(gpu.fp, "Denoising", lambda noise, denoiser, relative: lambda x: asked.append((denoiser, len(x))))
-    assert [what for what, *_ in gpu.denoising(torch.device("cpu"), 0.01)] == ["Denoising, points", "Denoising, learned"]
-    assert asked == [("points", 100)] * 2 + [("learned", 100)] * 2
+@pytest.mark.slow
+def test_all_of_it_runs_on_a_cpu_and_prints_a_table(gpu, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--device", "cpu", "--scale", "0.005"])
+    gpu.main()
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 7 and all(float(row.split("|")[3]) > 0 for row in rows)
 
 
 def test_without_a_gpu_one_sentence_says_so(gpu, monkeypatch, capsys):
