@@ -6,7 +6,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: demo test test-slow check format bench zoo published clean
+.PHONY: demo test test-slow check format bench bench-gpu zoo published clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/flowplane reproduce information-plane planar-dae
@@ -43,6 +43,9 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/recorder.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/plane.py
+
+bench-gpu: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/gpu.py
 
 # gigabytes, and an hour: its own environment, with a pair of torch and torchvision that installs
 zoo: $(VENV)-zoo/zoo.stamp

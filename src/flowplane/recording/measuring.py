@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from flowplane.core.executors import Executor, Serial, executor_of
 from flowplane.core.measure import LayerFacts, Measure, of_samples, prepared
 from flowplane.core.progress import progress_bar
 from flowplane.core.results import joined, stamp
@@ -17,34 +19,60 @@ from flowplane.errors import InputError, Text
 from flowplane.tasks import Task
 
 if TYPE_CHECKING:
-    from flowplane.recording.reader import Recording
+    from flowplane.recording.reader import Place, Recording
 
 __all__ = ["measure_recording"]
 
 
-def measure_recording(rec: Recording, measure: Measure, samples: str, memory_budget: int) -> xr.Dataset:
+def measure_recording(rec: Recording, measure: Measure, samples: str, memory_budget: int, cluster: Any) -> xr.Dataset:
     """See `Recording.measure`."""
-    whole = rec.whole()
-    measures = {layer: prepared(measure, _facts(whole, layer, memory_budget)) for layer in rec.layers}
-    task = rec.task
     groups = _groups(rec, samples)
     total = len(rec.replicas) * len(rec.epochs)
     collected: dict[str, dict[str, np.ndarray]] = {layer: {} for layer in rec.layers}
     templates: dict[str, xr.Dataset] = {}
-    with progress_bar(f"measuring {type(measure).__name__}", total) as advance:
-        for rows, columns, outputs in rec.blocks(rec.layers, memory_budget, groups):
-            chosen = groups[rows[0]]
-            arguments = _arguments(rec, task, chosen, measure)
-            for layer, whole_layer in outputs.items():
-                values = whole_layer if chosen is None else whole_layer[:, chosen]
-                result = templates[layer] = _measured(measures[layer], values, arguments, layer, rec.epochs[columns])
+    with progress_bar(f"measuring {type(measure).__name__}", total) as advance, executor_of(cluster) as executor:
+        settled = executor.map(partial(_settled, rec.whole(), measure, memory_budget), rec.layers)
+        measures = dict(zip(rec.layers, settled, strict=True))
+        places = _parts(rec, memory_budget, groups, executor)
+        results = executor.map(partial(_measured_at, rec, measure, measures, groups), places)
+        for place, found in zip(places, results, strict=True):
+            for layer, result in found.items():
+                templates[layer] = result
                 for name, variable in result.data_vars.items():
                     target = collected[layer].setdefault(
                         str(name), np.empty((len(rec.replicas), len(rec.epochs), *variable.shape[1:]), variable.dtype)
                     )
-                    target[rows, columns] = variable.values
-            advance(len(rows) * len(outputs) / len(rec.layers))
+                    target[place.rows, place.columns] = variable.values
+            advance(len(place.rows) * len(place.layers) / len(rec.layers))
     return _assembled(rec, collected, templates, samples)
+
+
+def _parts(rec: Recording, memory_budget: int, groups: list[np.ndarray | None], executor: Executor) -> list[Place]:
+    """What is measured at one time: elsewhere layer by layer, so that there is work for many. Snapshots stay together as
+    they are here: how many there are in a block may decide about the last bit."""
+    places = rec.places(rec.layers, memory_budget, groups)
+    if isinstance(executor, Serial):
+        return places
+    return [place._replace(layers=(layer,)) for place in places for layer in place.layers]
+
+
+def _measured_at(
+    rec: Recording, measure: Measure, settled: dict[str, Measure], groups: list[np.ndarray | None], place: Place
+) -> dict[str, xr.Dataset]:
+    """The results of one block, layer by layer."""
+    rows, columns, outputs = rec.block(place)
+    chosen = groups[rows[0]]
+    arguments = _arguments(rec, rec.task, chosen, measure)
+    found = {}
+    for layer, whole in outputs.items():
+        values = whole if chosen is None else whole[:, chosen]
+        found[layer] = _measured(settled[layer], values, arguments, layer, rec.epochs[columns])
+    return found
+
+
+def _settled(whole: Recording, measure: Measure, memory_budget: int, layer: str) -> Measure:
+    """The measure, with what belongs to a layer over the whole recording settled."""
+    return prepared(measure, _facts(whole, layer, memory_budget))  # type: ignore[no-any-return]
 
 
 def _measured(measure: Measure, values: Tensor, arguments: dict[str, Any], layer: str, epochs: np.ndarray) -> xr.Dataset:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from flowplane.core.executors import executor_of
 from flowplane.core.files import write_text
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError
@@ -16,7 +17,9 @@ from flowplane.reporting.sources import subjects_of
 __all__ = ["report"]
 
 
-def report(source: Any, path: str | os.PathLike[str] = "report.html", *, denoising: bool = False) -> Path:
+def report(
+    source: Any, path: str | os.PathLike[str] = "report.html", *, denoising: bool = False, cluster: Any = None
+) -> Path:
     """Write one self-contained page about a recording or an experiment; it opens offline.
 
     Arguments:
@@ -25,6 +28,7 @@ def report(source: Any, path: str | os.PathLike[str] = "report.html", *, denoisi
         path: of the page, ending in .html.
         denoising: show as well how hard the layers of a recording are to denoise, and beside I(X;T), where every input of a
             model stands alone, the bound by denoising, which does not stop there (`fp.denoising_spectrum`). Minutes.
+        cluster: None for this process; or workers, as for `fp.sweep`, for the analyses of recordings, read where they lie.
 
     Returns:
         The page's path.
@@ -47,7 +51,9 @@ def report(source: Any, path: str | os.PathLike[str] = "report.html", *, denoisi
     if target.suffix.lower() not in (".html", ".htm") or target.is_dir():
         raise InputError("path", str(path), "a file name that ends in .html")
     _require_writable(target)
-    page = page_of(subjects_of(source, denoising))
+    with executor_of(cluster) as executor:
+        subjects = subjects_of(source, denoising, executor)
+    page = page_of(subjects)
     try:
         write_text(target, page)
     except OSError as error:

@@ -30,12 +30,13 @@ DENOISED = 12
 STEPS = 150
 
 
-def of_recording(rec: Recording, title: str, denoising: bool = False) -> Subject:
+def of_recording(rec: Recording, title: str, denoising: bool = False, cluster: Any = None) -> Subject:
     """Measure a recording, thinned where it is large: information plane, training, gradients, transport.
 
     Arguments:
         title: what the report calls it.
         denoising: whether layers are denoised as well.
+        cluster: who analyses it, as for `fp.report`.
     """
     shown, broken = finite_part(rec)
     sections = ("plane", "geometry", "gradients", "transport", "training")
@@ -52,14 +53,14 @@ def of_recording(rec: Recording, title: str, denoising: bool = False) -> Subject
             notes[section].append("There is nothing to show here: activations are NaN or infinite from the start.")
     else:
         part, left_out = small_part(shown)
-        found, why = _tried("plane", lambda: _plane(part))
+        found, why = _tried("plane", lambda: _plane(part, cluster))
         plane, chosen = found or (None, "")
         if plane is not None and "resolution" in plane.dims and len(part.replicas) == 1:
             falls = compression(part, plane)
         notes["plane"] += [left_out, chosen and f"Estimator: {chosen}.", why]
         if denoising:
             few, notes["denoising"] = _few(part)
-            spectrum, why = _tried("denoising", lambda: _spectrum(few))
+            spectrum, why = _tried("denoising", lambda: _spectrum(few, cluster))
             notes["plane"].append(why)
             if spectrum is not None and plane is not None and "resolution" in plane.dims:
                 plane = with_denoised(plane, spectrum)
@@ -67,7 +68,7 @@ def of_recording(rec: Recording, title: str, denoising: bool = False) -> Subject
         notes["geometry"].append(why)
         phases, why = _tried("gradients", lambda: _phases(shown))
         notes["gradients"].append(why)
-        transport, why = _tried("transport", lambda: _transport(part))
+        transport, why = _tried("transport", lambda: _transport(part, cluster))
         notes["transport"].append(why)
     facts = recording_facts(rec, plane, chosen, left_out)
     taken, left = _layers(rec)
@@ -109,11 +110,11 @@ def _layers(rec: Recording) -> tuple[Table, Table]:
     return (head, shown.astype(str).values.tolist()), (("name", "kind", "calls", "shape", "why"), left.values.tolist())
 
 
-def _plane(rec: Recording) -> tuple[xr.Dataset, str]:
+def _plane(rec: Recording, cluster: Any) -> tuple[xr.Dataset, str]:
     """The information plane, the one that `fp.information_plane` gives, and why it is read that way."""
     from flowplane.analysis.reading import reading
 
-    found = reading(rec)
+    found = reading(rec, cluster=cluster)
     return found.plane, found.reason
 
 
@@ -150,22 +151,22 @@ def _few(rec: Recording) -> tuple[Recording, list[str]]:
     return few, [f"Denoising takes seconds a layer, so it is done {listed(parts)} only."] if parts else []
 
 
-def _spectrum(rec: Recording) -> xr.Dataset:
+def _spectrum(rec: Recording, cluster: Any) -> xr.Dataset:
     """How hard the layers are to denoise. Raises InputError where nothing can be said of any."""
-    found = denoising_spectrum(rec)
+    found = denoising_spectrum(rec, cluster=cluster)
     if not np.isfinite(found["mmse"]).any():
         why = ", ".join(name.replace("_", " ") for name in Flags.names(found["flags"]))
         raise InputError("spectrum", Text(f"no layer that could be denoised ({why})"), "one at least")
     return found
 
 
-def _transport(rec: Recording) -> xr.Dataset:
+def _transport(rec: Recording, cluster: Any) -> xr.Dataset:
     """The transport profile; of deep networks at fewer snapshots, with plans between fewer points."""
     from flowplane.analysis.transport.layers import layer_transport
 
     shown = rec.thin(int(np.clip(STEPS // len(rec.layers), 3, 12)))
     exact = 1000 if len(shown.epochs) * len(rec.layers) <= STEPS // 2 else 300
-    return layer_transport(shown, exact=exact)
+    return layer_transport(shown, exact=exact, cluster=cluster)
 
 
 def _about(rec: Recording) -> str:

@@ -20,11 +20,12 @@ MOST = 6
 EXPECTED = "a Recording, an experiment's Result, the path of a recording or of results, or a list of them"
 
 
-def subjects_of(source: Any, denoising: bool = False) -> list[Subject]:
+def subjects_of(source: Any, denoising: bool = False, cluster: Any = None) -> list[Subject]:
     """A Subject for each thing in a source.
 
     Arguments:
         denoising: whether the layers of recordings are denoised as well.
+        cluster: who analyses recordings, as for `fp.report`.
 
     Raises:
         InputError: an empty list, too many, something that is none of the kinds a report can show, or nothing to denoise.
@@ -43,7 +44,7 @@ def subjects_of(source: Any, denoising: bool = False) -> list[Subject]:
     from flowplane.reporting.recordings import of_recording
 
     return [
-        part if isinstance(part, Subject) else of_recording(part, title, denoising)
+        part if isinstance(part, Subject) else of_recording(part, title, denoising, cluster)
         for part, title in zip(found, titles, strict=True)
     ]
 

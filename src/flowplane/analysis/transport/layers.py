@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import xarray as xr
 from flowplane.analysis.transport.dataset import transport_dataset
 from flowplane.analysis.transport.samples import FEWEST, compacted, drawn_samples
 from flowplane.analysis.transport.snapshot import Dense, Settings, Snapshot
+from flowplane.core.executors import executor_of
 from flowplane.core.points import check_count, check_positive, check_seed
 from flowplane.core.progress import progress_bar
 from flowplane.core.renamed import renamed
@@ -35,6 +37,7 @@ def layer_transport(
     replica: Any = None,
     seed: int = 0,
     memory_budget: int = 1 << 30,
+    cluster: Any = None,
 ) -> xr.Dataset:
     """How each layer moves its data: how far, how well, what becomes of volumes and of classes (§A1, §A5, §A7, §A8).
 
@@ -59,6 +62,7 @@ def layer_transport(
         replica: as in `rec.sel`; None is the first one: each takes as long again, but for the exact plans.
         seed: of samples, plans, slices and of the embedding "random".
         memory_budget: bytes that the points of one snapshot may take.
+        cluster: None for this process; or workers, as for `fp.sweep`: they read the recording where it lies.
 
     Returns:
         Dataset. Over (replica, epoch, layer): `cost`, `wasserstein`, `optimality` and their lower bounds
@@ -100,14 +104,13 @@ def layer_transport(
     settings = _settings(rec, chosen, embedding, exact, check_count("slices", slices), seed)
     shape = (len(rec.replicas), len(rec.epochs), len(rec.layers))
     snapshots = np.empty(shape[:2], object)
-    with progress_bar("following points through layers", shape[0] * shape[1]) as advance:
-        for r, e in np.ndindex(shape[:2]):
-            layers = [_points(rec, layer, r, e, chosen) for layer in rec.layers]
-            snapshots[r, e] = Snapshot(layers, _dense(rec, r, e, settings), settings, 0 if r else exact)
+    places = list(np.ndindex(shape[:2]))
+    with progress_bar("following points through layers", len(places)) as advance, executor_of(cluster) as executor:
+        for place, found in zip(places, executor.map(partial(_snapshot, rec, chosen, settings), places), strict=True):
+            snapshots[place] = found
             advance(1)
-    found = transport_dataset(rec, snapshots, settings, variance)
     return stamp(
-        found,
+        transport_dataset(rec, snapshots, settings, variance),
         "layer_transport",
         seed=seed,
         samples=len(chosen),
@@ -134,6 +137,12 @@ def _settings(rec: Recording, chosen: np.ndarray, embedding: str, exact: int, sl
         # a model's layers may be reduced, and then they are no functions of each other
         functions=rec.kind == "ensemble" and rec.deterministic,
     )
+
+
+def _snapshot(rec: Recording, chosen: np.ndarray, settings: Settings, place: tuple[int, int]) -> Snapshot:
+    replica, epoch = place
+    layers = [_points(rec, layer, replica, epoch, chosen) for layer in rec.layers]
+    return Snapshot(layers, _dense(rec, replica, epoch, settings), settings, 0 if replica else settings.exact)
 
 
 def _points(rec: Recording, layer: str, replica: int, epoch: int, chosen: np.ndarray) -> np.ndarray:

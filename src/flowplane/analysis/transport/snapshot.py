@@ -108,6 +108,9 @@ class Snapshot:
                 if math.isnan(value) and name in QUANTITIES:
                     self._raise(l, "no_variance" if self.spectra[l].max() <= 0 else "no_classes", of=[name])
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"settings": None}  # with the inputs, which whoever gathers snapshots has
+
     def _raise(self, layers: int | slice, *flags: str, of: Collection[str] = tuple(QUANTITIES)) -> None:
         """Flags of some quantities at a layer, or several: of each quantity those that may concern it."""
         for quantity in of:
