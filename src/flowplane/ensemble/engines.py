@@ -60,8 +60,17 @@ class FusedEngine:
         self._state = np.array(state, np.float32, order="C")
         self._sizes = np.array(network.sizes)
         self._starts = np.array(network.starts)
-        self._inputs = np.ascontiguousarray(problem.inputs.T)
+        self._inputs = _filled(fused.aligned_rows, problem.inputs.T)
+        self._words, self._levels = _packed(problem.inputs, fused.PACKED)
+        self._parts = [self._part_rows(k) for k in range(len(state))]
         self._kind = fused.ACTIVATION_CODES[network.activation]
+
+    def _part_rows(self, k: int) -> np.ndarray:
+        """Labels of a replica, and which samples it trains on and which are held out, in rows."""
+        labels = self._problem.labels[k]
+        parts = np.zeros((3, len(labels)))
+        parts[0], parts[1, self._problem.train[k]], parts[2, self._problem.test[k]] = labels, 1, 1
+        return _filled(self._fused.aligned_rows, parts)
 
     def evaluate(self) -> np.ndarray:
         metrics = np.full((len(self._state), 4), np.nan)
@@ -73,9 +82,9 @@ class FusedEngine:
                 self._starts,
                 self._kind,
                 self._inputs,
-                problem.labels[k],
-                problem.train[k],
-                problem.test[k],
+                self._parts[k],
+                len(problem.inputs),
+                len(problem.test[k]),
                 metrics[k],
             )
         return metrics
@@ -129,12 +138,14 @@ class FusedEngine:
                 chosen.learning_rate,
                 chosen.momentum,
                 self._inputs,
-                problem.labels[k],
+                self._words,
+                self._levels,
+                self._parts[k],
                 problem.train[k],
-                problem.test[k],
+                len(problem.inputs),
                 problem.keys[k],
-                chosen.batch_size,
-                chosen.drop_last,
+                min(chosen.batch_size, len(problem.train[k])),
+                len(problem.batches(chosen)),
                 epoch + done,
                 part,
                 done + step >= len(metrics),
@@ -150,6 +161,25 @@ class FusedEngine:
 
     def state(self) -> np.ndarray:
         return self._state.copy()
+
+
+def _filled(aligned_rows: Callable[[int, int], np.ndarray], values: np.ndarray) -> np.ndarray:
+    """`values` (row, column) as float32 in rows that the fused loop can read, zeros behind them."""
+    rows = aligned_rows(*values.shape)
+    rows[:, : values.shape[1]] = values
+    return rows
+
+
+def _packed(inputs: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """One word a sample, bit i set where input i has the greater of its two values, and those values (input, 2).
+
+    No words where an input has more than two values, or where there are more than `most` inputs.
+    """
+    levels = np.stack([inputs.min(axis=0), inputs.max(axis=0)], axis=1)
+    greater = inputs == levels[:, 1]
+    if len(levels) > most or not (greater | (inputs == levels[:, 0])).all():
+        return np.empty(0, np.uint32), levels
+    return (greater.astype(np.uint32) << np.arange(len(levels), dtype=np.uint32)).sum(axis=1, dtype=np.uint32), levels
 
 
 def gradient_statistics(
