@@ -95,8 +95,8 @@ def _spread(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
     return builder.shuffle_vector(single, empty, _integers(0))
 
 
-@lower_cast(types.Float, Lanes)
-@lower_cast(types.Integer, Lanes)
+@lower_cast(types.Float, Lanes)  # type: ignore[untyped-decorator]
+@lower_cast(types.Integer, Lanes)  # type: ignore[untyped-decorator]
 def _number_to_lanes(context: Any, builder: ir.IRBuilder, source: Any, target: Any, value: ir.Value) -> ir.Value:
     return _spread(builder, context.cast(builder, value, source, types.float32))
 
@@ -113,7 +113,7 @@ def _operator(function: Callable[..., Any], instruction: str) -> None:
                 return signature(_lanes_type, _lanes_type, _lanes_type)
             return None
 
-    @lower_builtin(function, Lanes, Lanes)
+    @lower_builtin(function, Lanes, Lanes)  # type: ignore[untyped-decorator]
     def _lowered(context: Any, builder: ir.IRBuilder, kinds: Any, arguments: Sequence[ir.Value]) -> ir.Value:
         return getattr(builder, instruction)(*arguments, flags=_LOOSE)
 

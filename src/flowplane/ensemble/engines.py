@@ -61,7 +61,9 @@ class FusedEngine:
         self._sizes = np.array(network.sizes)
         self._starts = np.array(network.starts)
         self._inputs = _filled(fused.aligned_rows, problem.inputs.T)
-        self._words, self._levels = _packed(problem.inputs, fused.PACKED)
+        words, self._levels = _packed(problem.inputs, fused.PACKED)
+        self._packed = words is not None
+        self._low = (np.arange(len(problem.inputs)) if words is None else words).astype(np.uint64)
         self._parts = [self._part_rows(k) for k in range(len(state))]
         self._kind = fused.ACTIVATION_CODES[network.activation]
 
@@ -122,6 +124,8 @@ class FusedEngine:
     ) -> None:
         problem, chosen = self._problem, self._configuration
         weights, first, second = self._state[k]
+        train = problem.train[k]
+        deck = self._low[train] | problem.labels[k, train].astype(np.uint64) << np.uint64(32)
         step = self._epochs_per_call()
         for done in range(0, len(metrics), step):
             if stop.is_set():
@@ -138,13 +142,13 @@ class FusedEngine:
                 chosen.learning_rate,
                 chosen.momentum,
                 self._inputs,
-                self._words,
+                self._packed,
                 self._levels,
                 self._parts[k],
-                problem.train[k],
+                deck,
                 len(problem.inputs),
                 problem.keys[k],
-                min(chosen.batch_size, len(problem.train[k])),
+                min(chosen.batch_size, len(train)),
                 len(problem.batches(chosen)),
                 epoch + done,
                 part,
@@ -170,16 +174,16 @@ def _filled(aligned_rows: Callable[[int, int], np.ndarray], values: np.ndarray) 
     return rows
 
 
-def _packed(inputs: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+def _packed(inputs: np.ndarray, most: int) -> tuple[np.ndarray | None, np.ndarray]:
     """One word a sample, bit i set where input i has the greater of its two values, and those values (input, 2).
 
-    No words where an input has more than two values, or where there are more than `most` inputs.
+    None for the words where an input has more than two values, or where there are more than `most` inputs.
     """
     levels = np.stack([inputs.min(axis=0), inputs.max(axis=0)], axis=1)
     greater = inputs == levels[:, 1]
     if len(levels) > most or not (greater | (inputs == levels[:, 0])).all():
-        return np.empty(0, np.uint32), levels
-    return (greater.astype(np.uint32) << np.arange(len(levels), dtype=np.uint32)).sum(axis=1, dtype=np.uint32), levels
+        return None, levels
+    return (greater.astype(np.uint64) << np.arange(len(levels), dtype=np.uint64)).sum(axis=1, dtype=np.uint64), levels
 
 
 def gradient_statistics(

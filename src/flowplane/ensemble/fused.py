@@ -49,7 +49,7 @@ _kernel = kernel(("contract", "nsz"))
 
 @_kernel
 def aligned_rows(rows, columns):
-    """Zeros (row, column) float32 from a cache line on, at least `columns` and a whole vector more in an odd number of lines."""
+    """Zeros (row, column) float32 from a cache line on; a row has room for `columns`, a vector more, an odd number of lines."""
     pitch = (-(-(columns + LANES) // _LINE) | 1) * _LINE
     whole = np.zeros(rows * pitch + _LINE, np.float32)
     start = (-whole.ctypes.data % (4 * _LINE)) // 4
@@ -131,7 +131,7 @@ def _chained(kind, value, delta):
 
 @_kernel
 def _affine(weights, start, source, bottom, first, target, top, sizes, count, kind):
-    """target[top + o] ← σ(Σ_i W[o, i]·source[bottom + i] + b[o]), two outputs a pass; `source` is read from sample `first` on."""
+    """target[top + o] ← σ(Σ_i W[o, i]·source[bottom + i, first:] + b[o]), two outputs a pass."""
     inputs, outputs = sizes
     biases = start + outputs * inputs
     for o in range(0, outputs - 1, 2):
@@ -222,16 +222,16 @@ def _unit_gradient(weights, start, values, bottom, deltas, top, sizes, count, ki
 
 @_kernel
 def _softmax_parts(values, logits, classes, s):
-    """The rows of logits ← exp(logits − max); returns the maximum over classes and the sum of the exponentials."""
+    """The maximum over classes and Σ_c exp(logit_c − maximum); of two classes one exponential is 1."""
     top = load(values, logits, s)
+    if classes == 2:
+        other = load(values, logits + 1, s)
+        return maximum(top, other), 1.0 + _exp(minimum(top - other, other - top))
     for c in range(1, classes):
         top = maximum(top, load(values, logits + c, s))
     total = _exp(load(values, logits, s) - top)
-    store(values, logits, s, total)
     for c in range(1, classes):
-        part = _exp(load(values, logits + c, s) - top)
-        store(values, logits + c, s, part)
-        total += part
+        total += _exp(load(values, logits + c, s) - top)
     return top, total
 
 
@@ -239,11 +239,21 @@ def _softmax_parts(values, logits, classes, s):
 def _output_errors(values, deltas, logits, classes, batch, count):
     """Derivatives of the loss by the logits: (softmax − one-hot label)·share; `batch` (2, sample): labels and shares."""
     for s in range(0, count, LANES):
-        _, total = _softmax_parts(values, logits, classes, s)
         label, share = load(batch, 0, s), load(batch, 1, s)
-        scale = share / total
-        for c in range(classes):
-            store(deltas, logits + c, s, load(values, logits + c, s) * scale - equal(label, _float(c)) * share)
+        if classes == 2:
+            difference = load(values, logits + 1, s) - load(values, logits, s)
+            part = _exp(minimum(difference, 0.0 - difference))
+            greater = share / (1.0 + part)
+            less = part * greater
+            second = less + where_positive(difference, greater - less)
+            store(deltas, logits, s, label * share - second)
+            store(deltas, logits + 1, s, second - label * share)
+        else:
+            top, total = _softmax_parts(values, logits, classes, s)
+            scale = share / total
+            for c in range(classes):
+                part = _exp(load(values, logits + c, s) - top)
+                store(deltas, logits + c, s, part * scale - equal(label, _float(c)) * share)
 
 
 @_kernel
@@ -254,6 +264,8 @@ def _evaluate(weights, sizes, starts, rows, kind, inputs, parts, samples, held_o
     for tile in range(0, samples, TILE):
         count = min(TILE, samples - tile)
         _forward(weights, sizes, starts, rows, kind, inputs, tile, values, count)
+        none = load(parts, 0, tile) * 0.0
+        loss0, right0, loss1, right1 = none, none, none, none
         for s in range(0, count, LANES):
             label = load(parts, 0, tile + s)
             own = equal(label, 0.0) * load(values, logits, s)
@@ -261,10 +273,15 @@ def _evaluate(weights, sizes, starts, rows, kind, inputs, parts, samples, held_o
                 own += equal(label, _float(c)) * load(values, logits + c, s)
             top, total = _softmax_parts(values, logits, classes, s)
             loss, right = _log(total) + top - own, equal(own, top)
-            for part in range(2):
-                mask = load(parts, 1 + part, tile + s)
-                sums[2 * part] += lane_sum(where_positive(mask, loss))
-                sums[2 * part + 1] += lane_sum(where_positive(mask, right))
+            trained, tested = load(parts, 1, tile + s), load(parts, 2, tile + s)
+            loss0 += where_positive(trained, loss)
+            right0 += where_positive(trained, right)
+            loss1 += where_positive(tested, loss)
+            right1 += where_positive(tested, right)
+        sums[0] += lane_sum(loss0)
+        sums[1] += lane_sum(right0)
+        sums[2] += lane_sum(loss1)
+        sums[3] += lane_sum(right1)
     result[0:2] = sums[0:2] / (samples - held_out)
     if held_out:
         result[2:4] = sums[2:4] / held_out
@@ -283,7 +300,7 @@ def _shuffle(order, places, key, epoch):
         q = (q ^ (q >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         q = (q ^ (q >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         q = q ^ (q >> np.uint64(31))
-        places[i] = np.int32(((q >> np.uint64(32)) * np.uint64(i + 1)) >> np.uint64(32))
+        places[i] = np.uint32(((q >> np.uint64(32)) * np.uint64(i + 1)) >> np.uint64(32))
     for i in range(n - 1, 0, -1):
         j = places[i]
         swap = order[i]
@@ -294,29 +311,28 @@ def _shuffle(order, places, key, epoch):
 @_kernel
 def epoch_orders(orders, keys, epoch):
     """Each row of `orders` (replica, sample) shuffled in place for one epoch, as `train_replica` does."""
-    places = np.empty(orders.shape[1], np.int32)
+    places = np.empty(orders.shape[1], np.uint32)
     for replica in range(len(keys)):
         _shuffle(orders[replica], places, keys[replica], epoch)
 
 
 @_kernel
-def _deal(inputs, words, levels, labels, order, first, share, values, chosen, batch, count):
-    """The samples `order[first:]` into the rows of `values`, their labels and shares into `batch`."""
+def _deal(inputs, packed, levels, cards, share, values, low, batch):
+    """The samples of some cards into the rows of `values`, their labels and shares into `batch`; see `train_replica`."""
+    count = len(cards)
     for s in range(count):
-        batch[0, s] = labels[order[first + s]]
+        low[s] = np.uint32(cards[s])
+        batch[0, s] = _float(cards[s] >> np.uint64(32))
         batch[1, s] = share
     batch[1, count:] = _float(0.0)
-    if len(words):
-        for s in range(count):
-            chosen[s] = words[order[first + s]]
+    if packed:
         for i in range(len(levels)):
-            low, high = levels[i]
             for s in range(0, count, LANES):
-                store(values, i, s, bit(chosen, s, i, low, high))
+                store(values, i, s, bit(low, s, i, levels[i, 0], levels[i, 1]))
     else:
         for i in range(len(levels)):
             for s in range(count):
-                values[i, s] = inputs[i, order[first + s]]
+                values[i, s] = inputs[i, low[s]]
 
 
 @_kernel
@@ -359,10 +375,10 @@ def train_replica(
     rate,
     momentum,
     inputs,
-    words,
+    packed,
     levels,
     parts,
-    train,
+    deck,
     samples,
     key,
     size,
@@ -377,9 +393,10 @@ def train_replica(
 
     `weights`, `first`, `second` (parameter,) float32: the packed parameters and the optimiser's moments.
     `inputs` (feature, sample) and `parts` (3, sample) in `aligned_rows`: features; labels, and 1 for what is trained on
-    and for what is held out. There are `samples` of them; `train`: the indices of those that are trained on.
-    `words` (sample,) uint32, `levels` (feature, 2) float32: where all inputs are two-valued, which of its two levels each
-    has (bit i for input i); otherwise `words` is empty.
+    and for what is held out. There are `samples` of them.
+    `deck` (training sample,) uint64: a card for each sample to train on, its label in the upper 32 bits. The lower are its
+    index, or, where inputs are `packed`, the inputs: bit i is set where input i has the greater of its two `levels`
+    (feature, 2) float32. Cards are shuffled and dealt, so that nothing is looked up where they are packed.
     `batches` of `size` samples an epoch, the last of them with what is left.
     `metrics` (epochs, 4): train loss, train accuracy, test loss, test accuracy, written here; the last two are left as
     they are where nothing is held out.
@@ -390,12 +407,12 @@ def train_replica(
     rows = _row_starts(sizes)
     values, deltas = aligned_rows(rows[layers + 1], TILE), aligned_rows(rows[layers + 1], TILE)
     batch = aligned_rows(2, TILE)
-    chosen = np.zeros(TILE + LANES, np.uint32)
+    low = np.zeros(TILE + LANES, np.uint32)
     gradient = np.empty(len(weights), np.float32)
-    order, places = np.empty(len(train), np.int32), np.empty(len(train), np.int32)
-    n = len(train)
+    order, places = np.empty_like(deck), np.empty(len(deck), np.uint32)
+    n = len(deck)
     for e in range(len(metrics)):
-        order[:] = train
+        order[:] = deck
         _shuffle(order, places, key, epoch + e + 1)
         for b in range(batches):
             stop = min((b + 1) * size, n)
@@ -403,7 +420,7 @@ def train_replica(
             gradient[:] = _float(0.0)
             for tile in range(b * size, stop, TILE):
                 count = min(TILE, stop - tile)
-                _deal(inputs, words, levels, parts[0], order, tile, share, values, chosen, batch, count)
+                _deal(inputs, packed, levels, order[tile : tile + count], share, values, low, batch)
                 _forward(weights, sizes, starts, rows, kind, values, 0, values, count)
                 _output_errors(values, deltas, rows[layers], sizes[layers], batch, count)
                 for layer in range(layers - 1, -1, -1):
