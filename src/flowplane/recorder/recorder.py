@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import nn
 
+from flowplane.core.callers import outside
 from flowplane.core.frames import left_out_table
 from flowplane.core.interrupts import deferred_interrupts
 from flowplane.core.measure import Measure
@@ -17,7 +18,6 @@ from flowplane.core.modes import in_own_modes
 from flowplane.core.points import check_count
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text, unknown
-from flowplane.recorder.callers import outside
 from flowplane.recorder.failures import ON_ERROR, Failures
 from flowplane.recorder.gradients import GradientStatistics
 from flowplane.recorder.reported import checked_epoch, checked_metrics

@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
+from flowplane.core.callers import outside
 from flowplane.core.interrupts import deferred_interrupts
 from flowplane.core.measure import Measure
 from flowplane.errors import InputError, Text, unknown
 from flowplane.recorder.background import Background
-from flowplane.recorder.callers import outside
 from flowplane.recorder.divergence import Divergence
 from flowplane.recorder.inputs import read_inputs, read_labels
 from flowplane.recorder.lens import LogitLens
