@@ -14,7 +14,7 @@ from truths import TRUTHS
 import flowplane as fp
 from flowplane.core.results import Flags
 from flowplane.errors import InputError
-from flowplane.information.normality import _waves
+from flowplane.information.normality import _judged, _waves
 
 TOLERANCE = 1e-9
 #: The ridge of 1e-10 on correlations, magnified by the condition of small samples.
@@ -371,11 +371,10 @@ def test_waves_of_normals_vary_as_theory_says():
     z = torch.randn(4000, 400, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     z = z - z.mean(1, keepdim=True)
     z = z @ torch.linalg.inv(torch.linalg.cholesky(z.mT @ z / 400)).mT
-    terms = list(_waves(z))
-    assert [waves.shape[2] for waves, _ in terms] == [8] * 2 * 3
-    for waves, variance in terms:
-        found = waves.double().mean(1).var(0) * 400 / variance
-        assert float((found - 1).abs().max()) < 5 * 0.0224
+    found = [waves.errors for waves in _waves(z, _judged(torch.ones(400, 1, dtype=torch.float64))[1])]
+    assert [errors.shape[1] for errors in found] == [2 * 8] * 2 * 3
+    for errors in found:
+        assert float((errors.square().mean(0) - 1).abs().max()) < 5 * 0.0224
 
 
 def test_correlated_normals_are_normal():

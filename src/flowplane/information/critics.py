@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import cross_entropy, softplus
 
 from flowplane.core.stacked import Parameters, adam, forward, network
 
@@ -81,7 +81,7 @@ class Objective(ABC):
 
     def layer(self, rows: Int[Tensor, "model row"]) -> Float[Tensor, "model row unit"]:
         """The activations of each model's samples."""
-        return self.t[self.member[:, None], rows]
+        return _taken(self.t.flatten(0, 1), rows + self.member[:, None] * self.t.shape[1])
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Separable(Objective):
     def scores(self, parameters: Parameters, rows: Int[Tensor, "model row"]) -> Float[Tensor, "model row row"]:
         """f(x_i, t_j)."""
         half = len(parameters) // 2
-        g, h = forward(parameters[:half], self.x[rows]), forward(parameters[half:], self.layer(rows))
+        g, h = forward(parameters[:half], _taken(self.x, rows)), forward(parameters[half:], self.layer(rows))
         return g @ h.mT
 
 
@@ -106,14 +106,15 @@ class InfoNCE(Separable):
     """I ≥ E[log (e^f(x_i,t_i) / (1/K) Σ_j e^f(x_i,t_j))] over batches of K pairs, and ≤ log K."""
 
     def objective(self, parameters: Parameters, rows: Int[Tensor, "model row"]) -> Float[Tensor, " model"]:
-        scores = self.scores(parameters, rows)
-        return (scores.diagonal(dim1=1, dim2=2) - scores.logsumexp(2)).mean(1) + math.log(rows.shape[1])
+        scores, n = self.scores(parameters, rows), rows.shape[1]
+        own = torch.arange(n, device=rows.device).repeat(len(rows))
+        missed = cross_entropy(scores.flatten(0, 1), own, reduction="none").view(len(rows), n)
+        return math.log(n) - missed.mean(1)
 
     def score(self, parameters: Parameters, rows: Int[Tensor, "model row"]) -> Score:
-        scores = self.scores(parameters, rows)
-        total = scores.logsumexp(2)
-        terms = (scores.diagonal(dim1=1, dim2=2) - total).double() + math.log(rows.shape[1])
-        as_negative = (scores - total[:, :, None]).exp_().sum(1).double()
+        logarithms = self.scores(parameters, rows).log_softmax(2)
+        terms = logarithms.diagonal(dim1=1, dim2=2).double() + math.log(rows.shape[1])
+        as_negative = logarithms.softmax(2).sum(1).double()
         return Score(terms.mean(1), terms - as_negative)
 
 
@@ -153,7 +154,7 @@ class Classifier(Objective):
 
     def _terms(self, parameters: Parameters, rows: Int[Tensor, "model row"]) -> Float[Tensor, "model row"]:
         logits = forward(parameters, self.layer(rows))
-        return (logits - logits.logsumexp(2, keepdim=True)).gather(2, self.y[rows][:, :, None])[:, :, 0]
+        return logits.log_softmax(2).gather(2, self.y[rows][:, :, None])[:, :, 0]
 
     def objective(self, parameters: Parameters, rows: Int[Tensor, "model row"]) -> Float[Tensor, " model"]:
         return self._terms(parameters, rows).mean(1)
@@ -236,6 +237,11 @@ def evaluate(
 @torch.no_grad()
 def _mean_objective(objective: Objective, parameters: Parameters, rows: Int[Tensor, "model row"]) -> Float[Tensor, " model"]:
     return torch.stack([objective.objective(parameters, batch) for batch in _batches(rows, EVALUATION_BATCH // 4)]).mean(0)
+
+
+def _taken(values: Float[Tensor, "sample feature"], rows: Int[Tensor, "model row"]) -> Float[Tensor, "model row feature"]:
+    """The rows of these numbers: as by an index, in half its time."""
+    return values.index_select(0, rows.flatten()).unflatten(0, rows.shape)
 
 
 def _batches(rows: Int[Tensor, "model row"], most: int) -> Iterator[Int[Tensor, "model row"]]:

@@ -113,7 +113,7 @@ class GaussianMI(Continuous):
 
     def _of_piece(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
         given = values
-        values, power = in_scale(given, 1)
+        values, power = in_scale(given.mT.contiguous().mT, 1)  # a unit's samples side by side
         n, units = values.shape[1:]
         spread = _spread(values, known.mass)
         constant = spread == 0
@@ -221,26 +221,26 @@ class GaussianMI(Continuous):
         mass = (share / prior).clamp(max=1 - 1e-9)
         classes = len(prior)
         mean = mass.T @ t
-        weighted = (t.unsqueeze(1) * mass.T.unsqueeze(2)).transpose(2, 3)
+        weighted = t.mT.unsqueeze(1) * mass.T.unsqueeze(1)
         covariance = weighted @ t.unsqueeze(1) - mean.unsqueeze(3) * mean.unsqueeze(2)
         n_class = 1 / mass.square().sum(0)
         root = _root(self._shrunk(covariance.flatten(0, 1), int(n_class.min())))
         log_det = -2 * root.diagonal(dim1=1, dim2=2).log().sum(1).view(batch, classes)
         root = root.view(batch, classes, d, d).transpose(1, 2)
         origin = torch.einsum("bcd,bdce->bce", mean, root)
-        z = (t @ root.reshape(batch, d, classes * d)).view(batch, n, classes, d) - origin.unsqueeze(1)
-        squares = z.square().sum(3)
-        inside = 1 - mass - mass * squares  # a sample makes up the share `mass` of its class
+        z = root.permute(0, 2, 3, 1) @ t.mT.unsqueeze(1) - origin.unsqueeze(3)
+        squares = z.square().sum(2)
+        inside = 1 - mass.T - mass.T * squares  # a sample makes up the share `mass` of its class
         least = max(SAMPLES_PER_DIMENSION * d, ENOUGH[0] if d == 1 else ENOUGH[1])
         few = (n_class.min() < least).expand(batch) | (inside < LEVERAGE).flatten(1).any(1)
         inside = inside.clamp_min(LEVERAGE)
-        log_prior = prior.log()
-        base = log_prior - 0.5 * log_det.unsqueeze(1)
-        without = 0.5 * varying.double()[:, None, None] * torch.log1p(-mass) - 0.5 * (inside / (1 - mass)).log()
+        log_prior = prior.log().unsqueeze(1)
+        base = log_prior - 0.5 * log_det.unsqueeze(2)
+        without = 0.5 * varying.double()[:, None, None] * torch.log1p(-mass.T) - 0.5 * (inside / (1 - mass.T)).log()
         terms = []
         for log_joint in (base - 0.5 * squares, base + without - 0.5 * squares / inside):
-            posterior = log_joint - log_joint.logsumexp(2, keepdim=True) - log_prior
-            terms.append((posterior * conditional).sum(2) / math.log(2.0))
+            posterior = log_joint.log_softmax(1) - log_prior
+            terms.append((posterior * conditional.T).sum(1) / math.log(2.0))
         # a sample that is its class's only one cannot be left out
         terms[1] = torch.where((mass > 1 - 1e-6).any(1), terms[0], terms[1])
         fitted, held_out = (term @ known.mass for term in terms)
@@ -253,8 +253,8 @@ class GaussianMI(Continuous):
         below = torch.hypot(Z * error, UNSEEN * worst / known.samples) - Z * error
         found = Quantity.around(value, error, below=gap + below, above=gap)
         groups = torch.nn.functional.one_hot(known.drawn, len(possible))[:, possible]
-        own = z.gather(2, groups.argmax(1)[None, :, None, None].expand(batch, n, 1, d)).squeeze(2)
-        strange = not_normal(own, groups.double())
+        own = z.gather(1, groups.argmax(1).expand(batch, 1, d, n)).squeeze(1)
+        strange = not_normal(own.mT, groups.double())
         return known.counted(found).of_draws(known), strange, few
 
     def _entropy(self, covariance: Tensor, log_scale: Tensor, degenerate: Tensor, known: Known) -> Quantity:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from itertools import chain, combinations
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import torch
@@ -24,9 +24,26 @@ __all__ = [
 ]
 
 #: Values judged together: they and their waves stay in a processor's cache.
-BLOCK = 1 << 14
+BLOCK = 1 << 15
 #: Terms (batch, sample, …) that have mean 0 for normal samples, and the variance of that mean times their number.
 Term = tuple[Tensor, float]
+
+
+class Judged(NamedTuple):
+    """The groups that are judged, of samples in the order of their own, and the stretches that they are made of."""
+
+    groups: Float[Tensor, "sample group"]
+    stretches: list[slice]
+
+    @property
+    def size(self) -> Float[Tensor, " group"]:
+        """How many samples a group has."""
+        return self.groups.abs().sum(0)
+
+    @property
+    def shares(self) -> Float[Tensor, "stretch group"]:
+        """What makes a group's mean of sums over the stretches."""
+        return self.groups[[stretch.start for stretch in self.stretches]] / self.size
 
 
 class Excess(NamedTuple):
@@ -78,16 +95,17 @@ def standard(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "
 def not_normal(z: Tensor, groups: Float[Tensor, "sample group"]) -> Bool[Tensor, " batch"]:
     """Whether whitened samples (batch, sample, direction) have, in any group of them, other third or fourth moments than a
     normal: of each direction, of few directions in pairs, and of the distance from the mean; or other waves."""
+    order, judged = _judged(groups)
     step = max(1, BLOCK // z[0].numel())
-    judged = _judged(groups)
-    return torch.cat([_odd(part, judged) for part in z.split(step)])
+    # a direction's samples side by side
+    return torch.cat([_odd(part.mT[:, :, order].mT, judged) for part in z.split(step)])
 
 
-def _odd(z: Tensor, judged: Float[Tensor, "sample group"]) -> Bool[Tensor, " batch"]:
-    found = _beyond(_moments_over(chain(_moments(z), _waves(z)), judged)) | not_normal_ends(z)
+def _odd(z: Tensor, judged: Judged) -> Bool[Tensor, " batch"]:
+    found = _beyond(chain(_moments_over(_moments(z), judged), _waves(z, judged))) | not_normal_ends(z)
     if 2 < z.shape[2] <= TRIPLED:
-        found |= _beyond(_signs(z, judged), SELDOM)
-    return found | _beyond(_moments_over(_windings(z), judged)) if 1 < z.shape[2] <= PAIRED else found
+        found |= _beyond(_signs(z, judged.groups), SELDOM)
+    return found | _beyond([_windings(z, judged)]) if 1 < z.shape[2] <= PAIRED else found
 
 
 def not_normal_ends(z: Float[Tensor, "batch sample direction"]) -> Bool[Tensor, " batch"]:
@@ -106,9 +124,10 @@ def not_normal_pairs(u: Tensor, v: Tensor) -> Bool[Tensor, " batch"]:
     w = (v - rho * u) / (1 - rho.square()).clamp_min(1e-12).sqrt()
     pairs = [((u**2 - 1) * w, 2.0), ((u**3 - 3 * u) * w, 6.0), ((u**2 - 1) * (w**2 - 1), 4.0)]
     everyone = torch.ones_like(u[0, :, :1])
-    found = not_normal(torch.cat([u, w], 2), everyone) | _beyond(_moments_over(pairs, everyone))
+    together = _judged(everyone)[1]
+    found = not_normal(torch.cat([u, w], 2), everyone) | _beyond(_moments_over(pairs, together))
     found |= _beyond(_crossed(u, w), SELDOM)
-    return found | _beyond(_moments_over(_wound_together(u, w), everyone), SELDOM) if u.shape[2] == 2 else found
+    return found | _beyond(_moments_over(_wound_together(u, w), together), SELDOM) if u.shape[2] == 2 else found
 
 
 def _crossed(u: Tensor, w: Tensor) -> Iterator[Excess]:
@@ -164,7 +183,10 @@ def not_normal_classes(t: Float[Tensor, "batch sample unit"], y: Int[Tensor, " s
     groups = torch.nn.functional.one_hot(names).double()
     groups = groups[:, groups.sum(0) > 0]
     found = not_normal(scores, groups)
-    return found | _beyond(_moments_over(_windings(plain), _judged(groups)), OFTEN) if 1 < t.shape[2] <= PAIRED else found
+    if not 1 < t.shape[2] <= PAIRED:
+        return found
+    order, judged = _judged(groups)
+    return found | _beyond([_windings(plain.mT[:, :, order].mT, judged)], OFTEN)
 
 
 def _scores(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "batch sample direction"]:
@@ -196,77 +218,110 @@ def _moments(z: Tensor) -> Iterator[Term]:
             yield (square - 1.0) * (other_square - 1.0), 4.0
 
 
-def _waves(z: Float[Tensor, "batch sample direction"]) -> Iterator[Term]:
-    """cos ωp − e^(−ω²/2) and sin ωp of whitened samples along many directions p, and how much their means vary (times n),
-    the samples having been whitened by themselves (Epps and Pulley, 1983)."""
+def _waves(z: Float[Tensor, "batch sample direction"], judged: Judged) -> Iterator[Excess]:
+    """Means of cos ωp − e^(−ω²/2) and of sin ωp along many directions p of whitened samples, in their standard errors, the
+    samples having been whitened by themselves (Epps and Pulley, 1983).
+
+    p = x cos α ± y sin α, α a multiple of π/8: by the products of the waves along x cos α and along y sin α, which serve
+    both signs and several planes.
+    """
     d = z.shape[2]
     if d > PAIRED:
         return
-    turned = [torch.eye(d, dtype=z.dtype, device=z.device)]
-    for first, second in combinations(range(d), 2):
-        angles = torch.arange(1, ANGLES, dtype=torch.float64, device=z.device) * (math.pi / ANGLES)
-        angles = angles[(angles - math.pi / 2).abs() > 1e-6].to(turned[0])
-        along = torch.zeros(len(angles), d, dtype=z.dtype, device=z.device)
-        along[:, first], along[:, second] = angles.cos(), angles.sin()
-        turned.append(along)
+    angles = torch.arange(ANGLES // 2, dtype=torch.float64, device=z.device) * (math.pi / ANGLES)
     # the means of waves are compared with chance, n^(-1/2): single precision is exact enough
-    projected = (z @ torch.cat(turned).T).float()
-    cosine, sine = projected.cos(), projected.sin()
+    along = (z.mT.unsqueeze(1) * angles.cos()[:, None, None]).float()
+    cosine, sine = along.cos(), along.sin()
     even, odd = torch.ones_like(cosine), torch.zeros_like(sine)
+    size = judged.size
+    level = (judged.groups.sum(0) / size)[:, None]
+    first, second = torch.triu_indices(d, d, 1, device=z.device)
+    turns = torch.arange(len(angles) - 1, device=z.device)[:, None]
+    x, y = (turns * d + first).flatten(), ((len(angles) - 2 - turns) * d + second).flatten()
     for frequency in range(1, FREQUENCIES + 1):
         even, odd = even * cosine - odd * sine, odd * cosine + even * sine
         square = float(frequency**2)
         damped = math.exp(-square)
-        yield even - math.sqrt(damped), (1 + damped**2) / 2 - damped - square**2 * damped / 2
-        yield odd, (1 - damped**2) / 2 - square * damped
+        units = torch.stack([even[:, 0], odd[:, 0]], 1).flatten(1, 2)
+        own = _products(torch.ones_like(units[:, :1]), units, judged).unflatten(3, (2, d))[:, :, 0]
+        turned = torch.stack([even[:, 1:], odd[:, 1:]], 1).flatten(1, 3)
+        pairs = _products(turned, turned, judged).unflatten(3, (2, -1)).unflatten(2, (2, -1))
+        cc, cs, sc, ss = (pairs[:, :, a, :, b][:, :, x, y] for a in (0, 1) for b in (0, 1))
+        means = torch.cat([own[:, :, 0], cc - ss, cc + ss], 2) - level * math.sqrt(damped)
+        yield _errors(means, (1 + damped**2) / 2 - damped - square**2 * damped / 2, size)
+        yield _errors(torch.cat([own[:, :, 1], sc + cs, sc - cs], 2), (1 - damped**2) / 2 - square * damped, size)
 
 
 def _signs(z: Tensor, groups: Float[Tensor, "sample group"]) -> Iterator[Excess]:
     """Means over each group of the product of the signs of three directions or more, in their standard errors: such products
     have no tails, and find the parity of several units in a hundred samples."""
     batch, _, d = z.shape
+    counts = groups.abs().sum(0)
     if d <= PARITY:  # all products at once: the Walsh transform of how often each pattern of signs occurs
-        pattern = ((z > 0) * (1 << torch.arange(d, device=z.device))).sum(2)
-        for group, count in zip(groups.T, groups.abs().sum(0).tolist(), strict=True):
-            means = z.new_zeros(batch, 1 << d).scatter_add_(1, pattern, group.expand(batch, -1))
-            for place in range(d):
-                low, high = means.reshape(batch, -1, 2, 1 << place).unbind(2)
-                means = torch.stack([low + high, low - high], 2).reshape(batch, -1)
-            factors = sum((torch.arange(1 << d, device=z.device) >> place) & 1 for place in range(d))
-            yield Excess(means[:, factors > 2].abs() / math.sqrt(count), 0.0, count)
+        bits = torch.arange(d, device=z.device)
+        pattern = ((z > 0) * (1 << bits)).sum(2)
+        sums = z.new_zeros(batch, len(counts), 1 << d)
+        sums.scatter_add_(2, pattern[:, None].expand(-1, len(counts), -1), groups.T.expand(batch, -1, -1))
+        for place in range(d):
+            low, high = sums.unflatten(2, (-1, 2, 1 << place)).unbind(3)
+            sums = torch.stack([low + high, low - high], 3).flatten(2)
+        several = ((torch.arange(1 << d, device=z.device)[:, None] >> bits) & 1).sum(1) > 2
+        means = sums[:, :, several].abs() / counts.sqrt()[:, None]
+        for group, count in enumerate(counts.tolist()):
+            yield Excess(means[:, group], 0.0, count)
     else:
         first, second = torch.triu_indices(d, d, 1, device=z.device)
         signs = z.sign().float()
         pairs = signs[:, :, first] * signs[:, :, second]
-        for group, count in zip(groups.T, groups.abs().sum(0).tolist(), strict=True):
+        for group, count in zip(groups.T, counts.tolist(), strict=True):
             means = (pairs * (group.float() / math.sqrt(count))[:, None]).mT @ signs
             yield Excess(means[:, torch.arange(d, device=z.device) > second[:, None]].abs(), 0.0, count)
 
 
-def _moments_over(terms: Iterable[Term], groups: Float[Tensor, "sample group"]) -> Iterator[Excess]:
-    size = groups.abs().sum(0)
-    shares = (groups / size).T
+def _moments_over(terms: Iterable[Term], judged: Judged) -> Iterator[Excess]:
+    size = judged.size
+    shares = (judged.groups / size).T
     for values, variance in terms:
-        means = (shares.to(values) @ values).abs().flatten(1).double()
-        yield Excess(means * (size / variance).sqrt().repeat_interleave(values.shape[2]), 0.0, 1.0)
+        yield _errors((shares.to(values) @ values).double(), variance, size)
 
 
-def _judged(groups: Float[Tensor, "sample group"]) -> Float[Tensor, "sample group"]:
-    """The groups that are large enough, all samples together, and the difference of two groups, which may differ in sign."""
-    large = groups[:, groups.sum(0) >= SMALLEST]
-    found = [large, groups.sum(1, keepdim=True)]
-    return torch.cat([*found, large[:, :1] - large[:, 1:]] if large.shape[1] == 2 else found, 1)
+def _products(
+    left: Float[Tensor, "batch left sample"], right: Float[Tensor, "batch right sample"], judged: Judged
+) -> Float[Tensor, "batch group left right"]:
+    """Means over each group of the products of two terms."""
+    sums = torch.stack([left[:, :, part] @ right[:, :, part].mT for part in judged.stretches], 3).double()
+    return (sums @ judged.shares).movedim(3, 1)
 
 
-def _windings(z: Float[Tensor, "batch sample direction"]) -> Iterator[Term]:
-    """cos and sin of the angle in the plane of each pair, less what a spiral has turned at that distance: whether half a
-    plane is wound up, whatever waves along straight lines say of it."""
-    for first, second in combinations(range(z.shape[2]), 2):
-        x, y = z[:, :, first], z[:, :, second]
-        square, angle = x * x + y * y, torch.atan2(y, x)
-        turned = torch.stack([angle - sense * turn * square for turn in TURNS for sense in (1, -1)], 2).float()
-        yield turned.cos(), 0.5
-        yield turned.sin(), 0.5
+def _errors(means: Float[Tensor, "batch group mean"], variance: float, size: Float[Tensor, " group"]) -> Excess:
+    """Means of so many terms of such a variance, in their standard errors."""
+    return Excess((means.abs() * (size / variance).sqrt()[:, None]).flatten(1), 0.0, 1.0)
+
+
+def _judged(groups: Float[Tensor, "sample group"]) -> tuple[Int[Tensor, " sample"], Judged]:
+    """Samples in the order of their groups, and then the groups that are large enough, all samples together, and the
+    difference of two groups, which may differ in sign."""
+    order = groups.argmax(1).argsort(stable=True)
+    sizes = groups.sum(0)
+    stops = [int(stop) for stop in sizes.cumsum(0).tolist()]
+    stretches = [slice(start, stop) for start, stop in pairwise([0, *stops]) if start < stop]
+    large = groups[order][:, sizes >= SMALLEST]
+    found = [large, groups[order].sum(1, keepdim=True)]
+    return order, Judged(torch.cat([*found, large[:, :1] - large[:, 1:]] if large.shape[1] == 2 else found, 1), stretches)
+
+
+def _windings(z: Float[Tensor, "batch sample direction"], judged: Judged) -> Excess:
+    """cos and sin of the angle in the plane of each pair, less what a spiral has turned at that distance, in their standard
+    errors: whether half a plane is wound up, whatever waves along straight lines say of it."""
+    pairs = torch.combinations(torch.arange(z.shape[2], device=z.device))
+    plane = z.mT[:, pairs].flatten(0, 1)
+    square = plane.square().sum(1, keepdim=True)
+    turned = (square * torch.tensor(TURNS, dtype=z.dtype, device=z.device)[:, None]).float()
+    direction = (plane / square.sqrt().clamp_min(1e-300)).float()
+    products = _products(direction, torch.cat([turned.cos(), turned.sin()], 1), judged)
+    cc, cs, sc, ss = products.unflatten(3, (2, -1)).flatten(2, 3).unbind(2)
+    means = torch.cat([cc + ss, cc - ss, sc - cs, sc + cs], 2).unflatten(0, (len(z), -1)).transpose(1, 2).flatten(2)
+    return _errors(means, 0.5, judged.size)
 
 
 def _beyond(found: Iterable[Excess], alarms: float = FALSE_ALARMS) -> Bool[Tensor, " batch"]:
