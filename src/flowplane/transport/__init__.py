@@ -59,6 +59,10 @@ if TYPE_CHECKING:
     from flowplane.transport.maps.composition import Composition as Composition
     from flowplane.transport.maps.ode import ODEMap as ODEMap
     from flowplane.transport.maps.straight import AffineMap as AffineMap
+    from flowplane.transport.models.diffusers_flow import from_diffusers as from_diffusers
+    from flowplane.transport.models.model_flow import ModelFlow as ModelFlow
+    from flowplane.transport.models.model_flow import model_flow as model_flow
+    from flowplane.transport.models.zuko_flow import from_zuko as from_zuko
     from flowplane.transport.profiles.brenier import brenier_defect as brenier_defect
     from flowplane.transport.profiles.continuity import continuity_residual as continuity_residual
     from flowplane.transport.profiles.history import flow_history as flow_history

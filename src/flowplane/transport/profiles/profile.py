@@ -15,8 +15,7 @@ from flowplane.core.points import check_count, check_seed
 from flowplane.core.results import stamp
 from flowplane.core.streams import PROFILE, generator
 from flowplane.transport.densities.smoothing import MixtureSmoothing
-from flowplane.transport.maps.ode import EXACT_DIMENSION
-from flowplane.transport.maps.state import THIRD_DIMENSION, State, squared
+from flowplane.transport.maps.state import State, squared
 from flowplane.transport.profiles.optimal import Pairs, gaussian_distance
 
 if TYPE_CHECKING:
@@ -115,8 +114,7 @@ def flow_profile(
         "source": repr(source),
     }
     if source.has_density and np.isnan(variables["fisher_information"][1]).any():
-        most = EXACT_DIMENSION if flow.continuous else THIRD_DIMENSION
-        attrs["missing"] = f"the Fisher information is not computed above {most} dimensions"
+        attrs["missing"] = f"the Fisher information is not computed of such a flow in {flow.dimension} dimensions"
     return stamp(xr.Dataset(variables, coords, attrs), "flow_profile", seed=seed)
 
 
