@@ -216,9 +216,7 @@ class TransportMap(ABC):
         return flow_budget(self, samples, seed=seed)
 
     @in_own_modes
-    def steps(
-        self, samples: int = 1000, numbers: Any = None, *, within: float | None = None, seed: Any = 0
-    ) -> xr.Dataset:
+    def steps(self, samples: int = 1000, numbers: Any = None, *, within: float | None = None, seed: Any = 0) -> xr.Dataset:
         """How far the ends of N Euler or Heun steps are off, and how few steps do: see `flow_steps`."""
         from flowplane.transport.profiles.steps import flow_steps
 

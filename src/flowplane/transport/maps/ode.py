@@ -98,8 +98,9 @@ class ODEMap(TransportMap):
     # what a subclass with closed forms replaces
 
     def field(self, t: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
-        """v_t(x)."""
-        v = self.velocity_of(t, x.clone())
+        """v_t(x); differentiable where x is."""
+        with torch.set_grad_enabled(x.requires_grad):
+            v = self.velocity_of(t, x.clone())
         if not isinstance(v, Tensor) or v.shape != x.shape:
             found = Text(f"shape {tuple(v.shape)}" if isinstance(v, Tensor) else type(v).__name__)
             raise InputError("velocity", found, f"a tensor of shape {tuple(x.shape)}, that of x")

@@ -41,7 +41,7 @@ def from_zuko(flow: Any, context: Any = None, *, source: Density | None = None) 
         >>> ours = fp.transport.from_zuko(theirs)
         >>> x = torch.tensor([[0.3, -1.0]])
         >>> bool((ours.log_prob(x) - theirs().log_prob(x)).abs() < 1e-5), ours.time
-        (True, 4.0)
+        (True, 2.0)
     """
     if not isinstance(flow, nn.Module) or not hasattr(flow, "transform") or not hasattr(flow, "base"):
         raise InputError("flow", Text(type(flow).__name__), "a flow of zuko, such as zuko.flows.NSF(2)")
@@ -76,7 +76,9 @@ class ZukoLayer(StraightMap):
             place = (x + self.displacement(x)).to(self.precision).requires_grad_()
             found = self.transform(place)
             rows = [
-                torch.autograd.grad(found[:, i].sum(), place, retain_graph=True, allow_unused=True, materialize_grads=True)[0]
+                torch.autograd.grad(found[:, i].sum(), place, retain_graph=True, allow_unused=True, materialize_grads=True)[
+                    0
+                ]
                 for i in range(self.dimension)
             ]
         jacobian = inverse_and_log_det(torch.stack(rows, 1).to(x))[0]

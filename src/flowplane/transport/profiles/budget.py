@@ -68,8 +68,8 @@ class _Ways(NamedTuple):
 
     @property
     def bending(self) -> Float[Tensor, " sample"]:
-        """ℓ² − |Δ|²."""
-        return self.length.square() - self.cost
+        """ℓ² − |Δ|², which rounding alone can make negative."""
+        return (self.length.square() - self.cost).clamp_min(0.0)
 
 
 def flow_budget(flow: TransportMap, samples: int = MOST, *, seed: Any = 0) -> xr.Dataset:

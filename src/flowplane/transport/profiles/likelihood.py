@@ -54,11 +54,7 @@ def flow_likelihood(flow: TransportMap, x: Any, *, width: float = 1.0) -> xr.Dat
         "log_prob": ("sample", values, nats),
         "log_prob_error": ("sample", errors, nats | {"long_name": "standard error of log_prob"}),
         "bits_per_dimension": ("sample", bits, each),
-        "bits_per_dimension_error": (
-            "sample",
-            errors * share,
-            each | {"long_name": "standard error of bits_per_dimension"},
-        ),
+        "bits_per_dimension_error": ("sample", errors * share, each | {"long_name": "standard error of bits_per_dimension"}),
         "mean_log_prob": ((), float(values.mean()), nats | {"long_name": "E log p(x)"}),
         "mean_log_prob_error": ((), spread, nats | {"long_name": "standard error of mean_log_prob"}),
         "mean_bits_per_dimension": ((), float(bits.mean()), each | {"long_name": "−E log₂ p(x) a dimension"}),

@@ -66,7 +66,7 @@ def flow_steps(
         >>> import flowplane as fp
         >>> found = fp.denoising_flow(fp.Normal(0.0, 1.0), 0.4, layers=math.inf).steps(samples=100)
         >>> found.least_steps.values.tolist(), found.distance.sel(solver="heun", steps=128).item() < 1e-4
-        ([45.0, 6.0], True)
+        ([33.0, 7.0], True)
     """
     if not flow.continuous:
         found = Text(f"{type(flow).__name__}, a map of layers")
