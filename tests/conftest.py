@@ -38,6 +38,8 @@ install_import_hook(
                 "maps.wrapped",
                 "flows.blobs",
                 "flows.fokker_planck",
+                "models.network",
+                "profiles.budget",
                 "learned.networks",
                 "learned.score_network",
                 "learned.decoders",

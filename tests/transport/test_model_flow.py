@@ -63,7 +63,7 @@ def test_functions_make_the_path_that_a_name_does(name):
     ):
         given, named = as_path(pair, "noise", None), as_path(name, "noise", None)
         np.testing.assert_allclose((given.noise, given.data), (named.noise, named.data), atol=1e-12)
-        for tau in np.linspace(*ends, 7).tolist() + [named.noise, named.data]:
+        for tau in [*np.linspace(*ends, 7).tolist(), named.noise, named.data]:
             np.testing.assert_allclose(given.at(tau), named.at(tau), atol=1e-9)
 
 
@@ -142,15 +142,9 @@ def test_a_model_is_asked_in_its_own_shape_precision_and_time():
     x = torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(0))
     y = flow(x)
     assert y.shape == x.shape and y.dtype == torch.float32
-    shape, dtype, of_time, times, first, label, kind, training = net.seen[-1]
-    assert (shape, dtype, of_time, times, kind, training) == (
-        (3, 2, 4, 4),
-        torch.float32,
-        torch.float32,
-        (3,),
-        "other",
-        False,
-    )
+    *first, _, label, kind, training = net.seen[-1]
+    assert first == [(3, 2, 4, 4), torch.float32, torch.float32, (3,)]
+    assert kind == "other" and not training
     assert label.tolist() == [2.0] * 3 and label.dtype == torch.float32
     assert max(seen[4] for seen in net.seen) == pytest.approx(999)
     rows = flow(x.reshape(3, 32).double().numpy())
@@ -233,10 +227,7 @@ def constant(x, t):
         ({"clock": 3}, "clock: found int"),
         ({"memory": 0}, "memory: found 0"),
         ({"times": (0.0, 1.0), "predicts": "noise"}, r"times: found τ = 0, where α = 0 .* times from 0.001 to 0.999"),
-        (
-            {"times": (0.5, 1.0), "predicts": "score"},
-            r"times: found τ = 1, where .* σ = 0, expected times from 0.001 to 0.999",
-        ),
+        ({"times": (0.5, 1.0), "predicts": "score"}, r"times: found τ = 1, where .* σ = 0, expected times from 0.001"),
         ({"times": (0.5, 1.1)}, "times: found τ = 1.1"),
         ({"times": (0.5, 0.5)}, "times: found"),
         ({"times": (0.5, 0.9)}, r"source: found None, expected the density at τ = 0.5, where α = 0.5"),

@@ -48,10 +48,10 @@ __all__ = [
 WEIGHTS, SPLIT, ORDER, LABELS, NOISE, DRAWS = range(6)
 #: Purposes of everything else, above the number of any replica. Points: SAMPLES those that a user asks for, TRAINING and
 #: HELD_OUT those of training and of what judges it on the way, EVALUATION those of losses and comparisons; PROFILE, HISTORY,
-#: ENTROPY, SYMMETRY, BUDGET and STEPS those of what is called so; EXTENT those that show how far a flow goes, CARRIED those that carry a
-#: density from layer to layer, COMPARED those between which carriers are compared. SUBSETS says which of given points are
-#: taken, DIRECTIONS are random lines and turns, PROBES the signs of a trace's estimate, UNITS hidden units, BOOTSTRAP draws
-#: of draws, FEATURES the points whose features the later layers of a stack are trained on.
+#: ENTROPY, SYMMETRY, BUDGET and STEPS those of what is called so; EXTENT those that show how far a flow goes, CARRIED those
+#: that carry a density from layer to layer, COMPARED those between which carriers are compared. SUBSETS says which of given
+#: points are taken, DIRECTIONS are random lines and turns, PROBES the signs of a trace's estimate, UNITS hidden units,
+#: BOOTSTRAP draws of draws, FEATURES the points whose features the later layers of a stack are trained on.
 (
     SAMPLES,
     TRAINING,

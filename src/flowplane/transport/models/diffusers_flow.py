@@ -14,12 +14,18 @@ from flowplane.transport.models.paths import GaussianPath
 __all__ = ["from_diffusers"]
 
 #: Deterministic samplers of a variance-preserving path, given by `alphas_cumprod`, and those of the linear one.
-PRESERVING = tuple(
-    f"{name}Scheduler"
-    for name in (
-        "DDIM DDIMParallel DEISMultistep DPMSolverMultistep DPMSolverSinglestep EulerDiscrete HeunDiscrete KDPM2Discrete "
-        "LMSDiscrete PNDM UniPCMultistep"
-    ).split()
+PRESERVING = (
+    "DDIMScheduler",
+    "DDIMParallelScheduler",
+    "DEISMultistepScheduler",
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSinglestepScheduler",
+    "EulerDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+    "LMSDiscreteScheduler",
+    "PNDMScheduler",
+    "UniPCMultistepScheduler",
 )
 LINEAR = ("FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler")
 #: What a network of diffusers predicts, in our words.

@@ -48,7 +48,7 @@ def model_flow(
     probes: int = 8,
     seed: Any = 0,
 ) -> ModelFlow:
-    """A diffusion or flow-matching model as the flow dx/ds = u(x, s) from noise (s = 0) to data (s = 1) (docs/papers.md §E1).
+    """A diffusion or flow-matching model as the flow dx/ds = u(x, s) from noise, s = 0, to data, s = 1 (docs/papers.md §E1).
 
     The model belongs to a Gaussian path x_τ = α_τ x_data + σ_τ ε; whatever it predicts, the probability-flow velocity is
     u = α̇ x̂ + σ̇ ε̂ (Song et al., Score-based generative modeling through SDEs, 2021; Lipman et al., Flow matching, 2023).

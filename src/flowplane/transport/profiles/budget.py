@@ -29,8 +29,8 @@ MOST = 1000
 BLOCK_BYTES = 1 << 28
 #: Gauss and Legendre's rule of three nodes on [0, 1].
 NODES, WEIGHTS = np.array([0.5 - 0.15**0.5, 0.5, 0.5 + 0.15**0.5]), np.array([5, 8, 5]) / 18
-#: W_2² between two halves of one cloud, as a part of E|Δ|², beyond which the exact plan says little. Of Gaussians in 2 to 1,000
-#: dimensions that are turned, where the truth is known, the plan loses about half of that part of the waste.
+#: W_2² between two halves of one cloud, as a part of E|Δ|², beyond which the exact plan says little. Of round
+#: Gaussians in 2 to 1,000 dimensions that are turned, so that all is waste, the plan loses about half of that part of it.
 UNRESOLVED = 0.1
 
 TERMS = {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 import xarray as xr
 from torch import Tensor
 
@@ -82,7 +83,7 @@ def flow_steps(
     for row, method in enumerate(METHODS.values()):
         for column, number in enumerate(counts):
             off[row, column] = _distance(method(flow.field, x, flow.time, number), end)
-        least[row] = _least(lambda n, m=method: _distance(m(flow.field, x, flow.time, n), end)[0], counts, off[row], enough)
+        least[row] = _least(partial(_off, flow, method, x, end), counts, off[row], enough)
     adaptive = np.array([_adaptive(flow, x, end, tolerance) for tolerance in TOLERANCES])
     return _told(flow, counts, off, least, adaptive, {"samples": count, "within": enough, "moved": moved}, seed)
 
@@ -106,6 +107,10 @@ def heun(field: Field, x: Tensor, time: float, number: int) -> Tensor:
 
 
 METHODS: dict[str, Callable[[Field, Tensor, float, int], Tensor]] = {"euler": euler, "heun": heun}
+
+
+def _off(flow: TransportMap, method: Callable, x: Tensor, end: Tensor, number: int) -> float:
+    return _distance(method(flow.field, x, flow.time, number), end)[0]
 
 
 def _distance(found: Tensor, end: Tensor) -> tuple[float, float]:
@@ -177,6 +182,6 @@ def _told(
 
 def _numbers(numbers: Any) -> list[int]:
     counts = [check_count("numbers", number) for number in (NUMBERS if numbers is None else np.atleast_1d(numbers).tolist())]
-    if not counts or any(later <= earlier for earlier, later in zip(counts, counts[1:], strict=False)):
+    if not counts or any(later <= earlier for earlier, later in pairwise(counts)):
         raise InputError("numbers", Text(str(counts)), "whole numbers that increase")
     return counts
