@@ -17,11 +17,11 @@ from flowplane.core.points import Form, as_points, check_count
 from flowplane.errors import InputError, Text, unknown
 from flowplane.transport.densities import Density, Normal
 from flowplane.transport.maps.ode import ODEMap
-from flowplane.transport.models.network import Network
+from flowplane.transport.models.network import MEMORY, Network
 from flowplane.transport.models.parametrisation import PREDICTIONS
 from flowplane.transport.models.paths import GaussianPath, as_path
 
-__all__ = ["ModelFlow", "model_flow"]
+__all__ = ["SINGLE", "Asked", "ModelFlow", "model_flow"]
 
 #: Tolerances of a model in double precision, and those of any other.
 DOUBLE, SINGLE = (1e-8, 1e-9), (1e-5, 1e-6)
@@ -41,7 +41,7 @@ def model_flow(
     conditions: Mapping[str, Any] | None = None,
     guidance: float | None = None,
     unconditional: Mapping[str, Any] | None = None,
-    memory: int = 1 << 28,
+    memory: int = MEMORY,
     rtol: float | None = None,
     atol: float | None = None,
     max_step: float | None = None,
@@ -99,7 +99,7 @@ def model_flow(
     sizes = _shape(shape, source)
     chosen = as_path(path, predicts, times)
     network = Network(model, sizes, clock, check_count("memory", memory))
-    asked = _Asked(network, dict(conditions or {}), guidance, dict(unconditional or {}))
+    asked = Asked(network, conditions, guidance, unconditional)
     tolerances = DOUBLE if network.dtype == torch.float64 else SINGLE
     return ModelFlow(
         asked,
@@ -114,14 +114,18 @@ def model_flow(
     )
 
 
-class _Asked:
+class Asked:
     """A network with its conditions, guided where that is wanted."""
 
     def __init__(
-        self, network: Network, conditions: dict[str, Any], guidance: float | None, unconditional: dict[str, Any]
+        self,
+        network: Network,
+        conditions: Mapping[str, Any] | None = None,
+        guidance: float | None = None,
+        unconditional: Mapping[str, Any] | None = None,
     ) -> None:
-        self.network, self.conditions = network, conditions
-        self.guidance, self.unconditional = None if guidance is None else float(guidance), unconditional
+        self.network, self.conditions = network, dict(conditions or {})
+        self.guidance, self.unconditional = None if guidance is None else float(guidance), dict(unconditional or {})
 
     def __call__(self, tau: float, rows: Tensor) -> Tensor:
         found = self.network(tau, rows, self.conditions)
@@ -134,7 +138,7 @@ class _Asked:
 class ModelFlow(ODEMap):
     """What `model_flow` makes. Points may have the model's own shape, (…, *shape), or be rows (…, d)."""
 
-    def __init__(self, asked: _Asked, path: GaussianPath, predicts: str, source: Density, **options: Any) -> None:
+    def __init__(self, asked: Asked, path: GaussianPath, predicts: str, source: Density | None, **options: Any) -> None:
         #: Of one point, as the model takes it.
         self.shape = asked.network.shape
         super().__init__(self.field, math.prod(self.shape), time=1.0, source=source, **options)
@@ -175,7 +179,7 @@ class ModelFlow(ODEMap):
     def __repr__(self) -> str:
         name = type(self._asked.network.model).__name__
         guided = "" if self._asked.guidance is None else f", guided by {self._asked.guidance:g}"
-        return f"ModelFlow({name}, {self.path_of.name} path, {self.predicts}, shape {self.shape}{guided})"
+        return f"{type(self).__name__}({name}, {self.path_of.name} path, {self.predicts}, shape {self.shape}{guided})"
 
 
 class _Shaped(Form):

@@ -13,7 +13,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from flowplane.errors import InputError, Text
 
-__all__ = ["Network", "in_evaluation"]
+__all__ = ["MEMORY", "Network", "in_evaluation"]
+
+#: Bytes that the activations of one call take at most, if nobody says otherwise.
+MEMORY = 1 << 28
 
 
 class Network:
@@ -26,12 +29,26 @@ class Network:
         memory: bytes that the model's activations may take, which say how many points it is given at once.
     """
 
-    def __init__(self, model: Callable, shape: tuple[int, ...], clock: Callable[[float], Any] | None, memory: int) -> None:
+    def __init__(
+        self, model: Callable, shape: tuple[int, ...], clock: Callable[[float], Any] | None = None, memory: int = MEMORY
+    ) -> None:
         self.model, self.shape, self.clock, self.memory = model, shape, clock, memory
-        part = next((each for each in _tensors(model) if each.is_floating_point()), None)
-        self.dtype = torch.float64 if part is None else part.dtype
-        self.device = torch.device("cpu") if part is None else part.device
         self._bytes = 0
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The model's own precision."""
+        return self._part.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self._part.device
+
+    @property
+    def _part(self) -> Tensor:
+        blank = torch.zeros((), dtype=torch.float64, device="cpu")
+        return next((each for each in _tensors(self.model) if each.is_floating_point()), blank)
 
     def __call__(
         self, tau: float, rows: Float[Tensor, "sample feature"], conditions: Mapping[str, Any]
