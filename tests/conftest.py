@@ -42,6 +42,7 @@ install_import_hook(
                 "profiles.budget",
                 "learned.networks",
                 "learned.score_network",
+                "learned.velocity_network",
                 "learned.decoders",
                 "learned.anisotropic",
                 "learned.equivalence",

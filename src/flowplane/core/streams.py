@@ -32,6 +32,7 @@ __all__ = [
     "PROFILE",
     "SAMPLES",
     "SPLIT",
+    "STARTS",
     "STEPS",
     "SUBSETS",
     "SYMMETRY",
@@ -51,7 +52,8 @@ WEIGHTS, SPLIT, ORDER, LABELS, NOISE, DRAWS = range(6)
 #: ENTROPY, SYMMETRY, BUDGET and STEPS those of what is called so; EXTENT those that show how far a flow goes, CARRIED those
 #: that carry a density from layer to layer, COMPARED those between which carriers are compared. SUBSETS says which of given
 #: points are taken, DIRECTIONS are random lines and turns, PROBES the signs of a trace's estimate, UNITS hidden units,
-#: BOOTSTRAP draws of draws, FEATURES the points whose features the later layers of a stack are trained on.
+#: BOOTSTRAP draws of draws, FEATURES the points whose features the later layers of a stack are trained on, STARTS
+#: those that a velocity is trained to begin at.
 (
     SAMPLES,
     TRAINING,
@@ -72,7 +74,8 @@ WEIGHTS, SPLIT, ORDER, LABELS, NOISE, DRAWS = range(6)
     FEATURES,
     BUDGET,
     STEPS,
-) = range(1 << 24, (1 << 24) + 19)
+    STARTS,
+) = range(1 << 24, (1 << 24) + 20)
 
 
 def generator(seed: int, *stream: int) -> np.random.Generator:

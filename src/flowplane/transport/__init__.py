@@ -45,16 +45,21 @@ if TYPE_CHECKING:
     from flowplane.transport.learned import DenoisingNetwork as DenoisingNetwork
     from flowplane.transport.learned import LearnedDenoiser as LearnedDenoiser
     from flowplane.transport.learned import LearnedScore as LearnedScore
+    from flowplane.transport.learned import LearnedVelocity as LearnedVelocity
     from flowplane.transport.learned import ScoreNetwork as ScoreNetwork
     from flowplane.transport.learned import Stack as Stack
+    from flowplane.transport.learned import VelocityNetwork as VelocityNetwork
     from flowplane.transport.learned import denoising_loss as denoising_loss
     from flowplane.transport.learned import load_denoiser as load_denoiser
     from flowplane.transport.learned import load_score as load_score
     from flowplane.transport.learned import load_stack as load_stack
+    from flowplane.transport.learned import load_velocity as load_velocity
     from flowplane.transport.learned import optimal_loss as optimal_loss
+    from flowplane.transport.learned import rectify as rectify
     from flowplane.transport.learned import stack as stack
     from flowplane.transport.learned import train_denoiser as train_denoiser
     from flowplane.transport.learned import train_score as train_score
+    from flowplane.transport.learned import train_velocity as train_velocity
     from flowplane.transport.maps.base import TransportMap as TransportMap
     from flowplane.transport.maps.composition import Composition as Composition
     from flowplane.transport.maps.ode import ODEMap as ODEMap
