@@ -59,6 +59,8 @@ TOLD_APART = ("layer", "estimator")
 
 #: Every result by its name, with what it is. A new analysis is a line here.
 RESULTS = {
+    "bits_per_dimension": "how likely points are under a flow",
+    "budget": "what a flow spends, and what it wastes on coupling, bending and pace",
     "class_distances": "how far apart a layer keeps the classes, in W_2",
     "compare_estimators": "the same layer read by several estimators",
     "continuity_residual": "whether a flow solves the continuity and the backward heat equation",
@@ -90,6 +92,7 @@ RESULTS = {
     "replica_spread": "how far replicas are from each other in weights, in the plane and in their answers",
     "ridgelet_spectrum": "the coefficients of a function over hidden units",
     "sliced_measures": "distances and optimality by slices",
+    "steps": "how many steps a flow needs: the error of its ends against their number",
     "sweep": "results over a grid of parameters",
     "training_history": "the losses of a training",
     "weight_diffusion": "how far weights move, beside a Wiener process",

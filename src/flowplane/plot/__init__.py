@@ -11,6 +11,7 @@ from flowplane.core.lazy import lazy
 
 if TYPE_CHECKING:
     from flowplane.plot.export import save as save
+    from flowplane.plot.figures.budget import budget as budget
     from flowplane.plot.figures.class_particles import class_particles as class_particles
     from flowplane.plot.figures.compare_estimators import compare_estimators as compare_estimators
     from flowplane.plot.figures.convergence import convergence as convergence
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from flowplane.plot.figures.resolution_curves import resolution_curves as resolution_curves
     from flowplane.plot.figures.ridgelet_spectrum import ridgelet_spectrum as ridgelet_spectrum
     from flowplane.plot.figures.separation_curves import separation_curves as separation_curves
+    from flowplane.plot.figures.steps import steps as steps
     from flowplane.plot.figures.sweep import sweep as sweep
     from flowplane.plot.figures.training_history import training_history as training_history
     from flowplane.plot.figures.weight_diffusion import weight_diffusion as weight_diffusion

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from flowplane.core.points import as_points, check_count, check_seed
@@ -16,7 +16,7 @@ from flowplane.errors import InputError, Text, unknown
 from flowplane.transport.densities import Density, GaussianMixture
 from flowplane.transport.estimate import Estimate
 
-__all__ = ["METHODS", "ExactPlan", "Pairs", "exact_plan", "gaussian_distance", "optimality", "wasserstein"]
+__all__ = ["METHODS", "ExactPlan", "Pairs", "assignment", "exact_plan", "gaussian_distance", "optimality", "wasserstein"]
 
 METHODS = ("exact", "sliced", "gaussian")
 #: Pairs of points of an exact plan: their distances take 2 GiB.
@@ -197,11 +197,21 @@ def exact_plan(x: Float[np.ndarray, "point feature"], y: Float[np.ndarray, "othe
     x, y = np.ldexp(x, -power), np.ldexp(y, -power)
     middle, other = x.mean(0), y.mean(0)
     apart = middle - other
-    best = _on_a_line(x[:, 0], y[:, 0]) if x.shape[1] == 1 else _best(_costs(x, y))
-    rows, columns, shares, of_x, of_y = best
+    rows, columns, shares, of_x, of_y = _plan(x, y)
     squared = float(shares @ np.square(x[rows] - y[columns]).sum(1))
     of_x, of_y = of_x + 2 * (x - middle) @ apart, of_y - 2 * (y - other) @ apart
     return ExactPlan(float(np.ldexp(squared, 2 * power)), np.ldexp(of_x, 2 * power), np.ldexp(of_y, 2 * power))
+
+
+def assignment(x: Float[Tensor, "point feature"], y: Float[Tensor, "point feature"]) -> Int[Tensor, " point"]:
+    """The place in y of each point's partner by the best plan between clouds of as many points, which shares none out."""
+    rows, columns, *_ = _plan(*(points.detach().double().cpu().numpy() for points in (x, y)))
+    return torch.from_numpy(columns[rows.argsort()]).to(y.device)
+
+
+def _plan(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The pairs of the best plan, their shares, and its potentials between clouds of equal means."""
+    return _on_a_line(x[:, 0], y[:, 0]) if x.shape[1] == 1 else _best(_costs(x, y))
 
 
 def _costs(x: np.ndarray, y: np.ndarray) -> Float[np.ndarray, "point other"]:
