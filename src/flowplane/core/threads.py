@@ -11,10 +11,11 @@ from functools import cache
 from threading import Lock
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from flowplane.core.compiled import cores
 
-__all__ = ["one_thread", "shared"]
+__all__ = ["one_thread", "one_thread_each", "shared"]
 
 #: Nanoseconds of work that are worth a second thread.
 WORTH = 300_000
@@ -58,7 +59,12 @@ def shared(work: Callable[[int, int], None], count: int, nanoseconds: float) -> 
                 return
             work(*run)
 
-    helpers = [_helpers(workers - 1).submit(take) for _ in range(workers - 1)]
+    def help_out() -> None:
+        if _inside.threads:  # OpenMP's threads are counted thread by thread
+            torch.set_num_threads(1)
+        take()
+
+    helpers = [_helpers(workers - 1).submit(help_out) for _ in range(workers - 1)]
     try:
         take()
     finally:
@@ -71,8 +77,11 @@ def shared(work: Callable[[int, int], None], count: int, nanoseconds: float) -> 
 class _Inside:
     """How many blocks of `one_thread` the process is in, and what it was set to before the first of them."""
 
+    limits: threadpool_limits | None
+
     def __init__(self) -> None:
         self.lock, self.threads, self.before = Lock(), 0, 0
+        self.each, self.limits = 0, None  # blocks of `one_thread_each`
 
     def forked(self) -> None:
         """Of those who were inside only the thread that forked lives on, if it was."""
@@ -111,3 +120,28 @@ def one_thread(only: bool = True) -> Iterator[None]:
             _inside.threads -= 1
             if _inside.threads == 0:  # the last one out: whoever came in while another was here was told 1
                 torch.set_num_threads(_inside.before)
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Inside, torch and all libraries that have threads of their own (BLAS, OpenMP) compute on one, so that `shared` alone
+    says how many processors are busy, and none of them spins while it waits.
+
+    Example:
+        >>> from threadpoolctl import threadpool_info
+        >>> with one_thread_each():
+        ...     {library["num_threads"] for library in threadpool_info()}
+        {1}
+    """
+    with _inside.lock:
+        if _inside.each == 0:
+            _inside.limits = threadpool_limits(1)
+        _inside.each += 1
+    try:
+        with one_thread():
+            yield
+    finally:
+        with _inside.lock:
+            _inside.each -= 1
+            if _inside.each == 0 and _inside.limits is not None:
+                _inside.limits.restore_original_limits()

@@ -15,12 +15,17 @@ from flowplane.core.points import check_count, check_positive, check_seed
 from flowplane.core.progress import progress_bar
 from flowplane.core.renamed import renamed
 from flowplane.core.results import stamp
+from flowplane.core.schedule import even_places
+from flowplane.core.threads import one_thread_each, shared
 from flowplane.errors import unknown
 from flowplane.recording import Recording, require_recording
 from flowplane.transport.layers.embedding import EMBEDDINGS
 from flowplane.transport.layers.entropies import covariance_spectrum
 
 __all__ = ["layer_transport"]
+
+#: Of work on a snapshot, at least.
+NANOSECONDS = 1e7
 
 
 @renamed
@@ -30,6 +35,7 @@ def layer_transport(
     embedding: str = "pad",
     samples: int = 1000,
     exact: int = 1000,
+    exact_snapshots: int | None = None,
     slices: int = 128,
     smoothing: float | None = None,
     replica: Any = None,
@@ -54,6 +60,8 @@ def layer_transport(
         embedding: "pad", "principal", "procrustes" or "random", as in `flowplane.transport.layer_path`.
         samples: at most so many, drawn by the seed, without regard to p(x); fewer where memory asks for it.
         exact: of these, at most, for exact W_2 and optimality, in the first replica only; 0 for none.
+        exact_snapshots: how many snapshots, even in log(1 + epoch), the first and the last among them, have exact W_2 and
+            optimality; the others are NaN, flag `other_epoch`. None for all.
         slices: directions of the sliced bounds, as in `flowplane.transport.sliced_measures`.
         smoothing: s, in squared units of x; None is 1 % of the variance of a unit, the median over layers and snapshots.
         replica: as in `rec.sel`; None is the first one: each takes as long again, but for the exact plans.
@@ -99,12 +107,24 @@ def layer_transport(
     chosen = drawn_samples(rec, samples, embedding, seed, check_count("memory_budget", memory_budget))
     settings = _settings(rec, chosen, embedding, exact, check_count("slices", slices), seed)
     shape = (len(rec.replicas), len(rec.epochs), len(rec.layers))
+    planned = np.ones(shape[1], bool)
+    if exact_snapshots is not None:
+        planned[:] = np.isin(
+            np.arange(shape[1]), even_places(rec.epochs, check_count("exact_snapshots", exact_snapshots, 2))
+        )
     snapshots = np.empty(shape[:2], object)
     with progress_bar("following points through layers", shape[0] * shape[1]) as advance:
-        for r, e in np.ndindex(shape[:2]):
-            layers = [_points(rec, layer, r, e, chosen) for layer in rec.layers]
-            snapshots[r, e] = Snapshot(layers, _dense(rec, r, e, settings), settings, 0 if r else exact)
-            advance(1)
+
+        def work(first: int, last: int) -> None:
+            for place in range(first, last):
+                r, e = divmod(place, shape[1])
+                layers = [_points(rec, layer, r, e, chosen) for layer in rec.layers]
+                plans = 0 if r or not planned[e] else exact
+                snapshots[r, e] = Snapshot(layers, _dense(rec, r, e, settings), settings, plans, bool(r))
+                advance(1)
+
+        with one_thread_each():
+            shared(work, snapshots.size, NANOSECONDS * snapshots.size)
     found = transport_dataset(rec, snapshots, settings, variance)
     return stamp(
         found,

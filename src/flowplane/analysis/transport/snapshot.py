@@ -84,10 +84,15 @@ class Snapshot:
         dense: a layer's weight, bias and activation, where its step starts at the layer before and they are known.
         settings: of all snapshots.
         exact: points of the exact plans; 0 for none.
+        other: whether it is of another replica than the first.
     """
 
-    def __init__(self, layers: list[Points], dense: list[Dense | None], settings: Settings, exact: int) -> None:
+    def __init__(
+        self, layers: list[Points], dense: list[Dense | None], settings: Settings, exact: int, other: bool = False
+    ) -> None:
         self.settings, self.exact = settings, exact
+        #: Why there are no exact plans, where there are none.
+        self.without = "no_exact" if not settings.exact else "other_replica" if other else "other_epoch"
         names = (*QUANTITIES, *(f"{name}_error" for name in ERRORS))
         self.columns = {name: np.full(len(layers), np.nan) for name in names}
         self.flags = {name: np.zeros(len(layers), np.int32) for name in QUANTITIES}
@@ -123,7 +128,7 @@ class Snapshot:
         self._raise(slice(2 - shift), "no_turn")
         clouds = layers if settings.path_start is None else [settings.path_start, *layers]
         if not self.exact:
-            self._raise(slice(None), "other_replica" if settings.exact else "no_exact", of=STEPS)
+            self._raise(slice(None), self.without, of=STEPS)
         if len(clouds) < 2:
             return
         path = layer_path(clouds, settings.embedding, seed=settings.seed)

@@ -61,6 +61,7 @@ def path_measures(path: Any, samples: int = PAIRED, *, seed: Any = 0) -> xr.Data
         >>> round(float(found["straightness"]), 4)  # √5 over 1 + 2
         0.7454
     """
+    seed = check_seed(seed)
     found = followed(path, samples, seed=seed)
     columns = found.columns | {"participation": np.array([_participation(layer.double()) for layer in found.points])}
     measured: dict[str, tuple[Any, np.ndarray, str, str]] = {
@@ -74,7 +75,7 @@ def path_measures(path: Any, samples: int = PAIRED, *, seed: Any = 0) -> xr.Data
         variables[f"{name}_error"] = (dims, pair[..., 1], {"units": units, "long_name": f"standard error of {name}"})
     attrs = {"samples": found.points.shape[1], "wasserstein_samples": found.paired}
     coords = {"layer": np.arange(len(found.points))}
-    return stamp(xr.Dataset(variables, coords, attrs), "path_measures", seed=check_seed(seed))
+    return stamp(xr.Dataset(variables, coords, attrs), "path_measures", seed=seed)
 
 
 class Path(NamedTuple):

@@ -80,6 +80,7 @@ def class_distances(x: Any, labels: Any, *, samples: int = 200, seed: Any = 0) -
         >>> float(found["wasserstein"][0, 1]), float(found["within"].round(3)), float(found["ratio"].round(3))
         (10.0, 1.414, 7.071)
     """
+    seed = check_seed(seed)
     found = _between(x, labels, samples, seed)
     batch, names = found.batch, found.names
     dims, coords = batch_dims(x, len(batch))
@@ -100,7 +101,7 @@ def class_distances(x: Any, labels: Any, *, samples: int = 200, seed: Any = 0) -
         coords | {"class": names, "other": names},
         {"samples": check_count("samples", samples)},
     )
-    return stamp(dataset, "class_distances", seed=check_seed(seed))
+    return stamp(dataset, "class_distances", seed=seed)
 
 
 def mean_class_distance(x: Any, labels: Any, *, samples: int = 200, seed: Any = 0) -> tuple[float, float]:

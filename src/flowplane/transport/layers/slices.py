@@ -50,6 +50,7 @@ def sliced_measures(path: Any, slices: int = 128, *, seed: Any = 0) -> xr.Datase
         >>> found["wasserstein_sliced"].values[1].round(6), found["optimality_sliced"].values.round(2)
         (np.float64(3.0), array([nan,  1.,  1.]))
     """
+    seed = check_seed(seed)
     found = sliced(path, slices, seed=seed)
     about = {
         "wasserstein_sliced": ("units of x", "√(d·mean W_2² on lines), at most W_2"),
@@ -62,7 +63,7 @@ def sliced_measures(path: Any, slices: int = 128, *, seed: Any = 0) -> xr.Datase
         attrs = {"units": units, "long_name": f"standard error of {name}, over the directions"}
         variables[f"{name}_error"] = ("layer", column[:, 1], attrs)
     coords = {"layer": np.arange(len(found.columns["wasserstein_sliced"]))}
-    return stamp(xr.Dataset(variables, coords, {"slices": found.used}), "sliced_measures", seed=check_seed(seed))
+    return stamp(xr.Dataset(variables, coords, {"slices": found.used}), "sliced_measures", seed=seed)
 
 
 class Slices(NamedTuple):
