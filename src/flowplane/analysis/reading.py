@@ -11,6 +11,7 @@ from flowplane.analysis.consistency import judged
 from flowplane.core.measure import Measure
 from flowplane.core.points import check_positive
 from flowplane.core.results import stamp
+from flowplane.core.threads import one_thread_each
 from flowplane.errors import InputError, NotRecorded, Text, unknown
 from flowplane.information.binned import Binned
 from flowplane.information.decodable import Decodable
@@ -41,6 +42,7 @@ class Reading(NamedTuple):
     reason: str
 
 
+@one_thread_each()
 def reading(
     rec: Recording,
     estimator: Measure | str | None = None,

@@ -9,6 +9,7 @@ from typing import Any
 
 from flowplane.core.files import write_text
 from flowplane.core.paths import as_path
+from flowplane.core.threads import one_thread_each
 from flowplane.errors import InputError
 from flowplane.reporting.page import page_of
 from flowplane.reporting.sources import subjects_of
@@ -47,7 +48,8 @@ def report(source: Any, path: str | os.PathLike[str] = "report.html", *, denoisi
     if target.suffix.lower() not in (".html", ".htm") or target.is_dir():
         raise InputError("path", str(path), "a file name that ends in .html")
     _require_writable(target)
-    page = page_of(subjects_of(source, denoising))
+    with one_thread_each():
+        page = page_of(subjects_of(source, denoising))
     try:
         write_text(target, page)
     except OSError as error:
