@@ -133,6 +133,7 @@ def layer_transport(
         samples=len(chosen),
         samples_asked=samples,
         exact_samples=min(exact, len(chosen)),
+        exact_snapshots=int(planned.sum()) if exact else 0,
         snapshots_recorded=len(rec.whole().epochs),
         **rec.identity,
     )

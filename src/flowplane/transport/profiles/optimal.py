@@ -209,7 +209,8 @@ def exact_plans(clouds: Sequence[Float[np.ndarray, "_ feature"]]) -> Iterator[tu
         for b in range(a):
             best = _on_a_line(clouds[a][:, 0], clouds[b][:, 0]) if products is None else _best(products.costs(a, b))
             rows, columns, shares, of_x, of_y = best
-            squared = float(shares @ np.square(clouds[a][rows] - clouds[b][columns]).sum(1))
+            moves = clouds[a][rows] - clouds[b][columns]
+            squared = float(shares @ np.einsum("ij,ij->i", moves, moves))
             apart = means[a] - means[b]
             of_x, of_y = of_x + 2 * centred[a] @ apart, of_y - 2 * centred[b] @ apart
             yield a, b, ExactPlan(float(np.ldexp(squared, 2 * power)), np.ldexp(of_x, 2 * power), np.ldexp(of_y, 2 * power))
