@@ -13,6 +13,7 @@ from torch import Tensor
 from flowplane.core.points import check_positive
 from flowplane.core.progress import progress_bar
 from flowplane.core.results import Flags, interval, stamp
+from flowplane.core.threads import one_thread_each, shared
 from flowplane.errors import unknown
 from flowplane.information.geometry import collapse, curvature, invariance, matrix_entropy
 from flowplane.recording import LENS, ModelRecording, Recording, require_recording
@@ -74,10 +75,13 @@ FLAGS = Flags(
         ),
     }
 )
+#: Of work on a number of a layer, about.
+NANOSECONDS = 20.0
 #: What is averaged over samples and has an interval of that mean.
 OVER_SAMPLES = ("prompt_entropy", "prompt_share", "prompt_rank", "curvature")
 
 
+@one_thread_each()
 def layer_geometry(rec: Recording, measures: str | Sequence[str] | None = None, *, alpha: float = 1.0) -> xr.Dataset:
     """Matrix entropy and effective rank, curvature along tokens, invariance between views, the logit lens, and neural
     collapse of each layer (§D3–§D7).
@@ -125,7 +129,7 @@ def layer_geometry(rec: Recording, measures: str | Sequence[str] | None = None, 
         for replicas, epochs, outputs in rec.blocks(rec.layers, 1 << 30):
             for layer, activations in outputs.items():
                 k = rec.layers.index(layer)
-                for place, found in enumerate(rows.measured(activations, chosen, alpha)):
+                for place, found in enumerate(rows.shared_out(activations, chosen, alpha)):
                     at = (replicas[place], epochs[place], k)
                     for name, numbers in found.items():
                         mean, low, high = interval(numbers) if len(numbers) > 1 else (numbers[0], np.nan, np.nan)
@@ -184,6 +188,16 @@ class _Rows:
         if self.tokens is None:
             return FLAGS.bits("no_tokens")
         return FLAGS.bits("few_tokens") if self.drawn else 0
+
+    def shared_out(self, activations: Tensor, chosen: Sequence[str], alpha: float) -> list[dict[str, np.ndarray]]:
+        """`measured`, snapshots shared out over the processors."""
+        found: dict[int, list[dict[str, np.ndarray]]] = {}
+
+        def work(first: int, last: int) -> None:
+            found[first] = self.measured(activations[first:last], chosen, alpha)
+
+        shared(work, len(activations), NANOSECONDS * activations.numel())
+        return [own for first in sorted(found) for own in found[first]]
 
     def measured(self, activations: Tensor, chosen: Sequence[str], alpha: float) -> list[dict[str, np.ndarray]]:
         """By variable the numbers of each snapshot of (batch, row, unit), one or one a sample."""

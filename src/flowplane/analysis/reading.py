@@ -12,6 +12,7 @@ from flowplane.core.executors import Executor, executor_of
 from flowplane.core.measure import Measure
 from flowplane.core.points import check_positive
 from flowplane.core.results import stamp
+from flowplane.core.threads import one_thread_each
 from flowplane.errors import InputError, NotRecorded, Text, unknown
 from flowplane.information.binned import Binned
 from flowplane.information.decodable import Decodable
@@ -42,6 +43,7 @@ class Reading(NamedTuple):
     reason: str
 
 
+@one_thread_each()
 def reading(
     rec: Recording,
     estimator: Measure | str | None = None,

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-__all__ = ["Executor", "Serial", "executor_of"]
+from flowplane.core.threads import in_order, one_thread_each
+
+__all__ = ["Executor", "Serial", "Threads", "executor_of"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,9 +35,23 @@ class Serial(Executor):
         return map(function, items)
 
 
+class Threads(Executor):
+    """As many at once as there are processors, each on one thread.
+
+    Example:
+        >>> list(Threads().map(abs, [-1, 2]))
+        [1, 2]
+    """
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        with one_thread_each():
+            yield from in_order(function, list(items))
+
+
 @contextmanager
-def executor_of(cluster: Any) -> Iterator[Executor]:
-    """What is meant by `cluster=`: None is this process, an Executor itself, all else what `flowplane.cluster` makes of it.
+def executor_of(cluster: Any, here: Executor | None = None) -> Iterator[Executor]:
+    """What is meant by `cluster=`: an Executor itself, None the one for this process, `Serial()` if none is given, all else
+    what `flowplane.cluster` makes of it.
 
     Raises:
         InputError: no cluster, or no scheduler answers.
@@ -49,7 +65,7 @@ def executor_of(cluster: Any) -> Iterator[Executor]:
     if isinstance(cluster, Executor):
         yield cluster
     elif cluster is None:
-        yield Serial()
+        yield here or Serial()
     else:
         from flowplane.cluster.executing import dask_executor
 

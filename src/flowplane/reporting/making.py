@@ -4,12 +4,14 @@ of these numbers can be trusted."""
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from flowplane.core.executors import executor_of
 from flowplane.core.files import write_text
 from flowplane.core.paths import as_path
+from flowplane.core.threads import one_thread_each
 from flowplane.errors import InputError
 from flowplane.reporting.page import page_of
 from flowplane.reporting.sources import subjects_of
@@ -51,9 +53,9 @@ def report(
     if target.suffix.lower() not in (".html", ".htm") or target.is_dir():
         raise InputError("path", str(path), "a file name that ends in .html")
     _require_writable(target)
-    with executor_of(cluster) as executor:
-        subjects = subjects_of(source, denoising, executor)
-    page = page_of(subjects)
+    # without a cluster each analysis shares out its work as it does by itself
+    with nullcontext() if cluster is None else executor_of(cluster) as executor, one_thread_each():
+        page = page_of(subjects_of(source, denoising, executor))
     try:
         write_text(target, page)
     except OSError as error:

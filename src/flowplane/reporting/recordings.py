@@ -26,8 +26,8 @@ __all__ = ["of_recording"]
 
 #: Layers times snapshots that a report denoises at most, of one replica: seconds each.
 DENOISED = 12
-#: Steps from layer to layer, over all snapshots, that a report follows at most.
-STEPS = 150
+#: Steps from layer to layer, over all snapshots, that a report follows at most; snapshots, and those with exact plans.
+STEPS, SHOWN, PLANNED = 150, 8, 3
 
 
 def of_recording(rec: Recording, title: str, denoising: bool = False, cluster: Any = None) -> Subject:
@@ -161,12 +161,12 @@ def _spectrum(rec: Recording, cluster: Any) -> xr.Dataset:
 
 
 def _transport(rec: Recording, cluster: Any) -> xr.Dataset:
-    """The transport profile; of deep networks at fewer snapshots, with plans between fewer points."""
+    """The transport profile, of deep networks at fewer snapshots; exact plans, between fewer points of these, at a few."""
     from flowplane.analysis.transport.layers import layer_transport
 
-    shown = rec.thin(int(np.clip(STEPS // len(rec.layers), 3, 12)))
+    shown = rec.thin(int(np.clip(STEPS // len(rec.layers), 3, SHOWN)))
     exact = 1000 if len(shown.epochs) * len(rec.layers) <= STEPS // 2 else 300
-    return layer_transport(shown, exact=exact, cluster=cluster)
+    return layer_transport(shown, exact=exact, exact_snapshots=PLANNED, cluster=cluster)
 
 
 def _about(rec: Recording) -> str:

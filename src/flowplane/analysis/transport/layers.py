@@ -12,11 +12,12 @@ import xarray as xr
 from flowplane.analysis.transport.dataset import transport_dataset
 from flowplane.analysis.transport.samples import FEWEST, compacted, drawn_samples
 from flowplane.analysis.transport.snapshot import Dense, Settings, Snapshot
-from flowplane.core.executors import executor_of
+from flowplane.core.executors import Threads, executor_of
 from flowplane.core.points import check_count, check_positive, check_seed
 from flowplane.core.progress import progress_bar
 from flowplane.core.renamed import renamed
 from flowplane.core.results import stamp
+from flowplane.core.schedule import even_places
 from flowplane.errors import unknown
 from flowplane.recording import Recording, require_recording
 from flowplane.transport.layers.embedding import EMBEDDINGS
@@ -32,6 +33,7 @@ def layer_transport(
     embedding: str = "pad",
     samples: int = 1000,
     exact: int = 1000,
+    exact_snapshots: int | None = None,
     slices: int = 128,
     smoothing: float | None = None,
     replica: Any = None,
@@ -57,6 +59,8 @@ def layer_transport(
         embedding: "pad", "principal", "procrustes" or "random", as in `flowplane.transport.layer_path`.
         samples: at most so many, drawn by the seed, without regard to p(x); fewer where memory asks for it.
         exact: of these, at most, for exact W_2 and optimality, in the first replica only; 0 for none.
+        exact_snapshots: how many snapshots, even in log(1 + epoch), the first and the last among them, have exact W_2 and
+            optimality; the others are NaN, flag `other_epoch`. None for all.
         slices: directions of the sliced bounds, as in `flowplane.transport.sliced_measures`.
         smoothing: s, in squared units of x; None is 1 % of the variance of a unit, the median over layers and snapshots.
         replica: as in `rec.sel`; None is the first one: each takes as long again, but for the exact plans.
@@ -103,10 +107,19 @@ def layer_transport(
     chosen = drawn_samples(rec, samples, embedding, seed, check_count("memory_budget", memory_budget))
     settings = _settings(rec, chosen, embedding, exact, check_count("slices", slices), seed)
     shape = (len(rec.replicas), len(rec.epochs), len(rec.layers))
+    planned = np.ones(shape[1], bool)
+    if exact_snapshots is not None:
+        planned[:] = np.isin(
+            np.arange(shape[1]), even_places(rec.epochs, check_count("exact_snapshots", exact_snapshots, 2))
+        )
     snapshots = np.empty(shape[:2], object)
     places = list(np.ndindex(shape[:2]))
-    with progress_bar("following points through layers", len(places)) as advance, executor_of(cluster) as executor:
-        for place, found in zip(places, executor.map(partial(_snapshot, rec, chosen, settings), places), strict=True):
+    follow = partial(_snapshot, rec, chosen, settings, planned)
+    with (
+        progress_bar("following points through layers", len(places)) as advance,
+        executor_of(cluster, Threads()) as executor,
+    ):
+        for place, found in zip(places, executor.map(follow, places), strict=True):
             snapshots[place] = found
             advance(1)
     return stamp(
@@ -116,6 +129,7 @@ def layer_transport(
         samples=len(chosen),
         samples_asked=samples,
         exact_samples=min(exact, len(chosen)),
+        exact_snapshots=int(planned.sum()) if exact else 0,
         snapshots_recorded=len(rec.whole().epochs),
         **rec.identity,
     )
@@ -139,10 +153,13 @@ def _settings(rec: Recording, chosen: np.ndarray, embedding: str, exact: int, sl
     )
 
 
-def _snapshot(rec: Recording, chosen: np.ndarray, settings: Settings, place: tuple[int, int]) -> Snapshot:
+def _snapshot(
+    rec: Recording, chosen: np.ndarray, settings: Settings, planned: np.ndarray, place: tuple[int, int]
+) -> Snapshot:
     replica, epoch = place
     layers = [_points(rec, layer, replica, epoch, chosen) for layer in rec.layers]
-    return Snapshot(layers, _dense(rec, replica, epoch, settings), settings, 0 if replica else settings.exact)
+    plans = settings.exact if planned[epoch] and not replica else 0
+    return Snapshot(layers, _dense(rec, replica, epoch, settings), settings, plans, bool(replica))
 
 
 def _points(rec: Recording, layer: str, replica: int, epoch: int, chosen: np.ndarray) -> np.ndarray:
