@@ -88,7 +88,7 @@ ANALYSES = {
     "transport of an ensemble": ("ensemble", partial(fp.layer_transport, samples=100, replica=[1, 0])),
     "spectrum": (
         "model",
-        lambda rec, **more: fp.denoising_spectrum(small(rec), denoiser="points", resolution=RESOLUTIONS, **more),
+        lambda rec, **more: fp.denoising_spectrum(small(rec), denoiser="linear", resolution=RESOLUTIONS, **more),
     ),
 }
 

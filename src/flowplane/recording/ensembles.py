@@ -194,7 +194,9 @@ class EnsembleRecording(Recording):
 
     def _weights_at(self, together: tuple[int, int]) -> np.ndarray:
         """The weights that several blocks are read from, kept for the next of them."""
-        known = self.__dict__.get("_last_read")
+        known = self._last_read
         if known is None or known[0] != together:
-            known = self.__dict__["_last_read"] = together, self.weights.isel(epoch=slice(*together)).values
+            known = self._last_read = together, self.weights.isel(epoch=slice(*together)).values
         return known[1]
+
+    _last_read: tuple[tuple[int, int], np.ndarray] | None = None
