@@ -49,7 +49,7 @@ _kernel = kernel(("contract", "nsz"))
 
 @_kernel
 def aligned_rows(rows, columns):
-    """Zeros (row, column) float32 from a cache line on; a row holds `columns` and a vector, an odd number of lines."""
+    """Zeros (row, column) float32 from a cache line on: room for `columns` and a vector more, in an odd number of lines."""
     pitch = (-(-(columns + LANES) // _LINE) | 1) * _LINE
     whole = np.zeros(rows * pitch + _LINE, np.float32)
     start = (-whole.ctypes.data % (4 * _LINE)) // 4
