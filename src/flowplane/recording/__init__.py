@@ -5,6 +5,7 @@ from flowplane.recording.ensemble_store import EnsembleWriter, Snapshot
 from flowplane.recording.ensembles import EnsembleRecording
 from flowplane.recording.model_store import Metrics, ModelSnapshot, ModelWriter
 from flowplane.recording.models import ARRAYS, LENS, ModelRecording
+from flowplane.recording.once import Block, by_snapshot, computed_once, kept_value
 from flowplane.recording.opening import open_recording, recording_of
 from flowplane.recording.reader import Recording, require_recording
 from flowplane.recording.store import MODES, versions
@@ -14,6 +15,7 @@ __all__ = [
     "LENS",
     "MODES",
     "ArrayWriter",
+    "Block",
     "EnsembleRecording",
     "EnsembleWriter",
     "Metrics",
@@ -22,6 +24,9 @@ __all__ = [
     "ModelWriter",
     "Recording",
     "Snapshot",
+    "by_snapshot",
+    "computed_once",
+    "kept_value",
     "open_recording",
     "recording_of",
     "require_recording",

@@ -1,8 +1,9 @@
-"""A measure broadcast over a recording: block by block of snapshots, all layers from one forward pass."""
+"""A measure broadcast over a recording: block by block of snapshots, all layers from one forward pass, each once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from flowplane.core.measure import LayerFacts, Measure, of_samples, prepared
 from flowplane.core.progress import progress_bar
 from flowplane.core.results import joined, stamp
 from flowplane.errors import InputError, Text
+from flowplane.recording.once import Block, by_snapshot
 from flowplane.tasks import Task
 
 if TYPE_CHECKING:
@@ -25,26 +27,59 @@ __all__ = ["measure_recording"]
 def measure_recording(rec: Recording, measure: Measure, samples: str, memory_budget: int) -> xr.Dataset:
     """See `Recording.measure`."""
     whole = rec.whole()
-    measures = {layer: prepared(measure, _facts(whole, layer, memory_budget)) for layer in rec.layers}
-    task = rec.task
-    groups = _groups(rec, samples)
+    facts = {layer: _facts(whole, layer, memory_budget) for layer in rec.layers}
+    computations = {layer: ("measure", layer, samples, *_settled(measure, facts[layer], rec)) for layer in rec.layers}
+    measures: dict[str, Measure] = {}
+
+    def compute(part: Recording, layers: Sequence[str]) -> dict[str, Block]:
+        for layer in layers:
+            if layer not in measures:
+                measures[layer] = prepared(measure, facts[layer])
+        return _measured_blocks(part, {layer: measures[layer] for layer in layers}, samples, memory_budget)
+
+    return _assembled(rec, by_snapshot(rec, computations, compute), samples)
+
+
+def _settled(measure: Measure, facts: LayerFacts, rec: Recording) -> tuple[Any, ...]:
+    """What decides about a layer's numbers besides its snapshots: where the measure looks at all of them, which these are."""
+
+    def asked() -> Iterator[Tensor]:
+        raise _NeedsAllError
+
+    try:
+        prepared(measure, replace(facts, blocks=asked))
+    except _NeedsAllError:
+        return measure, facts.activation, facts.deterministic, rec.commit
+    return measure, facts.activation, facts.deterministic
+
+
+class _NeedsAllError(Exception):
+    """A measure settles something by a layer's values over the whole recording."""
+
+
+def _measured_blocks(
+    rec: Recording, measures: Mapping[str, Measure], samples: str, memory_budget: int
+) -> dict[str, Block]:
+    """What was found of each layer at each snapshot, and the Dataset of one snapshot, which says what it is."""
+    task, groups, layers = rec.task, _groups(rec, samples), list(measures)
     total = len(rec.replicas) * len(rec.epochs)
-    collected: dict[str, dict[str, np.ndarray]] = {layer: {} for layer in rec.layers}
+    collected: dict[str, dict[str, np.ndarray]] = {layer: {} for layer in layers}
     templates: dict[str, xr.Dataset] = {}
-    with progress_bar(f"measuring {type(measure).__name__}", total) as advance:
-        for rows, columns, outputs in rec.blocks(rec.layers, memory_budget, groups):
+    with progress_bar(f"measuring {type(next(iter(measures.values()))).__name__}", total) as advance:
+        for rows, columns, outputs in rec.blocks(layers, memory_budget, groups):
             chosen = groups[rows[0]]
-            arguments = _arguments(rec, task, chosen, measure)
             for layer, whole_layer in outputs.items():
+                arguments = _arguments(rec, task, chosen, measures[layer])
                 values = whole_layer if chosen is None else whole_layer[:, chosen]
-                result = templates[layer] = _measured(measures[layer], values, arguments, layer, rec.epochs[columns])
+                result = _measured(measures[layer], values, arguments, layer, rec.epochs[columns])
                 for name, variable in result.data_vars.items():
                     target = collected[layer].setdefault(
                         str(name), np.empty((len(rec.replicas), len(rec.epochs), *variable.shape[1:]), variable.dtype)
                     )
                     target[rows, columns] = variable.values
-            advance(len(rows) * len(outputs) / len(rec.layers))
-    return _assembled(rec, collected, templates, samples)
+                templates[layer] = result.isel({dim: slice(1) for dim in {part.dims[0] for part in result.data_vars.values() if part.dims}})
+            advance(len(rows) * len(outputs) / len(layers))
+    return {layer: Block(collected[layer], templates[layer]) for layer in layers}
 
 
 def _measured(measure: Measure, values: Tensor, arguments: dict[str, Any], layer: str, epochs: np.ndarray) -> xr.Dataset:
@@ -107,16 +142,14 @@ def _arguments(rec: Recording, task: Task, chosen: np.ndarray | None, measure: M
     }
 
 
-def _assembled(
-    rec: Recording, collected: dict[str, dict[str, np.ndarray]], templates: dict[str, xr.Dataset], samples: str
-) -> xr.Dataset:
-    template = templates[rec.layers[0]]
+def _assembled(rec: Recording, blocks: Mapping[str, Block], samples: str) -> xr.Dataset:
+    template = blocks[rec.layers[0]].about
     dataset = xr.Dataset(coords={"replica": rec.replicas, "epoch": rec.epochs, **rec.layer_coordinates()})
     for name, variable in template.data_vars.items():
-        values = np.stack([collected[layer][str(name)] for layer in rec.layers], axis=2)
+        values = np.stack([blocks[layer].arrays[str(name)] for layer in rec.layers], axis=2)
         dataset[name] = xr.Variable(("replica", "epoch", "layer", *variable.dims[1:]), values, variable.attrs)
     dataset = dataset.assign_coords(
         {name: own for name, own in template.coords.items() if set(own.dims) & set(dataset.dims)}
     )
-    dataset = joined(dataset, "layer", {layer: templates[layer] for layer in rec.layers})
+    dataset = joined(dataset, "layer", {layer: blocks[layer].about for layer in rec.layers})
     return stamp(dataset, "measure", samples=samples, **rec.identity)
