@@ -87,7 +87,9 @@ def _tree(value: Any, buffers: list[bytes]) -> Any:
 
 def _is_ours(kind: type) -> bool:
     """Whether a class is flowplane's own: what it does is then said by its name and the version."""
-    return kind.__module__.split(".")[0] == "flowplane" and getattr(sys.modules.get(kind.__module__), kind.__name__, 0) is kind
+    return (
+        kind.__module__.split(".")[0] == "flowplane" and getattr(sys.modules.get(kind.__module__), kind.__name__, 0) is kind
+    )
 
 
 def _array(array: np.ndarray, buffers: list[bytes]) -> list[Any]:
@@ -114,7 +116,7 @@ def _value(tree: Any, data: bytes, start: int) -> Any:
     if kind == "tuple":
         return tuple(inner)
     if kind == "dict":
-        return {key: part for key, part in inner}
+        return dict(inner)
     if kind == "dataset":
         variables, coords = ({name: (dims, *rest) for name, dims, *rest in part} for part in inner[:2])
         return xr.Dataset(variables, coords, inner[2])

@@ -23,7 +23,6 @@ import numpy as np
 import zarr
 from filelock import FileLock
 
-import flowplane
 from flowplane.core.packing import packed, unpacked
 from flowplane.errors import InputError
 from flowplane.recording.copying import InMemory
@@ -40,7 +39,7 @@ def made_by() -> tuple[Any, ...]:
     """What decides about numbers besides the recording and the arguments: versions, and flowplane's source as it is. A
     changed source counts as another version, so that whoever works on flowplane never sees what an older one computed."""
     sources = blake2b(digest_size=16)
-    for path in sorted(Path(flowplane.__file__).parent.rglob("*.py")):
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         sources.update(path.read_bytes())
     return {name: str(version) for name, version in versions().items()}, sources.hexdigest()
 
@@ -76,6 +75,31 @@ def clean(path: Any) -> int:
     finally:
         lock.release()
     return size
+
+
+def _under(repository: icechunk.Repository, name: str) -> icechunk.Storage | None:
+    """The Storage of a repository with `name` behind its prefix; None where the prefix is not known.
+
+    Icechunk has no way from one Storage to another, but a repository that is pickled, in MessagePack, brings its own.
+    """
+    known = re.search(r"\b(prefix|path)=([^,)]+)", str(repository.storage))
+    if known is None:
+        return None
+    key, place = (part.encode() for part in known.groups())
+    state = repository.__getstate__()["_repository"]  # type: ignore[index]
+    moved = icechunk.Repository.__new__(icechunk.Repository)
+    deeper = place.rstrip(b"/") + b"/" + name.encode()
+    with suppress(Exception):
+        moved.__setstate__({"_repository": state.replace(_text(key) + _text(place), _text(key) + _text(deeper))})
+        return None if str(moved.storage) == str(repository.storage) else moved.storage
+    return None
+
+
+def _text(value: bytes) -> bytes:
+    """A text in MessagePack: its length before it."""
+    size = len(value)
+    head = bytes([0xA0 | size]) if size < 32 else bytes([0xD9, size]) if size < 256 else b"\xda" + size.to_bytes(2, "big")
+    return head + value
 
 
 class Cache:

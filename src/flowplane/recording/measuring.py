@@ -41,7 +41,7 @@ def measure_recording(rec: Recording, measure: Measure, samples: str, memory_bud
 
 
 def _settled(measure: Measure, facts: LayerFacts, rec: Recording) -> tuple[Any, ...]:
-    """What decides about a layer's numbers besides its snapshots: where the measure looks at all of them, which these are."""
+    """What decides about a layer's numbers besides its snapshots: the commit as well where it looks at all."""
 
     def asked() -> Iterator[Tensor]:
         raise _NeedsAllError
@@ -57,9 +57,7 @@ class _NeedsAllError(Exception):
     """A measure settles something by a layer's values over the whole recording."""
 
 
-def _measured_blocks(
-    rec: Recording, measures: Mapping[str, Measure], samples: str, memory_budget: int
-) -> dict[str, Block]:
+def _measured_blocks(rec: Recording, measures: Mapping[str, Measure], samples: str, memory_budget: int) -> dict[str, Block]:
     """What was found of each layer at each snapshot, and the Dataset of one snapshot, which says what it is."""
     task, groups, layers = rec.task, _groups(rec, samples), list(measures)
     total = len(rec.replicas) * len(rec.epochs)
@@ -77,7 +75,9 @@ def _measured_blocks(
                         str(name), np.empty((len(rec.replicas), len(rec.epochs), *variable.shape[1:]), variable.dtype)
                     )
                     target[rows, columns] = variable.values
-                templates[layer] = result.isel({dim: slice(1) for dim in {part.dims[0] for part in result.data_vars.values() if part.dims}})
+                templates[layer] = result.isel(
+                    {dim: slice(1) for dim in {part.dims[0] for part in result.data_vars.values() if part.dims}}
+                )
             advance(len(rows) * len(outputs) / len(layers))
     return {layer: Block(collected[layer], templates[layer]) for layer in layers}
 

@@ -28,6 +28,8 @@ __all__ = ["Block", "by_snapshot", "computed_once", "kept_value"]
 MEANS = ("cluster", "memory_budget")
 #: Parts of a computation that are put together when there are so many.
 PARTS = 8
+#: What a value that is not of single snapshots is called.
+WHOLE = '"whole"'
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,38 +54,38 @@ def by_snapshot(rec: Recording, computations: Mapping[str, Any], compute: Comput
             numbers besides the snapshot.
         compute: is called with a part of the recording, several times where computations miss different snapshots.
     """
-    cache, names = cache_of(rec), {}
-    try:
-        names = {} if cache is None else {name: digest((each, made_by())) for name, each in computations.items()}
-    except Unpackable:
-        pass  # somebody's own function: nobody knows whether it is still the same
-    if cache is None or not names:
+    cache, names = cache_of(rec), _names(computations)
+    if cache is None or names is None:
         return dict(compute(rec, list(computations)))
     # what is shown twice is computed once
     replicas, epochs = (list(dict.fromkeys(places.tolist())) for places in (rec.shown.replicas, rec.shown.epochs))
     snapshots = rec.snapshots_at(epochs)
     grids = {name: _Grid(cache, key, replicas, snapshots) for name, key in names.items()}
-    missing: dict[tuple[bytes, bytes], list[str]] = defaultdict(list)
+    alike: dict[tuple[bytes, ...], list[str]] = defaultdict(list)
     for name, grid in grids.items():
-        missing[tuple(part.tobytes() for part in grid.missing())].append(name)  # type: ignore[index]
-    written: dict[str, dict[str, Block]] = {}
-    for group in missing.values():
-        rows, columns = grids[group[0]].missing()
-        if not rows.any():
-            continue
-        part = rec.at(np.array(replicas)[rows], np.array(epochs)[columns])
-        for name, block in compute(part, group).items():
-            grid = grids[name]
-            grid.fill(block, np.flatnonzero(rows), np.flatnonzero(columns))
-            written[names[name]] = grid.to_write(block, rows, columns)
-    if written:
-        cache.write(written, {names[name]: grid.superfluous for name, grid in grids.items()})
-    where = [[places.index(place) for place in shown.tolist()] for places, shown in _both(rec, replicas, epochs)]
-    return {name: grid.block(*where) for name, grid in grids.items()}
+        alike[tuple(part.tobytes() for part in grid.missing())].append(name)
+    new: dict[str, dict[str, Any]] = {}
+    for group in alike.values():
+        rows, columns = map(np.flatnonzero, grids[group[0]].missing())
+        if len(rows):
+            part = rec.at(np.array(replicas)[rows], np.array(epochs)[columns])
+            for name, block in compute(part, group).items():
+                grids[name].fill(block, rows, columns)
+                new[names[name]] = grids[name].to_keep(block, rows, columns)
+    if new:
+        cache.write(new, {names[name]: grid.superfluous for name, grid in grids.items()})
+    rows = np.array([replicas.index(place) for place in rec.shown.replicas.tolist()])
+    columns = np.array([epochs.index(place) for place in rec.shown.epochs.tolist()])
+    return {name: grid.block(rows, columns) for name, grid in grids.items()}
 
 
-def _both(rec: Recording, replicas: list[int], epochs: list[int]) -> list[tuple[list[int], np.ndarray]]:
-    return [(replicas, rec.shown.replicas), (epochs, rec.shown.epochs)]
+def _names(computations: Mapping[str, Any]) -> dict[str, str] | None:
+    """A name of each computation that is the same in every process; None where somebody's own function is in it, of which
+    nobody knows whether it is still the same."""
+    try:
+        return {name: digest((each, made_by())) for name, each in computations.items()}
+    except Unpackable:
+        return None
 
 
 class _Grid:
@@ -114,7 +116,7 @@ class _Grid:
 
     def missing(self) -> tuple[Bool[np.ndarray, " replica"], Bool[np.ndarray, " epoch"]]:
         """The replicas at which, and the epochs at which something is missing."""
-        return ~self.filled.all(1), ~self.filled.all(0)
+        return np.logical_not(self.filled.all(1)), np.logical_not(self.filled.all(0))
 
     def fill(self, block: Block, rows: np.ndarray, columns: np.ndarray) -> None:
         """Take over what was found at these places."""
@@ -127,15 +129,12 @@ class _Grid:
         if self.about is None or (at[0][-1, 0], at[1][0, -1]) == (len(self.replicas) - 1, len(self.snapshots) - 1):
             self.about = block.about  # of the last snapshot, as where all are computed
 
-    def to_write(self, block: Block, rows: np.ndarray, columns: np.ndarray) -> dict[str, Any]:
+    def to_keep(self, block: Block, rows: np.ndarray, columns: np.ndarray) -> dict[str, Any]:
         """What is to be kept: the block, or all that is known where it is kept in too many parts."""
         if self.superfluous:
-            block, rows, columns = self.block(), np.ones(len(rows), bool), np.ones(len(columns), bool)
-        replicas, snapshots = (
-            [part for part, chosen in zip(*both, strict=True) if chosen]
-            for both in ((self.replicas, rows), (self.snapshots, columns))
-        )
-        return {json.dumps({"replicas": replicas, "snapshots": snapshots}): tuple(block)}
+            block, rows, columns = self.block(), np.arange(len(self.replicas)), np.arange(len(self.snapshots))
+        snapshots = [self.snapshots[place] for place in columns]
+        return {json.dumps({"replicas": [self.replicas[place] for place in rows], "snapshots": snapshots}): tuple(block)}
 
     def block(self, rows: Any = slice(None), columns: Any = slice(None)) -> Block:
         """All that is known, at these places."""
@@ -162,18 +161,15 @@ def kept_value(rec: Recording, computation: Any, compute: Callable[[], R]) -> R:
             of the recording.
     """
     cache = cache_of(rec)
-    if cache is None:
+    names = _names({WHOLE: computation})
+    if cache is None or names is None:
         return compute()
-    try:
-        key = digest((computation, made_by()))
-    except Unpackable:
-        return compute()
-    for name in cache.holds(key):
-        known = cache.read(key, name)
+    for name in cache.holds(names[WHOLE]):
+        known = cache.read(names[WHOLE], name)
         if known is not None:
             return known  # type: ignore[no-any-return]
     found = compute()
-    cache.write({key: {"null": found}})
+    cache.write({names[WHOLE]: {WHOLE: found}})
     return found
 
 

@@ -362,8 +362,8 @@ class Recording(Copied, ABC):
         return self._store.commit  # type: ignore[no-any-return]
 
     def snapshots_at(self, epochs: Sequence[int]) -> list[str]:
-        """Names of the snapshots at these places of all epochs, which stay as they are when others are added: the commit that
-        added them, and the place."""
+        """Names of the snapshots at these places of all epochs, the same when others are added: the commit that added each,
+        and its place."""
         added = self._store.added(self._repository)
         numbers = self._root["epoch"].values
         return [f"{added.get(f'epoch {numbers[place]}', self.commit)}:{place}" for place in epochs]

@@ -1,7 +1,8 @@
 """Icechunk and Zarr behind recordings: one atomic commit a snapshot, one writer at a time.
 
 A recording in a folder is that folder with `writer.lock` and the Icechunk repository `data` in it, `cache` where something
-was computed of it, and until its first snapshot is committed an empty file `unfinished`: only what carries that mark, or is overwritten on demand, is ever deleted.
+was computed of it, and until its first snapshot is committed an empty file `unfinished`: only what carries that mark, or is
+overwritten on demand, is ever deleted.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 import xarray as xr
 
 from flowplane.analysis.transport.dataset import transport_dataset
+from flowplane.analysis.transport.keeping import Followed, apart, together
 from flowplane.analysis.transport.samples import FEWEST, compacted, drawn_samples
 from flowplane.analysis.transport.snapshot import Dense, Settings, Snapshot
 from flowplane.core.points import check_count, check_positive, check_seed
@@ -16,7 +18,7 @@ from flowplane.core.progress import progress_bar
 from flowplane.core.renamed import renamed
 from flowplane.core.results import stamp
 from flowplane.errors import unknown
-from flowplane.recording import Recording, require_recording
+from flowplane.recording import Block, Recording, by_snapshot, require_recording
 from flowplane.transport.layers.embedding import EMBEDDINGS
 from flowplane.transport.layers.entropies import covariance_spectrum
 
@@ -98,13 +100,11 @@ def layer_transport(
     rec = rec.sel(replica=rec.replicas[:1] if replica is None else replica)
     chosen = drawn_samples(rec, samples, embedding, seed, check_count("memory_budget", memory_budget))
     settings = _settings(rec, chosen, embedding, exact, check_count("slices", slices), seed)
-    shape = (len(rec.replicas), len(rec.epochs), len(rec.layers))
-    snapshots = np.empty(shape[:2], object)
-    with progress_bar("following points through layers", shape[0] * shape[1]) as advance:
-        for r, e in np.ndindex(shape[:2]):
-            layers = [_points(rec, layer, r, e, chosen) for layer in rec.layers]
-            snapshots[r, e] = Snapshot(layers, _dense(rec, r, e, settings), settings, 0 if r else exact)
-            advance(1)
+    snapshots = np.empty((len(rec.replicas), len(rec.epochs)), object)
+    with progress_bar("following points through layers", snapshots.size) as advance:
+        for r, replica in enumerate(rec.shown.replicas):
+            own = rec.at(np.array([replica]), rec.shown.epochs)
+            snapshots[r, :] = _followed(own, chosen, settings, 0 if r else exact, advance)
     found = transport_dataset(rec, snapshots, settings, variance)
     return stamp(
         found,
@@ -116,6 +116,23 @@ def layer_transport(
         snapshots_recorded=len(rec.whole().epochs),
         **rec.identity,
     )
+
+
+def _followed(
+    rec: Recording, chosen: np.ndarray, settings: Settings, exact: int, advance: Callable[[float], None]
+) -> list[Followed]:
+    """The snapshots of one replica."""
+
+    def compute(part: Recording, names: Sequence[str]) -> dict[str, Block]:
+        found = []
+        for e in range(len(part.epochs)):
+            layers = [_points(part, layer, 0, e, chosen) for layer in part.layers]
+            found.append(Snapshot(layers, _dense(part, 0, e, settings), settings, exact))
+            advance(1)
+        return {names[0]: together(found)}
+
+    told = (settings.embedding, min(settings.exact, len(chosen)), min(exact, len(chosen)), settings.slices, settings.seed)
+    return apart(by_snapshot(rec, {"all": ("layer_transport", rec.layers, chosen, told)}, compute)["all"])
 
 
 def _settings(rec: Recording, chosen: np.ndarray, embedding: str, exact: int, slices: int, seed: int) -> Settings:
