@@ -1,6 +1,7 @@
 """Recordings: what a network or an ensemble did, snapshot by snapshot, in an Icechunk repository or in memory."""
 
 from flowplane.recording.array_store import ArrayWriter
+from flowplane.recording.cache import clean
 from flowplane.recording.ensemble_store import EnsembleWriter, Snapshot
 from flowplane.recording.ensembles import EnsembleRecording
 from flowplane.recording.model_store import Metrics, ModelSnapshot, ModelWriter
@@ -25,6 +26,7 @@ __all__ = [
     "Recording",
     "Snapshot",
     "by_snapshot",
+    "clean",
     "computed_once",
     "kept_value",
     "open_recording",

@@ -106,7 +106,7 @@ class _Grid:
             if self.filled[np.ix_(rows[rows >= 0], columns[columns >= 0])].all():
                 continue
             block = cache.read(key, name)
-            if isinstance(block, tuple) and len(block) == 2 and self._fits(block[0], len(rows), len(columns)):
+            if self._fits(block, len(rows), len(columns)):
                 chosen = {each: values[rows >= 0][:, columns >= 0] for each, values in block[0].items()}
                 self.fill(Block(chosen, block[1]), rows[rows >= 0], columns[columns >= 0])
                 if (rows >= 0).all() and (columns >= 0).all():
@@ -140,11 +140,13 @@ class _Grid:
         """All that is known, at these places."""
         return Block({name: values[rows][:, columns] for name, values in self.arrays.items()}, self.about)
 
-    def _fits(self, arrays: dict[str, np.ndarray], rows: int, columns: int) -> bool:
-        """Whether arrays are of so many snapshots, and as those that are known already."""
-        if any(values.shape[:2] != (rows, columns) for values in arrays.values()):
+    def _fits(self, block: Any, rows: int, columns: int) -> bool:
+        """Whether what was read is of so many snapshots, and as what is known already."""
+        if not isinstance(block, tuple) or len(block) != 2 or not isinstance(block[0], dict):
             return False
-        shapes = {name: (values.dtype, values.shape[2:]) for name, values in arrays.items()}
+        if any(not isinstance(values, np.ndarray) or values.shape[:2] != (rows, columns) for values in block[0].values()):
+            return False
+        shapes = {name: (values.dtype, values.shape[2:]) for name, values in block[0].items()}
         return not self.arrays or shapes == {name: (own.dtype, own.shape[2:]) for name, own in self.arrays.items()}
 
 
