@@ -43,6 +43,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/recorder.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/plane.py
+	$(BIN)/python benchmarks/once.py
 
 # gigabytes, and an hour: its own environment, with a pair of torch and torchvision that installs
 zoo: $(VENV)-zoo/zoo.stamp
