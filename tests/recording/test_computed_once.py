@@ -449,7 +449,9 @@ def test_clean(tmp_path, computed, capsys):
     assert "nothing is kept" in capsys.readouterr().out
     assert rec.measure(KSG).identical(found) and len(computed) == 2
     rec.measure(KSG)
+    (path / "cache" / "mine.txt").write_text("mine")
     assert len(computed) == 2 and clean(path) > 1000
+    assert [file.name for file in (path / "cache").iterdir()] == ["mine.txt"]
 
 
 def test_clean_refuses(tmp_path):

@@ -94,7 +94,8 @@ class _Bar:
             if self.ended:
                 return
             self.progress = _display.opened(self.console)
-            self.task = self.progress.add_task(self.description, total=self.total, completed=self.done)
+            self.task = self.progress.add_task(self.description, total=self.total)
+            self.progress.update(self.task, completed=self.done)
             self.progress.tasks[-1].start_time = self.began
 
     def advance(self, amount: float) -> None:

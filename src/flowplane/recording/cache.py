@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import cache
@@ -26,7 +25,17 @@ from filelock import FileLock
 from flowplane.core.packing import packed, unpacked
 from flowplane.errors import InputError
 from flowplane.recording.copying import InMemory
-from flowplane.recording.store import BRANCH, CACHE, DATA, locked, open_repository, require_own_process, storage_of, versions
+from flowplane.recording.store import (
+    BRANCH,
+    CACHE,
+    DATA,
+    locked,
+    open_repository,
+    remove_computed,
+    require_own_process,
+    storage_of,
+    versions,
+)
 
 __all__ = ["Cache", "cache_of", "clean", "made_by"]
 
@@ -65,16 +74,14 @@ def clean(path: Any) -> int:
     Raises:
         InputError: there is no recording, or another process is writing what it computed at this moment.
     """
-    folder = Path(open_repository(path)[1]) / CACHE
-    if not folder.is_dir():
+    folder = Path(open_repository(path)[1])
+    if not (folder / CACHE / DATA).is_dir():
         return 0
-    lock = locked(folder)
+    lock = locked(folder / CACHE)
     try:
-        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        shutil.rmtree(folder)
+        return remove_computed(folder)
     finally:
         lock.release()
-    return size
 
 
 def _under(repository: icechunk.Repository, name: str) -> icechunk.Storage | None:

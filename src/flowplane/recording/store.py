@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,7 +26,7 @@ from flowplane.recording import asserts  # noqa: F401
 from flowplane.version import __version__
 
 __all__ = ["BRANCH", "FORMAT", "MODES", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put"]
-__all__ += ["CACHE", "DATA", "locked", "require_own_process", "storage_of", "versions"]
+__all__ += ["CACHE", "DATA", "locked", "remove_computed", "require_own_process", "storage_of", "versions"]
 
 #: 1: ensembles of `fp.train`. 2: recordings of a model as well. 3: arguments under their names of today, and an array for
 #: each variable of an online measure.
@@ -210,7 +211,7 @@ class Writer:
             (folder / UNFINISHED).touch()
             if (folder / DATA).exists():  # an overwritten recording, or what an interrupted creation left
                 shutil.rmtree(folder / DATA)
-            shutil.rmtree(folder / CACHE, ignore_errors=True)
+            remove_computed(folder)
             return icechunk.Repository.create(storage_of(folder)), False
         except BaseException:
             self._lock.release()
@@ -252,6 +253,17 @@ def locked(folder: Path) -> FileLock:
     except OSError as error:
         raise InputError("path", str(folder), f"a folder that can be written ({error.strerror})") from error
     return lock
+
+
+def remove_computed(folder: Path) -> int:
+    """Take away what was computed of the recording in a folder, and nothing else; how many bytes that were."""
+    place = folder / CACHE
+    size = sum(file.stat().st_size for file in (place / DATA).rglob("*") if file.is_file())
+    shutil.rmtree(place / DATA, ignore_errors=True)
+    (place / LOCK).unlink(missing_ok=True)
+    with suppress(OSError):  # somebody's own files are in it
+        place.rmdir()
+    return size
 
 
 def versions() -> dict[str, str]:
