@@ -43,6 +43,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/recorder.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/plane.py
+	$(BIN)/python benchmarks/once.py
 
 bench-gpu: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/gpu.py

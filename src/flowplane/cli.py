@@ -230,6 +230,17 @@ def report(
 
 
 @app.command()
+def clean(recordings: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Recordings, in folders.")]) -> None:
+    """Remove what was computed of recordings and kept beside their data; it is computed again when it is asked for."""
+    from flowplane.recording import clean as remove
+
+    for recording in recordings:
+        size = remove(recording)
+        said = f"removed {size / 1e6:.1f} MB that were computed of it" if size else "nothing is kept that was computed of it"
+        _console().print(f"{recording}: {said}", soft_wrap=True)
+
+
+@app.command()
 def claims(folder: Annotated[Path, typer.Argument(help="A folder of results.")] = Path("results")) -> None:
     """Print the ledger of both papers' claims: what a folder of results says of them, and what is yet to be run."""
     from flowplane.reporting.ledger import count_verdicts, paper_tables, read_claims

@@ -13,6 +13,7 @@ import icechunk
 import numpy as np
 import pandas as pd
 import xarray as xr
+from jaxtyping import Int
 from torch import Tensor
 
 from flowplane.core.frames import left_out_table, wide_frame
@@ -368,6 +369,29 @@ class Recording(Copied, ABC):
         if samples not in SAMPLES:
             raise unknown("samples", samples, SAMPLES)
         return measure_recording(self, measure, samples, memory_budget, cluster)
+
+    # -- which snapshots these are ------------------------------------------------------------------------------------
+
+    @property
+    def shown(self) -> View:
+        """Which part of what was recorded this is."""
+        return self._view
+
+    @property
+    def commit(self) -> str:
+        """The commit that is read: another one wherever anything else is stored."""
+        return self._store.commit  # type: ignore[no-any-return]
+
+    def snapshots_at(self, epochs: Sequence[int]) -> list[str]:
+        """Names of the snapshots at these places of all epochs, the same when others are added: the commit that added each,
+        and its place."""
+        added = self._store.added(self._repository)
+        numbers = self._root["epoch"].values
+        return [f"{added.get(f'epoch {numbers[place]}', self.commit)}:{place}" for place in epochs]
+
+    def at(self, replicas: Int[np.ndarray, " replica"], epochs: Int[np.ndarray, " epoch"]) -> Recording:
+        """A view on what stands at these places among all replicas and epochs."""
+        return self._part(replicas=replicas, epochs=epochs)
 
     def _part(self, **chosen: Any) -> Recording:
         return type(self)(self._repository, self.path, replace(self._view, **chosen))

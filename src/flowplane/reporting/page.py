@@ -9,6 +9,7 @@ from importlib.resources import files
 
 from plotly.offline import get_plotlyjs
 
+from flowplane.core.progress import progress_bar
 from flowplane.reporting.drawing import Drawn, drawn, share_ranges
 from flowplane.reporting.glossary import glossary
 from flowplane.reporting.layers import LayerNumbers
@@ -25,11 +26,13 @@ def page_of(subjects: list[Subject]) -> str:
     numbers = [layers_of(subject) for subject in subjects]
     figures: dict[str, Drawn] = {}
     body, links = [], []
-    for anchor, (short, heading) in SECTIONS.items():
-        section = _section(anchor, heading, subjects, numbers, figures)
-        if section:
-            body.append(section)
-            links.append(element("li", element("a", short, href=f"#{anchor}")))
+    with progress_bar("drawing the report", len(SECTIONS)) as advance:
+        for anchor, (short, heading) in SECTIONS.items():
+            section = _section(anchor, heading, subjects, numbers, figures)
+            if section:
+                body.append(section)
+                links.append(element("li", element("a", short, href=f"#{anchor}")))
+            advance(1)
     title = (
         " against ".join(subject.title for subject in subjects) if len(subjects) < 3 else count(len(subjects), "recording")
     )

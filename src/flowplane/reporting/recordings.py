@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,10 @@ from flowplane.reporting.reasons import reason
 from flowplane.reporting.subject import Subject, Table
 from flowplane.reporting.thinning import small_part
 
-__all__ = ["of_recording"]
+__all__ = ["DENOISING", "PARTS", "of_recording"]
+
+#: What is measured of a recording, and what is too where it is denoised: as many steps.
+PARTS, DENOISING = 5, 1
 
 #: Layers times snapshots that a report denoises at most, of one replica: seconds each.
 DENOISED = 12
@@ -30,18 +34,25 @@ DENOISED = 12
 STEPS, SHOWN, PLANNED = 150, 8, 3
 
 
-def of_recording(rec: Recording, title: str, denoising: bool = False, cluster: Any = None) -> Subject:
+def of_recording(
+    rec: Recording,
+    title: str,
+    denoising: bool = False,
+    cluster: Any = None,
+    advance: Callable[[float], None] = lambda amount: None,
+) -> Subject:
     """Measure a recording, thinned where it is large: information plane, training, gradients, transport.
 
     Arguments:
         title: what the report calls it.
         denoising: whether layers are denoised as well.
         cluster: who analyses it, as for `fp.report`.
+        advance: is told of each of `PARTS` that is done, or cannot be.
     """
     shown, broken = finite_part(rec)
     sections = ("plane", "geometry", "gradients", "transport", "training")
     notes: dict[str, list[str]] = {"summary": [broken], **{section: [] for section in sections}}
-    metrics, why = _tried("training", lambda: _known(rec.metrics.load()))
+    metrics, why = _tried(advance, "training", lambda: _known(rec.metrics.load()))
     never = [] if why else _never_finite(rec)
     notes["training"] += [f"{listed(never)}: NaN or infinite whenever it was given."] if never else []
     notes["training"].append(
@@ -53,22 +64,22 @@ def of_recording(rec: Recording, title: str, denoising: bool = False, cluster: A
             notes[section].append("There is nothing to show here: activations are NaN or infinite from the start.")
     else:
         part, left_out = small_part(shown)
-        found, why = _tried("plane", lambda: _plane(part, cluster))
+        found, why = _tried(advance, "plane", lambda: _plane(part, cluster))
         plane, chosen = found or (None, "")
         if plane is not None and "resolution" in plane.dims and len(part.replicas) == 1:
             falls = compression(part, plane)
         notes["plane"] += [left_out, chosen and f"Estimator: {chosen}.", why]
         if denoising:
             few, notes["denoising"] = _few(part)
-            spectrum, why = _tried("denoising", lambda: _spectrum(few, cluster))
+            spectrum, why = _tried(advance, "denoising", lambda: _spectrum(few, cluster))
             notes["plane"].append(why)
             if spectrum is not None and plane is not None and "resolution" in plane.dims:
                 plane = with_denoised(plane, spectrum)
-        geometry, why = _tried("geometry", lambda: layer_geometry(part))
+        geometry, why = _tried(advance, "geometry", lambda: layer_geometry(part))
         notes["geometry"].append(why)
-        phases, why = _tried("gradients", lambda: _phases(shown))
+        phases, why = _tried(advance, "gradients", lambda: _phases(shown))
         notes["gradients"].append(why)
-        transport, why = _tried("transport", lambda: _transport(part, cluster))
+        transport, why = _tried(advance, "transport", lambda: _transport(part, cluster))
         notes["transport"].append(why)
     facts = recording_facts(rec, plane, chosen, left_out)
     taken, left = _layers(rec)
@@ -91,12 +102,14 @@ def of_recording(rec: Recording, title: str, denoising: bool = False, cluster: A
     )
 
 
-def _tried(section: str, make: Any) -> tuple[Any, str]:
+def _tried(advance: Callable[[float], None], section: str, make: Any) -> tuple[Any, str]:
     """What is made, or None and why it cannot be."""
     try:
         return make(), ""
     except InputError as error:
         return None, reason(section, error)
+    finally:
+        advance(1)
 
 
 def _layers(rec: Recording) -> tuple[Table, Table]:

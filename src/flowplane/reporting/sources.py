@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowplane.core.paths import as_path
+from flowplane.core.progress import progress_bar
 from flowplane.errors import InputError, Text
 from flowplane.reporting.subject import Subject
 
@@ -41,12 +42,14 @@ def subjects_of(source: Any, denoising: bool = False, cluster: Any = None) -> li
         if denoising:
             raise InputError("denoising", True, "False: results are shown as they were found; recordings can be denoised")
         return [part for part in found if isinstance(part, Subject)]
-    from flowplane.reporting.recordings import of_recording
+    from flowplane.reporting.recordings import DENOISING, PARTS, of_recording
 
-    return [
-        part if isinstance(part, Subject) else of_recording(part, title, denoising, cluster)
-        for part, title in zip(found, titles, strict=True)
-    ]
+    steps = (PARTS + DENOISING * denoising) * sum(not isinstance(part, Subject) for part in found)
+    with progress_bar("report", steps) as advance:
+        return [
+            part if isinstance(part, Subject) else of_recording(part, title, denoising, cluster, advance)
+            for part, title in zip(found, titles, strict=True)
+        ]
 
 
 def _titles(several: list[Any]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -10,16 +12,17 @@ import torch
 import xarray as xr
 
 from flowplane.analysis.transport.dataset import transport_dataset
+from flowplane.analysis.transport.keeping import Followed, apart, together
 from flowplane.analysis.transport.samples import FEWEST, compacted, drawn_samples
 from flowplane.analysis.transport.snapshot import Dense, Settings, Snapshot
-from flowplane.core.executors import Threads, executor_of
+from flowplane.core.executors import Executor, Threads, executor_of
 from flowplane.core.points import check_count, check_positive, check_seed
 from flowplane.core.progress import progress_bar
 from flowplane.core.renamed import renamed
 from flowplane.core.results import stamp
 from flowplane.core.schedule import even_places
 from flowplane.errors import unknown
-from flowplane.recording import Recording, require_recording
+from flowplane.recording import Block, Recording, by_snapshot, require_recording
 from flowplane.transport.layers.embedding import EMBEDDINGS
 from flowplane.transport.layers.entropies import covariance_spectrum
 
@@ -106,22 +109,23 @@ def layer_transport(
     rec = rec.sel(replica=rec.replicas[:1] if replica is None else replica)
     chosen = drawn_samples(rec, samples, embedding, seed, check_count("memory_budget", memory_budget))
     settings = _settings(rec, chosen, embedding, exact, check_count("slices", slices), seed)
-    shape = (len(rec.replicas), len(rec.epochs), len(rec.layers))
-    planned = np.ones(shape[1], bool)
+    planned = np.ones(len(rec.epochs), bool)
     if exact_snapshots is not None:
         planned[:] = np.isin(
-            np.arange(shape[1]), even_places(rec.epochs, check_count("exact_snapshots", exact_snapshots, 2))
+            np.arange(len(planned)), even_places(rec.epochs, check_count("exact_snapshots", exact_snapshots, 2))
         )
-    snapshots = np.empty(shape[:2], object)
-    places = list(np.ndindex(shape[:2]))
-    follow = partial(_snapshot, rec, chosen, settings, planned)
+    snapshots = np.empty((len(rec.replicas), len(planned)), object)
     with (
-        progress_bar("following points through layers", len(places)) as advance,
+        progress_bar("following points through layers", snapshots.size) as advance,
         executor_of(cluster, Threads()) as executor,
     ):
-        for place, found in zip(places, executor.map(follow, places), strict=True):
-            snapshots[place] = found
-            advance(1)
+        for r, replica in enumerate(rec.shown.replicas):
+            plans = np.where(planned, 0 if r else exact, 0)
+            for points in np.unique(plans):
+                places = np.flatnonzero(plans == points)
+                own = rec.at(np.array([replica]), rec.shown.epochs[places])
+                follow = _Follow(chosen, settings, int(points), bool(r))
+                snapshots[r, places] = _followed(own, follow, executor, advance)
     return stamp(
         transport_dataset(rec, snapshots, settings, variance),
         "layer_transport",
@@ -133,6 +137,40 @@ def layer_transport(
         snapshots_recorded=len(rec.whole().epochs),
         **rec.identity,
     )
+
+
+@dataclass(frozen=True)
+class _Follow:
+    """What is asked of snapshots of one replica, as `Snapshot` takes it."""
+
+    chosen: np.ndarray
+    settings: Settings
+    exact: int
+    other: bool
+
+    def __call__(self, rec: Recording, epoch: int) -> Snapshot:
+        layers = [_points(rec, layer, 0, epoch, self.chosen) for layer in rec.layers]
+        return Snapshot(layers, _dense(rec, 0, epoch, self.settings), self.settings, self.exact, self.other)
+
+    @property
+    def told(self) -> tuple[Any, ...]:
+        """What decides about the numbers, besides the recording."""
+        asked, settings = len(self.chosen), self.settings
+        plans = min(settings.exact, asked), min(self.exact, asked), self.other
+        return self.chosen, settings.embedding, *plans, settings.slices, settings.seed
+
+
+def _followed(rec: Recording, follow: _Follow, executor: Executor, advance: Callable[[float], None]) -> list[Followed]:
+    """The snapshots of one replica."""
+
+    def compute(part: Recording, names: Sequence[str]) -> dict[str, Block]:
+        found = []
+        for snapshot in executor.map(partial(follow, part), range(len(part.epochs))):
+            found.append(snapshot)
+            advance(1)
+        return {names[0]: together(found)}
+
+    return apart(by_snapshot(rec, {"all": ("layer_transport", rec.layers, follow.told)}, compute)["all"])
 
 
 def _settings(rec: Recording, chosen: np.ndarray, embedding: str, exact: int, slices: int, seed: int) -> Settings:
@@ -151,15 +189,6 @@ def _settings(rec: Recording, chosen: np.ndarray, embedding: str, exact: int, sl
         # a model's layers may be reduced, and then they are no functions of each other
         functions=rec.kind == "ensemble" and rec.deterministic,
     )
-
-
-def _snapshot(
-    rec: Recording, chosen: np.ndarray, settings: Settings, planned: np.ndarray, place: tuple[int, int]
-) -> Snapshot:
-    replica, epoch = place
-    layers = [_points(rec, layer, replica, epoch, chosen) for layer in rec.layers]
-    plans = settings.exact if planned[epoch] and not replica else 0
-    return Snapshot(layers, _dense(rec, replica, epoch, settings), settings, plans, bool(replica))
 
 
 def _points(rec: Recording, layer: str, replica: int, epoch: int, chosen: np.ndarray) -> np.ndarray:
