@@ -38,6 +38,7 @@ bench: $(VENV)/dev.stamp
 	-$(BIN)/python benchmarks/neighbours.py
 	$(BIN)/python benchmarks/information_bottleneck.py
 	$(BIN)/python benchmarks/betas.py
+	$(BIN)/python benchmarks/analyses.py
 	$(BIN)/python benchmarks/gradients.py
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/recorder.py
