@@ -27,6 +27,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -317,7 +318,7 @@ class Velocity(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         sizes, parts = (3, 64, 64, 64), []
-        for left, right in zip(sizes, sizes[1:], strict=False):
+        for left, right in pairwise(sizes):
             parts += [torch.nn.Linear(left, right), torch.nn.SiLU()]
         self.layers = torch.nn.Sequential(*parts, torch.nn.Linear(64, 2))
 
