@@ -98,7 +98,7 @@ def idle(monkeypatch):
             raise AssertionError("computed again")
 
         for owner, name in (
-            (ModelRecording, "blocks"),
+            (ModelRecording, "block"),
             (ModelRecording, "activations"),
             (Network, "forward"),
             (transport_layers, "Snapshot"),
@@ -363,7 +363,7 @@ def test_a_reader_without_permission_to_write(monkeypatch):
             for path in (kept.path, bare.path):
                 assert fp.open(path).measure(KSG).identical(found)
             with pytest.raises(AssertionError, match="again"):
-                monkeypatch.setattr(ModelRecording, "blocks", _refuses)
+                monkeypatch.setattr(ModelRecording, "block", _refuses)
                 bare.measure(KSG)
             assert kept.measure(KSG).identical(found)
         finally:

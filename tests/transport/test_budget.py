@@ -1,6 +1,8 @@
 """What a flow spends: four terms, each measured by itself, against closed forms."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import oracles_flows as oracle
@@ -162,3 +164,24 @@ def test_what_a_budget_refuses():
         FLOWS["turn"]().budget(1001)
     with pytest.raises(InputError, match="samples: found 3"):
         FLOWS["turn"]().budget(3)
+
+
+WIDE = """
+import resource, torch
+import flowplane as fp
+
+torch.manual_seed(0)
+mixing = torch.nn.Conv2d(3, 3, 3, padding=1)
+flow = fp.transport.model_flow(lambda x, t: torch.tanh(mixing(x.float())).to(x) - x, shape=(3, 32, 32), rtol=1e-4, atol=1e-4)
+spent, needed = flow.budget(), flow.steps(numbers=(1, 2))
+total = float(spent.transport + spent.coupling + spent.bending + spent.pace)
+assert abs(total / float(spent.energy) - 1) < 1e-3 and int(spent.flags) == 1
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_a_thousand_images_fit_into_two_gibibytes():
+    done = subprocess.run([sys.executable, "-c", WIDE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 2 << (30 if sys.platform == "darwin" else 20)

@@ -152,6 +152,7 @@ class Flags(Mapping[str, Flag]):
         """The alphabet that an array of bits carries; words are empty where another version left none."""
         names = str(array.attrs.get("flag_meanings", "")).split()
         words = [array.attrs.get(key) for key in ("flag_descriptions", "flag_advice")]
+        words = [[each] if isinstance(each, str) else each for each in words]  # a file keeps a list of one as its text
         told = [[""] * len(names) if each is None or len(each) != len(names) else list(map(str, each)) for each in words]
         return Flags({name: Flag(*flag) for name, *flag in zip(names, *told, strict=True)})
 

@@ -76,7 +76,8 @@ class LearnedVelocity(ModelFlow, Trained):
             self.device = asked.network.device
         try:
             path = as_path("linear", "velocity", None)
-            ModelFlow.__init__(self, asked, path, "velocity", source, rtol=rtol, atol=atol, max_step=max_step)
+            given = {"rtol": rtol, "atol": atol, "max_step": max_step}
+            ModelFlow.__init__(self, asked, path, predicts="velocity", source=source, **given)
         except InputError as error:
             name = "network" if error.argument == "model" else error.argument
             raise InputError(name, error.found, error.expected) from error

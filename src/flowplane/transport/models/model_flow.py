@@ -104,8 +104,8 @@ def model_flow(
     return ModelFlow(
         asked,
         chosen,
-        predicts,
-        _noise(chosen, sizes, network) if source is None else source,
+        predicts=predicts,
+        source=_noise(chosen, sizes, network) if source is None else source,
         rtol=tolerances[0] if rtol is None else rtol,
         atol=tolerances[1] if atol is None else atol,
         max_step=max_step,
@@ -138,7 +138,7 @@ class Asked:
 class ModelFlow(ODEMap):
     """What `model_flow` makes. Points may have the model's own shape, (…, *shape), or be rows (…, d)."""
 
-    def __init__(self, asked: Asked, path: GaussianPath, predicts: str, source: Density | None, **options: Any) -> None:
+    def __init__(self, asked: Asked, path: GaussianPath, *, predicts: str, source: Density | None, **options: Any) -> None:
         #: Of one point, as the model takes it.
         self.shape = asked.network.shape
         super().__init__(self.field, math.prod(self.shape), time=1.0, source=source, **options)
