@@ -196,6 +196,7 @@ THREE = {
     "denoising_flow",
     "gradient_flow",
     "model_flow",
+    "train_velocity",
     "wasserstein",
     "network",
     "GaussianMixture",
