@@ -41,6 +41,8 @@ EVALUATES = {
     "Density.sample": lambda p, seed: p.sample(20, seed=seed),
     "Density.entropy": lambda p, seed: p.entropy(20, seed=seed),
     "TransportMap.profile": lambda p, seed: fp.denoising_flow(p, 0.05, 1).profile(20, [0.05], seed=seed),
+    "TransportMap.budget": lambda p, seed: fp.denoising_flow(p, 0.05, 1).budget(20, seed=seed),
+    "TransportMap.steps": lambda p, seed: fp.denoising_flow(p, 0.05, math.inf).steps(20, (1,), seed=seed),
     "DenoisingFlow.representation_error": lambda p, seed: FLOW.representation_error(20, seed=seed),
     "flow_history": lambda p, seed: transport.flow_history(fp.denoising_flow(p, 0.05, 1), 5, points=5, seed=seed),
     "brenier_defect": lambda p, seed: transport.brenier_defect(fp.denoising_flow(p, 0.05, 1), 20, seed=seed),
@@ -54,7 +56,7 @@ EVALUATES = {
     "layer_path": lambda p, seed: transport.layer_path(list(CLOUD), "random", seed=seed),
 }
 #: First weights, signs, the nodes of a flow: neither trains nor evaluates. A mixture's fit is given its points.
-NEITHER = {"Autoencoder", "DenoisingFlow", "DenoisingNetwork", "GaussianMixture.fit", "ODEMap", "ScoreNetwork"}
+NEITHER = {"Autoencoder", "DenoisingFlow", "DenoisingNetwork", "GaussianMixture.fit", "ODEMap", "ScoreNetwork", "model_flow"}
 
 
 class Watched(fp.GaussianMixture):
