@@ -16,6 +16,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -98,7 +99,8 @@ def timed(call: str, path: str) -> None:
 
 
 def fresh(call: str, path: Path, source: Path, one_thread: bool) -> dict[str, float]:
-    """`timed` in a new interpreter, with the code in `source`."""
+    """`timed` in a new interpreter, with the code in `source`; what an earlier one kept beside the recording is gone."""
+    shutil.rmtree(path / "cache", ignore_errors=True)
     own = os.environ | {"PYTHONPATH": str(source)} | (ONE_THREAD if one_thread else {})
     if not one_thread:
         own = {name: value for name, value in own.items() if name not in ONE_THREAD}
