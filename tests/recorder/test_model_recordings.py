@@ -312,7 +312,8 @@ def test_what_grows_with_snapshots_costs_more(monkeypatch):
         monkeypatch.setattr(costs, name, lambda rec: [next(clock) for _ in rec.epochs])  # and one more a snapshot
     few, many = (costs.seconds_of_analyses(fp.record(network(), X, Y).whole().sel(epoch=[0, 0, 0]), n) for n in (4, 400))
     assert (few["plane"], many["plane"]) == (1 + 4, 1 + 400) and few["transport"] == few["plane"]
-    assert many["report"] == (1 + 40) + (1 + costs.SHOWN) + (1 + 40) + costs.DRAWING + costs.FRAME * 40 * 3
+    shown, followed = 100 // 3, 8  # of three layers
+    assert many["report"] == 2 * (1 + shown) + (1 + followed) + costs.DRAWING + costs.FRAME * shown * 3
 
 
 def test_what_cannot_be_had_costs_nothing():
