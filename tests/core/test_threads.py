@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -166,3 +168,17 @@ def test_analyses_and_reports_leave_no_library_its_threads(several, monkeypatch,
     assert len(seen) >= 4
     assert set.union(*seen) == {1}
     assert before <= pools()  # some are loaded on the way
+
+
+def test_what_is_loaded_later_is_on_one_thread_as_well():
+    code = (
+        "import os; os.environ.pop('OMP_NUM_THREADS', None); os.environ['OPENBLAS_NUM_THREADS'] = '2'\n"
+        "from flowplane.core.threads import one_thread_each\n"
+        "from threadpoolctl import threadpool_info\n"
+        "with one_thread_each():\n"
+        "    from scipy.linalg import eigh\n"
+        "    threads = {part['filepath']: part['num_threads'] for part in threadpool_info() if part['user_api'] == 'blas'}\n"
+        "assert len(threads) > 1 and set(threads.values()) == {1}, threads\n"
+        "assert {part['num_threads'] for part in threadpool_info() if part['user_api'] == 'blas'} == {2}\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

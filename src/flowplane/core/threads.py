@@ -189,6 +189,8 @@ def one_thread_each() -> Iterator[None]:
         ...     {library["num_threads"] for library in threadpool_info()}
         {1}
     """
+    import scipy.linalg  # noqa: F401 -- only what is loaded can be limited, and SciPy has a BLAS of its own
+
     with _inside.lock:
         if _inside.each == 0:
             _inside.limits = threadpool_limits(1)
