@@ -152,11 +152,14 @@ def _listed(values: np.ndarray) -> list[float | None]:
 
 
 def share_ranges(figures: list[Drawn]) -> None:
-    """The same range on each axis that all of these figures have, and on their colours, so that they can be compared."""
+    """The same range on each axis that all of these figures have and call the same, and on their colours, so that they can be
+    compared."""
     if len(figures) < 2:
         return
     axes = set.intersection(*({key for key in figure.content["wide"] if key[1:5] == "axis"} for figure in figures))
     for axis in sorted(axes):
+        if len({_called(figure.content["wide"], axis) for figure in figures}) > 1:
+            continue
         ranges = [_range(figure.content, axis) for figure in figures]
         known = [ends for ends in ranges if ends is not None]
         if len(known) == len(figures):
@@ -173,6 +176,13 @@ def share_ranges(figures: list[Drawn]) -> None:
             for layout in _layouts(figure):
                 layout["coloraxis"] |= ends
                 layout["coloraxis"]["colorbar"] = {**layout["coloraxis"].get("colorbar", {}), **ticks}
+
+
+def _called(layout: dict[str, Any], axis: str) -> str:
+    """An axis's title; of a horizontal one without, which panels below it say, all that there are."""
+    titles = {key: str((part.get("title") or {}).get("text") or "") for key, part in layout.items() if key[1:5] == "axis"}
+    below = sorted({title for key, title in titles.items() if key[0] == "x" and title})
+    return titles[axis] or (" ".join(below) if axis[0] == "x" else "")
 
 
 def _layouts(figure: Drawn) -> list[dict[str, Any]]:
