@@ -51,8 +51,8 @@ def film_of_images(dataset: xr.Dataset, shape: tuple[int, int, int], title: str)
     add_slider(figure, names, f"{time_title([dataset])} = ", y=-0.06, start=0.3, active=len(times) - 1)
     kind = "grey, black" if shape[0] == 1 else "colour, dark"
     subtitle = (
-        f"{shown.shape[1]} samples, each in its own place at all times; first shown at the end; {kind} is {low:.2g} or less, "
-        f"{'white' if shape[0] == 1 else 'bright'} {high:.2g} or more [units of x]"
+        f"{shown.shape[1]} samples, each in its own place at all times; first shown at the end; {kind} is {low:.2g} or "
+        f"less, {'white' if shape[0] == 1 else 'bright'} {high:.2g} or more [units of x]"
     )
     styled(
         figure,

@@ -44,10 +44,11 @@ def flow_figures(section: str, flow: Measured) -> dict[str, go.Figure]:
         "cost": (("budget", flow.budget, plot.budget),),
         "steps": (("steps", flow.steps, plot.steps),),
     }
-    figures = {}
+    figures: dict[str, go.Figure] = {}
     for name, found, make in draw.get(section, ()):
         try:
-            figures |= {} if found is None else {name: make(found)}
+            if found is not None:
+                figures[name] = make(found)
         except InputError:  # nothing in it is finite
             continue
     return figures

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,11 @@ import xarray as xr
 from flowplane.errors import InputError
 from flowplane.plot.filmstrip import MOST, image_shape
 from flowplane.reporting.flow_words import path_words
-from flowplane.reporting.markup import count, number
+from flowplane.reporting.markup import count
 from flowplane.reporting.provenance import versions
 from flowplane.reporting.reasons import reason
 from flowplane.reporting.subject import Measured, Subject
-from flowplane.transport import TransportMap, flow_history, flow_samples
+from flowplane.transport import LearnedVelocity, TransportMap, flow_history, flow_samples
 
 __all__ = ["PARTS", "of_flow"]
 
@@ -32,8 +31,8 @@ PARTICLES, FEWEST, NUMBERS = 1000, 100, 200_000
 WIDE = 1000
 
 NO_SOURCE = (
-    "This flow does not know the density that it moves, so no particle can be drawn from it: what moves, how straight, what it "
-    "costs and how many steps are enough cannot be shown. Give it one, source=…, when it is made."
+    "This flow does not know the density that it moves, so no particle can be drawn from it: what moves, how straight, what "
+    "it costs and how many steps are enough cannot be shown. Give it one, source=…, when it is made."
 )
 TOO_WIDE = f"In more than {WIDE:,} dimensions this page does not follow variance, entropy and W_2 over time."
 LAYERS = "This flow is made of layers, each of which is one step already: there is no velocity field to be run in fewer."
@@ -49,11 +48,15 @@ def of_flow(flow: TransportMap, title: str, advance: Callable[[float], None] = l
     attrs = flow.about()[1]
     facts = _facts(flow, attrs)
     recipe = f'import flowplane as fp\nflow = …  # {flow!r}\nfp.report(flow, "report.html")'
-    about = f"A flow in {count(flow.dimension, 'dimension')}: {flow!r}. {path_words(attrs)}".rstrip()
+    # of a velocity that was trained here the path is that of its pairs, no Gaussian one
+    path = "" if isinstance(flow, LearnedVelocity) else path_words(attrs)
+    about = f"A flow in {count(flow.dimension, 'dimension')}: {flow!r}. {path}".rstrip()
     nothing = Measured(flow.dimension)
     if flow.source is None:
         advance(PARTS)
-        return Subject(title, about, notes={"summary": [NO_SOURCE]}, facts=facts | versions(None), flow=nothing, recipe=recipe)
+        return Subject(
+            title, about, notes={"summary": [NO_SOURCE]}, facts=facts | versions(None), flow=nothing, recipe=recipe
+        )
     particles = int(np.clip(NUMBERS // flow.dimension, FEWEST, PARTICLES))
     times = np.linspace(0.0, flow.time, MOMENTS)
     notes: dict[str, list[str]] = {"movement": [], "cost": [], "steps": []}
@@ -78,20 +81,23 @@ def of_flow(flow: TransportMap, title: str, advance: Callable[[float], None] = l
     if not flow.continuous:
         advance(1)
         notes["steps"].append(LAYERS)
-    found = replace(nothing, profile=profile, budget=budget, steps=steps, **_seen(flow, times, tried))
+    history, samples = _seen(flow, times, tried)
+    found = Measured(flow.dimension, profile, budget, steps, history, samples)
     facts |= {"particles": f"{particles:,}, seed 0"}
     return Subject(title, about, notes=notes, facts=facts | versions(None), flow=found, recipe=recipe)
 
 
-def _seen(flow: TransportMap, times: np.ndarray, tried: Callable[..., xr.Dataset | None]) -> dict[str, xr.Dataset | None]:
+def _seen(
+    flow: TransportMap, times: np.ndarray, tried: Callable[..., xr.Dataset | None]
+) -> tuple[xr.Dataset | None, xr.Dataset | None]:
     """The field up to two dimensions, and samples where there are more, or where the field cannot be shown."""
     if flow.dimension in GRID:
         points = GRID[flow.dimension]
         history = tried("movement", lambda: flow_history(flow, DRAWN, times=times, points=points))
         if history is not None:
-            return {"history": history}
+            return history, None
     image = image_shape(getattr(flow, "shape", (flow.dimension,))) is not None
-    return {"samples": tried("movement", lambda: flow_samples(flow, MOST if image else DRAWN, times=times))}
+    return None, tried("movement", lambda: flow_samples(flow, MOST if image else DRAWN, times=times))
 
 
 def _missing(flow: TransportMap, profile: xr.Dataset) -> list[str]:
@@ -108,7 +114,8 @@ def _facts(flow: TransportMap, attrs: dict[str, Any]) -> dict[str, str]:
         "flow": repr(flow),
         "source": "not known" if flow.source is None else repr(flow.source),
         "dimensions": f"{flow.dimension:,}",
-        "time": f"from 0 to {number(flow.time)}{units}",
+        "time": f"from 0 to {flow.time:.6g}{units}",
     }
     names = {"path": "path of the model", "predicts": "what the model predicts"}
-    return facts | {title: str(attrs[name]) for name, title in names.items() if name in attrs}
+    known = () if isinstance(flow, LearnedVelocity) else names
+    return facts | {names[name]: str(attrs[name]) for name in known if name in attrs}

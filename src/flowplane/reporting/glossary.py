@@ -29,7 +29,7 @@ FLOW_WORDS = {
     "energy": "The mean over particles of ∫|u|² ds, u their velocity, the time s scaled to run from 0 to 1.",
     "W_2": "The root mean square distance of the best pairing of starts with ends: what no flow between them can undercut.",
     "coupling": "What is spent because particles go to other places than in the best pairing.",
-    "bending": "What is spent because ways are not straight lines.",
+    "bending": "What is spent because paths are not straight lines.",
     "pace": "What is spent because particles do not keep one speed.",
     "rms": "Root mean square: the root of the mean of the squares.",
     "evaluations": "How often the velocity is computed on the way; for a model, how often it is run.",

@@ -37,7 +37,7 @@ MOST_LEFT_OUT = 100
 SECTIONS = {
     "summary": ("Summary", "Summary"),
     "movement": ("Movement", "Movement: what moves, and where it goes"),
-    "cost": ("Cost", "Cost: how straight the ways are, and what they cost"),
+    "cost": ("Cost", "Cost: how straight the paths are, and what they cost"),
     "steps": ("Steps", "Steps: how many are enough"),
     "plane": ("Plane", "Information plane: what the layers know"),
     "geometry": ("Geometry", "Geometry: how the layers lay out their points"),

@@ -37,8 +37,8 @@ class Measured:
 
 @dataclass(frozen=True)
 class Subject:
-    """A recording, a flow, or what an experiment found: the Datasets, figures and claims to be shown, None or empty where there is
-    none, and why."""
+    """A recording, a flow, or what an experiment found: the Datasets, figures and claims to be shown, None or empty
+    where there is none, and why."""
 
     #: What the column is called.
     title: str

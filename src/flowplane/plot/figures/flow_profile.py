@@ -42,7 +42,8 @@ def flow_profile(
 ) -> go.Figure:
     """Entropy, its rate beside the Fisher information, variance, W_2, optimality and straightness against time.
 
-    Bands are two standard errors; what no flow has, such as the entropy of bare atoms, gets no panel. On a polygon of layers −J differs from dH/dt: only the continuous flow follows ∇log p_t.
+    Bands are two standard errors; what no flow has, such as the entropy of bare atoms, gets no panel. On a polygon of layers
+    −J differs from dH/dt: only the continuous flow follows ∇log p_t.
 
     Arguments:
         dataset: from `flow.profile()`, one or {name: profile}.
@@ -62,7 +63,9 @@ def flow_profile(
     for profile in flows.values():
         for _, _, units, drawn in PANELS:
             require_units(profile, tuple(name for name, _, _ in drawn), units)
-    panels = [panel for panel in PANELS if any(np.isfinite(flow[name]).any() for flow in flows.values() for name, *_ in panel[3])]
+    panels = [
+        panel for panel in PANELS if any(np.isfinite(flow[name]).any() for flow in flows.values() for name, *_ in panel[3])
+    ]
     if not panels:
         raise InputError("dataset", Text("no finite value"), "a profile with at least one")
     grid = Grid.of(len(panels))

@@ -14,15 +14,15 @@ from flowplane.plot.style import LAYER_COLORS, require_variables, styled, time_t
 
 __all__ = ["flow_samples"]
 
-#: Samples whose whole way is drawn.
-WAYS = 60
+#: Samples whose whole path is drawn.
+PATHS = 60
 
 
 @draws("flow_samples")
 def flow_samples(dataset: xr.Dataset, title: str = "Samples on their way") -> go.Figure:
     """Samples at one moment, with a slider through time: images side by side, or points in the plane.
 
-    Points of more than two dimensions are seen along the two principal axes of where they end; lines are their whole ways.
+    Points of more than two dimensions are seen along the two principal axes of where they end; lines are their whole paths.
 
     Arguments:
         dataset: from `fp.transport.flow_samples`.
@@ -49,17 +49,21 @@ def flow_samples(dataset: xr.Dataset, title: str = "Samples on their way") -> go
 def _in_a_plane(dataset: xr.Dataset, title: str) -> go.Figure:
     places = dataset["principal"].transpose("time", "sample", "component").values.astype(np.float32)
     times = dataset["time"].values
-    ways = places[:, :WAYS].transpose(1, 0, 2)
-    lines = np.concatenate([ways, np.full_like(ways[:, :1], np.nan)], 1).reshape(-1, 2)
+    paths = places[:, :PATHS].transpose(1, 0, 2)
+    lines = np.concatenate([paths, np.full_like(paths[:, :1], np.nan)], 1).reshape(-1, 2)
     still = {"hoverinfo": "skip", "showlegend": False}
     figure = go.Figure(
         [
             go.Scatter(x=lines[:, 0], y=lines[:, 1], mode="lines", line={"color": "#b9c3cf", "width": 0.8}, **still),
-            go.Scatter(x=places[0, :, 0], y=places[0, :, 1], mode="markers", marker={"color": "#8a94a0", "size": 3}, **still),
+            go.Scatter(
+                x=places[0, :, 0], y=places[0, :, 1], mode="markers", marker={"color": "#8a94a0", "size": 3}, **still
+            ),
             _points(places[-1]),
         ]
     )
-    figure.frames = [go.Frame(name=f"{t:.4g}", data=[_points(now)], traces=[2]) for t, now in zip(times, places, strict=True)]
+    figure.frames = [
+        go.Frame(name=f"{t:.4g}", data=[_points(now)], traces=[2]) for t, now in zip(times, places, strict=True)
+    ]
     names = {frame.name: frame.name for frame in figure.frames}
     add_slider(figure, names, f"{time_title([dataset])} = ", y=-0.16, start=0.3, active=len(times) - 1)
     low, high = places.min((0, 1)), places.max((0, 1))
@@ -69,8 +73,8 @@ def _in_a_plane(dataset: xr.Dataset, title: str) -> go.Figure:
     styled(
         figure,
         title,
-        f"{places.shape[1]:,} samples, first shown at the end; grey: where they start, and the ways of "
-        f"{min(WAYS, places.shape[1])}{seen}",
+        f"{places.shape[1]:,} samples, first shown at the end; grey: where they start, and the paths of "
+        f"{min(PATHS, places.shape[1])}{seen}",
         width=720,
         height=640,
         margin={"l": 75, "r": 30, "t": 95, "b": 125},
