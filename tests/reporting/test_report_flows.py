@@ -87,7 +87,7 @@ def test_what_is_wasted_by_turning(turn, tmp_path):
     share_of_bending = 100 * (1 - (2 * math.sin(0.5)) ** 2)
     (found,) = re.findall(r"bending takes ([\d.]+) ± [\d.]+ % of the energy", said(read, "cost"))
     assert float(found) == pytest.approx(share_of_bending, abs=0.5)
-    assert "The paths bend, and are run at a steady pace" in said(read, "summary")
+    assert "The paths bend, and are run at a nearly steady pace" in said(read, "summary")
     assert "too large rather than too small" in said(read, "cost")
     assert "on the path “linear”, followed from τ = 0 to τ = 1" in said(read, "summary")
 
@@ -129,6 +129,7 @@ def test_images_are_a_film(tmp_path):
     assert film["data"][0]["type"] == "image" and film["data"][0]["source"].startswith("data:image/png;base64,")
     assert len(film["frames"]) == 11 and film["frames"][0]["data"][0]["source"] != film["data"][0]["source"]
     assert "few for dimension" in said(read, "validity")
+    assert "the optimality near 1 whatever the flow does" in said(read, "movement")
     assert "cannot be told from it" in said(read, "cost") and "*" in said(read, "summary")
 
 
@@ -206,7 +207,7 @@ def test_words_of_flows_that_do_nothing():
 
 def test_words_of_straight_flows():
     straight = straight_words(spent(bending=0.001, pace=0.0))[0]
-    assert straight.startswith("The paths are straight lines, or nearly so, and are run at a steady pace")
+    assert straight.startswith("The paths are straight lines, or nearly so, and are run at a nearly steady pace")
     assert "0.1 % of the energy" in straight
 
 

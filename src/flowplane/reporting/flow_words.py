@@ -65,7 +65,7 @@ def straight_words(budget: xr.Dataset | None) -> list[str]:
         return ["Nothing moves, so there is nothing to waste."]
     bending, pace = (100 * float(budget[term]) / energy for term in ("bending", "pace"))
     told = "The paths are straight lines, or nearly so" if bending < SMALL else "The paths bend"
-    speed = "at a steady pace" if pace < SMALL else "at a pace that is not even"
+    speed = "at a nearly steady pace" if pace < SMALL else "at a pace that is not even"
     return [
         f"{told}, and are run {speed}: bending takes {share(budget, 'bending')} of the energy and an uneven pace "
         f"{share(budget, 'pace')}."

@@ -10,6 +10,7 @@ import xarray as xr
 
 from flowplane.errors import InputError
 from flowplane.plot.filmstrip import MOST, image_shape
+from flowplane.reporting.flow_numbers import few
 from flowplane.reporting.flow_words import path_words
 from flowplane.reporting.markup import count
 from flowplane.reporting.provenance import versions
@@ -33,6 +34,10 @@ WIDE = 1000
 NO_SOURCE = (
     "This flow does not know the density that it moves, so no particle can be drawn from it: what moves, how straight, what "
     "it costs and how many steps are enough cannot be shown. Give it one, source=…, when it is made."
+)
+FEW = (
+    "W_2 and the optimality over time are those between the same few particles, which lie too far apart to be paired: both "
+    "come out too large, the optimality near 1 whatever the flow does."
 )
 TOO_WIDE = f"In more than {WIDE:,} dimensions this page does not follow variance, entropy and W_2 over time."
 LAYERS = "This flow is made of layers, each of which is one step already: there is no velocity field to be run in fewer."
@@ -81,6 +86,8 @@ def of_flow(flow: TransportMap, title: str, advance: Callable[[float], None] = l
     if not flow.continuous:
         advance(1)
         notes["steps"].append(LAYERS)
+    if few(budget, "transport") and profile is not None:
+        notes["movement"].append(FEW)
     history, samples = _seen(flow, times, tried)
     found = Measured(flow.dimension, profile, budget, steps, history, samples)
     facts |= {"particles": f"{particles:,}, seed 0"}

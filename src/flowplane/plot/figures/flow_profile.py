@@ -72,7 +72,7 @@ def flow_profile(
     figure = make_subplots(
         rows=grid.rows,
         cols=grid.columns,
-        subplot_titles=[panel[0] for panel in panels],
+        subplot_titles=[_title(panel[0], flows) for panel in panels],
         horizontal_spacing=0.09,
         vertical_spacing=0.17 if grid.rows > 1 else 0.0,
     )
@@ -102,6 +102,12 @@ def flow_profile(
         margin={"l": 75, "r": 30, "t": 130 if len(flows) > 1 else 110, "b": 65},
         legend={"orientation": "h", "x": 1.0, "xanchor": "right", "y": 1.08, "yanchor": "bottom"},
     )
+
+
+def _title(title: str, flows: Mapping[str, xr.Dataset]) -> str:
+    """A panel's title, which speaks of dots only where there are any."""
+    dots = any(np.isfinite(profile["fisher_information"]).any() for profile in flows.values())
+    return title if dots else title.replace(" (line) and −J (dots)", "")
 
 
 def _curve(

@@ -6,7 +6,6 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from flowplane.errors import InputError, Text
 from flowplane.plot.filmstrip import film_of_images, image_shape
 from flowplane.plot.registry import draws
 from flowplane.plot.slider import add_slider
@@ -20,7 +19,7 @@ PATHS = 60
 
 @draws("flow_samples")
 def flow_samples(dataset: xr.Dataset, title: str = "Samples on their way") -> go.Figure:
-    """Samples at one moment, with a slider through time: images side by side, or points in the plane.
+    """Samples at one moment, with a slider through time: images side by side, or points in the plane; on a line their paths.
 
     Points of more than two dimensions are seen along the two principal axes of where they end; lines are their whole paths.
 
@@ -28,7 +27,7 @@ def flow_samples(dataset: xr.Dataset, title: str = "Samples on their way") -> go
         dataset: from `fp.transport.flow_samples`.
 
     Raises:
-        InputError: another kind of Dataset, points on a line.
+        InputError: another kind of Dataset.
 
     Example:
         >>> import flowplane as fp
@@ -42,8 +41,26 @@ def flow_samples(dataset: xr.Dataset, title: str = "Samples on their way") -> go
     if shape is not None:
         return film_of_images(dataset, shape, title)
     if dataset.sizes["component"] < 2:
-        raise InputError("dataset", Text("points on a line"), "two dimensions or more; fp.plot.flow_history draws a line")
+        return _on_a_line(dataset, title)
     return _in_a_plane(dataset, title)
+
+
+def _on_a_line(dataset: xr.Dataset, title: str) -> go.Figure:
+    paths = dataset["principal"].isel(component=0, sample=slice(PATHS)).transpose("sample", "time").values
+    broken = np.full((len(paths), 1), np.nan)
+    figure = go.Figure(
+        go.Scatter(
+            x=np.hstack([np.tile(dataset["time"].values, (len(paths), 1)), broken]).ravel(),
+            y=np.hstack([paths, broken]).ravel(),
+            mode="lines",
+            line={"color": LAYER_COLORS[0], "width": 0.8},
+            hoverinfo="skip",
+        )
+    )
+    figure.update_xaxes(title=time_title([dataset]))
+    figure.update_yaxes(title="x [units of x]")
+    subtitle = f"paths of {len(paths)} samples"
+    return styled(figure, title, subtitle, width=720, height=470, margin={"l": 75, "r": 30, "t": 95, "b": 70})
 
 
 def _in_a_plane(dataset: xr.Dataset, title: str) -> go.Figure:
