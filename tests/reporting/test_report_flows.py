@@ -1,5 +1,6 @@
 """A report of flows: what moves, how straight, what it costs, how many steps; and sentences that are so."""
 
+import json
 import math
 import re
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from chromium_page import CHROME, with_page
 from page_reading import Read
 
 import flowplane as fp
@@ -21,7 +23,8 @@ FIELD = fp.Normal([0.0, 0.0], [[1.0, 0.3], [0.3, 0.5]])
 
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
-    """Pictures of few places take little time, and show as much of what is tested."""
+    """Pictures of few places and few particles take little time, and show as much of what is tested."""
+    monkeypatch.setattr(flows, "PARTICLES", 300)
     monkeypatch.setattr(flows, "GRID", {1: 31, 2: 15})
 
 
@@ -55,7 +58,7 @@ def test_a_flow_in_the_plane(denoising, tmp_path):
     figures = read.figures()
     assert set(figures) == {"flow-history", "flow-profile", "budget", "steps"}
     assert len(figures["flow-history"]["controls"]["labels"]) == 11
-    spent, needed = denoising.budget(), denoising.steps()
+    spent, needed = denoising.budget(), denoising.steps(300)
     assert f"spends {float(spent.energy):.3f} squared units of x" in said(read, "cost")
     assert f"Euler’s method needs {int(needed.least_steps[0])} steps" in said(read, "steps")
     assert "in closed form" in said(read, "cost") and "±" not in said(read, "cost").split("W_2 is")[1]
@@ -133,6 +136,23 @@ def test_images_are_a_film(tmp_path):
     assert "cannot be told from it" in said(read, "cost") and "*" in said(read, "summary")
 
 
+@pytest.mark.skipif(CHROME is None, reason="no browser here")
+def test_the_film_moves_in_a_browser(tmp_path):
+    async def act(page):
+        film = "window.flowplane.figures['flow-samples']"
+        source = f"{film}.element._fullData[0].source"
+        end = await page.value(source)
+        slider = "document.querySelector('[data-figure=\"flow-samples\"].controls input')"
+        await page.value(f"{slider}.value = 0; {slider}.dispatchEvent(new Event('input'))")
+        await page.until(f"{film}.frame === 0 && {source} !== {json.dumps(end)}", 10)
+        await page.value("window.flowplane.setTheme('dark')")
+        assert await page.value(f"{film}.frame") == 0 and await page.value(source) != end
+
+    read = with_page(fp.report(fp.transport.model_flow(turning, shape=(1, 4, 5)), tmp_path / "flow.html"), act)
+    assert read.problems == []
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in read.requests)
+
+
 def test_more_dimensions_are_seen_along_principal_axes(tmp_path):
     read = page(fp.denoising_flow(fp.Normal([0.0] * 3, np.diag([9.0, 4.0, 1.0])), 0.4, math.inf), tmp_path)
     assert read.figures()["flow-samples"]["wide"]["xaxis"]["title"]["text"] == "first principal axis [units of x]"
@@ -174,7 +194,7 @@ def test_a_guided_model_belongs_to_no_path(tmp_path):
 
 def test_hostile_names(tmp_path):
     model = type("<script>alert(1)</script>", (), {"__call__": lambda self, x, t: turning(x, t)})()
-    read = page([fp.transport.model_flow(model, shape=2)] * 2, tmp_path)
+    read = page(fp.transport.model_flow(model, shape=2), tmp_path)
     assert "<script>alert(1)</script>" in said(read, "summary")
     assert len(read.of("script")) == 3
 
