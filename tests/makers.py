@@ -31,6 +31,7 @@ MAKERS = {
     "estimate": lambda rec, soft, flow: fp.GaussianMI()(**layer()),
     "flow_history": lambda rec, soft, flow: fp.transport.flow_history(flow, samples=9, points=31),
     "flow_profile": lambda rec, soft, flow: flow.profile(),
+    "flow_samples": lambda rec, soft, flow: fp.transport.flow_samples(flow, samples=9),
     "gaussian_ib": lambda rec, soft, flow: fp.gaussian_ib(1.0, 1.0, 0.8, betas=[2.0, 4.0]),
     "gradient_phases": lambda rec, soft, flow: fp.gradient_phases(rec),
     "ib_curve": lambda rec, soft, flow: fp.ib_curve(JOINT, [1.5, 3.0, 5.0]),

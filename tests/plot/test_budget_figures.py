@@ -32,7 +32,7 @@ def test_curves_of_steps():
     assert [curve.name for curve in figure.data] == ["Euler", "Heun", "adaptive"]
     np.testing.assert_allclose(figure.data[1].y, found.distance.sel(solver="heun"))
     assert list(figure.data[1].x) == [2, 4, 8]
-    assert "no number of steps of Euler" in figure.layout.title.subtitle.text
+    assert "more than 4 steps of Euler" in figure.layout.title.subtitle.text
     assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
     assert len(fp.plot.steps({"a": found, "b": found}).data) == 6
     with pytest.raises(InputError, match="dataset"):

@@ -74,6 +74,7 @@ RESULTS = {
     "experiment": "what an experiment measured",
     "flow_history": "a flow as a picture needs it: density, particles and velocity over time",
     "flow_profile": "a flow in numbers over time",
+    "flow_samples": "samples on their way through a flow",
     "gaussian_ib": "the information bottleneck's bound for a Gaussian pair",
     "gradient_phases": "drift and diffusion of the gradients, and when one gives way to the other",
     "gradients": "gradient statistics of each snapshot",

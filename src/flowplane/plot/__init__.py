@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flowplane.plot.figures.estimator_curves import estimator_curves as estimator_curves
     from flowplane.plot.figures.flow_history import flow_history as flow_history
     from flowplane.plot.figures.flow_profile import flow_profile as flow_profile
+    from flowplane.plot.figures.flow_samples import flow_samples as flow_samples
     from flowplane.plot.figures.gradient_phases import gradient_phases as gradient_phases
     from flowplane.plot.figures.ib_curve import ib_curve as ib_curve
     from flowplane.plot.figures.information_plane import information_plane as information_plane

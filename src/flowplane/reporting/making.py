@@ -22,11 +22,11 @@ __all__ = ["report"]
 def report(
     source: Any, path: str | os.PathLike[str] = "report.html", *, denoising: bool = False, cluster: Any = None
 ) -> Path:
-    """Write one self-contained page about a recording or an experiment; it opens offline.
+    """Write one self-contained page about a recording, an experiment or a flow; it opens offline.
 
     Arguments:
-        source: a Recording, the path of one, an experiment's Result, a folder of results or of one experiment; or a list of
-            them, shown side by side on the same axes.
+        source: a Recording, the path of one, an experiment's Result, a folder of results or of one experiment, or a flow
+            that knows its source; or a list of them, shown side by side on the same axes, flows beside flows only.
         path: of the page, ending in .html.
         denoising: show as well how hard the layers of a recording are to denoise, and beside I(X;T), where every input of a
             model stands alone, the bound by denoising, which does not stop there (`fp.denoising_spectrum`). Minutes.
@@ -36,7 +36,8 @@ def report(
         The page's path.
 
     Raises:
-        InputError: nothing to report, a path that cannot be written, or denoising where there is no recording.
+        InputError: nothing to report, flows beside something else, a path that cannot be written, or denoising where there
+            is no recording.
 
     Example:
         >>> import tempfile

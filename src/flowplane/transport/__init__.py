@@ -73,5 +73,6 @@ if TYPE_CHECKING:
     from flowplane.transport.profiles.history import flow_history as flow_history
     from flowplane.transport.profiles.optimal import optimality as optimality
     from flowplane.transport.profiles.optimal import wasserstein as wasserstein
+    from flowplane.transport.profiles.samples import flow_samples as flow_samples
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

@@ -47,7 +47,7 @@ def budget(dataset: xr.Dataset | Mapping[str, xr.Dataset], title: str = "What th
         pairs = [(float(spent[term]), float(spent[f"{term}_error"])) for spent in flows.values()]
         figure.add_bar(
             x=[100 * abs(value) / total if value > 0 else 0.0 for (value, _), total in zip(pairs, totals, strict=True)],
-            y=[f"{flow}{'*' if bool(flagged(spent, term).any()) else ''} " for flow, spent in flows.items()],
+            y=[f"{flow}{'*' if bool(flagged(spent, 'coupling')) else ''} " for flow, spent in flows.items()],
             orientation="h",
             name=name,
             marker={"color": color, "line": {"color": "white", "width": 1}},
@@ -55,7 +55,7 @@ def budget(dataset: xr.Dataset | Mapping[str, xr.Dataset], title: str = "What th
             hovertemplate=f"{name}<br>%{{x:.1f}} %: %{{customdata[0]:.4g}} ± %{{customdata[1]:.2g}}<extra></extra>",
         )
     energies = ", ".join(f"{float(spent['energy']):.4g}" for spent in flows.values())
-    star = "; * too few particles for the dimension: coupling is a lower bound" if few else ""
+    star = "; * too few particles to pair starts with ends: coupling is a lower bound" if few else ""
     figure.update_layout(barmode="stack", bargap=0.35)
     figure.update_xaxes(title="per cent of the energy", range=[0, 101])
     figure.update_yaxes(autorange="reversed")
@@ -64,7 +64,7 @@ def budget(dataset: xr.Dataset | Mapping[str, xr.Dataset], title: str = "What th
         title,
         f"energy E∫|u|² ds = {energies} squared units of x{star}",
         width=900,
-        height=260 + 46 * len(flows),
+        height=330 + 46 * len(flows),
         margin={"l": 30 + 8 * max(map(len, flows)), "r": 30, "t": 130, "b": 60},
         legend={"orientation": "h", "x": 1.0, "xanchor": "right", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
     )

@@ -59,13 +59,14 @@ def steps(
                 hovertemplate=f"{label}<br>%{{x}} evaluations: %{{y:.3g}}<extra></extra>",
             )
         figure.add_hline(y=found.attrs["within"], line={"color": color, "dash": "dot", "width": 1})
-    figure.update_xaxes(type="log", title="evaluations of the velocity")
-    figure.update_yaxes(type="log", title=axis_title(next(iter(flows.values()))["distance"]), exponentformat="power")
-    least = "; ".join(f"{flow}{': ' if flow else ''}{_least(found)}" for flow, found in flows.items())
+    figure.update_xaxes(type="log", dtick=1, title="evaluations of the velocity")
+    error = axis_title(next(iter(flows.values()))["distance"], "√E|x<sub>N</sub> − x|²")
+    figure.update_yaxes(type="log", dtick=1, title=error, exponentformat="power")
+    asked = "; ".join(f"{flow}{': ' if flow else ''}{_least(found)}" for flow, found in flows.items())
     return styled(
         figure,
         title,
-        f"dotted: the error asked for, reached with {least}",
+        f"dotted: the error asked for, reached with {asked}",
         width=900,
         height=520,
         margin={"l": 85, "r": 30, "t": 120, "b": 65},
@@ -74,8 +75,8 @@ def steps(
 
 
 def _least(found: xr.Dataset) -> str:
-    parts = []
+    parts, most = [], int(found["steps"].max())
     for solver, (name, _, _) in SOLVERS.items():
         least = float(found["least_steps"].sel(solver=solver))
-        parts.append(f"{int(least)} steps of {name}" if np.isfinite(least) else f"no number of steps of {name}")
+        parts.append(f"{int(least)} steps of {name}" if np.isfinite(least) else f"more than {most} steps of {name}")
     return ", ".join(parts)

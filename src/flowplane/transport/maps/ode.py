@@ -129,8 +129,7 @@ class ODEMap(TransportMap):
             with torch.enable_grad():
                 place = rows.detach().contiguous().requires_grad_()
                 v = self.field(t, place)
-                if not v.requires_grad:
-                    raise InputError("velocity", Text("a result that torch cannot differentiate"), "divergence=… beside it")
+                _require_differentiable(v)
                 traces = _trace(v, place) if exact else _estimates(v, place, probes[k])
             found.append((v.detach(), traces))
         parts = tuple(torch.cat(column) for column in zip(*found, strict=True))
@@ -216,6 +215,10 @@ class ODEMap(TransportMap):
     def evolve(self, start: State, times: np.ndarray) -> list[State]:
         """Beside the path: d log p/dt = −∇·v and, up to ten dimensions, ds/dt = −(∇v)ᵀs − ∇(∇·v), s the score."""
         d = self.dimension
+        if torch.isnan(start.log_prob).any():  # bare atoms: NaN beside the path would stop the solver
+            ways = zip(times, self.path(start.position, times), strict=True)
+            unknown = start.log_prob, start.score
+            return [State(x, *unknown, *self.field_and_divergence(float(t), x)) for t, x in ways]
         if d > EXACT_DIMENSION:
             return self._evolve_without_score(start, times)
 
@@ -250,6 +253,7 @@ class ODEMap(TransportMap):
         with torch.enable_grad():
             place = x.detach().requires_grad_()
             v = self.field(t, place)
+            _require_differentiable(v)
             rows = [torch.autograd.grad(v[:, i].sum(), place, create_graph=True)[0] for i in range(self.dimension)]
             jacobian = torch.stack(rows, 1)
             divergence = jacobian.diagonal(dim1=1, dim2=2).sum(1)
@@ -276,6 +280,11 @@ class ODEMap(TransportMap):
         self, state: Tensor, derivative: Callable[[float, Tensor], Tensor], times: np.ndarray, interpolated: bool = False
     ) -> Tensor:
         return solve(derivative, state, times, self.rtol, self.atol, self.max_step, interpolated=interpolated)
+
+
+def _require_differentiable(v: Tensor) -> None:
+    if not v.requires_grad:
+        raise InputError("velocity", Text("a result that torch cannot differentiate"), "divergence=… beside it")
 
 
 def _trace(v: Tensor, place: Tensor) -> Float[Tensor, "sample 1"]:
