@@ -150,7 +150,8 @@ def _measures(flow: TransportMap, target: Density, particles: int, numbers: tupl
     found = without_flags(spent).assign(without_flags(taken).drop_dims("tolerance").variables)
     found["moved"] = ((), taken.attrs["moved"], {"units": "units of x", "long_name": "√E|Δ|²"})
     x = flow.known_source().draw(particles, generator(seed, EVALUATION)).to(flow.device, flow.dtype)
-    return found.assign(_arrival(*(cloud.double().cpu().numpy() for cloud in (x, flow.forward(x))), target, seed))
+    starts, ends = (cloud.double().cpu().numpy() for cloud in (x, flow.forward(x)))
+    return found.assign(_arrival(starts, ends, target, seed))
 
 
 def _arrival(starts: np.ndarray, ends: np.ndarray, target: Density, seed: int) -> dict[str, Any]:

@@ -45,8 +45,8 @@ def ranks(parts: xr.Dataset, name: str, flows: tuple[str, ...]) -> np.ndarray:
         array([[1.]])
     """
     chosen = parts[[name, "steps"]].sel(flow=list(flows)).transpose("seed", "case", "flow")
-    pairs = [chosen[key].values.reshape(-1, len(flows)) for key in (name, "steps")]
-    found = [float(spearmanr(one, other)[0]) if np.ptp(one) and len(set(other)) > 1 else 0.0 for one, other in zip(*pairs)]
+    rows = zip(*(chosen[key].values.reshape(-1, len(flows)) for key in (name, "steps")), strict=True)
+    found = [float(spearmanr(*row)[0]) if all(len(set(side)) > 1 for side in row) else 0.0 for row in rows]
     return np.reshape(found, (chosen.sizes["seed"], chosen.sizes["case"]))
 
 
@@ -61,8 +61,8 @@ def all_claims(parts: xr.Dataset) -> list[Claim]:
         Claim(
             id="X-steps",
             role="part",
-            statement="the less a flow bends, the fewer steps of Euler take it to within 1 % of √E|Δ|²: Spearman's correlation of "
-            f"bending and steps over {', '.join(EVEN)}: {names}",
+            statement="the less a flow bends, the fewer steps of Euler take it to within 1 % of √E|Δ|²: Spearman's "
+            f"correlation of bending and steps over {', '.join(EVEN)}: {names}",
             **sign(ranks(parts, "bending", EVEN)),
             units="1",
         ),
@@ -76,8 +76,8 @@ def all_claims(parts: xr.Dataset) -> list[Claim]:
         Claim(
             id="X-steps.clock",
             role="control",
-            statement="bending is not all: the rectified flow by another clock, s² for s, bends no more and takes more steps: "
-            f"steps over those before: {names}",
+            statement="bending is not all: the rectified flow by another clock, s² for s, bends no more and takes more "
+            f"steps: steps over those before: {names}",
             **at_least_log(least(CLOCKED) / least("rectified"), 1.0),
             units="1",
         ),
