@@ -91,6 +91,7 @@ def test_what_is_wasted_by_turning(turn, tmp_path):
     (found,) = re.findall(r"bending takes ([\d.]+) ± [\d.]+ % of the energy", said(read, "cost"))
     assert float(found) == pytest.approx(share_of_bending, abs=0.5)
     assert "The paths bend, and are run at a nearly steady pace" in said(read, "summary")
+    assert "wasted on pace [squared units of x] 0 (0.0 %)" in said(read, "summary")
     assert "too large rather than too small" in said(read, "cost")
     assert "on the path “linear”, followed from τ = 0 to τ = 1" in said(read, "summary")
 
@@ -99,6 +100,7 @@ def test_without_a_source_a_sentence_says_what_is_missing(tmp_path):
     flow = fp.transport.ODEMap(lambda t, x: -x, 2, time=1.0)
     read = page(flow, tmp_path)
     assert "does not know the density that it moves" in said(read, "summary")
+    assert "ODEMap(2 dimensions, time 1)" in said(read, "summary")
     assert not read.figures() and "Nothing was measured" in said(read, "validity")
     beside = page([flow, fp.denoising_flow(FIELD, 0.2, 3)], tmp_path)
     assert "budget-2" in beside.figures() and "does not know" in said(beside, "summary")

@@ -89,7 +89,7 @@ def numbers_table(flows: Mapping[str, Measured]) -> Markup:
 
 
 def _spent(flows: Mapping[str, Measured]) -> list[list[str]]:
-    budgets = [flow.budget for flow in flows.values()]
+    budgets = [None if flow.budget is None else _rounded(flow.budget) for flow in flows.values()]
     length, square = "[units of x]", "[squared units of x]"
     moved = ["–" if spent is None else with_error(*distance_moved(spent)) for spent in budgets]
     energy = [
@@ -106,6 +106,12 @@ def _spent(flows: Mapping[str, Measured]) -> list[list[str]]:
         ]
         rows.append([f"{name} {square}", *cells])
     return rows
+
+
+def _rounded(spent: xr.Dataset) -> xr.Dataset:
+    """The same without the terms that rounding alone makes."""
+    least = ROUNDING * float(spent["energy"])
+    return spent.assign({name: spent[name].where(spent[name] > least, 0.0) for name in WASTES})
 
 
 def few(spent: xr.Dataset | None, term: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ __all__ = ["PARTS", "of_flow"]
 PARTS = 4
 #: Moments that are shown, and particles that a page draws.
 MOMENTS, DRAWN = 11, 200
+#: Letters that say what a flow is.
+LETTERS = 300
 #: Places of the grid in each dimension.
 GRID = {1: 161, 2: 41}
 #: Particles that are measured, at most and at least; between the two their numbers together do not pass NUMBERS.
@@ -51,11 +54,12 @@ def of_flow(flow: TransportMap, title: str, advance: Callable[[float], None] = l
         advance: is told of each of `PARTS` that is done, or cannot be.
     """
     attrs = flow.about()[1]
-    facts = _facts(flow, attrs)
-    recipe = f'import flowplane as fp\nflow = …  # {flow!r}\nfp.report(flow, "report.html")'
+    called = shorten(repr(flow), LETTERS, placeholder=" …")
+    facts = _facts(flow, called, attrs)
+    recipe = f'import flowplane as fp\nflow = …  # {called}\nfp.report(flow, "report.html")'
     # of a velocity that was trained here the path is that of its pairs, no Gaussian one
     path = "" if isinstance(flow, LearnedVelocity) else path_words(attrs)
-    about = f"A flow in {count(flow.dimension, 'dimension')}: {flow!r}. {path}".rstrip()
+    about = f"A flow in {count(flow.dimension, 'dimension')}: {called}. {path}".rstrip()
     nothing = Measured(flow.dimension)
     if flow.source is None:
         advance(PARTS)
@@ -115,10 +119,10 @@ def _missing(flow: TransportMap, profile: xr.Dataset) -> list[str]:
     return [f"{missing[:1].upper()}{missing[1:]}."] if missing else []
 
 
-def _facts(flow: TransportMap, attrs: dict[str, Any]) -> dict[str, str]:
+def _facts(flow: TransportMap, called: str, attrs: dict[str, Any]) -> dict[str, str]:
     units = "" if flow.time_units == "1" else f" ({flow.time_units})"
     facts = {
-        "flow": repr(flow),
+        "flow": called,
         "source": "not known" if flow.source is None else repr(flow.source),
         "dimensions": f"{flow.dimension:,}",
         "time": f"from 0 to {flow.time:.6g}{units}",

@@ -246,6 +246,9 @@ class TransportMap(ABC):
             return NotImplemented
         return Composition([other, self])
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.dimension} dimensions, time {self.time:g})"
+
     def known_source(self) -> Density:
         """The source density. Raises InputError where the map has none."""
         if self.source is None:
