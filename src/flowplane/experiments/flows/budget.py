@@ -6,12 +6,13 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 
 from flowplane import plot
 from flowplane.core.results import stamp
 from flowplane.experiments.claim import Claim
-from flowplane.experiments.flows.measured import CASES, CLOCKED, DAE, FLOWS, LONGER, TRAINED, Scale, measured, shares
+from flowplane.experiments.flows.measured import CASES, CLOCKED, DAE, FLOWS, LONGER, TRAINED, Scale, measured, narrow, shares
 from flowplane.experiments.registry import Context, Result
 from flowplane.experiments.verdicts import around, at_most, at_most_log, exactly, means, sign, verdict_of_all
 from flowplane.transport.profiles.budget import TERMS
@@ -45,11 +46,13 @@ def run(context: Context) -> Result:
     """Energy, transport, coupling, bending and pace of every flow, over seeds."""
     found = measured(context, SCALES[context.scale])
     spent = stamp(found, "experiment", seed=context.seed)
-    return Result(
-        datasets={"budget": spent},
-        figures={"budget": plot.budget(_rows(found), "What flows spend their energy on")},
-        claims=all_claims(found),
-    )
+    return Result(datasets={"budget": spent}, figures={"budget": _figure(found)}, claims=all_claims(found))
+
+
+def _figure(found: xr.Dataset) -> go.Figure:
+    figure = plot.budget(_rows(found), "What flows spend their energy on")
+    subtitle = "energy E∫|u|² ds; means over seeds<br>* too few particles: coupling is a lower bound"
+    return narrow(figure, subtitle, l=135).update_layout(height=700, bargap=0.25, legend_y=-0.1)
 
 
 def _rows(found: xr.Dataset) -> dict[str, xr.Dataset]:
@@ -58,7 +61,9 @@ def _rows(found: xr.Dataset) -> dict[str, xr.Dataset]:
     for case in CASES:
         for flow in SHOWN:
             mean = found.sel(case=case, flow=flow).mean("seed", keep_attrs=True)
-            rows[f"{case}: {flow}"] = mean[[name for term in TERMS for name in (term, f"{term}_error")]]
+            terms = mean[[name for term in TERMS for name in (term, f"{term}_error")]]
+            flags = found["coupling_flags"].sel(case=case, flow=flow).max("seed")
+            rows[f"{case}: {flow}"] = terms.assign(coupling_flags=flags)
     return rows
 
 
