@@ -21,8 +21,8 @@ __all__ = ["SCALES", "all_claims", "run"]
 
 SCALES = {
     "quick": Scale(steps=600, pairs=5000, seeds=3, particles=400),
-    "full": Scale(steps=3000, pairs=20_000, seeds=5, particles=1000),
-    "tiny": Scale(steps=5, pairs=20, seeds=2, particles=10, width=0.05, numbers=(1, 2, 4)),
+    "full": Scale(steps=2000, pairs=20_000, seeds=5, particles=1000),
+    "tiny": Scale(steps=5, pairs=20, seeds=1, particles=10, width=0.05, numbers=(1, 2, 4)),
 }
 #: Of the energy, that the four terms may leave.
 LEFT = 1e-3

@@ -182,8 +182,10 @@ def shares(found: xr.Dataset) -> xr.Dataset:
     }
     told = {name: values.assign_attrs(units="1", long_name=text) for name, (values, text) in parts.items()}
     least = found["least_steps"].sel(solver="euler", drop=True)
-    # more than the largest number that was tried
-    told["steps"] = least.fillna(np.inf).assign_attrs(units="steps", long_name="steps of Euler within 1 % of √E|Δ|²")
+    # where the largest number is too small: at least twice as many, last in rank
+    told["steps"] = least.fillna(2.0 * float(found["steps"].max())).assign_attrs(
+        units="steps", long_name="steps of Euler within 1 % of √E|Δ|²"
+    )
     return xr.Dataset(told, attrs=found.attrs)
 
 
