@@ -99,7 +99,10 @@ def all_claims(found: xr.Dataset) -> list[Claim]:
             reference=(1.0,) * (2 * left.sizes["case"]),
             units="1",
         )
-        for name, about in (("bending", "bending, in parts of E|Δ|²,"), ("waste", "all waste, in parts of W_2²,"))
+        for name, about in (
+            ("bending", "bending, in parts of E|Δ|²,"),
+            ("waste", "all waste, in parts of W_2² between the particles (too large on digits),"),
+        )
     ]
     whole = Claim(
         id="X-budget",
