@@ -157,8 +157,8 @@ EXPERIMENTS = {
         Experiment(
             ".transport.transport_cost", "each depth's distance from optimal transport", ("X-shallow-optimal",), (20, 90)
         ),
-        Experiment(".flows.budget", "what flows waste: trained three ways, and the papers' own", ("X-budget",), (90, 600)),
-        Experiment(".flows.steps", "the less a flow bends, the fewer steps it takes", ("X-steps",), (90, 600)),
+        Experiment(".flows.budget", "what flows waste: trained three ways, and the papers' own", ("X-budget",), (150, 750)),
+        Experiment(".flows.steps", "the less a flow bends, the fewer steps it takes", ("X-steps",), (150, 750)),
         Experiment(
             ".ridgelet.ridgelet",
             "a network as an integral over its hidden units",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 from torch import Tensor
 
@@ -21,7 +22,7 @@ from flowplane.tasks import digits
 from flowplane.transport import ODEMap, TransportMap, denoising_flow, rectify, sliced_measures, train_velocity
 from flowplane.transport.densities import Density, Empirical, GaussianMixture, Normal, two_moons
 
-__all__ = ["CASES", "CLOCKED", "DAE", "FLOWS", "TRAINED", "Scale", "measured", "reclocked", "shares"]
+__all__ = ["CASES", "CLOCKED", "DAE", "FLOWS", "TRAINED", "Scale", "measured", "narrow", "reclocked", "shares"]
 
 #: Variance of the noise that every source has: N(0, I) of the trained flows, and what the denoising flow takes away.
 NOISE = 1.0
@@ -181,6 +182,16 @@ def shares(found: xr.Dataset) -> xr.Dataset:
     }
     told = {name: values.assign_attrs(units="1", long_name=text) for name, (values, text) in parts.items()}
     least = found["least_steps"].sel(solver="euler", drop=True)
-    # more than the largest number that was tried
-    told["steps"] = least.fillna(np.inf).assign_attrs(units="steps", long_name="steps of Euler within 1 % of √E|Δ|²")
+    # where the largest number is too small: at least twice as many, last in rank
+    told["steps"] = least.fillna(2.0 * float(found["steps"].max())).assign_attrs(
+        units="steps", long_name="steps of Euler within 1 % of √E|Δ|²"
+    )
     return xr.Dataset(told, attrs=found.attrs)
+
+
+def narrow(figure: go.Figure, subtitle: str, **margin: int) -> go.Figure:
+    """A figure of all flows as wide as its page, down to a telephone's; its legend below."""
+    figure.update_layout(autosize=True, width=None, font_size=12, margin={"l": 60, "r": 10, "t": 80, "b": 130} | margin)
+    figure.update_layout(legend={"orientation": "h", "x": 0.0, "xanchor": "left", "y": -0.28, "yanchor": "top", "title": {}})
+    figure.update_layout(title={"font_size": 15, "subtitle": {"text": subtitle, "font_size": 11}})
+    return figure
