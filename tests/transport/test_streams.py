@@ -46,6 +46,7 @@ EVALUATES = {
     "TransportMap.budget": lambda p, seed: fp.denoising_flow(p, 0.05, 1).budget(20, seed=seed),
     "TransportMap.steps": lambda p, seed: fp.denoising_flow(p, 0.05, math.inf).steps(20, [1, 2], seed=seed),
     "DenoisingFlow.representation_error": lambda p, seed: FLOW.representation_error(20, seed=seed),
+    "flow_samples": lambda p, seed: transport.flow_samples(fp.denoising_flow(p, 0.05, 1), 5, seed=seed),
     "flow_history": lambda p, seed: transport.flow_history(fp.denoising_flow(p, 0.05, 1), 5, points=5, seed=seed),
     "brenier_defect": lambda p, seed: transport.brenier_defect(fp.denoising_flow(p, 0.05, 1), 20, seed=seed),
     "denoising_loss": lambda p, seed: transport.denoising_loss(FLOW, p, noise_covariance=0.1, samples=20, seed=seed),
