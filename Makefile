@@ -6,7 +6,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: demo test test-slow check format bench zoo published clean
+.PHONY: demo test test-slow check format bench bench-gpu zoo published clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/flowplane reproduce information-plane planar-dae
@@ -38,11 +38,16 @@ bench: $(VENV)/dev.stamp
 	-$(BIN)/python benchmarks/neighbours.py
 	$(BIN)/python benchmarks/information_bottleneck.py
 	$(BIN)/python benchmarks/betas.py
+	$(BIN)/python benchmarks/analyses.py
 	$(BIN)/python benchmarks/gradients.py
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/recorder.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/plane.py
+	$(BIN)/python benchmarks/once.py
+
+bench-gpu: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/gpu.py
 
 # gigabytes, and an hour: its own environment, with a pair of torch and torchvision that installs
 zoo: $(VENV)-zoo/zoo.stamp

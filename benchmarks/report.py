@@ -31,7 +31,11 @@ def main() -> None:
     for name, source in sources.items():
         with tempfile.TemporaryDirectory() as folder:
             page = Path(folder) / "report.html"
-            seconds = [run("report", str(source), "-o", str(page)) for _ in range(given.rounds)]
+            seconds = []
+            for _ in range(given.rounds):
+                if source.suffix == ".fp":
+                    run("clean", str(source))  # what was computed before is kept beside it
+                seconds.append(run("report", str(source), "-o", str(page)))
             print(f"| {name} | {statistics.median(seconds):.1f} | {page.stat().st_size / 1e6:.1f} |", flush=True)
 
 

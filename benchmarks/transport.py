@@ -1,11 +1,15 @@
 """How fast are denoisers and flows, against the obvious implementation, the bare field, and zuko?
 
-Three questions, one Markdown table each; exits with an error if values differ.
+Five questions, one Markdown table each; exits with an error if values differ.
 
 1. 50,000 points denoised at themselves: how much memory above the data? The peer is a softmax of 1024 rows at a time.
 2. A continuous flow of a mixture: what does the solver cost beside the scores that it asks for?
 3. log p along an ODE whose divergence is taken by automatic differentiation: the same field and the same tolerances in
    zuko's free-form flow (`pip install zuko`; without it that table is skipped). The true answer is known.
+
+4. The profile of a 2-D flow: what does it cost beside the same numbers by torchdiffeq and POT alone?
+5. Flow matching of others (torchcfm; without it that table is skipped) on two moons, with independent pairs and with optimal
+   ones of each batch: what is spent, and how many steps do?
 
     python benchmarks/transport.py [--points 50000] [--compared 20000] [--particles 10000] [--repeats 5] [--threads 2]
 
@@ -23,6 +27,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +42,16 @@ NOISE = 0.25
 RTOL, ATOL = 1e-5, 1e-6
 
 
-def seconds(functions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+def seconds(
+    functions: dict[str, Callable[[], Any]], repeats: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
     """The median time of each, called in turns, so that a busy machine slows all of them."""
     passes: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
-            began = time.perf_counter()
+            began = clock()
             function()
-            passes[name].append(time.perf_counter() - began)
+            passes[name].append(clock() - began)
     return {name: float(np.median(times)) for name, times in passes.items()}
 
 
@@ -210,13 +217,138 @@ def free_form(particles: int, repeats: int) -> None:
     print("\nThe error is against log p in closed form. zuko holds log det to 100 times the tolerance.")
 
 
+def turning_moons() -> fp.transport.ODEMap:
+    """A field that is cheap, bent and neither a gradient nor linear."""
+
+    def field(t: float, x: Tensor) -> Tensor:
+        return torch.stack([torch.sin(2 * x[:, 1]) - x[:, 0], torch.cos(x[:, 0]) * (1 + t) - 0.5 * x[:, 1]], 1)
+
+    return fp.transport.ODEMap(field, 2, time=1.0, source=fp.densities.two_moons())
+
+
+def by_hand(flow: fp.transport.ODEMap, x: Tensor, paired: Tensor, times: np.ndarray) -> dict[str, np.ndarray]:
+    """What a profile says, by torchdiffeq, autograd and POT alone."""
+    import ot
+    from torchdiffeq import odeint
+
+    field, instants = flow.velocity_of, torch.from_numpy(times)
+
+    def derivatives(t: Tensor, columns: Tensor) -> Tensor:
+        with torch.enable_grad():
+            place = columns[:, :2].detach().requires_grad_()
+            v = field(float(t), place)
+            rows = [torch.autograd.grad(v[:, k].sum(), place, create_graph=True)[0] for k in range(2)]
+            divergence = rows[0][:, 0] + rows[1][:, 1]
+            (slope,) = torch.autograd.grad(divergence.sum(), place)
+        jacobian = torch.stack(rows, 1).detach()
+        score = columns[:, 3:5]
+        dragged = -torch.einsum("nij,ni->nj", jacobian, score) - slope
+        return torch.cat([v.detach(), -divergence.detach().unsqueeze(1), dragged], 1)
+
+    def energies(t: Tensor, columns: Tensor) -> Tensor:
+        v = field(float(t), columns[:, :2])
+        return torch.cat([v, v.square().sum(1, keepdim=True)], 1)
+
+    source = flow.known_source()
+    columns = torch.cat([x, torch.as_tensor(source.log_prob(x)).unsqueeze(1), torch.as_tensor(source.score(x))], 1)
+    options = {"norm": lambda part: part.abs().max(), "step_t": instants}
+    settings = {"rtol": flow.rtol, "atol": flow.atol, "method": "dopri5", "options": options}
+    with torch.no_grad():
+        found = odeint(derivatives, columns, instants, **settings)
+        spent = odeint(energies, torch.cat([paired, torch.zeros_like(paired[:, :1])], 1), instants, **settings)
+    # the profile says the rate of entropy and its error at each time as well
+    rates = [float(derivatives(t, part)[:, 2].mean()) for t, part in zip(instants, found, strict=True)]
+    start = paired.numpy()
+    plans = [ot.emd([], [], ot.dist(start, part[:, :2].numpy()), log=True)[1]["cost"] ** 0.5 for part in spent]
+    return {
+        "entropy": -found[:, :, 2].mean(1).numpy(),
+        "entropy_rate": -np.array(rates),
+        "fisher_information": found[:, :, 3:5].square().sum(2).mean(1).numpy(),
+        "kinetic_energy": spent[:, :, 2].mean(1).numpy(),
+        "wasserstein": np.array(plans),
+    }
+
+
+def profiled(particles: int, repeats: int) -> None:
+    """Question 4."""
+    from flowplane.core.streams import PROFILE, generator
+
+    flow, times = turning_moons(), np.linspace(0, 1, 21)
+    x = flow.known_source().draw(particles, generator(0, PROFILE))
+    ours, theirs = flow.profile(particles, times), by_hand(flow, x, x[:1000], times)
+    for name, values in theirs.items():
+        np.testing.assert_allclose(ours[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
+    functions = {
+        "torchdiffeq, autograd and POT": lambda: by_hand(flow, x, x[:1000], times),
+        "flow.profile": lambda: flow.profile(particles, times),
+    }
+    found = seconds(functions, repeats, time.process_time)
+    peer = found["torchdiffeq, autograd and POT"]
+    print(f"\n## Profile of a flow in the plane: {particles} particles, 21 times, W_2 between 1,000 of them\n")
+    print("| | CPU seconds | times the peer's |\n|---|---:|---:|")
+    for name, spent in found.items():
+        print(f"| {name} | {spent:.2f} | {spent / peer:.2f} |")
+    print("\nAim: at most 1.3. Both say the same to 1e-4.")
+
+
+def matched(steps: int) -> None:
+    """Question 5."""
+    print(f"\n## Flow matching on two moons: {steps} steps of 256 pairs, 64 units in three layers\n")
+    try:
+        from torchcfm.conditional_flow_matching import ConditionalFlowMatcher, ExactOptimalTransportConditionalFlowMatcher
+    except ImportError:
+        print("torchcfm is not installed: pip install --no-deps torchcfm==1.0.7")
+        return
+    data = torch.as_tensor(fp.densities.two_moons().sample(20_000, seed=0)).float()
+    print("| pairs | energy | transport | coupling | bending | pace | steps of Euler | of Heun |\n|---|" + 7 * "---:|")
+    for name, matcher in (
+        ("independent", ConditionalFlowMatcher(sigma=0.0)),
+        ("optimal in each batch", ExactOptimalTransportConditionalFlowMatcher(sigma=0.0)),
+    ):
+        flow = fp.transport.model_flow(matching(matcher, data, steps), shape=2)
+        spent, needed = flow.budget(), flow.steps().least_steps.values
+        terms = [float(spent[term]) for term in ("energy", "transport", "coupling", "bending", "pace")]
+        assert abs(sum(terms[1:]) / terms[0] - 1) < 1e-3, "the four terms do not add up"
+        print(f"| {name} | {' | '.join(f'{term:.3f}' for term in terms)} | {needed[0]:.0f} | {needed[1]:.0f} |")
+
+
+class Velocity(torch.nn.Module):
+    """A small network of x and t."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sizes, parts = (3, 64, 64, 64), []
+        for left, right in pairwise(sizes):
+            parts += [torch.nn.Linear(left, right), torch.nn.SiLU()]
+        self.layers = torch.nn.Sequential(*parts, torch.nn.Linear(64, 2))
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        return self.layers(torch.cat([x, t[:, None]], 1))
+
+
+def matching(matcher: Any, data: Tensor, steps: int) -> torch.nn.Module:
+    """A network trained as torchcfm's examples do."""
+    torch.manual_seed(0)
+    network = Velocity()
+    optimizer = torch.optim.Adam(network.parameters(), 2e-3)
+    for _ in range(steps):
+        batch = data[torch.randint(len(data), (256,))]
+        t, x, u = matcher.sample_location_and_conditional_flow(torch.randn_like(batch), batch)
+        loss = (network(x, t) - u).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return network
+
+
 def main() -> None:
-    """Answer all three."""
+    """Answer all five."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", type=int, default=50_000)
     parser.add_argument("--compared", type=int, default=20_000)
     parser.add_argument("--particles", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -225,6 +357,8 @@ def main() -> None:
     denoiser(options.points, options.compared)
     solver(options.particles, options.repeats)
     free_form(options.particles, options.repeats)
+    profiled(options.particles, options.repeats)
+    matched(options.steps)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ def layer(n=120):
 
 
 MAKERS = {
+    "bits_per_dimension": lambda rec, soft, flow: flow.bits_per_dimension([[0.1], [0.4]]),
+    "budget": lambda rec, soft, flow: flow.budget(samples=40),
     "compare_estimators": lambda rec, soft, flow: fp.compare_estimators(
         **layer(), estimators=[fp.Binned(8), fp.GaussianMI()]
     ),
@@ -29,6 +31,7 @@ MAKERS = {
     "estimate": lambda rec, soft, flow: fp.GaussianMI()(**layer()),
     "flow_history": lambda rec, soft, flow: fp.transport.flow_history(flow, samples=9, points=31),
     "flow_profile": lambda rec, soft, flow: flow.profile(),
+    "flow_samples": lambda rec, soft, flow: fp.transport.flow_samples(flow, samples=9),
     "gaussian_ib": lambda rec, soft, flow: fp.gaussian_ib(1.0, 1.0, 0.8, betas=[2.0, 4.0]),
     "gradient_phases": lambda rec, soft, flow: fp.gradient_phases(rec),
     "ib_curve": lambda rec, soft, flow: fp.ib_curve(JOINT, [1.5, 3.0, 5.0]),
@@ -52,6 +55,7 @@ MAKERS = {
     "training_history": lambda rec, soft, flow: (
         fp.transport.train_denoiser((4,), fp.Normal(0.0, 1.0).sample(100, seed=0), noise_covariance=0.2, steps=10).history
     ),
+    "steps": lambda rec, soft, flow: fp.denoising_flow(fp.Normal(0.0, 1.0), 0.4, float("inf")).steps(20, (1, 2)),
     "weight_diffusion": lambda rec, soft, flow: fp.weight_diffusion(rec, since=2, draws=10),
     "class_distances": lambda rec, soft, flow: fp.transport.class_distances(layer()["activations"], layer()["labels"]),
     "continuity_residual": lambda rec, soft, flow: fp.transport.continuity_residual(flow, 0.2, points=21),

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,13 +13,13 @@ import numpy as np
 import psutil
 import pytest
 import xarray as xr
+from processes import ByHand
 
 import flowplane as fp
 from flowplane.cluster import Study, gather, train_or_resume
 from flowplane.cluster.grid import Grid, task_name
 from flowplane.errors import InputError, Interrupted, SweepFailed
 
-DASK = str(Path(sys.executable).with_name("dask"))
 SMALL = {"hidden": (4,), "replicas": 2, "snapshots": 6}
 LOCK = threading.Lock()
 #: A script without `if __name__ == "__main__"`; its tasks stop half-way until there is a file `go`.
@@ -42,34 +41,6 @@ HALF = 100
 task = fp.tasks.spherical_rule()
 print(fp.sweep(study, {"seed": [0, 1]}, Path(sys.argv[1]) / "out", cluster=2).status.values.tolist())
 """
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class ByHand:
-    """A scheduler and two workers, started as docs/cluster.md says."""
-
-    def __init__(self, folder, workers=2):
-        self.address = f"tcp://127.0.0.1:{free_port()}"
-        host, port = self.address.removeprefix("tcp://").split(":")
-        commands = [
-            [DASK, "scheduler", "--host", host, "--port", port, "--no-dashboard"],
-            [DASK, "worker", self.address, "--nworkers", str(workers), "--nthreads", "1", "--no-dashboard"],
-        ]
-        # the workers load this file's functions by its name
-        env = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
-        self.log = (folder / "dask.log").open("wb")
-        self.processes = [subprocess.Popen(command, stderr=self.log, cwd=folder, env=env) for command in commands]
-
-    def close(self):
-        for process in self.processes[::-1]:
-            process.terminate()
-            process.wait(30)
-        self.log.close()
 
 
 @pytest.fixture(scope="module")

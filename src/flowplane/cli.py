@@ -25,6 +25,8 @@ app = typer.Typer(
 
 INTERRUPTED = 130
 
+Workers = Annotated[str | None, typer.Option(help="Where to analyse: a Dask scheduler, tcp://host:port; here if none.")]
+
 
 class _Stopped(Exception):
     """Ctrl-C, with what is to be said about it."""
@@ -157,6 +159,7 @@ def measure(
     estimator: Annotated[str | None, typer.Option(show_default=False)] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A .nc file for the whole plane.")] = None,
     samples: Annotated[str, typer.Option(help="all, train or test.")] = "all",
+    cluster: Workers = None,
 ) -> None:
     """Estimate the information plane of a recording; prints the last epoch's means."""
     from flowplane.analysis.estimators import parse_estimator
@@ -171,7 +174,7 @@ def measure(
     from flowplane.core.results import save
     from flowplane.recording import open_recording
 
-    plane = information_plane(open_recording(recording), chosen, samples=samples)
+    plane = information_plane(open_recording(recording), chosen, samples=samples, cluster=cluster)
     _print_plane(plane)
     if output is not None:
         try:
@@ -217,12 +220,24 @@ def report(
     denoising: Annotated[
         bool, typer.Option("--denoising", help="Denoise the layers of recordings as well: minutes.")
     ] = False,
+    cluster: Workers = None,
 ) -> None:
     """Make one page about a recording or an experiment, or about several side by side. It opens offline."""
     from flowplane.reporting.making import report as make
 
-    path = make(list(sources), output, denoising=denoising)
+    path = make(list(sources), output, denoising=denoising, cluster=cluster)
     _console().print(f"report: {path}", soft_wrap=True)
+
+
+@app.command()
+def clean(recordings: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Recordings, in folders.")]) -> None:
+    """Remove what was computed of recordings and kept beside their data; it is computed again when it is asked for."""
+    from flowplane.recording import clean as remove
+
+    for recording in recordings:
+        size = remove(recording)
+        said = f"removed {size / 1e6:.1f} MB that were computed of it" if size else "nothing is kept that was computed of it"
+        _console().print(f"{recording}: {said}", soft_wrap=True)
 
 
 @app.command()
@@ -248,7 +263,7 @@ def _console() -> Console:
 def main() -> None:
     """The `flowplane` command: bad input is one line and exit code 2, Ctrl-C says what is kept and exits 130."""
     from flowplane.core.signs import show_anything
-    from flowplane.errors import InputError, MissingRequirement
+    from flowplane.errors import ClusterFailed, InputError, MissingRequirement
 
     show_anything(sys.stdout)
     show_anything(sys.stderr)
@@ -259,7 +274,7 @@ def main() -> None:
         code = said = _complaint(str(stop), INTERRUPTED)
     except InputError as error:
         code = _complaint(f"error: {error}", 2)
-    except MissingRequirement as error:
+    except (ClusterFailed, MissingRequirement) as error:
         code = _complaint(f"error: {error}", 1)
     except Exception as error:
         if type(error).__module__.startswith("icechunk"):

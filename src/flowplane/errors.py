@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 __all__ = [
+    "ClusterFailed",
     "InputError",
     "Interrupted",
     "MissingRequirement",
@@ -55,6 +56,10 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, message: str, recording: Any = None) -> None:
         super().__init__(message)
         self.recording = recording
+
+
+class ClusterFailed(RuntimeError):
+    """An analysis on a cluster was given up: its scheduler was lost, or workers died over and over, as the message says."""
 
 
 class RecordingFailed(RuntimeError):

@@ -281,3 +281,24 @@ def test_what_is_refused(rec):
     few = recorded([[X[:10]]], ["a"])
     with pytest.raises(InputError, match="rec: found 10 samples, expected a recording with 16"):
         fp.layer_transport(few)
+
+
+def test_plans_of_a_few_snapshots_are_those_of_all():
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    rec = recorded([[x * (k + 2.0), np.tanh(x) + k] for k in range(6)], ("a", "b"), inputs=x)
+    every, few = (fp.layer_transport(rec, exact_snapshots=count) for count in (None, 3))
+    known = np.isfinite(few.optimality.values[0]).all(1)
+    assert known.tolist() == [True, True, False, False, False, True]  # even in log(1 + epoch), both ends
+    assert set(why_missing(few, "optimality")) == {"other_epoch"}
+    for name, other in every.data_vars.items():
+        plans = str(name).startswith(("wasserstein", "optimality")) and "sliced" not in str(name)
+        here = known if plans and not str(name).endswith("flags") else slice(None)
+        if name not in ("flags", "wasserstein_flags", "optimality_flags"):
+            part = (
+                (few[name].values, other.values)
+                if other.dims[:2] != ("replica", "epoch")
+                else (few[name].values[:, here], other.values[:, here])
+            )
+            np.testing.assert_array_equal(*part)
+    with pytest.raises(InputError, match="exact_snapshots"):
+        fp.layer_transport(rec, exact_snapshots=1)

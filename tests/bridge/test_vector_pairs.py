@@ -45,6 +45,17 @@ def test_two_normals():
     assert answer.pointwise.mean() == pytest.approx(answer.value, abs=1e-9)
 
 
+def test_what_samples_are_too_few_for_is_not_called_converged():
+    # T = sin 4X + noise: networks learn their own samples by heart, and find less in others
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((100, 1))
+    few = found(x, np.sin(4 * x) + 0.3 * rng.standard_normal((100, 1)))
+    assert few.remembered > 0.2
+    assert few.upper - few.value > few.remembered
+    assert not few.converged
+    assert found(*normals(0.75, 1000, 0)).remembered < 0.05
+
+
 def test_without_training_the_answer_is_that_of_normals():
     x, t = normals(0.8, 2000, 1, units=3)
     truth = -1.5 * math.log2(1 - 0.8**2)

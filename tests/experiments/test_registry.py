@@ -15,7 +15,7 @@ from flowplane.experiments.claim import Claim
 from flowplane.experiments.papers import PAPER_CLAIMS
 
 #: Those that run sweeps.
-SWEEPING = ("training-size", "depth", "activations")
+SWEEPING = ("training-size", "depth", "activations", "budget", "steps")
 
 
 @pytest.fixture(scope="module")

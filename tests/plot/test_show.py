@@ -77,7 +77,7 @@ def test_one_layer_and_a_batch():
 def test_what_is_not_drawn_is_said():
     nothing = xr.Dataset({"defect": 1.0})
     for result in set(RESULTS) - set(registered()):
-        with pytest.raises(InputError, match=f"dataset: found '{result}', which has no figure, expected one of compare_est"):
+        with pytest.raises(InputError, match=f"dataset: found '{result}', which has no figure, expected one of budget, "):
             fp.plot.show(stamp(nothing, result))
     with pytest.raises(InputError, match="dataset: found a Dataset without a result's name"):
         fp.plot.show(nothing)

@@ -10,6 +10,7 @@ from torch import nn
 import flowplane as fp
 from flowplane.core.results import said
 from flowplane.errors import InputError
+from flowplane.reporting import costs
 
 X = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
 Y = (X.sum(1) > 0).long()
@@ -298,8 +299,29 @@ def test_the_cost_is_told_before(tmp_path):
     cost = recorder.cost()
     assert cost.snapshots == 20 and cost.bytes == 20 * 60 * (5 + 5 + 2) * 4 and 0 < cost.seconds < 60
     assert str(cost).startswith("20 snapshots, 0.1 MiB before compression, about ")
+    assert 0 < cost.plane < 600 and 0 < cost.transport < 600 and cost.report > cost.plane
+    assert str(cost).endswith(f"a report {cost.report:.0f} s") and "the plane" in str(cost) and "the transport" in str(cost)
     assert not (tmp_path / "run.fp").exists()
     assert fp.Recorder(network(), X, Y, dtype="float16", epochs=50, snapshots=20).cost().bytes == cost.bytes // 2
+
+
+def test_what_grows_with_snapshots_costs_more(monkeypatch):
+    clock = iter(range(10**6))
+    monkeypatch.setattr(costs.time, "perf_counter", lambda: next(clock))  # every analysis takes one second
+    for name in ("information_plane", "layer_transport", "layer_geometry"):
+        monkeypatch.setattr(costs, name, lambda rec: [next(clock) for _ in rec.epochs])  # and one more a snapshot
+    few, many = (costs.seconds_of_analyses(fp.record(network(), X, Y).whole().sel(epoch=[0, 0, 0]), n) for n in (4, 400))
+    assert (few["plane"], many["plane"]) == (1 + 4, 1 + 400) and few["transport"] == few["plane"]
+    shown, followed = 100 // 3, 8  # of three layers
+    assert many["report"] == 2 * (1 + shown) + (1 + followed) + costs.DRAWING + costs.FRAME * shown * 3
+
+
+def test_what_cannot_be_had_costs_nothing():
+    with pytest.warns(RuntimeWarning, match="only 10"):
+        cost = fp.Recorder(network(), X[:10], Y[:10], snapshots=5).cost()
+    assert np.isnan(cost.transport) and cost.report > cost.plane > 0 and "transport" not in str(cost)  # 16 samples at least
+    only_measures = fp.Recorder(network(), X, Y, keep=(), measures=[fp.Pairwise(0.1)], snapshots=5).cost()
+    assert np.isnan(only_measures.plane) and str(only_measures).endswith("in all")
 
 
 def test_resuming_goes_on_where_it_stopped(tmp_path):

@@ -125,6 +125,16 @@ def test_resuming_to_more_epochs(task, tmp_path):
         assert float(longer.seconds[-1]) > 0
 
 
+def test_resuming_what_another_loop_began_says_so(task, tmp_path, monkeypatch):
+    path = tmp_path / "run.fp"
+    arguments = {"path": path, "replicas": 1, "snapshots": 2, "device": "cpu"}
+    with monkeypatch.context() as of:
+        of.setattr("flowplane.core.lanes.LANES", 3)
+        fp.train(task, epochs=2, **arguments)
+    with pytest.warns(RuntimeWarning, match="begun by flowplane 0.1 or on another kind of processor"):
+        fp.train(task, epochs=4, mode="resume", **arguments)
+
+
 def test_resuming_what_is_finished_changes_nothing(task, tmp_path):
     path = tmp_path / "run.fp"
     first = fp.train(task, path=path, **ARGUMENTS)

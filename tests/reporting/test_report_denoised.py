@@ -1,6 +1,7 @@
 """A report that was asked to denoise: the spectrum beside the plane, the bound beside I(X;T), and sentences that are so."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ CALL = 'fp.information_plane(rec, fp.Denoising(0.1, relative="total"))'
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Networks take seconds a layer; what normals leave is a bound all the same."""
-    monkeypatch.setattr(recordings, "denoising_spectrum", lambda rec: fp.denoising_spectrum(rec, denoiser="linear"))
+    linear = partial(fp.denoising_spectrum, denoiser="linear")
+    monkeypatch.setattr(recordings, "denoising_spectrum", linear)
 
 
 @pytest.fixture(scope="module")

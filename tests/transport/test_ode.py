@@ -236,3 +236,19 @@ def test_what_is_refused():
         _ = AffineMap(2.0, [0.0]) @ AffineMap(2.0, [0.0, 0.0])
     with pytest.raises(InputError, match="shift: found shape"):
         AffineMap(np.eye(2), [1.0, 2.0, 3.0])
+
+
+def test_a_profile_of_bare_atoms_has_all_but_what_needs_a_density():
+    points = np.random.default_rng(0).normal(size=(30, 2))
+    for dimension, atoms in ((2, points), (12, np.tile(points, 6))):
+        shrink = ODEMap(lambda t, x: -x, dimension, time=1.0, source=fp.Empirical(atoms))
+        found = shrink.profile(50, [0.0, 1.0])
+        assert np.isnan(found.entropy).all() and np.isnan(found.fisher_information).all()
+        np.testing.assert_allclose(found.entropy_rate, -dimension, rtol=1e-6)
+        np.testing.assert_allclose(found.cost[1] / found.wasserstein[1] ** 2, 1.0, rtol=1e-6)
+
+
+def test_a_velocity_without_gradient_is_refused_by_name():
+    flow = ODEMap(lambda t, x: torch.from_numpy(-x.detach().numpy()), 2, time=1.0, source=fp.Normal([0.0, 0.0], 1.0))
+    with pytest.raises(InputError, match="velocity: found a result that torch cannot differentiate"):
+        flow.profile(10, [0.0, 1.0])

@@ -192,7 +192,17 @@ def test_errors_of_entropies_are_their_scatter(name):
 
 
 #: What DESIGN lists may have three positional arguments.
-THREE = {"denoising_flow", "gradient_flow", "wasserstein", "network", "GaussianMixture", "DenoisingFlow", "GradientFlow"}
+THREE = {
+    "denoising_flow",
+    "gradient_flow",
+    "model_flow",
+    "train_velocity",
+    "wasserstein",
+    "network",
+    "GaussianMixture",
+    "DenoisingFlow",
+    "GradientFlow",
+}
 
 
 @pytest.mark.parametrize("part", [transport, ridgelet, fp.densities])

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from scipy.optimize import linprog
 from scipy.stats import norm, ortho_group
+from sklearn.linear_model import LogisticRegression
 
 import flowplane as fp
 from flowplane.errors import InputError
@@ -188,3 +190,31 @@ def test_the_fisher_ratio_holds_at_any_scale():
 def test_labels_to_be_found_are_whole_numbers(labels):
     with pytest.raises(InputError, match="test_labels: found labels that are no whole numbers"):
         linear_probe([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1], test=[[0.0], [1.0], [2.0], [3.0]], test_labels=labels)
+
+
+@pytest.mark.parametrize(("classes", "units"), [(2, 3), (4, 3), (4, 80)])
+@pytest.mark.parametrize("strength", [0.1, 1.0])
+def test_the_probe_is_scikit_learns(classes, units, strength):
+    """Fitted to the same end of the same descent: the same answers, one by one."""
+    rng = np.random.default_rng(classes * units)
+    labels = rng.integers(0, classes, 120)
+    x = rng.normal(size=(120, units)) + rng.normal(size=(classes, units))[labels]
+    scaled = (x - x[:60].mean(0)) / x[:60].std(0)
+    peer = LogisticRegression(C=1 / strength, max_iter=1000).fit(scaled[:60], labels[:60])
+    for k in range(60, 120):
+        found = linear_probe(x[:60], labels[:60], test=x[k : k + 1], test_labels=labels[k : k + 1], strength=strength)
+        assert found == float(peer.predict(scaled[k : k + 1])[0] == labels[k])
+
+
+def test_distances_of_many_classes_are_those_of_each_pair():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 5, 90)
+    x = rng.normal(size=(90, 7)) + 1000.0 + 3.0 * labels[:, None]
+    found = class_distances(x, labels).wasserstein.values
+    for a in range(5):
+        for b in range(a):
+            costs = np.square(x[labels == a][:, None] - x[labels == b]).sum(2)
+            n, m = costs.shape
+            marginals = np.r_[np.kron(np.eye(n), np.ones(m)), np.kron(np.ones(n), np.eye(m))]
+            programmed = linprog(costs.ravel(), A_eq=marginals, b_eq=np.r_[np.full(n, 1 / n), np.full(m, 1 / m)]).fun
+            assert found[a, b] == found[b, a] == pytest.approx(programmed**0.5, rel=1e-9)

@@ -24,6 +24,8 @@ LABELS = np.arange(30) % 2
 TRAINS = {
     "train_denoiser": lambda p, seed: transport.train_denoiser((4,), p, noise_covariance=0.1, seed=seed, **QUICK),
     "train_score": lambda p, seed: transport.train_score((4,), p, variances=(0.1, 1.0), seed=seed, **QUICK),
+    "train_velocity": lambda p, seed: transport.train_velocity((4,), p, p, coupling="optimal", seed=seed, **QUICK),
+    "rectify": lambda p, seed: transport.rectify(fp.denoising_flow(p, 0.05, 1), (4,), samples=20, seed=seed, **QUICK),
     "stack": lambda p, seed: transport.stack((4,), p, depth=2, noise_covariance=0.1, seed=seed, **QUICK),
     "network": lambda p, seed: ridgelet.network(fp.denoising_flow(p, 0.05, 1), 2, 5, seed=seed, **FEW),
     "WideLimit": lambda p, seed: ridgelet.WideLimit(fp.denoising_flow(p, 0.05, 1), seed=seed, **FEW),
@@ -41,7 +43,10 @@ EVALUATES = {
     "Density.sample": lambda p, seed: p.sample(20, seed=seed),
     "Density.entropy": lambda p, seed: p.entropy(20, seed=seed),
     "TransportMap.profile": lambda p, seed: fp.denoising_flow(p, 0.05, 1).profile(20, [0.05], seed=seed),
+    "TransportMap.budget": lambda p, seed: fp.denoising_flow(p, 0.05, 1).budget(20, seed=seed),
+    "TransportMap.steps": lambda p, seed: fp.denoising_flow(p, 0.05, math.inf).steps(20, [1, 2], seed=seed),
     "DenoisingFlow.representation_error": lambda p, seed: FLOW.representation_error(20, seed=seed),
+    "flow_samples": lambda p, seed: transport.flow_samples(fp.denoising_flow(p, 0.05, 1), 5, seed=seed),
     "flow_history": lambda p, seed: transport.flow_history(fp.denoising_flow(p, 0.05, 1), 5, points=5, seed=seed),
     "brenier_defect": lambda p, seed: transport.brenier_defect(fp.denoising_flow(p, 0.05, 1), 20, seed=seed),
     "denoising_loss": lambda p, seed: transport.denoising_loss(FLOW, p, noise_covariance=0.1, samples=20, seed=seed),
@@ -54,7 +59,16 @@ EVALUATES = {
     "layer_path": lambda p, seed: transport.layer_path(list(CLOUD), "random", seed=seed),
 }
 #: First weights, signs, the nodes of a flow: neither trains nor evaluates. A mixture's fit is given its points.
-NEITHER = {"Autoencoder", "DenoisingFlow", "DenoisingNetwork", "GaussianMixture.fit", "ODEMap", "ScoreNetwork"}
+NEITHER = {
+    "Autoencoder",
+    "DenoisingFlow",
+    "DenoisingNetwork",
+    "GaussianMixture.fit",
+    "ODEMap",
+    "ScoreNetwork",
+    "VelocityNetwork",
+    "model_flow",
+}
 
 
 class Watched(fp.GaussianMixture):
@@ -107,7 +121,7 @@ def test_every_function_with_a_seed_is_listed():
 
 @pytest.mark.parametrize("evaluate", EVALUATES)
 def test_no_stream_of_a_training_is_one_of_an_evaluation(keys, evaluate):
-    for train in ("train_denoiser", "train_score", "stack", "network"):
+    for train in ("train_denoiser", "train_score", "train_velocity", "rectify", "stack", "network"):
         TRAINS[train](P, 0)
     trained = set(keys)
     keys.clear()
@@ -116,7 +130,7 @@ def test_no_stream_of_a_training_is_one_of_an_evaluation(keys, evaluate):
     assert not keys & trained
 
 
-@pytest.mark.parametrize("train", ["train_denoiser", "train_score", "stack", "network"])
+@pytest.mark.parametrize("train", ["train_denoiser", "train_score", "train_velocity", "rectify", "stack", "network"])
 def test_points_that_evaluate_are_none_that_train(train):
     """The points themselves, of one seed, and as many as training draws at a time."""
     p = Watched()

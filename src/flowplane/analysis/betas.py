@@ -20,7 +20,7 @@ from flowplane.core.results import stamp, with_flags
 from flowplane.errors import InputError, Text
 from flowplane.information.arguments import checked_labelling
 from flowplane.information.binned import Binned
-from flowplane.recording import Recording, require_recording
+from flowplane.recording import Recording, kept_value, require_recording
 from flowplane.tasks import Task
 
 __all__ = ["layer_betas"]
@@ -76,7 +76,8 @@ def layer_betas(
     if not isinstance(binned, Binned) or binned.correction is not None:
         raise InputError("estimator", binned, "fp.Binned without a correction: its bins make the encoder p(t|x)")
     possible, joint = _law(rec.task, rule)
-    line = curve_line(ib_curve(joint) if curve is None else curve, joint)
+    computed = kept_value(rec, ("ib_curve", joint), lambda: ib_curve(joint)) if curve is None else curve
+    line = curve_line(computed, joint)
     found = rec.measure(_LayerBeta(binned, possible, joint, line, betas))
     return stamp(found, "layer_betas", rule="the task's" if rule is None else "given", **rec.identity)
 

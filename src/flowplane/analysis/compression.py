@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flowplane.core.results import Z
 from flowplane.information.resolution import Resolutions
-from flowplane.recording import Recording
+from flowplane.recording import Recording, computed_once
 
 __all__ = ["LOSS", "compression"]
 
@@ -19,6 +19,7 @@ __all__ = ["LOSS", "compression"]
 LOSS = 0.1
 
 
+@computed_once
 def compression(rec: Recording, plane: xr.Dataset) -> xr.Dataset:
     """How far I(X;T) falls from its highest value to the last snapshot, by layer and resolution.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
@@ -14,7 +16,7 @@ from flowplane.recording import ModelRecording, Recording
 __all__ = ["fano", "flagged_by", "judged"]
 
 
-def judged(rec: Recording, plane: xr.Dataset) -> xr.Dataset:
+def judged(rec: Recording, plane: xr.Dataset, cluster: Any = None) -> xr.Dataset:
     """A plane of a model, its I(T;Y) flagged by what a linear probe decodes; other recordings, and planes without an
     estimate of I(T;Y), as they are."""
     known = isinstance(rec, ModelRecording) and "activations" in rec.attrs["keep"] and rec.task.labels is not None
@@ -23,7 +25,7 @@ def judged(rec: Recording, plane: xr.Dataset) -> xr.Dataset:
     if said(plane, "i_ty", "estimator") == Decodable.__name__ or not np.isfinite(plane["i_ty"]).any():
         return plane
     labels = np.asarray(rec.task.labels)
-    return flagged_by(plane, rec.measure(Decodable()), np.bincount(labels) / len(labels))
+    return flagged_by(plane, rec.measure(Decodable(), cluster=cluster), np.bincount(labels) / len(labels))
 
 
 def flagged_by(plane: xr.Dataset, decodable: xr.Dataset, prior: np.ndarray | None = None) -> xr.Dataset:

@@ -27,7 +27,7 @@ BESIDE = {f"information{end}": f"i_xt_denoised{end}" for end in ("", "_lower", "
 
 
 def denoising_spectrum(
-    rec: Recording, *, denoiser: str | None = None, resolution: Any = SPECTRUM, samples: str = "all"
+    rec: Recording, *, denoiser: str | None = None, resolution: Any = SPECTRUM, samples: str = "all", cluster: Any = None
 ) -> xr.Dataset:
     """How hard each layer is to denoise at each noise level: the curve whose area is its information at every resolution
     (§C1).
@@ -43,6 +43,7 @@ def denoising_spectrum(
             all inputs, and "learned" of a model.
         resolution: shares of the layer's total variance that are noise, one or several.
         samples: "all", "train" or "test".
+        cluster: None for this process; or workers, as for `fp.sweep`: they read the recording where it lies.
 
     Returns:
         Dataset (replica, epoch, layer, resolution): `mmse` and `linear_mmse`, shares of the total variance; `information`,
@@ -62,7 +63,7 @@ def denoising_spectrum(
         (True, 'bits', 'estimate')
     """
     rec = require_recording(rec)
-    found = rec.measure(Spectra(checked_resolutions(resolution), denoiser), samples)
+    found = rec.measure(Spectra(checked_resolutions(resolution), denoiser), samples, cluster=cluster)
     left_out = [name for name in found if str(name).startswith(("i_ty", "h_t"))]
     found = found.drop_vars([*left_out, "flags"]).rename(NAMES)
     for name in ("information", "information_lower", "information_upper"):

@@ -23,7 +23,7 @@ from flowplane.dynamics.diffusion import (
     velocity_autocorrelation,
 )
 from flowplane.errors import InputError, Text
-from flowplane.recording import Recording, require_recording
+from flowplane.recording import Recording, computed_once, require_recording
 
 __all__ = ["weight_diffusion"]
 
@@ -32,6 +32,7 @@ FEWEST = 3
 _WEIGHT = "squared units of weight"
 
 
+@computed_once
 def weight_diffusion(
     rec: Recording, since: int | None = None, *, window: Window = None, draws: int = 500, seed: int = 0
 ) -> xr.Dataset:

@@ -13,9 +13,10 @@ from torch import Tensor
 from flowplane.core.points import check_positive
 from flowplane.core.progress import progress_bar
 from flowplane.core.results import Flags, interval, stamp
+from flowplane.core.threads import one_thread_each, shared
 from flowplane.errors import unknown
 from flowplane.information.geometry import collapse, curvature, invariance, matrix_entropy
-from flowplane.recording import LENS, ModelRecording, Recording, require_recording
+from flowplane.recording import LENS, Block, ModelRecording, Recording, by_snapshot, require_recording
 
 __all__ = ["layer_geometry"]
 
@@ -74,10 +75,13 @@ FLAGS = Flags(
         ),
     }
 )
+#: Of work on a number of a layer, about.
+NANOSECONDS = 20.0
 #: What is averaged over samples and has an interval of that mean.
 OVER_SAMPLES = ("prompt_entropy", "prompt_share", "prompt_rank", "curvature")
 
 
+@one_thread_each()
 def layer_geometry(rec: Recording, measures: str | Sequence[str] | None = None, *, alpha: float = 1.0) -> xr.Dataset:
     """Matrix entropy and effective rank, curvature along tokens, invariance between views, the logit lens, and neural
     collapse of each layer (§D3–§D7).
@@ -119,33 +123,48 @@ def layer_geometry(rec: Recording, measures: str | Sequence[str] | None = None, 
     alpha = check_positive("alpha", alpha, "an order above 0")
     variables = {key: about for name in chosen for key, about in MEASURES[name].items()}
     shape = (len(rec.replicas), len(rec.epochs), len(rec.layers))
-    values = {name: np.full(shape, np.nan) for name in variables}
-    ends = {name: np.full((2, *shape), np.nan) for name in variables if name in OVER_SAMPLES}
-    with progress_bar("geometry of layers", shape[0] * shape[1] * shape[2]) as advance:
-        for replicas, epochs, outputs in rec.blocks(rec.layers, 1 << 30):
-            for layer, activations in outputs.items():
-                k = rec.layers.index(layer)
-                for place, found in enumerate(rows.measured(activations, chosen, alpha)):
-                    at = (replicas[place], epochs[place], k)
-                    for name, numbers in found.items():
-                        mean, low, high = interval(numbers) if len(numbers) > 1 else (numbers[0], np.nan, np.nan)
-                        values[name][at] = mean
-                        if name in ends:
-                            ends[name][(slice(None), *at)] = low, high
-            advance(len(replicas) * len(outputs))
-    rows.fill(values, [name for name in chosen if name in ("invariance", "lens")])
+    computations = {layer: ("layer_geometry", layer, chosen, alpha) for layer in rec.layers}
+    blocks = by_snapshot(rec, computations, lambda part, layers: _blocks(part, layers, chosen, alpha))
+    found = {
+        name: np.stack([blocks[layer].arrays[name] for layer in rec.layers], 2) for name in blocks[rec.layers[0]].arrays
+    }
+    if "lens" in chosen:
+        rows.read_lens(found)
     dims = ("replica", "epoch", "layer")
     dataset = xr.Dataset(coords={"replica": rec.replicas, "epoch": rec.epochs, **rec.layer_coordinates()})
     for name, (title, units) in variables.items():
         attrs = {"long_name": title, "units": units}
-        dataset[name] = (dims, values[name], attrs)
-        for side, end in zip(("lower", "upper"), ends.get(name, ()), strict=False):
-            dataset[f"{name}_{side}"] = (dims, end, attrs | {"long_name": f"{title}, {side} end"})
+        dataset[name] = (dims, found[name], attrs)
+        for side in ("lower", "upper") if name in OVER_SAMPLES else ():
+            dataset[f"{name}_{side}"] = (dims, found[f"{name}_{side}"], attrs | {"long_name": f"{title}, {side} end"})
         raised = np.full(shape, rows.flags(name), np.int32)
         missing = "other_width" if name in MEASURES["lens"] else "no_spread"
-        raised[np.isnan(values[name]) & (raised == 0)] = FLAGS.bits(missing)
+        raised[np.isnan(found[name]) & (raised == 0)] = FLAGS.bits(missing)
         dataset[f"{name}_flags"] = (dims, raised, FLAGS.attrs(title))
     return stamp(dataset, "layer_geometry", alpha=alpha, **rec.identity)
+
+
+def _blocks(rec: Recording, layers: Sequence[str], chosen: Sequence[str], alpha: float) -> dict[str, Block]:
+    """What is measured of each layer at each snapshot."""
+    rows = _Rows(rec)
+    variables = [name for each in chosen for name in MEASURES[each]]
+    names = [f"{name}{end}" for name in variables for end in (("", "_lower", "_upper") if name in OVER_SAMPLES else ("",))]
+    shape = (len(rec.replicas), len(rec.epochs))
+    values = {layer: {name: np.full(shape, np.nan) for name in names} for layer in layers}
+    with progress_bar("geometry of layers", shape[0] * shape[1] * len(layers)) as advance:
+        for replicas, epochs, outputs in rec.blocks(layers, 1 << 30):
+            for layer, activations in outputs.items():
+                for place, found in enumerate(rows.shared_out(activations, chosen, alpha)):
+                    at = (replicas[place], epochs[place])
+                    for name, numbers in found.items():
+                        mean, low, high = interval(numbers) if len(numbers) > 1 else (numbers[0], np.nan, np.nan)
+                        values[layer][name][at] = mean
+                        if name in OVER_SAMPLES:
+                            values[layer][f"{name}_lower"][at], values[layer][f"{name}_upper"][at] = low, high
+            advance(len(replicas) * len(outputs))
+    if "invariance" in chosen:
+        rows.compare_views(values)
+    return {layer: Block(own) for layer, own in values.items()}
 
 
 class _Rows:
@@ -185,6 +204,16 @@ class _Rows:
             return FLAGS.bits("no_tokens")
         return FLAGS.bits("few_tokens") if self.drawn else 0
 
+    def shared_out(self, activations: Tensor, chosen: Sequence[str], alpha: float) -> list[dict[str, np.ndarray]]:
+        """`measured`, snapshots shared out over the processors."""
+        found: dict[int, list[dict[str, np.ndarray]]] = {}
+
+        def work(first: int, last: int) -> None:
+            found[first] = self.measured(activations[first:last], chosen, alpha)
+
+        shared(work, len(activations), NANOSECONDS * activations.numel())
+        return [own for first in sorted(found) for own in found[first]]
+
     def measured(self, activations: Tensor, chosen: Sequence[str], alpha: float) -> list[dict[str, np.ndarray]]:
         """By variable the numbers of each snapshot of (batch, row, unit), one or one a sample."""
         found: list[dict[str, np.ndarray]] = [{} for _ in activations]
@@ -208,17 +237,20 @@ class _Rows:
                 own |= {name: part[place : place + 1].numpy() for name, part in collapsed.items()}
         return found
 
-    def fill(self, values: dict[str, np.ndarray], chosen: Sequence[str]) -> None:
-        """What is measured of two views, and what was read while it was recorded."""
-        if "lens" in chosen and self.lens is not None:
+    def read_lens(self, values: dict[str, np.ndarray]) -> None:
+        """What was read while it was recorded."""
+        if self.lens is not None:
             for name in MEASURES["lens"]:
                 values[name][:] = self.lens[name].transpose("replica", "epoch", "layer").values
-        if "invariance" in chosen and self.viewed:
+
+    def compare_views(self, values: dict[str, dict[str, np.ndarray]]) -> None:
+        """What is measured of two views of a layer."""
+        if self.viewed:
             assert isinstance(self.rec, ModelRecording)
-            for k, layer in enumerate(self.rec.layers):
+            for layer, own in values.items():
                 first, second = (array.values[0] for array in (self.rec.activations(layer), self.rec.views(layer)))
                 for name, part in invariance(torch.from_numpy(first), torch.from_numpy(second))._asdict().items():
-                    values[name][0, :, k] = part.numpy()
+                    own[name][0] = part.numpy()
 
     def _pooled(self, values: Tensor) -> Tensor:
         """The mean of each sample's tokens."""

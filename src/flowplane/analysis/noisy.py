@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from flowplane.core.progress import progress_bar
 from flowplane.core.results import Z, stamp
 from flowplane.errors import InputError, Text
 from flowplane.information.schema import FLAGS, QUANTITIES, estimate_dataset, parameters_text
-from flowplane.recording import Recording, require_recording
+from flowplane.recording import Block, Recording, by_snapshot, require_recording
 from flowplane.tasks import Task
 
 __all__ = ["noisy_information"]
@@ -90,14 +90,21 @@ def noisy_information(rec: Recording, *, draws: int = 4096, paths: int = 256, se
         raise InputError("paths", paths, "an even number, so that there are two halves")
     seed = check_seed(seed)
     law = _Law.of(rec.task)
-    snapshots = np.empty((len(rec.replicas), len(rec.epochs), len(rec.layers), 3, 3))
-    with progress_bar("propagating noise", snapshots.shape[0] * snapshots.shape[1]) as advance:
-        for place, replica in enumerate(rec.replicas.tolist()):
-            key = int(streams.stream_key(seed, replica, streams.DRAWS) >> np.uint64(1))
-            for column, weights in enumerate(torch.tensor(rec.weights.isel(replica=place).values, device="cpu")):
-                found = dict(_layers(rec.network, weights, law, draws, paths, key, rec.layers))
-                snapshots[place, column] = [found[layer] for layer in rec.layers]
-                advance(1)
+
+    def compute(part: Recording, layers: Sequence[str]) -> dict[str, Block]:
+        found = {layer: np.empty((len(part.replicas), len(part.epochs), 3, 3)) for layer in layers}
+        with progress_bar("propagating noise", len(part.replicas) * len(part.epochs)) as advance:
+            for place, replica in enumerate(part.replicas.tolist()):
+                key = int(streams.stream_key(seed, replica, streams.DRAWS) >> np.uint64(1))
+                for column, weights in enumerate(torch.tensor(part.weights.isel(replica=place).values, device="cpu")):
+                    for layer, summary in _layers(part.network, weights, law, draws, paths, key, tuple(layers)):
+                        found[layer][place, column] = summary
+                    advance(1)
+        return {layer: Block({"summary": values}) for layer, values in found.items()}
+
+    computations = {layer: ("noisy_information", layer, draws, paths, seed) for layer in rec.layers}
+    blocks = by_snapshot(rec, computations, compute)
+    snapshots = np.stack([blocks[layer].arrays["summary"] for layer in rec.layers], axis=2)
     return _dataset(rec, law, snapshots, {"draws": draws, "paths": paths, "seed": seed})
 
 

@@ -11,7 +11,7 @@ from flowplane.core.results import CONFIDENCE, stamp
 from flowplane.dynamics.crossing import CROSSED, UNDEFINED, median_crossing, phase_crossing
 from flowplane.dynamics.gradients import drift_norm, per_weight
 from flowplane.dynamics.timing import coincidence, compression_start
-from flowplane.recording import Recording, require_recording
+from flowplane.recording import Recording, computed_once, require_recording
 
 __all__ = ["gradient_phases"]
 
@@ -20,6 +20,7 @@ THRESHOLD = 0.1
 _RELATIVE = "nats per squared unit of weight"
 
 
+@computed_once
 def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: int = 0) -> xr.Dataset:
     """When each layer's gradients pass from drift, ‖E g‖ > √(tr Cov g), to diffusion, and how near that is to the start of
     compression (§B5, B-3).

@@ -22,6 +22,7 @@ def information_plane(
     samples: str = "all",
     noise_variance: float | None = None,
     resolution: Any = None,
+    cluster: Any = None,
 ) -> xr.Dataset:
     """Where each layer stands in the plane (I(X;T), I(T;Y)), replica by replica, epoch by epoch (§B3).
 
@@ -35,6 +36,7 @@ def information_plane(
         noise_variance: of Gaussian noise added to each unit, the channel of an estimator that has none of its own.
         resolution: shares c of a layer's total variance that are noise, one or several; None: of a model all of 1, 0.3, 0.1,
             0.03, 0.01, 0.003, 0.001. They read an ensemble as a model is read.
+        cluster: None for this process; or workers, as for `fp.sweep`: they read the recording where it lies.
 
     Returns:
         Dataset (replica, epoch, layer); where it is read at resolutions, `i_xt` and `h_t` have the dimension `resolution`
@@ -58,4 +60,5 @@ def information_plane(
         >>> plane.channel.sel(layer="layer2").item()
         '30 equal bins on [0, 1]'
     """
-    return reading(rec, estimator, samples=samples, noise_variance=noise_variance, resolution=resolution).plane
+    channel = {"noise_variance": noise_variance, "resolution": resolution}
+    return reading(rec, estimator, samples=samples, cluster=cluster, **channel).plane

@@ -8,9 +8,11 @@ import numpy as np
 import xarray as xr
 
 from flowplane.analysis.consistency import judged
+from flowplane.core.executors import Executor, executor_of
 from flowplane.core.measure import Measure
 from flowplane.core.points import check_positive
 from flowplane.core.results import stamp
+from flowplane.core.threads import one_thread_each
 from flowplane.errors import InputError, NotRecorded, Text, unknown
 from flowplane.information.binned import Binned
 from flowplane.information.decodable import Decodable
@@ -41,6 +43,7 @@ class Reading(NamedTuple):
     reason: str
 
 
+@one_thread_each()
 def reading(
     rec: Recording,
     estimator: Measure | str | None = None,
@@ -48,6 +51,7 @@ def reading(
     samples: str = "all",
     noise_variance: float | None = None,
     resolution: Any = None,
+    cluster: Any = None,
 ) -> Reading:
     """The plane of a recording over (replica, epoch, layer), with H(X) and I(X;Y) in its attributes.
 
@@ -69,18 +73,26 @@ def reading(
         check_positive("noise_variance", noise_variance, "the variance of Gaussian noise, above 0, or None")
     resolutions = checked_resolutions(resolution)
     if estimator is None:
-        found = _usual(rec, samples, resolutions, noise_variance, resolution is not None)
+        with executor_of(cluster) as executor:
+            found = _usual(rec, samples, resolutions, noise_variance, resolution is not None, executor)
     elif isinstance(estimator, str):
         _refuse(f"{estimator}, taken while it was recorded", noise_variance, resolution)
         found = Reading(_named(rec, estimator), "it was asked for")
     else:
         measure = _honouring(estimator, noise_variance, None if resolution is None else resolutions)
-        found = Reading(judged(rec, rec.measure(measure, samples)), "it was asked for")
+        with executor_of(cluster) as executor:
+            plane = judged(rec, rec.measure(measure, samples, cluster=executor), executor)
+        found = Reading(plane, "it was asked for")
     return found._replace(plane=_described(rec, found.plane))
 
 
 def _usual(
-    rec: Recording, samples: str, resolutions: tuple[float, ...], noise_variance: float | None, asked: bool
+    rec: Recording,
+    samples: str,
+    resolutions: tuple[float, ...],
+    noise_variance: float | None,
+    asked: bool,
+    executor: Executor,
 ) -> Reading:
     """How a recording is read where no estimator is given; `asked`, whether resolutions are."""
     if isinstance(rec, ModelRecording) and "activations" not in rec.attrs["keep"]:
@@ -89,18 +101,19 @@ def _usual(
         return Reading(plane, f"{name}, as measured while it was recorded: activations were not kept")
     if isinstance(rec, ModelRecording) or asked:
         _refuse("a reading at resolutions", noise_variance, None)
-        return Reading(_resolved(rec, samples, resolutions), RESOLVED)
+        return Reading(_resolved(rec, samples, resolutions, executor), RESOLVED)
     reason = "30 bins are the paper's channel"
     measure: Measure = BINS
     if not rec.deterministic:
         measure, reason = KSG(4), "the network has noise of its own, so information is finite without bins or more noise"
-    return Reading(rec.measure(_honouring(measure, noise_variance, None), samples), reason)
+    measure = _honouring(measure, noise_variance, None)
+    return Reading(rec.measure(measure, samples, cluster=executor), reason)
 
 
-def _resolved(rec: Recording, samples: str, resolutions: tuple[float, ...]) -> xr.Dataset:
+def _resolved(rec: Recording, samples: str, resolutions: tuple[float, ...], executor: Executor) -> xr.Dataset:
     """I(X;T) at each resolution, and what is decodable of Y, which has none."""
-    inputs = rec.measure(Resolutions(resolutions), samples)
-    label = rec.measure(Decodable(), samples)
+    inputs = rec.measure(Resolutions(resolutions), samples, cluster=executor)
+    label = rec.measure(Decodable(), samples, cluster=executor)
     of_label = [name for name in label.data_vars if str(name).startswith(("i_ty", "accuracy"))]
     if not np.isfinite(label["accuracy"]).any() or rec.targets is not None:  # numbers are decoded, no classes
         of_label = [name for name in of_label if not str(name).startswith("accuracy")]

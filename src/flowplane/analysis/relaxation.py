@@ -12,12 +12,13 @@ from flowplane.core.results import stamp
 from flowplane.dynamics.laws import fit_laws, slope_interval
 from flowplane.dynamics.relaxation import compression_costs, layer_compression, relaxation_delays
 from flowplane.errors import InputError, Text
-from flowplane.recording import Recording, require_recording
+from flowplane.recording import Recording, computed_once, require_recording
 
 __all__ = ["relaxation_times"]
 
 
 @renamed
+@computed_once
 def relaxation_times(rec: Recording, plane: xr.Dataset | None = None, *, seed: int = 0) -> xr.Dataset:
     """The relaxation time Δτ of each layer of each replica, its compression ΔS, and the law that ties them (§B7, B-6).
 

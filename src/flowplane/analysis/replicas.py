@@ -18,7 +18,7 @@ from flowplane.core.progress import progress_bar
 from flowplane.core.results import stamp
 from flowplane.dynamics.alignment import align, centred, weight_distance
 from flowplane.errors import InputError, Text
-from flowplane.recording import Recording, require_recording
+from flowplane.recording import Recording, computed_once, require_recording
 
 __all__ = ["replica_spread"]
 
@@ -28,6 +28,7 @@ PAIRS = 200
 Layers = list[tuple[np.ndarray, np.ndarray]]
 
 
+@computed_once
 def replica_spread(
     rec: Recording,
     plane: xr.Dataset | None = None,

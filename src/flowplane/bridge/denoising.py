@@ -74,9 +74,10 @@ class Denoising(Estimator):
     classes lower in expectation, and its interval holds what the posterior itself expects as well.
 
     Flags: `saturated`, nearly every sample stands alone ("points"); `loose`, far above the normal with the samples'
-    covariance; `not_converged`, two ways to read it lie far apart, or networks were still learning; `impossible`, I(T;Y)
-    above log2 of the classes: NaN; `too_few_samples`, below 50: NaN; `deterministic`, `no_noise`: without noise I(X;T) of a
-    deterministic layer, and h(T), are not given; `constant_units`, `not_a_function`, `no_labels`, `no_inputs`, `weighted`.
+    covariance; `not_converged`, two ways to read it lie far apart, networks were still learning, or found much more in the
+    samples that they learned from; `impossible`, I(T;Y) above log2 of the classes: NaN; `too_few_samples`, below 50: NaN;
+    `deterministic`, `no_noise`: without noise I(X;T) of a deterministic layer, and h(T), are not given; `constant_units`,
+    `not_a_function`, `no_labels`, `no_inputs`, `weighted`.
 
     Raises:
         InputError: a variance below 0, an unknown denoiser, something else than False and "total".

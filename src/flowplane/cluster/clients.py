@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NEEDED", "check_cluster", "connected"]
 
-NEEDED = 'a sweep needs Dask: pip install "flowplane[cluster]"'
+NEEDED = 'work on a cluster needs Dask: pip install "flowplane[cluster]"'
 #: Seconds to wait for a scheduler's answer.
 _ANSWER = 20
 

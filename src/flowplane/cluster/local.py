@@ -62,7 +62,7 @@ class LocalWorkers:
             self._process.stdin.flush()
             self.address = self._process.stdout.readline().decode().strip()
             if not self.address:
-                raise RuntimeError(f"the workers of the sweep did not start; {log} says why")
+                raise RuntimeError(f"the workers did not start: {log.read_text(errors='replace').strip()[-1000:]}")
         except BaseException:
             self.close()
             raise

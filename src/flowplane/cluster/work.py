@@ -1,4 +1,4 @@
-"""What a worker does with one task.
+"""What a worker does with one task of a sweep, or with one part of an analysis.
 
 Nothing is imported until it runs: the scheduler loads this module too, to read the tasks, and needs nothing of it.
 """
@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["run_task"]
+__all__ = ["run_item", "run_task"]
 
 
 def run_task(study: str, folder: str) -> str | None:
@@ -41,6 +41,30 @@ def run_task(study: str, folder: str) -> str | None:
     return None
 
 
+def run_item(item: bytes, *, function: bytes, version: str) -> Any:
+    """What the pickled function returns for the pickled item.
+
+    Raises:
+        InputError: another version of flowplane is here, the recording cannot be read here, or what the function raises.
+    """
+    import cloudpickle
+
+    from flowplane.core.modes import own_modes
+    from flowplane.errors import InputError, Text
+    from flowplane.version import __version__
+
+    if version != __version__:
+        raise InputError("cluster", Text(f"a worker with flowplane {__version__}"), f"workers with {version}, as here")
+    one_thread_a_task()
+    with own_modes():
+        try:
+            work = _unpickled(function)
+        except InputError as error:
+            expected = "workers that read the recording where it lies: a folder that all share, or an object store"
+            raise InputError("cluster", Text(f"a worker that cannot open it ({error})"), expected) from error
+        return work(cloudpickle.loads(item))
+
+
 def one_thread_a_task() -> None:
     """Torch and Numba on one thread in this process, for good: the other cores belong to other workers."""
     import numba
@@ -56,3 +80,11 @@ def _loaded(study: str) -> Any:
     import cloudpickle
 
     return cloudpickle.loads(Path(study).read_bytes())
+
+
+@lru_cache(maxsize=2)
+def _unpickled(function: bytes) -> Any:
+    """The function of an analysis, with the recording that it reads: opened once a worker."""
+    import cloudpickle
+
+    return cloudpickle.loads(function)

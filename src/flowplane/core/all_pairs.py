@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from flowplane.core.compiled import kernel
-from flowplane.core.lanes import LANES, TOGETHER, keep_least
+from flowplane.core.near_lanes import LANES, TOGETHER, keep_least
 from flowplane.core.threads import shared
 
 __all__ = ["all_pairs_classes", "all_pairs_joint", "all_pairs_joint_in_parts", "gpu_classes", "gpu_joint"]

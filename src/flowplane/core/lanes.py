@@ -1,143 +1,274 @@
-"""Several points compared with others at once, each in a lane of a processor's vectors: no lane branches.
+"""Vectors of float32 in Numba: `load` takes LANES numbers of a row, and `+ − · /` and the functions here act on them all.
 
-Written as LLVM's vectors, which any processor has a way to compute: the compiler does not find them in a loop by itself.
-Numba's cache does not follow this file: whoever changes it touches the files of the kernels that call it.
+A loop that LLVM vectorises by itself goes to memory between one loop and the next; a value of type `Lanes` stays in
+registers through a whole expression. With AVX-512 it is four registers wide, so that four independent operations hide each
+other's latency; with the sixteen registers of older processors it is two. A number that meets a vector is spread over it.
+
+For functions under `kernel` only. Numba's cache does not see a change of this file: touch the kernels' file after one.
+
+Example:
+    >>> import numpy as np
+    >>> from flowplane.core.compiled import kernel
+    >>> @kernel()
+    ... def squares(rows):
+    ...     for s in range(0, rows.shape[1], LANES):
+    ...         x = load(rows, 0, s)
+    ...         store(rows, 0, s, x * x)
+    >>> rows = np.full((1, 2 * LANES), 3, np.float32)
+    >>> squares(rows)
+    >>> float(rows.min()), float(rows.max())
+    (9.0, 9.0)
 """
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import llvmlite.binding
+import numba
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.core import types
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model
 
-__all__ = ["LANES", "TOGETHER", "count_nearer", "keep_least", "keep_nearest"]
+__all__ = [
+    "LANES",
+    "bit",
+    "equal",
+    "exponent",
+    "floor",
+    "lane_sum",
+    "load",
+    "maximum",
+    "minimum",
+    "power_of_two",
+    "spread",
+    "store",
+    "where_positive",
+]
 
-#: Points that go together.
-LANES = 8
-#: Others that they are compared with in one pass over what is kept.
-TOGETHER = 4
 
-_DOUBLES = ir.VectorType(ir.DoubleType(), LANES)
-_INTEGERS = ir.VectorType(ir.IntType(64), LANES)
+def _lanes() -> int:
+    """Four registers of AVX-512, otherwise two, of the processor that Numba compiles for."""
+    chosen = numba.config.CPU_FEATURES  # type: ignore[attr-defined]
+    features = llvmlite.binding.get_host_cpu_features().flatten() if chosen is None else chosen
+    known = features.split(",")
+    return 64 if "+avx512f" in known else 16 if "+avx" in known else 8
 
 
-@intrinsic
-def keep_nearest(typing_context, x, t, start, stop, here, nearest):  # type: ignore[no-untyped-def]
-    """Compares points start … stop − 1 of the plane with those of `here`, a lane each: first all x, then all t.
+LANES = _lanes()
+_FLOATS = ir.VectorType(ir.FloatType(), LANES)
+_INTEGERS = ir.VectorType(ir.IntType(32), LANES)
+#: LLVM may contract a·b + c and ignore the sign of zero.
+_LOOSE = ("contract", "nsz")
 
-    `nearest` holds the least distances that each lane has seen in ascending order, a row of lanes for each rank.
-    """
-    signature = types.void(x, t, types.int64, types.int64, here, nearest)
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        x, t, here, nearest = (_data(context, builder, signature, arguments, place) for place in (0, 1, 4, 5))
-        start, stop = arguments[2:4]
-        here_x, here_t = (_row(builder, here, context.get_constant(types.intp, place)) for place in (0, 1))
-        ranks = builder.sdiv(_size(context, builder, signature, arguments, 5), ir.Constant(start.type, LANES))
-        with cgutils.for_range_slice(builder, start, stop, ir.Constant(start.type, TOGETHER)) as (first, _):
-            found = []
-            for more in range(TOGETHER):
-                j = builder.add(first, ir.Constant(first.type, more))
-                there = builder.icmp_signed("<", j, stop)
-                j = builder.select(there, j, first)
-                in_x = builder.select(there, builder.load(builder.gep(x, [j])), ir.Constant(ir.DoubleType(), float("inf")))
-                in_t = builder.load(builder.gep(t, [j]))
-                apart = [_apart(builder, _all(builder, value), own) for value, own in ((in_x, here_x), (in_t, here_t))]
-                found.append(cgutils.alloca_once_value(builder, _sorted(builder, *apart)[1]))
-            _keep(builder, found, nearest, ranks)
+class Lanes(types.Type):  # type: ignore[misc]
+    """LANES numbers float32."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"Lanes({LANES})")
+
+
+_lanes_type = Lanes()
+
+
+@register_model(Lanes)
+class _Model(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, _FLOATS)
+
+
+def _integers(number: int) -> ir.Constant:
+    return ir.Constant(_INTEGERS, [number] * LANES)
+
+
+def _floats(number: float) -> ir.Constant:
+    return ir.Constant(_FLOATS, [number] * LANES)
+
+
+def _spread(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    empty = ir.Constant(_FLOATS, ir.Undefined)
+    single = builder.insert_element(empty, value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(single, empty, _integers(0))
+
+
+@lower_cast(types.Float, Lanes)  # type: ignore[untyped-decorator]
+@lower_cast(types.Integer, Lanes)  # type: ignore[untyped-decorator]
+def _number_to_lanes(context: Any, builder: ir.IRBuilder, source: Any, target: Any, value: ir.Value) -> ir.Value:
+    return _spread(builder, context.cast(builder, value, source, types.float32))
+
+
+def _is_operand(kind: Any) -> bool:
+    return isinstance(kind, Lanes | types.Float | types.Integer)
+
+
+def _operator(function: Callable[..., Any], instruction: str) -> None:
+    @infer_global(function)
+    class _Typed(AbstractTemplate):  # type: ignore[misc]
+        def generic(self, arguments: Sequence[Any], keywords: Any) -> Any:
+            if _lanes_type in arguments and all(map(_is_operand, arguments)):
+                return signature(_lanes_type, _lanes_type, _lanes_type)
+            return None
+
+    @lower_builtin(function, Lanes, Lanes)  # type: ignore[untyped-decorator]
+    def _lowered(context: Any, builder: ir.IRBuilder, kinds: Any, arguments: Sequence[ir.Value]) -> ir.Value:
+        return getattr(builder, instruction)(*arguments, flags=_LOOSE)
+
+
+for _operation, _instruction in (("add", "fadd"), ("sub", "fsub"), ("mul", "fmul"), ("truediv", "fdiv")):
+    _operator(getattr(operator, _operation), _instruction)
+    _operator(getattr(operator, f"i{_operation}"), _instruction)
+
+
+def _pointer(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value, place: Sequence[ir.Value]) -> ir.Value:
+    """Of the numbers from array[row, start] on; a row is contiguous."""
+    parts = context.make_array(kind)(context, builder, array)
+    row, start = place
+    offset = builder.mul(row, builder.extract_value(parts.strides, 0))
+    begin = builder.gep(builder.bitcast(parts.data, ir.IntType(8).as_pointer()), [offset])
+    return builder.bitcast(builder.gep(builder.bitcast(begin, parts.data.type), [start]), _FLOATS.as_pointer())
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def load(typing: Any, array: Any, row: Any, start: Any) -> Any:
+    """array[row, start : start + LANES], of float32; nothing checks that they are there."""
+
+    def generate(context: Any, builder: ir.IRBuilder, kinds: Any, arguments: Sequence[ir.Value]) -> ir.Value:
+        pointer = _pointer(context, builder, kinds.args[0], arguments[0], arguments[1:])
+        return builder.load(pointer, align=4)
+
+    return _lanes_type(array, types.int64, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store(typing: Any, array: Any, row: Any, start: Any, value: Any) -> Any:
+    """array[row, start : start + LANES] ← value."""
+
+    def generate(context: Any, builder: ir.IRBuilder, kinds: Any, arguments: Sequence[ir.Value]) -> ir.Value:
+        pointer = _pointer(context, builder, kinds.args[0], arguments[0], arguments[1:3])
+        builder.store(arguments[3], pointer, align=4)
         return context.get_dummy_value()
 
-    return signature, generate
+    return types.void(array, types.int64, types.int64, _lanes_type), generate
 
 
-@intrinsic
-def keep_least(typing_context, values, rows, least):  # type: ignore[no-untyped-def]
-    """Deals the values to the lanes, `TOGETHER` to each in a row; `least` holds the least of each lane as `nearest` does."""
-    signature = types.void(values, types.int64, least)
+@intrinsic  # type: ignore[untyped-decorator]
+def spread(typing: Any, array: Any, index: Any) -> Any:
+    """array[index] in every lane, of a contiguous float32 array."""
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        values, least = (_data(context, builder, signature, arguments, place) for place in (0, 2))
-        rows = builder.mul(arguments[1], ir.Constant(arguments[1].type, TOGETHER))
-        ranks = builder.sdiv(_size(context, builder, signature, arguments, 2), ir.Constant(rows.type, LANES))
-        zero = ir.Constant(rows.type, 0)
-        with cgutils.for_range_slice(builder, zero, rows, ir.Constant(rows.type, TOGETHER)) as (first, _):
-            found = []
-            for more in range(TOGETHER):
-                row = builder.add(first, ir.Constant(first.type, more))
-                found.append(cgutils.alloca_once_value(builder, _row(builder, values, row)))
-            _keep(builder, found, least, ranks)
-        return context.get_dummy_value()
+    def generate(context: Any, builder: ir.IRBuilder, kinds: Any, arguments: Sequence[ir.Value]) -> ir.Value:
+        parts = context.make_array(kinds.args[0])(context, builder, arguments[0])
+        return _spread(builder, builder.load(builder.gep(parts.data, [arguments[1]])))
 
-    return signature, generate
+    return _lanes_type(array, types.int64), generate
 
 
-@intrinsic
-def count_nearer(typing_context, line, start, stop, here, bounds, counts):  # type: ignore[no-untyped-def]
-    """Adds to each lane's count how many of start … stop − 1 lie strictly nearer to it than its bound."""
-    signature = types.void(line, types.int64, types.int64, here, bounds, counts)
+@intrinsic  # type: ignore[untyped-decorator]
+def bit(typing: Any, words: Any, start: Any, place: Any, low: Any, high: Any) -> Any:
+    """`high` where bit `place` of words[start : start + LANES] (32-bit integers) is set, `low` elsewhere."""
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        line, here, bounds, counts = (_data(context, builder, signature, arguments, place) for place in (0, 3, 4, 5))
-        zero = context.get_constant(types.intp, 0)
-        own, bound = _row(builder, here, zero), _row(builder, bounds, zero)
-        place = cgutils.alloca_once_value(builder, _row(builder, counts, zero, _INTEGERS))
-        start, stop = arguments[1:3]
-        with cgutils.for_range_slice(builder, start, stop, ir.Constant(zero.type, 1)) as (j, _):
-            apart = _apart(builder, _all(builder, builder.load(builder.gep(line, [j]))), own)
-            near = builder.zext(builder.fcmp_ordered("<", apart, bound), _INTEGERS)
-            builder.store(builder.add(builder.load(place), near), place)
-        _store(builder, builder.load(place), counts, zero)
-        return context.get_dummy_value()
+    def generate(context: Any, builder: ir.IRBuilder, kinds: Any, arguments: Sequence[ir.Value]) -> ir.Value:
+        parts = context.make_array(kinds.args[0])(context, builder, arguments[0])
+        pointer = builder.bitcast(builder.gep(parts.data, [arguments[1]]), _INTEGERS.as_pointer())
+        mask = builder.shl(ir.Constant(ir.IntType(32), 1), builder.trunc(arguments[2], ir.IntType(32)))
+        empty = ir.Constant(_INTEGERS, ir.Undefined)
+        single = builder.insert_element(empty, mask, ir.Constant(ir.IntType(32), 0))
+        chosen = builder.and_(builder.load(pointer, align=4), builder.shuffle_vector(single, empty, _integers(0)))
+        return builder.select(builder.icmp_unsigned("!=", chosen, _integers(0)), arguments[4], arguments[3])
 
-    return signature, generate
+    return _lanes_type(words, types.int64, types.int64, _lanes_type, _lanes_type), generate
 
 
-def _keep(builder: ir.IRBuilder, found: list[ir.Value], kept: ir.Value, ranks: ir.Value) -> None:
-    """Puts what was found, and is overwritten, among the ascending ranks of what is kept."""
-    with cgutils.for_range(builder, ranks) as rank:
-        row = _row(builder, kept, rank.index)
-        for place in found:
-            row, further = _sorted(builder, builder.load(place), row)
-            builder.store(further, place)
-        _store(builder, row, kept, rank.index)
+def _chosen(comparison: str) -> Callable[..., ir.Value]:
+    def generate(context: Any, builder: ir.IRBuilder, kinds: Any, arguments: Sequence[ir.Value]) -> ir.Value:
+        x, bound = arguments
+        return builder.select(builder.fcmp_ordered(comparison, bound, x), bound, x)
+
+    return generate
 
 
-def _data(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any, place: int) -> ir.Value:
-    return context.make_array(signature.args[place])(context, builder, arguments[place]).data
+@intrinsic  # type: ignore[untyped-decorator]
+def minimum(typing: Any, x: Any, bound: Any) -> Any:
+    """The lesser of two; x where one is NaN."""
+    return _lanes_type(_lanes_type, _lanes_type), _chosen("<")
 
 
-def _size(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any, place: int) -> ir.Value:
-    return context.make_array(signature.args[place])(context, builder, arguments[place]).nitems
+@intrinsic  # type: ignore[untyped-decorator]
+def maximum(typing: Any, x: Any, bound: Any) -> Any:
+    """The greater of two; x where one is NaN."""
+    return _lanes_type(_lanes_type, _lanes_type), _chosen(">")
 
 
-def _at(builder: ir.IRBuilder, data: ir.Value, row: ir.Value, kind: ir.Type) -> ir.Value:
-    start = builder.gep(data, [builder.mul(row, ir.Constant(row.type, LANES))])
-    return builder.bitcast(start, kind.as_pointer())
+@intrinsic  # type: ignore[untyped-decorator]
+def equal(typing: Any, x: Any, y: Any) -> Any:
+    """1 where x = y, else 0."""
+
+    def generate(context: Any, builder: ir.IRBuilder, kinds: Any, arguments: Sequence[ir.Value]) -> ir.Value:
+        return builder.select(builder.fcmp_ordered("==", *arguments), _floats(1.0), _floats(0.0))
+
+    return _lanes_type(_lanes_type, _lanes_type), generate
 
 
-def _row(builder: ir.IRBuilder, data: ir.Value, row: ir.Value, kind: ir.Type = _DOUBLES) -> ir.Value:
-    return builder.load(_at(builder, data, row, kind), align=8)
+@intrinsic  # type: ignore[untyped-decorator]
+def where_positive(typing: Any, x: Any, y: Any) -> Any:
+    """y where x > 0, else 0."""
+
+    def generate(context: Any, builder: ir.IRBuilder, kinds: Any, arguments: Sequence[ir.Value]) -> ir.Value:
+        return builder.select(builder.fcmp_ordered(">", arguments[0], _floats(0.0)), arguments[1], _floats(0.0))
+
+    return _lanes_type(_lanes_type, _lanes_type), generate
 
 
-def _store(builder: ir.IRBuilder, value: ir.Value, data: ir.Value, row: ir.Value) -> None:
-    builder.store(value, _at(builder, data, row, value.type), align=8)
+@intrinsic  # type: ignore[untyped-decorator]
+def floor(typing: Any, x: Any) -> Any:
+    """The greatest integer not above x."""
+
+    def generate(context: Any, builder: ir.IRBuilder, kinds: Any, arguments: Sequence[ir.Value]) -> ir.Value:
+        kind = ir.FunctionType(_FLOATS, [_FLOATS])
+        return builder.call(builder.module.declare_intrinsic(f"llvm.floor.v{LANES}f32", fnty=kind), arguments)
+
+    return _lanes_type(_lanes_type), generate
 
 
-def _all(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
-    """One number in every lane."""
-    one = builder.insert_element(ir.Constant(_DOUBLES, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
-    nowhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-    return builder.shuffle_vector(one, ir.Constant(_DOUBLES, ir.Undefined), nowhere)
+@intrinsic  # type: ignore[untyped-decorator]
+def power_of_two(typing: Any, n: Any) -> Any:
+    """2ⁿ for integers n from -126 to 127."""
+
+    def generate(context: Any, builder: ir.IRBuilder, kinds: Any, arguments: Sequence[ir.Value]) -> ir.Value:
+        exponents = builder.add(builder.fptosi(arguments[0], _INTEGERS), _integers(127))
+        return builder.bitcast(builder.shl(exponents, _integers(23)), _FLOATS)
+
+    return _lanes_type(_lanes_type), generate
 
 
-def _apart(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
-    bits = builder.bitcast(builder.fsub(a, b), _INTEGERS)
-    return builder.bitcast(builder.and_(bits, ir.Constant(_INTEGERS, [(1 << 63) - 1] * LANES)), _DOUBLES)
+@intrinsic  # type: ignore[untyped-decorator]
+def exponent(typing: Any, x: Any) -> Any:
+    """n of x = 2ⁿ·m with 1 ≤ m < 2, for a positive normal x."""
+
+    def generate(context: Any, builder: ir.IRBuilder, kinds: Any, arguments: Sequence[ir.Value]) -> ir.Value:
+        exponents = builder.lshr(builder.bitcast(arguments[0], _INTEGERS), _integers(23))
+        return builder.sitofp(builder.sub(exponents, _integers(127)), _FLOATS)
+
+    return _lanes_type(_lanes_type), generate
 
 
-def _sorted(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> tuple[ir.Value, ir.Value]:
-    less = builder.fcmp_ordered("<", a, b)
-    return builder.select(less, a, b), builder.select(less, b, a)
+@intrinsic  # type: ignore[untyped-decorator]
+def lane_sum(typing: Any, x: Any) -> Any:
+    """Sum over the lanes, by halves."""
+
+    def generate(context: Any, builder: ir.IRBuilder, kinds: Any, arguments: Sequence[ir.Value]) -> ir.Value:
+        value, width = arguments[0], LANES
+        while width > 1:
+            width //= 2
+            empty, places = ir.Constant(value.type, ir.Undefined), ir.VectorType(ir.IntType(32), width)
+            low, high = (
+                builder.shuffle_vector(value, empty, ir.Constant(places, list(range(first, first + width))))
+                for first in (0, width)
+            )
+            value = builder.fadd(low, high, flags=_LOOSE)
+        return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+    return types.float32(_lanes_type), generate

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from flowplane.core.compiled import kernel
-from flowplane.core.lanes import LANES, count_nearer, keep_nearest
+from flowplane.core.near_lanes import LANES, count_nearer, keep_nearest
 from flowplane.core.threads import shared
 
 __all__ = ["Lines", "line_distance", "line_nearer", "plane_distance", "sorted_lines", "sorting"]

@@ -14,6 +14,7 @@ import torch
 
 __all__ = [
     "BOOTSTRAP",
+    "BUDGET",
     "CARRIED",
     "COMPARED",
     "DIRECTIONS",
@@ -31,6 +32,8 @@ __all__ = [
     "PROFILE",
     "SAMPLES",
     "SPLIT",
+    "STARTS",
+    "STEPS",
     "SUBSETS",
     "SYMMETRY",
     "TRAINING",
@@ -46,10 +49,11 @@ __all__ = [
 WEIGHTS, SPLIT, ORDER, LABELS, NOISE, DRAWS = range(6)
 #: Purposes of everything else, above the number of any replica. Points: SAMPLES those that a user asks for, TRAINING and
 #: HELD_OUT those of training and of what judges it on the way, EVALUATION those of losses and comparisons; PROFILE, HISTORY,
-#: ENTROPY and SYMMETRY those of what is called so; EXTENT those that show how far a flow goes, CARRIED those that carry a
-#: density from layer to layer, COMPARED those between which carriers are compared. SUBSETS says which of given points are
-#: taken, DIRECTIONS are random lines and turns, PROBES the signs of a trace's estimate, UNITS hidden units, BOOTSTRAP draws
-#: of draws, FEATURES the points whose features the later layers of a stack are trained on.
+#: ENTROPY, SYMMETRY, BUDGET and STEPS those of what is called so; EXTENT those that show how far a flow goes, CARRIED those
+#: that carry a density from layer to layer, COMPARED those between which carriers are compared. SUBSETS says which of given
+#: points are taken, DIRECTIONS are random lines and turns, PROBES the signs of a trace's estimate, UNITS hidden units,
+#: BOOTSTRAP draws of draws, FEATURES the points whose features the later layers of a stack are trained on, STARTS
+#: those that a velocity is trained to begin at.
 (
     SAMPLES,
     TRAINING,
@@ -68,7 +72,10 @@ WEIGHTS, SPLIT, ORDER, LABELS, NOISE, DRAWS = range(6)
     UNITS,
     BOOTSTRAP,
     FEATURES,
-) = range(1 << 24, (1 << 24) + 17)
+    BUDGET,
+    STEPS,
+    STARTS,
+) = range(1 << 24, (1 << 24) + 20)
 
 
 def generator(seed: int, *stream: int) -> np.random.Generator:

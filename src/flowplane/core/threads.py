@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from threading import Lock
+from threading import Condition, Lock
+from typing import Any, TypeVar
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from flowplane.core.compiled import cores
 
-__all__ = ["one_thread", "shared"]
+__all__ = ["in_order", "one_thread", "one_thread_each", "shared"]
 
 #: Nanoseconds of work that are worth a second thread.
 WORTH = 300_000
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @cache
@@ -58,9 +63,66 @@ def shared(work: Callable[[int, int], None], count: int, nanoseconds: float) -> 
                 return
             work(*run)
 
-    helpers = [_helpers(workers - 1).submit(take) for _ in range(workers - 1)]
-    try:
+    with _helped(take, workers - 1, left):
         take()
+
+
+def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """What the function returns for each item, in their order, each as soon as those before it are there.
+
+    The items are shared out over the processors as in `shared`.
+
+    Example:
+        >>> list(in_order(abs, [-1, 2, -3]))
+        [1, 2, 3]
+    """
+    left = deque(enumerate(items))
+    found: dict[int, tuple[Any, BaseException | None]] = {}
+    more = Condition()
+
+    def take_one() -> bool:
+        try:
+            place, item = left.popleft()
+        except IndexError:  # all are taken
+            return False
+        try:
+            outcome: tuple[Any, BaseException | None] = function(item), None
+        except BaseException as error:
+            outcome = None, error
+            left.clear()  # nobody will ask for those after it
+        with more:
+            found[place] = outcome
+            more.notify_all()
+        return True
+
+    def take() -> None:
+        while take_one():
+            pass
+
+    with _helped(take, min(cores(), len(items)) - 1, left):
+        for place in range(len(items)):
+            while place not in found:
+                if not take_one():
+                    with more:
+                        more.wait_for(lambda: place in found)  # noqa: B023 -- asked in this round only
+            result, error = found.pop(place)
+            if error is not None:
+                raise error
+            yield result
+
+
+@contextmanager
+def _helped(take: Callable[[], None], count: int, left: deque[Any]) -> Iterator[None]:
+    """So many helpers do the same as the caller inside, until nothing is left; who has not begun then is not waited for."""
+
+    def help_out() -> None:
+        if _inside.threads:  # OpenMP's threads are counted thread by thread
+            torch.set_num_threads(1)
+        take()
+
+    helpers = [_helpers(count).submit(help_out) for _ in range(count)]
+    try:
+        yield
     finally:
         left.clear()
         begun = [helper for helper in helpers if not helper.cancel()]
@@ -71,8 +133,11 @@ def shared(work: Callable[[int, int], None], count: int, nanoseconds: float) -> 
 class _Inside:
     """How many blocks of `one_thread` the process is in, and what it was set to before the first of them."""
 
+    limits: threadpool_limits | None
+
     def __init__(self) -> None:
         self.lock, self.threads, self.before = Lock(), 0, 0
+        self.each, self.limits = 0, None  # blocks of `one_thread_each`
 
     def forked(self) -> None:
         """Of those who were inside only the thread that forked lives on, if it was."""
@@ -111,3 +176,30 @@ def one_thread(only: bool = True) -> Iterator[None]:
             _inside.threads -= 1
             if _inside.threads == 0:  # the last one out: whoever came in while another was here was told 1
                 torch.set_num_threads(_inside.before)
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Inside, torch and all libraries that have threads of their own (BLAS, OpenMP) compute on one, so that `shared` alone
+    says how many processors are busy, and none of them spins while it waits.
+
+    Example:
+        >>> from threadpoolctl import threadpool_info
+        >>> with one_thread_each():
+        ...     {library["num_threads"] for library in threadpool_info()}
+        {1}
+    """
+    import scipy.linalg  # noqa: F401 -- only what is loaded can be limited, and SciPy has a BLAS of its own
+
+    with _inside.lock:
+        if _inside.each == 0:
+            _inside.limits = threadpool_limits(1)
+        _inside.each += 1
+    try:
+        with one_thread():
+            yield
+    finally:
+        with _inside.lock:
+            _inside.each -= 1
+            if _inside.each == 0 and _inside.limits is not None:
+                _inside.limits.restore_original_limits()

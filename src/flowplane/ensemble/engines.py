@@ -60,8 +60,19 @@ class FusedEngine:
         self._state = np.array(state, np.float32, order="C")
         self._sizes = np.array(network.sizes)
         self._starts = np.array(network.starts)
-        self._inputs = np.ascontiguousarray(problem.inputs.T)
+        self._inputs = _filled(fused.aligned_rows, problem.inputs.T)
+        words, self._levels = _packed(problem.inputs, fused.PACKED)
+        self._packed = words is not None
+        self._low = (np.arange(len(problem.inputs)) if words is None else words).astype(np.uint64)
+        self._parts = [self._part_rows(k) for k in range(len(state))]
         self._kind = fused.ACTIVATION_CODES[network.activation]
+
+    def _part_rows(self, k: int) -> np.ndarray:
+        """Labels of a replica, and which samples it trains on and which are held out, in rows."""
+        labels = self._problem.labels[k]
+        parts = np.zeros((3, len(labels)))
+        parts[0], parts[1, self._problem.train[k]], parts[2, self._problem.test[k]] = labels, 1, 1
+        return _filled(self._fused.aligned_rows, parts)
 
     def evaluate(self) -> np.ndarray:
         metrics = np.full((len(self._state), 4), np.nan)
@@ -73,9 +84,9 @@ class FusedEngine:
                 self._starts,
                 self._kind,
                 self._inputs,
-                problem.labels[k],
-                problem.train[k],
-                problem.test[k],
+                self._parts[k],
+                len(problem.inputs),
+                len(problem.test[k]),
                 metrics[k],
             )
         return metrics
@@ -113,6 +124,8 @@ class FusedEngine:
     ) -> None:
         problem, chosen = self._problem, self._configuration
         weights, first, second = self._state[k]
+        train = problem.train[k]
+        deck = self._low[train] | problem.labels[k, train].astype(np.uint64) << np.uint64(32)
         step = self._epochs_per_call()
         for done in range(0, len(metrics), step):
             if stop.is_set():
@@ -129,12 +142,14 @@ class FusedEngine:
                 chosen.learning_rate,
                 chosen.momentum,
                 self._inputs,
-                problem.labels[k],
-                problem.train[k],
-                problem.test[k],
+                self._packed,
+                self._levels,
+                self._parts[k],
+                deck,
+                len(problem.inputs),
                 problem.keys[k],
-                chosen.batch_size,
-                chosen.drop_last,
+                min(chosen.batch_size, len(train)),
+                len(problem.batches(chosen)),
                 epoch + done,
                 part,
                 done + step >= len(metrics),
@@ -150,6 +165,25 @@ class FusedEngine:
 
     def state(self) -> np.ndarray:
         return self._state.copy()
+
+
+def _filled(aligned_rows: Callable[[int, int], np.ndarray], values: np.ndarray) -> np.ndarray:
+    """`values` (row, column) as float32 in rows that the fused loop can read, zeros behind them."""
+    rows = aligned_rows(*values.shape)
+    rows[:, : values.shape[1]] = values
+    return rows
+
+
+def _packed(inputs: np.ndarray, most: int) -> tuple[np.ndarray | None, np.ndarray]:
+    """One word a sample, bit i set where input i has the greater of its two values, and those values (input, 2).
+
+    None for the words where an input has more than two values, or where there are more than `most` inputs.
+    """
+    levels = np.stack([inputs.min(axis=0), inputs.max(axis=0)], axis=1)
+    greater = inputs == levels[:, 1]
+    if len(levels) > most or not (greater | (inputs == levels[:, 0])).all():
+        return None, levels
+    return (greater.astype(np.uint64) << np.arange(len(levels), dtype=np.uint64)).sum(axis=1, dtype=np.uint64), levels
 
 
 def gradient_statistics(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from flowplane.core.callers import outside
 from flowplane.core.devices import chosen_device
 from flowplane.core.interrupts import deferred_interrupts
 from flowplane.core.network import Network
@@ -22,6 +24,11 @@ from flowplane.recording import MODES, EnsembleRecording, EnsembleWriter, Snapsh
 from flowplane.tasks import Task
 
 __all__ = ["train"]
+
+OTHER_ARITHMETIC = (
+    "the recording to resume was begun by flowplane 0.1 or on another kind of processor, where sums have another order; "
+    "what follows is as good, but not to the bit what training without a pause would have given"
+)
 
 
 @renamed
@@ -222,11 +229,21 @@ class _Run:
         if (stored["engine"], stored["device"]) != (self.engine_name, self.device.type):
             expected = f"device={stored['device']!r} and the compile mode of the recording ({stored['engine']} engine)"
             raise InputError("device", Text(f"{self.device.type}, {self.engine_name} engine"), expected)
+        if stored.get("arithmetic") != self._stored()["arithmetic"]:
+            warnings.warn(OTHER_ARITHMETIC, RuntimeWarning, stacklevel=outside())
         if self.configuration.epochs != stored["epochs"]:
             self.writer.extend(self._stored())
         self.committed = last
         self.seconds = float(recording.seconds[-1])
         return self._engine(recording.state())
+
+    def _arithmetic(self) -> str | None:
+        """What else decides the fused loop's bits: in how many lanes it sums. 0.1 kept nothing here."""
+        if self.engine_name != "fused":
+            return None
+        from flowplane.core.lanes import LANES
+
+        return f"{LANES} lanes"
 
     def _stored(self) -> dict[str, Any]:
         return {
@@ -234,6 +251,7 @@ class _Run:
             "sizes": list(self.network.sizes),
             "task_digest": self.task.digest,
             "engine": self.engine_name,
+            "arithmetic": self._arithmetic(),
             "device": self.device.type,
             "versions": versions(),
         }

@@ -157,6 +157,8 @@ EXPERIMENTS = {
         Experiment(
             ".transport.transport_cost", "each depth's distance from optimal transport", ("X-shallow-optimal",), (20, 90)
         ),
+        Experiment(".flows.budget", "what flows waste: trained three ways, and the papers' own", ("X-budget",), (150, 750)),
+        Experiment(".flows.steps", "the less a flow bends, the fewer steps it takes", ("X-steps",), (150, 750)),
         Experiment(
             ".ridgelet.ridgelet",
             "a network as an integral over its hidden units",
@@ -250,16 +252,23 @@ class Context:
 
     def sweep(self, name: str, function: Callable[..., Any], grid: dict[str, list[Any]]) -> xr.Dataset:
         """`fp.sweep` into this experiment's folder; what is finished there already is used again."""
+        return self._sweep(self.out, name, function, grid)
+
+    def sweep_shared(self, name: str, function: Callable[..., Any], grid: dict[str, list[Any]]) -> xr.Dataset:
+        """As `sweep`, into a folder that other experiments of the same results look into as well."""
+        return self._sweep(None if self.out is None else self.out.parent, name, function, grid)
+
+    def _sweep(self, folder: Path | None, name: str, function: Callable[..., Any], grid: dict[str, list[Any]]) -> xr.Dataset:
         from flowplane.cluster import sweep
 
         with ExitStack() as stack:
-            if self.out is None:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flowplane-")))
+            if folder is None:
+                path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flowplane-")))
             else:
-                folder = self.out / "sweeps" / f"{name}-{self.scale}"
-                if self.overwrite and folder.exists():
-                    shutil.rmtree(folder)
-            return sweep(function, grid, folder, cluster=self.cluster)
+                path = folder / "sweeps" / f"{name}-{self.scale}"
+                if self.overwrite and path.exists():
+                    shutil.rmtree(path)
+            return sweep(function, grid, path, cluster=self.cluster)
 
 
 def run(

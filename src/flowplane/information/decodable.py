@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from flowplane.core.compiled import cores
 from flowplane.core.results import CONFIDENCE, Z
 from flowplane.core.threads import one_thread, shared
 from flowplane.errors import unknown
@@ -39,6 +38,8 @@ PROBES: dict[str, tuple[Classify, Predict]] = {
 FEWEST = 5
 #: A number of which fewer different values occur than this share of the samples is cut into so many classes.
 DIFFERENT, CUT = 0.9, 10
+#: Batch members that are fitted in one product: more are no faster on a CPU.
+TOGETHER = 2
 #: Of work on a batch member, about.
 MEMBER_NANOSECONDS = 1e7
 
@@ -150,7 +151,7 @@ class Decodable(Estimator):
     def _decoded_together(self, values: Tensor, questions: list[_Question], known: Known) -> list[_Answer]:
         """Each question's answers, batch members shared out: on many threads small products wait for one another."""
         near = values.device.type == "cpu"
-        members = values.split(-(-len(values) // (cores() if near else 1)))  # as large as may be: each is one product
+        members = values.split(TOGETHER if near else len(values))  # however many processors: the last bit hangs on it
         parts: dict[int, list[_Answer]] = {}
 
         def work(first: int, last: int) -> None:

@@ -70,8 +70,8 @@ FLAGS = Flags(
             "Transform the values (their ranks have the same information), or use Binned(range='quantiles').",
         ),
         "not_converged": (
-            "the network did not learn to do better on samples held out, was still learning when it was stopped, or two "
-            "ways to read it lie far apart",
+            "the network did not learn to do better on samples held out, did much better on those it learned from, was "
+            "still learning when it was stopped, or two ways to read it lie far apart",
             "The truth may be larger: more samples, or for a critic more epochs.",
         ),
         "unequal_scales": (

@@ -11,6 +11,7 @@ from flowplane.core.lazy import lazy
 
 if TYPE_CHECKING:
     from flowplane.plot.export import save as save
+    from flowplane.plot.figures.budget import budget as budget
     from flowplane.plot.figures.class_particles import class_particles as class_particles
     from flowplane.plot.figures.compare_estimators import compare_estimators as compare_estimators
     from flowplane.plot.figures.convergence import convergence as convergence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from flowplane.plot.figures.estimator_curves import estimator_curves as estimator_curves
     from flowplane.plot.figures.flow_history import flow_history as flow_history
     from flowplane.plot.figures.flow_profile import flow_profile as flow_profile
+    from flowplane.plot.figures.flow_samples import flow_samples as flow_samples
     from flowplane.plot.figures.gradient_phases import gradient_phases as gradient_phases
     from flowplane.plot.figures.ib_curve import ib_curve as ib_curve
     from flowplane.plot.figures.information_plane import information_plane as information_plane
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from flowplane.plot.figures.resolution_curves import resolution_curves as resolution_curves
     from flowplane.plot.figures.ridgelet_spectrum import ridgelet_spectrum as ridgelet_spectrum
     from flowplane.plot.figures.separation_curves import separation_curves as separation_curves
+    from flowplane.plot.figures.steps import steps as steps
     from flowplane.plot.figures.sweep import sweep as sweep
     from flowplane.plot.figures.training_history import training_history as training_history
     from flowplane.plot.figures.weight_diffusion import weight_diffusion as weight_diffusion

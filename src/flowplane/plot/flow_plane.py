@@ -77,9 +77,12 @@ def in_the_plane(panels: Mapping[str, xr.Dataset], title: str, start: str) -> go
         start=0.3,
         active=shown,
     )
-    figure.update_layout(coloraxis=log_density_axis(logs, DENSITY_SCALE))
+    known = any(np.isfinite(log).any() for log in logs)
+    figure.update_layout(coloraxis=log_density_axis(logs, DENSITY_SCALE) | {"showscale": known})
     shown_at = f"{clock}, first shown at t = {times[shown]:.3g}"
-    subtitle = f"colour: density; arrows: velocity; circles: particles; faint: where they start; {shown_at}"
+    subtitle = (
+        f"{'colour: density; ' if known else ''}arrows: velocity; circles: particles; faint: where they start; {shown_at}"
+    )
     ratio = (box["y"][1] - box["y"][0]) / (box["x"][1] - box["x"][0])
     width = 430 if len(panels) > 1 else 560
     return styled(

@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from flowplane.core.callers import outside
 from flowplane.errors import InputError, Text
 from flowplane.recorder.array_layers import ArrayLayer, array_layer, shape_of
-from flowplane.recorder.callers import outside
 
 __all__ = ["WANTED", "array_layers", "is_file"]
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from flowplane.recorder.callers import outside
+from flowplane.core.callers import outside
 from flowplane.recording import Metrics
 
 __all__ = ["Divergence"]

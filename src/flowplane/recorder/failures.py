@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import icechunk
 
+from flowplane.core.callers import outside
 from flowplane.errors import InputError, RecordingFailed
-from flowplane.recorder.callers import outside
 
 if TYPE_CHECKING:
     from flowplane.recorder.session import Session

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import nn
 
+from flowplane.core.callers import outside
 from flowplane.errors import InputError, Text, unknown
-from flowplane.recorder.callers import outside
 from flowplane.recorder.reduction import LAYOUTS
 from flowplane.recorder.tracing.trace import Judged, Trace
 

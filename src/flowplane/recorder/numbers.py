@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowplane.core.callers import outside
 from flowplane.errors import InputError, Text
-from flowplane.recorder.callers import outside
 
 __all__ = ["DTYPES", "entries", "numeric", "side_by_side", "stored", "widened"]
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from flowplane.core.callers import outside
 from flowplane.errors import InputError, Text
-from flowplane.recorder.callers import outside
 from flowplane.recorder.inputs import ProbeInputs
 from flowplane.recorder.layers import chosen_layers, layout_of, left_out
 from flowplane.recorder.looking import device_of, side_effect_free

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import nn
 
+from flowplane.core.callers import outside
 from flowplane.core.frames import left_out_table
 from flowplane.core.interrupts import deferred_interrupts
 from flowplane.core.measure import Measure
@@ -17,7 +19,6 @@ from flowplane.core.modes import in_own_modes
 from flowplane.core.points import check_count
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text, unknown
-from flowplane.recorder.callers import outside
 from flowplane.recorder.failures import ON_ERROR, Failures
 from flowplane.recorder.gradients import GradientStatistics
 from flowplane.recorder.reported import checked_epoch, checked_metrics
@@ -35,6 +36,8 @@ __all__ = ["Recorder"]
 WRITING = 200e6
 #: Seconds that a commit takes, for estimates.
 COMMIT = 0.03
+#: Where it is known what an analysis takes.
+ANALYSES = "flowplane.reporting.costs"
 
 
 @renamed
@@ -178,7 +181,8 @@ class Recorder:
         return f"<flowplane.Recorder of {about}; {probe.samples} samples, {self._state}, epoch {self._epoch}>"
 
     def cost(self) -> Cost:
-        """What the recording will cost, from one probe of the model, which is timed. Nothing is written.
+        """What the recording will cost, and its information plane, its transport and a report of it: each is timed on a few
+        snapshots of the model as it is, which takes some seconds. Nothing is written.
 
         Without `epochs` the cost of `snapshots` snapshots.
         """
@@ -186,7 +190,11 @@ class Recorder:
         began = time.perf_counter()
         size = self._session.work()
         seconds = time.perf_counter() - began + size / WRITING + COMMIT
-        return Cost(self._capacity(), self._capacity() * size, self._capacity() * seconds)
+        count, later = self._capacity(), {}
+        if "activations" in self._session.keep:
+            analyses = import_module(ANALYSES)  # which stand above recorders
+            later = analyses.seconds_of_analyses(self._session.rehearsed(3), count)
+        return Cost(count, count * size, count * seconds, **later)
 
     # -- recording ----------------------------------------------------------------------------------------------------
 

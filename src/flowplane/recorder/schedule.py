@@ -15,16 +15,23 @@ FACTOR = 1.1
 
 @dataclass(frozen=True)
 class Cost:
-    """What a recording will take: bytes before compression, and seconds of training time."""
+    """What a recording will take: bytes before compression, and seconds of training time; and seconds that its information
+    plane, its transport and a report of it take afterwards, NaN where there are none."""
 
     snapshots: int
     bytes: int
     seconds: float
+    plane: float = math.nan
+    transport: float = math.nan
+    report: float = math.nan
 
     def __str__(self) -> str:
         size = self.bytes / 2**20
         text = f"{size / 1024:.1f} GiB" if size >= 1024 else f"{size:.1f} MiB"
-        return f"{self.snapshots} snapshots, {text} before compression, about {self.seconds:.1f} s in all"
+        later = {"the plane": self.plane, "the transport": self.transport, "a report": self.report}
+        known = [f"{name} {seconds:.0f} s" for name, seconds in later.items() if math.isfinite(seconds)]
+        said = f"; afterwards, about: {', '.join(known)}" if known else ""
+        return f"{self.snapshots} snapshots, {text} before compression, about {self.seconds:.1f} s in all{said}"
 
 
 class Schedule:

@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
+from flowplane.core.callers import outside
 from flowplane.core.interrupts import deferred_interrupts
 from flowplane.core.measure import Measure
 from flowplane.errors import InputError, Text, unknown
 from flowplane.recorder.background import Background
-from flowplane.recorder.callers import outside
 from flowplane.recorder.divergence import Divergence
 from flowplane.recorder.inputs import read_inputs, read_labels
 from flowplane.recorder.lens import LogitLens
@@ -213,6 +213,18 @@ class Session:
         rows = self.look()
         self._measures(rows)
         return sum(values.size for values in rows) * np.dtype(self.dtype).itemsize if "activations" in self.keep else 0
+
+    def rehearsed(self, snapshots: int) -> ModelRecording:
+        """A recording in memory of the model as it is, so many equal snapshots of activations."""
+        layers = self.probe.layers
+        rows = [stored(layer.name, values, self.dtype) for layer, values in zip(layers, self.look(), strict=False)]
+        about = self._configuration() | {"keep": ["activations"], "measures": [], "views": False}
+        equal = [ModelSnapshot(epoch, -1, 0.0, 0, rows, None, [], None) for epoch in range(snapshots)]
+        with ModelWriter.at(None, "create") as writer:
+            writer.begin(about, self.task, equal[0], Metrics(), snapshots, self.dtype)
+            for each in equal[1:]:
+                writer.append(each, Metrics())
+        return ModelRecording(writer.repository, None)
 
     def _open(self) -> int | None:
         """Claim the place of the recording; the last epoch of one that is resumed."""

@@ -51,11 +51,24 @@ class Copied:
         source: Any = self._repository  # on an object store
         if self.path is not None and Path(self.path).is_dir():
             source = self.path
-        return _opened_again, (type(self), source, self.path, self._store._store.session.snapshot_id, parts)
+        return _opened_again, (type(self), source, self.path, self._store.commit, parts)
 
 
 class Kept(WrapperStore[Any]):
     """What a recording reads, and arrays that are read later, in the process that may read it."""
+
+    @property
+    def commit(self) -> str:
+        """The commit that it shows."""
+        return str(self._store.session.snapshot_id)
+
+    def added(self, repository: icechunk.Repository) -> dict[str, str]:
+        """The commits up to it by their messages, which are different where they add a snapshot."""
+        if self._added is None:
+            self._added = {one.message: one.id for one in repository.ancestry(snapshot_id=self.commit)}
+        return self._added
+
+    _added: dict[str, str] | None = None
 
     async def get(self, *key: Any, **options: Any) -> Any:
         """As of the store. Raises InputError in a fork."""

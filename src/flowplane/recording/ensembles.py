@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor
 from xarray.core import indexing
 
 from flowplane.core.arrays import as_numbers
@@ -21,7 +20,7 @@ from flowplane.core.schedule import epoch_batches
 from flowplane.errors import InputError, Text, unknown
 from flowplane.recording.activations import NetworkActivations, snapshots_per_block
 from flowplane.recording.ensemble_store import METRICS
-from flowplane.recording.reader import Block, Recording
+from flowplane.recording.reader import Block, Place, Recording
 from flowplane.tasks import Task
 
 __all__ = ["EnsembleRecording"]
@@ -167,29 +166,37 @@ class EnsembleRecording(Recording):
         array.attrs |= {"activation": self.network.activation_of(layer), "noise_variance": self.network.noise_variance}
         return array
 
-    def blocks(
+    def places(
         self, layers: Sequence[str], memory_budget: int, groups: Sequence[np.ndarray | None] | None = None
-    ) -> Iterator[Block]:
+    ) -> list[Place]:
         """All layers of a block come from one forward pass. Replicas measured on different samples never share a block."""
-        index = {layer: self.network.index(layer) for layer in layers}
-        inputs = torch.tensor(self.task.inputs, device="cpu")
         parted = groups is not None and any(group is not None for group in groups)
-        for rows, columns, weights in self._weight_blocks(parted, memory_budget):
-            outputs = self.network.forward(weights, inputs, max(index.values()) + 1)
-            yield rows, columns, {layer: outputs[k] for layer, k in index.items()}
-
-    def _weight_blocks(self, parted: bool, memory_budget: int) -> Iterator[tuple[np.ndarray, np.ndarray, Tensor]]:
-        """Blocks of snapshots: positions of their replicas and epochs, and their weights (batch, parameter)."""
         size = snapshots_per_block(self.network, len(self.task), memory_budget)
         replicas, epochs = len(self.replicas), len(self.epochs)
-        stored = self.weights
         slab = max(1, (memory_budget // 4) // (4 * replicas * self.network.parameters))  # epochs of weights read together
+        found = []
         for first in range(0, epochs, slab):
-            weights = stored.isel(epoch=slice(first, first + slab)).values
-            rows, columns = (grid.ravel() for grid in np.indices(weights.shape[:2]))
-            flat = torch.tensor(weights.reshape(-1, weights.shape[-1]), device="cpu")
-            alone = weights.shape[1] if parted else len(flat)
-            for start in range(0, len(flat), alone):
+            stop = min(first + slab, epochs)
+            rows, columns = (grid.ravel() for grid in np.indices((replicas, stop - first)))
+            alone = stop - first if parted else len(rows)
+            for start in range(0, len(rows), alone):
                 for begin in range(start, start + alone, size):
-                    stop = min(begin + size, start + alone)
-                    yield rows[begin:stop], first + columns[begin:stop], flat[begin:stop]
+                    part = slice(begin, min(begin + size, start + alone))
+                    found.append(Place(rows[part], first + columns[part], tuple(layers), (first, stop)))
+        return found
+
+    def block(self, place: Place) -> Block:
+        index = {layer: self.network.index(layer) for layer in place.layers}
+        chosen = self._weights_at(place.together)[place.rows, place.columns - place.together[0]]
+        inputs = torch.tensor(self.task.inputs, device="cpu")
+        outputs = self.network.forward(torch.tensor(chosen, device="cpu"), inputs, max(index.values()) + 1)
+        return place.rows, place.columns, {layer: outputs[k] for layer, k in index.items()}
+
+    def _weights_at(self, together: tuple[int, int]) -> np.ndarray:
+        """The weights that several blocks are read from, kept for the next of them."""
+        known = self._last_read
+        if known is None or known[0] != together:
+            known = self._last_read = together, self.weights.isel(epoch=slice(*together)).values
+        return known[1]
+
+    _last_read: tuple[tuple[int, int], np.ndarray] | None = None

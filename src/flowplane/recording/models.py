@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,7 @@ from flowplane.core.results import stamp
 from flowplane.errors import InputError, NotRecorded, Text, unknown
 from flowplane.recording.measure_store import stored_measure
 from flowplane.recording.model_store import MOMENTS
-from flowplane.recording.reader import Block, Recording
+from flowplane.recording.reader import Block, Place, Recording
 from flowplane.recording.selection import View
 from flowplane.recording.store import array_of
 from flowplane.tasks import Task
@@ -209,26 +209,35 @@ class ModelRecording(Recording):
             raise NotRecorded("rec", Text(f"a recording that keeps {self._kept()}"), wanted)
         return array_of(root, f"layers/{self.all_layers.index(layer):02d}/{name}")
 
-    def blocks(
+    def places(
         self, layers: Sequence[str], memory_budget: int, groups: Sequence[np.ndarray | None] | None = None
-    ) -> Iterator[Block]:
+    ) -> list[Place]:
         """A block holds one layer at some epochs."""
+        found = []
         for layer in layers:
-            stored = self.activations(layer)
+            _, epochs, samples, units = self.activations(layer).shape
             # estimators work in float64 and with several arrays of that size
-            size = max(1, memory_budget // (8 * 8 * stored.shape[2] * stored.shape[3]))
-            for first in range(0, stored.shape[1], size):
-                values = stored.isel(epoch=slice(first, first + size)).values[0]
-                yield np.zeros(len(values), np.int64), first + np.arange(len(values)), {layer: torch.from_numpy(values)}
+            size = max(1, memory_budget // (8 * 8 * samples * units))
+            for first in range(0, epochs, size):
+                columns = np.arange(first, min(first + size, epochs))
+                found.append(Place(np.zeros_like(columns), columns, (layer,), (first, first + len(columns))))
+        return found
 
-    def measure(self, measure: Measure, samples: str = "all", *, memory_budget: int = 1 << 30) -> xr.Dataset:
+    def block(self, place: Place) -> Block:
+        (layer,) = place.layers
+        values = self.activations(layer).isel(epoch=slice(*place.together)).values[0]
+        return place.rows, place.columns, {layer: torch.from_numpy(values)}
+
+    def measure(
+        self, measure: Measure, samples: str = "all", *, memory_budget: int = 1 << 30, cluster: Any = None
+    ) -> xr.Dataset:
         """As `Recording.measure`; a measure that was taken online is not taken again."""
         known = self.attrs["measures"]
         if samples == "all" and repr(measure) in known:
             return self._online(known.index(repr(measure)))
         if known and "activations" not in self.attrs["keep"]:
             raise NotRecorded("measure", Text(repr(measure)), f"one that was taken online: {', '.join(known)}")
-        return super().measure(measure, samples, memory_budget=memory_budget)
+        return super().measure(measure, samples, memory_budget=memory_budget, cluster=cluster)
 
     @property
     def online(self) -> dict[str, xr.Dataset]:

@@ -7,12 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import icechunk
 import numpy as np
 import pandas as pd
 import xarray as xr
+from jaxtyping import Int
 from torch import Tensor
 
 from flowplane.core.frames import left_out_table, wide_frame
@@ -31,11 +32,22 @@ from flowplane.recording.selection import View, positions
 from flowplane.recording.store import BRANCH, STATISTICS
 from flowplane.tasks import Task
 
-__all__ = ["Block", "Recording", "require_recording"]
+__all__ = ["Block", "Place", "Recording", "require_recording"]
 
 SAMPLES = ("all", "train", "test")
 #: Positions of the replicas and epochs of a block of snapshots, and layers' activations (batch, sample, unit).
 Block = tuple[np.ndarray, np.ndarray, dict[str, Tensor]]
+
+
+class Place(NamedTuple):
+    """Which snapshots a block holds, and of which layers."""
+
+    #: Positions of their replicas and epochs (batch,).
+    rows: np.ndarray
+    columns: np.ndarray
+    layers: tuple[str, ...]
+    #: The first epoch, and the last + 1, of those that are read together: its own, and those of its neighbours.
+    together: tuple[int, int]
 
 
 def require_recording(rec: Any) -> Recording:
@@ -185,16 +197,23 @@ class Recording(Copied, ABC):
     def activations(self, layer: str) -> xr.DataArray:
         """One layer's outputs (replica, epoch, sample, unit), read when they are used."""
 
+    def blocks(self, layers: Sequence[str], memory_budget: int) -> Iterator[Block]:
+        """The activations of all snapshots, block by block, within the budget of bytes; a block may hold but some layers."""
+        return map(self.block, self.places(layers, memory_budget))
+
     @abstractmethod
-    def blocks(
+    def places(
         self, layers: Sequence[str], memory_budget: int, groups: Sequence[np.ndarray | None] | None = None
-    ) -> Iterator[Block]:
-        """The activations of all snapshots, block by block, within the budget of bytes.
+    ) -> list[Place]:
+        """Where the blocks are, in the order in which they are best read; nothing is read yet.
 
         Arguments:
-            layers: those wanted; a block may hold some of them only.
             groups: where given, the samples that each replica will be measured on; None for all.
         """
+
+    @abstractmethod
+    def block(self, place: Place) -> Block:
+        """The activations at a place."""
 
     @abstractmethod
     def _kept(self) -> str:
@@ -322,13 +341,16 @@ class Recording(Copied, ABC):
         return self._part(epochs=self._view.epochs[even_places(self.epochs, check_count("snapshots", snapshots, 2))])
 
     @in_own_modes
-    def measure(self, measure: Measure, samples: str = "all", *, memory_budget: int = 1 << 30) -> xr.Dataset:
+    def measure(
+        self, measure: Measure, samples: str = "all", *, memory_budget: int = 1 << 30, cluster: Any = None
+    ) -> xr.Dataset:
         """A measure of every layer at every snapshot of every replica: a Dataset (replica, epoch, layer).
 
         Arguments:
             measure: an estimator such as `fp.Binned(30)`, or any callable with the same arguments.
             samples: over "all" samples, or each replica's own "train" or "test" part.
             memory_budget: bytes that the recomputed activations and what is derived from them may take.
+            cluster: None for this process; or workers, as for `fp.sweep`: they read the recording where it lies.
 
         Raises:
             InputError: not a measure, unknown samples, no samples in that part, a measure that takes T for a function of x
@@ -346,7 +368,30 @@ class Recording(Copied, ABC):
         check_measure("measure", measure)
         if samples not in SAMPLES:
             raise unknown("samples", samples, SAMPLES)
-        return measure_recording(self, measure, samples, memory_budget)
+        return measure_recording(self, measure, samples, memory_budget, cluster)
+
+    # -- which snapshots these are ------------------------------------------------------------------------------------
+
+    @property
+    def shown(self) -> View:
+        """Which part of what was recorded this is."""
+        return self._view
+
+    @property
+    def commit(self) -> str:
+        """The commit that is read: another one wherever anything else is stored."""
+        return self._store.commit  # type: ignore[no-any-return]
+
+    def snapshots_at(self, epochs: Sequence[int]) -> list[str]:
+        """Names of the snapshots at these places of all epochs, the same when others are added: the commit that added each,
+        and its place."""
+        added = self._store.added(self._repository)
+        numbers = self._root["epoch"].values
+        return [f"{added.get(f'epoch {numbers[place]}', self.commit)}:{place}" for place in epochs]
+
+    def at(self, replicas: Int[np.ndarray, " replica"], epochs: Int[np.ndarray, " epoch"]) -> Recording:
+        """A view on what stands at these places among all replicas and epochs."""
+        return self._part(replicas=replicas, epochs=epochs)
 
     def _part(self, **chosen: Any) -> Recording:
         return type(self)(self._repository, self.path, replace(self._view, **chosen))

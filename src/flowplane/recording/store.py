@@ -1,7 +1,8 @@
 """Icechunk and Zarr behind recordings: one atomic commit a snapshot, one writer at a time.
 
-A recording in a folder is that folder with `writer.lock` and the Icechunk repository `data` in it, and until its first
-snapshot is committed an empty file `unfinished`: only what carries that mark, or is overwritten on demand, is ever deleted.
+A recording in a folder is that folder with `writer.lock` and the Icechunk repository `data` in it, `cache` where something
+was computed of it, and until its first snapshot is committed an empty file `unfinished`: only what carries that mark, or is
+overwritten on demand, is ever deleted.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +26,7 @@ from flowplane.recording import asserts  # noqa: F401
 from flowplane.version import __version__
 
 __all__ = ["BRANCH", "FORMAT", "MODES", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put"]
-__all__ += ["require_own_process", "versions"]
+__all__ += ["CACHE", "DATA", "locked", "remove_computed", "require_own_process", "storage_of", "versions"]
 
 #: 1: ensembles of `fp.train`. 2: recordings of a model as well. 3: arguments under their names of today, and an array for
 #: each variable of an online measure.
@@ -34,6 +36,8 @@ MODES = ("create", "resume", "overwrite")
 STATISTICS = ("gradient_mean", "gradient_std", "weight_norm")
 BRANCH = "main"
 LOCK, DATA, UNFINISHED = "writer.lock", "data", "unfinished"
+#: What was computed of a recording, laid out as one: a lock and a repository.
+CACHE = "cache"
 NEW_PATH = "a new path; mode='resume' continues the recording there, mode='overwrite' replaces it"
 #: Attribute of a commit: how many files of chunks, and bytes in them, were there.
 FILES = "files"
@@ -74,7 +78,7 @@ def open_repository(path: Any) -> tuple[icechunk.Repository, str]:
             if _is_unfinished(folder):
                 raise InputError("path", name, f"{wanted}; this one was interrupted before its first snapshot")
             raise InputError("path", name, f"{wanted}; this is something else")
-        repository = icechunk.Repository.open(_storage(folder))
+        repository = icechunk.Repository.open(storage_of(folder))
     written = _format(repository, name)
     if written is None:
         raise InputError("path", name, f"{wanted}; this one holds no committed snapshot")
@@ -111,12 +115,13 @@ def _chunk_files(folder: Path) -> tuple[int, int]:
     return len(sizes), sum(sizes)
 
 
-def _storage(folder: Path) -> icechunk.Storage:
+def storage_of(folder: Path) -> icechunk.Storage:
+    """Of the repository in the folder of a recording."""
     return icechunk.local_filesystem_storage(str(folder / DATA))
 
 
 def _is_repository(folder: Path) -> bool:
-    return (folder / DATA).is_dir() and icechunk.Repository.exists(_storage(folder))
+    return (folder / DATA).is_dir() and icechunk.Repository.exists(storage_of(folder))
 
 
 def _is_empty(folder: Path) -> bool:
@@ -193,10 +198,10 @@ class Writer:
             raise InputError("path", name, f"a path where nothing is, or a recording to {mode}; this is something else")
         if mode == "resume" and empty:
             raise InputError("path", name, "an existing recording to resume; nothing is there")
-        self._lock = _locked(folder)
+        self._lock = locked(folder)
         try:  # only now can nobody else change what is there
             if _is_repository(folder) and mode != "overwrite":
-                repository = icechunk.Repository.open(_storage(folder))
+                repository = icechunk.Repository.open(storage_of(folder))
                 if _format(repository, name) is not None:
                     if mode == "create":
                         raise InputError("path", name, NEW_PATH)
@@ -206,7 +211,8 @@ class Writer:
             (folder / UNFINISHED).touch()
             if (folder / DATA).exists():  # an overwritten recording, or what an interrupted creation left
                 shutil.rmtree(folder / DATA)
-            return icechunk.Repository.create(_storage(folder)), False
+            remove_computed(folder)
+            return icechunk.Repository.create(storage_of(folder)), False
         except BaseException:
             self._lock.release()
             raise
@@ -236,8 +242,8 @@ def _open_or_create(storage: icechunk.Storage, mode: str, name: str) -> tuple[ic
     return repository, True
 
 
-def _locked(folder: Path) -> FileLock:
-    """The writer's lock on a folder, which is made if need be; the system frees it when the process dies."""
+def locked(folder: Path) -> FileLock:
+    """A writer's lock on a folder, which is made if need be; the system frees it when the process dies."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK, thread_local=False)  # whichever thread writes last frees it
@@ -247,6 +253,17 @@ def _locked(folder: Path) -> FileLock:
     except OSError as error:
         raise InputError("path", str(folder), f"a folder that can be written ({error.strerror})") from error
     return lock
+
+
+def remove_computed(folder: Path) -> int:
+    """Take away what was computed of the recording in a folder, and nothing else; how many bytes that were."""
+    place = folder / CACHE
+    size = sum(file.stat().st_size for file in (place / DATA).rglob("*") if file.is_file())
+    shutil.rmtree(place / DATA, ignore_errors=True)
+    (place / LOCK).unlink(missing_ok=True)
+    with suppress(OSError):  # somebody's own files are in it
+        place.rmdir()
+    return size
 
 
 def versions() -> dict[str, str]:

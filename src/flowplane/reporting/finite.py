@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from flowplane.errors import InputError
 from flowplane.recording import Recording
 from flowplane.reporting.thinning import small_part
 
 __all__ = ["finite_part"]
+
+#: Bytes of activations looked at together.
+MEMORY = 1 << 28
 
 
 def finite_part(rec: Recording) -> tuple[Recording | None, str]:
@@ -41,7 +45,7 @@ def _before(rec: Recording) -> tuple[Recording | None, str]:
 
 def _said(rec: Recording, few: Recording, bad: int) -> tuple[Recording | None, str]:
     before = rec.epochs[rec.epochs < bad]
-    broken = np.atleast_1d(~_finite(few.sel(epoch=bad), few.layers).all(axis=1))
+    broken = np.atleast_1d(~_finite(few.sel(epoch=bad), few.layers).all(axis=(1, 2)))
     where = f" in {int(broken.sum())} of {len(broken)} replicas" if len(broken) > 1 else ""
     # numbers too large for 16 bits are infinite in the recording alone
     cause = (
@@ -58,11 +62,18 @@ def _said(rec: Recording, few: Recording, bad: int) -> tuple[Recording | None, s
     )
 
 
-def _first_bad(rec: Recording, layers: Sequence[str], epochs: Iterable[int]) -> int | None:
-    """The first of these epochs at which a value is not finite."""
-    return next((int(epoch) for epoch in epochs if not _finite(rec.sel(epoch=int(epoch)), layers).all()), None)
+def _first_bad(rec: Recording, layers: Sequence[str], epochs: np.ndarray) -> int | None:
+    """The first of these epochs, which are in order, at which a value is not finite."""
+    if len(epochs) == 0:
+        return None
+    finite = _finite(rec.sel(epoch=epochs.tolist()), layers).all(axis=(0, 2))
+    return None if finite.all() else int(epochs[finite.argmin()])
 
 
 def _finite(rec: Recording, layers: Sequence[str]) -> np.ndarray:
-    """Whether all values are finite (replica, layer), of a recording of one snapshot."""
-    return np.stack([np.isfinite(rec.activations(layer).values).all(axis=(1, 2, 3)) for layer in layers], axis=1)
+    """Whether all values are finite (replica, epoch, layer)."""
+    found = np.ones((len(rec.replicas), len(rec.epochs), len(layers)), bool)
+    for replicas, epochs, outputs in rec.blocks(layers, MEMORY):
+        for layer, values in outputs.items():
+            found[replicas, epochs, layers.index(layer)] = torch.isfinite(values).all(-1).all(-1).numpy()
+    return found

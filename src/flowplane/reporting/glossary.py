@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flowplane.reporting.markup import Markup, element
 
-__all__ = ["WORDS", "glossary"]
+__all__ = ["FLOW_WORDS", "WORDS", "glossary"]
 
 #: Two dozen words each at most.
 WORDS = {
@@ -21,8 +23,21 @@ WORDS = {
     "embedding “pad”": "Layers of different width are put into one space by filling the narrower one up with zeros.",
 }
 
+#: Of a report on flows.
+FLOW_WORDS = {
+    "units of x": "Those of the points' coordinates; energies and variances are in their squares.",
+    "energy": "The mean over particles of ∫|u|² ds, u their velocity, the time s scaled to run from 0 to 1.",
+    "W_2": "The root mean square distance of the best pairing of starts with ends: what no flow between them can undercut.",
+    "coupling": "What is spent because particles go to other places than in the best pairing.",
+    "bending": "What is spent because paths are not straight lines.",
+    "pace": "What is spent because particles do not keep one speed.",
+    "rms": "Root mean square: the root of the mean of the squares.",
+    "evaluations": "How often the velocity is computed on the way; for a model, how often it is run.",
+    "±": "One standard error over the particles.",
+}
 
-def glossary() -> Markup:
+
+def glossary(words: Mapping[str, str] = WORDS) -> Markup:
     """The words, folded away until somebody asks."""
-    rows = [part for word, meaning in WORDS.items() for part in (element("dt", word), element("dd", meaning))]
+    rows = [part for word, meaning in words.items() for part in (element("dt", word), element("dd", meaning))]
     return element("details", element("summary", "What the words mean"), element("dl", *rows), class_="glossary")

@@ -4,11 +4,14 @@ of these numbers can be trusted."""
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from flowplane.core.executors import executor_of
 from flowplane.core.files import write_text
 from flowplane.core.paths import as_path
+from flowplane.core.threads import one_thread_each
 from flowplane.errors import InputError
 from flowplane.reporting.page import page_of
 from flowplane.reporting.sources import subjects_of
@@ -16,21 +19,25 @@ from flowplane.reporting.sources import subjects_of
 __all__ = ["report"]
 
 
-def report(source: Any, path: str | os.PathLike[str] = "report.html", *, denoising: bool = False) -> Path:
-    """Write one self-contained page about a recording or an experiment; it opens offline.
+def report(
+    source: Any, path: str | os.PathLike[str] = "report.html", *, denoising: bool = False, cluster: Any = None
+) -> Path:
+    """Write one self-contained page about a recording, an experiment or a flow; it opens offline.
 
     Arguments:
-        source: a Recording, the path of one, an experiment's Result, a folder of results or of one experiment; or a list of
-            them, shown side by side on the same axes.
+        source: a Recording, the path of one, an experiment's Result, a folder of results or of one experiment, or a flow
+            that knows its source; or a list of them, shown side by side on the same axes, flows beside flows only.
         path: of the page, ending in .html.
         denoising: show as well how hard the layers of a recording are to denoise, and beside I(X;T), where every input of a
             model stands alone, the bound by denoising, which does not stop there (`fp.denoising_spectrum`). Minutes.
+        cluster: None for this process; or workers, as for `fp.sweep`, for the analyses of recordings, read where they lie.
 
     Returns:
         The page's path.
 
     Raises:
-        InputError: nothing to report, a path that cannot be written, or denoising where there is no recording.
+        InputError: nothing to report, flows beside something else, a path that cannot be written, or denoising where there
+            is no recording.
 
     Example:
         >>> import tempfile
@@ -47,7 +54,9 @@ def report(source: Any, path: str | os.PathLike[str] = "report.html", *, denoisi
     if target.suffix.lower() not in (".html", ".htm") or target.is_dir():
         raise InputError("path", str(path), "a file name that ends in .html")
     _require_writable(target)
-    page = page_of(subjects_of(source, denoising))
+    # without a cluster each analysis shares out its work as it does by itself
+    with nullcontext() if cluster is None else executor_of(cluster) as executor, one_thread_each():
+        page = page_of(subjects_of(source, denoising, executor))
     try:
         write_text(target, page)
     except OSError as error:

@@ -95,7 +95,9 @@ def _terms(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
     )
     exact = int(min(attrs.get("exact_samples", 0), attrs.get("samples", np.inf)))
     if exact:
-        parts.append(f"plans between {exact:,} points")
+        planned = int(attrs.get("exact_snapshots", found.sizes["epoch"]))
+        some = f" at {planned} of these" if planned < found.sizes["epoch"] else ""
+        parts.append(f"exact plans between {exact:,} points{some}")
     yield f"Seen at {listed(parts)}{space}."
 
 

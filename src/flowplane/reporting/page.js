@@ -95,6 +95,11 @@
       const layout = printing || width >= breakpoint ? wide : middle && width >= HALF ? middle : narrow;
       const source = { data, layout, frames };
       const made = dark ? recolored(source, "", picture) : structuredClone(source);
+      const ground = channels(layout.plot_bgcolor ?? "");
+      if (dark && ground && Math.max(...ground.slice(0, 3)) < 40) { // light signs on a dark ground stay as they are
+        Object.assign(made, structuredClone({ data, frames }));
+        made.layout.plot_bgcolor = layout.plot_bgcolor;
+      }
       made.layout.width = width;
       this.drawn = `${width} ${dark}`;
       await Plotly.newPlot(this.element, { ...made, config });

@@ -9,8 +9,10 @@ from importlib.resources import files
 
 from plotly.offline import get_plotlyjs
 
+from flowplane.core.progress import progress_bar
 from flowplane.reporting.drawing import Drawn, drawn, share_ranges
-from flowplane.reporting.glossary import glossary
+from flowplane.reporting.flow_numbers import numbers_table
+from flowplane.reporting.glossary import FLOW_WORDS, WORDS, glossary
 from flowplane.reporting.layers import LayerNumbers
 from flowplane.reporting.markup import Markup, count, element, json_script, paragraphs
 from flowplane.reporting.sections import SECTIONS, citations, figures_of, layers_of, text_of
@@ -25,14 +27,15 @@ def page_of(subjects: list[Subject]) -> str:
     numbers = [layers_of(subject) for subject in subjects]
     figures: dict[str, Drawn] = {}
     body, links = [], []
-    for anchor, (short, heading) in SECTIONS.items():
-        section = _section(anchor, heading, subjects, numbers, figures)
-        if section:
-            body.append(section)
-            links.append(element("li", element("a", short, href=f"#{anchor}")))
-    title = (
-        " against ".join(subject.title for subject in subjects) if len(subjects) < 3 else count(len(subjects), "recording")
-    )
+    with progress_bar("drawing the report", len(SECTIONS)) as advance:
+        for anchor, (short, heading) in SECTIONS.items():
+            section = _section(anchor, heading, subjects, numbers, figures)
+            if section:
+                body.append(section)
+                links.append(element("li", element("a", short, href=f"#{anchor}")))
+            advance(1)
+    kind = "recording" if subjects[0].flow is None else "flow"
+    title = " against ".join(subject.title for subject in subjects) if len(subjects) < 3 else count(len(subjects), kind)
     plotly, own = Markup(get_plotlyjs()), Markup(_packaged("page.js"))
     content = {name: figure.content for name, figure in figures.items()}
     head = element(
@@ -103,8 +106,11 @@ def _section(
             after_columns.append(paragraphs(["Both are read through different channels: numbers of bits do not compare."]))
         after_columns.append(difference_table(numbers[0], numbers[1], titles))
         after_columns.append(settings_table(subjects[0].facts, subjects[1].facts, titles))
-    if anchor == "summary" and any(numbers):
-        after_columns.append(glossary())
+    flows = {subject.title: subject.flow for subject in subjects if subject.flow is not None}
+    if anchor == "summary" and flows:
+        after_columns.append(numbers_table(flows))
+    if anchor == "summary" and (any(numbers) or flows):
+        after_columns.append(glossary(FLOW_WORDS if flows else WORDS))
     if anchor == "provenance":
         after_columns.append(citations())
     titled = element("h2", heading, id=f"{anchor}-heading")

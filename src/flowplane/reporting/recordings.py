@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,25 +23,36 @@ from flowplane.reporting.reasons import reason
 from flowplane.reporting.subject import Subject, Table
 from flowplane.reporting.thinning import small_part
 
-__all__ = ["of_recording"]
+__all__ = ["DENOISING", "PARTS", "of_recording"]
+
+#: What is measured of a recording, and what is too where it is denoised: as many steps.
+PARTS, DENOISING = 5, 1
 
 #: Layers times snapshots that a report denoises at most, of one replica: seconds each.
 DENOISED = 12
-#: Steps from layer to layer, over all snapshots, that a report follows at most.
-STEPS = 150
+#: Steps from layer to layer, over all snapshots, that a report follows at most; snapshots, and those with exact plans.
+STEPS, SHOWN, PLANNED = 150, 8, 3
 
 
-def of_recording(rec: Recording, title: str, denoising: bool = False) -> Subject:
+def of_recording(
+    rec: Recording,
+    title: str,
+    denoising: bool = False,
+    cluster: Any = None,
+    advance: Callable[[float], None] = lambda amount: None,
+) -> Subject:
     """Measure a recording, thinned where it is large: information plane, training, gradients, transport.
 
     Arguments:
         title: what the report calls it.
         denoising: whether layers are denoised as well.
+        cluster: who analyses it, as for `fp.report`.
+        advance: is told of each of `PARTS` that is done, or cannot be.
     """
     shown, broken = finite_part(rec)
     sections = ("plane", "geometry", "gradients", "transport", "training")
     notes: dict[str, list[str]] = {"summary": [broken], **{section: [] for section in sections}}
-    metrics, why = _tried("training", lambda: _known(rec.metrics.load()))
+    metrics, why = _tried(advance, "training", lambda: _known(rec.metrics.load()))
     never = [] if why else _never_finite(rec)
     notes["training"] += [f"{listed(never)}: NaN or infinite whenever it was given."] if never else []
     notes["training"].append(
@@ -52,22 +64,22 @@ def of_recording(rec: Recording, title: str, denoising: bool = False) -> Subject
             notes[section].append("There is nothing to show here: activations are NaN or infinite from the start.")
     else:
         part, left_out = small_part(shown)
-        found, why = _tried("plane", lambda: _plane(part))
+        found, why = _tried(advance, "plane", lambda: _plane(part, cluster))
         plane, chosen = found or (None, "")
         if plane is not None and "resolution" in plane.dims and len(part.replicas) == 1:
             falls = compression(part, plane)
         notes["plane"] += [left_out, chosen and f"Estimator: {chosen}.", why]
         if denoising:
             few, notes["denoising"] = _few(part)
-            spectrum, why = _tried("denoising", lambda: _spectrum(few))
+            spectrum, why = _tried(advance, "denoising", lambda: _spectrum(few, cluster))
             notes["plane"].append(why)
             if spectrum is not None and plane is not None and "resolution" in plane.dims:
                 plane = with_denoised(plane, spectrum)
-        geometry, why = _tried("geometry", lambda: layer_geometry(part))
+        geometry, why = _tried(advance, "geometry", lambda: layer_geometry(part))
         notes["geometry"].append(why)
-        phases, why = _tried("gradients", lambda: _phases(shown))
+        phases, why = _tried(advance, "gradients", lambda: _phases(shown))
         notes["gradients"].append(why)
-        transport, why = _tried("transport", lambda: _transport(part))
+        transport, why = _tried(advance, "transport", lambda: _transport(part, cluster))
         notes["transport"].append(why)
     facts = recording_facts(rec, plane, chosen, left_out)
     taken, left = _layers(rec)
@@ -90,12 +102,14 @@ def of_recording(rec: Recording, title: str, denoising: bool = False) -> Subject
     )
 
 
-def _tried(section: str, make: Any) -> tuple[Any, str]:
+def _tried(advance: Callable[[float], None], section: str, make: Any) -> tuple[Any, str]:
     """What is made, or None and why it cannot be."""
     try:
         return make(), ""
     except InputError as error:
         return None, reason(section, error)
+    finally:
+        advance(1)
 
 
 def _layers(rec: Recording) -> tuple[Table, Table]:
@@ -109,11 +123,11 @@ def _layers(rec: Recording) -> tuple[Table, Table]:
     return (head, shown.astype(str).values.tolist()), (("name", "kind", "calls", "shape", "why"), left.values.tolist())
 
 
-def _plane(rec: Recording) -> tuple[xr.Dataset, str]:
+def _plane(rec: Recording, cluster: Any) -> tuple[xr.Dataset, str]:
     """The information plane, the one that `fp.information_plane` gives, and why it is read that way."""
     from flowplane.analysis.reading import reading
 
-    found = reading(rec)
+    found = reading(rec, cluster=cluster)
     return found.plane, found.reason
 
 
@@ -150,22 +164,22 @@ def _few(rec: Recording) -> tuple[Recording, list[str]]:
     return few, [f"Denoising takes seconds a layer, so it is done {listed(parts)} only."] if parts else []
 
 
-def _spectrum(rec: Recording) -> xr.Dataset:
+def _spectrum(rec: Recording, cluster: Any) -> xr.Dataset:
     """How hard the layers are to denoise. Raises InputError where nothing can be said of any."""
-    found = denoising_spectrum(rec)
+    found = denoising_spectrum(rec, cluster=cluster)
     if not np.isfinite(found["mmse"]).any():
         why = ", ".join(name.replace("_", " ") for name in Flags.names(found["flags"]))
         raise InputError("spectrum", Text(f"no layer that could be denoised ({why})"), "one at least")
     return found
 
 
-def _transport(rec: Recording) -> xr.Dataset:
-    """The transport profile; of deep networks at fewer snapshots, with plans between fewer points."""
+def _transport(rec: Recording, cluster: Any) -> xr.Dataset:
+    """The transport profile, of deep networks at fewer snapshots; exact plans, between fewer points of these, at a few."""
     from flowplane.analysis.transport.layers import layer_transport
 
-    shown = rec.thin(int(np.clip(STEPS // len(rec.layers), 3, 12)))
+    shown = rec.thin(int(np.clip(STEPS // len(rec.layers), 3, SHOWN)))
     exact = 1000 if len(shown.epochs) * len(rec.layers) <= STEPS // 2 else 300
-    return layer_transport(shown, exact=exact)
+    return layer_transport(shown, exact=exact, exact_snapshots=PLANNED, cluster=cluster)
 
 
 def _about(rec: Recording) -> str:

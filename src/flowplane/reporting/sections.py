@@ -12,6 +12,7 @@ from flowplane.analysis.explaining import estimate_words
 from flowplane.core.results import Flags, said
 from flowplane.errors import InputError
 from flowplane.reporting.denoised import saturation_words, spectrum_words
+from flowplane.reporting.flow_sections import FLOW_SECTIONS, flow_figures, flow_text
 from flowplane.reporting.layers import LayerNumbers, counts, layer_numbers
 from flowplane.reporting.markup import Markup, count, element, joined, paragraphs, table
 from flowplane.reporting.moves import move_words, moves_by_layer, transport_flags
@@ -35,6 +36,9 @@ MOST_LEFT_OUT = 100
 #: Anchor: short name and heading, in the order of the page.
 SECTIONS = {
     "summary": ("Summary", "Summary"),
+    "movement": ("Movement", "Movement: what moves, and where it goes"),
+    "cost": ("Cost", "Cost: how straight the paths are, and what they cost"),
+    "steps": ("Steps", "Steps: how many are enough"),
     "plane": ("Plane", "Information plane: what the layers know"),
     "geometry": ("Geometry", "Geometry: how the layers lay out their points"),
     "training": ("Training", "Training"),
@@ -56,6 +60,8 @@ def layers_of(subject: Subject) -> list[LayerNumbers]:
 def text_of(section: str, subject: Subject, layers: list[LayerNumbers]) -> Markup:
     """Words and tables of a section; empty where the subject has nothing to say in it."""
     notes = subject.notes.get(section, [])
+    if section in FLOW_SECTIONS and subject.flow is not None:
+        return flow_text(section, subject, subject.flow)
     if section == "summary":
         return _summary(subject, layers)
     if section == "plane":
@@ -97,6 +103,8 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
 
     if section == "figures":
         return subject.figures
+    if subject.flow is not None:
+        return flow_figures(section, subject.flow)
     draw: dict[str, tuple[xr.Dataset | None, Callable[[xr.Dataset], dict[str, go.Figure]]]] = {
         "plane": (subject.plane if subject.resolved is None else subject.resolved, _plane_figures),
         "training": (subject.metrics, lambda found: {"training-curves": plot.metrics(found)}),

@@ -7,24 +7,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowplane.core.paths import as_path
+from flowplane.core.progress import progress_bar
 from flowplane.errors import InputError, Text
 from flowplane.reporting.subject import Subject
 
 if TYPE_CHECKING:
     from flowplane.recording import Recording
+    from flowplane.transport import TransportMap
 
 __all__ = ["MOST", "subjects_of"]
 
 #: Columns beside each other that a page can hold.
 MOST = 6
-EXPECTED = "a Recording, an experiment's Result, the path of a recording or of results, or a list of them"
+EXPECTED = "a Recording, an experiment's Result, a flow, the path of a recording or of results, or a list of them"
 
 
-def subjects_of(source: Any, denoising: bool = False) -> list[Subject]:
+def subjects_of(source: Any, denoising: bool = False, cluster: Any = None) -> list[Subject]:
     """A Subject for each thing in a source.
 
     Arguments:
         denoising: whether the layers of recordings are denoised as well.
+        cluster: who analyses recordings, as for `fp.report`.
 
     Raises:
         InputError: an empty list, too many, something that is none of the kinds a report can show, or nothing to denoise.
@@ -40,12 +43,27 @@ def subjects_of(source: Any, denoising: bool = False) -> list[Subject]:
         if denoising:
             raise InputError("denoising", True, "False: results are shown as they were found; recordings can be denoised")
         return [part for part in found if isinstance(part, Subject)]
-    from flowplane.reporting.recordings import of_recording
+    from flowplane.reporting.flows import PARTS as OF_FLOW
+    from flowplane.reporting.flows import of_flow
+    from flowplane.reporting.recordings import DENOISING, PARTS, of_recording
+    from flowplane.transport import TransportMap
 
-    return [
-        part if isinstance(part, Subject) else of_recording(part, title, denoising)
-        for part, title in zip(found, titles, strict=True)
-    ]
+    flows = sum(isinstance(part, TransportMap) for part in found)
+    if 0 < flows < len(found):
+        expected = "flows alone, or recordings and results alone: they have no number in common"
+        raise InputError("source", Text("flows beside something else"), expected)
+    if flows and denoising:
+        raise InputError("denoising", True, "False: a flow has no layers to denoise; recordings can be denoised")
+    measured = sum(not isinstance(part, Subject) for part in found)
+    with progress_bar("report", measured * (OF_FLOW if flows else PARTS + DENOISING * denoising)) as advance:
+        return [
+            part
+            if isinstance(part, Subject)
+            else of_flow(part, title, advance)
+            if isinstance(part, TransportMap)
+            else of_recording(part, title, denoising, cluster, advance)
+            for part, title in zip(found, titles, strict=True)
+        ]
 
 
 def _titles(several: list[Any]) -> list[str]:
@@ -56,14 +74,21 @@ def _titles(several: list[Any]) -> list[str]:
         if isinstance(path, str | os.PathLike):
             names.append(Path(path).expanduser().resolve().name)
         else:
-            names.append("recording" if hasattr(part, "epochs") else "result")
+            names.append(_kind(part))
     if len(set(names)) == len(names):
         return names
     return [f"{name} ({place})" for place, name in enumerate(names, start=1)]
 
 
-def _found(part: Any, title: str) -> Subject | Recording:
-    """Results as a Subject, a recording as it is; of results nothing is imported that takes seconds."""
+def _kind(part: Any) -> str:
+    """What a thing in memory is called; flows by their class, whose name says how they were made."""
+    if hasattr(part, "log_det_jacobian"):
+        return type(part).__name__
+    return "recording" if hasattr(part, "epochs") else "result"
+
+
+def _found(part: Any, title: str) -> Subject | Recording | TransportMap:
+    """Results as a Subject, a recording or a flow as it is; of results nothing is imported that takes seconds."""
     from flowplane.experiments.registry import Result
     from flowplane.reporting.results import of_folder, of_result
 
@@ -77,8 +102,9 @@ def _found(part: Any, title: str) -> Subject | Recording:
             return of_folder(path, title)
         part = _opened(path)
     from flowplane.recording import Recording
+    from flowplane.transport import TransportMap
 
-    if not isinstance(part, Recording):
+    if not isinstance(part, Recording | TransportMap):
         raise InputError("source", Text(type(part).__name__), EXPECTED)
     return part
 

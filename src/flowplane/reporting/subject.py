@@ -14,7 +14,7 @@ from flowplane.experiments.claim import Claim
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["Subject", "readable"]
+__all__ = ["Measured", "Subject", "readable"]
 
 #: Names of columns, and rows.
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -23,9 +23,22 @@ MOST_CHANNELS = 4
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What was measured of a flow, None where it cannot be: over time, what it spends, how many steps it needs, and where it
+    takes its density or samples."""
+
+    dimension: int
+    profile: xr.Dataset | None = None
+    budget: xr.Dataset | None = None
+    steps: xr.Dataset | None = None
+    history: xr.Dataset | None = None
+    samples: xr.Dataset | None = None
+
+
+@dataclass(frozen=True)
 class Subject:
-    """A recording, or what an experiment found: the Datasets, figures and claims to be shown, None or empty where there is
-    none, and why."""
+    """A recording, a flow, or what an experiment found: the Datasets, figures and claims to be shown, None or empty
+    where there is none, and why."""
 
     #: What the column is called.
     title: str
@@ -52,6 +65,8 @@ class Subject:
     geometry: xr.Dataset | None = None
     #: How hard the layers are to denoise, where that was asked for.
     spectrum: xr.Dataset | None = None
+    #: Of a flow.
+    flow: Measured | None = None
     #: The lines that reproduce it.
     recipe: str = ""
 

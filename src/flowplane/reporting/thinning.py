@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from flowplane.recording import Recording
 
-__all__ = ["REPLICAS", "SNAPSHOTS", "small_part"]
+__all__ = ["REPLICAS", "SNAPSHOTS", "small_part", "snapshots_shown"]
 
 #: Snapshots and replicas that a report measures at most.
 SNAPSHOTS = 40
 REPLICAS = 10
+#: Of a model, whose layers take longer than those of the papers' networks: layers times snapshots, but so many of these.
+STEPS, FEWEST = 100, 8
 
 
-def small_part(rec: Recording, snapshots: int = SNAPSHOTS, replicas: int = REPLICAS) -> tuple[Recording, str]:
+def snapshots_shown(rec: Recording) -> int:
+    """How many snapshots a report measures at most."""
+    return SNAPSHOTS if rec.kind == "ensemble" else min(max(STEPS // len(rec.layers), FEWEST), SNAPSHOTS)
+
+
+def small_part(rec: Recording, snapshots: int | None = None, replicas: int = REPLICAS) -> tuple[Recording, str]:
     """A part of a recording that is small enough, and a sentence on what was left out; empty where nothing was."""
-    part = rec.thin(snapshots).sel(replica=rec.replicas[:replicas].tolist())
+    part = rec.thin(snapshots or snapshots_shown(rec)).sel(replica=rec.replicas[:replicas].tolist())
     parts = []
     if len(part.epochs) < len(rec.epochs):
         parts.append(f"{len(part.epochs)} of {len(rec.epochs)} snapshots, evenly in log(epoch)")

@@ -45,24 +45,34 @@ if TYPE_CHECKING:
     from flowplane.transport.learned import DenoisingNetwork as DenoisingNetwork
     from flowplane.transport.learned import LearnedDenoiser as LearnedDenoiser
     from flowplane.transport.learned import LearnedScore as LearnedScore
+    from flowplane.transport.learned import LearnedVelocity as LearnedVelocity
     from flowplane.transport.learned import ScoreNetwork as ScoreNetwork
     from flowplane.transport.learned import Stack as Stack
+    from flowplane.transport.learned import VelocityNetwork as VelocityNetwork
     from flowplane.transport.learned import denoising_loss as denoising_loss
     from flowplane.transport.learned import load_denoiser as load_denoiser
     from flowplane.transport.learned import load_score as load_score
     from flowplane.transport.learned import load_stack as load_stack
+    from flowplane.transport.learned import load_velocity as load_velocity
     from flowplane.transport.learned import optimal_loss as optimal_loss
+    from flowplane.transport.learned import rectify as rectify
     from flowplane.transport.learned import stack as stack
     from flowplane.transport.learned import train_denoiser as train_denoiser
     from flowplane.transport.learned import train_score as train_score
+    from flowplane.transport.learned import train_velocity as train_velocity
     from flowplane.transport.maps.base import TransportMap as TransportMap
     from flowplane.transport.maps.composition import Composition as Composition
     from flowplane.transport.maps.ode import ODEMap as ODEMap
     from flowplane.transport.maps.straight import AffineMap as AffineMap
+    from flowplane.transport.models.diffusers_flow import from_diffusers as from_diffusers
+    from flowplane.transport.models.model_flow import ModelFlow as ModelFlow
+    from flowplane.transport.models.model_flow import model_flow as model_flow
+    from flowplane.transport.models.zuko_flow import from_zuko as from_zuko
     from flowplane.transport.profiles.brenier import brenier_defect as brenier_defect
     from flowplane.transport.profiles.continuity import continuity_residual as continuity_residual
     from flowplane.transport.profiles.history import flow_history as flow_history
     from flowplane.transport.profiles.optimal import optimality as optimality
     from flowplane.transport.profiles.optimal import wasserstein as wasserstein
+    from flowplane.transport.profiles.samples import flow_samples as flow_samples
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,14 +12,17 @@ import torch
 import xarray as xr
 
 from flowplane.analysis.transport.dataset import transport_dataset
+from flowplane.analysis.transport.keeping import Followed, apart, together
 from flowplane.analysis.transport.samples import FEWEST, compacted, drawn_samples
 from flowplane.analysis.transport.snapshot import Dense, Settings, Snapshot
+from flowplane.core.executors import Executor, Threads, executor_of
 from flowplane.core.points import check_count, check_positive, check_seed
 from flowplane.core.progress import progress_bar
 from flowplane.core.renamed import renamed
 from flowplane.core.results import stamp
+from flowplane.core.schedule import even_places
 from flowplane.errors import unknown
-from flowplane.recording import Recording, require_recording
+from flowplane.recording import Block, Recording, by_snapshot, require_recording
 from flowplane.transport.layers.embedding import EMBEDDINGS
 from flowplane.transport.layers.entropies import covariance_spectrum
 
@@ -30,11 +36,13 @@ def layer_transport(
     embedding: str = "pad",
     samples: int = 1000,
     exact: int = 1000,
+    exact_snapshots: int | None = None,
     slices: int = 128,
     smoothing: float | None = None,
     replica: Any = None,
     seed: int = 0,
     memory_budget: int = 1 << 30,
+    cluster: Any = None,
 ) -> xr.Dataset:
     """How each layer moves its data: how far, how well, what becomes of volumes and of classes (§A1, §A5, §A7, §A8).
 
@@ -54,11 +62,14 @@ def layer_transport(
         embedding: "pad", "principal", "procrustes" or "random", as in `flowplane.transport.layer_path`.
         samples: at most so many, drawn by the seed, without regard to p(x); fewer where memory asks for it.
         exact: of these, at most, for exact W_2 and optimality, in the first replica only; 0 for none.
+        exact_snapshots: how many snapshots, even in log(1 + epoch), the first and the last among them, have exact W_2 and
+            optimality; the others are NaN, flag `other_epoch`. None for all.
         slices: directions of the sliced bounds, as in `flowplane.transport.sliced_measures`.
         smoothing: s, in squared units of x; None is 1 % of the variance of a unit, the median over layers and snapshots.
         replica: as in `rec.sel`; None is the first one: each takes as long again, but for the exact plans.
         seed: of samples, plans, slices and of the embedding "random".
         memory_budget: bytes that the points of one snapshot may take.
+        cluster: None for this process; or workers, as for `fp.sweep`: they read the recording where it lies.
 
     Returns:
         Dataset. Over (replica, epoch, layer): `cost`, `wasserstein`, `optimality` and their lower bounds
@@ -98,24 +109,68 @@ def layer_transport(
     rec = rec.sel(replica=rec.replicas[:1] if replica is None else replica)
     chosen = drawn_samples(rec, samples, embedding, seed, check_count("memory_budget", memory_budget))
     settings = _settings(rec, chosen, embedding, exact, check_count("slices", slices), seed)
-    shape = (len(rec.replicas), len(rec.epochs), len(rec.layers))
-    snapshots = np.empty(shape[:2], object)
-    with progress_bar("following points through layers", shape[0] * shape[1]) as advance:
-        for r, e in np.ndindex(shape[:2]):
-            layers = [_points(rec, layer, r, e, chosen) for layer in rec.layers]
-            snapshots[r, e] = Snapshot(layers, _dense(rec, r, e, settings), settings, 0 if r else exact)
-            advance(1)
-    found = transport_dataset(rec, snapshots, settings, variance)
+    planned = np.ones(len(rec.epochs), bool)
+    if exact_snapshots is not None:
+        planned[:] = np.isin(
+            np.arange(len(planned)), even_places(rec.epochs, check_count("exact_snapshots", exact_snapshots, 2))
+        )
+    snapshots = np.empty((len(rec.replicas), len(planned)), object)
+    with (
+        progress_bar("following points through layers", snapshots.size) as advance,
+        executor_of(cluster, Threads()) as executor,
+    ):
+        for r, replica in enumerate(rec.shown.replicas):
+            plans = np.where(planned, 0 if r else exact, 0)
+            for points in np.unique(plans):
+                places = np.flatnonzero(plans == points)
+                own = rec.at(np.array([replica]), rec.shown.epochs[places])
+                follow = _Follow(chosen, settings, int(points), bool(r))
+                snapshots[r, places] = _followed(own, follow, executor, advance)
     return stamp(
-        found,
+        transport_dataset(rec, snapshots, settings, variance),
         "layer_transport",
         seed=seed,
         samples=len(chosen),
         samples_asked=samples,
         exact_samples=min(exact, len(chosen)),
+        exact_snapshots=int(planned.sum()) if exact else 0,
         snapshots_recorded=len(rec.whole().epochs),
         **rec.identity,
     )
+
+
+@dataclass(frozen=True)
+class _Follow:
+    """What is asked of snapshots of one replica, as `Snapshot` takes it."""
+
+    chosen: np.ndarray
+    settings: Settings
+    exact: int
+    other: bool
+
+    def __call__(self, rec: Recording, epoch: int) -> Snapshot:
+        layers = [_points(rec, layer, 0, epoch, self.chosen) for layer in rec.layers]
+        return Snapshot(layers, _dense(rec, 0, epoch, self.settings), self.settings, self.exact, self.other)
+
+    @property
+    def told(self) -> tuple[Any, ...]:
+        """What decides about the numbers, besides the recording."""
+        asked, settings = len(self.chosen), self.settings
+        plans = min(settings.exact, asked), min(self.exact, asked), self.other
+        return self.chosen, settings.embedding, *plans, settings.slices, settings.seed
+
+
+def _followed(rec: Recording, follow: _Follow, executor: Executor, advance: Callable[[float], None]) -> list[Followed]:
+    """The snapshots of one replica."""
+
+    def compute(part: Recording, names: Sequence[str]) -> dict[str, Block]:
+        found = []
+        for snapshot in executor.map(partial(follow, part), range(len(part.epochs))):
+            found.append(snapshot)
+            advance(1)
+        return {names[0]: together(found)}
+
+    return apart(by_snapshot(rec, {"all": ("layer_transport", rec.layers, follow.told)}, compute)["all"])
 
 
 def _settings(rec: Recording, chosen: np.ndarray, embedding: str, exact: int, slices: int, seed: int) -> Settings:

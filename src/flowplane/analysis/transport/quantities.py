@@ -47,12 +47,16 @@ FLAGS = Flags(
         "no_weights": ("the recording holds no weights", "Read log_det_affine."),
         "not_affine": ("no affine map fits the step", "Nothing: the step bends the data too much for one number."),
         "not_finite": ("activations are NaN or infinite", "Look at training: activations have overflowed."),
+        "other_epoch": (
+            "exact plans were asked for at a few snapshots only",
+            "Pass exact_snapshots=None to fp.layer_transport, or read the sliced bound.",
+        ),
     }
 )
 
 _VOLUME = ("no_start", "width_changes", "too_few_samples", "singular")
 _DENSITY = ("too_few_samples", "singular", "ties", "low_dimensional", "many_units")
-_PLAN = ("no_start", "other_replica", "no_exact")
+_PLAN = ("no_start", "other_replica", "other_epoch", "no_exact")
 
 #: What there is for every replica, epoch and layer.
 QUANTITIES = {

@@ -13,11 +13,11 @@ from jaxtyping import Float, Int
 from flowplane.analysis.transport.quantities import CHANGES, ERRORS, FLAGS, QUANTITIES, STEPS
 from flowplane.transport.layers.embedding import layer_path
 from flowplane.transport.layers.entropies import covariance_spectrum, neighbour_entropy, spectral_entropy
-from flowplane.transport.layers.paths import path_measures
+from flowplane.transport.layers.paths import followed
 from flowplane.transport.layers.probes import linear_probe
-from flowplane.transport.layers.separation import class_distances, fisher_ratio
+from flowplane.transport.layers.separation import fisher_ratio, mean_class_distance
 from flowplane.transport.layers.similarity import cka_matrix
-from flowplane.transport.layers.slices import sliced_measures
+from flowplane.transport.layers.slices import sliced
 from flowplane.transport.layers.volumes import affine_log_det, dense_log_det
 
 __all__ = [
@@ -84,10 +84,15 @@ class Snapshot:
         dense: a layer's weight, bias and activation, where its step starts at the layer before and they are known.
         settings: of all snapshots.
         exact: points of the exact plans; 0 for none.
+        other: whether it is of another replica than the first.
     """
 
-    def __init__(self, layers: list[Points], dense: list[Dense | None], settings: Settings, exact: int) -> None:
+    def __init__(
+        self, layers: list[Points], dense: list[Dense | None], settings: Settings, exact: int, other: bool = False
+    ) -> None:
         self.settings, self.exact = settings, exact
+        #: Why there are no exact plans, where there are none.
+        self.without = "no_exact" if not settings.exact else "other_replica" if other else "other_epoch"
         names = (*QUANTITIES, *(f"{name}_error" for name in ERRORS))
         self.columns = {name: np.full(len(layers), np.nan) for name in names}
         self.flags = {name: np.zeros(len(layers), np.int32) for name in QUANTITIES}
@@ -108,6 +113,9 @@ class Snapshot:
                 if math.isnan(value) and name in QUANTITIES:
                     self._raise(l, "no_variance" if self.spectra[l].max() <= 0 else "no_classes", of=[name])
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"settings": None}  # with the inputs, which whoever gathers snapshots has
+
     def _raise(self, layers: int | slice, *flags: str, of: Collection[str] = tuple(QUANTITIES)) -> None:
         """Flags of some quantities at a layer, or several: of each quantity those that may concern it."""
         for quantity in of:
@@ -123,17 +131,15 @@ class Snapshot:
         self._raise(slice(2 - shift), "no_turn")
         clouds = layers if settings.path_start is None else [settings.path_start, *layers]
         if not self.exact:
-            self._raise(slice(None), "other_replica" if settings.exact else "no_exact", of=STEPS)
+            self._raise(slice(None), self.without, of=STEPS)
         if len(clouds) < 2:
             return
         path = layer_path(clouds, settings.embedding, seed=settings.seed)
-        steps = path_measures(path, self.exact, seed=settings.seed).merge(
-            sliced_measures(path, settings.slices, seed=settings.seed), combine_attrs="override"
-        )
+        steps = followed(path, self.exact, seed=settings.seed)
+        found = steps.columns | sliced(path, settings.slices, seed=settings.seed).columns
         for name in STEPS:
-            for column in (name, f"{name}_error"):
-                self.columns[column][:] = steps[column].values[shift:]
-        self.straightness = float(steps["straightness"]), float(steps["straightness_error"])
+            self.columns[name][:], self.columns[f"{name}_error"][:] = found[name][shift:].T
+        self.straightness = steps.straightness
 
     def _entropies(self, layers: list[Points]) -> None:
         """Of each layer in its own dimension, and how a step changes them where the dimension stays."""
@@ -203,6 +209,5 @@ def levels(layer: Points, spectrum: Spectrum, settings: Settings) -> dict[str, f
     found["fisher"] = fisher_ratio(layer, labels)
     names, counts = np.unique(labels, return_counts=True)
     common = np.isin(labels, names[np.argsort(-counts, kind="stable")[:CLASSES]])
-    apart = class_distances(layer[common], labels[common], samples=CLASS_SAMPLES, seed=settings.seed)
-    found["distances"], found["distances_error"] = float(apart["ratio"]), float(apart["ratio_error"])
-    return found
+    apart = mean_class_distance(layer[common], labels[common], samples=CLASS_SAMPLES, seed=settings.seed)
+    return found | dict(zip(("distances", "distances_error"), apart, strict=True))

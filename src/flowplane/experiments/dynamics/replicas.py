@@ -11,6 +11,7 @@ from scipy.stats import chi2
 from flowplane import plot
 from flowplane.analysis.plane import information_plane
 from flowplane.analysis.replicas import replica_spread
+from flowplane.core.results import Z
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.dynamics.reference import OPTIMIZERS, reference
 from flowplane.experiments.registry import Context, Result
@@ -61,7 +62,7 @@ def _different(found: xr.Dataset, replicas: int, optimizer: str) -> Claim:
     )
     n = len(without)
     error = np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
-    low, high = ratio - 1.96 * error, ratio + 1.96 * error
+    low, high = ratio - Z * error, ratio + Z * error
     verdict = "reproduced" if low >= DIFFERENT else "contradicted" if high < ALIKE else "inconclusive"
     agree = float(found["agreement"].mean())
     statement = (

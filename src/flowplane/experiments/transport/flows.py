@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Real
 
+from flowplane.core.results import Z
 from flowplane.core.streams import EVALUATION, PROFILE, generator
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.verdicts import exactly, with_ends
@@ -30,8 +31,6 @@ __all__ = [
 
 #: What compositions and shallow maps are compared with.
 DISTANCE = {"long_name": "RMS distance to the continuous flow", "units": "units of x"}
-#: Half widths of 95 % intervals, in standard errors.
-REACH = 1.96
 #: Standard errors that the largest of a few dozen deviations may have.
 LARGEST_DEVIATION = 4.0
 
@@ -81,7 +80,7 @@ def fall_claim(name: str, statement: str, squares: np.ndarray) -> Claim:
     """
     falls = squares[:-1] - squares[1:]
     mean = falls.mean(1)
-    reach = REACH * falls.std(1, ddof=1) / np.sqrt(falls.shape[1])
+    reach = Z * falls.std(1, ddof=1) / np.sqrt(falls.shape[1])
     against = "contradicted" if (mean + reach < 0).any() else "inconclusive"
     return Claim(
         id=name,

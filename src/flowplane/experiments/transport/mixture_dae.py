@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from flowplane import plot
+from flowplane.core.results import Z
 from flowplane.core.streams import EVALUATION, generator
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import Context, Result
@@ -132,7 +133,7 @@ def _beyond(p: GaussianMixture, scale: Scale, seed: int) -> Claim:
         id="A-1.beyond",
         role="reported",
         statement="beyond t* deeper is slower: variance of the mixture ±1, σ² = 0.04 at t = 1, L = 1, 2, 4, 16",
-        **with_ends(values, values - 1.96 * errors, values + 1.96 * errors),
+        **with_ends(values, values - Z * errors, values + Z * errors),
         reference=reference,
         tolerance=tuple(map(float, tolerance)),
         verdict=verdict,

@@ -11,6 +11,7 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from flowplane.core.results import long_name
+from flowplane.errors import InputError, Text
 from flowplane.plot.panels import Grid
 from flowplane.plot.registry import draws
 from flowplane.plot.style import LAYER_COLORS, faded, panels_of, require_units, styled, time_title
@@ -31,6 +32,8 @@ PANELS: tuple[tuple[str, str, str, tuple[tuple[str, int, str], ...]], ...] = (
     ("optimality", "W₂²/E|x<sub>t</sub> − x<sub>0</sub>|²", "1", (("optimality", 1, "solid"),)),
     ("straightness", "E|x<sub>t</sub> − x<sub>0</sub>|²/(t∫E|v|²dt)", "1", (("straightness", 1, "solid"),)),
 )
+#: Of which 1 is the best.
+RATIOS = ("optimality", "straightness")
 
 
 @draws("flow_profile")
@@ -39,13 +42,14 @@ def flow_profile(
 ) -> go.Figure:
     """Entropy, its rate beside the Fisher information, variance, W_2, optimality and straightness against time.
 
-    Bands are two standard errors. On a polygon of layers −J differs from dH/dt: only the continuous flow follows ∇log p_t.
+    Bands are two standard errors; what no flow has, such as the entropy of bare atoms, gets no panel. On a polygon of layers
+    −J differs from dH/dt: only the continuous flow follows ∇log p_t.
 
     Arguments:
         dataset: from `flow.profile()`, one or {name: profile}.
 
     Raises:
-        InputError: another kind of Dataset, other units, flows in different units of time.
+        InputError: another kind of Dataset, other units, flows in different units of time, no finite value.
 
     Example:
         >>> import math
@@ -59,15 +63,20 @@ def flow_profile(
     for profile in flows.values():
         for _, _, units, drawn in PANELS:
             require_units(profile, tuple(name for name, _, _ in drawn), units)
-    grid = Grid.of(len(PANELS))
+    panels = [
+        panel for panel in PANELS if any(np.isfinite(flow[name]).any() for flow in flows.values() for name, *_ in panel[3])
+    ]
+    if not panels:
+        raise InputError("dataset", Text("no finite value"), "a profile with at least one")
+    grid = Grid.of(len(panels))
     figure = make_subplots(
         rows=grid.rows,
         cols=grid.columns,
-        subplot_titles=[panel[0] for panel in PANELS],
+        subplot_titles=[_title(panel[0], flows) for panel in panels],
         horizontal_spacing=0.09,
-        vertical_spacing=0.17,
+        vertical_spacing=0.17 if grid.rows > 1 else 0.0,
     )
-    for panel, (_, axis, _, drawn) in enumerate(PANELS):
+    for panel, (_, axis, _, drawn) in enumerate(panels):
         place = grid.place(panel)
         for number, (flow, profile) in enumerate(flows.items()):
             color = LAYER_COLORS[number % len(LAYER_COLORS)]
@@ -80,8 +89,8 @@ def flow_profile(
         figure.update_yaxes(title={"text": axis, "standoff": 8}, **place)
         if grid.lowest(panel):
             figure.update_xaxes(title=time_title(flows.values()), **place)
-    for panel in (4, 5):
-        figure.update_yaxes(range=_ratio_range(flows, PANELS[panel][3][0][0]), **grid.place(panel))
+        if drawn[0][0] in RATIOS:
+            figure.update_yaxes(range=_ratio_range(flows, drawn[0][0]), **place)
     samples = {int(profile.attrs.get("samples", 0)) for profile in flows.values()}
     parts = [f"{count:,} particles" if count else "closed form" for count in sorted(samples, reverse=True)]
     return styled(
@@ -89,10 +98,16 @@ def flow_profile(
         title,
         f"{' and '.join(parts)}; bands: two standard errors",
         width=1150,
-        height=690,
+        height=690 if grid.rows > 1 else 430,
         margin={"l": 75, "r": 30, "t": 130 if len(flows) > 1 else 110, "b": 65},
         legend={"orientation": "h", "x": 1.0, "xanchor": "right", "y": 1.08, "yanchor": "bottom"},
     )
+
+
+def _title(title: str, flows: Mapping[str, xr.Dataset]) -> str:
+    """A panel's title, which speaks of dots only where there are any."""
+    dots = any(np.isfinite(profile["fisher_information"]).any() for profile in flows.values())
+    return title if dots else title.replace(" (line) and −J (dots)", "")
 
 
 def _curve(
@@ -133,6 +148,6 @@ def _curve(
 
 def _ratio_range(flows: Mapping[str, xr.Dataset], name: str) -> list[float]:
     """A ratio's axis ends just above 1 and shows at least two percent."""
-    least = min(float(np.nanmin(profile[name].values)) for profile in flows.values())
+    least = min(float(np.nanmin(profile[name].values, initial=1.0)) for profile in flows.values())
     reach = max(1 - least, 0.02)
     return [1 - 1.1 * reach, 1 + 0.08 * reach]

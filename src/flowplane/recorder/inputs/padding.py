@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from flowplane.core.arrays import as_tensor
+from flowplane.core.callers import outside
 from flowplane.errors import InputError, Text
-from flowplane.recorder.callers import outside
 
 __all__ = ["explicit_mask", "found_mask", "is_mask", "parameters_of"]
 

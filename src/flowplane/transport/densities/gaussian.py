@@ -15,7 +15,7 @@ from flowplane.core.modes import in_own_modes
 from flowplane.core.points import Form, as_matrix, as_points, check_count, check_seed, small_seed
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities.base import Density
-from flowplane.transport.densities.smoothing import LOG_2PI, MixtureSmoothing, mixture_smoothing
+from flowplane.transport.densities.smoothing import LOG_2PI, MixtureSmoothing, RoundSmoothing, mixture_smoothing
 from flowplane.transport.estimate import Estimate
 
 __all__ = ["GaussianMixture", "Normal"]
@@ -135,14 +135,23 @@ class GaussianMixture(Density):
         old = self.smoothing
         chosen = torch.from_numpy(rng.choice(len(old.weights), n, p=_distribution(old.weights))).to(old.device)
         noise = torch.from_numpy(rng.standard_normal((n, self.dimension))).to(old.means)
+        if old.terms == 1:  # a matrix for each point would not fit where there are many dimensions
+            return old.means[0] + self._scaled(noise)
         return old.means[chosen] + torch.einsum("nij,nj->ni", torch.linalg.cholesky(old.covariances)[chosen], noise)
+
+    def _scaled(self, noise: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
+        """Standard normal points with the covariance of the only component."""
+        old = self.smoothing
+        if isinstance(old, RoundSmoothing):
+            return old.least_variance**0.5 * noise
+        return noise @ torch.linalg.cholesky(old.covariances[0]).T
 
     @in_own_modes
     def entropy(self, samples: int = 10_000, seed: Any = 0) -> Estimate:
         """Differential entropy in nats: closed form for one component, else the mean of −log p over `samples` points."""
         if len(self.smoothing.weights) > 1:
             return super().entropy(samples, seed)
-        value = 0.5 * float(torch.linalg.slogdet(self.smoothing.covariances[0])[1]) + 0.5 * self.dimension * (1 + LOG_2PI)
+        value = 0.5 * float(self.smoothing.eigenvalues[0].log().sum()) + 0.5 * self.dimension * (1 + LOG_2PI)
         return Estimate(value, 0.0, "closed form", "nats")
 
     @in_own_modes
@@ -197,9 +206,12 @@ class Normal(GaussianMixture):
         tensors = [part for part in (mean, covariance) if isinstance(part, Tensor)]
         self._form = Form.of(tensors[0].reshape(1, -1) if tensors else np.atleast_2d(centre.numpy()))
         centre = centre.to(torch.float64, copy=True).reshape(-1)
-        matrix = as_matrix("covariance", covariance, len(centre)).to(centre.device)
-        self.smoothing = mixture_smoothing(torch.ones_like(centre[:1]), centre.unsqueeze(0), matrix.unsqueeze(0))
         self.dimension = len(centre)
+        if as_tensor("covariance", covariance).ndim == 0:
+            self.smoothing = RoundSmoothing(centre, float(as_matrix("covariance", covariance, 1)))
+            return
+        matrix = as_matrix("covariance", covariance, self.dimension).to(centre.device)
+        self.smoothing = mixture_smoothing(torch.ones_like(centre[:1]), centre.unsqueeze(0), matrix.unsqueeze(0))
 
     @in_own_modes
     def smoothed(self, covariance: Any) -> Normal:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["MixtureSmoothing", "Smoothing", "in_chunks", "mixture_smoothing"]
+__all__ = ["MixtureSmoothing", "RoundSmoothing", "Smoothing", "in_chunks", "mixture_smoothing"]
 
 LOG_2PI = math.log(2 * math.pi)
 #: Numbers that one temporary may hold: 128 MiB in float64.
@@ -219,6 +220,36 @@ class _IsotropicSmoothing(MixtureSmoothing):
     def _pulls(self, precisions: Tensor) -> Tensor:
         """1 and μ_k, times the precision."""
         return precisions.unsqueeze(1) * torch.cat([torch.ones_like(self._centred[:, :1]), self._centred], 1)
+
+
+class RoundSmoothing(_IsotropicSmoothing):
+    """N(μ, vI), in any number of dimensions: no matrix is made before it is asked for."""
+
+    def __init__(self, mean: Float[Tensor, " feature"], variance: float) -> None:
+        self.weights, self.means = torch.ones_like(mean[:1]), mean.unsqueeze(0)
+        self.terms, self.dimension = self.means.shape
+        self.dtype, self.device = mean.dtype, mean.device
+        self._centre, self._centred = mean, torch.zeros_like(self.means)
+        self._log_weights = torch.zeros_like(self.weights)
+        self.eigenvalues = torch.full_like(self.means, variance)
+        self.least_variance = float(variance)
+
+    @cached_property
+    def covariances(self) -> Float[Tensor, "1 feature feature"]:  # type: ignore[override]
+        """vI."""
+        return torch.diag_embed(self.eigenvalues)
+
+    @cached_property
+    def _axes(self) -> Tensor:  # type: ignore[override]
+        return torch.eye(self.dimension, dtype=self.dtype, device=self.device)
+
+    @property
+    def _offsets(self) -> Tensor:  # type: ignore[override]
+        return self._centred
+
+    @property
+    def _width(self) -> int:
+        return self.dimension
 
 
 def mixture_smoothing(

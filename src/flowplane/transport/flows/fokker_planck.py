@@ -22,6 +22,8 @@ class FokkerPlanckFlow(ODEMap):
     With E = exp(−tS⁻¹): means go to m + E(μ − m), covariances to S + E(Σ − S)Eᵀ.
     """
 
+    divergence_known = True
+
     def __init__(self, density: Density, target: Normal, time: float, max_step: float | None = None) -> None:
         self.start, self.target = density.smoothing, target.smoothing
         self.middle = target.smoothing.means[0].to(self.start.device)

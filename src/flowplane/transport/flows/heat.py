@@ -13,7 +13,7 @@ from flowplane.errors import InputError
 from flowplane.transport.densities import Density
 from flowplane.transport.densities.smoothing import MixtureSmoothing
 from flowplane.transport.maps.base import TransportMap
-from flowplane.transport.maps.ode import ODEMap
+from flowplane.transport.maps.ode import ODEMap, accepted_steps
 from flowplane.transport.maps.state import State
 
 __all__ = ["GaussianHeatFlow", "HeatFlow", "heat_flow", "singular_time"]
@@ -49,6 +49,8 @@ class HeatFlow(ODEMap):
 
     `atol` is in units of the source's own scale.
     """
+
+    divergence_known = True
 
     def __init__(
         self,
@@ -111,6 +113,7 @@ class GaussianHeatFlow(TransportMap):
     """`heat_flow` of N(μ, Σ) in closed form: x ↦ μ + (I − 2·sign·tΣ⁻¹)^{1/2}(x − μ) (§A6)."""
 
     affine = True
+    continuous = True
     time_units = "variance of noise"
 
     def __init__(self, density: Density, time: float, sign: float) -> None:
@@ -160,6 +163,10 @@ class GaussianHeatFlow(TransportMap):
         squares = ((x - self.mean) @ self.axes).square() / self.variances
         logs = torch.stack([self._factors(float(t)).log() for t in times])
         return -self.sign * logs @ squares.T
+
+    def pieces(self, x: Float[Tensor, "sample feature"]) -> np.ndarray:
+        """The steps that a solver would take."""
+        return accepted_steps(self.field, x, self.time, 1e-8, 1e-9 * float(self.variances.mean().sqrt()))
 
     def evolve(self, start: State, times: np.ndarray) -> list[State]:
         """A linear map: the score is stretched by the inverse."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from flowplane.errors import InputError, Text, unknown
 from flowplane.transport.layers.embedding import EMBEDDINGS, layer_path
 from flowplane.transport.profiles.optimal import Pairs
 
-__all__ = ["MEASURES", "embedding_influence", "path_measures"]
+__all__ = ["MEASURES", "Path", "embedding_influence", "followed", "path_measures"]
 
 #: Points between which W_2 is taken.
 PAIRED = 1000
@@ -61,6 +61,35 @@ def path_measures(path: Any, samples: int = PAIRED, *, seed: Any = 0) -> xr.Data
         >>> round(float(found["straightness"]), 4)  # √5 over 1 + 2
         0.7454
     """
+    seed = check_seed(seed)
+    found = followed(path, samples, seed=seed)
+    columns = found.columns | {"participation": np.array([_participation(layer.double()) for layer in found.points])}
+    measured: dict[str, tuple[Any, np.ndarray, str, str]] = {
+        name: ("layer", columns[name], units, long_name) for name, (units, long_name) in MEASURES.items()
+    }
+    title = "E|x_L − x_0| over the mean length of the paths; 1 is straight"
+    measured["straightness"] = ((), np.array(found.straightness), "1", title)
+    variables: dict[str, Any] = {}
+    for name, (dims, pair, units, long_name) in measured.items():
+        variables[name] = (dims, pair[..., 0], {"units": units, "long_name": long_name})
+        variables[f"{name}_error"] = (dims, pair[..., 1], {"units": units, "long_name": f"standard error of {name}"})
+    attrs = {"samples": found.points.shape[1], "wasserstein_samples": found.paired}
+    coords = {"layer": np.arange(len(found.points))}
+    return stamp(xr.Dataset(variables, coords, attrs), "path_measures", seed=seed)
+
+
+class Path(NamedTuple):
+    """Points (layer, sample, dimension) and what is measured of their steps: value and standard error, a row a layer."""
+
+    points: torch.Tensor
+    columns: dict[str, np.ndarray]
+    straightness: tuple[float, float]
+    #: Points between which W_2 is taken.
+    paired: int
+
+
+def followed(path: Any, samples: int = PAIRED, *, seed: Any = 0) -> Path:
+    """`path_measures` but for the participation ratio, which belongs to layers and not to steps."""
     points = as_tensor("path", path)
     if points.ndim != 3 or len(points) < 2 or points.shape[1] < 2 or points.shape[2] < 1:
         found = Text(f"shape {tuple(points.shape)}")
@@ -68,11 +97,9 @@ def path_measures(path: Any, samples: int = PAIRED, *, seed: Any = 0) -> xr.Data
     require_finite("path", points)
     layers, count = points.shape[:2]
     # value and standard error
-    columns = {name: np.full((layers, 2), np.nan) for name in MEASURES}
-    columns["participation"][:] = [_participation(layer.double()) for layer in points]
+    columns = {name: np.full((layers, 2), np.nan) for name in MEASURES if name != "participation"}
     most = min(check_count("samples", samples, 2) if samples != 0 else 0, count)
-    seed = check_seed(seed)
-    rng = generator(seed, SUBSETS)
+    rng = generator(check_seed(seed), SUBSETS)
     chosen = np.arange(count) if most == count else np.sort(rng.choice(count, most, replace=False))
     places = torch.from_numpy(chosen).to(points.device)
     travelled, before = torch.zeros(count, dtype=torch.float64, device=points.device), None
@@ -90,18 +117,8 @@ def path_measures(path: Any, samples: int = PAIRED, *, seed: Any = 0) -> xr.Data
         if before is not None:
             columns["turning"][l] = _turning(before, direction)
         before = direction
-    measured: dict[str, tuple[Any, np.ndarray, str, str]] = {
-        name: ("layer", columns[name], units, long_name) for name, (units, long_name) in MEASURES.items()
-    }
     straight = _ratio((points[-1].double() - points[0].double()).norm(dim=1), travelled)
-    title = "E|x_L − x_0| over the mean length of the paths; 1 is straight"
-    measured["straightness"] = ((), np.array(straight), "1", title)
-    variables: dict[str, Any] = {}
-    for name, (dims, pair, units, long_name) in measured.items():
-        variables[name] = (dims, pair[..., 0], {"units": units, "long_name": long_name})
-        variables[f"{name}_error"] = (dims, pair[..., 1], {"units": units, "long_name": f"standard error of {name}"})
-    attrs = {"samples": count, "wasserstein_samples": most}
-    return stamp(xr.Dataset(variables, {"layer": np.arange(layers)}, attrs), "path_measures", seed=seed)
+    return Path(points, columns, straight, most)
 
 
 def embedding_influence(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,9 +16,9 @@ from flowplane.core.points import Form, check_count, check_seed
 from flowplane.core.results import stamp
 from flowplane.core.streams import SUBSETS, generator
 from flowplane.errors import InputError, Text
-from flowplane.transport.profiles.optimal import exact_plan
+from flowplane.transport.profiles.optimal import exact_plans
 
-__all__ = ["as_classes", "as_features", "class_distances", "fisher_ratio", "given_back"]
+__all__ = ["as_classes", "as_features", "class_distances", "fisher_ratio", "given_back", "mean_class_distance"]
 
 
 def fisher_ratio(x: Any, labels: Any) -> Any:
@@ -80,10 +80,52 @@ def class_distances(x: Any, labels: Any, *, samples: int = 200, seed: Any = 0) -
         >>> float(found["wasserstein"][0, 1]), float(found["within"].round(3)), float(found["ratio"].round(3))
         (10.0, 1.414, 7.071)
     """
+    seed = check_seed(seed)
+    found = _between(x, labels, samples, seed)
+    batch, names = found.batch, found.names
+    dims, coords = batch_dims(x, len(batch))
+    length, wide = {"units": "units of x"}, (*batch, len(names), len(names))
+    between, title = (*dims, "class", "other"), "mean W_2 over rms distance within classes"
+    dataset = xr.Dataset(
+        {
+            "wasserstein": (between, found.distances.reshape(wide), length | {"long_name": "W_2 of two classes"}),
+            "wasserstein_error": (
+                between,
+                found.errors.reshape(wide),
+                length | {"long_name": "standard error of wasserstein"},
+            ),
+            "within": (dims, found.size.reshape(batch), length | {"long_name": "rms distance within classes"}),
+            "ratio": (dims, found.ratio.reshape(batch), {"units": "1", "long_name": title}),
+            "ratio_error": (dims, found.ratio_error.reshape(batch), {"units": "1", "long_name": "standard error of ratio"}),
+        },
+        coords | {"class": names, "other": names},
+        {"samples": check_count("samples", samples)},
+    )
+    return stamp(dataset, "class_distances", seed=seed)
+
+
+def mean_class_distance(x: Any, labels: Any, *, samples: int = 200, seed: Any = 0) -> tuple[float, float]:
+    """`ratio` of `class_distances` and its standard error, of one layer (sample, unit)."""
+    found = _between(x, labels, samples, seed)
+    return float(found.ratio[0]), float(found.ratio_error[0])
+
+
+class _Between(NamedTuple):
+    """What `class_distances` finds, batch members in a row, and the shape of the batch and the classes' names."""
+
+    distances: np.ndarray
+    errors: np.ndarray
+    size: np.ndarray
+    ratio: np.ndarray
+    ratio_error: np.ndarray
+    batch: tuple[int, ...]
+    names: np.ndarray
+
+
+def _between(x: Any, labels: Any, samples: int, seed: Any) -> _Between:
     values, _ = as_features("x", x)
     classes, names = as_classes("labels", labels, values.shape[-2])
-    samples, seed = check_count("samples", samples), check_seed(seed)
-    rng = generator(seed, SUBSETS)
+    samples, rng = check_count("samples", samples), generator(check_seed(seed), SUBSETS)
     rows = [np.flatnonzero(classes.numpy() == k) for k in range(len(names))]
     rows = [row if len(row) <= samples else np.sort(rng.choice(row, samples, replace=False)) for row in rows]
     batch = values.shape[:-2]
@@ -96,36 +138,20 @@ def class_distances(x: Any, labels: Any, *, samples: int = 200, seed: Any = 0) -
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = distances.sum((1, 2)) / pairs / size
         ratio_error = 2 * np.array([part[2] for part in found]) / pairs / size
-    dims, coords = batch_dims(x, len(batch))
-    length, wide = {"units": "units of x"}, (*batch, len(names), len(names))
-    between, title = (*dims, "class", "other"), "mean W_2 over rms distance within classes"
-    dataset = xr.Dataset(
-        {
-            "wasserstein": (between, distances.reshape(wide), length | {"long_name": "W_2 of two classes"}),
-            "wasserstein_error": (between, errors.reshape(wide), length | {"long_name": "standard error of wasserstein"}),
-            "within": (dims, size.reshape(batch), length | {"long_name": "rms distance within classes"}),
-            "ratio": (dims, ratio.reshape(batch), {"units": "1", "long_name": title}),
-            "ratio_error": (dims, ratio_error.reshape(batch), {"units": "1", "long_name": "standard error of ratio"}),
-        },
-        coords | {"class": names, "other": names},
-        {"samples": samples},
-    )
-    return stamp(dataset, "class_distances", seed=seed)
+    return _Between(distances, errors, size, ratio, ratio_error, tuple(batch), names)
 
 
 def _distances(clouds: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:
     """W_2 between every two clouds, its standard error, and that of the sum over the pairs, each taken once."""
     distances, errors = np.zeros((2, len(clouds), len(clouds)))
     added = [np.zeros(len(cloud)) for cloud in clouds]
-    for a in range(len(clouds)):
-        for b in range(a):
-            plan = exact_plan(clouds[a], clouds[b])
-            distance = plan.squared**0.5
-            distances[a, b] = distances[b, a] = distance
-            slope = 1 / (2 * distance) if distance > 0 else 0.0
-            errors[a, b] = errors[b, a] = slope * plan.error
-            added[a] += slope * plan.of_x
-            added[b] += slope * plan.of_y
+    for a, b, plan in exact_plans(clouds):
+        distance = plan.squared**0.5
+        distances[a, b] = distances[b, a] = distance
+        slope = 1 / (2 * distance) if distance > 0 else 0.0
+        errors[a, b] = errors[b, a] = slope * plan.error
+        added[a] += slope * plan.of_x
+        added[b] += slope * plan.of_y
     return distances, errors, float(np.sqrt(sum(part.var() / len(part) for part in added)))
 
 

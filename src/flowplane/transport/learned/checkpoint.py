@@ -16,6 +16,7 @@ from flowplane.core.paths import as_path
 from flowplane.errors import InputError, Text
 from flowplane.transport.learned.networks import Autoencoder, DenoisingNetwork
 from flowplane.transport.learned.score_network import ScoreNetwork
+from flowplane.transport.learned.velocity_network import VelocityNetwork
 from flowplane.version import __version__
 
 __all__ = ["Trained", "build_network", "describe_network", "fill", "history_of", "last_numbers", "read", "write"]
@@ -24,6 +25,13 @@ __all__ = ["Trained", "build_network", "describe_network", "fill", "history_of",
 VERSION = 1
 KEY = "flowplane"
 ENDING = ".safetensors"
+#: Networks that a file describes, by what it calls them.
+OWN: dict[str, Any] = {
+    "perceptron": DenoisingNetwork,
+    "autoencoder": Autoencoder,
+    "score": ScoreNetwork,
+    "velocity": VelocityNetwork,
+}
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -125,7 +133,7 @@ def build_network(about: dict[str, Any], given: nn.Module | None) -> nn.Module:
         expected = f"network=…, a {arguments['name']} built like the one that was trained"
         raise InputError("network", None, expected)
     standardised = arguments.pop("standardised")
-    made: Any = {"perceptron": DenoisingNetwork, "autoencoder": Autoencoder, "score": ScoreNetwork}[kind](**arguments)
+    made: Any = OWN[kind](**arguments)
     made.standardised = standardised
     return made
 
@@ -159,6 +167,6 @@ def history_of(row: dict[str, Any] | None) -> xr.Dataset | None:
 
 def describe_network(network: nn.Module) -> dict[str, Any]:
     """What `build_network` needs."""
-    if isinstance(network, DenoisingNetwork | Autoencoder | ScoreNetwork):
+    if isinstance(network, DenoisingNetwork | Autoencoder | ScoreNetwork | VelocityNetwork):
         return network.configuration() | {"standardised": network.standardised}
     return {"kind": "module", "name": type(network).__name__}

@@ -88,10 +88,10 @@ class Data:
     """Clean points to train on, batch by batch, and others to judge by.
 
     Points are drawn with replacement, so that a batch is whole however few there are; a density gives points of its own to
-    every step.
+    every step. Errors call them by `name`.
     """
 
-    def __init__(self, given: Any, plan: Plan) -> None:
+    def __init__(self, given: Any, plan: Plan, name: str = "data") -> None:
         self.plan, self.device = plan, plan.device
         self.density = given if isinstance(given, Density) else None
         self._generator = torch_generator(plan.seed, TRAINING, device=self.device)
@@ -102,10 +102,10 @@ class Data:
             self.held_out = self.density.draw(JUDGES, generator(plan.seed, HELD_OUT)).to(self.device, torch.float32)
             first = self.training.double()
         else:
-            rows, form = as_points("data", given, None, device=self.device)
+            rows, form = as_points(name, given, None, device=self.device)
             if len(form.batch) != 1 or len(rows) < 2:
                 found = Text(f"shape {(*form.batch, rows.shape[1])}")
-                raise InputError("data", found, "points of shape (n, d), two or more, or a density")
+                raise InputError(name, found, "points of shape (n, d), two or more, or a density")
             self.dimension = rows.shape[1]
             first, held = self._split(rows)
             self.training = first.float()
@@ -114,7 +114,7 @@ class Data:
         away = float(self.mean.norm() / self.variance.sum().sqrt().clamp_min(1e-300))
         if away > FARTHEST:
             found = Text(f"points {away:.2g} times as far from the origin as they are spread")
-            raise InputError("data", found, "their mean taken away first: training is in float32")
+            raise InputError(name, found, "their mean taken away first: training is in float32")
 
     def batch(self) -> Float[Tensor, "sample feature"]:
         """The points of the next step."""

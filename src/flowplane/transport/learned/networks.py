@@ -218,12 +218,12 @@ class Autoencoder(nn.Module):
         }
 
 
-def as_sizes(name: str, given: Any) -> tuple[int, ...]:
-    """Widths of hidden layers; one number is one layer. Raises InputError for anything else."""
+def as_sizes(name: str, given: Any, expected: str = "widths of hidden layers, such as (64, 64)") -> tuple[int, ...]:
+    """Whole numbers, or one. Raises InputError for anything else."""
     whole = isinstance(given, int) and not isinstance(given, bool)
     widths = (given,) if whole else given
     if isinstance(widths, str) or not isinstance(widths, Sequence):
-        raise InputError(name, given, "widths of hidden layers, such as (64, 64)")
+        raise InputError(name, given, expected)
     return tuple(check_count(name, width) for width in widths)
 
 

@@ -14,7 +14,7 @@ from flowplane.core.modes import in_own_modes
 from flowplane.core.points import as_points, as_times
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
-from flowplane.transport.maps.state import State
+from flowplane.transport.maps.state import Motion, State, squared
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -45,6 +45,8 @@ class TransportMap(ABC):
     source: Density | None
     #: Whether it is affine at every time, so that a Gaussian stays one.
     affine: bool = False
+    #: Whether it follows a velocity field, dx/dt = v_t(x); layers do not.
+    continuous: bool = False
     dtype: torch.dtype = torch.float64
     device: torch.device = torch.device("cpu")
 
@@ -93,6 +95,23 @@ class TransportMap(ABC):
         self, x: Float[Tensor, "sample feature"], times: np.ndarray, metric: Float[Tensor, "feature feature"] | None = None
     ) -> Float[Tensor, "time sample"]:
         """∫vᵀGv dt along the path from x up to increasing times, G the metric; None is the identity."""
+
+    def motion(
+        self, x: Float[Tensor, "sample feature"], times: np.ndarray, metric: Float[Tensor, "feature feature"] | None = None
+    ) -> Motion:
+        """The ways from x up to increasing times, speeds and energies in a metric; None is the identity."""
+        path = self.path(x, times)
+        speeds = [squared(self.current(float(t), place), metric).sqrt() for t, place in zip(times, path, strict=True)]
+        return Motion(path, torch.stack(speeds), self.kinetic(x, times, metric))
+
+    def pieces(self, x: Float[Tensor, "sample feature"]) -> np.ndarray:
+        """Times from 0 to the end between which the ways from x are so smooth that a few nodes describe them."""
+        return np.array([0.0, self.time])
+
+    def log_likelihood(self, y: Float[Tensor, "sample feature"]) -> tuple[Tensor, Tensor]:
+        """`pushed_log_prob` and its standard error, 0 where nothing is estimated."""
+        found = self.pushed_log_prob(y)
+        return found, torch.zeros_like(found)
 
     # the public edge
 
@@ -189,6 +208,27 @@ class TransportMap(ABC):
 
         return flow_profile(self, samples, times, seed=seed)
 
+    @in_own_modes
+    def budget(self, samples: int = 1000, *, seed: Any = 0) -> xr.Dataset:
+        """What the flow spends on transport, and wastes on coupling, bending and pace: see `flow_budget`."""
+        from flowplane.transport.profiles.budget import flow_budget
+
+        return flow_budget(self, samples, seed=seed)
+
+    @in_own_modes
+    def steps(self, samples: int = 1000, numbers: Any = None, *, within: float | None = None, seed: Any = 0) -> xr.Dataset:
+        """How far the ends of N Euler or Heun steps are off, and how few steps do: see `flow_steps`."""
+        from flowplane.transport.profiles.steps import flow_steps
+
+        return flow_steps(self, samples, numbers, within=within, seed=seed)
+
+    @in_own_modes
+    def bits_per_dimension(self, x: Any, *, width: float = 1.0) -> xr.Dataset:
+        """The log-likelihood of points in nats and in bits a dimension: see `flow_likelihood`."""
+        from flowplane.transport.profiles.likelihood import flow_likelihood
+
+        return flow_likelihood(self, x, width=width)
+
     def about(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Coordinates and attributes of a Dataset about the map: `metric` is "identity", or "noise_covariance" where the map
         has one, which then is a coordinate (feature, other_feature)."""
@@ -205,6 +245,9 @@ class TransportMap(ABC):
         if not isinstance(other, TransportMap):
             return NotImplemented
         return Composition([other, self])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.dimension} dimensions, time {self.time:g})"
 
     def known_source(self) -> Density:
         """The source density. Raises InputError where the map has none."""

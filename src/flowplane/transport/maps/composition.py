@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flowplane.errors import InputError, Text
 from flowplane.transport.maps.base import TransportMap
-from flowplane.transport.maps.state import State
+from flowplane.transport.maps.state import Motion, State
 
 __all__ = ["Composition"]
 
@@ -44,6 +44,7 @@ class Composition(TransportMap):
         first = parts[0]
         self.dimension, self.source, self.dtype, self.device = first.dimension, first.source, first.dtype, first.device
         self.affine = all(part.affine for part in parts)
+        self.continuous = all(part.continuous for part in parts)
         self.time_units = first.time_units if len({part.time_units for part in parts}) == 1 else "1"
         self.metric = common_metric(parts)
         self._ends = np.cumsum([part.time for part in parts])
@@ -115,6 +116,26 @@ class Composition(TransportMap):
                 x = part.forward(x)
         return torch.cat(pieces)
 
+    def motion(
+        self, x: Float[Tensor, "sample feature"], times: np.ndarray, metric: Float[Tensor, "feature feature"] | None = None
+    ) -> Motion:
+        """The maps' ways, end to end."""
+        pieces, spent = [], torch.zeros_like(x[:, 0])
+        for part, local, rest in self._turns(times):
+            found = part.motion(x, _with_ends(local, part.time if rest else None), metric)
+            kept = slice(int(len(local) == 0 or local[0] > 0), int(len(local) == 0 or local[0] > 0) + len(local))
+            pieces.append(Motion(found.position[kept], found.speed[kept], spent + found.energy[kept]))
+            x, spent = found.position[-1], spent + found.energy[-1]
+        return Motion(*(torch.cat(column) for column in zip(*pieces, strict=True)))
+
+    def pieces(self, x: Float[Tensor, "sample feature"]) -> np.ndarray:
+        """Those of all maps."""
+        found = [np.zeros(1)]
+        for part, began in zip(self.maps, self.vertices, strict=False):
+            found.append(began + part.pieces(x)[1:])
+            x = part.forward(x)
+        return np.concatenate(found)
+
     def until(self, t: float) -> TransportMap:
         """The maps that are over by time t, and the part of the next one."""
         turn = min(int(np.searchsorted(self._ends, t, side="left")), len(self.maps) - 1)
@@ -145,3 +166,8 @@ class Composition(TransportMap):
             yield part, local, rest
             if not rest:
                 return
+
+
+def _with_ends(times: np.ndarray, end: float | None) -> np.ndarray:
+    """Times from 0 on, and to `end` where there is one."""
+    return np.unique(np.concatenate([[0.0], times, [] if end is None else [end]]))

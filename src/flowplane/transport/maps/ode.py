@@ -16,12 +16,14 @@ from flowplane.core.streams import PROBES, generator
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
 from flowplane.transport.maps.base import TransportMap
-from flowplane.transport.maps.state import State, squared
+from flowplane.transport.maps.state import Motion, State, squared
 
-__all__ = ["ODEMap", "solve"]
+__all__ = ["ODEMap", "accepted_steps", "solve"]
 
 #: Up to this dimension the divergence is exact, one backward pass a coordinate.
 EXACT_DIMENSION = 10
+#: Particles whose steps say where the ways of all are smooth.
+PILOTS = 64
 
 
 class ODEMap(TransportMap):
@@ -56,6 +58,10 @@ class ODEMap(TransportMap):
         >>> [ODEMap(pulse, 1, time=1.0, max_step=step)([[0.0]]).round(6).item() for step in (None, 1e-3)]
         [0.0, 1.0]
     """
+
+    continuous = True
+    #: Whether `field_and_divergence` has a closed form.
+    divergence_known: bool = False
 
     def __init__(
         self,
@@ -92,8 +98,9 @@ class ODEMap(TransportMap):
     # what a subclass with closed forms replaces
 
     def field(self, t: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
-        """v_t(x)."""
-        v = self.velocity_of(t, x.clone())
+        """v_t(x); differentiable where x is."""
+        with torch.set_grad_enabled(x.requires_grad):
+            v = self.velocity_of(t, x.clone())
         if not isinstance(v, Tensor) or v.shape != x.shape:
             found = Text(f"shape {tuple(v.shape)}" if isinstance(v, Tensor) else type(v).__name__)
             raise InputError("velocity", found, f"a tensor of shape {tuple(x.shape)}, that of x")
@@ -105,28 +112,34 @@ class ODEMap(TransportMap):
         """v_t(x) and (∇·v_t)(x)."""
         if self.divergence_of is not None:
             return self.field(t, x), self.divergence_of(t, x.clone())
-        with torch.enable_grad():
-            place = x.detach().contiguous().requires_grad_()
-            v = self.field(t, place)
-            if not v.requires_grad:
-                raise InputError("velocity", Text("a result that torch cannot differentiate"), "divergence=… beside it")
-            if self.dimension <= EXACT_DIMENSION:
-                total = torch.zeros_like(x[:, 0])
-                for i in range(self.dimension):
-                    (row,) = torch.autograd.grad(v[:, i].sum(), place, retain_graph=i + 1 < self.dimension)
-                    total = total + row[:, i]
-            else:
-                total = torch.zeros_like(x[:, 0])
-                for probe in self._signs(x):
-                    (back,) = torch.autograd.grad((v * probe).sum(), place, retain_graph=True)
-                    total = total + (back * probe).sum(1) / self.probes
-        return v.detach(), total
+        v, traces = self._field_and_traces(t, x)
+        return v, traces.mean(1)
+
+    def rows_at_once(self, rows: int) -> int:
+        """Of how many points a gradient is taken together."""
+        return rows
+
+    def _field_and_traces(self, t: float, x: Tensor) -> tuple[Tensor, Float[Tensor, "sample estimate"]]:
+        """v and its divergence: the exact one, or one estimate for each probe."""
+        exact = self.dimension <= EXACT_DIMENSION
+        size = self.rows_at_once(len(x))
+        probes = () if exact else self._signs(x).split(size, 1)
+        found = []
+        for k, rows in enumerate(x.split(size)):
+            with torch.enable_grad():
+                place = rows.detach().contiguous().requires_grad_()
+                v = self.field(t, place)
+                _require_differentiable(v)
+                traces = _trace(v, place) if exact else _estimates(v, place, probes[k])
+            found.append((v.detach(), traces))
+        parts = tuple(torch.cat(column) for column in zip(*found, strict=True))
+        return parts[0], parts[1]
 
     def _signs(self, x: Tensor) -> Float[Tensor, "probe sample feature"]:
         """The probes, drawn once for as many points."""
         if self._drawn is None or self._drawn.shape[1:] != x.shape or self._drawn.device != x.device:
             coins = generator(self.seed, PROBES).integers(2, size=(self.probes, *x.shape), dtype=np.int8)
-            self._drawn = torch.from_numpy(2 * coins - 1).to(x.device, x.dtype)
+            self._drawn = torch.from_numpy(2 * coins - 1).to(x.device)
         return self._drawn
 
     # the kernels
@@ -160,12 +173,38 @@ class ODEMap(TransportMap):
         self, x: Float[Tensor, "sample feature"], times: np.ndarray, metric: Float[Tensor, "feature feature"] | None = None
     ) -> Float[Tensor, "time sample"]:
         """∫vᵀGv dt, integrated beside the path."""
+        columns = torch.cat([x, torch.zeros_like(x[:, :1])], 1)
+        return self._from_zero(columns, self._with_energy(metric), times)[:, :, self.dimension]
+
+    def motion(
+        self, x: Float[Tensor, "sample feature"], times: np.ndarray, metric: Float[Tensor, "feature feature"] | None = None
+    ) -> Motion:
+        """One integration, between whose steps positions are interpolated."""
+        derivative = self._with_energy(metric)
+        columns = torch.cat([x, torch.zeros_like(x[:, :1])], 1)
+        found = self._from_zero(columns, derivative, times, interpolated=True)
+        path = found[:, :, : self.dimension]
+        speeds = [squared(self.field(float(t), place), metric).sqrt() for t, place in zip(times, path, strict=True)]
+        return Motion(path, torch.stack(speeds), found[:, :, self.dimension])
+
+    def pieces(self, x: Float[Tensor, "sample feature"]) -> np.ndarray:
+        """The solver's own steps with some of the particles."""
+        return accepted_steps(self.field, x[:PILOTS], self.time, self.rtol, self.atol, self.max_step)
+
+    def log_likelihood(self, y: Float[Tensor, "sample feature"]) -> tuple[Tensor, Tensor]:
+        """An estimate for each probe: their mean, and its standard error from their scatter."""
+        if self.divergence_known or self.divergence_of is not None or self.dimension <= EXACT_DIMENSION:
+            return super().log_likelihood(y)
+        source, d = self.known_source(), self.dimension
+        source.require_density()
+        columns = torch.cat([y, y.new_zeros(len(y), self.probes)], 1)
 
         def derivative(t: float, columns: Tensor) -> Tensor:
-            v = self.field(t, columns[:, : self.dimension])
-            return torch.cat([v, squared(v, metric).unsqueeze(1)], 1)
+            return torch.cat(self._field_and_traces(t, columns[:, :d]), 1)
 
-        return self._from_zero(torch.cat([x, torch.zeros_like(x[:, :1])], 1), derivative, times)[:, :, self.dimension]
+        end = self._integrate(columns, derivative, np.array([self.time, 0.0]))[-1]
+        error = end[:, d:].std(1) / self.probes**0.5 if self.probes > 1 else torch.full_like(y[:, 0], torch.nan)
+        return source.smoothing.log_prob(0.0, end[:, :d]) + end[:, d:].mean(1), error
 
     def until(self, t: float) -> ODEMap:
         """The same flow, stopped at time t."""
@@ -174,8 +213,14 @@ class ODEMap(TransportMap):
         return part
 
     def evolve(self, start: State, times: np.ndarray) -> list[State]:
-        """Beside the path: d log p/dt = −∇·v and ds/dt = −(∇v)ᵀs − ∇(∇·v), s the score."""
+        """Beside the path: d log p/dt = −∇·v and, up to ten dimensions, ds/dt = −(∇v)ᵀs − ∇(∇·v), s the score."""
         d = self.dimension
+        if torch.isnan(start.log_prob).any():  # bare atoms: NaN beside the path would stop the solver
+            ways = zip(times, self.path(start.position, times), strict=True)
+            unknown = start.log_prob, start.score
+            return [State(x, *unknown, *self.field_and_divergence(float(t), x)) for t, x in ways]
+        if d > EXACT_DIMENSION:
+            return self._evolve_without_score(start, times)
 
         def derivative(t: float, columns: Tensor) -> Tensor:
             v, divergence, dragged = self._derivatives(t, columns[:, :d], columns[:, d + 1 :])
@@ -188,13 +233,27 @@ class ODEMap(TransportMap):
             states.append(State(found[:, :d], found[:, d], found[:, d + 1 :], v, divergence))
         return states
 
+    def _evolve_without_score(self, start: State, times: np.ndarray) -> list[State]:
+        columns = torch.cat([start.position, -start.log_prob.unsqueeze(1)], 1)
+        unknown = torch.full_like(start.score[:1], torch.nan).expand_as(start.score)
+        states = []
+        for t, found in zip(times, self._from_zero(columns, self._with_divergence, times), strict=True):
+            x = found[:, : self.dimension]
+            states.append(State(x, -found[:, self.dimension], unknown, *self.field_and_divergence(float(t), x)))
+        return states
+
+    def _with_energy(self, metric: Tensor | None) -> Callable[[float, Tensor], Tensor]:
+        def derivative(t: float, columns: Tensor) -> Tensor:
+            v = self.field(t, columns[:, : self.dimension])
+            return torch.cat([v, squared(v, metric).unsqueeze(1)], 1)
+
+        return derivative
+
     def _derivatives(self, t: float, x: Tensor, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        if self.dimension > EXACT_DIMENSION:
-            v, divergence = self.field_and_divergence(t, x)
-            return v, divergence, torch.full_like(score, torch.nan)
         with torch.enable_grad():
             place = x.detach().requires_grad_()
             v = self.field(t, place)
+            _require_differentiable(v)
             rows = [torch.autograd.grad(v[:, i].sum(), place, create_graph=True)[0] for i in range(self.dimension)]
             jacobian = torch.stack(rows, 1)
             divergence = jacobian.diagonal(dim1=1, dim2=2).sum(1)
@@ -208,15 +267,57 @@ class ODEMap(TransportMap):
         v, divergence = self.field_and_divergence(t, columns[:, : self.dimension])
         return torch.cat([v, divergence.unsqueeze(1)], 1)
 
-    def _from_zero(self, state: Tensor, derivative: Callable[[float, Tensor], Tensor], times: np.ndarray) -> Tensor:
+    def _from_zero(
+        self, state: Tensor, derivative: Callable[[float, Tensor], Tensor], times: np.ndarray, interpolated: bool = False
+    ) -> Tensor:
         """States at `times`, of which the first may be 0."""
         if times[-1] == 0:
             return state.unsqueeze(0)
         whole = times if times[0] == 0 else np.concatenate([[0.0], times])
-        return self._integrate(state, derivative, whole)[-len(times) :]
+        return self._integrate(state, derivative, whole, interpolated)[-len(times) :]
 
-    def _integrate(self, state: Tensor, derivative: Callable[[float, Tensor], Tensor], times: np.ndarray) -> Tensor:
-        return solve(derivative, state, times, self.rtol, self.atol, self.max_step)
+    def _integrate(
+        self, state: Tensor, derivative: Callable[[float, Tensor], Tensor], times: np.ndarray, interpolated: bool = False
+    ) -> Tensor:
+        return solve(derivative, state, times, self.rtol, self.atol, self.max_step, interpolated=interpolated)
+
+
+def _require_differentiable(v: Tensor) -> None:
+    if not v.requires_grad:
+        raise InputError("velocity", Text("a result that torch cannot differentiate"), "divergence=… beside it")
+
+
+def _trace(v: Tensor, place: Tensor) -> Float[Tensor, "sample 1"]:
+    """∇·v, one backward pass a coordinate."""
+    total = torch.zeros_like(v[:, 0])
+    for i in range(v.shape[1]):
+        (row,) = torch.autograd.grad(v[:, i].sum(), place, retain_graph=i + 1 < v.shape[1])
+        total = total + row[:, i]
+    return total.unsqueeze(1)
+
+
+def _estimates(v: Tensor, place: Tensor, probes: Float[Tensor, "probe sample feature"]) -> Float[Tensor, "sample probe"]:
+    """zᵀ(∇v)z for each probe z."""
+    found = []
+    for k, signs in enumerate(probes):
+        probe = signs.to(v.dtype)
+        (back,) = torch.autograd.grad((v * probe).sum(), place, retain_graph=k + 1 < len(probes))
+        found.append((back * probe).sum(1))
+    return torch.stack(found, 1)
+
+
+def accepted_steps(
+    derivative: Callable[[float, Tensor], Tensor],
+    state: Tensor,
+    time: float,
+    rtol: float,
+    atol: float,
+    max_step: float | None = None,
+) -> np.ndarray:
+    """The times from 0 to `time` at which the solver's steps begin and end."""
+    begun: list[float] = []
+    solve(derivative, state, np.array([0.0, time]), rtol, atol, max_step, accepted=begun.append)
+    return np.unique(np.array([*begun, time]))
 
 
 def solve(
@@ -226,8 +327,15 @@ def solve(
     rtol: float,
     atol: float,
     max_step: float | None = None,
+    *,
+    interpolated: bool = False,
+    accepted: Callable[[float], None] | None = None,
 ) -> Tensor:
     """States at monotone times from the one at the first, (time, *state.shape), by steps of at most `max_step`.
+
+    Arguments:
+        interpolated: steps end at the last time only, and states at those before are interpolated.
+        accepted: called with the time at which each step began that was taken.
 
     Raises:
         InputError: the derivative grows so steep that no step is small enough.
@@ -243,11 +351,14 @@ def solve(
         last = start + span * float(part)
         return span * derivative(last, y)
 
+    if accepted is not None:
+        tell = accepted
+        rate.callback_accept_step = lambda part, y, step: tell(start + span * float(part))  # type: ignore[attr-defined]
     # time in parts of the whole: the solver's first steps are absolute. Steps end at the times that are asked for, so that
     # nothing is evaluated beyond the last one, where the flow may be over
     parts = torch.as_tensor((times - start) / span, dtype=torch.float64, device=state.device)
     longest = np.inf if max_step is None else max_step / abs(span)
-    options = {"norm": _largest, "step_t": parts, "max_step": longest}
+    options = {"norm": _largest, "step_t": parts[-1:] if interpolated else parts, "max_step": longest}
     try:
         with torch.no_grad():
             # the largest error of any particle counts, not the root mean square over all

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["THIRD_DIMENSION", "State", "squared"]
+__all__ = ["THIRD_DIMENSION", "Motion", "State", "squared"]
 
 #: Up to this dimension third derivatives are computed, and with them the score of what a denoiser makes.
 THIRD_DIMENSION = 16
@@ -25,6 +25,16 @@ class State(NamedTuple):
     velocity: Float[Tensor, "sample feature"]
     #: (∇·v_t)(x_t) = −d log p_t(x_t)/dt.
     divergence: Float[Tensor, " sample"]
+
+
+class Motion(NamedTuple):
+    """The ways of particles, at several times."""
+
+    position: Float[Tensor, "time sample feature"]
+    #: |v_t(x_t)|.
+    speed: Float[Tensor, "time sample"]
+    #: ∫|v|² dt up to each time.
+    energy: Float[Tensor, "time sample"]
 
 
 def squared(v: Float[Tensor, "sample feature"], metric: Float[Tensor, "feature feature"] | None) -> Float[Tensor, " sample"]:

@@ -15,7 +15,7 @@ from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.errors import InputError, Text
 from flowplane.transport.densities import Density
 from flowplane.transport.maps.base import TransportMap
-from flowplane.transport.maps.state import State, squared
+from flowplane.transport.maps.state import Motion, State, squared
 
 __all__ = ["AffineMap", "StraightMap"]
 
@@ -71,6 +71,14 @@ class StraightMap(TransportMap):
         """|u/Δt|² t."""
         squares = squared(self.field(0.0, x), metric)
         return torch.stack([float(t) * squares for t in times])
+
+    def motion(
+        self, x: Float[Tensor, "sample feature"], times: np.ndarray, metric: Float[Tensor, "feature feature"] | None = None
+    ) -> Motion:
+        """A straight line at constant speed."""
+        squares = squared(self.field(0.0, x), metric)
+        spent = torch.stack([float(t) * squares for t in times])
+        return Motion(self.path(x, times), squares.sqrt().expand_as(spent), spent)
 
     def until(self, t: float) -> StraightMap:
         """As far as time t on the same lines."""

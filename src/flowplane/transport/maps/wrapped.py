@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flowplane.transport.densities import Density
 from flowplane.transport.maps.base import TransportMap
-from flowplane.transport.maps.state import State
+from flowplane.transport.maps.state import Motion, State
 
 __all__ = ["WrappedMap"]
 
@@ -24,7 +24,7 @@ class WrappedMap(TransportMap):
     def __init__(self, core: TransportMap, source: Density, root: Float[Tensor, "feature feature"] | None = None) -> None:
         self.core, self.source, self.time = core, source, core.time
         self.dimension, self.dtype, self.device = core.dimension, core.dtype, core.device
-        self.affine, self.time_units = core.affine, core.time_units
+        self.affine, self.continuous, self.time_units = core.affine, core.continuous, core.time_units
         self._root = root
         self._white = None if root is None else torch.linalg.inv(root)
 
@@ -73,9 +73,23 @@ class WrappedMap(TransportMap):
         self, x: Float[Tensor, "sample feature"], times: np.ndarray, metric: Float[Tensor, "feature feature"] | None = None
     ) -> Float[Tensor, "time sample"]:
         """∫vᵀGv dt."""
-        if self._root is not None:
-            metric = self._root @ self._root if metric is None else self._root @ metric @ self._root
-        return self.core.kinetic(self._in(x), times, metric)
+        return self.core.kinetic(self._in(x), times, self._inner(metric))
+
+    def motion(
+        self, x: Float[Tensor, "sample feature"], times: np.ndarray, metric: Float[Tensor, "feature feature"] | None = None
+    ) -> Motion:
+        """The ways."""
+        found = self.core.motion(self._in(x), times, self._inner(metric))
+        return found._replace(position=self._out(found.position))
+
+    def pieces(self, x: Float[Tensor, "sample feature"]) -> np.ndarray:
+        """The core's."""
+        return self.core.pieces(self._in(x))
+
+    def log_likelihood(self, y: Float[Tensor, "sample feature"]) -> tuple[Tensor, Tensor]:
+        """log p_t(y)."""
+        found, error = self.core.log_likelihood(self._in(y))
+        return found + self._log_volume, error
 
     def evolve(self, start: State, times: np.ndarray) -> list[State]:
         """States, in the original coordinates."""
@@ -93,6 +107,12 @@ class WrappedMap(TransportMap):
     @property
     def _log_volume(self) -> float:
         return 0.0 if self._white is None else float(torch.linalg.slogdet(self._white)[1])
+
+    def _inner(self, metric: Tensor | None) -> Tensor | None:
+        """A metric in the core's coordinates."""
+        if self._root is None:
+            return metric
+        return self._root @ self._root if metric is None else self._root @ metric @ self._root
 
     def _state_out(self, state: State) -> State:
         return State(

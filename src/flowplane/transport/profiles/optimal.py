@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from flowplane.core.points import as_points, check_count, check_seed
@@ -16,7 +17,17 @@ from flowplane.errors import InputError, Text, unknown
 from flowplane.transport.densities import Density, GaussianMixture
 from flowplane.transport.estimate import Estimate
 
-__all__ = ["METHODS", "ExactPlan", "Pairs", "exact_plan", "gaussian_distance", "optimality", "wasserstein"]
+__all__ = [
+    "METHODS",
+    "ExactPlan",
+    "Pairs",
+    "assignment",
+    "exact_plan",
+    "exact_plans",
+    "gaussian_distance",
+    "optimality",
+    "wasserstein",
+]
 
 METHODS = ("exact", "sliced", "gaussian")
 #: Pairs of points of an exact plan: their distances take 2 GiB.
@@ -25,6 +36,8 @@ MOST_PAIRS = 1 << 28
 CANCELLED = 1e-6
 #: A plan is looked for until W_2² and its lower bound differ by EXACT of it at most, so many times; by KNOWN they must not.
 EXACT, KNOWN, ROUNDS = 1e-9, 1e-6, 4
+#: Of the network simplex, which ends long before.
+ITERATIONS = 100_000_000
 
 
 def wasserstein(x: Any, y: Any, method: str = "exact", *, projections: int = 200, seed: Any = 0) -> float:
@@ -189,30 +202,68 @@ def exact_plan(x: Float[np.ndarray, "point feature"], y: Float[np.ndarray, "othe
     Raises:
         InputError: too many points, or points for which no plan is found that is known to be the best.
     """
-    if x.shape[1] > 1 and len(x) * len(y) > MOST_PAIRS:
-        expected = f"at most {MOST_PAIRS:,} pairs for an exact plan: take part of them, or method='sliced'"
-        raise InputError("x", Text(f"{len(x)} × {len(y)} points"), expected)
+    return next(exact_plans([y, x]))[2]
+
+
+def exact_plans(clouds: Sequence[Float[np.ndarray, "_ feature"]]) -> Iterator[tuple[int, int, ExactPlan]]:
+    """`exact_plan` between every two clouds, their products computed at once: the numbers of x and y, and it."""
+    _require_few(clouds)
     # by a power of two nothing is rounded
-    power = int(np.frexp(max(np.abs(x).max(), np.abs(y).max()))[1])
-    x, y = np.ldexp(x, -power), np.ldexp(y, -power)
-    middle, other = x.mean(0), y.mean(0)
-    apart = middle - other
-    best = _on_a_line(x[:, 0], y[:, 0]) if x.shape[1] == 1 else _best(_costs(x, y))
-    rows, columns, shares, of_x, of_y = best
-    squared = float(shares @ np.square(x[rows] - y[columns]).sum(1))
-    of_x, of_y = of_x + 2 * (x - middle) @ apart, of_y - 2 * (y - other) @ apart
-    return ExactPlan(float(np.ldexp(squared, 2 * power)), np.ldexp(of_x, 2 * power), np.ldexp(of_y, 2 * power))
+    power = int(np.frexp(max(np.abs(cloud).max() for cloud in clouds))[1])
+    clouds = [np.ldexp(cloud, -power) for cloud in clouds]
+    means = [cloud.mean(0) for cloud in clouds]
+    centred = [cloud - mean for cloud, mean in zip(clouds, means, strict=True)]
+    line = clouds[0].shape[1] == 1
+    products = None if line else _Products(centred)
+    for a in range(1, len(clouds)):
+        for b in range(a):
+            best = _on_a_line(clouds[a][:, 0], clouds[b][:, 0]) if products is None else _best(products.costs(a, b))
+            rows, columns, shares, of_x, of_y = best
+            moves = clouds[a][rows] - clouds[b][columns]
+            squared = float(shares @ np.einsum("ij,ij->i", moves, moves))
+            apart = means[a] - means[b]
+            of_x, of_y = of_x + 2 * centred[a] @ apart, of_y - 2 * centred[b] @ apart
+            yield a, b, ExactPlan(float(np.ldexp(squared, 2 * power)), np.ldexp(of_x, 2 * power), np.ldexp(of_y, 2 * power))
 
 
-def _costs(x: np.ndarray, y: np.ndarray) -> Float[np.ndarray, "point other"]:
-    """|x_i − y_j|² of clouds moved to equal means, each to its own last digits."""
-    import ot
-    from scipy.spatial.distance import cdist
+def _require_few(clouds: Sequence[np.ndarray]) -> None:
+    n, m = sorted(map(len, clouds))[-2:]
+    if clouds[0].shape[1] > 1 and n * m > MOST_PAIRS:
+        expected = f"at most {MOST_PAIRS:,} pairs for an exact plan: take part of them, or method='sliced'"
+        raise InputError("x", Text(f"{n} × {m} points"), expected)
 
-    costs = ot.dist(x - x.mean(0), y - y.mean(0))
-    if costs.min() >= CANCELLED * costs.max():
-        return costs
-    return cdist(x, y + (x.mean(0) - y.mean(0)), "sqeuclidean")
+
+def assignment(x: Float[Tensor, "point feature"], y: Float[Tensor, "point feature"]) -> Int[Tensor, " point"]:
+    """The place in y of each point's partner by the best plan between clouds of as many points, which shares none out."""
+    clouds = [points.detach().double().cpu().numpy() for points in (y, x)]
+    if x.shape[1] == 1:
+        rows, columns, *_ = _on_a_line(clouds[1][:, 0], clouds[0][:, 0])
+    else:
+        rows, columns, *_ = _best(_Products([cloud - cloud.mean(0) for cloud in clouds]).costs(1, 0))
+    return torch.from_numpy(columns[rows.argsort()]).to(y.device)
+
+
+class _Products:
+    """Of clouds moved to the mean 0: all products of two points, from which squared distances are made."""
+
+    def __init__(self, centred: list[np.ndarray]) -> None:
+        self.centred = centred
+        self.ends = np.cumsum([0, *map(len, centred)])
+        self.squares = [np.square(cloud).sum(1) for cloud in centred]
+        # of two clouds only what lies between them is asked for
+        together = np.concatenate(centred)
+        self.products = centred[1] @ centred[0].T if len(centred) == 2 else together @ together.T
+
+    def costs(self, a: int, b: int) -> Float[np.ndarray, "point other"]:
+        """|x_i − y_j|² of two clouds, to the last digits of the least where it is far below the largest."""
+        rows, columns = (slice(self.ends[k], self.ends[k + 1]) for k in (a, b))
+        product = self.products if len(self.centred) == 2 else self.products[rows, columns]
+        found = self.squares[a][:, None] + self.squares[b] - 2 * product
+        if found.min() >= CANCELLED * found.max():
+            return found  # type: ignore[no-any-return]
+        from scipy.spatial.distance import cdist
+
+        return cdist(self.centred[a], self.centred[b], "sqeuclidean")  # type: ignore[no-any-return]
 
 
 def _best(costs: Float[np.ndarray, "point other"]) -> tuple[np.ndarray, ...]:
@@ -224,7 +275,7 @@ def _best(costs: Float[np.ndarray, "point other"]) -> tuple[np.ndarray, ...]:
     looked for again: shares are whole multiples of 1/lcm(n, m), so that the best plan uses no pair that costs more than
     lcm(n, m) times what another plan does.
     """
-    import ot
+    from ot.lp.emd_wrap import check_result, emd_c
 
     points, others = costs.shape
     total = math.lcm(points, others)
@@ -239,8 +290,9 @@ def _best(costs: Float[np.ndarray, "point other"]) -> tuple[np.ndarray, ...]:
         part = np.minimum(costs, most)
         scale = float(part.max()) or 1.0
         part /= scale
-        plan, log = ot.emd(*masses, part, numItermax=100_000_000, log=True)
-        v = log["v"]
+        # `ot.emd` without its checks of the input, which take as long as small plans themselves
+        plan, _, _, v, result = emd_c(*masses, part, ITERATIONS, 1)
+        v = v - v.mean()
         u = (part - v).min(1)
         most = float(np.vdot(plan, costs))
         rounding = 4 * np.finfo(float).eps * (np.abs(u).max() + np.abs(v).max())
@@ -249,7 +301,7 @@ def _best(costs: Float[np.ndarray, "point other"]) -> tuple[np.ndarray, ...]:
         gap = most / total - bound
         if gap <= EXACT * squared:
             break
-    if log["warning"] is not None or not gap <= KNOWN * squared:
+    if check_result(result) is not None or not gap <= KNOWN * squared:
         expected = "points of fewer scales, so that the best plan is known, or method='sliced'"
         raise InputError("x", Text("points between which no plan is known to be the best"), expected)
     rows, columns = plan.nonzero()

@@ -15,13 +15,13 @@ from flowplane.core.points import check_count, check_seed
 from flowplane.core.results import stamp
 from flowplane.core.streams import PROFILE, generator
 from flowplane.transport.densities.smoothing import MixtureSmoothing
-from flowplane.transport.maps.state import THIRD_DIMENSION, State, squared
+from flowplane.transport.maps.state import State, squared
 from flowplane.transport.profiles.optimal import Pairs, gaussian_distance
 
 if TYPE_CHECKING:
     from flowplane.transport.maps.base import TransportMap
 
-__all__ = ["VARIABLES", "flow_profile"]
+__all__ = ["VARIABLES", "closed_particles", "flow_profile", "gaussian_moments"]
 
 #: Particles between which the exact distance is taken.
 PAIRED = 1000
@@ -114,7 +114,7 @@ def flow_profile(
         "source": repr(source),
     }
     if source.has_density and np.isnan(variables["fisher_information"][1]).any():
-        attrs["missing"] = f"the Fisher information of layers is not computed above {THIRD_DIMENSION} dimensions"
+        attrs["missing"] = f"the Fisher information is not computed of such a flow in {flow.dimension} dimensions"
     return stamp(xr.Dataset(variables, coords, attrs), "flow_profile", seed=seed)
 
 
@@ -126,15 +126,24 @@ class _Particles(NamedTuple):
     exact: bool
 
 
-def _particles(flow: TransportMap, samples: int, seed: int) -> _Particles:
-    """Random particles; for a Gaussian that stays one, its 2d points μ ± √d·√λ_i u_i, which have its first two moments."""
+def closed_particles(flow: TransportMap) -> _Particles | None:
+    """Of a Gaussian that stays one, its 2d points μ ± √d·√λ_i u_i, which have its first two moments; None elsewhere."""
     source = flow.known_source()
     smoothing = source.smoothing
-    if flow.affine and isinstance(smoothing, MixtureSmoothing) and smoothing.terms == 1:
-        values, vectors = torch.linalg.eigh(smoothing.covariances[0])
-        arms = (vectors * (values * source.dimension).sqrt()).T
-        points = smoothing.means[0] + torch.cat([arms, -arms])
-        return _Particles(points, torch.full_like(points[:, 0], 1 / len(points)), True)
+    if not (flow.affine and isinstance(smoothing, MixtureSmoothing) and smoothing.terms == 1):
+        return None
+    values, vectors = torch.linalg.eigh(smoothing.covariances[0])
+    arms = (vectors * (values * source.dimension).sqrt()).T
+    points = smoothing.means[0] + torch.cat([arms, -arms])
+    return _Particles(points, torch.full_like(points[:, 0], 1 / len(points)), True)
+
+
+def _particles(flow: TransportMap, samples: int, seed: int) -> _Particles:
+    """Random particles, or those that give the moments of a Gaussian exactly."""
+    closed = closed_particles(flow)
+    if closed is not None:
+        return closed
+    source = flow.known_source()
     points = source.draw(samples, generator(seed, PROFILE))
     return _Particles(points, torch.full_like(points[:, 0], 1 / samples), False)
 
@@ -182,7 +191,7 @@ def _transport(
     work = t * kinetic
     straight = min(1.0, cost / work) if work > 0 else 1.0
     if particles.exact:
-        distance = gaussian_distance(*_gaussian_moments(start), *_gaussian_moments(end)) ** 0.5 if t > 0 else 0.0
+        distance = gaussian_distance(*gaussian_moments(start), *gaussian_moments(end)) ** 0.5 if t > 0 else 0.0
         errors = dict.fromkeys(("wasserstein", "optimality", "benamou_brenier_gap", "straightness"), 0.0)
         ratio = min(1.0, distance**2 / cost) if cost > 0 else 1.0
     else:
@@ -205,7 +214,8 @@ def _transport(
     }
 
 
-def _gaussian_moments(points: Tensor) -> tuple[Tensor, Tensor]:
+def gaussian_moments(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of equally likely points."""
     mean = points.mean(0)
     apart = points - mean
     return mean, apart.T @ apart / len(points)

@@ -1,0 +1,1 @@
+"""Somebody else's flows beside the papers' own: part E of docs/papers.md."""

@@ -1,0 +1,63 @@
+"""What a recording will take to be analysed: each analysis timed on a few snapshots, and what grows with their number."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from flowplane.analysis.geometry import layer_geometry
+from flowplane.analysis.plane import information_plane
+from flowplane.analysis.transport.layers import layer_transport
+from flowplane.errors import InputError
+from flowplane.recording import Recording
+from flowplane.reporting.recordings import SHOWN, STEPS
+from flowplane.reporting.thinning import snapshots_shown
+
+__all__ = ["seconds_of_analyses"]
+
+#: Seconds that a page's figures take, and those that each layer at each snapshot adds, on two cores of an AMD EPYC (Zen 5).
+DRAWING, FRAME = 1.0, 0.012
+
+
+def seconds_of_analyses(rec: Recording, snapshots: int) -> dict[str, float]:
+    """Seconds that `fp.information_plane`, `fp.layer_transport` and `fp.report` take of a recording like this one: `plane`,
+    `transport` and `report`, by the clock, on this machine as busy as it is. NaN for an analysis that it has not.
+
+    Arguments:
+        rec: three snapshots of it, in memory, so that nothing is found again.
+        snapshots: how many it will have.
+
+    Example:
+        >>> import flowplane as fp
+        >>> rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), replicas=1, epochs=2, snapshots=3)
+        >>> found = seconds_of_analyses(rec, 100)
+        >>> list(found), found["plane"] > 0
+        (['plane', 'transport', 'report'], True)
+    """
+    plane, transport, geometry = (_growth(one, rec) for one in (information_plane, layer_transport, layer_geometry))
+    shown = min(snapshots, snapshots_shown(rec))
+    followed = min(snapshots, int(np.clip(STEPS // len(rec.layers), 3, SHOWN)))
+    drawn = DRAWING + FRAME * shown * len(rec.layers)
+    report = float(np.nansum([plane(shown), transport(followed), geometry(shown), drawn]))
+    return {"plane": plane(snapshots), "transport": transport(snapshots), "report": report}
+
+
+def _growth(analysis: Callable[[Recording], Any], rec: Recording) -> Callable[[int], float]:
+    """Seconds by the number of snapshots: what one and what three take say what each adds."""
+    first = rec.sel(epoch=rec.epochs[:1].tolist())
+    try:
+        analysis(first.sel(layer=rec.layers[:1]))  # the first call of a process compiles and imports
+        one, all_ = _seconds(analysis, first), _seconds(analysis, rec)
+    except InputError:
+        return lambda count: np.nan
+    each = max((all_ - one) / (len(rec.epochs) - 1), 0.0)
+    return lambda count: max(one - each, 0.0) + each * count
+
+
+def _seconds(analysis: Callable[[Recording], Any], rec: Recording) -> float:
+    began = time.perf_counter()
+    analysis(rec)
+    return time.perf_counter() - began
