@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from itertools import pairwise
 from threading import Condition, Lock
 from typing import Any, TypeVar
 
@@ -38,7 +39,7 @@ if hasattr(os, "register_at_fork"):
 def shared(work: Callable[[int, int], None], count: int, nanoseconds: float) -> None:
     """Calls `work` with the first and last + 1 of runs of `count` items, whose work takes about so long altogether.
 
-    The calling thread takes part, and waits for no helper that has not begun.
+    The runs are shared out as in `in_order`.
 
     Example:
         >>> seen = [0] * 5000
@@ -53,24 +54,14 @@ def shared(work: Callable[[int, int], None], count: int, nanoseconds: float) -> 
         work(0, count)
         return
     runs = min(8 * workers, count)
-    left = deque((count * run // runs, count * (run + 1) // runs) for run in range(runs))
-
-    def take() -> None:
-        while left:
-            try:
-                run = left.popleft()
-            except IndexError:  # another thread was faster
-                return
-            work(*run)
-
-    with _helped(take, workers - 1, left):
-        take()
+    ends = [count * run // runs for run in range(runs + 1)]
+    deque(in_order(lambda run: work(*run), list(pairwise(ends))), maxlen=0)
 
 
 def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """What the function returns for each item, in their order, each as soon as those before it are there.
 
-    The items are shared out over the processors as in `shared`.
+    The items are shared out over the processors. The calling thread takes part, and waits for no helper that has not begun.
 
     Example:
         >>> list(in_order(abs, [-1, 2, -3]))
@@ -95,11 +86,15 @@ def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Itera
             more.notify_all()
         return True
 
-    def take() -> None:
+    def help_out() -> None:
+        if _inside.threads:  # OpenMP's threads are counted thread by thread
+            torch.set_num_threads(1)
         while take_one():
             pass
 
-    with _helped(take, min(cores(), len(items)) - 1, left):
+    count = min(cores(), len(items)) - 1
+    helpers = [_helpers(count).submit(help_out) for _ in range(count)]
+    try:
         for place in range(len(items)):
             while place not in found:
                 if not take_one():
@@ -109,25 +104,11 @@ def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Itera
             if error is not None:
                 raise error
             yield result
-
-
-@contextmanager
-def _helped(take: Callable[[], None], count: int, left: deque[Any]) -> Iterator[None]:
-    """So many helpers do the same as the caller inside, until nothing is left; who has not begun then is not waited for."""
-
-    def help_out() -> None:
-        if _inside.threads:  # OpenMP's threads are counted thread by thread
-            torch.set_num_threads(1)
-        take()
-
-    helpers = [_helpers(count).submit(help_out) for _ in range(count)]
-    try:
-        yield
     finally:
         left.clear()
-        begun = [helper for helper in helpers if not helper.cancel()]
-        for helper in begun:
-            helper.result()
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
 
 
 class _Inside:

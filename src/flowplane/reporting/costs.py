@@ -13,8 +13,7 @@ from flowplane.analysis.plane import information_plane
 from flowplane.analysis.transport.layers import layer_transport
 from flowplane.errors import InputError
 from flowplane.recording import Recording
-from flowplane.reporting.recordings import SHOWN, STEPS
-from flowplane.reporting.thinning import snapshots_shown
+from flowplane.reporting.thinning import snapshots_followed, snapshots_shown
 
 __all__ = ["seconds_of_analyses"]
 
@@ -39,7 +38,7 @@ def seconds_of_analyses(rec: Recording, snapshots: int) -> dict[str, float]:
     """
     plane, transport, geometry = (_growth(one, rec) for one in (information_plane, layer_transport, layer_geometry))
     shown = min(snapshots, snapshots_shown(rec))
-    followed = min(snapshots, int(np.clip(STEPS // len(rec.layers), 3, SHOWN)))
+    followed = min(snapshots, snapshots_followed(rec))
     drawn = DRAWING + FRAME * shown * len(rec.layers)
     report = float(np.nansum([plane(shown), transport(followed), geometry(shown), drawn]))
     return {"plane": plane(snapshots), "transport": transport(snapshots), "report": report}

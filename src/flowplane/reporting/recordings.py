@@ -21,7 +21,7 @@ from flowplane.reporting.markup import count, listed, number
 from flowplane.reporting.provenance import about_equal, recording_facts, recording_recipe
 from flowplane.reporting.reasons import reason
 from flowplane.reporting.subject import Subject, Table
-from flowplane.reporting.thinning import small_part
+from flowplane.reporting.thinning import FOLLOWED, small_part, snapshots_followed
 
 __all__ = ["DENOISING", "PARTS", "of_recording"]
 
@@ -30,8 +30,8 @@ PARTS, DENOISING = 5, 1
 
 #: Layers times snapshots that a report denoises at most, of one replica: seconds each.
 DENOISED = 12
-#: Steps from layer to layer, over all snapshots, that a report follows at most; snapshots, and those with exact plans.
-STEPS, SHOWN, PLANNED = 150, 8, 3
+#: Snapshots with exact plans among those that are followed.
+PLANNED = 3
 
 
 def of_recording(
@@ -177,8 +177,8 @@ def _transport(rec: Recording, cluster: Any) -> xr.Dataset:
     """The transport profile, of deep networks at fewer snapshots; exact plans, between fewer points of these, at a few."""
     from flowplane.analysis.transport.layers import layer_transport
 
-    shown = rec.thin(int(np.clip(STEPS // len(rec.layers), 3, SHOWN)))
-    exact = 1000 if len(shown.epochs) * len(rec.layers) <= STEPS // 2 else 300
+    shown = rec.thin(snapshots_followed(rec))
+    exact = 1000 if len(shown.epochs) * len(rec.layers) <= FOLLOWED // 2 else 300
     return layer_transport(shown, exact=exact, exact_snapshots=PLANNED, cluster=cluster)
 
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from flowplane.recording import Recording
 
-__all__ = ["REPLICAS", "SNAPSHOTS", "small_part", "snapshots_shown"]
+__all__ = ["REPLICAS", "SNAPSHOTS", "small_part", "snapshots_followed", "snapshots_shown"]
 
 #: Snapshots and replicas that a report measures at most.
 SNAPSHOTS = 40
 REPLICAS = 10
 #: Of a model, whose layers take longer than those of the papers' networks: layers times snapshots, but so many of these.
 STEPS, FEWEST = 100, 8
+#: Steps from layer to layer, over all snapshots, that a report follows at most; and snapshots, at least and at most.
+FOLLOWED, FEW, MANY = 150, 3, 8
 
 
 def snapshots_shown(rec: Recording) -> int:
     """How many snapshots a report measures at most."""
     return SNAPSHOTS if rec.kind == "ensemble" else min(max(STEPS // len(rec.layers), FEWEST), SNAPSHOTS)
+
+
+def snapshots_followed(rec: Recording) -> int:
+    """How many snapshots a report follows from layer to layer at most."""
+    return min(max(FOLLOWED // len(rec.layers), FEW), MANY)
 
 
 def small_part(rec: Recording, snapshots: int | None = None, replicas: int = REPLICAS) -> tuple[Recording, str]:
