@@ -12,7 +12,17 @@ from flowplane.core.results import Flags, interval, with_flags
 from flowplane.information.resolution import usual_place
 from flowplane.reporting.markup import called
 
-__all__ = ["FAR", "GAIN", "LayerNumbers", "Learned", "Quantity", "counts", "layer_numbers"]
+__all__ = [
+    "FAR",
+    "GAIN",
+    "SILENT",
+    "LayerNumbers",
+    "Learned",
+    "Quantity",
+    "counts",
+    "layer_numbers",
+    "layers_called",
+]
 
 #: A layer that gains no more of I(T;Y) than this has learned nothing that could be dated, bits.
 GAIN = 0.05
@@ -20,6 +30,8 @@ GAIN = 0.05
 FAR = 0.8
 #: The part of the final gain of I(T;Y) at which it counts as learned.
 PART = 0.9
+#: Flags that say why a number is absent and cast no doubt on those that are there.
+SILENT = ("no_labels",)
 #: I(X;T) by denoising, a variable of its own.
 DENOISED = "i_xt_denoised"
 
@@ -75,8 +87,13 @@ class LayerNumbers:
 
     @property
     def called(self) -> str:
-        """Its name in a sentence."""
-        return called(self.name)
+        """Its name and kind in a sentence."""
+        return called(self.name, self.kind)
+
+    @property
+    def warnings(self) -> dict[str, float]:
+        """The flags that are a reason for doubt: where no labels were given, nothing about them is in doubt."""
+        return {name: share for name, share in self.flags.items() if name not in SILENT}
 
     @property
     def saturated(self) -> bool:
@@ -182,6 +199,18 @@ def _lost(i_xt: np.ndarray, epochs: np.ndarray) -> tuple[float, float, bool]:
 def nothing_to_know(plane: xr.Dataset) -> bool:
     """Whether all inputs are the same, H(X) = 0: then no layer can be saturated, whatever an estimator says."""
     return abs(float(plane.attrs.get("input_entropy", np.nan))) < 1e-9
+
+
+def layers_called(found: xr.Dataset) -> list[str]:
+    """What sentences call the layers of a result: by name and, where that is known, by kind.
+
+    Example:
+        >>> layers_called(xr.Dataset(coords={"layer": ["0", "head"], "layer_type": ("layer", ["ReLU", "Linear"])}))
+        ['layer 0 (ReLU)', 'head (Linear)']
+    """
+    names = [str(name) for name in found["layer"].values]
+    kinds = map(str, found["layer_type"].values) if "layer_type" in found.coords else [""] * len(names)
+    return [called(name, kind) for name, kind in zip(names, kinds, strict=True)]
 
 
 def counts(plane: xr.Dataset, flag: str) -> bool:

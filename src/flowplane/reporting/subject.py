@@ -63,6 +63,8 @@ class Subject:
     resolved: xr.Dataset | None = None
     falls: xr.Dataset | None = None
     geometry: xr.Dataset | None = None
+    #: Names of the layers of which no parameter moves.
+    idle: tuple[str, ...] = ()
     #: How hard the layers are to denoise, where that was asked for.
     spectrum: xr.Dataset | None = None
     #: Of a flow.
