@@ -21,7 +21,8 @@ from flowplane.reporting.moves import move_words
 from flowplane.reporting.reasons import reason
 from flowplane.reporting.subject import Subject
 from flowplane.reporting.tables import difference_table
-from flowplane.reporting.words import gradient_words, training_words
+from flowplane.reporting.gradients import gradient_words
+from flowplane.reporting.training import training_words
 
 DIMS = ("replica", "epoch", "layer")
 

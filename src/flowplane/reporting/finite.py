@@ -9,7 +9,7 @@ import torch
 
 from flowplane.errors import InputError
 from flowplane.recording import Recording
-from flowplane.reporting.markup import listed
+from flowplane.reporting.markup import called, listed
 from flowplane.reporting.thinning import small_part
 
 __all__ = ["finite_part"]
@@ -84,14 +84,16 @@ def _cause(rec: Recording, bad: int) -> str:
         return f"training diverged, or the probe inputs or {_statistics(rec)} are not finite"
     if not learning:
         return "training diverged"
-    return f"training goes on, so look at what eval mode uses, such as {_statistics(rec)}, and at the probe inputs"
+    return (
+        f"training itself goes on, so the cause is something that only eval mode uses, such as {_statistics(rec)}, or lies "
+        "in the probe inputs"
+    )
 
 
 def _statistics(rec: Recording) -> str:
-    names = [layer for layer in rec.layers if "BatchNorm" in rec.layer_type_of(layer)]
-    return f"the running statistics of {listed(names, 3)} (batch normalisation)" if names else (
-        "the running statistics of batch normalisation"
-    )
+    kinds = {layer: rec.layer_type_of(layer) for layer in rec.layers}
+    names = [called(layer, kind) for layer, kind in kinds.items() if "BatchNorm" in kind]
+    return f"the running statistics of {listed(names, 3) if names else 'batch normalisation'}"
 
 
 def _learning(rec: Recording, bad: int) -> bool | None:

@@ -23,8 +23,9 @@ def idle_layers(gradients: xr.Dataset) -> list[str]:
     given = gradients.transpose("replica", "epoch", "layer")
     norm = given["weight_norm"].values
     known = np.isfinite(norm).any(axis=1).all(axis=0)
-    lowest, highest = (pick(np.where(np.isfinite(norm), norm, worst), axis=1)
-                       for pick, worst in ((np.min, np.inf), (np.max, -np.inf)))
+    lowest, highest = (
+        pick(np.where(np.isfinite(norm), norm, worst), axis=1) for pick, worst in ((np.min, np.inf), (np.max, -np.inf))
+    )
     still = (lowest == highest).all(axis=0)
     pulled = (np.nan_to_num(given["gradient_mean"].values) != 0).any(axis=(0, 1))
     return [str(name) for name in given["layer"].values[known & still & ~pulled]]
@@ -38,10 +39,8 @@ def idle_words(idle: Sequence[str]) -> list[str]:
     """
     if not idle:
         return []
-    return [
-        f"No parameter moves in {listed(idle)}: frozen, left out of the optimiser, or without a gradient (as behind units "
-        "that died)."
-    ]
+    why = "frozen, not given to the optimiser, or without a gradient, as before units that died"
+    return [f"No parameter moves in {listed(idle)}: {why}."]
 
 
 def gradient_words(phases: xr.Dataset, idle: Sequence[str] = ()) -> list[str]:
@@ -56,6 +55,8 @@ def gradient_words(phases: xr.Dataset, idle: Sequence[str] = ()) -> list[str]:
     )
     phases = phases.transpose("replica", "epoch", "layer", ...)
     bare = ~np.isfinite(phases["gradient_mean"].values).any(axis=(0, 1))
+    if bare.all() and not idle:
+        return [meaning, "Gradients are NaN or infinite in every layer."]
     by_state: dict[str, list[str]] = {}
     names, labels = layers_called(phases), phases["layer"].values
     states, epochs = phases["median_state"].values, phases["crossing_median"].values
@@ -68,9 +69,7 @@ def gradient_words(phases: xr.Dataset, idle: Sequence[str] = ()) -> list[str]:
         "crossed": "Drift gives way to diffusion in {}.",
         "diffusion from the start": "Gradients diffuse from the start in {}.",
         "never": "Gradients drift to the end in {}.",
-        "bare": "No gradients in {}: no parameters, or none that an optimiser steps.",
+        "bare": "No gradients in {}: no parameters, or none that the optimiser updates.",
         "undefined": "Inconclusive in {}: it takes at least two mini-batches per epoch.",
     }
     return [meaning, *(sentences.get(state, f"{state}: {{}}.").format(listed(where)) for state, where in by_state.items())]
-
-

@@ -8,21 +8,11 @@ import numpy as np
 import xarray as xr
 
 from flowplane.analysis.compression import LOSS
-from flowplane.core.results import Flags, interval, with_flags
+from flowplane.core.results import Flags, Z, interval, with_flags
 from flowplane.information.resolution import usual_place
 from flowplane.reporting.markup import called
 
-__all__ = [
-    "FAR",
-    "GAIN",
-    "SILENT",
-    "LayerNumbers",
-    "Learned",
-    "Quantity",
-    "counts",
-    "layer_numbers",
-    "layers_called",
-]
+__all__ = ["FAR", "GAIN", "SILENT", "LayerNumbers", "Learned", "Quantity", "counts", "layer_numbers", "layers_called"]
 
 #: A layer that gains no more of I(T;Y) than this has learned nothing that could be dated, bits.
 GAIN = 0.05
@@ -47,7 +37,8 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Learned:
-    """When I(T;Y) reached 90 % of its final gain: the median of the replicas that gained, and their middle 80 %."""
+    """When I(T;Y) reached 90 % of its final gain: the median of the replicas that gained, and their middle 80 %; NaN where
+    the gain is no more than `doubt`."""
 
     before: float
     gain: float
@@ -55,6 +46,8 @@ class Learned:
     lower: float
     upper: float
     replicas: int
+    #: Changes of I(T;Y) up to this many bits are none that could be dated.
+    doubt: float = GAIN
 
 
 @dataclass(frozen=True)
@@ -130,7 +123,7 @@ def layer_numbers(plane: xr.Dataset, falls: xr.Dataset | None = None) -> list[La
                 int(widths[k]),
                 _at_the_end(here, "i_xt"),
                 _at_the_end(here, "i_ty"),
-                when_learned(here["i_ty"].values, epochs),
+                when_learned(here["i_ty"].values, epochs, _doubt(here)),
                 lost,
                 peak,
                 compresses,
@@ -159,11 +152,20 @@ def _at_the_end(here: xr.Dataset, name: str) -> Quantity:
     return Quantity(float(values[0]), *sides)
 
 
-def when_learned(i_ty: np.ndarray, epochs: np.ndarray) -> Learned:
+def _doubt(here: xr.Dataset) -> float:
+    """The least change of I(T;Y) from the first to the last snapshot that counts: `GAIN`, or the error of the difference."""
+    if "i_ty_error" not in here:
+        return GAIN
+    errors = here["i_ty_error"].isel(epoch=[0, -1]).transpose("replica", "epoch").values
+    return float(np.fmax(GAIN, Z * np.hypot(*errors.T).max()))
+
+
+def when_learned(i_ty: np.ndarray, epochs: np.ndarray, doubt: float = GAIN) -> Learned:
     """The first snapshot, replica by replica, at which I(T;Y) has made `PART` of its final gain.
 
     Arguments:
         i_ty: (replica, epoch), bits.
+        doubt: gains of no more than this many bits are not dated.
 
     Example:
         >>> when_learned(np.array([[0.0, 0.5, 0.95, 1.0]]), np.array([0, 1, 10, 100])).epoch
@@ -172,13 +174,13 @@ def when_learned(i_ty: np.ndarray, epochs: np.ndarray) -> Learned:
     gains = i_ty[:, -1] - i_ty[:, 0]
     known = np.isfinite(gains)
     before, gain = (float(part[known].mean()) if known.any() else float("nan") for part in (i_ty[:, 0], gains))
-    rising = known & (gains > GAIN)
-    if not rising.any() or gain <= GAIN:
-        return Learned(before, gain, float("nan"), float("nan"), float("nan"), 0)
+    rising = known & (gains > doubt)
+    if not rising.any() or gain <= doubt:
+        return Learned(before, gain, float("nan"), float("nan"), float("nan"), 0, doubt)
     reached = i_ty[rising] >= (i_ty[rising, :1] + PART * gains[rising, None])
     when = epochs[reached.argmax(axis=1)].astype(float)
     low, middle, high = np.percentile(when, [10, 50, 90])
-    return Learned(before, gain, float(middle), float(low), float(high), int(rising.sum()))
+    return Learned(before, gain, float(middle), float(low), float(high), int(rising.sum()), doubt)
 
 
 def _lost(i_xt: np.ndarray, epochs: np.ndarray) -> tuple[float, float, bool]:

@@ -172,6 +172,8 @@ def why_inconclusive(claim: Claim) -> str:
         >>> why_inconclusive(Claim(id="B-1", role="headline", statement="", verdict="inconclusive", **numbers))
         'The interval [-0.100, 0.700] includes 0.'
     """
+    if claim.scale == "tiny":
+        return "The tiny scale decides nothing."
     if not np.isfinite(claim.measured).all():
         return "Not every number could be measured."
     nothing = ((float("nan"), float("nan")),) * len(claim.measured)
@@ -189,6 +191,8 @@ def why_inconclusive(claim: Claim) -> str:
                 return f"{_short(value)} is outside {band}, but its interval {ends} overlaps it."
         elif claim.reference is None and low <= 0 <= high:
             return f"The interval {ends} includes 0."
+        elif claim.tolerance is None and low <= reference <= high:
+            return f"The interval {ends} includes {_short(reference)}."
     if claim.tolerance is not None and len(claim.tolerance) == len(claim.measured):
         return "The numbers agree, but within a tolerance too wide to decide: more replicas would narrow it."
     return "The intervals, or the parts of the claim, do not decide it."

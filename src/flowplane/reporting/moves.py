@@ -121,9 +121,7 @@ def transport_flags(found: xr.Dataset | None) -> Markup:
     if not rows:
         return Markup("")
     return table(
-        "Missing values of the transport profile",
-        ["flag", "layers", "how often", "what it means", "what to do"],
-        rows,
+        "Missing values of the transport profile", ["flag", "layers", "how often", "what it means", "what to do"], rows
     )
 
 

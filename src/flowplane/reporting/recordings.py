@@ -24,6 +24,7 @@ from flowplane.reporting.provenance import about_equal, recording_facts, recordi
 from flowplane.reporting.reasons import reason
 from flowplane.reporting.subject import Subject, Table
 from flowplane.reporting.thinning import FOLLOWED, small_part, snapshots_followed
+from flowplane.reporting.training import metric_called
 
 __all__ = ["DENOISING", "PARTS", "of_recording"]
 
@@ -56,15 +57,20 @@ def of_recording(
     notes: dict[str, list[str]] = {"summary": [broken], **{section: [] for section in sections}}
     metrics, why = _tried(advance, "training", lambda: _known(rec.metrics.load()))
     never = [] if why else _never_finite(rec)
+    broken_metrics = listed([metric_called(name) for name in never])
     verb = "is" if len(never) == 1 else "are"
-    notes["training"] += [f"{listed(never)} {verb} NaN or infinite at every epoch."] if never else []
+    if never:
+        notes["training"].append(f"{broken_metrics[0].upper()}{broken_metrics[1:]} {verb} NaN or infinite at every epoch.")
     notes["training"].append(
         why or ("" if never or metrics is not None else "No loss or other number was given while it was recorded.")
     )
     plane, falls, geometry, phases, transport, spectrum, chosen, left_out = None, None, None, None, None, None, "", ""
     idle: tuple[str, ...] = ()
     if shown is None:
-        for section in ("plane", "geometry", "gradients", "transport"):
+        found, why = _tried(advance, "gradients", lambda: _phases(rec))
+        phases, idle = found or (None, ())
+        notes["gradients"].append(why)
+        for section in ("plane", "geometry", "transport"):
             notes[section].append("Nothing can be measured here: activations are NaN or infinite at every snapshot.")
     else:
         part, left_out = small_part(shown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -23,7 +23,7 @@ from flowplane.reporting.tables import claims_rows, layer_table, validity_table
 from flowplane.reporting.training import learning_words, training_words
 from flowplane.reporting.words import claim_words, decodable_words, geometry_words, plane_words, summary_words
 
-__all__ = ["SECTIONS", "citations", "figures_of", "layers_of", "text_of"]
+__all__ = ["SECTIONS", "citations", "figures_of", "layers_of", "shared_figures", "text_of"]
 
 #: Rows of what was left out that are listed.
 MOST_LEFT_OUT = 100
@@ -111,6 +111,14 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
     if section == "plane":
         figures |= _made(subject.spectrum, lambda found: {"denoising-spectrum": plot.denoising_spectrum(found)})
     return figures
+
+
+def shared_figures(section: str, subjects: Sequence[Subject]) -> dict[str, go.Figure]:
+    """Figures that several subjects share, by the name of the figure of each that they stand for: training curves."""
+    from flowplane.plot.figures.metrics_compared import metrics_compared
+
+    known = {subject.title: subject.metrics for subject in subjects if subject.metrics is not None}
+    return {"training-curves": metrics_compared(known)} if section == "training" and len(known) > 1 else {}
 
 
 def _made(found: xr.Dataset | None, make: Callable[[xr.Dataset], dict[str, go.Figure]]) -> dict[str, go.Figure]:

@@ -107,11 +107,11 @@ def _learned(layer: LayerNumbers, replicas: int, single: bool) -> str:
         return f"{epoch_text(learned.epoch)}{spread}{some}"
     if not np.isfinite(learned.gain):
         return "– (no labels)"
-    if learned.gain < -GAIN:
+    if learned.gain < -learned.doubt:
         return f"– (lost {number(-learned.gain, 'bits')})"
     if learned.before > GAIN:
         return f"– ({number(learned.before, 'bits')} before training)"
-    return "– (nothing gained)" if learned.gain < 0.01 else f"– (gained only {number(learned.gain, 'bits')})"
+    return "– (nothing gained)" if learned.gain < 0.01 else f"– (gained {number(learned.gain, 'bits')}, within the error)"
 
 
 def flag_words(flags: dict[str, float], far: Collection[str] = ()) -> Markup:
@@ -168,7 +168,10 @@ def far_apart_words(far: list[LayerNumbers], estimator: str) -> tuple[str, str]:
     said = f"The interval of {listed(which)} is wider than {FAR:.0%} of what is possible: the truth may lie anywhere in it."
     if estimator == "Pairwise" and "I(T;Y)" in which:
         said += " Pairwise's I(T;Y) is a difference of bounds, and the truth may lie anywhere between them."
-    return said, "Do not read percentages off it; compare layers and epochs with care, or use another estimator or more samples."
+    return (
+        said,
+        "Do not read percentages off it; compare layers and epochs with care, or use another estimator or more samples.",
+    )
 
 
 def claims_rows(claims: list[Claim]) -> Markup:

@@ -1,4 +1,4 @@
-"""What losses and accuracies say: where held-out loss was lowest, where the gap to training opens, whether anything was learned."""
+"""What losses and accuracies say: where held-out loss was lowest, where the gap to training opens, whether it learned."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import xarray as xr
 from flowplane.plot.figures.metrics import split_name
 from flowplane.reporting.markup import listed, number
 
-__all__ = ["learning_words", "training_words"]
+__all__ = ["learning_words", "metric_called", "training_words"]
 
 #: What a metric's part is called in a sentence.
 PARTS = {"train": "training", "val": "validation", "valid": "validation", "eval": "evaluation"}
@@ -36,7 +36,7 @@ class Curve(NamedTuple):
     @property
     def called(self) -> str:
         """As a sentence begins with it."""
-        text = _metric(self.name)
+        text = metric_called(self.name)
         return f"{text[0].upper()}{text[1:]}"
 
 
@@ -48,16 +48,17 @@ def training_words(metrics: xr.Dataset) -> list[str]:
         bad = _not_finite(values)
         if bad is not None:
             what = "infinite" if np.isinf(values[:, bad]).any() else "NaN"
-            broken.append(f"{_metric(name)} is {what} from epoch {int(metrics['train_epoch'].values[bad]):,}")
+            broken.append(f"{metric_called(name)} is {what} from epoch {int(metrics['train_epoch'].values[bad]):,}")
         curve = _curve(metrics, name)
         if not len(curve.values):
             continue
         units = str(metrics[name].attrs.get("units", ""))
         shown = f" {units}" if units and units != "fraction" else ""
         ends = [number(float(curve.values[place])) for place in (0, -1)]
-        moved = f"went from {ends[0]} to {ends[1]}" if len(curve.values) > 1 else f"was {ends[0]}"
+        moved = f"went from {ends[0]} to {ends[1]}" if ends[0] != ends[1] else f"stayed at {ends[0]}"
+        moved = moved if len(curve.values) > 1 else f"was {ends[0]}"
         known = f" by epoch {int(curve.epochs[-1]):,}" if bad is not None and len(curve.values) > 1 else ""
-        parts.append(f"{_metric(name)} {moved}{shown}{known}")
+        parts.append(f"{metric_called(name)} {moved}{shown}{known}")
     said = listed(broken)
     sentences = [f"{said[0].upper()}{said[1:]}."] if said else []
     if not parts:
@@ -114,7 +115,9 @@ def _lowest(held: Curve, train: Curve | None) -> str:
         return f"{best} and {'level' if level else 'higher, without a clear trend,'} since ({number(end)} at {last})."
     known = train is not None and (train.epochs == held.epochs[place]).any()
     falls = known and train.values[-1] < train.values[train.epochs == held.epochs[place]][0]  # type: ignore[union-attr]
-    overfits = f", while {_metric(train.name)} still falls: the model overfits from there on" if train and falls else ""
+    overfits = (
+        f", while {metric_called(train.name)} still falls: the model overfits from there on" if train and falls else ""
+    )
     return f"{best} and rising since ({number(end)} at {last}){overfits}."
 
 
@@ -125,13 +128,13 @@ def _gap(held: Curve, train: Curve) -> list[str]:
     if len(both) < 2 or min(above.min(), below.min()) <= 0:  # of logarithms of densities there is no share
         return []
     wide = (above - below) / above > GAP
-    names = f"{held.called} and {_metric(train.name)}"
+    names = f"{held.called} and {metric_called(train.name)}"
     if not wide[-1]:
         return [f"{names} end within {100 * GAP:.0f} % of each other: no gap."]
     closed = np.flatnonzero(~wide)
     since = f"opens at epoch {int(both[closed[-1] + 1]):,}" if len(closed) else "is there from the first epoch on"
     size = f"more than {100 * GAP:.0f} % from there on, {number(float(above[-1] - below[-1]))} at the end"
-    return [f"The gap between {_metric(held.name)} and {_metric(train.name)} {since} ({size})."]
+    return [f"The gap between {metric_called(held.name)} and {metric_called(train.name)} {since} ({size})."]
 
 
 def _accuracies(metrics: xr.Dataset) -> list[str]:
@@ -143,9 +146,9 @@ def _accuracies(metrics: xr.Dataset) -> list[str]:
     mine, theirs = (percent * float(curve.values[-1]) for curve in (held, train))
     gap = theirs - mine
     if abs(gap) <= EQUAL:
-        return [f"{held.called} equals {_metric(train.name)}, {mine:.1f} %."]
+        return [f"{held.called} equals {metric_called(train.name)}, {mine:.1f} %."]
     side = "below" if gap > 0 else "above"
-    return [f"{held.called} is {mine:.1f} %, {abs(gap):.1f} percentage points {side} {_metric(train.name)}."]
+    return [f"{held.called} is {mine:.1f} %, {abs(gap):.1f} percentage points {side} {metric_called(train.name)}."]
 
 
 def _first(metrics: xr.Dataset, parts: tuple[str, ...], quantities: tuple[str, ...]) -> Curve | None:
@@ -170,7 +173,13 @@ def _curve(metrics: xr.Dataset, name: str) -> Curve:
     return Curve(name, mean["train_epoch"].values, mean.values)
 
 
-def _metric(name: str) -> str:
+def metric_called(name: str) -> str:
+    """What a sentence calls a metric.
+
+    Example:
+        >>> metric_called("val_loss"), metric_called("perplexity")
+        ('validation loss', 'perplexity')
+    """
     part, quantity = split_name(name)
     return quantity if part == quantity else f"{PARTS.get(part, part)} {quantity}"
 

@@ -14,13 +14,7 @@ from flowplane.experiments.claim import VERDICTS, Claim
 from flowplane.reporting.layers import GAIN, LayerNumbers, layers_called
 from flowplane.reporting.markup import count, epoch_text, listed, number
 
-__all__ = [
-    "claim_words",
-    "decodable_words",
-    "geometry_words",
-    "plane_words",
-    "summary_words",
-]
+__all__ = ["claim_words", "decodable_words", "geometry_words", "plane_words", "summary_words"]
 
 
 #: What stands before a number that is a bound.
@@ -60,13 +54,13 @@ def _known_at_the_end(
         return f"{when} there is nothing to know: all inputs are the same."
     at = f" at resolution {resolution:g}" if np.isfinite(resolution) else ""
     ceiling = f" of the {number(inputs, 'bits')} in the input" if np.isfinite(inputs) else " bits about the input"
-    told = f"{when} the last layer, {last.called}, {count(last.width, 'unit')}, keeps "
+    told = f"{when} the last layer ({last.called}, {count(last.width, 'unit')}) keeps "
     if not np.isfinite(last.i_xt.value):
         told += "an amount of information about the input that could not be measured"
     else:
         told += f"{of_input}{number(last.i_xt.value)}{ceiling}{at}{_between(last, 'i_xt') if 'i_xt' in last.far else ''}"
     if np.isfinite(last.i_ty.value) and last.i_ty.value <= 0:
-        told += ", and no information about the label that was found"
+        told += f", and no {'decodable ' if of_label else ''}information about the label"
     elif np.isfinite(last.i_ty.value):
         also = ", by the same estimator though not as a bound," if of_input and not of_label else ""
         share = f" ({100 * last.i_ty.value / labels:.0f} % of the {number(labels, 'bits')} there are)" if labels > 0 else ""
@@ -88,34 +82,32 @@ def _learned(layers: list[LayerNumbers]) -> str:
         return "No labels were given, so there is no I(T;Y)."
     full = [layer for layer in known if layer.label_saturated]
     dated = [layer for layer in known if np.isfinite(layer.learned.epoch) and layer not in full]
-    lost = [layer for layer in known if layer.learned.gain < -GAIN and layer not in full]
+    lost = [layer for layer in known if layer.learned.gain < -layer.learned.doubt and layer not in full]
     same = [layer for layer in known if layer not in dated and layer not in full and layer not in lost]
     parts = []
     if full:
         parts.append(
-            f"In {_names(full, layers)} almost every input occupies its own cell, so I(T;Y) says nothing there: the estimate "
-            "has saturated."
+            f"In {_names(full, layers)} almost every input occupies its own cell: the estimate of I(T;Y) has saturated and "
+            "says nothing there."
         )
     if dated:
         first, last = (pick(dated, key=lambda layer: layer.learned.epoch) for pick in (min, max))
         when = [f"by epoch {epoch_text(layer.learned.epoch)}" for layer in (first, last)]
-        told = f"{_names(dated, layers, start=True)} had 90 % of what training added to I(T;Y) {when[0]}."
+        told = f"90 % of what training added to I(T;Y) was there {when[0]} in {_names(dated, layers)}."
         if first.learned.epoch < last.learned.epoch:
-            told = f"{first.called} was the first to have 90 % of what training added to I(T;Y), {when[0]}; "
-            told = f"{told[0].upper()}{told[1:]}{last.called} the last, {when[1]}."
+            told = f"90 % of what training added to I(T;Y) was there first in {first.called}, {when[0]}, and last in "
+            told += f"{last.called}, {when[1]}."
         if any("i_ty" in layer.far for layer in dated):
-            told = told.replace("90 %", "nine tenths")
+            told = told.replace("90 %", "Nine tenths")
             told += " These dates are those of the estimate, whose bounds lie far apart."
         parts.append(told)
     if lost:
         most = max(lost, key=lambda layer: -layer.learned.gain)
-        ends = f"from {number(most.learned.before)} to {number(most.i_ty.value)} bits"
-        parts.append(
-            f"Training lost information about the label in {_names(lost, layers)}, most in {most.called} ({ends})."
-        )
+        ends = f"from {number(most.learned.before)} to {number(max(most.i_ty.value, 0.0))} bits"
+        parts.append(f"Training lost information about the label in {_names(lost, layers)}, most in {most.called} ({ends}).")
     if same:
         gained = max(abs(layer.learned.gain) for layer in same)
-        most_changed = "less than 0.01 bits" if gained < 0.01 else f"at most {number(gained)} bits"
+        most_changed = "less than 0.01 bits" if gained < 0.01 else f"at most {number(gained)} bits, within the error"
         before = ": it was there before training" if min(layer.learned.before for layer in same) > GAIN else ""
         parts.append(f"In {_names(same, layers)} training changed I(T;Y) by {most_changed}{before}.")
     return " ".join(parts)
@@ -149,7 +141,7 @@ def plane_words(layers: list[LayerNumbers], epochs: np.ndarray) -> list[str]:
     found = []
     if fell:
         top = [
-            f"{layer.called} by {number(layer.lost, 'bits')} from its peak at epoch {epoch_text(layer.peak_epoch)}{_also(layer)}"
+            f"{layer.called} by {number(layer.lost, 'bits')} from epoch {epoch_text(layer.peak_epoch)} on{_also(layer)}"
             for layer in fell
         ]
         what = f"{'compresses' if len(fell) == 1 else 'compress'} (I(X;T) rises, then falls)"
@@ -171,7 +163,8 @@ def _also(layer: LayerNumbers) -> str:
     """At which resolutions a layer compresses."""
     if not layer.elsewhere:
         return ""
-    return f" (at {'resolution' if len(layer.elsewhere) == 1 else 'resolutions'} {listed([f'{c:g}' for c in layer.elsewhere], 7)})"
+    where = "resolution" if len(layer.elsewhere) == 1 else "resolutions"
+    return f" (at {where} {listed([f'{c:g}' for c in layer.elsewhere], 7)})"
 
 
 def decodable_words(plane: xr.Dataset) -> list[str]:
@@ -190,7 +183,7 @@ def decodable_words(plane: xr.Dataset) -> list[str]:
     some = (bits[-1, :-1] > Z * error[-1, :-1]) | (bits[-1, 1:] > Z * error[-1, 1:])
     idle = [names[k + 1] for k in np.flatnonzero((np.abs(gains) <= doubt) & alike & some)]
     losing = [
-        f"{names[k + 1]} ({number(bits[-1, k])} to {number(max(bits[-1, k + 1], 0.0), 'bits')})"
+        f"{names[k + 1]}, from {number(bits[-1, k])} to {number(max(bits[-1, k + 1], 0.0), 'bits')}"
         for k in np.flatnonzero((gains < -doubt) & alike)
     ]
     found = []
@@ -198,16 +191,25 @@ def decodable_words(plane: xr.Dataset) -> list[str]:
         return ["A linear probe decodes nothing about the label from any layer."]
     if idle:
         found.append(
-            f"{'Adds' if len(idle) == 1 else 'Add'} nothing decodable: {listed(idle, 6)}. A linear probe does as well, within "
-            "the error, on the layer before."
+            f"Nothing decodable is added by {listed(idle, 6)}: on the layer before, a linear probe does as well, within the "
+            "error."
         )
     if losing:
-        found.append(f"{'Loses' if len(losing) == 1 else 'Lose'} some of what was decodable: {listed(losing, 6)}.")
-    if len(bits) > 2 and bits[:, -1].max() > Z * error[:, -1][int(bits[:, -1].argmax())]:
-        near = bits[:, -1] >= bits[:, -1].max() - Z * error[:, -1]
-        first = int(ordered["epoch"].values[int(near.argmax())])
-        found.append(f"What is decodable from the last layer no longer grows, beyond the error, after epoch {first:,}.")
-    return found
+        found.append(f"Some of what was decodable is lost in {'; in '.join(losing)}.")
+    return [*found, *_decodable_since(bits[:, -1], error[:, -1], ordered["epoch"].values)]
+
+
+def _decodable_since(bits: np.ndarray, error: np.ndarray, epochs: np.ndarray) -> list[str]:
+    """When what the last layer decodes stops growing, or that it falls again."""
+    peak = int(bits.argmax())
+    near = bits >= bits[peak] - Z * error
+    if len(bits) < 3 or near[0]:
+        return ["What a probe decodes from the last layer falls during training."] if not near[-1] else []
+    if not near[-1]:
+        ends = f"{number(bits[peak], 'bits')} at epoch {int(epochs[peak]):,}, {number(max(bits[-1], 0.0))} at the end"
+        return [f"What a probe decodes from the last layer is highest before the end: {ends}."]
+    since = int(epochs[near.argmax()])
+    return [f"What a probe decodes from the last layer no longer grows, beyond the error, after epoch {since:,}."]
 
 
 def geometry_words(found: xr.Dataset) -> list[str]:
@@ -243,7 +245,7 @@ def geometry_words(found: xr.Dataset) -> list[str]:
         most = int(np.nanargmax(last["infonce"].values))
         bits = number(float(last["infonce"].values[most]), "bits")
         told.append(
-            f"Two views of a sample are most alike in {names[most]}: one gives at least {bits} on which sample the other is of."
+            f"Two views of a sample are most alike in {names[most]}: one carries at least {bits} on which sample it shows."
         )
     if "lens_loss" in last and np.isfinite(last["lens_loss"]).any():
         best = int(np.nanargmin(last["lens_loss"].values))
@@ -266,10 +268,11 @@ def claim_words(claims: list[Claim]) -> list[str]:
 
 
 def _whose(known: list[LayerNumbers], layers: list[LayerNumbers]) -> str:
-    return "No layer" if len(known) == len(layers) else f"Of the layers that have not saturated ({_names(known, layers)}) none"
+    return (
+        "No layer" if len(known) == len(layers) else f"Of the layers that have not saturated ({_names(known, layers)}) none"
+    )
 
 
-def _names(chosen: list[LayerNumbers], layers: list[LayerNumbers], start: bool = False) -> str:
-    """These of all layers, as a sentence calls them, or begins with them."""
-    text = "every layer" if len(chosen) == len(layers) > 1 else listed([layer.called for layer in chosen])
-    return f"{text[0].upper()}{text[1:]}" if start else text
+def _names(chosen: list[LayerNumbers], layers: list[LayerNumbers]) -> str:
+    """These of all layers, as a sentence calls them."""
+    return "every layer" if len(chosen) == len(layers) > 1 else listed([layer.called for layer in chosen])
