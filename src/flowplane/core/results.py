@@ -186,7 +186,7 @@ def stamp(dataset: xr.Dataset, result: str, *, seed: int | None = None, **about:
         'metrics'
     """
     if result not in RESULTS:
-        raise KeyError(f"{result!r} is no result: add a line to RESULTS")
+        raise KeyError(f"{result!r} is not a result: add a line to RESULTS")
     known = {key: value for key, value in {"seed": seed, **about}.items() if value is not None}
     return with_flags(dataset.assign_attrs({"result": result, "version": __version__, **known}))
 

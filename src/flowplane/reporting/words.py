@@ -54,7 +54,8 @@ def _known_at_the_end(
         return f"{when} there is nothing to know: all inputs are the same."
     at = f" at resolution {resolution:g}" if np.isfinite(resolution) else ""
     ceiling = f" of the {number(inputs, 'bits')} in the input" if np.isfinite(inputs) else " bits about the input"
-    told = f"{when} the last layer ({last.called}, {count(last.width, 'unit')}) keeps "
+    size = ", ".join([last.called, *([count(last.width, "unit")] if last.width else [])])
+    told = f"{when} the last layer ({size}) keeps "
     if not np.isfinite(last.i_xt.value):
         told += "an amount of information about the input that could not be measured"
     else:

@@ -21,7 +21,7 @@ class Quantity(NamedTuple):
 FLAGS = Flags(
     {
         "no_start": (
-            "no step into the first layer: the inputs are no points",
+            "no step into the first layer: the inputs are not points",
             "Give the inputs as points (sample, feature), or read the step from the second layer on.",
         ),
         "no_turn": ("no step before this one", "Nothing: the first step has no step before it to turn from."),
@@ -32,7 +32,7 @@ FLAGS = Flags(
             "the step changes the dimension: volumes do not compare",
             "Read entropy_change_smoothed, which compares both layers in one space.",
         ),
-        "too_few_samples": ("too few samples for so many units", "More samples, or read entropy_change_smoothed."),
+        "too_few_samples": ("too few samples for this many units", "More samples, or read entropy_change_smoothed."),
         "singular": (
             "the points lie on a hyperplane, as those of a softmax do: no density",
             "Read entropy_change_smoothed, or leave the softmax out.",
