@@ -135,7 +135,7 @@ def test_measure(capsys, monkeypatch, tmp_path, recording):
         (["measure", "{run}", "--estimator", "binned:bins"], "expected binned:argument=value"),
         (["measure", "{run}", "--estimator", "binned:bins=0"], "bins: found 0"),
         (["measure", "{run}", "--samples", "some"], "samples: found 'some'"),
-        (["measure", "{run}", "-o", "{tmp}/plane.csv"], "a file name that ends in .nc"),
+        (["measure", "{run}", "-o", "{tmp}/plane.txt"], "a file name that ends in .nc or .csv"),
         (["measure", "{run}", "-o", "{tmp}/no/plane.nc"], "in a folder that can be written to"),
         (["measure", "{run}", "--estimator", "binned:bins=1000000000000"], "bins: found 1000000000000"),
         (["measure", "{tmp}/nowhere.fp"], "nothing is there"),

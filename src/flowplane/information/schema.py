@@ -91,7 +91,7 @@ FLAGS = Flags(
             "The bound holds, but is lower because of them: use more samples of those classes.",
         ),
         "not_a_function": (
-            "T is not a function of x: equal or close inputs have different values, and that noise counts as information about x",
+            "T is not a function of x: equal or close inputs have different values, and this noise counts as information",
             "Use an estimator that takes the inputs as they are (KSG, Variational).",
         ),
         "few_directions": (
@@ -112,7 +112,7 @@ FLAGS = Flags(
         ),
         "loose": (
             "denoisers fitted to other samples do so much worse that this upper bound is loose",
-            "It holds, but lies above that of a normal distribution with the same covariance: use more samples, or more noise.",
+            "It holds, but lies above that of a normal with the same covariance: use more samples, or more noise.",
         ),
         "impossible": (
             "the denoisers read more than a label with this number of classes can carry",

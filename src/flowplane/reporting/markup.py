@@ -153,7 +153,7 @@ def called(name: str, kind: str = "") -> str:
         ('layer 3 (ReLU)', 'features.3', 'layer3')
     """
     text = name if any(letter.isalpha() for letter in name) else f"layer {name}"
-    return text if kind in ("", "dense", name) else f"{text} ({kind})"
+    return text if kind in ("", "dense", "array", name) else f"{text} ({kind})"
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:

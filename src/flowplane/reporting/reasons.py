@@ -45,6 +45,8 @@ def reason(section: str, error: InputError) -> str:
         return NOT_KEPT
     if section == "transport" and error.argument == "rec":
         return f"Too few samples to follow: {error.found}, where at least 16 are needed."
+    if error.argument == "spectrum":
+        return f"{error.found}."
     if error.argument == "activations":
         return "Activations are NaN or infinite."
     what, call = UNKNOWN[section]

@@ -182,7 +182,7 @@ def _spectrum(rec: Recording, cluster: Any) -> xr.Dataset:
     found = denoising_spectrum(rec, cluster=cluster)
     if not np.isfinite(found["mmse"]).any():
         why = ", ".join(name.replace("_", " ") for name in Flags.names(found["flags"]))
-        raise InputError("spectrum", Text(f"no layer that could be denoised ({why})"), "at least one")
+        raise InputError("spectrum", Text(f"No layer could be denoised ({why})"), "at least one")
     return found
 
 
