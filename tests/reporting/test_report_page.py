@@ -129,7 +129,7 @@ def test_hostile_names_are_shown_and_never_run(hostile, tmp_path):
 
 def test_without_labels_the_plane_is_a_curve_and_the_reason_is_said(hostile, tmp_path):
     read = Read(fp.report(hostile, tmp_path / "report.html").read_text())
-    assert "There were no labels" in read.sections["summary"]
+    assert "No labels were given" in read.sections["summary"]
     assert "– (no labels)" in read.sections["summary"]
     assert "input-information" in read.figures()
     assert "information-plane" not in read.figures()

@@ -108,7 +108,7 @@ def test_large_recordings_are_thinned_and_that_is_said(small, monkeypatch):
     assert part.replicas.tolist() == [0, 1]
     assert (
         said
-        == "To be made in seconds, this page measures 4 of 8 snapshots, evenly in log(epoch) and the first 2 of 3 replicas."
+        == "To stay fast, this page measures 4 of 8 snapshots, evenly in log(epoch) and the first 2 of 3 replicas."
     )
     assert thinning.small_part(small)[1] == ""
 
