@@ -100,15 +100,14 @@ def index(found: dict[str, list[Claim]]) -> str:
     everything = [(claim, name) for name, each in found.items() for claim in each]
     own = [[*cells(claim), f"[{name}]({name}.md)"] for claim, name in everything if not head_of(claim.id)]
     missing = [name for name in EXPERIMENTS if name not in found]
-    counted = count_verdicts([claim for claim, _ in everything]).replace("\n", "; ").replace("in this folder", "on these pages")
+    counted = count_verdicts([claim for claim, _ in everything]).replace("in this folder", "on these pages")
     parts = [
         "# Results",
         "Every claim of both papers at full scale, of one seed, with the verdict that its numbers give. `make results` runs "
         "what is missing (hours in all) and writes these pages; [What was found, in words](in-words.md) says "
         "what to make of it.",
         *(f"{letter}: {title}." for letter, title in PAPERS.items()),
-        count_verdicts([claim for claim, _ in everything]).replace("\n", "; ").replace("in this folder", "on these pages")
-        + ".",
+        counted.replace("\n", "; ") + ".",
         verdicts(found, ""),
     ]
     if own:
