@@ -106,9 +106,12 @@ def reproduce(
         bool, typer.Option("--overwrite", help="Train again instead of reusing the recordings in the folder.")
     ] = False,
 ) -> None:
-    """Reproduce figures and claims of the papers. After Ctrl-C, the same command continues where it stopped."""
+    """Reproduce figures and claims of the papers. After Ctrl-C, the same command continues where it stopped.
+
+    'all' skips what this version has finished in the folder, at the same scale and with the same seed.
+    """
     from flowplane.errors import InputError, unknown
-    from flowplane.experiments.registry import EXPERIMENTS
+    from flowplane.experiments.registry import EXPERIMENTS, finished
 
     if quick and full:
         raise InputError("scale", "--quick and --full", "one of them")
@@ -117,6 +120,11 @@ def reproduce(
         if name not in EXPERIMENTS:
             raise unknown("experiment", name, [*EXPERIMENTS, "all"])
     scale = "full" if full else "quick"
+    if "all" in names and not overwrite:
+        done = [name for name in wanted if finished(name, scale, out, seed)]
+        if done:
+            _console().print(f"already finished in {out}: {', '.join(done)} (--overwrite runs them again)")
+        wanted = [name for name in wanted if name not in done]
     failed = [name for name in dict.fromkeys(wanted) if not _reproduced(name, scale, out, device, seed, overwrite, cluster)]
     if failed:
         raise typer.Exit(1)
@@ -189,50 +197,19 @@ def measure(
     from flowplane.analysis.plane import information_plane
     from flowplane.core.results import save
     from flowplane.recording import open_recording
+    from flowplane.reporting.terminal import last_epoch_table, warning_lines
 
     plane = information_plane(open_recording(recording), chosen, samples=samples, cluster=cluster)
-    _print_plane(plane)
+    console = _console()
+    console.print(last_epoch_table(plane))
+    for line in warning_lines(plane):
+        console.print(line)
     if output is not None:
         try:
             save(plane, output)
         except OSError as error:
             raise InputError("output", str(output), "a file that can be written") from error
-        _console().print(f"written: {output}", soft_wrap=True)
-
-
-def _print_plane(plane: object) -> None:
-    from rich import box
-    from rich.table import Table
-    from xarray import Dataset
-
-    from flowplane.analysis.explaining import flag_words
-    from flowplane.core.results import Flags
-    from flowplane.information.resolution import shown
-
-    assert isinstance(plane, Dataset)
-    last = shown(plane).isel(epoch=[-1])
-    epoch, replicas = int(last["epoch"].item()), plane.sizes["replica"]
-    title = f"epoch {epoch}, mean of {replicas} replicas" if replicas > 1 else f"epoch {epoch}"
-    if "resolution" in plane.dims:
-        title += f", I(X;T) at resolution {float(last['resolution']):g} (upper bound), I(T;Y) (lower bound)"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title)
-    for name in ("layer", "kind", "units", "I(X;T) [bits]", "I(T;Y) [bits]", "flags raised"):
-        table.add_column(name, no_wrap=name == "layer")
-    for layer in range(plane.sizes["layer"]):
-        row = last.isel(layer=layer)
-        raised = sorted(Flags.names(row["flags"]))
-        table.add_row(
-            str(row["layer"].item()),
-            str(row["layer_type"].item()),
-            str(row["width"].item()),
-            f"{float(row['i_xt'].mean()):.3f}",
-            f"{float(row['i_ty'].mean()):.3f}",
-            ", ".join(raised) or "–",
-        )
-    console = _console()
-    console.print(table)
-    for flag in Flags.names(last["flags"]):
-        console.print(f"{flag}: {'. '.join(filter(None, flag_words(last)[flag]))}")
+        console.print(f"written: {output}", soft_wrap=True)
 
 
 @app.command()
