@@ -192,10 +192,14 @@ def test_tokens_of_whole_samples_are_drawn(tokens):
 
 
 def test_a_stream_is_blocks_of_one_kind(tokens):
-    assert residual_stream(tokens).layers == ("blocks.0", "blocks.1")  # the embedding may lack positions
+    assert residual_stream(tokens).rec.layers == ("blocks.0", "blocks.1")  # the embedding may lack positions
     torch.manual_seed(0)
-    net = torch.nn.Sequential(torch.nn.Linear(3, 4), Block(), Block(), torch.nn.Linear(4, 2))
-    assert residual_stream(fp.record(net, torch.randn(30, 3))).layers == ("0", "1", "2")
+    net = torch.nn.Sequential(torch.nn.Linear(4, 4), Block(), Block(), torch.nn.Linear(4, 4))
+    stream = residual_stream(fp.record(net, torch.randn(30, 4)))
+    assert (stream.rec.layers, stream.from_inputs) == (("0", "1", "2"), False)
+    bare = fp.record(torch.nn.Sequential(Block(), Block(), torch.nn.Tanh()), torch.randn(30, 4))
+    assert (residual_stream(bare).rec.layers, residual_stream(bare).from_inputs) == (("0", "1"), True)
+    assert not residual_stream(bare.sel(layer=["1", "1"])).from_inputs
     plain = torch.nn.Sequential(*(torch.nn.Linear(4, 4) for _ in range(4)))
     assert residual_stream(fp.record(plain, torch.randn(30, 4))) is None
     assert residual_stream(fp.record(torch.nn.Sequential(Block(), torch.nn.Tanh()), torch.randn(30, 4))) is None
@@ -243,7 +247,9 @@ def test_what_is_not_finite_is_flagged():
 
 
 def test_what_it_refuses(tokens):
-    with pytest.raises(InputError, match=r"rec: found layers of 4, 4, 4, 2 units, expected layers .*layer=\['0', '1', '2'\]"):
+    with pytest.raises(
+        InputError, match=r"rec: found layers of 4, 4, 4, 2 units, expected layers .*layer=\['0', '1', '2'\]"
+    ):
         torch.manual_seed(0)
         net = torch.nn.Sequential(torch.nn.Linear(3, 4), Block(), Block(), torch.nn.Linear(4, 2))
         fp.layer_budget(fp.record(net, torch.randn(30, 3)))

@@ -20,6 +20,8 @@ SENTENCES = {
     ("gradients", "epochs"): "Too few snapshots: gradient phases need two or more after epoch 0.",
     ("transport", "memory_budget"): "The layers are too wide for memory, so how they move the data was not measured.",
 }
+#: Sections on how layers move the data.
+MOVING = ("transport", "stream")
 NOT_KEPT = "Activations were not kept, so how the layers move the data cannot be measured."
 
 
@@ -32,9 +34,9 @@ def reason(section: str, error: InputError) -> str:
         >>> reason("plane", InputError("bins", 0, "2 or more"))
         'Bins: found 0, expected 2 or more.'
     """
-    if section == "transport" and isinstance(error, NotRecorded):
+    if section in MOVING and isinstance(error, NotRecorded):
         return NOT_KEPT
-    if section == "transport" and error.argument == "rec":
+    if section in MOVING and error.argument == "rec":
         return f"Too few samples to follow: {error.found}, and 16 are needed at least."
     if error.argument == "activations":
         return "Activations are NaN or infinite."

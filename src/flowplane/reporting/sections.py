@@ -17,6 +17,7 @@ from flowplane.reporting.layers import LayerNumbers, counts, layer_numbers
 from flowplane.reporting.markup import Markup, count, element, joined, paragraphs, table
 from flowplane.reporting.moves import move_words, moves_by_layer, transport_flags
 from flowplane.reporting.provenance import CITATIONS
+from flowplane.reporting.stream_words import stream_words
 from flowplane.reporting.subject import Subject, readable
 from flowplane.reporting.tables import claims_rows, layer_table, validity_table
 from flowplane.reporting.words import (
@@ -44,6 +45,7 @@ SECTIONS = {
     "training": ("Training", "Training"),
     "gradients": ("Gradients", "Gradient phases"),
     "transport": ("Transport", "Transport: how the layers move the data"),
+    "stream": ("Residual stream", "Residual stream: what its way through the blocks costs"),
     "figures": ("Figures", "Further figures of the experiment"),
     "layers": ("Layers", "Layers: what was recorded, and what was not"),
     "validity": ("Validity", "Validity: what can be trusted"),
@@ -74,6 +76,8 @@ def text_of(section: str, subject: Subject, layers: list[LayerNumbers]) -> Marku
         return paragraphs([*gradient_words(subject.phases), *notes])
     if section == "transport" and subject.transport is not None:
         return paragraphs([*move_words(subject.transport), *notes])
+    if section == "stream" and subject.stream is not None:
+        return paragraphs([*stream_words(subject.stream), *notes])
     if section == "layers":
         return _layers(subject)
     if section == "validity":
@@ -111,6 +115,7 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
         "geometry": (subject.geometry, lambda found: {"layer-geometry": plot.layer_geometry(found)}),
         "gradients": (subject.phases, _gradient_figures),
         "transport": (subject.transport, _transport_figures),
+        "stream": (subject.stream, lambda found: {"layer-budget": plot.layer_budget(found)}),
     }
     found, make = draw.get(section, (None, _plane_figures))
     figures = _made(found, make)

@@ -194,7 +194,7 @@ def _durations(rec: Recording, clock: str, from_inputs: bool) -> tuple[float, ..
     widths, depths = about["width"][1], about["depth"][1]
     if len(set(widths)) > 1:
         stream = residual_stream(rec)
-        wanted = list(stream.layers) if stream is not None else "…"
+        wanted = list(stream.rec.layers) if stream is not None else "…"
         found = Text(f"layers of {', '.join(map(str, widths))} units")
         raise InputError("rec", found, f"layers that have the same units, such as rec.sel(layer={wanted})")
     points = rec.input_points

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import NamedTuple
 
 from torch import nn
 
 from flowplane.recording import Recording
 
-__all__ = ["residual_stream"]
+__all__ = ["Stream", "residual_stream"]
 
 
-def residual_stream(rec: Recording) -> Recording | None:
+class Stream(NamedTuple):
+    """A recording that shows the layers of a stream, and whether the inputs are what enters the first of them."""
+
+    rec: Recording
+    from_inputs: bool
+
+
+def residual_stream(rec: Recording) -> Stream | None:
     """The layers that look like a residual stream: the longest run of two or more blocks of one class and width that follow
     each other, and what enters the first; None where there is none.
 
     A block is a module of the model's own, or a transformer layer of torch: nothing says of others, such as `nn.Linear`, or
     of arrays that their units mean the same from one to the next. What enters is the layer before of the same width, but
-    for an `nn.Embedding`, to which positions may be added.
+    for an `nn.Embedding`, to which positions may be added; or, where no layer is before, the inputs if they are such points.
 
     Example:
         >>> import flowplane as fp, torch
         >>> encoder = torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(4, 2, 8, 0.0, batch_first=True), 3).eval()
-        >>> residual_stream(fp.record(encoder, torch.randn(20, 5, 4))).layers
-        ('layers.0', 'layers.1', 'layers.2')
+        >>> stream = residual_stream(fp.record(encoder, torch.randn(20, 5, 4)))
+        >>> stream.rec.layers, stream.from_inputs
+        (('layers.0', 'layers.1', 'layers.2'), False)
     """
     if rec.kind != "model":
         return None
@@ -38,7 +47,9 @@ def residual_stream(rec: Recording) -> Recording | None:
         return None
     before = kinds[first - 1] if first > 0 else None
     entered = before is not None and before[:2] == kinds[first][:2] and before[2] != "Embedding"
-    return rec.sel(layer=list(rec.layers[first - entered : last]))
+    points = rec.input_points
+    from_inputs = points is not None and about["depth"][1][first] == 1 and points.shape[1] == kinds[first][0]
+    return Stream(rec.sel(layer=list(rec.layers[first - entered : last])), from_inputs)
 
 
 def _is_block(kind: str) -> bool:
