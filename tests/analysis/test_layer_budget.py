@@ -1,4 +1,4 @@
-"""What a residual stream spends: oracles of polygons, what each block has of it, tokens of whole samples, what is refused."""
+"""What a residual stream spends: oracles of polygons, the part of each block, tokens of whole samples, what is refused."""
 
 import numpy as np
 import oracles_polygon as oracle
@@ -73,7 +73,7 @@ def test_a_turn_that_leaves_the_cloud_as_it_is_is_all_waste():
 
 
 def test_a_closed_loop_goes_nowhere():
-    around = [X, X + [1, 0, 0], X + [1, 2, 0], X + [0, 2, 0], X]
+    around = X + np.array([[0, 0, 0], [1, 0, 0], [1, 2, 0], [0, 2, 0], [0, 0, 0]])[:, None]
     found = of(around)
     assert total(found, "transport") == total(found, "coupling") == 0
     assert total(found, "bending") == pytest.approx(36, rel=STORED)
@@ -84,7 +84,6 @@ def test_a_closed_loop_goes_nowhere():
 def test_nothing_moves():
     found = of([X, X, X])
     assert all(total(found, name) == 0 for name in ("energy", *TERMS, "sliced_wasserstein"))
-    assert "Nothing" in fp.explain(found) or fp.explain(found)
 
 
 @pytest.mark.parametrize("clock", ["even", "depth"])

@@ -18,15 +18,15 @@ SPENT = {
     "pace": "on steps of unequal length",
 }
 FEW = (
-    "The points lie too far apart for the best pairing of first states with last ones to be seen: what transport must cost is "
-    "less than that, what coupling wastes more; their sum, bending and pace are not concerned."
+    "The points lie too far apart for the best pairing of first states with last ones to be seen: what transport must cost "
+    "is less than that, what coupling wastes more; their sum, bending and pace are not concerned."
 )
 
 
 def stream_words(found: xr.Dataset) -> list[str]:
     """What the way through the blocks costs at the last epoch and at the first, and which blocks spend most of it."""
     ordered = found.sortby("epoch")
-    ordered = ordered.isel(epoch=np.isfinite(ordered["energy"].mean("replica")).values)
+    ordered = ordered.isel(epoch=np.isfinite(ordered["energy"].mean("replica").values))
     if ordered.sizes["epoch"] == 0:
         return ["Activations are NaN or infinite, so nothing is said of the residual stream."]
     steps, start = ordered.sizes["layer"], str(found.attrs["start"])

@@ -148,10 +148,10 @@ class _Follow:
         samples = np.arange(len(self.rows)) if rec.row_samples is None else rec.row_samples[self.rows]
         groups = torch.from_numpy(np.unique(samples, return_inverse=True)[1].ravel())
         found = {}
-        for name, (value, each) in followed.ways.terms().items():
-            found[name] = np.array([value, float(grouped_error(each[None], groups))])
-        for name, parts in followed.parts.items():
-            found[f"layer_{name}"] = torch.stack([parts.mean(1), grouped_error(parts, groups)], 1).numpy()
+        for name, (value, terms) in followed.ways.terms().items():
+            found[name] = np.array([value, float(grouped_error(terms[None], groups))])
+        for name, part in followed.parts.items():
+            found[f"layer_{name}"] = torch.stack([part.mean(1), grouped_error(part, groups)], 1).numpy()
         ends = torch.stack([followed.ways.start, followed.ways.end])
         found["sliced_wasserstein"] = sliced(ends, seed=self.seed).columns["wasserstein_sliced"][1]
         return found | {"few": np.array(unresolved(followed.ways))}

@@ -45,7 +45,7 @@ def layer_budget(dataset: xr.Dataset, title: str = "What the way through the lay
     require_variables(dataset, names, "fp.layer_budget")
     require_units(dataset, names, "squared units of x")
     shown = dataset.sortby("epoch")
-    finite = np.isfinite(shown["energy"].mean("replica")).values
+    finite = np.isfinite(shown["energy"].mean("replica").values)
     if not finite.any():
         raise InputError("dataset", Text("no finite number"), "at least one to draw")
     few = flagged(shown, "coupling").any("replica").values & finite

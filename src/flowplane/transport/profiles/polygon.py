@@ -1,4 +1,4 @@
-"""Points on their way through layers of one width, as particles on a polygon: what they spend, and each step's part (§E2)."""
+"""Points on their way through layers of one width, as particles on a polygon: what they and each step spend (§E2)."""
 
 from __future__ import annotations
 
