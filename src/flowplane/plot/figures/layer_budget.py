@@ -81,9 +81,9 @@ def layer_budget(dataset: xr.Dataset, title: str = "What the way through the lay
         title,
         f"{about(dataset)}<br>energy E∫|u|² ds = {energies} [squared units of x]{star}",
         width=560 + 300 * len(ends),
-        height=470,
-        margin={"l": 70, "r": 30, "t": 150, "b": 95},
-        legend={"orientation": "h", "x": 1.0, "xanchor": "right", "y": 1.1, "yanchor": "bottom", "traceorder": "normal"},
+        height=480,
+        margin={"l": 70, "r": 30, "t": 130, "b": 125},
+        legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.26, "yanchor": "top", "traceorder": "normal"},
     )
 
 
