@@ -11,7 +11,7 @@ much of it transport must cost, and what coupling, bending and an uneven pace wa
     python examples/small_gpt2.py [--quick] [--out results]
 
 Needs transformers (pip install 'flowplane[transformers]'); nothing is downloaded. Writes `small-gpt2.fp` and
-`small-gpt2.html`, of the deepest. About three minutes.
+`small-gpt2.html`, of the deepest. About two minutes.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def in_words(blocks: int, spent: xr.Dataset) -> str:
 
 def main(out: Path, quick: bool) -> None:
     """Train, record, compare, report."""
-    depths, width, epochs, steps = ((1, 2), 16, 3, 2) if quick else ((2, 4, 8), 48, 60, 15)
+    depths, width, epochs, steps = ((1, 2), 16, 3, 2) if quick else ((2, 4, 8), 48, 40, 15)
     out.mkdir(parents=True, exist_ok=True)
     told = []
     for blocks in depths:
