@@ -128,7 +128,12 @@ def trained(layers: int, width: int, epochs: int, steps: int, path: Path | None)
     return recorder.recording, loss
 
 
-TERMS = {"transport": "must be spent", "coupling": "wasted on coupling", "bending": "on bending", "pace": "on an uneven pace"}
+TERMS = {
+    "transport": "must be spent",
+    "coupling": "wasted on coupling",
+    "bending": "on bending",
+    "pace": "on an uneven pace",
+}
 
 
 def in_words(blocks: int, spent: xr.Dataset) -> str:

@@ -144,7 +144,7 @@ class _Follow:
             single, each = np.full(2, np.nan), np.full((len(path) - 1, 2), np.nan)
             of_parts = {f"layer_{name}": each for name in PARTS}
             return dict.fromkeys((*TERMS, "sliced_wasserstein"), single) | of_parts | {"few": np.array(False)}
-        followed = polygon(path, torch.tensor(self.durations, dtype=torch.float64))
+        followed = polygon(path, torch.tensor(self.durations, dtype=torch.float64, device="cpu"))
         samples = np.arange(len(self.rows)) if rec.row_samples is None else rec.row_samples[self.rows]
         groups = torch.from_numpy(np.unique(samples, return_inverse=True)[1].ravel())
         found = {}

@@ -15,7 +15,7 @@ __all__ = ["PARTS", "Polygon", "polygon"]
 #: Each step's part of the energy: long name. The last three add up to the first, and each over the steps to the whole's.
 PARTS = {
     "energy": "E|δ|²/t, what the block spends",
-    "progress": "E δ·Δ, what the block does of the straight way to the end: its part of transport and coupling",
+    "progress": "E δ·Δ, the block's part of the straight way to the end, which is transport and coupling together",
     "bending": "E(ℓ|δ| − δ·Δ), the block's part of what bending wastes",
     "pace": "E|δ|(|δ|/t − ℓ), the block's part of what an uneven pace wastes; below 0 for a slow one",
 }
