@@ -46,7 +46,7 @@ def test_a_page_has_the_streams_budget(rec, tmp_path):
 def test_words_of_few_of_nothing_and_of_one_epoch():
     x = np.random.default_rng(0).normal(size=(40, 60))
     wide = stream_words(fp.layer_budget(fp.from_arrays({"0": x, "1": x[:, ::-1] + 0.1, "2": x})))
-    assert any("too far apart" in sentence for sentence in wide) == bool((x != 0).all())
+    assert any(sentence.startswith("At epoch 0 the points lie too far apart") for sentence in wide)
     still = stream_words(fp.layer_budget(fp.from_arrays({"0": x, "1": x})))
     assert "costs 0 squared units of x" in " ".join(still) and not any("spends most" in sentence for sentence in still)
     assert stream_words(fp.layer_budget(fp.from_arrays({"0": x, "1": x * np.nan}))) == [

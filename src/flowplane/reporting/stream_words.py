@@ -18,7 +18,7 @@ SPENT = {
     "pace": "on steps of unequal length",
 }
 FEW = (
-    "The points lie too far apart for the best pairing of first states with last ones to be seen: what transport must cost "
+    "the points lie too far apart for the best pairing of first states with last ones to be seen: what transport must cost "
     "is less than that, what coupling wastes more; their sum, bending and pace are not concerned."
 )
 
@@ -41,8 +41,10 @@ def stream_words(found: xr.Dataset) -> list[str]:
         before = number(float(first["energy"]), "squared units of x")
         told.append(f"At epoch {int(ordered['epoch'][0]):,} it cost {before}: {_shares(first)}.")
     told += _blocks(last)
-    if "few_for_dimension" in Flags.names(ordered["coupling_flags"].isel(epoch=-1)):
-        told.append(FEW)
+    ends = ordered["coupling_flags"].isel(epoch=sorted({0, ordered.sizes["epoch"] - 1}))
+    few = [f"{int(epoch):,}" for epoch in ends["epoch"] if Flags.names(ends.sel(epoch=epoch))]
+    if few:
+        told.append(f"At epoch {listed(few)} {FEW}")
     return [*told, f"Followed: {found.attrs['rows']}; ± is one standard error over the samples."]
 
 
@@ -59,6 +61,6 @@ def _blocks(spent: xr.Dataset) -> list[str]:
     energy, bending = (spent[name].values for name in ("layer_energy", "layer_bending"))
     most, bent = int(energy.argmax()), int(bending.argmax())
     told = f"Of the blocks {names[most]} spends most, {100 * energy[most] / whole:.0f} % of the energy"
-    if bending[bent] > 0.01 * whole:
+    if len(names) > 2 and bending[bent] > 0.01 * whole:  # two have half of it each
         told += f"; {'it' if bent == most else names[bent]} has most of the bending, {100 * bending[bent] / whole:.0f} %"
     return [f"{told}."]

@@ -38,7 +38,7 @@ def layer_budget(dataset: xr.Dataset, title: str = "What the way through the lay
         >>> import flowplane as fp
         >>> x = np.random.default_rng(0).normal(size=(100, 2))
         >>> spent = fp.layer_budget(fp.from_arrays({"h.0": x, "h.1": x + [3.0, 0.0], "h.2": x + [3.0, 4.0]}))
-        >>> [round(bar.y[0], 3) for bar in layer_budget(spent).data[:4]]
+        >>> [round(float(bar.y[0]), 3) for bar in layer_budget(spent).data[:4]]
         [50.0, 0.0, 48.0, 2.0]
     """
     names = ("energy", *TERMS, "layer_energy", *PARTS)
