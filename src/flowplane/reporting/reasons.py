@@ -28,7 +28,10 @@ UNKNOWN = {
     "gradients": ("The phases of the gradients", "fp.gradient_phases(rec)"),
     "transport": ("How the layers move the data", "fp.layer_transport(rec)"),
     "training": ("What was logged while training", "rec.metrics"),
+    "stream": ("How the residual stream moves the data", "fp.layer_budget(rec)"),
 }
+#: Sections on how layers move the data.
+MOVING = ("transport", "stream")
 NOT_KEPT = "Activations were not kept, so how the layers move the data cannot be measured."
 
 
@@ -41,9 +44,9 @@ def reason(section: str, error: InputError) -> str:
         >>> reason("plane", InputError("bins", 0, "2 or more"))
         'What the layers know could not be measured; `fp.information_plane(rec)` says why.'
     """
-    if section == "transport" and isinstance(error, NotRecorded):
+    if section in MOVING and isinstance(error, NotRecorded):
         return NOT_KEPT
-    if section == "transport" and error.argument == "rec":
+    if section in MOVING and error.argument == "rec":
         return f"Too few samples to follow: {error.found}, where at least 16 are needed."
     if error.argument == "spectrum":
         return f"{error.found}."
