@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowplane.errors import InputError, NotRecorded
 
-__all__ = ["reason"]
+__all__ = ["known_reason", "reason"]
 
 NO_PLANE = "Activations were not kept, and none of the measures taken while recording gives I(X;T) and I(T;Y)."
 NO_STEP = "No step of an optimiser was seen, so there are no gradients to show."
@@ -32,11 +32,16 @@ def reason(section: str, error: InputError) -> str:
         >>> reason("plane", InputError("bins", 0, "2 or more"))
         'Bins: found 0, expected 2 or more.'
     """
+    text = str(error)
+    return known_reason(section, error) or f"{text[0].upper()}{text[1:]}."
+
+
+def known_reason(section: str, error: InputError) -> str | None:
+    """The sentence for the reader; None where none is known."""
     if section == "transport" and isinstance(error, NotRecorded):
         return NOT_KEPT
     if section == "transport" and error.argument == "rec":
         return f"Too few samples to follow: {error.found}, and 16 are needed at least."
     if error.argument == "activations":
         return "Activations are NaN or infinite."
-    text = str(error)
-    return SENTENCES.get((section, error.argument), f"{text[0].upper()}{text[1:]}.")
+    return SENTENCES.get((section, error.argument))
