@@ -231,8 +231,12 @@ def report(
 
 @app.command()
 def watch(
-    sources: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Recordings, or a folder of them; none need be yet.")],
-    port: Annotated[int | None, typer.Option(help="Of the page; the first free one from 8060 on.", show_default=False)] = None,
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="RUN…", help="Recordings, or a folder of them; none need be yet.")
+    ],
+    port: Annotated[
+        int | None, typer.Option(help="Of the page; the first free one from 8060 on.", show_default=False)
+    ] = None,
     browser: Annotated[bool, typer.Option(help="Open the page.")] = True,
 ) -> None:
     """Show recordings on a page while they are written: curves, plane, decodable bits, gradients, layers. Ctrl-C ends it."""

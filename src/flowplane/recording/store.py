@@ -26,7 +26,17 @@ from flowplane.recording import asserts  # noqa: F401
 from flowplane.version import __version__
 
 __all__ = ["BRANCH", "FORMAT", "MODES", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put"]
-__all__ += ["CACHE", "DATA", "UNFINISHED", "is_repository", "locked", "remove_computed", "require_own_process", "storage_of", "versions"]
+__all__ += [
+    "CACHE",
+    "DATA",
+    "UNFINISHED",
+    "is_repository",
+    "locked",
+    "remove_computed",
+    "require_own_process",
+    "storage_of",
+    "versions",
+]
 
 #: 1: ensembles of `fp.train`. 2: recordings of a model as well. 3: arguments under their names of today, and an array for
 #: each variable of an online measure.

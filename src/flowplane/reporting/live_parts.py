@@ -209,10 +209,7 @@ def _figures(part: str, data: Mapping[str, xr.Dataset]) -> dict[str, go.Figure]:
     if part == "plane":
         planes = {escaped(title): shown_at(plane) for title, plane in data.items() if _has_points(plane)}
         return {"information-planes": plot.information_planes(planes)} if planes else {}
-    draw, name = {
-        "curves": (plot.metrics, "training-curves"),
-        "decodable": (plot.decodable_depth, "decodable-depth"),
-    }[part]
+    draw, name = {"curves": (plot.metrics, "training-curves"), "decodable": (plot.decodable_depth, "decodable-depth")}[part]
     drawable = {}
     for title, found in data.items():
         try:

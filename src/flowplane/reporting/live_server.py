@@ -48,7 +48,7 @@ def server_of(live: Live, listening: socket.socket) -> BaseWSGIServer:
     # a page elsewhere whose name was made to mean this machine (DNS rebinding) asks under its own name
     @app.server.before_request
     def refuse_others() -> None:
-        if request.host not in hosts:
+        if request.headers.get("Host") not in hosts:
             abort(403)
 
     with listening:
@@ -62,9 +62,7 @@ def _app(live: Live) -> Dash:
     app = Dash("flowplane", index_string=_index(), **settings)
     app.renderer = RENDERER
     app.layout = html.Div([dcc.Interval("tick", INTERVAL), dcc.Store("asked"), dcc.Store("news")])
-    app.clientside_callback(
-        ClientsideFunction("flowplane", "ask"), Output("asked", "data"), Input("tick", "n_intervals")
-    )
+    app.clientside_callback(ClientsideFunction("flowplane", "ask"), Output("asked", "data"), Input("tick", "n_intervals"))
     app.clientside_callback(ClientsideFunction("flowplane", "show"), Input("news", "data"))
 
     # the next question waits for the answer to this one

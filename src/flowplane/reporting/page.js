@@ -251,7 +251,7 @@
     }
     part.replaceChildren(fresh.content);
     for (const element of before.filter((each) => !each.isConnected)) {
-      figures[element.dataset.figure].pause();
+      clearTimeout(figures[element.dataset.figure].playing);
       Plotly.purge(element);
       delete figures[element.dataset.figure];
     }

@@ -39,8 +39,10 @@ def decodable_depth(
         >>> decodable_depth(fp.information_plane(rec)).layout.yaxis.title.text
         'decodable [bits]'
     """
-    runs = {run: _ordered(plane) for run, plane in panels_of(dataset, ("i_ty",), "fp.information_plane").items()}
-    panels = ["i_ty", "accuracy"] if all(_has_accuracy(plane) for plane in runs.values()) else ["i_ty"]
+    planes = {run: _ordered(plane) for run, plane in panels_of(dataset, ("i_ty",), "fp.information_plane").items()}
+    panels = ["i_ty", "accuracy"] if all(_has_accuracy(plane) for plane in planes.values()) else ["i_ty"]
+    drawn = [f"{panel}{end}" for panel in panels for end in ("", "_lower", "_upper")]
+    runs = {run: plane[drawn].mean("replica").assign_attrs(plane.attrs) for run, plane in planes.items()}
     figure = make_subplots(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=0.07)
     one = next(iter(runs.values())) if len(runs) == 1 else None
     moves = one is not None and one.sizes["epoch"] > 1
@@ -74,20 +76,19 @@ def _ordered(plane: xr.Dataset) -> xr.Dataset:
         raise InputError("dataset", Text("I(T;Y) that no probe decoded"), "a plane of a model, or of fp.Decodable()")
     if not np.isfinite(plane["i_ty"]).any():
         raise InputError("dataset", Text("no finite I(T;Y)"), "labels")
-    return plane.sortby("epoch")
+    return plane.sortby("epoch").transpose("replica", "epoch", "layer", ...)
 
 
 def _has_accuracy(plane: xr.Dataset) -> bool:
     return "accuracy" in plane and bool(np.isfinite(plane["accuracy"]).any())
 
 
-def _points(plane: xr.Dataset, panel: str, epoch: int, color: str, name: str) -> go.Scatter:
-    """A quantity of all layers at the place of an epoch, the mean of the replicas."""
-    here = plane.isel(epoch=epoch).mean("replica")
-    value, low, high = (here[f"{panel}{end}"].values for end in ("", "_lower", "_upper"))
+def _points(means: xr.Dataset, panel: str, epoch: int, color: str, name: str) -> go.Scatter:
+    """A quantity of all layers at the place of an epoch, of the means over the replicas (epoch, layer)."""
+    value, low, high = (means[f"{panel}{end}"].values[epoch] for end in ("", "_lower", "_upper"))
     bars = {"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low, "thickness": 1.2}
     return go.Scatter(
-        x=layer_titles(plane),
+        x=layer_titles(means),
         y=np.maximum(value, 0.0),
         error_y=bars,
         mode="lines+markers",
