@@ -345,7 +345,7 @@ def test_a_notebook_shows_a_frame(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython.display", display)
     with fp.watch(tmp_path) as page:
         assert shown == [(page.url, "100%", 900)]
-        module.get_ipython = lambda: object()  # a terminal
+        module.get_ipython = object  # a terminal
         with fp.watch(tmp_path):
             assert len(shown) == 1
 

@@ -1,5 +1,5 @@
 """A training process to look at: `python trained_live.py PATH EPOCHS SECONDS MODE` trains a small model, an epoch in so many
-seconds, and says when each is recorded."""
+seconds."""
 
 import sys
 import time
@@ -24,7 +24,6 @@ def main(path: str, epochs: int, seconds: float, mode: str) -> None:
                 loss.backward()
                 optimizer.step()
             recorder.step(epoch=epoch, loss=loss.item())
-            print(epoch, time.time(), flush=True)
             time.sleep(seconds)
 
 

@@ -145,8 +145,8 @@ def _gradients(rec: Recording, executor: While, earlier: xr.Dataset | None, plan
 def _gradually(
     rec: Recording, earlier: xr.Dataset | None, executor: While, analyse: Callable[[Recording], xr.Dataset]
 ) -> xr.Dataset:
-    """What an analysis finds at all snapshots. Many new ones are measured a few at a time, where a cache keeps what was found,
-    so that little is lost and little waited for when the page is closed."""
+    """What an analysis finds at all snapshots. Many new ones are measured a few at a time, where a cache keeps what was
+    found, so that little is lost and little waited for when the page is closed."""
     known = set() if earlier is None else set(earlier["epoch"].values.tolist())
     new = [epoch for epoch in rec.epochs.tolist() if epoch not in known]
     size = max(1, PIECE // len(rec.layers))
