@@ -45,12 +45,12 @@ def server_of(live: Live, listening: socket.socket) -> BaseWSGIServer:
     app = _app(live)
     hosts = {f"{name}:{port}" for name in NAMES} | (set(NAMES) if port == 80 else set())
 
-    # a page elsewhere whose name was made to mean this machine (DNS rebinding) asks under its own name
-    @app.server.before_request
     def refuse_others() -> None:
+        # a page elsewhere whose name was made to mean this machine (DNS rebinding) asks under its own name
         if request.headers.get("Host") not in hosts:
             abort(403)
 
+    app.server.before_request(refuse_others)
     with listening:
         return make_server(host, port, app.server, threaded=True, request_handler=_Silent, fd=listening.fileno())
 
@@ -65,19 +65,18 @@ def _app(live: Live) -> Dash:
     app.clientside_callback(ClientsideFunction("flowplane", "ask"), Output("asked", "data"), Input("tick", "n_intervals"))
     app.clientside_callback(ClientsideFunction("flowplane", "show"), Input("news", "data"))
 
-    # the next question waits for the answer to this one
-    @app.callback(  # type: ignore[untyped-decorator]
-        Output("news", "data"), Input("asked", "data"), running=[(Output("tick", "disabled"), True, False)]
-    )
     def answer(asked: Any) -> Any:
         return live.news(asked.get("seen") if isinstance(asked, dict) else None)
 
-    @app.server.route("/plotly.js")
     def plotly() -> Any:
-        answered = app.server.response_class(get_plotlyjs(), mimetype="text/javascript")
-        answered.cache_control.max_age = 3600
-        return answered
+        script = app.server.response_class(get_plotlyjs(), mimetype="text/javascript")
+        script.cache_control.max_age = 3600
+        return script
 
+    # the next question waits for the answer to this one
+    waits = [(Output("tick", "disabled"), True, False)]
+    app.callback(Output("news", "data"), Input("asked", "data"), running=waits)(answer)
+    app.server.add_url_rule("/plotly.js", view_func=plotly)
     return app
 
 
