@@ -68,15 +68,15 @@ def metrics(dataset: xr.Dataset | Mapping[str, xr.Dataset], title: str = "Traini
     grid = Grid.of(len(panels), COLUMNS)
     figure = make_subplots(rows=grid.rows, cols=grid.columns, horizontal_spacing=0.12, vertical_spacing=0.2 / grid.rows)
     shown: set[str] = set()
+    parts = list(dict.fromkeys(part for quantity, members in panels.items() for _, _, part in members if part != quantity))
     for panel, (quantity, members) in enumerate(panels.items()):
         place = grid.place(panel)
-        parts = list(dict.fromkeys(part for _, _, part in members))
         for run, name, part in members:
             line = {"color": PARTS.get(part, LAYER_COLORS[0])}
             label = escaped(part)
             if len(runs) > 1:
                 color = LAYER_COLORS[list(runs).index(run) % len(LAYER_COLORS)]
-                line = {"color": color, "dash": DASHES[parts.index(part) % len(DASHES)]}
+                line = {"color": color, "dash": DASHES[0 if part == quantity else parts.index(part) % len(DASHES)]}
                 label = escaped(run if part == quantity else f"{run}, {part}")
             _curves(figure, place, runs[run][name], line, label, label not in shown)
             shown.add(label)
