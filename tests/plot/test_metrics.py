@@ -63,5 +63,5 @@ def test_runs_on_the_same_axes():
     assert figure.layout.xaxis.ticktext[-1] == "3"
     assert figure.layout.yaxis2.title.text == "perplexity"
     for wrong in ({}, {"a": 1}, [metrics(loss=[1])]):
-        with pytest.raises(InputError, match="dataset: found .*, expected rec.metrics of a Recording, or"):
+        with pytest.raises(InputError, match=r"dataset: found .*, expected rec\.metrics of a Recording, or"):
             fp.plot.metrics(wrong)
