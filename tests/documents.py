@@ -1,8 +1,8 @@
 """The code blocks of a Markdown page: run in order, in one namespace, and held to the output that the page shows under them.
 
-A block of `python` is run as it stands. In a block of `console` the lines that begin with `$ flowplane` are run, by the
-command line in this process; other commands are for the reader. What a block prints stands in the block of `output` that
-follows it. Numbers with decimals agree within two units of their last digit, as other processors sum in another order.
+A block of `python` is run as it stands, and what it prints may stand in a block of `text` after it, before the next heading.
+In a block of `console` the lines that begin with `$ flowplane` are run, by the command line in this process; other commands
+are for the reader. Numbers with decimals agree within two units of their last digit, as other processors sum in another order.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import shlex
 import sys
 from contextlib import chdir, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
@@ -23,29 +23,30 @@ LAST_DIGITS = 2
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, the number of its first line, its text, and the lines of the output under it."""
+    """A fenced block: its language, the number of its first line, its text, and the lines in which its output is shown."""
 
     language: str
     line: int
     text: str
-    output: range | None
-    shown: str
+    output: range | None = None
+    shown: str = ""
 
 
 def blocks(page: Path) -> list[Block]:
-    """The fenced blocks of a page in order; a block of `output` belongs to the block before it."""
-    lines, found, start = page.read_text().splitlines(), [], None
+    """The fenced blocks of a page in order; what a block prints is a part of that block."""
+    lines, found, start, printing = page.read_text().splitlines(), [], None, False
     for at, line in enumerate(lines):
         if start is None and line.startswith("```"):
             start, language = at + 1, line[3:].strip()
         elif start is not None and line == "```":
             text = "\n".join(lines[start:at])
-            if language == "output":
-                last = found.pop()
-                found.append(Block(last.language, last.line, last.text, range(start, at), text))
+            if language == "text" and printing:
+                found[-1] = replace(found[-1], output=range(start, at), shown=text)
             else:
-                found.append(Block(language, start + 1, text, None, ""))
-            start = None
+                found.append(Block(language, start + 1, text))
+            start, printing = None, language == "python"
+        elif start is None and line.startswith("#"):
+            printing = False
     return found
 
 
@@ -106,7 +107,7 @@ def write(page: Path, found: list[tuple[Block, str]]) -> None:
     for block, printed in reversed(found):
         if block.output is not None:
             lines[block.output.start : block.output.stop] = printed.splitlines()
-        elif printed:
+        elif block.language == "python":
             after = block.line + len(block.text.splitlines())
-            lines[after:after] = ["", "```output", *printed.splitlines(), "```"]
+            lines[after:after] = ["", "```text", *printed.splitlines(), "```"]
     page.write_text("\n".join(lines) + "\n")
