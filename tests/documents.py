@@ -1,8 +1,9 @@
 """The code blocks of a Markdown page: run in order, in one namespace, and held to the output that the page shows under them.
 
-A block of `python` is run as it stands, and what it prints may stand in a block of `text` after it, before the next heading.
-In a block of `console` the lines that begin with `$ flowplane` are run, by the command line in this process; other commands
-are for the reader. Numbers with decimals agree within two units of their last digit, as other processors sum in another order.
+A block of `python` is run as it stands, and what it prints may stand in a block of `text` after it, before the next
+heading. In a block of `console` the lines that begin with `$ flowplane` are run, by the command line in this process; other
+commands are for the reader. Numbers with decimals agree within two units of their last digit, as other processors sum in
+another order.
 """
 
 from __future__ import annotations

@@ -15,11 +15,11 @@ __all__ = ["log_scalars"]
 def log_scalars(sources: Any, log: Callable[..., Any]) -> None:
     """Hand every number over the epochs to a tracker, one call per epoch, in the order of the epochs.
 
-    What has a number, and what it is called, is as for `flowplane.integrations.tensorboard.write_scalars`: metrics of a recording
-    are `metrics/loss`, a plane gives `i_xt/layer1`. Replicas are averaged, missing numbers (NaN) left out.
+    What has a number, and what it is called, is as for `flowplane.integrations.tensorboard.write_scalars`: metrics of a
+    recording are `metrics/loss`, a plane gives `i_xt/layer1`. Replicas are averaged, missing numbers (NaN) left out.
 
     Arguments:
-        sources: a Recording, a Dataset over `epoch` or `train_epoch`, or a list of them, whose numbers of an epoch go together.
+        sources: a Recording, a Dataset over `epoch` or `train_epoch`, or a list of them; numbers of one epoch go together.
         log: called as log(numbers, step=epoch), numbers a dict from names to floats: `wandb.log`, `trackio.log`,
             `mlflow.log_metrics`.
 
