@@ -15,7 +15,7 @@ DOCS = ROOT / "docs"
 MADE = {"outputs", "_build"}
 PAGES = sorted(path for path in DOCS.rglob("*.md") if not MADE & set(path.relative_to(DOCS).parts))
 #: Pages whose code takes more than ten seconds of a processor.
-SLOW = {"README.md", "docs/start/tour.md", "docs/estimators.md", "docs/how-to/clusters-and-object-stores.md"}
+SLOW = {"README.md", "docs/start/tour.md", "docs/how-to/clusters-and-object-stores.md", "docs/how-to/flows-of-others.md"}
 #: What a block that does not run calls itself.
 PLAIN = {"text", "console"}
 
