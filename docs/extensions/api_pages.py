@@ -1,0 +1,77 @@
+"""The API section: a page of each package with a table of its names, and a page of each name, from docstrings."""
+
+from __future__ import annotations
+
+import inspect
+from collections import defaultdict
+from pathlib import Path
+
+from public_names import FACES, Name, face_module, public_names
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from docstrings import first_sentence, restructured
+
+FOLDER = "api/generated"
+
+
+def page_of(home: str) -> str:
+    """The file of a name without its ending; functions apart from classes where a file system ignores case."""
+    return f"{home}-class" if home.rpartition(".")[2][0].isupper() else home
+
+
+def _directive(found: Name) -> str:
+    if inspect.isclass(found.value):
+        options = "   :members:\n   :show-inheritance:\n   :special-members: __call__, __matmul__\n"
+        return f".. autoclass:: {found.home}\n{options}"
+    return f".. {'autofunction' if callable(found.value) else 'autodata'}:: {found.home}\n"
+
+
+def _titled(title: str, mark: str = "=") -> str:
+    return f"{title}\n{mark * len(title)}\n\n"
+
+
+def _row(found: Name) -> str:
+    documented = found.value if callable(found.value) else None
+    return f"   * - :py:obj:`{found.name} <{found.home}>`\n     - {first_sentence(documented)}\n"
+
+
+def pages() -> dict[str, str]:
+    """Text of every page by its name."""
+    found: dict[str, str] = {}
+    of_face = defaultdict(list)
+    for name in public_names():
+        of_face[name.face].append(name)
+        if name.home == f"{name.face}.{name.name}":
+            text = f".. py:currentmodule:: {name.face}\n\n{_directive(name)}"
+            found[page_of(name.home)] = f"{_titled(name.home.removeprefix('flowplane.'))}{text}"
+    for face, names in of_face.items():
+        said = restructured(inspect.getdoc(face_module(face)) or "")
+        table = ".. list-table::\n   :widths: 35 65\n   :class: names\n\n" + "".join(map(_row, names))
+        own = "".join(f"   {page_of(name.home)}\n" for name in names if name.home == f"{face}.{name.name}")
+        toctree = f".. toctree::\n   :hidden:\n\n{own}" if own else ""
+        found[f"{face}.index"] = f"{_titled(FACES[face])}``{face}``\n\n{said}\n\n{table}\n{toctree}"
+    return found
+
+
+def write(app: Sphinx, config: Config) -> None:
+    """Write what is new or has changed, and remove what is gone."""
+    folder = Path(app.srcdir) / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = pages()
+    for file in folder.glob("*.rst"):
+        if file.stem not in texts:
+            file.unlink()
+    for name, text in texts.items():
+        file = folder / f"{name}.rst"
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            file.write_text(text, encoding="utf-8")
+
+
+def _docstring(app, what, name, value, options, lines: list[str]) -> None:
+    lines[:] = restructured("\n".join(lines)).split("\n")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("config-inited", write)
+    app.connect("autodoc-process-docstring", _docstring, priority=100)  # before napoleon
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
