@@ -1,10 +1,11 @@
 """Run the gallery's scripts and the notebooks, and keep what they show in docs/outputs, from which `make docs` builds.
 
-python docs/execute.py
+python docs/execute.py [NAME …]     all scripts, or some of them
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,12 @@ def plotly_scraper(block: Any, block_vars: dict[str, Any], gallery_conf: dict[st
     return f"\n.. raw:: html\n   :file: images/{picture.stem}.html\n\n"
 
 
-def gallery() -> None:
-    """Run every script of docs/gallery by sphinx-gallery."""
+def gallery(names: list[str]) -> None:
+    """Run scripts of docs/gallery by sphinx-gallery; all of them if none is named."""
     settings = {
         "examples_dirs": str(HERE / "gallery"),
         "gallery_dirs": str(KEPT),
-        "filename_pattern": r"\.py$",
+        "filename_pattern": "|".join(f"/{name}.py$" for name in names) or r"\.py$",
         "within_subsection_order": "FileNameSortKey",
         "image_scrapers": (plotly_scraper,),
         "reset_modules": (),
@@ -70,4 +71,4 @@ def without_downloads(text: str, name: str) -> str:
 
 
 if __name__ == "__main__":
-    gallery()
+    gallery(sys.argv[1:])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from textwrap import indent
+from typing import Any
 
+from docstrings import first_sentence, restructured
 from public_names import FACES, Name, face_module, public_names
 from sphinx.application import Sphinx
 from sphinx.config import Config
-from docstrings import first_sentence, restructured
 
 FOLDER = "api/generated"
 
@@ -23,7 +26,17 @@ def _directive(found: Name) -> str:
     if inspect.isclass(found.value):
         options = "   :members:\n   :show-inheritance:\n   :special-members: __call__, __matmul__\n"
         return f".. autoclass:: {found.home}\n{options}"
-    return f".. {'autofunction' if callable(found.value) else 'autodata'}:: {found.home}\n"
+    if callable(found.value):
+        return f".. autofunction:: {found.home}\n"
+    return f".. py:data:: {found.home}\n\n{indent(_shown(found.value), '   ')}\n"
+
+
+def _shown(value: Any) -> str:
+    """A constant: a mapping's keys with what they stand for, else the value."""
+    if not isinstance(value, Mapping):
+        return f"``{value!r}``"
+    rows = ((key, restructured(str(getattr(one, "title", one)))) for key, one in value.items())
+    return ".. list-table::\n\n" + "".join(f"   * - ``{key}``\n     - {said}\n" for key, said in rows)
 
 
 def _titled(title: str, mark: str = "=") -> str:

@@ -1,4 +1,4 @@
-"""Docstrings are plain text with `code`; what reStructuredText would read into the rest is escaped."""
+"""Docstrings are plain text with `code`, *emphasis* and lists; what reStructuredText would read into the rest is escaped."""
 
 from __future__ import annotations
 
@@ -6,24 +6,31 @@ import inspect
 import re
 from typing import Any
 
-#: Code between backticks, which stays as it is; and signs that would begin emphasis, a substitution or a reference.
-CODE = re.compile(r"(`[^`]+`)")
-SIGNS = re.compile(r"(\*(?=\w)|\||(?<=\w)_(?!\w)|`)")
+#: What stays as it is; and signs that would begin emphasis, a substitution, a reference or code.
+KEPT = re.compile(r"""(`[^`]+`|(?<![\w*"])\*[^*"()\s][^*"()]*(?<!\s)\*(?![\w*]))""")
+SIGNS = re.compile(r"(\*|\||`|(?<=\w)_(?!\w))")
+REFERENCES = re.compile(r"( *)References:\n((?:\1    .*\n?)+)")
 
 
 def restructured(text: str) -> str:
-    """A docstring as reStructuredText: examples and code as they are, other signs escaped."""
-    found, example = [], False
-    for paragraph in re.split(r"(\n[ ]*\n)", text):
-        first = paragraph.lstrip().split("\n")
-        example = any(line.lstrip().startswith(">>>") for line in first)
-        found.append(paragraph if example else _escaped(paragraph))
-    return "".join(found)
+    """A docstring as reStructuredText: examples and code as they are, references as a list, other signs escaped."""
+    text = REFERENCES.sub(lambda found: f"{found[1]}References:\n{_listed(found[2], len(found[1]) + 4)}", text)
+    paragraphs = re.split(r"(\n[ ]*\n)", text)
+    return "".join(part if ">>> " in part else _escaped(part) for part in paragraphs)
+
+
+def _listed(text: str, indent: int) -> str:
+    lines = (line[indent:] for line in text.splitlines())
+    return "".join(f"{' ' * indent}{'  ' if line.startswith(' ') else '- '}{line.lstrip()}\n" for line in lines)
 
 
 def _escaped(text: str) -> str:
-    parts = CODE.split(text)
-    return "".join(part if place % 2 else SIGNS.sub(r"\\\1", part) for place, part in enumerate(parts))
+    parts = KEPT.split(text)
+    for place in range(0, len(parts), 2):
+        parts[place] = SIGNS.sub(r"\\\1", parts[place])
+        if place and re.match(r"\w", parts[place]):  # `Normal`s
+            parts[place] = "\\ " + parts[place]
+    return "".join(parts)
 
 
 def first_sentence(value: Any) -> str:

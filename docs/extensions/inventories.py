@@ -25,8 +25,8 @@ def read(file: Path) -> dict[str, tuple[str, list[str]]]:
 
 
 def write(app: Sphinx, config: Config) -> None:
-    """Write the inventories beside the built pages, and tell intersphinx."""
-    folder = Path(app.outdir).parent / "inventories"
+    """Write the inventories beside the build's other notes, and tell intersphinx."""
+    folder = Path(app.doctreedir) / "inventories"
     folder.mkdir(parents=True, exist_ok=True)
     for project, (address, lines) in read(Path(app.confdir) / "inventories.txt").items():
         file = folder / f"{project}.inv"

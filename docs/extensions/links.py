@@ -1,4 +1,5 @@
-"""Links that nobody writes: §A5 and claims to docs/papers.md, arXiv numbers, and code that is a public name to its page."""
+"""What text says without markup: §A5 and B-3 link to docs/papers.md, arXiv numbers to arXiv, code that is a public name to
+its page; x_{t+1} and x^2 are set as indices and powers."""
 
 from __future__ import annotations
 
@@ -13,7 +14,12 @@ from sphinx.transforms import SphinxTransform
 PAPERS = "papers"
 #: A section's number where its paragraph begins, a claim's where its row does.
 SECTION, CLAIM = re.compile(r"([A-E]\d+)\b"), re.compile(r"[AB]-\d+$")
-MENTION = re.compile(r"§(?P<section>[A-E]\d+)|\b(?P<claim>[AB]-\d+)\b|arXiv:? ?(?P<arxiv>\d{4}\.\d{4,5})")
+GROUP = r"\{[^{}]*\}|\([^()]*\)"
+MENTION = re.compile(
+    r"§(?P<section>[A-E]\d+)|\b(?P<claim>[AB]-\d+)\b|arXiv:? ?(?P<arxiv>\d{4}\.\d{4,5})"
+    r"|(?:(?<=[Α-Ωα-ω∂∫Σ∇|\])⟩̂])|(?<![A-Za-z_]{2})(?<=[A-Za-z])(?<![A-Za-z]{2}))_(?P<index>\{[^{}]*\}|\d+|[A-Za-z]{1,5}|[α-ω∞])"
+    rf"|(?<=\S)\^(?P<power>{GROUP}|[−-]?\d+|[\w∞⊤+−])"
+)
 CALL = re.compile(r"([\w.]+)(\(.*\))?$", re.DOTALL)
 NOT_IN = (nodes.literal, nodes.literal_block, nodes.reference, nodes.title, nodes.raw, nodes.math, nodes.math_block)
 
@@ -61,7 +67,10 @@ class Mentions(SphinxTransform):
             if match.start() > start:
                 yield nodes.Text(text[start : match.start()])
             kind, number = next((kind, number) for kind, number in match.groupdict().items() if number)
-            if kind == "arxiv":
+            if kind in ("index", "power"):
+                inside = number[1:-1] if number[0] == "{" else number
+                yield (nodes.subscript if kind == "index" else nodes.superscript)("", inside)
+            elif kind == "arxiv":
                 yield nodes.reference("", match[0], refuri=f"https://arxiv.org/abs/{number}")
             else:
                 target = f"{kind}-{number.lower()}"
