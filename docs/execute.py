@@ -27,7 +27,9 @@ def plotly_scraper(block: Any, block_vars: dict[str, Any], gallery_conf: dict[st
     block_vars["kept"] = figure
     picture = Path(next(block_vars["image_path_iterator"]))
     figure.write_image(picture, width=800, height=560)
-    text = figure.to_html(full_html=False, include_plotlyjs=False, auto_play=False, div_id=picture.stem)
+    shown = go.Figure(figure).update_layout(width=None)  # as wide as the page
+    settings = {"responsive": True, "displaylogo": False}
+    text = shown.to_html(settings, full_html=False, include_plotlyjs=False, auto_play=False, div_id=picture.stem)
     picture.with_suffix(".html").write_text(text, encoding="utf-8")
     return f"\n.. raw:: html\n   :file: images/{picture.stem}.html\n\n"
 

@@ -7,12 +7,14 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import indent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from docstrings import first_sentence, restructured
 from public_names import FACES, Name, face_module, public_names
-from sphinx.application import Sphinx
-from sphinx.config import Config
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.config import Config
 
 FOLDER = "api/generated"
 
@@ -25,10 +27,17 @@ def page_of(home: str) -> str:
 def _directive(found: Name) -> str:
     if inspect.isclass(found.value):
         options = "   :members:\n   :show-inheritance:\n   :special-members: __call__, __matmul__\n"
+        options += f"   :exclude-members: {', '.join(_settings(found.value))}\n"
         return f".. autoclass:: {found.home}\n{options}"
     if callable(found.value):
         return f".. autofunction:: {found.home}\n"
     return f".. py:data:: {found.home}\n\n{indent(_shown(found.value), '   ')}\n"
+
+
+def _settings(value: type) -> list[str]:
+    """Constants of a class that its bases explain."""
+    above = {name for base in value.__mro__[1:-1] for name in (*vars(base), *vars(base).get("__annotations__", ()))}
+    return [name for name, one in vars(value).items() if name in above and isinstance(one, bool | str | int | float)]
 
 
 def _shown(value: Any) -> str:

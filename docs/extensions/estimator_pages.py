@@ -22,7 +22,9 @@ HEADER = ("setting", "quantity", "samples", "distributions", "coverage", "flagge
 def coverage_rows(estimator: str) -> list[list[str]]:
     """Rows of the table of coverage that speak of an estimator, in any of its settings."""
     section = TABLE.read_text(encoding="utf-8").split("## Coverage")[1].split("\n## ")[0]
-    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in section.splitlines() if line.startswith("|")]
+    rows = [
+        [cell.strip() for cell in line.strip("| ").split(" | ")] for line in section.splitlines() if line.startswith("|")
+    ]
     return [row for row in rows if row[0].split(",")[0] == estimator]
 
 

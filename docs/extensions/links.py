@@ -17,7 +17,7 @@ SECTION, CLAIM = re.compile(r"([A-E]\d+)\b"), re.compile(r"[AB]-\d+$")
 GROUP = r"\{[^{}]*\}|\([^()]*\)"
 MENTION = re.compile(
     r"§(?P<section>[A-E]\d+)|\b(?P<claim>[AB]-\d+)\b|arXiv:? ?(?P<arxiv>\d{4}\.\d{4,5})"
-    r"|(?:(?<=[Α-Ωα-ω∂∫Σ∇|\])⟩̂])|(?<![A-Za-z_]{2})(?<=[A-Za-z])(?<![A-Za-z]{2}))_(?P<index>\{[^{}]*\}|\d+|[A-Za-z]{1,5}|[α-ω∞])"
+    r"|(?:(?<=[Α-Ωα-ω∂∫∇|\])⟩\u0302\u2016])|(?<=[A-Za-z])(?<![A-Za-z_]{2})|(?<=\bd[a-z]))_(?P<index>\{[^{}]*\}|\d+|[A-Za-z]{1,5}|[α-ω∞])"
     rf"|(?<=\S)\^(?P<power>{GROUP}|[−-]?\d+|[\w∞⊤+−])"
 )
 CALL = re.compile(r"([\w.]+)(\(.*\))?$", re.DOTALL)
@@ -49,14 +49,18 @@ class Mentions(SphinxTransform):
 
     def apply(self) -> None:
         for text in list(self.document.findall(nodes.Text)):
-            if not any(isinstance(above, (*NOT_IN, addnodes.pending_xref, addnodes.desc_signature)) for above in _above(text)):
+            if not any(
+                isinstance(above, (*NOT_IN, addnodes.pending_xref, addnodes.desc_signature)) for above in _above(text)
+            ):
                 parts = list(self._linked(str(text)))
                 if len(parts) > 1 or not isinstance(parts[0], nodes.Text):
                     text.parent.replace(text, parts)
         for code in list(self.document.findall(nodes.literal)):
             match = CALL.match(code.astext())
             home = short_names().get(match[1]) if match else None
-            if home and not any(isinstance(above, (nodes.reference, nodes.title, addnodes.pending_xref)) for above in _above(code)):
+            if home and not any(
+                isinstance(above, (nodes.reference, nodes.title, addnodes.pending_xref)) for above in _above(code)
+            ):
                 link = addnodes.pending_xref("", refdomain="py", reftype="obj", reftarget=home, refdoc=self.env.docname)
                 code.replace_self(link)
                 link += code
