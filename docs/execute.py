@@ -27,7 +27,8 @@ def plotly_scraper(block: Any, block_vars: dict[str, Any], gallery_conf: dict[st
     block_vars["kept"] = figure
     picture = Path(next(block_vars["image_path_iterator"]))
     figure.write_image(picture, width=800, height=560)
-    shown = go.Figure(figure).update_layout(width=None)  # as wide as the page
+    shown = go.Figure(figure)
+    shown.layout.width = None  # as wide as the page
     settings = {"responsive": True, "displaylogo": False}
     text = shown.to_html(settings, full_html=False, include_plotlyjs=False, auto_play=False, div_id=picture.stem)
     picture.with_suffix(".html").write_text(text, encoding="utf-8")
@@ -69,7 +70,8 @@ def without_downloads(text: str, name: str) -> str:
         return text
     note = ".. only:: html\n\n    .. note::\n        :class: sphx-glr-download-link-note"
     before, _, after = head.partition(note)
-    return f"{before}{after.partition('.. rst-class:: sphx-glr-example-title')[2]}:download:`The script <../../gallery/{name}.py>`\n"
+    body = after.partition(".. rst-class:: sphx-glr-example-title")[2]
+    return f"{before}{body}:download:`The script <../../gallery/{name}.py>`\n"
 
 
 if __name__ == "__main__":

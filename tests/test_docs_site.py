@@ -1,4 +1,4 @@
-"""What of the documentation can break without being built: pages that nobody reaches, names without an entry, the network."""
+"""What can break in the documentation, without building it: unreachable pages, names without an entry, the network."""
 
 import hashlib
 import posixpath

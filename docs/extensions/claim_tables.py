@@ -7,9 +7,10 @@ from pathlib import Path
 
 from docutils import nodes
 from estimator_pages import table
-from flowplane.experiments import Claim
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
+from flowplane.experiments import Claim
 
 HEADER = ("claim", "what is claimed", "measured", "reference", "verdict")
 

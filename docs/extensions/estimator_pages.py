@@ -9,11 +9,12 @@ import inspect
 import re
 from pathlib import Path
 
-import flowplane as fp
 from docutils import nodes
-from flowplane.information.schema import FLAGS
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
+import flowplane as fp
+from flowplane.information.schema import FLAGS
 
 TABLE = Path(__file__).parents[1] / "estimators-table.md"
 HEADER = ("setting", "quantity", "samples", "distributions", "coverage", "flagged", "worst")
