@@ -22,7 +22,7 @@ extensions = [
     "inventories",
     "api_pages",
     "estimator_pages",
-    "claim_tables",
+    "commands",
     "links",
     "mathml",
     "gallery",
@@ -43,6 +43,7 @@ python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 add_module_names = False
+toc_object_entries_show_parents = "hide"
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3

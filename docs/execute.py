@@ -1,6 +1,6 @@
 """Run the gallery's scripts and the notebooks, and keep what they show in docs/outputs, from which `make docs` builds.
 
-python docs/execute.py [NAME …]     all scripts, or some of them
+python docs/execute.py [NAME …]     all of them, or some by name
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import plotly.graph_objects as go
+from nbclient import NotebookClient
 from sphinx.application import Sphinx
 
 HERE = Path(__file__).parent
 KEPT = HERE / "outputs" / "gallery"
+NOTEBOOKS = HERE / "outputs" / "notebooks"
+PLOTLY = "application/vnd.plotly.v1+json"
 #: What sphinx-gallery writes and the pages do without.
 LEFT_OUT = ("*.py", "*.ipynb", "*.zip", "*.json", "sg_*", "images/*.png")
 
@@ -27,11 +31,7 @@ def plotly_scraper(block: Any, block_vars: dict[str, Any], gallery_conf: dict[st
     block_vars["kept"] = figure
     picture = Path(next(block_vars["image_path_iterator"]))
     figure.write_image(picture, width=800, height=560)
-    shown = go.Figure(figure)
-    shown.layout.width = None  # as wide as the page
-    settings = {"responsive": True, "displaylogo": False}
-    text = shown.to_html(settings, full_html=False, include_plotlyjs=False, auto_play=False, div_id=picture.stem)
-    picture.with_suffix(".html").write_text(text, encoding="utf-8")
+    picture.with_suffix(".html").write_text(page_part(figure, picture.stem), encoding="utf-8")
     return f"\n.. raw:: html\n   :file: images/{picture.stem}.html\n\n"
 
 
@@ -63,6 +63,39 @@ def gallery(names: list[str]) -> None:
             file.unlink()
 
 
+def notebooks(names: list[str]) -> None:
+    """Run notebooks where they stand, all of them if none is named; figures become parts of a page."""
+    for file in sorted(NOTEBOOKS.glob("*.ipynb")):
+        if not names or file.stem in names:
+            notebook = nbformat.read(file, 4)
+            NotebookClient(notebook, record_timing=False).execute(cwd=tempfile.gettempdir())
+            for place, cell in enumerate(notebook.cells):
+                if "outputs" in cell:
+                    cell.outputs = [kept(output, f"{file.stem}-{place}") for output in cell.outputs if is_shown(output)]
+            notebook.metadata.get("language_info", {}).pop("version", None)
+            nbformat.write(notebook, file)
+
+
+def is_shown(output: dict[str, Any]) -> bool:
+    """Whether it stays: progress bars do not, what is displayed and no figure."""
+    return output["output_type"] != "display_data" or PLOTLY in output["data"]
+
+
+def kept(output: dict[str, Any], name: str) -> dict[str, Any]:
+    """An output of a cell, a figure as part of a page."""
+    if PLOTLY in output.get("data", {}):
+        output["data"] = {"text/html": page_part(go.Figure(output["data"][PLOTLY]), name)}
+    return output
+
+
+def page_part(figure: go.Figure, name: str) -> str:
+    """A figure as HTML that finds plotly.js on its page, as wide as the page."""
+    shown = go.Figure(figure)
+    shown.layout.width = None
+    settings = {"responsive": True, "displaylogo": False}
+    return shown.to_html(settings, full_html=False, include_plotlyjs=False, auto_play=False, div_id=name)
+
+
 def without_downloads(text: str, name: str) -> str:
     """A page with a link to its script in place of archives and notebooks, and without the machine's seconds."""
     head, found, _ = text.partition(".. rst-class:: sphx-glr-timing")
@@ -75,4 +108,7 @@ def without_downloads(text: str, name: str) -> str:
 
 
 if __name__ == "__main__":
-    gallery(sys.argv[1:])
+    chosen = sys.argv[1:]
+    notebooks(chosen)
+    if not chosen or any((HERE / "gallery" / f"{name}.py").exists() for name in chosen):
+        gallery(chosen)

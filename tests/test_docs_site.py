@@ -1,15 +1,18 @@
 """What can break in the documentation, without building it: unreachable pages, names without an entry, the network."""
 
 import hashlib
+import json
 import posixpath
 import re
 import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 import flowplane as fp
 from flowplane.analysis.estimators import registered
+from flowplane.cli import app
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -25,7 +28,7 @@ import public_names
 
 def pages():
     """Every page by its name, with its text."""
-    files = [*DOCS.rglob("*.md"), *DOCS.rglob("*.rst")]
+    files = [file for ending in ("md", "rst", "ipynb") for file in DOCS.rglob(f"*.{ending}")]
     names = {file.relative_to(DOCS).with_suffix("").as_posix(): file for file in files}
     return {name: file.read_text(encoding="utf-8") for name, file in names.items() if not name.startswith(NO_PAGES)}
 
@@ -53,7 +56,7 @@ def test_every_page_is_reached_from_the_first():
 def test_every_public_name_has_an_entry():
     texts = api_pages.pages()
     entries = toctree("api/index", (DOCS / "api" / "index.md").read_text(encoding="utf-8"))
-    assert [posixpath.basename(entry) for entry in entries] == [f"{face}.index" for face in public_names.FACES]
+    assert entries == ["api/command-line", *(f"api/generated/{face}.index" for face in public_names.FACES)]
     for face in public_names.FACES:
         module = public_names.face_module(face)
         names = {name for name in module.__all__ if not hasattr(getattr(module, name), "__path__")}
@@ -67,6 +70,11 @@ def test_every_public_name_has_an_entry():
 def test_every_public_package_is_a_face():
     packages = {f"flowplane.{name}" for name in fp.__all__ if type(getattr(fp, name)) is type(fp)}
     assert packages <= set(public_names.FACES)
+
+
+def test_every_command_has_an_entry():
+    text = (DOCS / "api" / "command-line.md").read_text(encoding="utf-8")
+    assert re.findall(r"\{command\} (\S+)", text) == list(get_command(app).commands)
 
 
 def test_every_estimator_has_a_page():
@@ -119,4 +127,7 @@ def test_kept_outputs_are_those_of_the_scripts():
     assert {file.stem for file in KEPT.glob("*.rst")} == {*scripts, "index"}
     figures = {re.search(r"sphx_glr_(\w+)_\d{3}", file.stem)[1] for file in KEPT.glob("images/*.html")}
     assert figures == set(scripts)
+    for file in DOCS.glob("outputs/notebooks/*.ipynb"):
+        cells = [cell for cell in json.loads(file.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+        assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1)), file
     assert sum(file.stat().st_size for file in DOCS.glob("outputs/**/*") if file.is_file()) < 8e6

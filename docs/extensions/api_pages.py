@@ -26,12 +26,17 @@ def page_of(home: str) -> str:
 
 def _directive(found: Name) -> str:
     if inspect.isclass(found.value):
-        options = "   :members:\n   :show-inheritance:\n   :special-members: __call__, __matmul__\n"
+        options = "   :members:\n   :special-members: __call__, __matmul__\n"
+        options += "   :show-inheritance:\n" * any(map(_is_public, found.value.__bases__))
         options += f"   :exclude-members: {', '.join(_settings(found.value))}\n"
         return f".. autoclass:: {found.home}\n{options}"
     if callable(found.value):
         return f".. autofunction:: {found.home}\n"
     return f".. py:data:: {found.home}\n\n{indent(_shown(found.value), '   ')}\n"
+
+
+def _is_public(value: Any) -> bool:
+    return any(value is found.value for found in public_names())
 
 
 def _settings(value: type) -> list[str]:
@@ -69,7 +74,7 @@ def pages() -> dict[str, str]:
     for face, names in of_face.items():
         said = restructured(inspect.getdoc(face_module(face)) or "")
         table = ".. list-table::\n   :widths: 35 65\n   :class: names\n\n" + "".join(map(_row, names))
-        own = "".join(f"   {page_of(name.home)}\n" for name in names if name.home == f"{face}.{name.name}")
+        own = "".join(f"   {name.name} <{page_of(name.home)}>\n" for name in names if name.home == f"{face}.{name.name}")
         toctree = f".. toctree::\n   :hidden:\n\n{own}" if own else ""
         found[f"{face}.index"] = f"{_titled(FACES[face])}``{face}``\n\n{said}\n\n{table}\n{toctree}"
     return found
@@ -91,9 +96,16 @@ def write(app: Sphinx, config: Config) -> None:
 
 def _docstring(app, what, name, value, options, lines: list[str]) -> None:
     lines[:] = restructured("\n".join(lines)).split("\n")
+    if what in ("attribute", "property"):
+        lines.insert(0, "")  # napoleon would take what stands before a colon in the first line for a type
+
+
+def _bases(app, name, obj, options, bases: list) -> None:
+    bases[:] = filter(_is_public, bases)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", write)
     app.connect("autodoc-process-docstring", _docstring, priority=100)  # before napoleon
+    app.connect("autodoc-process-bases", _bases)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

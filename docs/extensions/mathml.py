@@ -11,7 +11,7 @@ def _inline(writer, node) -> None:
 
 
 def _block(writer, node) -> None:
-    writer.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
+    writer.body.append(f'<div class="formula">{convert(node.astext(), display="block")}</div>')
     raise nodes.SkipNode
 
 
