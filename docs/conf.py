@@ -1,4 +1,4 @@
-"""Sphinx's settings: `make docs` builds from what is kept in docs/outputs, `make docs-execute` renews that first."""
+"""Sphinx's settings: `make docs` builds from outputs that are kept, `make docs-execute` renews them."""
 
 import sys
 from pathlib import Path
@@ -47,7 +47,7 @@ toc_object_entries_show_parents = "hide"
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-nb_execution_mode = "off"  # outputs are those that stand in docs/outputs/notebooks
+nb_execution_mode = "off"  # notebooks hold their outputs
 
 html_theme = "pydata_sphinx_theme"
 html_title = "flowplane"

@@ -1,4 +1,4 @@
-"""Run the gallery's scripts and the notebooks, and keep what they show in docs/outputs, from which `make docs` builds.
+"""Run the gallery's scripts, and keep what they show in docs/outputs, from which `make docs` builds.
 
 python docs/execute.py [NAME …]     all of them, or some by name
 """
@@ -10,15 +10,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import plotly.graph_objects as go
-from nbclient import NotebookClient
 from sphinx.application import Sphinx
 
 HERE = Path(__file__).parent
 KEPT = HERE / "outputs" / "gallery"
-NOTEBOOKS = HERE / "outputs" / "notebooks"
-PLOTLY = "application/vnd.plotly.v1+json"
 #: What sphinx-gallery writes and the pages do without.
 LEFT_OUT = ("*.py", "*.ipynb", "*.zip", "*.json", "sg_*", "images/*.png")
 
@@ -63,31 +59,6 @@ def gallery(names: list[str]) -> None:
             file.unlink()
 
 
-def notebooks(names: list[str]) -> None:
-    """Run notebooks where they stand, all of them if none is named; figures become parts of a page."""
-    for file in sorted(NOTEBOOKS.glob("*.ipynb")):
-        if not names or file.stem in names:
-            notebook = nbformat.read(file, 4)
-            NotebookClient(notebook, record_timing=False).execute(cwd=tempfile.gettempdir())
-            for place, cell in enumerate(notebook.cells):
-                if "outputs" in cell:
-                    cell.outputs = [kept(output, f"{file.stem}-{place}") for output in cell.outputs if is_shown(output)]
-            notebook.metadata.get("language_info", {}).pop("version", None)
-            nbformat.write(notebook, file)
-
-
-def is_shown(output: dict[str, Any]) -> bool:
-    """Whether it stays: progress bars do not, what is displayed and no figure."""
-    return output["output_type"] != "display_data" or PLOTLY in output["data"]
-
-
-def kept(output: dict[str, Any], name: str) -> dict[str, Any]:
-    """An output of a cell, a figure as part of a page."""
-    if PLOTLY in output.get("data", {}):
-        output["data"] = {"text/html": page_part(go.Figure(output["data"][PLOTLY]), name)}
-    return output
-
-
 def page_part(figure: go.Figure, name: str) -> str:
     """A figure as HTML that finds plotly.js on its page, as wide as the page."""
     shown = go.Figure(figure)
@@ -108,7 +79,4 @@ def without_downloads(text: str, name: str) -> str:
 
 
 if __name__ == "__main__":
-    chosen = sys.argv[1:]
-    notebooks(chosen)
-    if not chosen or any((HERE / "gallery" / f"{name}.py").exists() for name in chosen):
-        gallery(chosen)
+    gallery(sys.argv[1:])

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sphinx.config import Config
 
 FOLDER = "api/generated"
+#: Stands for a colon while napoleon reads.
+COLON = "\ue000"
 
 
 def page_of(home: str) -> str:
@@ -96,8 +98,12 @@ def write(app: Sphinx, config: Config) -> None:
 
 def _docstring(app, what, name, value, options, lines: list[str]) -> None:
     lines[:] = restructured("\n".join(lines)).split("\n")
-    if what in ("attribute", "property"):
-        lines.insert(0, "")  # napoleon would take what stands before a colon in the first line for a type
+    if what in ("attribute", "property") and lines:  # napoleon would take what stands before a colon for a type
+        lines[0] = lines[0].replace(":", COLON)
+
+
+def _with_colons(app, what, name, obj, options, lines: list[str]) -> None:
+    lines[:] = [line.replace(COLON, ":") for line in lines]
 
 
 def _bases(app, name, obj, options, bases: list) -> None:
@@ -107,5 +113,6 @@ def _bases(app, name, obj, options, bases: list) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", write)
     app.connect("autodoc-process-docstring", _docstring, priority=100)  # before napoleon
+    app.connect("autodoc-process-docstring", _with_colons, priority=900)  # after it
     app.connect("autodoc-process-bases", _bases)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -22,7 +22,7 @@ class Command(SphinxDirective):
         command = get_command(flowplane).commands[name]
         context = Context(command, info_name=f"flowplane {name}")
         records = [one.get_help_record(context) for one in command.params]
-        rows = [[f"`{' '.join(name.split())}`", said.replace("|", "\\|")] for name, said in filter(None, records)]
+        rows = [[f"`{' '.join(name.split())}`", said] for name, said in filter(None, records)]
         return self.parse_text_to_nodes(f"{command.help}\n\n{table(('argument', 'meaning'), rows) if rows else ''}")
 
 

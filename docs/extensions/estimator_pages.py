@@ -36,8 +36,9 @@ def flags_of(estimator: str) -> dict[str, str]:
 
 
 def table(header: tuple[str, ...], rows: list[list[str]]) -> str:
-    """In Markdown."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows))
+    """In Markdown; bars inside cells do not end them."""
+    lines = ([cell.replace("|", "\\|") for cell in row] for row in (header, ["---"] * len(header), *rows))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 class Coverage(SphinxDirective):
