@@ -6,7 +6,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: demo docs docs-execute test test-slow check format results bench bench-gpu zoo published clean
+.PHONY: demo docs docs-execute test test-slow test-pythons check format results bench bench-gpu zoo published clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/flowplane reproduce information-plane planar-dae
@@ -25,6 +25,10 @@ docs: $(VENV)/docs.stamp
 
 docs-execute: $(VENV)/docs.stamp
 	$(BIN)/python docs/execute.py
+
+# the wheel in an empty environment of every Python from 3.11 to 3.13 that is there, with the newest of what it needs
+test-pythons: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m slow tests/test_wheel.py -o faulthandler_timeout=3600
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
