@@ -29,8 +29,8 @@ extensions = [
 ]
 exclude_patterns = ["build", "_static", "gallery/*", "**/.ipynb_checkpoints"]
 nitpicky = True
-#: Types that are nobody's page: variables of types, and what annotations name without a public home.
-nitpick_ignore_regex = [("py:.*", ".*")]
+#: Types in signatures that have no public page; names in text are no such references, and have to be there.
+nitpick_ignore_regex = [("py:(class|data|exc|attr)", ".*")]
 suppress_warnings = ["config.cache"]
 
 default_role = "literal"  # docstrings write `name` for code; the extension `links` makes links of public names

@@ -87,6 +87,12 @@ class Mentions(SphinxTransform):
             yield nodes.Text(text[start:])
 
 
+def _short(app: Sphinx, env, node, content):
+    """Types in signatures, and what `Raises:` names, by the last part of a public name."""
+    home = short_names().get(node["reftarget"].rpartition(".")[2]) if node.get("refdomain") == "py" else None
+    return home and env.get_domain("py").resolve_xref(env, node["refdoc"], app.builder, "obj", home, node, content)
+
+
 def _above(node: nodes.Node):
     while node.parent is not None:
         node = node.parent
@@ -94,6 +100,7 @@ def _above(node: nodes.Node):
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("missing-reference", _short, priority=600)  # after intersphinx
     app.add_transform(Targets)
     app.add_transform(Mentions)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
