@@ -71,8 +71,7 @@ def pages() -> dict[str, str]:
     for name in public_names():
         of_face[name.face].append(name)
         if name.home == f"{name.face}.{name.name}":
-            text = f".. py:currentmodule:: {name.face}\n\n{_directive(name)}"
-            found[page_of(name.home)] = f"{_titled(name.home.removeprefix('flowplane.'))}{text}"
+            found[page_of(name.home)] = f"{_titled(name.home.removeprefix('flowplane.'))}{_directive(name)}"
     for face, names in of_face.items():
         said = restructured(inspect.getdoc(face_module(face)) or "")
         table = ".. list-table::\n   :widths: 35 65\n   :class: names\n\n" + "".join(map(_row, names))
