@@ -2,9 +2,10 @@
 Activations from elsewhere
 ==========================
 
-*What if the network is not in PyTorch at all?* Activations that are there as arrays are enough: one for each layer, of shape (sample,
-unit), or (epoch, sample, unit) where there are several epochs. Here scikit-learn's ``MLPClassifier`` learns the digits, and
-its layers are computed in NumPy. JAX arrays, memory-mapped files, an opened ``.npz`` or ``.safetensors`` do as well.
+*What if the network is not in PyTorch at all?* Activations that are there as arrays are enough: one for each layer,
+of shape (sample, unit), or (epoch, sample, unit) where there are several epochs. Here scikit-learn's
+``MLPClassifier`` learns the digits, and its layers are computed in NumPy. JAX arrays, memory-mapped files, an opened
+``.npz`` or ``.safetensors`` do as well.
 """
 
 import numpy as np
@@ -16,7 +17,7 @@ digits = fp.tasks.digits()
 probe, training = slice(0, 500), slice(500, None)
 inputs = digits.inputs[probe]
 classifier = MLPClassifier((32, 16), activation="relu", random_state=0, learning_rate_init=3e-3)
-classes = np.unique(digits.labels)
+classes = np.unique(digits.labels)  # partial_fit wants them the first time
 
 
 def layers():
@@ -32,7 +33,7 @@ def layers():
 
 epochs, snapshots = [1, 2, 5, 10, 20, 40], []
 for epoch in range(1, 41):
-    classifier.partial_fit(digits.inputs[training], digits.labels[training], classes)
+    classifier.partial_fit(digits.inputs[training], digits.labels[training], classes=classes)
     if epoch in epochs:
         snapshots.append(layers())
 arrays = {name: np.stack([snapshot[name] for snapshot in snapshots]) for name in snapshots[0]}
@@ -48,8 +49,8 @@ plane = fp.information_plane(rec)
 fp.plot.information_plane(plane)
 
 # %%
-# One layer, read by several estimators: the second hidden layer at the last epoch. Each has a channel and an interval of its own,
-# and a hollow point is one that carries a flag.
+# One layer, read by several estimators: the second hidden layer at the last epoch. Each has a channel and an interval
+# of its own, and a hollow point is one that carries a flag.
 
 late = rec.sel(epoch=40, layer="layer 2").activations("layer 2").squeeze()
 table = fp.compare_estimators(

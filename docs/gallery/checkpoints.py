@@ -2,9 +2,10 @@
 A run that is over, read from its checkpoints
 =============================================
 
-*What did my layers learn, if all that is left are the saved weights?* Recordings are made of checkpoint files too: a folder of
-``.pt``, ``.ckpt`` or ``.safetensors`` files, read without pickle. The epochs are taken from the names of the files. Here a network
-on scikit-learn's digits is trained, saved on the way and forgotten; only the files are looked at.
+*What did my layers learn, if all that is left are the saved weights?* Recordings are made of checkpoint files too: a
+folder of ``.pt``, ``.ckpt`` or ``.safetensors`` files, read without pickle. The epochs are taken from the names of
+the files. Here a network on scikit-learn's digits is trained, saved on the way and forgotten; only the files are
+looked at.
 """
 
 import tempfile
@@ -48,14 +49,16 @@ plane = fp.information_plane(rec)
 fp.plot.decodable_depth(plane)
 
 # %%
-# How many bits of the label a linear probe decodes, of the 3.32 that there are, epoch by epoch.
+# How many bits of the label a linear probe decodes, of the 3.32 that there are, epoch by epoch. Most of it can be
+# read from the untrained network already, as digits are nearly linearly separable; training adds most in the output,
+# layer 4.
 
 table = plane.i_ty.squeeze("replica").to_pandas()
 table.columns.name, table.index.name = "layer", "epoch"
 print(table.round(2).to_string())
 
 # %%
-# Bits of the input at a resolution of 0.1: how many of the 500 digits a layer tells apart where a tenth of its variance is noise.
-# log2 500 = 8.97 would be all of them.
+# Bits of the input at a resolution of 0.1: how many of the 500 digits a layer tells apart where a tenth of its
+# variance is noise. log2 500 = 8.97 would be all of them.
 
 fp.plot.information_plane(plane)

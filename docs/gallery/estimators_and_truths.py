@@ -2,9 +2,10 @@
 Estimators held against known truths
 ====================================
 
-*Can an estimate of mutual information be believed?* Only distributions whose information is known can say. Here are three, one
-normal and two that are not, five hundred samples of each, and three estimators: k nearest neighbours (KSG), covariances (GaussianMI),
-and the error of learned denoisers (Denoising). Each comes with a 95 % interval and with flags, which say why it cannot be believed.
+*Can an estimate of mutual information be believed?* Only distributions whose information is known can say. Here are
+three, one normal and two that are not, five hundred samples of each, and three estimators: k nearest neighbours
+(KSG), covariances (GaussianMI), and the error of learned denoisers (Denoising). Each comes with a 95 % interval and
+with flags, which say why it cannot be believed.
 """
 
 import numpy as np
@@ -41,7 +42,8 @@ found = {
 }
 
 # %%
-# Where GaussianMI is wrong it says so.
+# All intervals without a flag hold the truth. GaussianMI assumes normal samples, and says so where they are not.
+# Nearest neighbours are low in six dimensions, which their interval allows for.
 
 print("I(X;Y) in bits [95 % interval]; * has a flag")
 for case, (_, _, truth) in cases.items():

@@ -2,10 +2,10 @@
 The Gaussian information bottleneck and its critical betas
 ==========================================================
 
-*What is the best that any encoder could do, and where does it change its mind?* The information bottleneck trades bits of
-the input against bits of the label, min I(X;T) − βI(T;Y). For jointly normal X and Y the solution is known (Chechik et al.,
-2005): at each critical β one more direction of X opens. For a discrete rule clusters split instead, and the critical points have to be
-found.
+*What is the best that any encoder could do, and where does it change its mind?* The information bottleneck trades
+bits of the input against bits of the label, min I(X;T) − βI(T;Y). For jointly normal X and Y the solution is known
+(Chechik et al., 2005): at each critical β one more direction of X opens. For a discrete rule clusters split instead,
+and the critical points have to be found.
 """
 
 import numpy as np
@@ -25,8 +25,9 @@ fp.plot.ib_curve(curve, title="The bound for three pairs of correlated normals")
 
 # %%
 # A discrete rule: eight inputs, and a label that is more and more likely from the first input to the last. The solution
-# now has clusters of inputs, one for β below the first critical point, more and more of them beyond. At some points a solution
-# loses its stability; a little before that, another one with more clusters has become the better one.
+# now has clusters of inputs, one of them below the first critical β and more and more beyond. Where a solution loses its
+# stability one of its clusters splits; before some of these points another solution, with more clusters, has become the
+# better one already.
 
 chance = 1 / (1 + np.exp(-3 * np.linspace(-1, 1, 8)))
 joint = np.stack([chance, 1 - chance], axis=1) / 8

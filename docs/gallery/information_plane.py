@@ -2,10 +2,10 @@
 The information plane in a minute
 =================================
 
-*Does a network first learn, and then forget its input?* Shwartz-Ziv and Tishby (2017) draw each layer T of a network as a
-point: across, I(X;T), what it keeps of its input; up, I(T;Y), what it knows of the label. They describe two phases of
-training, a short one in which layers move up and a long one in which they move left. Here their network learns their task
-five times over, and its six layers are followed through 8000 epochs.
+*Does a network first learn, and then forget its input?* Shwartz-Ziv and Tishby (2017) draw each layer T of a network
+as a point: across, I(X;T), what it keeps of its input; up, I(T;Y), what it knows of the label. They describe two
+phases of training, a short one in which layers move up and a long one in which they move left. Here their network
+learns their task five times over, and its six layers are followed through 8000 epochs.
 """
 
 import pandas as pd
@@ -19,18 +19,19 @@ print(f"networks: {len(rec.replicas)} of {rec.architecture}, {rec.activation}; {
 print(f"test accuracy at the end, mean of the networks: {rec.metrics.test_accuracy[:, -1].mean():.3f}")
 
 # %%
-# The output of each unit is cut into thirty bins. A layer is then a word of bin numbers, and its information is counted.
-# The bins are a part of the question: :doc:`which_bins` asks it with others.
+# The output of each unit is cut into thirty bins. A layer is then a word of bin numbers, and its information is
+# counted. The bins are a part of the question: :doc:`which_bins` asks it with others.
 #
-# Each dot is a layer of one network at one epoch, from dark (the first) to light (the last); the slider shows one epoch.
+# Each dot is a layer of one network at one epoch, from dark (the first) to light (the last); the slider shows one
+# epoch.
 
 plane = fp.information_plane(rec, fp.Binned(30))
 fp.plot.information_plane(plane)
 
 # %%
 # The same in numbers. All patterns are equally likely, so that H(X) = 12 bits: a layer that stands there tells all
-# patterns apart, and cannot be seen to compress. The last two layers rise at first, to a peak near epoch 50, and fall by bits
-# later on.
+# patterns apart, and cannot be seen to compress. The last two layers rise at first, to a peak near epoch 50, and fall
+# by bits later on.
 
 x = plane.i_xt.mean("replica")
 table = pd.DataFrame(

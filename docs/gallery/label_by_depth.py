@@ -2,10 +2,10 @@
 Where is the label decodable?
 =============================
 
-*Does a later layer know more about the label, or is it only easier to read there?* Two classes lie on two spirals, wound
-around each other. The inputs determine the label, so that no layer can know more of it than they do; but no straight line
-separates the classes. Two probes are asked, a linear one and the nearest neighbours. What either decodes of held-out points
-is a lower bound on I(T;Y).
+*Does a later layer know more about the label, or is it only easier to read there?* Two classes lie on two spirals,
+wound around each other. The inputs determine the label, so that no layer can know more of it than they do; but no
+straight line separates the classes. Two probes are asked, a linear one and the nearest neighbours. What either
+decodes of held-out points is a lower bound on I(T;Y).
 """
 
 import numpy as np
@@ -40,8 +40,9 @@ with fp.Recorder(model, inputs[probe], labels[probe], layers=[nn.Tanh, "8"], epo
 rec = recorder.recording
 
 # %%
-# The linear probe finds a little of the label in the inputs, some in the first layer and nearly all of it from the second
-# layer on. Bars are 95 % intervals; grey is the network before training, and the slider shows the epochs between.
+# The linear probe finds a little of the label in the inputs, some in the first layer and nearly all of it from the
+# second layer on. Bars are 95 % intervals; grey is the network before training, and the slider shows the epochs
+# between.
 
 linear = fp.information_plane(rec, fp.Decodable())
 fp.plot.decodable_depth(linear, "What a linear probe decodes, by depth")

@@ -2,9 +2,10 @@
 A normalising flow read as transport
 ====================================
 
-*How close did a normalising flow come, and by what way do its layers move the points?* zuko's neural spline flow is trained
-on points of two moons. Its layers are then maps like any other in flowplane: each moves the points at a cost, and
-optimal transport says what the same result would cost at least. As the density of these moons is known, so is how far the trained one is from it.
+*How close did a normalising flow come, and by what way do its layers move the points?* zuko's neural spline flow is
+trained on points of two moons. Its layers are then maps like any other in flowplane: each moves the points at a cost,
+and optimal transport says what the same result would cost at least. As the density of these moons is known, so is how
+far the trained one is from it.
 """
 
 import numpy as np
@@ -28,7 +29,8 @@ flow = fp.transport.from_zuko(theirs)
 print(flow)
 
 # %%
-# The divergence of the trained density from the true one, KL(p‖q) = E[log p − log q], on points that were not trained on.
+# The divergence of the trained density from the true one, KL(p‖q) = E[log p − log q], on points that were not trained
+# on.
 
 fresh = moons.sample(4000, seed=1)
 differences = moons.log_prob(fresh) - flow.log_prob(fresh)
@@ -44,8 +46,8 @@ history = fp.transport.flow_history(flow, samples=200, times=np.linspace(0, flow
 fp.plot.flow_history(history, "From a normal distribution to two moons")
 
 # %%
-# What the way costs. A flow that is trained on likelihood alone is not asked to take the shortest way, and this one spends
-# about twice what transport from its start to its end must cost.
+# What the way costs. A flow that is trained on likelihood alone is not asked to take the shortest way, and this one
+# spends about twice what transport from its start to its end must cost.
 
 spent = flow.budget(samples=500)
 for term in ("energy", "transport", "coupling", "bending", "pace"):

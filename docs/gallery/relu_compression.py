@@ -2,10 +2,10 @@
 Does ReLU compress?
 ===================
 
-*Is compression a property of learning, or of units that saturate?* Under tanh, outputs crowd at -1 and 1 and fall into the
-same bins. ReLU has no such ends, and Saxe et al. (2018) saw no compression with it. Here both networks learn the same task, and
-their last hidden layer is read through three channels: bins, Gaussian noise of one fixed size, and Gaussian noise of a
-tenth of the layer's own variance.
+*Is compression a property of learning, or of units that saturate?* Under tanh, outputs crowd at -1 and 1 and fall
+into the same bins. ReLU has no such ends, and Saxe et al. (2018) saw no compression with it. Here both networks learn
+the same task, and their last hidden layer is read through three channels: bins, Gaussian noise of one fixed size, and
+Gaussian noise of a tenth of the layer's own variance.
 """
 
 import numpy as np
@@ -34,8 +34,9 @@ fp.plot.estimator_curves(both, "I(X;T) of the last hidden layer while the networ
 
 # %%
 # The fall of each network from the epoch at which the mean of the three is highest, to the last epoch; below 0 it rises.
-# Under tanh every network compresses in every channel, and by how much depends on the channel. ReLU is not decided by
-# three networks: they do not agree. (``flowplane reproduce estimators`` asks it with more of them.)
+# Under tanh every network compresses in every channel, and by how much depends on the channel. Of the ReLU networks none
+# falls through the bins; through noise one falls and the others rise. (``flowplane reproduce estimators`` asks it of more
+# networks and with more estimators.)
 
 x = both.i_xt.squeeze("layer")
 for channel in x.estimator.values:

@@ -2,9 +2,10 @@
 A function rebuilt from hidden units that nobody trained
 ========================================================
 
-*Where does a function live among the units of a hidden layer?* A network with infinitely many units is an integral over all
-(a, b) of σ(a·x − b), and the ridgelet transform R(a, b) says with which weight each of them belongs to a given function. N units
-that are drawn in proportion to the size of R make a finite network without any training; its error falls like 1/√N.
+*Where does a function live among the units of a hidden layer?* A network with infinitely many units is an integral
+over all (a, b) of σ(a·x − b), and the ridgelet transform R(a, b) says with which weight each of them belongs to a
+given function. N units that are drawn in proportion to the size of R make a finite network without any training; its
+error falls like 1/√N.
 """
 
 import numpy as np

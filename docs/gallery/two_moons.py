@@ -2,10 +2,11 @@
 Two moons, denoised by shallow, deep and infinitely deep autoencoders
 =====================================================================
 
-*What does depth do to a density?* Sonoda and Murata (2019) read a denoising autoencoder as a map that moves points towards
-where the data are dense. One layer removes all of the noise at once; L layers remove an L-th of it each, every one made
-for the density that the layers before it left; infinitely many are a flow, dx/dt = ∇log p_t(x), which runs the heat
-equation backwards. Two moons are a mixture whose density and score are known exactly, so that nothing here is trained.
+*What does depth do to a density?* Sonoda and Murata (2019) read a denoising autoencoder as a map that moves points
+towards where the data are dense. One layer removes all of the noise at once; L layers remove an L-th of it each,
+every one made for the density that the layers before it left; infinitely many are a flow, dx/dt = ∇log p_t(x), which
+runs the heat equation backwards. Two moons are a mixture whose density and score are known exactly, so that nothing
+here is trained.
 """
 
 import math
@@ -20,14 +21,13 @@ flows = {
     "infinitely many": fp.denoising_flow(moons, time, layers=math.inf),
 }
 histories = {
-    name: fp.transport.flow_history(flow, samples=150, times=[0.0, 0.0075, 0.015], points=33)
-    for name, flow in flows.items()
+    name: fp.transport.flow_history(flow, samples=150, times=[0.0, 0.0075, 0.015], points=33) for name, flow in flows.items()
 }
 fp.plot.flow_history(histories, "Two moons flow onto their curves")
 
 # %%
-# The deeper, the faster the density contracts at equal noise: entropy and variance are lower and the points have moved
-# further. All three are optimal transport between their start and end, as far as 2,000 points can tell.
+# The deeper, the faster the density contracts at equal noise: entropy and variance are lower and the points have
+# moved further. All three are optimal transport between their start and end, as far as 2,000 points can tell.
 
 profiles = {name: flow.profile(samples=2000, times=[0.0, 0.005, 0.01, 0.015]) for name, flow in flows.items()}
 print("autoencoder          entropy [nats]   variance      W_2 from the start   optimality")

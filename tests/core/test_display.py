@@ -22,10 +22,7 @@ def text_of(thing):
     return page.text
 
 
-@pytest.mark.parametrize(
-    ("layers", "said"),
-    [(1, "one layer"), (4, "4: 4 Denoiser"), (math.inf, "a velocity field")],
-)
+@pytest.mark.parametrize(("layers", "said"), [(1, "one layer"), (4, "4: 4 Denoiser"), (math.inf, "a velocity field")])
 def test_a_flow_says_what_it_moves_for_how_long_and_by_which_layers(layers, said):
     text = text_of(fp.denoising_flow(NORMAL, 0.4, layers))
     for part in ("flowplane.DenoisingFlow", "Normal(2 dimensions)", "0 to 0.4, variance of noise", said):

@@ -11,6 +11,7 @@ from balanced_html import Balanced
 import flowplane as fp
 from flowplane.recording.html import LISTED, recording_html
 
+
 def model(layers=("conv", "head"), metrics=None, **changes):
     """A recording of somebody's own model, as far as the table looks at it."""
     widths = [3 + k for k in range(len(layers))]
