@@ -6,7 +6,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: demo test test-slow check format bench bench-gpu zoo published clean
+.PHONY: demo test test-slow test-pythons check format results bench bench-gpu zoo published clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/flowplane reproduce information-plane planar-dae
@@ -18,6 +18,10 @@ test: check
 test-slow: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m "slow or gpu" -o faulthandler_timeout=3600
 
+# the wheel in an empty environment of every Python from 3.11 to 3.13 that is there, with the newest of what it needs
+test-pythons: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m slow tests/test_wheel.py -o faulthandler_timeout=3600
+
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -27,6 +31,12 @@ check: $(VENV)/dev.stamp
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# three to four hours; goes on where it stopped. What it found goes into docs/results, README's table and the pages of results
+results: $(VENV)/dev.stamp
+	$(BIN)/flowplane reproduce all --full
+	$(BIN)/python docs/make_results.py
+	$(BIN)/python docs/check_numbers.py
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/training.py

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flowplane import ridgelet as ridgelet
     from flowplane import tasks as tasks
     from flowplane import transport as transport
+    from flowplane.analysis import cite as cite
     from flowplane.analysis import compare_estimators as compare_estimators
     from flowplane.analysis import denoising_spectrum as denoising_spectrum
     from flowplane.analysis import explain as explain

@@ -101,9 +101,12 @@ def reproduce(
         bool, typer.Option("--overwrite", help="Train anew instead of using recordings in the folder.")
     ] = False,
 ) -> None:
-    """Reproduce figures and claims of the papers. Run again after Ctrl-C, it goes on where it stopped."""
+    """Reproduce figures and claims of the papers. Run again after Ctrl-C, it goes on where it stopped.
+
+    'all' leaves out what this version has finished in the folder, at the same scale and of the same seed.
+    """
     from flowplane.errors import InputError, unknown
-    from flowplane.experiments.registry import EXPERIMENTS
+    from flowplane.experiments.registry import EXPERIMENTS, finished
 
     if quick and full:
         raise InputError("scale", "--quick and --full", "one of them")
@@ -112,6 +115,11 @@ def reproduce(
         if name not in EXPERIMENTS:
             raise unknown("experiment", name, [*EXPERIMENTS, "all"])
     scale = "full" if full else "quick"
+    if "all" in names and not overwrite:
+        done = [name for name in wanted if finished(name, scale, out, seed)]
+        if done:
+            _console().print(f"finished in {out} already: {', '.join(done)} (--overwrite runs them again)")
+        wanted = [name for name in wanted if name not in done]
     failed = [name for name in dict.fromkeys(wanted) if not _reproduced(name, scale, out, device, seed, overwrite, cluster)]
     if failed:
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from flowplane.core.lazy import lazy
 
 if TYPE_CHECKING:
     from flowplane.analysis.betas import layer_betas as layer_betas
+    from flowplane.analysis.citing import cite as cite
     from flowplane.analysis.comparison import compare_estimators as compare_estimators
     from flowplane.analysis.denoising import denoising_spectrum as denoising_spectrum
     from flowplane.analysis.denoising import pointwise_information as pointwise_information
