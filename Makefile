@@ -25,6 +25,7 @@ docs: $(VENV)/docs.stamp
 
 docs-execute: $(VENV)/docs.stamp
 	$(BIN)/python docs/execute.py
+	$(BIN)/python docs/execute_notebooks.py
 
 # the wheel in an empty environment of every Python from 3.11 to 3.13 that is there, with the newest of what it needs
 test-pythons: $(VENV)/dev.stamp
