@@ -14,11 +14,13 @@ from sphinx.transforms import SphinxTransform
 PAPERS = "papers"
 #: A section's number where its paragraph begins, a claim's where its row does.
 SECTION, CLAIM = re.compile(r"([A-E]\d+)\b"), re.compile(r"[AB]-\d+$")
-GROUP = r"\{[^{}]*\}|\([^()]*\)"
+#: An index follows a sign, a Greek letter or a single Latin one, as in x_i or dx_t; a power follows anything.
+BEFORE = r"(?:(?<=[Α-Ωα-ωÀ-ž∂∫∇|\])⟩\u0302\u2016])|(?<=[A-Za-z])(?<![A-Za-z0-9_][A-Za-z])|(?<=\bd[a-z]))"
+INDEX = r"\{[^{}]*\}|\d+|[A-Za-z]{1,7}(?![A-Za-z])|[α-ω∞]"
+POWER = r"\{[^{}]*\}|\([^()]*\)|[−-]?(?:\d+|[A-Za-zα-ω∞])|[⊤+−]"
 MENTION = re.compile(
     r"§(?P<section>[A-E]\d+)|\b(?P<claim>[AB]-\d+)\b|arXiv:? ?(?P<arxiv>\d{4}\.\d{4,5})"
-    r"|(?:(?<=[Α-Ωα-ω∂∫∇|\])⟩\u0302\u2016])|(?<=[A-Za-z])(?<![A-Za-z_]{2})|(?<=\bd[a-z]))_(?P<index>\{[^{}]*\}|\d+|[A-Za-z]{1,5}|[α-ω∞])"
-    rf"|(?<=\S)\^(?P<power>{GROUP}|[−-]?\d+|[\w∞⊤+−])"
+    rf"|{BEFORE}_(?P<index>{INDEX})|(?<=\S)\^(?P<power>{POWER})"
 )
 CALL = re.compile(r"([\w.]+)(\(.*\))?$", re.DOTALL)
 NOT_IN = (nodes.literal, nodes.literal_block, nodes.reference, nodes.title, nodes.raw, nodes.math, nodes.math_block)
