@@ -24,10 +24,10 @@ for rho, beta in zip(correlations, curve.critical_betas.values, strict=True):
 fp.plot.ib_curve(curve, title="The bound for three pairs of correlated normals")
 
 # %%
-# A discrete rule: eight inputs, and a label that is more and more likely from the first input to the last. The solution
-# now has clusters of inputs, one of them below the first critical β and more and more beyond. Where a solution loses its
-# stability one of its clusters splits; before some of these points another solution, with more clusters, has become the
-# better one already.
+# A discrete rule: eight inputs, and a label that is more and more likely from the first input to the last. The
+# solution now has clusters of inputs, one of them below the first critical β and more and more beyond. Where a
+# solution loses its stability one of its clusters splits; before some of these points another solution, with more
+# clusters, has become the better one already.
 
 chance = 1 / (1 + np.exp(-3 * np.linspace(-1, 1, 8)))
 joint = np.stack([chance, 1 - chance], axis=1) / 8

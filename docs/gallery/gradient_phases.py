@@ -19,15 +19,16 @@ fp.plot.gradient_phases(phases)
 
 # %%
 # The crossing of the median network with its 95 % interval, and the epoch from which I(X;T) falls, the median of the
-# networks in which it does. Were compression driven by diffusion it would not begin before the crossing. In layer 4
-# it begins later; in layers 5 and 6 it begins long before.
+# networks in which it does. Were compression driven by diffusion it would not begin before the crossing. In layers 3
+# and 4, which compress in about half of the networks, it begins then or later. In layers 5 and 6, which compress in
+# all of them and most, it begins long before.
 
-print("layer   gradients cross at epoch   compression starts at   in so many networks of 8")
+print("layer   gradients cross at epoch   compression starts at   in networks, of 8")
 for layer in phases.layer.values:
     here = phases.sel(layer=layer)
     starts = here.compression_start.values[np.isfinite(here.compression_start.values)]
     start = f"{np.median(starts):6.0f}" if len(starts) else "     –"
     print(
         f"{layer}  {here.crossing_median.item():6.0f} [{here.crossing_lower.item():3.0f}, {here.crossing_upper.item():3.0f}]"
-        f" {start:>20} {len(starts):22}"
+        f" {start:>20} {len(starts):17}"
     )

@@ -62,7 +62,8 @@ for name in rec.layers:
 fp.plot.layer_transport(moved)
 
 # %%
-# Where the second layer takes the points: their ways cross.
+# Where the second layer takes the points. The cloud turns: its left goes down, its right up. An optimal map never
+# turns, as it is the gradient of a convex function.
 
 before, after = (rec.sel(epoch=80).activations(name).squeeze().values[:100] for name in ("0", "1"))
 figure = go.Figure(layout={"template": "plotly_white", "width": 760, "height": 560, "title": "What the second layer does"})

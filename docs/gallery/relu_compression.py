@@ -33,10 +33,10 @@ both = xr.concat(readings.values(), pd.Index(list(readings), name="network"), co
 fp.plot.estimator_curves(both, "I(X;T) of the last hidden layer while the network learns")
 
 # %%
-# The fall of each network from the epoch at which the mean of the three is highest, to the last epoch; below 0 it rises.
-# Under tanh every network compresses in every channel, and by how much depends on the channel. Of the ReLU networks none
-# falls through the bins; through noise one falls and the others rise. (``flowplane reproduce estimators`` asks it of more
-# networks and with more estimators.)
+# The fall of each network from the epoch at which the mean of the three is highest, to the last epoch; below 0 it
+# rises. Under tanh every network compresses in every channel, and by how much depends on the channel. Of the ReLU
+# networks none falls through the bins; through noise one falls and the others rise. (``flowplane reproduce
+# estimators`` asks it of more networks and with more estimators.)
 
 x = both.i_xt.squeeze("layer")
 for channel in x.estimator.values:

@@ -31,7 +31,8 @@ for units, network in networks.items():
 figure
 
 # %%
-# The error, root mean square over x and over ten draws of the units, beside what 1/√N predicts from the first.
+# The error, root mean square over x and over ten draws of the units, beside what 1/√N predicts from the first. A
+# hundred units are worse than none, as their error is greater than f itself.
 
 size = np.sqrt(np.mean(values**2))
 of_integral = np.sqrt(np.mean((spectrum.reconstruct(x[:, None]) - values) ** 2))

@@ -21,7 +21,7 @@ flows = {
     "infinitely many": fp.denoising_flow(moons, time, layers=math.inf),
 }
 histories = {
-    name: fp.transport.flow_history(flow, samples=150, times=[0.0, 0.0075, 0.015], points=33) for name, flow in flows.items()
+    name: fp.transport.flow_history(flow, samples=120, times=[0.0, 0.0075, 0.015], points=29) for name, flow in flows.items()
 }
 fp.plot.flow_history(histories, "Two moons flow onto their curves")
 

@@ -80,6 +80,13 @@ def test_one_replica_one_epoch(rec):
     assert len(fp.plot.information_plane(part).frames) == 1
 
 
+def test_information_planes_name_a_channel_only_where_all_have_it(plane):
+    other = plane.copy(deep=True)
+    other["i_xt"].attrs["channel"] = other["i_ty"].attrs["channel"] = "100 equal bins"
+    same, different = (fp.plot.information_planes({"a": plane, "b": b}).layout.title.subtitle.text for b in (plane, other))
+    assert "bins" in same and "bins" not in different
+
+
 def test_information_planes(plane):
     figure = fp.plot.information_planes({"all": plane, "start": plane.isel(epoch=[0])}, "Two")
     texts = [note.text for note in figure.layout.annotations]
