@@ -119,7 +119,7 @@ def _section(
     after_columns = []
     for name, figure in shared.items():
         figures[name] = drawn(name, figure)
-        after_columns.append(_figure(figures[name], " and ".join(subject.title for subject in subjects)))
+        after_columns.append(figure_markup(figures[name], " and ".join(subject.title for subject in subjects)))
     if anchor == "summary" and len(subjects) == 2 and all(numbers):
         titles = (subjects[0].title, subjects[1].title)
         if any(subjects[0].facts.get(name) != subjects[1].facts.get(name) for name in ("estimator", "channel")):
