@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from flowplane.core.arrays import as_numbers
+from flowplane.core.display import shortened, table_html
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError, Text
 
@@ -77,6 +78,15 @@ class Task:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def _repr_html_(self) -> str:
+        known = self.conditional is not None
+        rows = [
+            ("samples", f"{len(self):,} of {self.inputs.shape[1]:,} features"),
+            ("labels", "none" if self.labels is None else f"{self.classes} classes"),
+            ("p(y|x)", f"known; I(X;Y) = {self.information:.4g} bits" if known else ""),
+        ]
+        return table_html(f"flowplane.tasks.Task {shortened(self.name)}", rows)
 
     @property
     def classes(self) -> int:

@@ -54,7 +54,7 @@ def result(small) -> Result:
 
 def test_an_experiments_claims(result, tmp_path):
     read = Read(fp.report(result, tmp_path / "report.html").read_text())
-    assert list(read.sections) == [name for name in SECTIONS if name not in ("geometry", "layers", *FLOWS)]
+    assert list(read.sections) == [name for name in SECTIONS if name not in ("geometry", "layers", "stream", *FLOWS)]
     said = " ".join(read.sections["claims"].split())
     for text in (
         "B-1.peak",

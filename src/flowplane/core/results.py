@@ -82,6 +82,7 @@ RESULTS = {
     "ib_curve": "the information bottleneck's bound",
     "information_plane": "what each layer knows of its input and of the label, epoch by epoch",
     "layer_betas": "the β whose equations each layer fits best, and its distance from the bound",
+    "layer_budget": "what points spend on their way through layers, and what they waste on coupling, bending and pace",
     "layer_geometry": "how each layer lays out its points",
     "layer_transport": "how each layer moves its data",
     "measure": "a measure of every layer at every snapshot",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowplane.errors import InputError, NotRecorded
 
-__all__ = ["reason"]
+__all__ = ["known_reason", "reason"]
 
 NO_PLANE = "Activations were not kept, and none of the measures taken while recording gives I(X;T) and I(T;Y)."
 NO_STEP = "No step of an optimiser was seen, so there are no gradients to show."
@@ -28,7 +28,10 @@ UNKNOWN = {
     "gradients": ("The phases of the gradients", "fp.gradient_phases(rec)"),
     "transport": ("How the layers move the data", "fp.layer_transport(rec)"),
     "training": ("What was logged while training", "rec.metrics"),
+    "stream": ("How the residual stream moves the data", "fp.layer_budget(rec)"),
 }
+#: Sections on how layers move the data.
+MOVING = ("transport", "stream")
 NOT_KEPT = "Activations were not kept, so how the layers move the data cannot be measured."
 
 
@@ -41,13 +44,18 @@ def reason(section: str, error: InputError) -> str:
         >>> reason("plane", InputError("bins", 0, "2 or more"))
         'What the layers know could not be measured; `fp.information_plane(rec)` says why.'
     """
-    if section == "transport" and isinstance(error, NotRecorded):
+    what, call = UNKNOWN[section]
+    return known_reason(section, error) or f"{what} could not be measured; `{call}` says why."
+
+
+def known_reason(section: str, error: InputError) -> str | None:
+    """The sentence for the reader; None where none is known."""
+    if section in MOVING and isinstance(error, NotRecorded):
         return NOT_KEPT
-    if section == "transport" and error.argument == "rec":
+    if section in MOVING and error.argument == "rec":
         return f"Too few samples to follow: {error.found}, where at least 16 are needed."
     if error.argument == "spectrum":
         return f"{error.found}."
     if error.argument == "activations":
         return "Activations are NaN or infinite."
-    what, call = UNKNOWN[section]
-    return SENTENCES.get((section, error.argument), f"{what} could not be measured; `{call}` says why.")
+    return SENTENCES.get((section, error.argument))

@@ -29,7 +29,7 @@ from flowplane.reporting.training import metric_called
 __all__ = ["DENOISING", "PARTS", "of_recording"]
 
 #: What is measured of a recording, and what is too where it is denoised: as many steps.
-PARTS, DENOISING = 5, 1
+PARTS, DENOISING = 6, 1
 
 #: Layers times snapshots that a report denoises at most, of one replica: seconds each.
 DENOISED = 12
@@ -53,7 +53,7 @@ def of_recording(
         advance: called with 1 for each of `PARTS` that is done, or cannot be.
     """
     shown, broken = finite_part(rec)
-    sections = ("plane", "geometry", "gradients", "transport", "training")
+    sections = ("plane", "geometry", "gradients", "transport", "stream", "training")
     notes: dict[str, list[str]] = {"summary": [broken], **{section: [] for section in sections}}
     metrics, why = _tried(advance, "training", lambda: _known(rec.metrics.load()))
     never = [] if why else _never_finite(rec)
@@ -64,7 +64,8 @@ def of_recording(
     notes["training"].append(
         why or ("" if never or metrics is not None else "No loss or other number was given while it was recorded.")
     )
-    plane, falls, geometry, phases, transport, spectrum, chosen, left_out = None, None, None, None, None, None, "", ""
+    plane, falls, geometry, phases, transport, stream, spectrum = (None,) * 7
+    chosen, left_out = "", ""
     idle: tuple[str, ...] = ()
     if shown is None:
         found, why = _tried(advance, "gradients", lambda: _phases(rec))
@@ -92,6 +93,8 @@ def of_recording(
         notes["gradients"].append(why)
         transport, why = _tried(advance, "transport", lambda: _transport(part, cluster))
         notes["transport"].append(why)
+        stream, why = _tried(advance, "stream", lambda: _stream(part, cluster))
+        notes["stream"].append(why)
     facts = recording_facts(rec, plane, chosen, left_out)
     taken, left = _layers(rec)
     return Subject(
@@ -108,6 +111,7 @@ def of_recording(
         resolved=plane if plane is not None and "resolution" in plane.dims else None,
         falls=falls,
         geometry=geometry,
+        stream=stream,
         spectrum=spectrum,
         idle=idle,
         recipe=recording_recipe(rec, denoising),
@@ -193,6 +197,17 @@ def _transport(rec: Recording, cluster: Any) -> xr.Dataset:
     shown = rec.thin(snapshots_followed(rec))
     exact = 1000 if len(shown.epochs) * len(rec.layers) <= FOLLOWED // 2 else 300
     return layer_transport(shown, exact=exact, exact_snapshots=PLANNED, cluster=cluster)
+
+
+def _stream(rec: Recording, cluster: Any) -> xr.Dataset | None:
+    """What points spend in the residual stream, at as many snapshots as are followed; None where there is no stream."""
+    from flowplane.analysis.transport.budget import layer_budget
+    from flowplane.analysis.transport.stream import residual_stream
+
+    found = residual_stream(rec)
+    if found is None:
+        return None
+    return layer_budget(found.rec.thin(snapshots_followed(found.rec)), from_inputs=found.from_inputs, cluster=cluster)
 
 
 def _about(rec: Recording, plane: xr.Dataset | None) -> str:

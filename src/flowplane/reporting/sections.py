@@ -18,6 +18,7 @@ from flowplane.reporting.layers import SILENT, LayerNumbers, counts, layer_numbe
 from flowplane.reporting.markup import Markup, count, element, joined, paragraphs, table
 from flowplane.reporting.moves import move_words, moves_by_layer, transport_flags
 from flowplane.reporting.provenance import CITATIONS
+from flowplane.reporting.stream_words import stream_words
 from flowplane.reporting.subject import Subject, readable
 from flowplane.reporting.tables import claims_rows, layer_table, validity_table
 from flowplane.reporting.training import learning_words, training_words
@@ -38,6 +39,7 @@ SECTIONS = {
     "training": ("Training", "Training"),
     "gradients": ("Gradients", "Gradient phases"),
     "transport": ("Transport", "Transport: how the layers move the data"),
+    "stream": ("Residual stream", "Residual stream: what its way through the blocks costs"),
     "figures": ("Figures", "Further figures of the experiment"),
     "layers": ("Layers", "Layers: what was recorded, and what was not"),
     "validity": ("Validity", "Validity: how far the numbers can be trusted"),
@@ -68,6 +70,8 @@ def text_of(section: str, subject: Subject, layers: list[LayerNumbers]) -> Marku
         return paragraphs([*gradient_words(subject.phases, subject.idle), *_idle(subject), *notes])
     if section == "transport" and subject.transport is not None:
         return paragraphs([*move_words(subject.transport), *notes])
+    if section == "stream" and subject.stream is not None:
+        return paragraphs([*stream_words(subject.stream), *notes])
     if section == "layers":
         return _layers(subject)
     if section == "validity":
@@ -105,6 +109,7 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
         "geometry": (subject.geometry, lambda found: {"layer-geometry": plot.layer_geometry(found)}),
         "gradients": (subject.phases, _gradient_figures),
         "transport": (subject.transport, _transport_figures),
+        "stream": (subject.stream, lambda found: {"layer-budget": plot.layer_budget(found)}),
     }
     found, make = draw.get(section, (None, _plane_figures))
     figures = _made(found, make)
