@@ -129,7 +129,8 @@ def test_the_residual_stream_is_a_sum(language):
     torch.testing.assert_close(kept["after"], kept["before"] + kept["attn"] + kept["mlp"])
 
 
-def test_the_page_on_residual_streams_runs():
+def test_the_page_on_residual_streams_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where its report goes
     page = (EXAMPLES.parent / "docs" / "residual-stream.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names = {}
