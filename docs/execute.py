@@ -48,9 +48,16 @@ def gallery(names: list[str]) -> None:
         "show_signature": False,
         "write_computation_times": False,
     }
-    with tempfile.TemporaryDirectory() as folder:
-        overrides = {"extensions": ["sphinx_gallery.gen_gallery"], "sphinx_gallery_conf": settings}
-        Sphinx(HERE, None, folder, folder, "html", overrides)
+    overrides = {"extensions": ["sphinx_gallery.gen_gallery"], "sphinx_gallery_conf": settings}
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            Sphinx(HERE, None, folder, folder, "html", overrides)
+    finally:
+        tidy()
+
+
+def tidy() -> None:
+    """Leave what the pages need."""
     for page in KEPT.glob("*.rst"):
         page.chmod(0o644)
         page.write_text(without_downloads(page.read_text(encoding="utf-8"), page.stem), encoding="utf-8")
