@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from flowplane.analysis import gradient_phases as gradient_phases
     from flowplane.analysis import information_plane as information_plane
     from flowplane.analysis import layer_betas as layer_betas
+    from flowplane.analysis import layer_budget as layer_budget
     from flowplane.analysis import layer_geometry as layer_geometry
     from flowplane.analysis import layer_transport as layer_transport
     from flowplane.analysis import mutual_information as mutual_information

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flowplane.analysis.plane import information_plane as information_plane
     from flowplane.analysis.relaxation import relaxation_times as relaxation_times
     from flowplane.analysis.replicas import replica_spread as replica_spread
+    from flowplane.analysis.transport.budget import layer_budget as layer_budget
     from flowplane.analysis.transport.layers import layer_transport as layer_transport
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

@@ -31,6 +31,7 @@ RESULTS_FROM = {
     "ib_curve": ("tishby1999",),
     "information_plane": ("shwartz-ziv2017",),
     "layer_betas": ("shwartz-ziv2017", "tishby1999"),
+    "layer_budget": ("benamou2000", "liu2023", "flamary2021"),
     "layer_geometry": ("kornblith2019", "skean2025"),
     "layer_transport": ("sonoda2019", "flamary2021", "kornblith2019"),
     "noisy_information": ("goldfeld2019",),

@@ -15,7 +15,7 @@ from flowplane.reporting.flow_numbers import numbers_table
 from flowplane.reporting.glossary import FLOW_WORDS, WORDS, glossary
 from flowplane.reporting.layers import LayerNumbers
 from flowplane.reporting.markup import Markup, count, element, json_script, paragraphs
-from flowplane.reporting.sections import SECTIONS, citations, figures_of, layers_of, text_of
+from flowplane.reporting.sections import SECTIONS, citations, figures_of, layers_of, shared_figures, text_of
 from flowplane.reporting.subject import Subject
 from flowplane.reporting.tables import difference_table, settings_table
 
@@ -74,11 +74,14 @@ def _section(
     """Words, tables and figures, a column a subject; empty where no subject has any."""
     columns = []
     by_name: dict[str, list[Drawn]] = {}
+    shared = shared_figures(anchor, subjects)
     for place, (subject, layers) in enumerate(zip(subjects, numbers, strict=True)):
         parts = [text_of(anchor, subject, layers)]
         after = f"-{place + 1}" if len(subjects) > 1 else ""
         made = []
         for name, figure in figures_of(anchor, subject).items():
+            if name in shared:
+                continue
             ready = drawn(f"{name}{after}", figure)
             by_name.setdefault(name, []).append(ready)
             made.append(ready)
@@ -100,6 +103,9 @@ def _section(
         for subject, parts in zip(subjects, columns, strict=True)
     ]
     after_columns = []
+    for name, figure in shared.items():
+        figures[name] = drawn(name, figure)
+        after_columns.append(_figure(figures[name], " and ".join(subject.title for subject in subjects)))
     if anchor == "summary" and len(subjects) == 2 and all(numbers):
         titles = (subjects[0].title, subjects[1].title)
         if any(subjects[0].facts.get(name) != subjects[1].facts.get(name) for name in ("estimator", "channel")):

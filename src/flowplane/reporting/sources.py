@@ -50,7 +50,7 @@ def subjects_of(source: Any, denoising: bool = False, cluster: Any = None) -> li
 
     flows = sum(isinstance(part, TransportMap) for part in found)
     if 0 < flows < len(found):
-        expected = "flows alone, or recordings and results alone: they have no number in common"
+        expected = "either flows only, or recordings and results only: they have no number in common"
         raise InputError("source", Text("flows beside something else"), expected)
     if flows and denoising:
         raise InputError("denoising", True, "False: a flow has no layers to denoise; recordings can be denoised")
