@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import plotly.graph_objects as go
+from execute import page_part
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
@@ -40,7 +41,7 @@ def _as_html(output: NotebookNode, name: str) -> None:
     """A figure as a part of a page that has plotly.js: notebooks know it by its type, pages do not."""
     data = output["data"].pop(FIGURE)
     figure = go.Figure({"data": data["data"], "layout": data["layout"], "frames": data.get("frames", [])})
-    output["data"]["text/html"] = figure.to_html(full_html=False, include_plotlyjs=False, auto_play=False, div_id=name)
+    output["data"]["text/html"] = page_part(figure, name)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def index(found: dict[str, list[Claim]]) -> str:
         "what is missing (hours in all) and writes these pages; [What was found, in words](in-words.md) says "
         "what to make of it.",
         *(f"{letter}: {title}." for letter, title in PAPERS.items()),
-        counted.replace("\n", "; ") + ".",
+        f"{counted[0].upper()}{counted[1:]}.".replace("\n", "; "),
         verdicts(found, ""),
     ]
     if own:

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from flowplane.recorder import record as record
     from flowplane.recording import Recording as Recording
     from flowplane.recording import open_recording as open  # noqa: F401
+    from flowplane.reporting.live import watch as watch
     from flowplane.reporting.making import report as report
     from flowplane.transport import Empirical as Empirical
     from flowplane.transport import GaussianMixture as GaussianMixture

@@ -231,6 +231,27 @@ def report(
 
 
 @app.command()
+def watch(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="RUN…", help="Recordings, or a folder of them; none need be yet.")
+    ],
+    port: Annotated[
+        int | None, typer.Option(help="Of the page; the first free one from 8060 on.", show_default=False)
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page.")] = True,
+) -> None:
+    """Show recordings on a page while they are written: curves, plane, decodable bits, gradients, layers. Ctrl-C ends it."""
+    try:
+        from flowplane.reporting.live import watch as show
+
+        with show(list(sources), port=port, browser=browser) as page:
+            _console().print(f"watching on {page.url} (Ctrl-C ends it)", soft_wrap=True)
+            page.wait()
+    except KeyboardInterrupt:  # how it is meant to end
+        return
+
+
+@app.command()
 def clean(recordings: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Recordings.")]) -> None:
     """Delete cached analyses of recordings; they are computed again when needed. The recordings stay."""
     from flowplane.recording import clean as remove

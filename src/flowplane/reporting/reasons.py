@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowplane.errors import InputError, NotRecorded
 
-__all__ = ["reason"]
+__all__ = ["known_reason", "reason"]
 
 NO_PLANE = "Activations were not kept, and none of the measures taken while recording gives I(X;T) and I(T;Y)."
 NO_STEP = "No step of an optimiser was seen, so there are no gradients to show."
@@ -44,6 +44,12 @@ def reason(section: str, error: InputError) -> str:
         >>> reason("plane", InputError("bins", 0, "2 or more"))
         'What the layers know could not be measured; `fp.information_plane(rec)` says why.'
     """
+    what, call = UNKNOWN[section]
+    return known_reason(section, error) or f"{what} could not be measured; `{call}` says why."
+
+
+def known_reason(section: str, error: InputError) -> str | None:
+    """The sentence for the reader; None where none is known."""
     if section in MOVING and isinstance(error, NotRecorded):
         return NOT_KEPT
     if section in MOVING and error.argument == "rec":
@@ -52,5 +58,4 @@ def reason(section: str, error: InputError) -> str:
         return f"{error.found}."
     if error.argument == "activations":
         return "Activations are NaN or infinite."
-    what, call = UNKNOWN[section]
-    return SENTENCES.get((section, error.argument), f"{what} could not be measured; `{call}` says why.")
+    return SENTENCES.get((section, error.argument))

@@ -32,6 +32,7 @@ def small_part(rec: Recording, snapshots: int | None = None, replicas: int = REP
     if len(part.epochs) < len(rec.epochs):
         parts.append(f"{len(part.epochs)} of {len(rec.epochs)} snapshots, evenly in log(epoch)")
     if len(part.replicas) < len(rec.replicas):
-        parts.append(f"the first {len(part.replicas)} of {len(rec.replicas)} replicas")
+        first = "the first" if len(part.replicas) == 1 else f"the first {len(part.replicas)}"
+        parts.append(f"{first} of {len(rec.replicas)} replicas")
     said = f"To stay fast, this page measures {' and '.join(parts)}." if parts else ""
     return part, said

@@ -56,12 +56,13 @@ def information_planes(dataset: Mapping[str, xr.Dataset], title: str = "Informat
     figure.update_xaxes(title=axis_title(sorted_planes[0]["i_xt"]), range=[-0.04 * right, 1.06 * right])
     figure.update_yaxes(range=[-0.03 * top, 1.12 * top])
     figure.update_layout(coloraxis=color_axis(last, time_scale(last)))
-    described, *others = {channel_text(plane) for plane in sorted_planes}
+    channels = list(dict.fromkeys(map(channel_text, sorted_planes)))
+    described = channels[0] if len(channels) == 1 else "each through its own channel, so that bits do not compare"
     subtitle = "faint: one replica at one epoch; strong: mean of the replicas; lines: mean path through the layers"
     return styled(
         figure,
         title,
-        f"{described} · {subtitle}" if described and not others else subtitle,
+        f"{described} · {subtitle}" if described else subtitle,
         width=150 + (PANEL + 80) * grid.columns,
         height=130 + 400 * rows,
         margin={"l": 75, "r": 30, "t": 120, "b": 70},
