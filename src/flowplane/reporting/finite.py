@@ -38,15 +38,14 @@ def _finite_run(rec: Recording) -> tuple[Recording | None, str]:
     if _first_bad(part, part.layers[-1:], epochs) is None and _first_bad(part, part.layers, epochs[-1:]) is None:
         return rec, ""
     # a hidden layer may have gone before the last one did, and both between two of the snapshots that are measured
-    finite = np.asarray(_finite(part, part.layers).all(axis=(0, 2)))
+    finite = np.atleast_1d(_finite(part, part.layers).all(axis=(0, 2)))
     if not finite.any():
         return None, _said(rec, part, int(epochs[0]), (), ())
     if not finite[0]:
-        start = int(epochs[finite.argmax()])
+        last, start = map(int, epochs[[finite.argmax() - 1, finite.argmax()]])
         late, after = _finite_run(rec.sel(epoch=rec.epochs[rec.epochs >= start].tolist()))
-        before = rec.epochs[rec.epochs < start]
-        shown = () if late is None else late.epochs.tolist()
-        return late, f"{_said(rec, part, int(before[-1]), (), shown)} {after}".strip()
+        shown = [] if late is None else late.epochs.tolist()
+        return late, f"{_said(rec, part, last, (), shown)} {after}".strip()
     bad = None if finite.all() else int(epochs[finite.argmin()])
     fine = max(epoch for epoch in epochs if bad is None or epoch < bad)
     few = rec.sel(replica=part.replicas.tolist())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["server_of"]
 
 #: Milliseconds between an answer and the next question.
-INTERVAL = 900
+INTERVAL = 600
 #: The one script that Dash writes into a page.
 RENDERER = "var renderer = new DashRenderer();"
 #: Names of this machine in the address of a page.

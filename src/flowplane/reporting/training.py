@@ -74,8 +74,7 @@ def learning_words(metrics: xr.Dataset) -> list[str]:
     Example:
         >>> loss = {"train_loss": [2.0, 1.0, 0.5, 0.2, 0.1], "val_loss": [2.0, 1.1, 1.2, 1.4, 1.7]}
         >>> metrics = xr.Dataset({name: (("replica", "train_epoch"), [row]) for name, row in loss.items()})
-        >>> for sentence in learning_words(metrics.assign_coords(train_epoch=range(1, 6))):
-        ...     print(sentence)
+        >>> print(learning_words(metrics.assign_coords(train_epoch=range(1, 6)))[0])
         Validation loss is lowest at epoch 2 (1.10) and rising since (1.70 at epoch 5), while training loss still falls: the
         model overfits from there on.
     """
