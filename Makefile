@@ -89,7 +89,7 @@ $(VENV)-published/published.stamp: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-zoo $(VENV)-published results docs/build docs/api/generated
+	rm -rf $(VENV) $(VENV)-zoo $(VENV)-published results docs/build docs/jupyter_execute docs/api/generated
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "flowplane needs Python 3.11 or newer, this is " + sys.version.split()[0])'

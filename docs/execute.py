@@ -5,6 +5,7 @@ python docs/execute.py [NAME …]     all of them, or some by name
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -76,7 +77,7 @@ def page_part(figure: go.Figure, name: str) -> str:
 
 def without_downloads(text: str, name: str) -> str:
     """A page with a link to its script in place of archives and notebooks, and without the machine's seconds."""
-    head, found, _ = text.partition(".. rst-class:: sphx-glr-timing")
+    head, *found = re.split(r"\.\. rst-class:: sphx-glr-timing|\.\. _sphx_glr_download_", text, maxsplit=1)
     if not found:
         return text
     note = ".. only:: html\n\n    .. note::\n        :class: sphx-glr-download-link-note"
