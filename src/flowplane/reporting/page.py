@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from importlib.resources import files
 
-from plotly.offline import get_plotlyjs
-
 from flowplane.core.progress import progress_bar
-from flowplane.reporting.drawing import Drawn, drawn, share_ranges
+from flowplane.plot.page.document import document, figure_block, noscript
+from flowplane.plot.page.drawing import Drawn, drawn, share_ranges
 from flowplane.reporting.flow_numbers import numbers_table
 from flowplane.reporting.glossary import FLOW_WORDS, WORDS, glossary
 from flowplane.reporting.layers import LayerNumbers
-from flowplane.reporting.markup import Markup, count, element, json_script, paragraphs
+from flowplane.reporting.markup import Markup, count, element, paragraphs
 from flowplane.reporting.sections import SECTIONS, citations, figures_of, layers_of, text_of
 from flowplane.reporting.subject import Subject
 from flowplane.reporting.tables import difference_table, settings_table
@@ -36,36 +32,15 @@ def page_of(subjects: list[Subject]) -> str:
             advance(1)
     kind = "recording" if subjects[0].flow is None else "flow"
     title = " against ".join(subject.title for subject in subjects) if len(subjects) < 3 else count(len(subjects), kind)
-    plotly, own = Markup(get_plotlyjs()), Markup(_packaged("page.js"))
-    content = {name: figure.content for name, figure in figures.items()}
-    head = element(
-        "head",
-        Markup('<meta charset="utf-8">'),
-        Markup(f'<meta http-equiv="Content-Security-Policy" content="{_policy(plotly, own)}">'),
-        Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-        Markup('<meta name="color-scheme" content="light dark"><meta name="generator" content="flowplane">'),
-        Markup('<link rel="icon" href="data:,">'),
-        element("title", f"{title} – flowplane report"),
-        element("style", Markup(_packaged("page.css"))),
-    )
-    header = element(
-        "header",
-        element("div", element("p", "flowplane report", class_="brand"), element("h1", title)),
-        element("button", "Dark", type="button", id="theme", aria_pressed="false", title="Switch between light and dark"),
-    )
-    nav = element("nav", element("ul", *links), aria_label="Sections")
-    page = element(
-        "body",
-        element("a", "Skip to the content", href="#content", class_="skip"),
-        header,
-        nav,
-        element("noscript", element("p", "Figures need JavaScript; words and tables do not.")),
+    return document(
+        f"{title} – flowplane report",
+        figures.values(),
+        element("nav", element("ul", *links), aria_label="Sections"),
+        noscript("Figures need JavaScript; words and tables do not."),
         element("main", *body, id="content", class_="wide" if len(subjects) > 1 else None),
-        json_script("figure-data", json.dumps(content, separators=(",", ":"))),
-        element("script", plotly),
-        element("script", own),
+        style=files("flowplane.reporting").joinpath("page.css").read_text(encoding="utf-8"),
+        heading=element("div", element("p", "flowplane report", class_="brand"), element("h1", title)),
     )
-    return f"<!doctype html>\n{element('html', head, page, lang='en')}\n"
 
 
 def _section(
@@ -83,7 +58,7 @@ def _section(
             by_name.setdefault(name, []).append(ready)
             made.append(ready)
         figures |= {ready.name: ready for ready in made}
-        parts += [_figure(ready, subject.title) for ready in made]
+        parts += [figure_block(ready, whose=subject.title) for ready in made]
         columns.append(parts)
     for same in by_name.values():
         share_ranges(same)
@@ -122,90 +97,3 @@ def _section(
         id=anchor,
         aria_labelledby=f"{anchor}-heading",
     )
-
-
-def _figure(ready: Drawn, whose: str) -> Markup:
-    """A figure with its caption and, where it moves, the control of its frames."""
-    place = f"figure-{_identifier(ready.name)}"
-    title = _unescaped(ready.title) or ready.name
-    caption = element(
-        "figcaption", element("strong", title), element("span", f" {_unescaped(ready.subtitle)}"), id=f"{place}-caption"
-    )
-    plot = element(
-        "div",
-        class_="plot",
-        id=place,
-        role="img",
-        aria_label=f"{title}, {whose}. {_unescaped(ready.subtitle)}",
-        data_figure=ready.name,
-    )
-    controls = (_control(ready, place), _choice(ready, place))
-    return element("figure", caption, *controls, plot, aria_labelledby=f"{place}-caption")
-
-
-def _control(ready: Drawn, place: str) -> Markup:
-    controls = ready.content["controls"]
-    if not controls:
-        return Markup("")
-    labels = ready.frames
-    what = controls["prefix"] or "frame"
-    slider = Markup(
-        f'<input type="range" id="{place}-slider" min="0" max="{len(labels) - 1}" step="1" value="{controls["active"]}">'
-    )
-    leave = controls["leave"]
-    return element(
-        "div",
-        element("button", "▶ Play", type="button", class_="play", aria_label=f"Play through every {what}"),
-        element("label", f"{what[0].upper()}{what[1:]}", for_=f"{place}-slider"),
-        slider,
-        element("output", leave[0] if leave else labels[controls["active"]], for_=f"{place}-slider"),
-        element("button", f"Show {leave[0]}", type="button", class_="leave", disabled="") if leave else "",
-        class_="controls",
-        role="group",
-        aria_label=f"What the figure shows, by {what}",
-        data_figure=ready.name,
-    )
-
-
-def _choice(ready: Drawn, place: str) -> Markup:
-    """The slider that says which traces are seen."""
-    choice = ready.content["choice"]
-    if not choice:
-        return Markup("")
-    labels, what = choice["labels"], choice["prefix"]
-    slider = Markup(
-        f'<input type="range" id="{place}-choice" min="0" max="{len(labels) - 1}" step="1" value="{choice["active"]}">'
-    )
-    return element(
-        "div",
-        element("label", f"{what[0].upper()}{what[1:]}", for_=f"{place}-choice"),
-        slider,
-        element("output", labels[choice["active"]], for_=f"{place}-choice"),
-        class_="choice",
-        role="group",
-        aria_label=f"What the figure shows, by {what}",
-        data_figure=ready.name,
-    )
-
-
-def _policy(*scripts: str) -> str:
-    """Only this page's own scripts run, and nothing is ever fetched."""
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts)
-    rest = "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
-    return f"default-src 'none'; script-src {hashes}; {rest}"
-
-
-def _packaged(name: str) -> str:
-    return files("flowplane.reporting").joinpath(name).read_text(encoding="utf-8")
-
-
-def _identifier(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name)
-
-
-def _unescaped(text: str) -> str:
-    """A figure's text as it is read: without Plotly's tags, entities as what they stand for."""
-    from html import unescape
-    from re import sub
-
-    return unescape(sub(r"</?(?:b|i|br|sub|sup|span|a)(?:\s[^<>]*)?/?>", " ", text)).strip()

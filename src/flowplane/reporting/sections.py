@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,6 +11,7 @@ import xarray as xr
 from flowplane.analysis.explaining import estimate_words
 from flowplane.core.results import Flags, said
 from flowplane.errors import InputError
+from flowplane.plot.page.drawing import Drawn
 from flowplane.reporting.denoised import saturation_words, spectrum_words
 from flowplane.reporting.flow_sections import FLOW_SECTIONS, flow_figures, flow_text
 from flowplane.reporting.layers import LayerNumbers, counts, layer_numbers
@@ -97,7 +98,7 @@ def _plane(subject: Subject, layers: list[LayerNumbers], notes: list[str]) -> Ma
     return joined(*(paragraphs(part) for part in ([*told, *notes], full, spectrum)))
 
 
-def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
+def figures_of(section: str, subject: Subject) -> Mapping[str, go.Figure | Drawn]:
     """The figures of a section by name; a Dataset with nothing to draw has none."""
     from flowplane import plot
 

@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
 import xarray as xr
 
 from flowplane.core.older import load
 from flowplane.errors import InputError
+from flowplane.plot.page.document import page_figures
+from flowplane.plot.page.drawing import Drawn
 
 __all__ = ["stored_about", "stored_datasets", "stored_figure", "stored_figures"]
 
@@ -43,35 +44,15 @@ def stored_figures(folder: Path) -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob("*.html"), key=lambda file: (file.stat().st_size, file.stem))}
 
 
-def stored_figure(page: Path) -> go.Figure | None:
+def stored_figure(page: Path) -> Drawn | None:
     """The figure of a page that `fp.plot.save` wrote, or None for any other page.
 
     Example:
-        >>> import tempfile, flowplane as fp
+        >>> import tempfile, flowplane as fp, plotly.graph_objects as go
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     page = fp.plot.save(go.Figure(go.Scatter(y=[1, 2])), f"{folder}/figure.html")
-        ...     stored_figure(page).data[0].y
-        (1, 2)
+        ...     stored_figure(page).content["data"][0]["y"]
+        [1, 2]
     """
-    text = page.read_text(encoding="utf-8")
-    called = text.rfind("Plotly.newPlot(")
-    if called < 0:
-        return None
-    try:
-        _, at = _argument(text, called + len("Plotly.newPlot("))
-        data, at = _argument(text, at)
-        layout, at = _argument(text, at)
-        added = text.find("Plotly.addFrames(", at)
-        frames = None
-        if added >= 0:
-            frames, _ = _argument(text, text.index(",", added))  # after the name, which is no JSON
-        return go.Figure(data, layout, frames, skip_invalid=True)
-    except (ValueError, TypeError, IndexError):
-        return None
-
-
-def _argument(text: str, at: int) -> tuple[Any, int]:
-    """The JSON value that begins after blanks and a comma, and where it ends."""
-    while text[at] in " \n\r\t,":
-        at += 1
-    return json.JSONDecoder().raw_decode(text, at)
+    found = page_figures(page.read_text(encoding="utf-8"))
+    return found[0] if len(found) == 1 else None

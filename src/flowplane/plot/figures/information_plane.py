@@ -33,7 +33,7 @@ def information_plane(dataset: xr.Dataset, title: str = "Information plane") -> 
     """I(X;T) against I(T;Y), in bits: a colour an epoch, all replicas faint, their mean strong, lines through the layers.
 
     Bars at the last epoch are the estimator's own intervals; what the replicas spread over is their points.
-    The slider shows one epoch: every replica's points and the mean path through the layers; the button plays it. Where
+    The slider goes from all epochs to each of them: every replica's points and the mean path through the layers. Where
     I(X;T) is read at several resolutions a second slider says at which; 0.1 is shown first.
 
     Arguments:
@@ -57,6 +57,7 @@ def information_plane(dataset: xr.Dataset, title: str = "Information plane") -> 
     shown: list[int] = []  # the part that each trace belongs to
     moving: list[int] = []  # the traces that the slider of epochs moves
     moments: list[list[go.Scatter]] = [[] for _ in epochs]
+    all_epochs: list[go.Scatter] = []
     for k, part in enumerate(parts):
         traces = _still(part, times)
         x, y = part["i_xt"].values, part["i_ty"].values
@@ -66,13 +67,12 @@ def information_plane(dataset: xr.Dataset, title: str = "Information plane") -> 
         moving += [len(shown) + len(traces), len(shown) + len(traces) + 1]
         for step, moment in enumerate(moments):
             moment.extend(_moment(x[:, step], y[:, step], mean_x[step], mean_y[step]))
-        nothing = np.empty((1, 0))
-        traces += _moment(nothing, nothing, nothing[0], nothing[0])
+        traces += (nothing := _moment(*np.empty((2, 1, 0)), *np.empty((2, 0))))
+        all_epochs += nothing
         shown += [k] * len(traces)
         figure.add_traces([trace.update(visible=k == first) for trace in traces])
-    figure.frames = [
-        go.Frame(name=str(epoch), traces=moving, data=moment) for epoch, moment in zip(epochs.tolist(), moments, strict=True)
-    ]
+    steps = zip(["all", *epochs.tolist()], [all_epochs, *moments], strict=True)
+    figure.frames = [go.Frame(name=str(epoch), traces=moving, data=moment) for epoch, moment in steps]
     finite = np.isfinite(ordered["i_xt"]) & np.isfinite(ordered["i_ty"])
     x_range, y_range = _ranges(dataset, ordered["i_xt"].where(finite).values, ordered["i_ty"].where(finite).values)
     figure.update_xaxes(title=axis_title(dataset["i_xt"]), range=x_range)
@@ -82,13 +82,11 @@ def information_plane(dataset: xr.Dataset, title: str = "Information plane") -> 
         mean = parts[0][["i_xt", "i_ty"]].mean("replica")
         figure.update_layout(annotations=layer_names(parts[0], mean["i_xt"].values, mean["i_ty"].values))
     _ceilings(figure, dataset, x_range, y_range)
-    empty: list[list[float]] = [[] for _ in moving]
-    hide = {"label": "all epochs", "method": "restyle", "args": [{"x": empty, "y": empty}, moving]}
-    labels = {str(epoch): f"{epoch:,}" for epoch in epochs.tolist()}
-    add_slider(figure, labels, "epoch ", y=-0.11, start=0.36, more=[hide])
+    labels = {"all": "all"} | {str(epoch): f"{epoch:,}" for epoch in epochs.tolist()}
+    add_slider(figure, labels, "epoch: ", y=-0.11, start=0.25)
     if len(parts) > 1:
         steps = {f"{float(part['resolution']):g}": [k == place for k in shown] for place, part in enumerate(parts)}
-        add_choice(figure, steps, "resolution ", y=-0.25, start=0.36, active=first)
+        add_choice(figure, steps, "resolution ", y=-0.25, start=0.25, active=first)
     return styled(
         figure,
         title,
@@ -135,6 +133,7 @@ def _moment(x: np.ndarray, y: np.ndarray, mean_x: np.ndarray, mean_y: np.ndarray
             mode="markers",
             hoverinfo="skip",
             marker={"color": "#222", "size": 5, "opacity": 0.45, "symbol": "circle-open"},
+            name="replicas at one epoch",
             showlegend=False,
         ),
         go.Scatter(
@@ -144,6 +143,7 @@ def _moment(x: np.ndarray, y: np.ndarray, mean_x: np.ndarray, mean_y: np.ndarray
             line={"color": "#111", "width": 2.5},
             hoverinfo="skip",
             marker={"color": "white", "size": 12, "line": {"color": "#111", "width": 2.5}},
+            name="mean of the replicas at one epoch",
             showlegend=False,
         ),
     ]

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from flowplane.plot.page.columns import columns_of, panels_of, plain, sentence
+from flowplane.plot.page.narrow import narrow_layout, panels_across
+from flowplane.plot.page.numbers import is_numeric, values_of, written
 from flowplane.plot.thinning import kept_rows
-from flowplane.reporting.narrow import narrow_layout, panels_across
 
 __all__ = ["Drawn", "drawn", "share_ranges"]
 
@@ -27,28 +29,27 @@ class Drawn:
     """A figure for the page: what stands around it, and what Plotly is given."""
 
     name: str
-    title: str
-    subtitle: str
-    #: data, frames, wide and narrow layouts, breakpoint, controls, choice: JSON-able.
+    #: title, subtitle, what it shows in a sentence, data, frames, wide, middle and narrow layouts, breakpoint, controls,
+    #: choice, columns, panels: JSON-able.
     content: dict[str, Any]
 
-    @property
-    def frames(self) -> list[str]:
-        """What the slider says at each frame; empty for a figure without one."""
-        return list(self.content["controls"]["labels"]) if self.content["controls"] else []
 
-
-def drawn(name: str, figure: go.Figure) -> Drawn:
+def drawn(name: str, figure: go.Figure | Drawn) -> Drawn:
     """Take a figure apart for the page: its title goes into the caption, its slider becomes the page's own.
 
-    Traces drawn by WebGL are drawn as SVG, which prints and needs no code made at run time.
+    Traces drawn by WebGL are drawn as SVG, which prints and needs no code made at run time. A figure that was taken apart
+    before, and read from its page, gets another name.
     """
+    if isinstance(figure, Drawn):
+        return Drawn(name, figure.content)
     parts = json.loads(figure.to_json())
-    layout, data = parts["layout"], parts["data"]
+    layout, data, frames = parts["layout"], parts["data"], parts.get("frames", [])
     title = layout.pop("title", {})
     layout.pop("template", None)
-    sliders, menus = layout.pop("sliders", []), layout.pop("updatemenus", [])
-    controls, choice = _controls(sliders, menus), _choice(sliders)
+    controls, choice = _controls(layout, frames), _choice(layout)
+    if controls:
+        del layout["sliders"]
+        layout.pop("updatemenus", None)
     height = int(layout.pop("height", None) or 450)
     layout.pop("width", None)
     margin = layout.setdefault("margin", {})
@@ -62,18 +63,23 @@ def drawn(name: str, figure: go.Figure) -> Drawn:
     layout |= {"height": height - saved - below, "autosize": False, "template": BLANK}
     for trace in data:
         _without_webgl(trace)
-    across = panels_across(layout)
+    across, columns = panels_across(layout), columns_of(layout)
     content = {
+        "title": plain(title.get("text")) or name,
+        "subtitle": plain(title.get("subtitle", {}).get("text")),
+        "sentence": sentence(data, columns),
         "data": data,
-        "frames": parts.get("frames", []),
+        "frames": frames,
         "wide": layout,
         "middle": narrow_layout(layout, columns=2) if across > 2 else None,
         "narrow": narrow_layout(layout),
         "breakpoint": max(2 * PAIRED, PANEL * across),
         "controls": controls,
         "choice": choice,
+        "columns": columns,
+        "panels": panels_of(layout),
     }
-    return Drawn(name, str(title.get("text", "")), str(title.get("subtitle", {}).get("text", "")), content)
+    return Drawn(name, content)
 
 
 #: Instead of a template of a thousand entries; what a figure says itself comes after it.
@@ -94,31 +100,37 @@ def _above(note: dict[str, Any]) -> bool:
     return note.get("yref") == "paper" and float(note.get("y", 0)) >= 0.999 and note.get("yanchor", "bottom") == "bottom"
 
 
-def _controls(sliders: list[dict[str, Any]], menus: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The slider's frames and texts, and the button that leaves them."""
-    if not sliders:
+def _controls(layout: dict[str, Any], frames: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The slider's frames and texts; None where no slider moves frames."""
+    steps = [step for slider in layout.get("sliders", ())[:1] for step in slider["steps"]]
+    if not steps or any(step.get("method") != "animate" for step in steps):
         return None
-    steps = [step for step in sliders[0]["steps"] if step.get("method") == "animate"]
-    buttons = [button for menu in menus for button in menu.get("buttons", ()) if button.get("method") == "restyle"]
+    points = {trace["type"] for frame in frames for trace in frame.get("data", ())} == {"scatter"}
     return {
         "frames": [step["args"][0][0] for step in steps],
-        "labels": [str(step["label"]) for step in steps],
-        "prefix": str(sliders[0].get("currentvalue", {}).get("prefix", "")).strip(),
-        "active": int(sliders[0].get("active", 0)),
-        "leave": [buttons[0]["label"], *buttons[0]["args"]] if buttons else None,
+        # lines and points move by themselves, which takes a tenth of the time that drawing everything anew does
+        "redraw": not points or any("layout" in frame for frame in frames),
+        **_slider(layout["sliders"][0]),
     }
 
 
-def _choice(sliders: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _choice(layout: dict[str, Any]) -> dict[str, Any] | None:
     """A second slider, which says which traces are seen."""
-    if len(sliders) < 2:
-        return None
-    steps = sliders[1]["steps"]
+    return next(
+        (
+            {"visible": [step["args"][0]["visible"] for step in slider["steps"]], **_slider(slider)}
+            for slider in layout.get("sliders", ())[1:]
+        ),
+        None,
+    )
+
+
+def _slider(slider: dict[str, Any]) -> dict[str, Any]:
+    """What a slider says at each step, what that is, and where it stands first."""
     return {
-        "labels": [str(step["label"]) for step in steps],
-        "visible": [step["args"][0]["visible"] for step in steps],
-        "prefix": str(sliders[1].get("currentvalue", {}).get("prefix", "")).strip(),
-        "active": int(sliders[1].get("active", 0)),
+        "labels": [str(step["label"]) for step in slider["steps"]],
+        "prefix": str(slider.get("currentvalue", {}).get("prefix", "")).strip(" :=") or "frame",
+        "active": int(slider.get("active", 0)),
     }
 
 
@@ -128,27 +140,14 @@ def _without_webgl(trace: dict[str, Any]) -> None:
     if trace["type"] != "scattergl":
         return
     trace["type"] = "scatter"
-    count = len(_values(trace.get("x", [])))
+    count = len(values_of(trace.get("x", [])))
     if count <= POINTS:
         return
     together = (trace.get("meta") or {}).get("together", 1)
     kept = np.arange(count).reshape(-1, together)[kept_rows(count // together, POINTS // together)].ravel()
     for owner, key in ((trace, "x"), (trace, "y"), (trace.get("marker", {}), "color")):
         if isinstance(owner.get(key), dict | list):
-            owner[key] = _listed(_values(owner[key])[kept])
-
-
-def _values(given: Any) -> np.ndarray:
-    """Numbers of a trace, as Plotly writes them: a list, or base64 with its type."""
-    if isinstance(given, dict):
-        import base64
-
-        return np.frombuffer(base64.b64decode(given["bdata"]), dtype=np.dtype(given["dtype"]))
-    return np.asarray([np.nan if value is None else value for value in given], dtype=float)
-
-
-def _listed(values: np.ndarray) -> list[float | None]:
-    return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values]
+            owner[key] = written(values_of(owner[key])[kept])
 
 
 def share_ranges(figures: list[Drawn]) -> None:
@@ -194,9 +193,9 @@ def _range(content: dict[str, Any], axis: str) -> tuple[float, float] | None:
         return tuple(layout["range"])
     letter, name = axis[0], axis[0] + axis[5:]
     values = [
-        _values(trace[letter])
+        values_of(trace[letter])
         for trace in content["data"]
-        if trace.get(f"{letter}axis", letter) == name and _numeric(trace.get(letter))
+        if trace.get(f"{letter}axis", letter) == name and is_numeric(trace.get(letter))
     ]
     together = np.concatenate(values) if values else np.empty(0)
     if layout.get("type") == "log":
@@ -208,9 +207,3 @@ def _range(content: dict[str, Any], axis: str) -> tuple[float, float] | None:
     low, high = float(together.min()), float(together.max())
     margin = 0.05 * (high - low) or 0.5
     return (0.0 if layout.get("rangemode") == "tozero" and low >= 0 else low - margin), high + margin
-
-
-def _numeric(given: Any) -> bool:
-    if isinstance(given, dict):
-        return "shape" not in given
-    return isinstance(given, list) and all(value is None or isinstance(value, int | float) for value in given)
