@@ -1,10 +1,24 @@
-"""Clouds of points, made light enough for a page without losing a layer."""
+"""Clouds of points, made light enough for a page without losing a layer; and what else is known of each point."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-__all__ = ["kept_rows"]
+__all__ = ["columns", "kept_rows"]
+
+
+def columns(**known: Any) -> dict[str, dict[str, list[Any]]]:
+    """A trace's `meta`: what else is known of its points, for the figure's table; shorter columns begin again.
+
+    Where a cloud is made lighter, as many points as the longest column has stay together: the layers of one replica.
+
+    Example:
+        >>> columns(layer=["0", "1"], epoch=np.array([5]))
+        {'columns': {'layer': ['0', '1'], 'epoch': [5]}}
+    """
+    return {"columns": {name: np.asarray(values).tolist() for name, values in known.items()}}
 
 
 def kept_rows(rows: int, most: int) -> np.ndarray:

@@ -224,7 +224,7 @@ def _provenance(subject: Subject) -> Markup:
         open="",
     )
     lines = element("pre", element("code", subject.recipe), tabindex="0", aria_label="The lines that make this again")
-    recipe = joined(element("h4", "To make this again"), lines) if subject.recipe else Markup("")
+    recipe = joined(element("h3", "To make this again"), lines) if subject.recipe else Markup("")
     return joined(facts, recipe)
 
 

@@ -27,8 +27,7 @@ def plain(text: Any) -> str:
         ('loss < 1', 'W₂ = 10⁻²')
     """
     text = str((text.get("text") if isinstance(text, dict) else text) or "")
-    for tag, signs in RAISED.items():
-        text = sub(rf"<{tag}>([\d+-]*)</{tag}>", lambda found, signs=signs: found[1].translate(signs), text)
+    text = sub(r"<(sub|sup)>([\d+-]*)</\1>", lambda found: found[2].translate(RAISED[found[1]]), text)
     return " ".join(unescape(sub(r"</?(?:b|i|br|sub|sup|span|a)(?:\s[^<>]*)?/?>", " ", text)).split())
 
 

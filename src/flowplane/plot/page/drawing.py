@@ -136,14 +136,15 @@ def _slider(slider: dict[str, Any]) -> dict[str, Any]:
 
 def _without_webgl(trace: dict[str, Any]) -> None:
     """Scattergl as scatter. Of more points than a page can draw in a moment some are kept, those that belong together whole:
-    the trace's `meta` says how many do, such as the layers of one replica at one epoch."""
+    such as the layers of one replica at one epoch (`plot.thinning.columns`)."""
     if trace["type"] != "scattergl":
         return
     trace["type"] = "scatter"
     count = len(values_of(trace.get("x", [])))
     if count <= POINTS:
         return
-    together = (trace.get("meta") or {}).get("together", 1)
+    meta = trace.get("meta")
+    together = max(map(len, meta["columns"].values())) if isinstance(meta, dict) and "columns" in meta else 1
     kept = np.arange(count).reshape(-1, together)[kept_rows(count // together, POINTS // together)].ravel()
     for owner, key in ((trace, "x"), (trace, "y"), (trace.get("marker", {}), "color")):
         if isinstance(owner.get(key), dict | list):

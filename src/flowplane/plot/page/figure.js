@@ -8,6 +8,29 @@ const config = { displaylogo: false, displayModeBar: false, responsive: false, s
 const contents = JSON.parse(document.getElementById("figure-data").textContent);
 const listed = (values) => (values === undefined || values === null ? null : Array.from(values, (v) => (ArrayBuffer.isView(v) || Array.isArray(v) ? Array.from(v) : v)));
 
+// Names at points that would lie on each other: the later ones are lifted.
+async function apart(element) {
+  const notes = element.layout.annotations ?? [];
+  const taken = [];
+  const lifted = {};
+  for (const drawn of element.querySelectorAll(".annotation")) {
+    const k = Number(drawn.dataset.index);
+    const box = drawn.getBoundingClientRect();
+    let up = 0;
+    if (!notes[k].showarrow && notes[k].xref !== "paper" && notes[k].yref !== "paper") {
+      const hit = ({ left, right, top, bottom }) => left < box.right && box.left < right && top < box.bottom - up && box.top - up < bottom;
+      for (let tries = 0; tries < 6; tries += 1) {
+        const other = taken.find(hit);
+        if (!other) break;
+        up += box.bottom - up - other.top;
+      }
+      if (up) lifted[`annotations[${k}].yshift`] = (notes[k].yshift ?? 0) + up;
+    }
+    taken.push({ left: box.left, right: box.right, top: box.top - up, bottom: box.bottom - up });
+  }
+  if (Object.keys(lifted).length) await Plotly.relayout(element, lifted);
+}
+
 class Figure {
   constructor(name, element) {
     this.name = name;
@@ -37,6 +60,7 @@ class Figure {
     made.layout.width = width;
     this.drawn = `${width} ${dark}`;
     await Plotly.newPlot(this.element, { ...made, config });
+    await apart(this.element);
     if (this.choices && this.chosen !== this.choices.active) await this.choose(this.chosen);
     if (this.controls && this.frame !== this.controls.active) await this.show(this.frame);
   }

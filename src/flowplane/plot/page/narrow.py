@@ -10,7 +10,7 @@ __all__ = ["narrow_layout", "panels_across"]
 #: Pixels of a panel, of the gap below it, and of the colour bar.
 PANEL, GAP, BAR = 230, 58, 52
 #: Pixels below the lowest axis for its numbers and title; of a panel that is alone.
-BELOW, ALONE = 66, 340
+BELOW, ALONE = 78, 340
 #: Letters of an axis label that stands upright below a panel.
 SHORT = 9
 #: x axis and y axis.

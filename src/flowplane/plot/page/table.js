@@ -28,6 +28,8 @@ function rowsOf(trace, columns) {
   const axis = (letter) => columns[`${letter}axis${trace[`${letter}axis`]?.slice(1) ?? ""}`] ?? { name: letter, scale: "" };
   const [x, y] = [axis("x"), axis("y")];
   const color = columns[trace.marker?.coloraxis ?? trace.coloraxis] ?? { name: trace.colorbar?.title?.text || trace.marker?.colorbar?.title?.text || "value", scale: "" };
+  const more = Object.entries(trace.meta?.columns ?? {});
+  const extra = (k) => Object.fromEntries(more.map(([name, values]) => [name, String(values[k % values.length])]));
   const rows = [];
   if (trace.z?.length) {
     for (let j = 0; j < trace.z.length; j += 1) {
@@ -42,7 +44,7 @@ function rowsOf(trace, columns) {
   const known = (value) => value !== null && value !== undefined && !Number.isNaN(value);
   for (let k = 0; k < count; k += 1) {
     if (trace.x && trace.y && !(known(trace.x[k]) && known(trace.y[k]))) continue; // a gap in a line
-    const row = { [x.name]: trace.x ? cell(trace.x, k, x.scale) : String(k), [y.name]: trace.y ? cell(trace.y, k, y.scale) : String(k) };
+    const row = { ...extra(k), [x.name]: trace.x ? cell(trace.x, k, x.scale) : String(k), [y.name]: trace.y ? cell(trace.y, k, y.scale) : String(k) };
     for (const [letter, { name }] of [["x", x], ["y", y]]) {
       const bars = trace[`error_${letter}`];
       if (!bars?.array || bars.visible === false) continue;
