@@ -6,7 +6,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: demo test test-slow check format bench bench-gpu zoo published clean
+.PHONY: demo test test-slow check format results bench bench-gpu zoo published clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/flowplane reproduce information-plane planar-dae
@@ -27,6 +27,12 @@ check: $(VENV)/dev.stamp
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# three to four hours; goes on where it stopped. What it found goes into docs/results, README's table and the pages of results
+results: $(VENV)/dev.stamp
+	$(BIN)/flowplane reproduce all --full
+	$(BIN)/python docs/make_results.py
+	$(BIN)/python docs/check_numbers.py
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/training.py

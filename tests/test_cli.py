@@ -63,6 +63,27 @@ def test_all_with_a_name_is_all(capsys, monkeypatch, tmp_path):
     assert ran == list(registry.EXPERIMENTS)
 
 
+def test_all_goes_on_where_it_stopped(capsys, monkeypatch, tmp_path, tiny):
+    assert run(capsys, monkeypatch, "reproduce", "information-plane", "--out", tmp_path)[0] == 0
+    ran = []
+    monkeypatch.setattr(cli, "_reproduced", lambda name, *rest: ran.append(name) or True)
+
+    def left(*options):
+        ran.clear()
+        code, out, _ = run(capsys, monkeypatch, "reproduce", "all", "--out", tmp_path, *options)
+        missing = [name for name in registry.EXPERIMENTS if name not in ran]
+        assert (code, "information-plane (--overwrite runs them again)" in out) == (0, bool(missing))
+        return missing
+
+    assert left() == ["information-plane"]
+    assert left("--full") == left("--seed", "1") == left("--overwrite") == []
+    monkeypatch.setattr(registry, "__version__", "9.9")
+    assert left() == []
+    monkeypatch.undo()
+    (tmp_path / "information-plane" / "claims.json").unlink()
+    assert not registry.finished("information-plane", "quick", tmp_path)
+
+
 def test_measure_leaves_nothing_half_written(capsys, monkeypatch, tmp_path, recording):
     (tmp_path / "dir.nc").mkdir()
     code, _, err = run(capsys, monkeypatch, "measure", recording, "-o", tmp_path / "dir.nc")

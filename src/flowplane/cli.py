@@ -100,10 +100,16 @@ def reproduce(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Train anew instead of using recordings in the folder.")
     ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Each figure's page holds plotly.js, 5 MB, instead of sharing one copy.")
+    ] = False,
 ) -> None:
-    """Reproduce figures and claims of the papers. Run again after Ctrl-C, it goes on where it stopped."""
+    """Reproduce figures and claims of the papers. Run again after Ctrl-C, it goes on where it stopped.
+
+    'all' leaves out what this version has finished in the folder, at the same scale and of the same seed.
+    """
     from flowplane.errors import InputError, unknown
-    from flowplane.experiments.registry import EXPERIMENTS
+    from flowplane.experiments.registry import EXPERIMENTS, finished
 
     if quick and full:
         raise InputError("scale", "--quick and --full", "one of them")
@@ -112,12 +118,20 @@ def reproduce(
         if name not in EXPERIMENTS:
             raise unknown("experiment", name, [*EXPERIMENTS, "all"])
     scale = "full" if full else "quick"
-    failed = [name for name in dict.fromkeys(wanted) if not _reproduced(name, scale, out, device, seed, overwrite, cluster)]
+    if "all" in names and not overwrite:
+        done = [name for name in wanted if finished(name, scale, out, seed)]
+        if done:
+            _console().print(f"finished in {out} already: {', '.join(done)} (--overwrite runs them again)")
+        wanted = [name for name in wanted if name not in done]
+    given = scale, out, device, seed, overwrite, cluster, offline
+    failed = [name for name in dict.fromkeys(wanted) if not _reproduced(name, *given)]
     if failed:
         raise typer.Exit(1)
 
 
-def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, overwrite: bool, cluster: str | None) -> bool:
+def _reproduced(
+    name: str, scale: str, out: Path, device: Device, seed: int, overwrite: bool, cluster: str | None, offline: bool
+) -> bool:
     """Run one experiment and print its ledger; False where it failed."""
     import traceback
 
@@ -129,7 +143,7 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
     console = _console()
     console.print(f"{name}: {experiment.title} ({scale} scale, about {experiment.seconds[SCALES.index(scale)]} s)")
     try:
-        result = run(name, scale, out, device.value, seed, overwrite, cluster)
+        result = run(name, scale, out, device.value, seed, overwrite, cluster, offline)
     except (InputError, MissingRequirement):
         raise
     except KeyboardInterrupt as stop:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flowplane.recording import Recording
     from flowplane.tasks import Task
 
-__all__ = ["EXPERIMENTS", "SCALES", "Context", "Experiment", "Result", "experiments_of", "run"]
+__all__ = ["EXPERIMENTS", "SCALES", "Context", "Experiment", "Result", "experiments_of", "finished", "run"]
 
 #: Quick takes a minute or two and may be inconclusive, full is the papers' scale; tiny shows in seconds that an experiment
 #: runs, and decides nothing.
@@ -279,6 +279,7 @@ def run(
     seed: int = 0,
     overwrite: bool = False,
     cluster: Any = None,
+    offline: bool = False,
 ) -> Result:
     """Run one experiment and write what it found to `out`/`name`: claims.json, Datasets, figures, recordings.
 
@@ -290,6 +291,7 @@ def run(
         device, seed: as in `fp.train`.
         overwrite: train anew even where a recording of the same experiment and scale is there.
         cluster: where sweeps run, as in `fp.sweep`; None for a worker a core on this machine.
+        offline: whether each figure's page holds plotly.js itself, as in `fp.plot.save`.
 
     Raises:
         InputError: an unknown experiment or scale, or recordings in `out` that other arguments made.
@@ -314,22 +316,37 @@ def run(
     claims = [replace(claim, **known) for claim in result.claims]
     result = replace(result, claims=claims, training_seconds=round(context.training_seconds, 1))
     if folder is not None:
-        _write(result, folder, {"experiment": name, "scale": scale, "seed": seed, "seconds": round(seconds, 1)})
+        about = {"experiment": name, "scale": scale, "seed": seed, "seconds": round(seconds, 1)}
+        _write(result, folder, about, offline)
     return result
 
 
-def _write(result: Result, folder: Path, about: dict[str, Any]) -> None:
+def finished(name: str, scale: str, out: str | Path, seed: int = 0) -> bool:
+    """Whether `out` holds what this version found of an experiment, at this scale and of this seed."""
+    folder = Path(out) / name
+    try:
+        about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        found = about["scale"], about["seed"], about["versions"]["flowplane"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return found == (scale, seed, __version__) and (folder / "claims.json").is_file()
+
+
+def _write(result: Result, folder: Path, about: dict[str, Any], offline: bool) -> None:
     """Datasets and figures first, the claims last: a claims.json speaks for files that are there."""
     from flowplane.core import results
+    from flowplane.core.compiled import machine
     from flowplane.core.files import write_text
     from flowplane.plot import save
+    from flowplane.recording.store import versions
 
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "claims.json").unlink(missing_ok=True)
     for name, dataset in result.datasets.items():
         results.save(dataset, folder / f"{name}.nc")
     for name, figure in result.figures.items():
-        save(figure, folder / f"{name}.html")
-    about |= {"training_seconds": result.training_seconds, "flowplane": __version__}
+        save(figure, folder / f"{name}.html", offline=offline)
+    about |= {"training_seconds": result.training_seconds, "machine": machine(), "versions": versions()}
     write_text(folder / "run.json", json.dumps(about, indent=1) + "\n")
     rows = [claim.to_json() for claim in result.claims]
     write_text(folder / "claims.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")

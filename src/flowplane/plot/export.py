@@ -11,16 +11,16 @@ from flowplane.core.files import whole_file, write_text
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError, MissingRequirement, Text
 from flowplane.plot.page.document import PLOTLY, figure_page
-from flowplane.plot.page.drawing import drawn
+from flowplane.plot.page.drawing import SLIDER, drawn
 
 __all__ = ["save"]
 
-STILL = (".svg", ".pdf", ".png")
+STILL = (".svg", ".pdf", ".png", ".webp")
 PAGES = (".html", ".json")
 
 
 def save(figure: go.Figure, path: str | Path, *, offline: bool = False) -> Path:
-    """Write a figure: .html (a page that asks nothing of the network), .json, or .svg, .pdf, .png.
+    """Write a figure: .html (a page that asks nothing of the network), .json, or .svg, .pdf, .png, .webp.
 
     Pages in a folder share one copy of plotly.js, a file of 5 MB beside them. Still pictures show the figure without slider
     and buttons. They need `pip install flowplane[static]` and a Chrome or Chromium on the machine.
@@ -66,9 +66,10 @@ def _still(figure: go.Figure, kind: str) -> bytes:
     except ImportError as error:
         raise MissingRequirement("still pictures need kaleido: pip install 'flowplane[static]'") from error
     bare = go.Figure(figure.data, figure.layout)
-    if bare.layout.sliders:
-        bare.layout.height -= 60
-        bare.layout.margin.b = 70
+    below = SLIDER * len(bare.layout.sliders)
+    if below:
+        bare.layout.height -= below
+        bare.layout.margin.b -= below
     bare.layout.sliders = bare.layout.updatemenus = ()
     try:
         return bytes(bare.to_image(format=kind, scale=2))

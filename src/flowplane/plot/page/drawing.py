@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from flowplane.plot.page.narrow import narrow_layout, panels_across
 from flowplane.plot.page.numbers import is_numeric, values_of, written
 from flowplane.plot.thinning import kept_rows
 
-__all__ = ["Drawn", "drawn", "share_ranges"]
+__all__ = ["SLIDER", "Drawn", "drawn", "figure_of", "share_ranges"]
 
 #: Pixels that a panel needs to stand beside one other, or several.
 PAIRED, PANEL = 310, 250
@@ -22,6 +23,8 @@ PAIRED, PANEL = 310, 250
 POINTS = 6_000
 #: Pixels that slider and buttons took below the axes.
 SLIDER = 65
+#: Pixels across a figure that does not say.
+WIDTH = 900
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,8 @@ class Drawn:
     """A figure for the page: what stands around it, and what Plotly is given."""
 
     name: str
-    #: title, subtitle, what it shows in a sentence, data, frames, wide, middle and narrow layouts, breakpoint, controls,
-    #: choice, columns, panels: JSON-able.
+    #: title, subtitle, what it shows in a sentence, width and the pixels above the axes that a title takes, data, frames,
+    #: wide, middle and narrow layouts, breakpoint, controls, choice, columns, panels: JSON-able.
     content: dict[str, Any]
 
 
@@ -51,7 +54,7 @@ def drawn(name: str, figure: go.Figure | Drawn) -> Drawn:
         del layout["sliders"]
         layout.pop("updatemenus", None)
     height = int(layout.pop("height", None) or 450)
-    layout.pop("width", None)
+    width = int(layout.pop("width", None) or WIDTH)
     margin = layout.setdefault("margin", {})
     legend_above = layout.get("legend", {}).get("y", 0) > 1
     titles_above = any(_above(note) for note in layout.get("annotations", ()))
@@ -68,6 +71,8 @@ def drawn(name: str, figure: go.Figure | Drawn) -> Drawn:
         "title": plain(title.get("text")) or name,
         "subtitle": plain(title.get("subtitle", {}).get("text")),
         "sentence": sentence(data, columns),
+        "width": width,
+        "above": saved,
         "data": data,
         "frames": frames,
         "wide": layout,
@@ -80,6 +85,23 @@ def drawn(name: str, figure: go.Figure | Drawn) -> Drawn:
         "panels": panels_of(layout),
     }
     return Drawn(name, content)
+
+
+def figure_of(ready: Drawn) -> go.Figure:
+    """The figure again, under its title and as it is first shown, without sliders: for a still picture.
+
+    Example:
+        >>> figure = go.Figure(go.Scatter(y=[1, 2]), {"title": {"text": "A line"}})
+        >>> figure_of(drawn("line", figure)).layout.title.text
+        'A line'
+    """
+    content = ready.content
+    layout, above = content["wide"], content["above"]
+    title = {"text": escape(content["title"]), "x": 0.02, "xanchor": "left"}
+    title["subtitle"] = {"text": escape(content["subtitle"]), "font": {"size": 12, "color": "#555"}}
+    margin = layout["margin"] | {"t": layout["margin"]["t"] + above}
+    whole = {"title": title, "margin": margin, "width": content["width"], "height": layout["height"] + above}
+    return go.Figure(content["data"], layout | whole, skip_invalid=True)
 
 
 #: Instead of a template of a thousand entries; what a figure says itself comes after it.

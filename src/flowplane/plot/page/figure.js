@@ -1,9 +1,8 @@
 // A figure: drawn in the width and theme of its place, moved by sliders, saved as a picture or a table.
 
 const STEP = 130; // milliseconds a frame
-const PAPER = 1000; // pixels across a figure on paper or in a file
+const PAPER = 1000; // pixels across a figure on paper
 const HALF = 460; // pixels across half a screen, where two panels stand side by side
-const TITLE = 62; // pixels of title and subtitle above a picture
 const config = { displaylogo: false, displayModeBar: false, responsive: false, scrollZoom: false, doubleClick: "reset" };
 const contents = JSON.parse(document.getElementById("figure-data").textContent);
 const listed = (values) => (values === undefined || values === null ? null : Array.from(values, (v) => (ArrayBuffer.isView(v) || Array.isArray(v) ? Array.from(v) : v)));
@@ -148,19 +147,19 @@ class Figure {
     return parts.filter(Boolean).map(([slider, k]) => `${slider.prefix} ${slider.labels[k]}`);
   }
 
-  // What is shown, on white and as wide as on paper, under its title.
+  // What is shown, on white and as wide as it was made, under its title.
   picture() {
-    const { title, subtitle, wide, data, frames } = structuredClone(this.content);
+    const { title, subtitle, width, above, wide, data, frames } = structuredClone(this.content);
     const frame = this.controls && this.frame !== this.controls.active ? frames.find(({ name }) => name === this.controls.frames[this.frame]) : null;
     frame?.data.forEach((part, k) => Object.assign(data[frame.traces?.[k] ?? k], part));
     data.forEach((trace, k) => { trace.visible = this.element.data[k].visible ?? true; });
-    const layout = { ...wide, ...frame?.layout, width: PAPER, height: wide.height + TITLE, margin: { ...wide.margin, t: wide.margin.t + TITLE } };
+    const layout = { ...wide, ...frame?.layout, width, height: wide.height + above, margin: { ...wide.margin, t: wide.margin.t + above } };
     for (const [key, axis] of Object.entries(this.element._fullLayout)) {
       if (/^[xy]axis/.test(key) && layout[key] && axis.range) Object.assign(layout[key], { range: axis.range, autorange: false });
     }
     const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
     layout.title = {
-      text: escaped(title), x: 0.02, xanchor: "left", y: 1 - 14 / layout.height, yanchor: "top", font: { size: 18 },
+      text: escaped(title), x: 0.02, xanchor: "left",
       subtitle: { text: escaped([subtitle, ...this.shown()].filter(Boolean).join(" · ")), font: { size: 12 } },
     };
     return { data, layout, config: { ...config, staticPlot: true } };
