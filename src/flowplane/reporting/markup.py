@@ -34,7 +34,7 @@ def table(caption: str, head: Sequence[Any], rows: Sequence[Sequence[Any]], **at
         for row in rows
     ]
     whole = element("table", element("caption", caption), element("thead", columns), element("tbody", *body), **attributes)
-    return element("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return element("div", whole, class_="scroll", tabindex="0", role="group", aria_label=caption)
 
 
 def number(value: float, units: str = "") -> str:

@@ -23,6 +23,11 @@ function channels(text) {
 
 const luminance = ([r, g, b]) => 0.2126 * (r / 255) ** 2.2 + 0.7152 * (g / 255) ** 2.2 + 0.0722 * (b / 255) ** 2.2;
 
+function isDark(text) {
+  const color = channels(text ?? "");
+  return color !== null && luminance(color) < 0.12;
+}
+
 function darkened(text) {
   const color = channels(text);
   if (!color) return text;

@@ -17,18 +17,20 @@ __all__ = ["columns_of", "panels_of", "plain", "sentence"]
 MOST = 6
 #: Digits below and above the line.
 RAISED = {"sub": str.maketrans("0123456789+-", "₀₁₂₃₄₅₆₇₈₉₊₋"), "sup": str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")}
+SCRIPT = {"sub": "_", "sup": "^"}
 
 
 def plain(text: Any) -> str:
     """A figure's text as it is read: without Plotly's tags, entities as what they stand for.
 
     Example:
-        >>> plain("<b>loss</b> &lt; 1"), plain("W<sub>2</sub> = 10<sup>-2</sup>")
-        ('loss < 1', 'W₂ = 10⁻²')
+        >>> plain("<b>loss</b> &lt; 1"), plain("W<sub>2</sub> = 10<sup>-2</sup>"), plain("x<sub>l−1</sub>")
+        ('loss < 1', 'W₂ = 10⁻²', 'x_l−1')
     """
     text = str((text.get("text") if isinstance(text, dict) else text) or "")
     text = sub(r"<(sub|sup)>([\d+-]*)</\1>", lambda found: found[2].translate(RAISED[found[1]]), text)
-    return " ".join(unescape(sub(r"</?(?:b|i|br|sub|sup|span|a)(?:\s[^<>]*)?/?>", " ", text)).split())
+    text = sub(r"<(sub|sup)>", lambda found: SCRIPT[found[1]], sub(r"</su[bp]>", "", text))
+    return " ".join(unescape(sub(r"</?(?:b|i|br|span|a)(?:\s[^<>]*)?/?>", " ", text)).split())
 
 
 def columns_of(layout: Mapping[str, Any]) -> dict[str, dict[str, str]]:

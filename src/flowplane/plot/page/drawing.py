@@ -110,8 +110,8 @@ BLANK: dict[str, Any] = {
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#ffffff",
         "font": {"color": "#222222"},
-        "xaxis": {"gridcolor": "#e6e6e6", "zerolinecolor": "#e6e6e6", "automargin": True},
-        "yaxis": {"gridcolor": "#e6e6e6", "zerolinecolor": "#e6e6e6", "automargin": True},
+        "xaxis": {"gridcolor": "#e6e6e6", "zerolinecolor": "#e6e6e6", "automargin": True, "title": {"standoff": 14}},
+        "yaxis": {"gridcolor": "#e6e6e6", "zerolinecolor": "#e6e6e6", "automargin": True, "title": {"standoff": 10}},
         "hoverlabel": {"bgcolor": "#ffffff", "bordercolor": "#888888", "font": {"color": "#222222"}},
         "annotationdefaults": {"arrowcolor": "#444444"},
     }

@@ -12,11 +12,11 @@ async function apart(element) {
   const notes = element.layout.annotations ?? [];
   const taken = [];
   const lifted = {};
-  for (const drawn of element.querySelectorAll(".annotation")) {
-    const k = Number(drawn.dataset.index);
-    const box = drawn.getBoundingClientRect();
+  const movable = (k) => !notes[k].showarrow && notes[k].xref !== "paper" && notes[k].yref !== "paper";
+  const drawn = [...element.querySelectorAll(".annotation")].map((part) => [Number(part.dataset.index), part.getBoundingClientRect()]);
+  for (const [k, box] of drawn.sort(([a], [b]) => movable(a) - movable(b))) {
     let up = 0;
-    if (!notes[k].showarrow && notes[k].xref !== "paper" && notes[k].yref !== "paper") {
+    if (movable(k)) {
       const hit = ({ left, right, top, bottom }) => left < box.right && box.left < right && top < box.bottom - up && box.top - up < bottom;
       for (let tries = 0; tries < 6; tries += 1) {
         const other = taken.find(hit);
@@ -46,15 +46,21 @@ class Figure {
   async draw() {
     const width = state.printing ? PAPER : this.element.clientWidth || 600;
     const dark = state.theme === "dark" && !state.printing;
-    const picture = this.content.data.some((trace) => ["heatmap", "contour", "image"].includes(trace.type));
+    const panel = (trace) => `${trace.xaxis ?? "x"} ${trace.yaxis ?? "y"}`;
+    const pictures = new Set(this.content.data.filter(({ type }) => ["heatmap", "contour", "image"].includes(type)).map(panel));
     const { data, frames, wide, middle, narrow, breakpoint } = this.content;
     const layout = state.printing || width >= breakpoint ? wide : middle && width >= HALF ? middle : narrow;
     const source = { data, layout, frames };
-    const made = dark ? recolored(source, "", picture) : structuredClone(source);
-    const ground = channels(layout.plot_bgcolor ?? "");
-    if (dark && ground && Math.max(...ground.slice(0, 3)) < 40) { // light signs on a dark ground stay as they are
-      Object.assign(made, structuredClone({ data, frames }));
-      made.layout.plot_bgcolor = layout.plot_bgcolor;
+    const made = dark ? recolored(source, "", pictures.size > 0) : structuredClone(source);
+    if (dark) { // signs on a picture, and light ones on a dark ground, stay as they are
+      const ground = isDark(layout.plot_bgcolor);
+      if (ground) made.layout.plot_bgcolor = layout.plot_bgcolor;
+      if (isDark(layout.legend?.bgcolor)) made.layout.legend = structuredClone(layout.legend);
+      const stays = (k) => ground || pictures.has(panel(data[k]));
+      made.data = made.data.map((trace, k) => (stays(k) ? structuredClone(data[k]) : trace));
+      made.frames.forEach((frame, step) => frame.data.forEach((_, part) => {
+        if (stays(frame.traces?.[part] ?? part)) frame.data[part] = structuredClone(frames[step].data[part]);
+      }));
     }
     made.layout.width = width;
     this.drawn = `${width} ${dark}`;

@@ -37,7 +37,7 @@ def narrow_layout(layout: dict[str, Any], columns: int = 1) -> dict[str, Any]:
     rows = -(-max(1, len(panels)) // columns)
     plot = ALONE if len(panels) < 2 else rows * PANEL + (rows - 1) * GAP
     bars = [axis for key, axis in new.items() if key.startswith("coloraxis") and axis.get("showscale", True)]
-    for axis in bars:
+    for place, axis in enumerate(bars):
         title = axis.get("colorbar", {}).get("title", {})
         title = title if isinstance(title, dict) else {"text": title}
         axis["colorbar"] = {
@@ -46,7 +46,7 @@ def narrow_layout(layout: dict[str, Any], columns: int = 1) -> dict[str, Any]:
             "x": 0.5,
             "xanchor": "center",
             "len": 1.0,
-            "y": -BELOW / plot,
+            "y": -(BELOW + BAR * place) / plot,
             "yanchor": "top",
             "thickness": 12,
             "title": {**title, "side": "top"},
@@ -61,7 +61,7 @@ def narrow_layout(layout: dict[str, Any], columns: int = 1) -> dict[str, Any]:
         "xanchor": "left",
         "y": 1 + 24 / plot,
         "yanchor": "bottom",
-        "font": {"size": 11},
+        "font": {**new.get("legend", {}).get("font", {}), "size": 11},
         "borderwidth": 0,
     }
     new["font"] = {**new.get("font", {}), "size": 12}
