@@ -72,7 +72,9 @@ def embedding_influence(dataset: xr.Dataset, title: str = "Layers in a common sp
             )
     for panel, (name, (_, label)) in enumerate(PANELS.items()):
         figure.update_xaxes(title="step to layer l", tickvals=steps, **grid.place(panel), range=[0.7, steps.max() + 0.3])
-        figure.update_yaxes(title=axis_title(dataset[name], label), rangemode="tozero", **grid.place(panel))
+        figure.update_yaxes(
+            title=axis_title(dataset[name], label).replace(" [", "<br>["), rangemode="tozero", **grid.place(panel)
+        )
         if name == "optimality":
             figure.update_yaxes(range=[0, 1.05], **grid.place(panel))
     means = dataset["straightness"].mean(others) if others else dataset["straightness"]
