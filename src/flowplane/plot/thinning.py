@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from flowplane.plot.names import escaped
+
 __all__ = ["columns", "kept_rows"]
 
 
@@ -18,7 +20,8 @@ def columns(**known: Any) -> dict[str, dict[str, list[Any]]]:
         >>> columns(layer=["0", "1"], epoch=np.array([5]))
         {'columns': {'layer': ['0', '1'], 'epoch': [5]}}
     """
-    return {"columns": {name: np.asarray(values).tolist() for name, values in known.items()}}
+    listed = {name: np.asarray(values).tolist() for name, values in known.items()}
+    return {"columns": {name: [escaped(v) if isinstance(v, str) else v for v in part] for name, part in listed.items()}}
 
 
 def kept_rows(rows: int, most: int) -> np.ndarray:

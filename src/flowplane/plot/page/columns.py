@@ -33,27 +33,29 @@ def plain(text: Any) -> str:
     return " ".join(unescape(sub(r"</?(?:b|i|br|span|a)(?:\s[^<>]*)?/?>", " ", text)).split())
 
 
-def columns_of(layout: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+def columns_of(layout: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """By axis and colour axis of a layout what it shows, and the scale of its numbers where that is not their own.
 
     An axis without a title is called as the one that it stands in line with. The scale is "epoch" for log10(epoch + 1)
-    and "log10" for powers of ten, as the axis labels its ticks.
+    and "log10" for powers of ten, as the axis labels its ticks; numbers that it labels by names have these.
 
     Example:
         >>> layout = {"xaxis": {"title": {"text": "epoch"}, "tickvals": [0.0, np.log10(11.0)], "ticktext": ["0", "10"]}}
         >>> columns_of(layout)
-        {'xaxis': {'name': 'epoch', 'scale': 'epoch'}}
+        {'xaxis': {'name': 'epoch', 'scale': 'epoch', 'texts': {}}}
     """
     found = {}
     for key, axis in layout.items():
         if key[1:5] == "axis":
-            found[key] = {"name": _called(layout, key), "scale": _scale(axis)}
+            found[key] = {"name": _called(layout, key), "scale": _scale(axis), "texts": _texts(axis)}
         elif key.startswith("coloraxis"):
             bar = axis.get("colorbar", {})
-            found[key] = {"name": plain(bar.get("title")) or "colour", "scale": _scale(bar)}
+            found[key] = {"name": plain(bar.get("title")) or "colour", "scale": _scale(bar), "texts": {}}
     for column in found.values():
         if column["scale"] == "log10":
             column["name"] = f"log10 of {column['name']}"
+        if column["scale"] == "epoch":
+            column["name"] = column["name"].removesuffix(" (logarithmic)")
     return found
 
 
@@ -72,7 +74,7 @@ def panels_of(layout: Mapping[str, Any]) -> dict[str, str]:
     return titles
 
 
-def sentence(data: Iterable[Mapping[str, Any]], columns: Mapping[str, Mapping[str, str]]) -> str:
+def sentence(data: Iterable[Mapping[str, Any]], columns: Mapping[str, Mapping[str, Any]]) -> str:
     """What is drawn against what, and the names in the legend."""
     pairs, names = [], []
     for trace in data:
@@ -126,3 +128,12 @@ def _scale(axis: Mapping[str, Any]) -> str:
         if len(numbers) == len(at) and np.allclose([place(n) for n in numbers], at) and any(at):
             return scale
     return ""
+
+
+def _texts(axis: Mapping[str, Any]) -> dict[str, str]:
+    """Names that stand for whole numbers."""
+    texts = [plain(text) for text in axis.get("ticktext") or ()]
+    if _scale(axis) or all(fullmatch(r"-?[\d,.]+", text) for text in texts):
+        return {}
+    at = values_of(axis.get("tickvals", []))
+    return {str(int(place)): text for place, text in zip(at, texts, strict=False) if place == int(place)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from html import escape
+from re import sub
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def drawn(name: str, figure: go.Figure | Drawn) -> Drawn:
     across, columns = panels_across(layout), columns_of(layout)
     content = {
         "title": plain(title.get("text")) or name,
-        "subtitle": plain(title.get("subtitle", {}).get("text")),
+        "subtitle": plain(sub(r"[;·\s]*<br>", "; ", str(title.get("subtitle", {}).get("text") or ""))),
         "sentence": sentence(data, columns),
         "width": width,
         "above": saved,

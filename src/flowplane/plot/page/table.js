@@ -19,23 +19,25 @@ function epochOf(value) {
   return Math.abs(epoch - Math.round(epoch)) < 1e-5 * (1 + epoch) ? Math.round(epoch) : epoch;
 }
 
-function cell(values, k, scale) {
+function cell(values, k, { scale, texts }) {
   const value = values[k];
-  return scale === "epoch" && Number.isFinite(value) ? String(epochOf(value)) : digits(value, values instanceof Float32Array);
+  if (scale === "epoch" && Number.isFinite(value)) return String(epochOf(value));
+  return texts?.[value] ?? digits(value, values instanceof Float32Array);
 }
 
 function rowsOf(trace, columns) {
   const axis = (letter) => columns[`${letter}axis${trace[`${letter}axis`]?.slice(1) ?? ""}`] ?? { name: letter, scale: "" };
-  const [x, y] = [axis("x"), axis("y")];
+  const x = axis("x");
+  const y = axis("y").name === x.name ? { ...axis("y"), name: `${x.name} (vertical)` } : axis("y");
   const color = columns[trace.marker?.coloraxis ?? trace.coloraxis] ?? { name: trace.colorbar?.title?.text || trace.marker?.colorbar?.title?.text || "value", scale: "" };
   const more = Object.entries(trace.meta?.columns ?? {});
-  const extra = (k) => Object.fromEntries(more.map(([name, values]) => [name, String(values[k % values.length])]));
+  const extra = (k) => Object.fromEntries(more.map(([name, values]) => [name, plainText(values[k % values.length])]));
   const rows = [];
   if (trace.z?.length) {
     for (let j = 0; j < trace.z.length; j += 1) {
       for (let i = 0; i < trace.z[j].length; i += 1) {
-        const across = trace.x ? cell(trace.x, i, x.scale) : String(i);
-        rows.push({ [x.name]: across, [y.name]: trace.y ? cell(trace.y, j, y.scale) : String(j), [color.name]: cell(trace.z[j], i, color.scale) });
+        const across = trace.x ? cell(trace.x, i, x) : String(i);
+        rows.push({ [x.name]: across, [y.name]: trace.y ? cell(trace.y, j, y) : String(j), [color.name]: cell(trace.z[j], i, color) });
       }
     }
     return rows;
@@ -44,7 +46,7 @@ function rowsOf(trace, columns) {
   const known = (value) => value !== null && value !== undefined && !Number.isNaN(value);
   for (let k = 0; k < count; k += 1) {
     if (trace.x && trace.y && !(known(trace.x[k]) && known(trace.y[k]))) continue; // a gap in a line
-    const row = { ...extra(k), [x.name]: trace.x ? cell(trace.x, k, x.scale) : String(k), [y.name]: trace.y ? cell(trace.y, k, y.scale) : String(k) };
+    const row = { [x.name]: trace.x ? cell(trace.x, k, x) : String(k), [y.name]: trace.y ? cell(trace.y, k, y) : String(k), ...extra(k) };
     for (const [letter, { name }] of [["x", x], ["y", y]]) {
       const bars = trace[`error_${letter}`];
       if (!bars?.array || bars.visible === false) continue;
@@ -52,7 +54,7 @@ function rowsOf(trace, columns) {
       row[`${name}, upper end`] = digits(trace[letter][k] + bars.array[k]);
     }
     if (trace.marker?.color?.length && typeof trace.marker.color !== "string" && typeof trace.marker.color[k] === "number") {
-      row[color.name] = cell(trace.marker.color, k, color.scale);
+      row[color.name] = cell(trace.marker.color, k, color);
     }
     if (Array.isArray(trace.text)) row.text = plainText(trace.text[k]);
     rows.push(row);
@@ -70,7 +72,8 @@ function table(figure) {
   figure.element._fullData.forEach((trace, k) => {
     if (trace.visible !== true) return;
     const panel = panels[`xaxis${trace.xaxis?.slice(1)} yaxis${trace.yaxis?.slice(1)}`];
-    const about = { ...(panel && { panel }), trace: plainText(trace.name) };
+    const name = plainText(figure.content.data[k].name ?? trace.legendgroup);
+    const about = { ...(panel && { panel }), trace: trace.fill?.startsWith("to") ? `${name} (band)`.trim() : name };
     if (figure.choices) about[figure.choices.prefix] = figure.choices.labels[figure.chosen];
     if (moved.has(k)) about[figure.controls.prefix] = figure.labels[figure.frame];
     for (const row of rowsOf(trace, columns)) rows.push({ ...about, ...row });
