@@ -2,13 +2,12 @@
 
 python docs/make_results.py [results]
 
-What is finished there, at full scale and by this version, is copied to docs/results/EXPERIMENT: claims.json, run.json and the
-figures as stills. The pages are then written anew from all that stands in docs/results, also from earlier runs.
+What is finished there, at full scale and by this version, is copied to docs/results/EXPERIMENT: claims.json, run.json and
+the figures as stills. The pages are then written anew from all that stands in docs/results, also from earlier runs.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Iterable
@@ -99,15 +98,17 @@ def verdicts(found: dict[str, list[Claim]], linked: str) -> str:
 
 def index(found: dict[str, list[Claim]]) -> str:
     """The first page of results: both papers' claims, then our own."""
-    claims = [claim for each in found.values() for claim in each]
-    own = [[*cells(claim), f"[{name}]({name}.md)"] for name, each in found.items() for claim in each if not head_of(claim.id)]
+    everything = [(claim, name) for name, each in found.items() for claim in each]
+    own = [[*cells(claim), f"[{name}]({name}.md)"] for claim, name in everything if not head_of(claim.id)]
     missing = [name for name in EXPERIMENTS if name not in found]
+    counted = count_verdicts([claim for claim, _ in everything]).replace("in this folder", "on these pages")
     parts = [
         "# Results",
         "Every claim of both papers at full scale, of one seed, with the verdict that its numbers give. `make results` runs "
-        "what is missing (hours in all) and writes these pages; [What was found, in words](in-words.md) says what to make of it.",
+        "what is missing (hours in all) and writes these pages; [What was found, in words](in-words.md) says "
+        "what to make of it.",
         *(f"{letter}: {title}." for letter, title in PAPERS.items()),
-        count_verdicts(claims).replace("\n", "; ").replace("in this folder", "on these pages") + ".",
+        f"{counted[0].upper()}{counted[1:]}.".replace("\n", "; "),
         verdicts(found, ""),
     ]
     if own:

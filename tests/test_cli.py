@@ -134,12 +134,14 @@ def test_measure(capsys, monkeypatch, tmp_path, recording):
     assert "layer6" in out
     assert "I(X;T) [bits]" in out
     assert f"written: {target}" in out
+    code, out, _ = run(capsys, monkeypatch, "measure", recording, *estimator, "-o", tmp_path / "plane.csv")
+    assert code == 0 and (tmp_path / "plane.csv").read_text().startswith("variable,replica,epoch,layer")
     with load(target) as plane:
         expected = fp.information_plane(fp.open(recording), fp.Binned(12, range=(-1, 1)))
         xr.testing.assert_equal(plane.load(), expected)
         assert plane.i_xt.channel == expected.i_xt.channel and "flags" not in xr.open_dataset(target, engine="h5netcdf")
     code, out, _ = run(capsys, monkeypatch, "measure", recording, "--estimator", "binned-published", "--samples", "test")
-    assert (code, "saturated" in out) == (0, True)
+    assert (code, "saturated: almost every input occupies its own cell" in " ".join(out.split())) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ def test_measure(capsys, monkeypatch, tmp_path, recording):
         (["measure", "{run}", "--estimator", "binned:bins"], "expected binned:argument=value"),
         (["measure", "{run}", "--estimator", "binned:bins=0"], "bins: found 0"),
         (["measure", "{run}", "--samples", "some"], "samples: found 'some'"),
-        (["measure", "{run}", "-o", "{tmp}/plane.csv"], "a file name that ends in .nc"),
+        (["measure", "{run}", "-o", "{tmp}/plane.txt"], "a file name that ends in .nc or .csv"),
         (["measure", "{run}", "-o", "{tmp}/no/plane.nc"], "in a folder that can be written to"),
         (["measure", "{run}", "--estimator", "binned:bins=1000000000000"], "bins: found 1000000000000"),
         (["measure", "{tmp}/nowhere.fp"], "nothing is there"),

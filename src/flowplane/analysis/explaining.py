@@ -47,7 +47,7 @@ def explain(dataset: xr.Dataset) -> str:
         more = f" {direction_words(dataset)}" if name == "few_directions" else ""
         lines.append(f"{name}{_where(dataset, where, concerned)}: {_sentences(flag_words(dataset)[name])}{more}".rstrip())
     if not raised and "flags" in dataset:
-        lines.append("No flag is raised: nothing speaks against these values.")
+        lines.append("No validity warnings.")
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -217,6 +218,20 @@ class Result:
         if name not in self.datasets:
             raise unknown("name", name, self.datasets)
         return long_frame(self.datasets[name])
+
+    def _repr_html_(self) -> str:
+        """How many claims got which verdict, above a table of them, and the names of figures and Datasets."""
+        from flowplane.core.display import folded, shortened, table_html
+
+        verdicts = Counter(claim.verdict for claim in self.claims)
+        counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+        table = self.to_dataframe().dropna(axis="columns", how="all").drop(columns=["scale"], errors="ignore")
+        rows = [
+            ("claims", folded(f"{len(self.claims)}: {counted}", table) if self.claims else ""),
+            ("figures", ", ".join(map(shortened, self.figures))),
+            ("datasets", ", ".join(map(shortened, self.datasets))),
+        ]
+        return table_html("flowplane.experiments.Result", rows)
 
 
 @dataclass

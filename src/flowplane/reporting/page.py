@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 
 from flowplane.core.progress import progress_bar
-from flowplane.plot.page.document import document, figure_block, noscript
+from flowplane.plot.page.document import figure_block, framed, noscript, scripts_of
 from flowplane.plot.page.drawing import Drawn, drawn, share_ranges
 from flowplane.reporting.flow_numbers import numbers_table
 from flowplane.reporting.glossary import FLOW_WORDS, WORDS, glossary
 from flowplane.reporting.layers import LayerNumbers
 from flowplane.reporting.markup import Markup, count, element, paragraphs
-from flowplane.reporting.sections import SECTIONS, citations, figures_of, layers_of, text_of
+from flowplane.reporting.sections import SECTIONS, citations, figures_of, layers_of, shared_figures, text_of
 from flowplane.reporting.subject import Subject
 from flowplane.reporting.tables import difference_table, settings_table
 
-__all__ = ["page_of"]
+__all__ = ["packaged", "page_of", "shell"]
 
 
 def page_of(subjects: list[Subject]) -> str:
@@ -32,15 +33,37 @@ def page_of(subjects: list[Subject]) -> str:
             advance(1)
     kind = "recording" if subjects[0].flow is None else "flow"
     title = " against ".join(subject.title for subject in subjects) if len(subjects) < 3 else count(len(subjects), kind)
-    return document(
-        f"{title} – flowplane report",
-        figures.values(),
-        element("nav", element("ul", *links), aria_label="Sections"),
-        noscript("Figures need JavaScript; words and tables do not."),
-        element("main", *body, id="content", class_="wide" if len(subjects) > 1 else None),
-        style=files("flowplane.reporting").joinpath("page.css").read_text(encoding="utf-8"),
-        heading=element("div", element("p", "flowplane report", class_="brand"), element("h1", title)),
+    return shell(title, "flowplane report", links, body, *scripts_of(figures.values()), wide=len(subjects) > 1)
+
+
+def shell(
+    title: str,
+    brand: str,
+    links: Sequence[Markup],
+    parts: Sequence[Markup],
+    scripts: Sequence[Markup],
+    security: str,
+    *,
+    wide: bool = False,
+) -> str:
+    """A page: head, title, links to its parts, the parts, scripts; `security` says what it may load."""
+    return framed(
+        f"{title} – {brand}",
+        [
+            element("nav", element("ul", *links), aria_label="Sections"),
+            noscript("Figures need JavaScript; words and tables do not."),
+            element("main", *parts, id="content", class_="wide" if wide else None),
+        ],
+        scripts,
+        security,
+        heading=element("div", element("p", brand, class_="brand"), element("h1", title)),
+        style=packaged("page.css"),
     )
+
+
+def packaged(name: str) -> str:
+    """A file of this package."""
+    return files("flowplane.reporting").joinpath(name).read_text(encoding="utf-8")
 
 
 def _section(
@@ -49,11 +72,15 @@ def _section(
     """Words, tables and figures, a column a subject; empty where no subject has any."""
     columns = []
     by_name: dict[str, list[Drawn]] = {}
+    shared = shared_figures(anchor, subjects)
     for place, (subject, layers) in enumerate(zip(subjects, numbers, strict=True)):
         parts = [text_of(anchor, subject, layers)]
         after = f"-{place + 1}" if len(subjects) > 1 else ""
         made = []
-        for name, figure in figures_of(anchor, subject).items():
+        shown = subject.figures if anchor == "figures" else figures_of(anchor, subject)
+        for name, figure in shown.items():
+            if name in shared:
+                continue
             ready = drawn(f"{name}{after}", figure)
             by_name.setdefault(name, []).append(ready)
             made.append(ready)
@@ -75,6 +102,9 @@ def _section(
         for subject, parts in zip(subjects, columns, strict=True)
     ]
     after_columns = []
+    for name, figure in shared.items():
+        figures[name] = drawn(name, figure)
+        after_columns.append(figure_block(figures[name], whose=" and ".join(subject.title for subject in subjects)))
     if anchor == "summary" and len(subjects) == 2 and all(numbers):
         titles = (subjects[0].title, subjects[1].title)
         if any(subjects[0].facts.get(name) != subjects[1].facts.get(name) for name in ("estimator", "channel")):

@@ -12,6 +12,8 @@ from flowplane.plot.style import LAYER_COLORS, flagged, panels_of, require_units
 
 __all__ = ["budget"]
 
+#: Pixels above and below the bars: the title; the axis and the legend.
+ABOVE, BELOW = 90, 105
 #: Term, and what it is for.
 TERMS = {
     "transport": "transport: W₂²",
@@ -57,6 +59,7 @@ def budget(dataset: xr.Dataset | Mapping[str, xr.Dataset], title: str = "What th
         )
     energies = ", ".join(f"{float(spent['energy']):.4g}" for spent in flows.values())
     star = "; * too few particles to pair starts with ends: coupling is a lower bound" if any(few.values()) else ""
+    bars = 90 + 46 * len(flows)
     figure.update_layout(barmode="stack", bargap=0.35)
     figure.update_xaxes(title="per cent of the energy", range=[0, 101])
     figure.update_yaxes(autorange="reversed")
@@ -65,7 +68,7 @@ def budget(dataset: xr.Dataset | Mapping[str, xr.Dataset], title: str = "What th
         title,
         f"energy E∫|u|² ds = {energies} squared units of x{star}",
         width=900,
-        height=330 + 46 * len(flows),
-        margin={"l": 30 + 8 * max(map(len, flows)), "r": 30, "t": 130, "b": 60},
-        legend={"orientation": "h", "x": 1.0, "xanchor": "right", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
+        height=ABOVE + bars + BELOW,
+        margin={"l": 30 + 8 * max(map(len, flows)), "r": 30, "t": ABOVE, "b": BELOW},
+        legend={"orientation": "h", "x": 0.0, "y": -65 / bars, "yanchor": "top", "traceorder": "normal"},
     )

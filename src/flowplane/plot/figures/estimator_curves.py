@@ -51,7 +51,7 @@ def estimator_curves(
         )
     table = dataset if "network" in dataset.dims else dataset.expand_dims(network=[""])
     table = table.sortby("epoch").transpose("network", "estimator", "replica", "epoch", "layer")
-    known = table[quantity].pipe(np.isfinite)
+    known = xr.apply_ufunc(np.isfinite, table[quantity])
     if not known.any():
         raise InputError("dataset", Text("no finite value"), f"{quantity} of at least one layer")
     table, left_out = _with_values(table, known)

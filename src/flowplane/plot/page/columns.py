@@ -44,7 +44,7 @@ def columns_of(layout: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         >>> columns_of(layout)
         {'xaxis': {'name': 'epoch', 'scale': 'epoch', 'texts': {}}}
     """
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for key, axis in layout.items():
         if key[1:5] == "axis":
             found[key] = {"name": _called(layout, key), "scale": _scale(axis), "texts": _texts(axis)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -14,7 +14,17 @@ from plotly.offline import get_plotlyjs, get_plotlyjs_version
 from flowplane.plot.page.drawing import Drawn
 from flowplane.plot.page.markup import Markup, element, joined, json_script
 
-__all__ = ["PLOTLY", "document", "figure_block", "figure_page", "noscript", "page_figures"]
+__all__ = [
+    "PLOTLY",
+    "figure_block",
+    "figure_page",
+    "framed",
+    "noscript",
+    "page_figures",
+    "page_script",
+    "policy",
+    "scripts_of",
+]
 
 #: The file that holds plotly.js, beside the pages that share it.
 PLOTLY = f"plotly-{get_plotlyjs_version()}.min.js"
@@ -25,27 +35,21 @@ DRAWN_BY_WEBGL = ("3d", "surface", "cone", "streamtube", "volume", "isosurface",
 DATA = "figure-data"
 
 
-def document(
-    title: str, figures: Iterable[Drawn], *parts: Markup, style: str = "", heading: Markup, plotly: str | None = None
+def framed(
+    title: str, parts: Sequence[Markup], scripts: Sequence[Markup], security: str, *, heading: Markup, style: str = ""
 ) -> str:
     """A whole page.
 
     Arguments:
-        figures: what is drawn where `figure_block` left a place.
         parts: of the body, between heading and scripts.
-        style: rules that follow those of every page.
+        security: what the page may run and load, see `policy`.
         heading: beside the button for light and dark.
-        plotly: the address of plotly.js, in the page's own folder; None to hold it.
+        style: rules that follow those of every page.
     """
-    content = {figure.name: figure.content for figure in figures}
-    whole = Markup(get_plotlyjs()) if plotly is None else Markup("")
-    own = Markup('(() => {\n"use strict";\n' + "\n".join(_packaged(name) for name in SCRIPTS) + "\n})();")
-    by_webgl = any(trace["type"].endswith(DRAWN_BY_WEBGL) for part in content.values() for trace in part["data"])
-    policy = _policy([whole, own] if plotly is None else [own], shared=plotly is not None, evaluated=by_webgl)
     head = element(
         "head",
         Markup('<meta charset="utf-8">'),
-        Markup(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
+        Markup(f'<meta http-equiv="Content-Security-Policy" content="{security}">'),
         Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
         Markup('<meta name="color-scheme" content="light dark"><meta name="generator" content="flowplane">'),
         Markup('<link rel="icon" href="data:,">'),
@@ -53,16 +57,29 @@ def document(
         element("style", Markup(_packaged("page.css") + style)),
     )
     button = element("button", "Dark", type="button", id="theme", title="Switch between light and dark")
-    page = element(
-        "body",
-        element("a", "Skip to the content", href="#content", class_="skip"),
-        element("header", heading, button),
-        *parts,
-        json_script(DATA, json.dumps(content, separators=(",", ":"))),
-        element("script", whole, src=plotly),
-        element("script", own),
-    )
+    skip = element("a", "Skip to the content", href="#content", class_="skip")
+    page = element("body", skip, element("header", heading, button), *parts, *scripts)
     return f"<!doctype html>\n{element('html', head, page, lang='en')}\n"
+
+
+def scripts_of(figures: Iterable[Drawn], plotly: str | None = None) -> tuple[list[Markup], str]:
+    """The scripts that draw figures where `figure_block` left places, and what a page with them may load.
+
+    Arguments:
+        plotly: the address of plotly.js, in the page's own folder; None to hold it.
+    """
+    content = {figure.name: figure.content for figure in figures}
+    whole, own = Markup(get_plotlyjs() if plotly is None else ""), page_script()
+    data = json_script(DATA, json.dumps(content, separators=(",", ":")))
+    scripts = [data, element("script", whole, src=plotly), element("script", own)]
+    by_webgl = any(trace["type"].endswith(DRAWN_BY_WEBGL) for part in content.values() for trace in part["data"])
+    sources = ["'unsafe-eval'"] if by_webgl else []
+    return scripts, policy(own, sources=["'self'", "file:", *sources]) if plotly else policy(whole, own, sources=sources)
+
+
+def page_script() -> Markup:
+    """The page's own script: it draws the figures of an element `figure-data`."""
+    return Markup('(() => {\n"use strict";\n' + "\n".join(_packaged(name) for name in SCRIPTS) + "\n})();")
 
 
 def figure_page(figure: Drawn, plotly: str | None = None) -> str:
@@ -73,9 +90,8 @@ def figure_page(figure: Drawn, plotly: str | None = None) -> str:
     """
     title, subtitle = figure.content["title"], figure.content["subtitle"]
     main = element("main", figure_block(figure, caption=element("span", subtitle)), id="content")
-    return document(
-        title, [figure], noscript("The figure needs JavaScript."), main, heading=element("h1", title), plotly=plotly
-    )
+    parts = [noscript("The figure needs JavaScript."), main]
+    return framed(title, parts, *scripts_of([figure], plotly), heading=element("h1", title))
 
 
 def page_figures(page: str) -> list[Drawn]:
@@ -176,12 +192,16 @@ def _export(ready: Drawn) -> Markup:
     return element("div", "Save as", *buttons, class_="export", data_figure=ready.name)
 
 
-def _policy(scripts: list[Markup], shared: bool, evaluated: bool) -> str:
-    """Only this page's own scripts run, and nothing is ever fetched but plotly.js from the page's own folder."""
+def policy(*scripts: str, sources: Sequence[str] = (), connect: str = "'none'") -> str:
+    """Only these scripts run, and nothing is ever fetched.
+
+    Arguments:
+        sources: of further scripts, such as the page's own folder.
+        connect: what a live page may ask.
+    """
     hashes = [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts]
-    sources = [*(["'self'", "file:"] if shared else []), *hashes, *(["'unsafe-eval'"] if evaluated else [])]
     rest = "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
-    return f"default-src 'none'; script-src {' '.join(sources)}; {rest}"
+    return f"default-src 'none'; script-src {' '.join([*sources, *hashes])}; connect-src {connect}; {rest}"
 
 
 @cache

@@ -34,13 +34,20 @@ class Figure {
   constructor(name, element) {
     this.name = name;
     this.element = element;
-    this.content = contents[name];
-    this.controls = this.content.controls;
-    this.choices = this.content.choice;
-    this.labels = this.controls?.labels ?? [];
-    this.frame = this.controls?.active ?? null;
-    this.chosen = this.choices?.active ?? null;
     this.playing = null;
+    this.take(contents[name]);
+  }
+
+  // What is drawn from now on; frame and choice stay where they are, if there still are such.
+  take(content) {
+    const place = (slider, label) => (slider ? (slider.labels.includes(label) ? slider.labels.indexOf(label) : slider.active) : null);
+    const [shown, chosen] = [this.labels?.[this.frame], this.choices?.labels[this.chosen]];
+    this.content = content;
+    this.controls = content.controls;
+    this.choices = content.choice;
+    this.labels = this.controls?.labels ?? [];
+    this.frame = place(this.controls, shown);
+    this.chosen = place(this.choices, chosen);
   }
 
   async draw() {
@@ -63,8 +70,11 @@ class Figure {
       }));
     }
     made.layout.width = width;
-    this.drawn = `${width} ${dark}`;
-    await Plotly.newPlot(this.element, { ...made, config });
+    made.layout.uirevision = "kept"; // zoomed in by hand it stays so
+    const drawn = `${width} ${dark}`;
+    // with another layout Plotly.react would keep the margins of the first
+    await (drawn === this.drawn ? Plotly.react : Plotly.newPlot)(this.element, { ...made, config });
+    this.drawn = drawn;
     await apart(this.element);
     if (this.choices && this.chosen !== this.choices.active) await this.choose(this.chosen);
     if (this.controls && this.frame !== this.controls.active) await this.show(this.frame);
@@ -134,6 +144,7 @@ class Figure {
       this.show(Number(slider.value));
     });
     control.querySelector(".play").addEventListener("click", () => (this.playing === null ? this.play() : this.pause()));
+    if (this.playing !== null) this.button("❚❚ Pause", "Pause");
   }
 
   wireChoice(choice) {

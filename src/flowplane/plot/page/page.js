@@ -8,6 +8,7 @@
      .choose(k), .chosen                  of a figure with a second slider: see the traces of a choice; the one that is seen
      .csv(), .save("svg" | "png" | "csv") what it shows as a table; save it
      .read()                              its traces as plain data: {type, name, visible, x, y, z}
+   window.flowplane.put(part, markup, contents)  other words, tables and figures in a part of the page, a promise
    window.flowplane.theme, .setTheme(name)  "light" or "dark" */
 
 const figures = {};
@@ -56,13 +57,50 @@ window.addEventListener("afterprint", () => {
   redrawAll();
 });
 
-for (const element of document.querySelectorAll(".plot")) figures[element.dataset.figure] = new Figure(element.dataset.figure, element);
-for (const place of document.querySelectorAll(".controls")) figures[place.dataset.figure].wire(place);
-for (const place of document.querySelectorAll(".choice")) figures[place.dataset.figure].wireChoice(place);
-for (const place of document.querySelectorAll(".export")) figures[place.dataset.figure].wireExport(place);
+function adopt(root) {
+  for (const element of root.querySelectorAll(".plot")) figures[element.dataset.figure] ??= new Figure(element.dataset.figure, element);
+  for (const place of root.querySelectorAll(".controls")) figures[place.dataset.figure].wire(place);
+  for (const place of root.querySelectorAll(".choice")) figures[place.dataset.figure].wireChoice(place);
+  for (const place of root.querySelectorAll(".export")) figures[place.dataset.figure].wireExport(place);
+}
+
+adopt(document);
+
+// of a live page: other words, tables and figures in a part of it; a figure that is there already stays where it is, as do
+// the focus and what is open
+async function put(part, markup, given) {
+  Object.assign(contents, given);
+  const fresh = document.createElement("template");
+  fresh.innerHTML = markup;
+  const before = [...part.querySelectorAll(".plot")];
+  const reached = () => [...part.querySelectorAll("button, input, summary, [tabindex]")];
+  const focus = reached().indexOf(document.activeElement);
+  const open = [...part.querySelectorAll("details")].map((each) => each.open);
+  for (const element of fresh.content.querySelectorAll(".plot")) {
+    const known = figures[element.dataset.figure];
+    if (!known) continue;
+    known.take(contents[known.name]);
+    known.element.setAttribute("aria-label", element.getAttribute("aria-label"));
+    element.replaceWith(known.element);
+  }
+  part.replaceChildren(fresh.content);
+  for (const element of before.filter((each) => !each.isConnected)) {
+    clearTimeout(figures[element.dataset.figure].playing);
+    Plotly.purge(element);
+    delete figures[element.dataset.figure];
+  }
+  adopt(part);
+  part.querySelectorAll("details").forEach((each, k) => { each.open = open[k] ?? each.open; });
+  if (focus >= 0) reached()[focus]?.focus({ preventScroll: true });
+  for (const element of part.querySelectorAll(".plot")) {
+    await figures[element.dataset.figure].draw();
+    await breath();
+  }
+}
 
 window.flowplane = {
   figures,
+  put,
   setTheme,
   get theme() { return state.theme; },
   ready: drawAll(),
