@@ -62,6 +62,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/recorder.py
 	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/slider.py
 	$(BIN)/python benchmarks/plane.py
 	$(BIN)/python benchmarks/once.py
 
