@@ -193,6 +193,7 @@ def test_a_function_has_the_precision_and_mode_of_the_networks_that_it_uses():
     functions = {
         "local": lambda x, t: net(x, t),
         "global": lambda x, t: SMALL(x, t),
+        "default": lambda x, t, model=net: model(x, t),
         "partial": functools.partial(lambda model, x, t: model(x, t), net),
         "bound": net.forward,
         "held": Holder(net).velocity,

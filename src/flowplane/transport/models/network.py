@@ -178,11 +178,12 @@ def modules_of(model: Any) -> Iterator[nn.Module]:
             yield from modules_of(part)
     elif isinstance(plain := inspect.unwrap(model), FunctionType):
         names = inspect.getclosurevars(plain)
-        yield from _modules({**names.nonlocals, **names.globals})
+        given = (*(plain.__defaults__ or ()), *(plain.__kwdefaults__ or {}).values())
+        yield from _modules((*names.nonlocals.values(), *names.globals.values(), *given))
     elif isinstance(owner := getattr(plain, "__self__", plain), nn.Module):
         yield owner
     else:
-        yield from _modules(getattr(owner, "__dict__", {}))
+        yield from _modules(getattr(owner, "__dict__", {}).values())
 
 
 def _kind(value: Tensor) -> str:
@@ -195,5 +196,5 @@ def _tensors(modules: Iterable[nn.Module]) -> Iterator[Tensor]:
         yield from module.buffers()
 
 
-def _modules(named: Mapping[str, Any]) -> Iterator[nn.Module]:
-    return (each for each in named.values() if isinstance(each, nn.Module))
+def _modules(values: Iterable[Any]) -> Iterator[nn.Module]:
+    return (each for each in values if isinstance(each, nn.Module))
