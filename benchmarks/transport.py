@@ -8,8 +8,8 @@ Six questions, one Markdown table each; exits with an error if values differ.
    zuko's free-form flow (`pip install zuko`; without it that table is skipped). The true answer is known.
 
 4. The profile of a 2-D flow: what does it cost beside the same numbers by torchdiffeq and POT alone?
-5. Flow matching of others (torchcfm; without it that table is skipped) on two moons and on digits, with independent pairs and
-   with optimal ones of each batch: what is spent, and how many steps do?
+5. Flow matching of others (torchcfm; without it that table is skipped) on two moons and on digits, with independent pairs
+   and with optimal ones of each batch: what is spent, and how many steps do?
 6. A report on each of these flows: how long does it take?
 
     python benchmarks/transport.py [--points 50000] [--compared 20000] [--particles 10000] [--repeats 5] [--threads 2]
@@ -305,7 +305,7 @@ def matched(steps: int) -> None:
     pixels = torch.as_tensor(fp.tasks.digits().inputs).float()
     digits = (pixels - pixels.mean(0)) / pixels.var(0).mean().sqrt()
     print(
-        "| data | pairs | energy | transport | coupling | bending | pace | steps of Euler | of Heun | report, CPU seconds |\n"
+        "| data | pairs | energy | transport | coupling | bending | pace | Euler, steps | Heun | report, CPU seconds |\n"
         "|---|---|" + 8 * "---:|"
     )
     for kind, data, width, shape in (("two moons", moons, 64, 2), ("digits", digits, 256, (1, 8, 8))):
@@ -324,7 +324,7 @@ def matched(steps: int) -> None:
                 fp.report(flow, Path(folder) / "flow.html")
                 report = time.process_time() - began
             print(f"| {kind} | {name} | {numbers} | {needed[0]:.0f} | {needed[1]:.0f} | {report:.1f} |", flush=True)
-    print("\n* few_for_dimension: the particles are too few to pair starts with ends; transport and coupling say only their sum.")
+    print("\n* few_for_dimension: too few particles to pair starts with ends; transport and coupling say only their sum.")
 
 
 class Velocity(torch.nn.Module):

@@ -1,5 +1,5 @@
-"""Draw the README's pictures from `flowplane reproduce information-plane --full` and `bridge --full`, from two moons, and from
-two models of torchcfm (`pip install --no-deps torchcfm==1.0.7`) that this script trains for some seconds.
+"""Draw the README's pictures from `flowplane reproduce information-plane --full` and `bridge --full`, from two moons, and
+from two models of torchcfm (`pip install --no-deps torchcfm==1.0.7`) that this script trains for some seconds.
 
 python docs/make_images.py [results]
 """
@@ -64,7 +64,9 @@ def two_flows(flows: dict[str, fp.transport.TransportMap]) -> go.Figure:
         subplot_titles=[f"{name} pairs: {steps} steps" for name, steps in zip(flows, least, strict=True)],
     )
     for column, flow in enumerate(flows.values(), start=1):
-        figure.add_traces(fp.plot.flow_samples(fp.transport.flow_samples(flow, 45, times=torch.linspace(0, 1, 41))).data, 1, column)
+        figure.add_traces(
+            fp.plot.flow_samples(fp.transport.flow_samples(flow, 45, times=torch.linspace(0, 1, 41))).data, 1, column
+        )
     bars = fp.plot.budget({name: flow.budget() for name, flow in flows.items()})
     figure.add_traces(bars.data, 2, 1)
     figure.for_each_trace(lambda bar: bar.update(name=bar.name.partition(":")[0]), selector={"type": "bar"})
@@ -81,7 +83,9 @@ def two_flows(flows: dict[str, fp.transport.TransportMap]) -> go.Figure:
     figure.update_layout(barmode="stack", bargap=0.3, font_size=12, title={"font_size": 18, "subtitle_font_size": 11})
     bare = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": "", "showline": False}
     figure.update_xaxes(**bare, range=[-2.2, 2.4], row=1).update_yaxes(**bare, range=[-2.4, 2.1], row=1)
-    figure.update_xaxes(ticksuffix=" %", tickfont_size=11, dtick=25, range=[0, 101], row=2).update_yaxes(autorange="reversed", row=2)
+    figure.update_xaxes(ticksuffix=" %", tickfont_size=11, dtick=25, range=[0, 101], row=2).update_yaxes(
+        autorange="reversed", row=2
+    )
     return figure.update_annotations(font_size=13)
 
 

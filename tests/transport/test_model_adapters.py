@@ -225,7 +225,16 @@ def test_a_time_that_is_not_the_second_input():
 def test_what_is_refused_of_diffusers(unet):
     import diffusers
 
-    for name in ("DDPM", "EulerAncestralDiscrete", "KDPM2AncestralDiscrete", "DDPMParallel", "LCM", "TCD", "RePaint", "CogVideoXDPM"):
+    for name in (
+        "DDPM",
+        "EulerAncestralDiscrete",
+        "KDPM2AncestralDiscrete",
+        "DDPMParallel",
+        "LCM",
+        "TCD",
+        "RePaint",
+        "CogVideoXDPM",
+    ):
         with pytest.raises(InputError, match=f"scheduler: found {name}Scheduler, a stochastic sampler"):
             from_diffusers((unet, getattr(diffusers, f"{name}Scheduler")()))
     with pytest.raises(InputError, match=r"DPMSolverMultistepScheduler, a stochastic sampler \(sde-dpmsolver\+\+\)"):
@@ -236,7 +245,7 @@ def test_what_is_refused_of_diffusers(unet):
         from_diffusers((unet, diffusers.IPNDMScheduler()))
     with pytest.raises(InputError, match="EDMDPMSolverMultistepScheduler with prediction_type='sample'"):
         from_diffusers((unet, diffusers.EDMDPMSolverMultistepScheduler(prediction_type="sample")))
-    with pytest.raises(InputError, match="clock: found .* the network takes ¼ log σ"):
+    with pytest.raises(InputError, match=r"clock: found .* the network takes ¼ log σ"):
         from_diffusers((unet, diffusers.EDMEulerScheduler()), clock=lambda step: step)
     with pytest.raises(InputError, match="pipeline: found int"):
         from_diffusers(3)

@@ -191,14 +191,14 @@ def test_a_function_has_the_precision_and_mode_of_the_networks_that_it_uses():
     x = np.array([[0.3, -1.0]])
     plain = model_flow(net, shape=2)(x)
     functions = {
-        "local": lambda x, t: net(x, t),
-        "global": lambda x, t: SMALL(x, t),
+        "local": lambda x, t: 1 * net(x, t),
+        "global": lambda x, t: 1 * SMALL(x, t),
         "default": lambda x, t, model=net: model(x, t),
         "partial": functools.partial(lambda model, x, t: model(x, t), net),
         "bound": net.forward,
         "held": Holder(net).velocity,
         "object": Holder(net),
-        "decorated": torch.no_grad()(lambda x, t: net(x, t)),
+        "decorated": torch.no_grad()(lambda x, t: 1 * net(x, t)),
     }
     for name, function in functions.items():
         flow = model_flow(function, shape=2)
@@ -311,7 +311,10 @@ def constant(x, t):
         ({"times": (0.5, 0.9)}, r"source: found None, expected the density at τ = 0.5, where α = 0.5"),
         ({"path": (lambda t: 0 * t, lambda t: t), "predicts": "noise"}, "α and σ of 0.001 or more"),
         ({"path": (lambda t: t, lambda t: 1 / (t - 1)), "predicts": "noise"}, "path: found sigma = -?inf"),
-        ({"model": lambda x, t: x[:, 0]}, r"model: found an answer of shape \(1,\) in float64, expected an answer of shape \(1, 2\)"),
+        (
+            {"model": lambda x, t: x[:, 0]},
+            r"model: found an answer of shape \(1,\) in float64, expected an answer of shape \(1, 2\)",
+        ),
         ({"model": lambda x, t: x + 1j}, r"model: found an answer of shape \(1, 2\) in complex128"),
         ({"model": lambda x, t: None}, "model: found NoneType"),
         ({"model": lambda x: x}, "model: found <lambda>: .* and t = 0.5, in this order"),

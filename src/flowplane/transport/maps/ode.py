@@ -361,12 +361,7 @@ def solve(
     parts = torch.as_tensor((times - start) / span, dtype=torch.float64, device=state.device)
     longest = np.inf if max_step is None else max_step / abs(span)
     most = MOST if max_step is None else MOST + int(10 / longest)
-    options = {
-        "norm": _largest,
-        "step_t": parts[-1:] if interpolated else parts,
-        "max_step": longest,
-        "max_num_steps": most,
-    }
+    options = {"norm": _largest, "step_t": parts[-1:] if interpolated else parts, "max_step": longest, "max_num_steps": most}
     try:
         with torch.no_grad():
             # the largest error of any particle counts, not the root mean square over all

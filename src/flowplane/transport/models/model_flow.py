@@ -24,12 +24,12 @@ from flowplane.transport.models.paths import GaussianPath, as_path
 
 __all__ = ["TOLERANCES", "Asked", "ModelFlow", "model_flow"]
 
-#: Relative and absolute tolerance by the bytes of a number: what a model rounds is noise, in which the solver would only take
-#: steps that are ever smaller.
+#: Relative and absolute tolerance by the bytes of a number: in what a model rounds the solver would only take ever smaller
+#: steps.
 TOLERANCES = {8: (1e-8, 1e-9), 4: (1e-5, 1e-6), 2: (1e-3, 1e-4)}
 #: Up to this α/σ the density at the noise's end is taken to be that of the noise.
 NOISE = 0.1
-#: Least standard deviation of a source in parts of σ, below which it is not that of a noisy x: few points have less by chance.
+#: Least standard deviation of a source in parts of σ: a noisy x has σ at least, and few points have much less by chance.
 NARROW = 0.7
 
 
@@ -166,7 +166,9 @@ class ModelFlow(ODEMap):
         if float((self._asked(tau, x[:1]) - both[:1]).abs().max()) <= allowed:
             return
         if float((self._asked(tau, x) - both).abs().max()) > allowed:
-            raise InputError("model", Text("other answers to the same x and t"), "a function of x and t, without chance in it")
+            raise InputError(
+                "model", Text("other answers to the same x and t"), "a function of x and t, without chance in it"
+            )
         raise InputError("model", Text("answers that depend on the other points of a batch"), "each point's own answer")
 
     def field(self, t: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:

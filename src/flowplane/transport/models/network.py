@@ -41,7 +41,9 @@ class Network:
         self.modules = tuple(modules_of(model))
         self._bytes = 0
         if self.device.type == "meta":
-            raise InputError("model", Text(f"{name_of(model)} without weights, on the device meta"), "one whose weights are there")
+            raise InputError(
+                "model", Text(f"{name_of(model)} without weights, on the device meta"), "one whose weights are there"
+            )
 
     @property
     def dtype(self) -> torch.dtype:
@@ -85,7 +87,9 @@ class Network:
                 value = self.clock(tau)
                 value = value.item() if hasattr(value, "item") else value
             except Exception as error:
-                raise InputError("clock", Text(f"{error} at τ = {tau:g}"), "one finite number at every τ of the path") from error
+                raise InputError(
+                    "clock", Text(f"{error} at τ = {tau:g}"), "one finite number at every τ of the path"
+                ) from error
         if not isinstance(value, Real) or not math.isfinite(value):
             raise InputError("clock", Text(f"{value!r} at τ = {tau:g}"), "one finite number at every τ of the path")
         dtype = torch.int64 if isinstance(value, Integral) else self.dtype
