@@ -6,7 +6,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: demo test test-slow check format bench bench-gpu zoo published clean
+.PHONY: demo docs docs-execute test test-slow test-pythons check format results bench bench-gpu zoo published clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/flowplane reproduce information-plane planar-dae
@@ -18,6 +18,19 @@ test: check
 test-slow: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m "slow or gpu" -o faulthandler_timeout=3600
 
+# HTML in docs/build, from what is kept in docs/outputs; docs-execute runs gallery and notebooks anew
+docs: $(VENV)/docs.stamp
+	$(BIN)/python -m sphinx -b html -W --keep-going --quiet docs docs/build
+	@echo "docs/build/index.html"
+
+docs-execute: $(VENV)/docs.stamp
+	$(BIN)/python docs/execute.py
+	$(BIN)/python docs/execute_notebooks.py
+
+# the wheel in an empty environment of every Python from 3.11 to 3.13 that is there, with the newest of what it needs
+test-pythons: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m slow tests/test_wheel.py -o faulthandler_timeout=3600
+
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -27,6 +40,12 @@ check: $(VENV)/dev.stamp
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# three to four hours; goes on where it stopped. What it found goes into docs/results, README's table and the pages of results
+results: $(VENV)/dev.stamp
+	$(BIN)/flowplane reproduce all --full
+	$(BIN)/python docs/make_results.py
+	$(BIN)/python docs/check_numbers.py
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/training.py
@@ -70,7 +89,7 @@ $(VENV)-published/published.stamp: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-zoo $(VENV)-published results
+	rm -rf $(VENV) $(VENV)-zoo $(VENV)-published results docs/build docs/api/generated
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "flowplane needs Python 3.11 or newer, this is " + sys.version.split()[0])'
@@ -84,4 +103,9 @@ $(VENV)/demo.stamp: $(BIN)/python pyproject.toml constraints.txt
 $(VENV)/dev.stamp: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing flowplane and its development tools into $(VENV) …"
 	$(INSTALL) --editable '.[static,dev]'
+	@touch $@
+
+$(VENV)/docs.stamp: $(VENV)/dev.stamp
+	@echo "installing what the documentation needs into $(VENV) …"
+	$(INSTALL) --editable '.[static,dev,docs]'
 	@touch $@

@@ -5,10 +5,13 @@ off after 32 brackets. What may come next depends on the prefix only through the
 are known exactly: the innermost open bracket, which a layer has to find (it labels each token of the probe), and the least
 loss that any model can reach.
 
+Networks of 2, 4 and 8 blocks learn it, and what the way through their blocks costs is compared, untrained and trained: how
+much of it transport must cost, and what coupling, bending and an uneven pace waste (docs/residual-stream.md).
+
     python examples/small_gpt2.py [--quick] [--out results]
 
 Needs transformers (pip install 'flowplane[transformers]'); nothing is downloaded. Writes `small-gpt2.fp` and
-`small-gpt2.html`. About a minute and a half.
+`small-gpt2.html`, of the deepest. About two minutes.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import xarray as xr
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -99,17 +103,14 @@ def train_steps(model: GPT2LMHeadModel, optimizer: torch.optim.Optimizer, steps:
     return sum(losses) / len(losses)
 
 
-def main(out: Path, quick: bool) -> None:
-    """Train, record, report."""
-    epochs, steps = (3, 2) if quick else (100, 15)  # an epoch is so many steps: the language has no end
+def trained(layers: int, width: int, epochs: int, steps: int, path: Path | None) -> tuple[fp.Recording, float]:
+    """A network's recording while it learns, and its last loss in nats a token; an epoch is so many steps, as the language
+    has no end."""
     torch.manual_seed(0)
-    model = small_gpt2(layers=2, width=16) if quick else small_gpt2()
+    model = small_gpt2(layers, width)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01)
     tokens, innermost = sentences(30, seed=1)
-
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "small-gpt2.fp"
-    # the residual stream x_0, …, x_6: what enters the first block, and what leaves each; every token is a sample
+    # the residual stream x_0, x_1, …: what enters the first block, and what leaves each; every token is a sample
     with fp.Recorder(
         model,
         {"input_ids": tokens},
@@ -118,16 +119,48 @@ def main(out: Path, quick: bool) -> None:
         layers=["transformer.drop", "transformer.h.*"],
         reduce="tokens",
         epochs=epochs,
-        snapshots=30,
-        mode="overwrite",
+        snapshots=30 if path else 2,
+        mode="overwrite" if path else "create",
     ) as recorder:
         for epoch in range(epochs):
             loss = train_steps(model, optimizer, steps, seed=2 + epoch)
             recorder.step(epoch=epoch + 1, step=(epoch + 1) * steps, train_loss=loss)
+    return recorder.recording, loss
 
-    rec = recorder.recording
+
+TERMS = {
+    "transport": "must be spent",
+    "coupling": "wasted on coupling",
+    "bending": "on bending",
+    "pace": "on an uneven pace",
+}
+
+
+def in_words(blocks: int, spent: xr.Dataset) -> str:
+    """What the way through the blocks is spent on at the first epoch and at the last."""
+    lines = []
+    for when, k in (("untrained", 0), ("trained", -1)):
+        here = spent.isel(replica=0, epoch=k)
+        shares = [f"{100 * float(here[term] / here.energy):.0f} % {words}" for term, words in TERMS.items()]
+        few = " (too few points to tell the first two apart)" if int(here.coupling_flags) else ""
+        lines.append(f"  {when}: energy {float(here.energy):.3g}, of which {', '.join(shares)}{few}")
+    # L steps of one length at right angles: |Δ|² = L|δ|², ℓ² = L²|δ|²
+    many = "1 block" if blocks == 1 else f"{blocks} blocks"
+    return "\n".join([f"{many}: independent steps would waste {100 * (1 - 1 / blocks):.0f} % on bending", *lines])
+
+
+def main(out: Path, quick: bool) -> None:
+    """Train, record, compare, report."""
+    depths, width, epochs, steps = ((1, 2), 16, 3, 2) if quick else ((2, 4, 8), 48, 40, 15)
+    out.mkdir(parents=True, exist_ok=True)
+    told = []
+    for blocks in depths:
+        rec, loss = trained(blocks, width, epochs, steps, out / "small-gpt2.fp" if blocks == depths[-1] else None)
+        spent = fp.layer_budget(rec.sel(epoch=[0, epochs]))
+        told.append(f"{in_words(blocks, spent)}; loss {loss:.3f} nats a token")
     print(rec)
-    print(f"loss {float(rec.metrics['train_loss'][0, -1]):.3f} nats a token; no model can have less than {least_loss():.3f}")
+    print(f"No model can have a loss of less than {least_loss():.3f} nats a token.")
+    print("What the way through the blocks costs, in squared units of the residual stream:", *told, sep="\n")
     fp.report(rec, out / "small-gpt2.html")
     print(f"report: {out / 'small-gpt2.html'}")
 

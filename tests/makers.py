@@ -37,6 +37,7 @@ MAKERS = {
     "ib_curve": lambda rec, soft, flow: fp.ib_curve(JOINT, [1.5, 3.0, 5.0]),
     "information_plane": lambda rec, soft, flow: fp.information_plane(rec),
     "layer_betas": lambda rec, soft, flow: fp.layer_betas(soft),
+    "layer_budget": lambda rec, soft, flow: fp.layer_budget(fp.from_arrays([layer()["inputs"], layer()["activations"]])),
     "layer_geometry": lambda rec, soft, flow: fp.layer_geometry(rec, "entropy"),
     "layer_transport": lambda rec, soft, flow: fp.layer_transport(rec.sel(replica=[0]), samples=60),
     "measure": lambda rec, soft, flow: rec.measure(fp.Binned(8)),

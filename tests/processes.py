@@ -21,7 +21,7 @@ def free_port():
 
 
 class ByHand:
-    """A scheduler and two workers, started as docs/cluster.md says."""
+    """A scheduler and two workers, started as docs/how-to/clusters-and-object-stores.md says."""
 
     def __init__(self, folder, workers=2, **settings):
         self.address = f"tcp://127.0.0.1:{free_port()}"

@@ -63,6 +63,27 @@ def test_all_with_a_name_is_all(capsys, monkeypatch, tmp_path):
     assert ran == list(registry.EXPERIMENTS)
 
 
+def test_all_goes_on_where_it_stopped(capsys, monkeypatch, tmp_path, tiny):
+    assert run(capsys, monkeypatch, "reproduce", "information-plane", "--out", tmp_path)[0] == 0
+    ran = []
+    monkeypatch.setattr(cli, "_reproduced", lambda name, *rest: ran.append(name) or True)
+
+    def left(*options):
+        ran.clear()
+        code, out, _ = run(capsys, monkeypatch, "reproduce", "all", "--out", tmp_path, *options)
+        missing = [name for name in registry.EXPERIMENTS if name not in ran]
+        assert (code, "information-plane (--overwrite runs them again)" in out) == (0, bool(missing))
+        return missing
+
+    assert left() == ["information-plane"]
+    assert left("--full") == left("--seed", "1") == left("--overwrite") == []
+    monkeypatch.setattr(registry, "__version__", "9.9")
+    assert left() == []
+    monkeypatch.undo()
+    (tmp_path / "information-plane" / "claims.json").unlink()
+    assert not registry.finished("information-plane", "quick", tmp_path)
+
+
 def test_measure_leaves_nothing_half_written(capsys, monkeypatch, tmp_path, recording):
     (tmp_path / "dir.nc").mkdir()
     code, _, err = run(capsys, monkeypatch, "measure", recording, "-o", tmp_path / "dir.nc")
@@ -113,12 +134,14 @@ def test_measure(capsys, monkeypatch, tmp_path, recording):
     assert "layer6" in out
     assert "I(X;T) [bits]" in out
     assert f"written: {target}" in out
+    code, out, _ = run(capsys, monkeypatch, "measure", recording, *estimator, "-o", tmp_path / "plane.csv")
+    assert code == 0 and (tmp_path / "plane.csv").read_text().startswith("variable,replica,epoch,layer")
     with load(target) as plane:
         expected = fp.information_plane(fp.open(recording), fp.Binned(12, range=(-1, 1)))
         xr.testing.assert_equal(plane.load(), expected)
         assert plane.i_xt.channel == expected.i_xt.channel and "flags" not in xr.open_dataset(target, engine="h5netcdf")
     code, out, _ = run(capsys, monkeypatch, "measure", recording, "--estimator", "binned-published", "--samples", "test")
-    assert (code, "saturated" in out) == (0, True)
+    assert (code, "saturated: almost every input occupies its own cell" in " ".join(out.split())) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +158,7 @@ def test_measure(capsys, monkeypatch, tmp_path, recording):
         (["measure", "{run}", "--estimator", "binned:bins"], "expected binned:argument=value"),
         (["measure", "{run}", "--estimator", "binned:bins=0"], "bins: found 0"),
         (["measure", "{run}", "--samples", "some"], "samples: found 'some'"),
-        (["measure", "{run}", "-o", "{tmp}/plane.csv"], "a file name that ends in .nc"),
+        (["measure", "{run}", "-o", "{tmp}/plane.txt"], "a file name that ends in .nc or .csv"),
         (["measure", "{run}", "-o", "{tmp}/no/plane.nc"], "in a folder that can be written to"),
         (["measure", "{run}", "--estimator", "binned:bins=1000000000000"], "bins: found 1000000000000"),
         (["measure", "{tmp}/nowhere.fp"], "nothing is there"),

@@ -85,6 +85,7 @@ ANALYSES = {
         lambda rec, **more: rec.measure(fp.Binned(30), "train", memory_budget=5_000_000, **more),
     ),
     "transport": ("model", fp.layer_transport),
+    "budget": ("model", lambda rec, **more: fp.layer_budget(rec.sel(layer=list(rec.layers[:2])), samples=60, **more)),
     "transport of an ensemble": ("ensemble", partial(fp.layer_transport, samples=100, replica=[1, 0])),
     "spectrum": (
         "model",

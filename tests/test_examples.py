@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,19 @@ def test_the_least_loss_is_the_entropy_of_the_language(language):
     assert innermost.unique().tolist() == [0, 1, 2, 3]
 
 
+def test_the_budget_is_told_untrained_and_trained(language):
+    """The shares are those of the recording, and independent steps waste 1 − 1/L on bending."""
+    x = torch.randn(40, 300, generator=torch.Generator().manual_seed(0))
+    steps = torch.randn(2, 40, 300, generator=torch.Generator().manual_seed(1)).cumsum(0)
+    rec = fp.from_arrays({"drop": [x, x], "h.0": [x + steps[0], x + 1], "h.1": [x + steps[1], x + 2]}, epochs=[0, 9])
+    spent = fp.layer_budget(rec)
+    first, untrained, trained = language.in_words(2, spent).splitlines()
+    assert first == "2 blocks: independent steps would waste 50 % on bending"
+    bending = 100 * float((spent.bending / spent.energy)[0, 0])
+    assert bending == pytest.approx(50, abs=3) and f", {bending:.0f} % on bending" in untrained
+    assert "energy 1.2e+03, of which 100 % must be spent, 0 % wasted on coupling, 0 % on bending" in trained
+
+
 def test_the_residual_stream_is_a_sum(language):
     """What leaves a block is what entered it and what its attention and its MLP add: x_{l+1} = x_l + v_l(x_l)."""
     torch.manual_seed(0)
@@ -113,3 +127,13 @@ def test_the_residual_stream_is_a_sum(language):
     with torch.no_grad():
         model(tokens)
     torch.testing.assert_close(kept["after"], kept["before"] + kept["attn"] + kept["mlp"])
+
+
+def test_the_page_on_residual_streams_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where its report goes
+    page = (EXAMPLES.parent / "docs" / "residual-stream.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names = {}
+    exec(code, names)
+    spent = names["spent"]
+    assert spent.attrs["result"] == "layer_budget" and spent.sizes["layer"] == 4

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from flowplane import ridgelet as ridgelet
     from flowplane import tasks as tasks
     from flowplane import transport as transport
+    from flowplane.analysis import cite as cite
     from flowplane.analysis import compare_estimators as compare_estimators
     from flowplane.analysis import denoising_spectrum as denoising_spectrum
     from flowplane.analysis import explain as explain
     from flowplane.analysis import gradient_phases as gradient_phases
     from flowplane.analysis import information_plane as information_plane
     from flowplane.analysis import layer_betas as layer_betas
+    from flowplane.analysis import layer_budget as layer_budget
     from flowplane.analysis import layer_geometry as layer_geometry
     from flowplane.analysis import layer_transport as layer_transport
     from flowplane.analysis import mutual_information as mutual_information
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from flowplane.recorder import record as record
     from flowplane.recording import Recording as Recording
     from flowplane.recording import open_recording as open  # noqa: F401
+    from flowplane.reporting.live import watch as watch
     from flowplane.reporting.making import report as report
     from flowplane.transport import Empirical as Empirical
     from flowplane.transport import GaussianMixture as GaussianMixture

@@ -25,15 +25,17 @@ app = typer.Typer(
 
 INTERRUPTED = 130
 
-Workers = Annotated[str | None, typer.Option(help="Where to analyse: a Dask scheduler, tcp://host:port; here if none.")]
+Workers = Annotated[
+    str | None, typer.Option(help="Address of a Dask scheduler for the analysis, tcp://host:port; without it, this machine.")
+]
 
 
 class _Stopped(Exception):
-    """Ctrl-C, with what is to be said about it."""
+    """Ctrl-C, with what to tell the user."""
 
 
 class Device(StrEnum):
-    """Where to compute."""
+    """What to compute on."""
 
     auto = "auto"
     cpu = "cpu"
@@ -69,7 +71,7 @@ def _options(
 
 @app.command()
 def experiments() -> None:
-    """List the experiments: claims, figure, seconds at each scale."""
+    """List the experiments: their claims, their figure, and the seconds that each scale takes."""
     from rich import box
     from rich.table import Table
 
@@ -88,22 +90,28 @@ def experiments() -> None:
 
 @app.command()
 def reproduce(
-    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Experiments, or 'all'.")],
-    quick: Annotated[bool, typer.Option("--quick", help="About a minute; may be inconclusive (default).")] = False,
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Experiments by name, or 'all'.")],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A minute or a few per experiment; may be inconclusive (default).")
+    ] = False,
     full: Annotated[bool, typer.Option("--full", help="The paper's scale.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for claims, data, figures and recordings.")] = Path("results"),
-    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    device: Annotated[Device, typer.Option(help="Training device.")] = Device.auto,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     cluster: Annotated[
-        str | None, typer.Option(help="Where sweeps run: a Dask scheduler, tcp://host:port; a worker a core here if none.")
+        str | None,
+        typer.Option(help="Address of a Dask scheduler for sweeps, tcp://host:port; without it, one worker per core here."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Train anew instead of using recordings in the folder.")
+        bool, typer.Option("--overwrite", help="Train again instead of reusing the recordings in the folder.")
     ] = False,
 ) -> None:
-    """Reproduce figures and claims of the papers. Run again after Ctrl-C, it goes on where it stopped."""
+    """Reproduce figures and claims of the papers. After Ctrl-C, the same command continues where it stopped.
+
+    'all' skips what this version has finished in the folder, at the same scale and with the same seed.
+    """
     from flowplane.errors import InputError, unknown
-    from flowplane.experiments.registry import EXPERIMENTS
+    from flowplane.experiments.registry import EXPERIMENTS, finished
 
     if quick and full:
         raise InputError("scale", "--quick and --full", "one of them")
@@ -112,6 +120,11 @@ def reproduce(
         if name not in EXPERIMENTS:
             raise unknown("experiment", name, [*EXPERIMENTS, "all"])
     scale = "full" if full else "quick"
+    if "all" in names and not overwrite:
+        done = [name for name in wanted if finished(name, scale, out, seed)]
+        if done:
+            _console().print(f"already finished in {out}: {', '.join(done)} (--overwrite runs them again)")
+        wanted = [name for name in wanted if name not in done]
     failed = [name for name in dict.fromkeys(wanted) if not _reproduced(name, scale, out, device, seed, overwrite, cluster)]
     if failed:
         raise typer.Exit(1)
@@ -123,7 +136,7 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
 
     from flowplane.errors import InputError, Interrupted, MissingRequirement, SweepFailed
     from flowplane.experiments.registry import EXPERIMENTS, SCALES, run
-    from flowplane.reporting.ledger import claims_table
+    from flowplane.reporting.ledger import claims_table, inconclusive_words
 
     experiment = EXPERIMENTS[name]
     console = _console()
@@ -147,6 +160,8 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
         traceback.print_exc()
         return False
     console.print(claims_table(result.claims))
+    for line in inconclusive_words(result.claims):
+        console.print(line)
     training = f", of which training {result.training_seconds:.0f} s" if result.training_seconds else ""
     console.print(f"{result.claims[0].seconds:.0f} s{training}")
     console.print(f"figure: {out / name / experiment.figure}", soft_wrap=True)
@@ -157,60 +172,44 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
 def measure(
     recording: Annotated[Path, typer.Argument(metavar="RUN", help="A recording, such as fp.train(task, path=…) makes.")],
     estimator: Annotated[str | None, typer.Option(show_default=False)] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A .nc file for the whole plane.")] = None,
-    samples: Annotated[str, typer.Option(help="all, train or test.")] = "all",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Also write the whole plane: a NetCDF file (.nc), or a long table (.csv), a row per number with its units.",
+        ),
+    ] = None,
+    samples: Annotated[str, typer.Option(help="Which samples: all, train or test.")] = "all",
     cluster: Workers = None,
 ) -> None:
-    """Estimate the information plane of a recording; prints the last epoch's means."""
+    """Estimate the information plane of a recording; prints the last epoch and what its flags mean."""
     from flowplane.analysis.estimators import parse_estimator
     from flowplane.errors import InputError
 
     chosen = None if estimator is None else parse_estimator(estimator)
     if output is not None:
         folder = output.absolute().parent
-        if output.suffix != ".nc" or output.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise InputError("output", str(output), "a file name that ends in .nc, in a folder that can be written to")
+        suffix = output.suffix.lower() in (".nc", ".csv")
+        if not suffix or output.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+            wanted = "a file name that ends in .nc or .csv, in a folder that can be written to"
+            raise InputError("output", str(output), wanted)
     from flowplane.analysis.plane import information_plane
     from flowplane.core.results import save
     from flowplane.recording import open_recording
+    from flowplane.reporting.terminal import last_epoch_table, warning_lines
 
     plane = information_plane(open_recording(recording), chosen, samples=samples, cluster=cluster)
-    _print_plane(plane)
+    console = _console()
+    console.print(last_epoch_table(plane))
+    for line in warning_lines(plane):
+        console.print(line)
     if output is not None:
         try:
             save(plane, output)
         except OSError as error:
             raise InputError("output", str(output), "a file that can be written") from error
-        _console().print(f"written: {output}", soft_wrap=True)
-
-
-def _print_plane(plane: object) -> None:
-    from rich import box
-    from rich.table import Table
-    from xarray import Dataset
-
-    from flowplane.core.results import Flags
-    from flowplane.information.resolution import shown
-
-    assert isinstance(plane, Dataset)
-    last = shown(plane).isel(epoch=-1)
-    title = f"epoch {int(last['epoch'])}, mean of {plane.sizes['replica']} replicas"
-    if "resolution" in plane.dims:
-        title = f"epoch {int(last['epoch'])}, I(X;T) at resolution {float(last['resolution']):g}, at most; I(T;Y) at least"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title)
-    for name in ("layer", "units", "I(X;T) [bits]", "I(T;Y) [bits]", "flags raised"):
-        table.add_column(name, no_wrap=name == "layer")
-    for layer in range(plane.sizes["layer"]):
-        row = last.isel(layer=layer)
-        raised = sorted(Flags.names(row["flags"]))
-        table.add_row(
-            str(row["layer"].item()),
-            str(row["width"].item()),
-            f"{float(row['i_xt'].mean()):.3f}",
-            f"{float(row['i_ty'].mean()):.3f}",
-            ", ".join(raised) or "–",
-        )
-    _console().print(table)
+        console.print(f"written: {output}", soft_wrap=True)
 
 
 @app.command()
@@ -218,11 +217,13 @@ def report(
     sources: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Recordings, or folders of results.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html file.")] = Path("report.html"),
     denoising: Annotated[
-        bool, typer.Option("--denoising", help="Denoise the layers of recordings as well: minutes.")
+        bool,
+        typer.Option("--denoising", help="Also measure how hard the layers of recordings are to denoise; takes minutes."),
     ] = False,
     cluster: Workers = None,
 ) -> None:
-    """Make one page about a recording or an experiment, or about several side by side. It opens offline."""
+    """Make one page about a recording or an experiment, or about several side by side; it opens offline, and every figure
+    on it exports its data as CSV."""
     from flowplane.reporting.making import report as make
 
     path = make(list(sources), output, denoising=denoising, cluster=cluster)
@@ -230,30 +231,53 @@ def report(
 
 
 @app.command()
-def clean(recordings: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Recordings, in folders.")]) -> None:
-    """Remove what was computed of recordings and kept beside their data; it is computed again when it is asked for."""
+def watch(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="RUN…", help="Recordings, or a folder of them; none need be yet.")
+    ],
+    port: Annotated[
+        int | None, typer.Option(help="Of the page; the first free one from 8060 on.", show_default=False)
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page.")] = True,
+) -> None:
+    """Show recordings on a page while they are written: curves, plane, decodable bits, gradients, layers. Ctrl-C ends it."""
+    try:
+        from flowplane.reporting.live import watch as show
+
+        with show(list(sources), port=port, browser=browser) as page:
+            _console().print(f"watching on {page.url} (Ctrl-C ends it)", soft_wrap=True)
+            page.wait()
+    except KeyboardInterrupt:  # how it is meant to end
+        return
+
+
+@app.command()
+def clean(recordings: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Recordings.")]) -> None:
+    """Delete cached analyses of recordings; they are computed again when needed. The recordings stay."""
     from flowplane.recording import clean as remove
 
     for recording in recordings:
         size = remove(recording)
-        said = f"removed {size / 1e6:.1f} MB that were computed of it" if size else "nothing is kept that was computed of it"
+        said = f"removed {size / 1e6:.1f} MB of cached analyses" if size else "no cached analyses"
         _console().print(f"{recording}: {said}", soft_wrap=True)
 
 
 @app.command()
 def claims(folder: Annotated[Path, typer.Argument(help="A folder of results.")] = Path("results")) -> None:
-    """Print the ledger of both papers' claims: what a folder of results says of them, and what is yet to be run."""
-    from flowplane.reporting.ledger import count_verdicts, paper_tables, read_claims
+    """Print the ledger of both papers' claims: what a folder of results says about each, and what has not been run."""
+    from flowplane.reporting.ledger import count_verdicts, inconclusive_words, paper_tables, read_claims
 
     found = read_claims(folder)
     console = _console()
     for table in paper_tables(found):
         console.print(table)
+    for line in inconclusive_words(found):
+        console.print(line)
     console.print(count_verdicts(found))
 
 
 def _console() -> Console:
-    """Standard output; where nobody watches, wide enough for a table. Brackets are brackets, no markup."""
+    """Standard output; where it is not a terminal, wide enough for a table. Brackets are brackets, not markup."""
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)

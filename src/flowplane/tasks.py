@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from flowplane.core.arrays import as_numbers
+from flowplane.core.display import shortened, table_html
 from flowplane.core.paths import as_path
 from flowplane.errors import InputError, Text
 
@@ -53,14 +54,14 @@ class Task:
         labels = None if self.labels is None else _classes(self.labels, n)
         probability = np.full(n, 1.0 / n) if self.probability is None else _numbers("probability", self.probability)
         if probability.shape != (n,):
-            raise InputError("probability", Text(f"shape {probability.shape}"), f"shape ({n},), one entry an input")
+            raise InputError("probability", Text(f"shape {probability.shape}"), f"shape ({n},), one entry per input")
         if (probability < 0).any() or not np.isclose(probability.sum(), 1.0):
             found = f"{(probability < 0).sum()} negative entries and a sum of {probability.sum():.6g}"
             raise InputError("probability", Text(found), "non-negative entries that sum to 1")
         with np.errstate(over="ignore"):
             single = _finite("inputs", inputs.astype(np.float32))
         if (single != inputs).any() and len(np.unique(single, axis=0)) < len(np.unique(inputs, axis=0)):
-            raise InputError("inputs", Text("rows that single precision does not tell apart"), "smaller or scaled numbers")
+            raise InputError("inputs", Text("rows that are equal in single precision"), "smaller or scaled numbers")
         object.__setattr__(self, "inputs", single)
         object.__setattr__(self, "labels", None if labels is None else labels.copy())
         object.__setattr__(self, "probability", probability.astype(np.float64))
@@ -72,11 +73,20 @@ class Task:
                 wanted = f"shape ({n}, classes), at least {labels.max() + 1} classes"
                 raise InputError("conditional", Text(f"shape {conditional.shape}"), wanted)
             if (conditional < 0).any() or not np.allclose(conditional.sum(axis=1), 1.0):
-                raise InputError("conditional", Text("rows that are no distributions"), "rows ≥ 0 that sum to 1")
+                raise InputError("conditional", Text("rows that are not distributions"), "rows ≥ 0 that sum to 1")
             object.__setattr__(self, "conditional", conditional)
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def _repr_html_(self) -> str:
+        known = self.conditional is not None
+        rows = [
+            ("samples", f"{len(self):,} of {self.inputs.shape[1]:,} features"),
+            ("labels", "none" if self.labels is None else f"{self.classes} classes"),
+            ("p(y|x)", f"known; I(X;Y) = {self.information:.4g} bits" if known else ""),
+        ]
+        return table_html(f"flowplane.tasks.Task {shortened(self.name)}", rows)
 
     @property
     def classes(self) -> int:
@@ -292,7 +302,7 @@ def _finite(name: str, array: np.ndarray) -> np.ndarray:
 def _classes(labels: Any, samples: int) -> np.ndarray:
     array = _numbers("labels", labels)
     if array.shape != (samples,):
-        raise InputError("labels", Text(f"shape {array.shape}"), f"shape ({samples},), one label an input")
+        raise InputError("labels", Text(f"shape {array.shape}"), f"shape ({samples},), one label per input")
     with np.errstate(invalid="ignore"):
         classes = array.astype(np.int64)
     if (classes != array).any() or classes.min() < 0:

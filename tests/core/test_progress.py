@@ -87,3 +87,31 @@ def test_where_nobody_watches_nothing_is_shown(capfd, monkeypatch):
         advance(1)
         waited(0.1)
     assert capfd.readouterr() == ("", "")
+
+
+class Handle:
+    """What IPython gives for a place in a cell."""
+
+    def __init__(self):
+        self.seen = []
+
+    def update(self, html):
+        self.seen.append(html.data)
+
+
+def test_in_a_notebook_bars_are_html_and_need_no_widgets(monkeypatch):
+    display, original, handle = pytest.importorskip("IPython.display"), rich.console.Console, Handle()
+    monkeypatch.setattr(display, "display", lambda html, display_id: handle)
+    monkeypatch.setattr(rich.console, "Console", lambda **given: original(file=io.StringIO(), force_jupyter=True))
+    monkeypatch.setattr(progress, "PATIENCE", 0.02)
+    with progress_bar("a < b", 4) as outer:
+        outer(1)
+        waited()
+        with progress_bar("inner", 2) as inner:
+            waited()
+            inner(1)
+        outer(3)
+    assert 'value="0.2500"' in handle.seen[0] and "a &lt; b" in handle.seen[0]
+    assert any("inner" in html and "50 %" in html for html in handle.seen)
+    assert "100 %" in handle.seen[-1] and "inner" not in handle.seen[-1]
+    assert progress._display.progress is None

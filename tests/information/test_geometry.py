@@ -235,7 +235,7 @@ def test_the_lens_of_a_transformers_model():
 
 def test_what_the_lens_refuses():
     model, ids = Language(), torch.randint(0, 11, (9, 5))
-    with pytest.raises(InputError, match="unembed: found rows that are no tokens"):
+    with pytest.raises(InputError, match="unembed: found rows that are not tokens"):
         fp.record(model, ids, unembed=model.head, layers="norm")
     with pytest.raises(InputError, match="unembed: found 'auto' for a Language"):
         fp.record(model, ids, unembed="auto", layers="norm", reduce="tokens")

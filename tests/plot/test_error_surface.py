@@ -26,7 +26,7 @@ def test_a_panel_a_case_and_kind_in_parts_of_the_displacement():
     ]
     part = surfaces()["error"].sel(case="plane", units="own").values
     np.testing.assert_allclose(10 ** figure.data[3].z, np.sqrt((part**2).mean(0)) / 4)
-    assert figure.layout.xaxis3.title.text == "units a layer, N" and figure.layout.yaxis.title.text == "layers L"
+    assert figure.layout.xaxis3.title.text == "units per layer, N" and figure.layout.yaxis.title.text == "layers L"
 
 
 def test_what_is_refused():

@@ -80,6 +80,13 @@ def test_one_replica_one_epoch(rec):
     assert len(fp.plot.information_plane(part).frames) == 1
 
 
+def test_information_planes_through_several_channels(plane):
+    other = plane.copy()
+    other["i_xt"] = plane.i_xt.assign_attrs(channel="another")
+    subtitle = fp.plot.information_planes({"a": plane, "b": other}).layout.title.subtitle.text
+    assert subtitle.startswith("each through its own channel, so that bits do not compare")
+
+
 def test_information_planes(plane):
     figure = fp.plot.information_planes({"all": plane, "start": plane.isel(epoch=[0])}, "Two")
     texts = [note.text for note in figure.layout.annotations]

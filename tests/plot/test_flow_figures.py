@@ -105,6 +105,13 @@ def test_depth_and_convergence():
     assert figure.layout.xaxis.title.text == "t [s]"
 
 
+def test_bands_of_a_few_times_have_no_markers():
+    profile = fp.denoising_flow(fp.Normal([0.0, 0.0], 1.0), 0.4, layers=2).profile(samples=50, times=[0.0, 0.2, 0.4])
+    profile["entropy_error"] = profile["entropy"] * 0 + 0.1
+    bands = [trace for trace in fp.plot.flow_profile(profile).data if trace.fill]
+    assert bands and all(band.mode == "lines" for band in bands)
+
+
 def test_pages_can_be_written(plane, profiles, tmp_path):
     for name, figure in (("field", fp.plot.flow_history(plane)), ("profiles", fp.plot.flow_profile(profiles))):
         assert fp.plot.save(figure, tmp_path / f"{name}.html").stat().st_size > 1e6

@@ -51,3 +51,17 @@ def test_nothing_to_draw_is_refused():
         fp.plot.metrics(metrics(loss=[float("nan")] * 3))
     with pytest.raises(InputError, match="dataset: found"):
         fp.plot.metrics(xr.Dataset())
+
+
+def test_runs_on_the_same_axes():
+    runs = {"<a>": metrics(train_loss=[3, 2], test_loss=[3, 2.5]), "b": metrics(loss=[4, 3, 2], perplexity=[9, 8, 7])}
+    figure = fp.plot.metrics(runs)
+    strong = {trace.name: trace for trace in figure.data if trace.name}
+    assert set(strong) == {"&lt;a&gt;, train", "&lt;a&gt;, test", "b"}
+    assert strong["b"].line.color != strong["&lt;a&gt;, train"].line.color == strong["&lt;a&gt;, test"].line.color
+    assert strong["&lt;a&gt;, train"].line.dash != strong["&lt;a&gt;, test"].line.dash
+    assert figure.layout.xaxis.ticktext[-1] == "3"
+    assert figure.layout.yaxis2.title.text == "perplexity"
+    for wrong in ({}, {"a": 1}, [metrics(loss=[1])]):
+        with pytest.raises(InputError, match=r"dataset: found .*, expected rec\.metrics of a Recording, or"):
+            fp.plot.metrics(wrong)

@@ -76,6 +76,15 @@ def test_decodable_depth(plane, rec):
         fp.plot.decodable_depth(plane.where(plane.i_ty > 99))
 
 
+def test_decodable_depth_of_runs(plane):
+    figure = fp.plot.decodable_depth({"a": plane, "b": plane.isel(epoch=[0])})
+    first, second = figure.data[:2]
+    np.testing.assert_allclose(first.y, np.maximum(plane.i_ty.isel(replica=0, epoch=-1), 0))
+    np.testing.assert_allclose(second.y, np.maximum(plane.i_ty.isel(replica=0, epoch=0), 0))
+    assert [trace.name.split(",")[0] for trace in figure.data] == ["a", "b", "a", "b"]
+    assert first.line.color != second.line.color and not figure.frames
+
+
 def test_without_labels_one_resolution_is_drawn(rec):
     x = torch.randn(50, 3)
     found = fp.information_plane(fp.record(torch.nn.Linear(3, 2), x))

@@ -104,11 +104,11 @@ def test_a_label_a_place():
 
 def test_rows_of_unlike_length_are_refused():
     with pytest.raises(
-        InputError, match="labels: found rows of unlike length, expected one label a sample; of several tags"
+        InputError, match="labels: found rows of unlike length, expected one label per sample; for several tags"
     ):
         read_labels([["a"], ["a", "b"]] * 20, 40)
 
 
 def test_few_samples_are_said():
-    with pytest.warns(RuntimeWarning, match="only 12 probe samples: estimates from so few mean little"):
+    with pytest.warns(RuntimeWarning, match="only 12 probe samples: estimates from this few mean little"):
         fp.record(MODEL, X[:12], Y[:12])

@@ -57,6 +57,7 @@ MODEL = {
     "plane": fp.information_plane,
     "bins over all": lambda rec: fp.information_plane(rec, fp.Binned(8)),
     "transport": lambda rec: fp.layer_transport(rec, samples=60),
+    "budget": lambda rec: fp.layer_budget(rec.sel(layer=list(rec.layers[:2])), samples=60),
     "geometry": fp.layer_geometry,
     "spectrum": lambda rec: fp.denoising_spectrum(rec, denoiser="linear", resolution=(0.1, 1.0)),
     "pointwise": lambda rec: fp.pointwise_information(rec, layer="2", epoch=2, denoiser="linear"),

@@ -1,39 +1,15 @@
 """What a notebook shows of a recording."""
 
-from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from balanced_html import Balanced
 
 import flowplane as fp
 from flowplane.recording.html import LISTED, recording_html
-
-VOID = {"br", "hr", "img"}
-
-
-class Balanced(HTMLParser):
-    """Every tag that is opened is closed; keeps tags and text."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.open, self.tags, self.text = [], set(), ""
-        self.feed(html)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data + " "
 
 
 def model(layers=("conv", "head"), metrics=None, **changes):

@@ -26,7 +26,7 @@ class Page:
         assert "error" not in answer, answer
         return answer["result"]
 
-    async def open(self, path: Path) -> None:
+    async def open(self, address: Path | str) -> None:
         async def said(event: dict) -> None:
             params = event["params"]
             if event["method"] == "Runtime.exceptionThrown":
@@ -42,7 +42,7 @@ class Page:
         self.tab.subscribe("Network.requestWillBeSent", asked)
         for domain in ("Runtime", "Log", "Network", "Page"):
             await self.send(f"{domain}.enable")
-        await self.send("Page.navigate", url=path.resolve().as_uri())
+        await self.send("Page.navigate", url=address if isinstance(address, str) else address.resolve().as_uri())
         await self.until("document.documentElement?.dataset.ready === 'true'")
 
     async def until(self, condition: str, seconds: float = 60) -> None:
@@ -79,7 +79,7 @@ class Page:
         Path(target).write_bytes(base64.b64decode(answer["data"]))
 
 
-def with_page(path: Path, act: Any) -> Page:
+def with_page(address: Path | str, act: Any) -> Page:
     """Open a page in Chromium, do something with it, close it; what the page said and asked for."""
     from choreographer import Browser
 
@@ -88,7 +88,7 @@ def with_page(path: Path, act: Any) -> Page:
         await asyncio.wait_for(browser.open(), 90)
         try:
             page = Page(await asyncio.wait_for(browser.create_tab("about:blank"), 90))
-            await page.open(path)
+            await page.open(address)
             await act(page)
             return page
         finally:

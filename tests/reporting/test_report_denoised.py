@@ -49,7 +49,7 @@ def test_the_bound_stands_beside_what_is_saturated(wide, spectrum, tmp_path):
     bound = spectrum.information.sel(layer="wide", resolution=0.1).item()
     assert bound > np.log2(80)
     plane = said(read, "plane")
-    assert "In wide nearly every input stands alone" in plane
+    assert "In wide almost every input occupies its own cell" in plane
     assert f"Denoising, which does not stop there, gives at most {bound:.2f} bits in wide." in plane
     assert "The bound of wide lies above H(X) = 6.32 bits" in plane
     assert CALL not in plane
@@ -125,7 +125,7 @@ def test_of_many_layers_the_last_snapshot_is_denoised(small, monkeypatch):
 def test_where_nothing_can_be_denoised_it_is_said(tmp_path):
     rec = fp.record(torch.nn.Linear(4, 3), torch.randn(30, 4, generator=torch.Generator().manual_seed(0)))
     read = Read(fp.report(rec, tmp_path / "report.html", denoising=True).read_text())
-    assert "no layer that could be denoised (too few samples)" in said(read, "plane")
+    assert "No layer could be denoised (too few samples)" in said(read, "plane")
     assert "denoising-spectrum" not in read.figures()
 
 
@@ -147,7 +147,7 @@ def made(error, linear) -> xr.Dataset:
 
 def test_which_is_hardest_and_which_is_no_normal():
     hardest, farthest = spectrum_words(made([[0.1, 0.4], [0.05, 0.2]], [[0.15, 0.42], [0.35, 0.21]]))
-    assert "at epoch 7, a is hardest to denoise: the best denoiser leaves 40 % of the variance open in it" in hardest
+    assert "at epoch 7, a is hardest to denoise: the best denoiser leaves 40 % of the variance unexplained in it" in hardest
     assert "20 % in layer 3, the easiest" in hardest
     assert "Farthest from a normal is layer 3 at resolution 0.01" in farthest
     assert "leaves 35 % there, this one 5.0 %" in farthest

@@ -62,7 +62,7 @@ def test_a_flow_in_the_plane(denoising, tmp_path):
     assert f"spends {float(spent.energy):.3f} squared units of x" in said(read, "cost")
     assert f"Euler’s method needs {int(needed.least_steps[0])} steps" in said(read, "steps")
     assert "in closed form" in said(read, "cost") and "±" not in said(read, "cost").split("W_2 is")[1]
-    assert "No flag is raised" in said(read, "validity")
+    assert "No validity warnings." in said(read, "validity")
     assert "DenoisingFlow" in said(read, "provenance") and "fp.report(flow" in said(read, "provenance")
     assert "[variance of noise]" in figures["flow-history"]["controls"]["prefix"]
 
@@ -135,7 +135,7 @@ def test_images_are_a_film(tmp_path):
     assert len(film["frames"]) == 11 and film["frames"][0]["data"][0]["source"] != film["data"][0]["source"]
     assert "few for dimension" in said(read, "validity")
     assert "the optimality near 1 whatever the flow does" in said(read, "movement")
-    assert "cannot be told from it" in said(read, "cost") and "*" in said(read, "summary")
+    assert "cannot be separated from it" in said(read, "cost") and "*" in said(read, "summary")
 
 
 @pytest.mark.skipif(CHROME is None, reason="no browser here")

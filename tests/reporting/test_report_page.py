@@ -34,7 +34,7 @@ def read(path) -> Read:
 
 
 def test_every_section_in_its_order(read):
-    expected = [name for name in SECTIONS if name not in ("figures", "layers", "claims", *FLOWS)]
+    expected = [name for name in SECTIONS if name not in ("figures", "layers", "claims", "stream", *FLOWS)]
     assert list(read.sections) == expected
     assert [link["href"] for link in read.of("a") if link["href"].startswith("#")][1 : len(expected) + 1] == [
         f"#{name}" for name in expected
@@ -129,7 +129,7 @@ def test_hostile_names_are_shown_and_never_run(hostile, tmp_path):
 
 def test_without_labels_the_plane_is_a_curve_and_the_reason_is_said(hostile, tmp_path):
     read = Read(fp.report(hostile, tmp_path / "report.html").read_text())
-    assert "There were no labels" in read.sections["summary"]
+    assert "No labels were given" in read.sections["summary"]
     assert "– (no labels)" in read.sections["summary"]
     assert "input-information" in read.figures()
     assert "information-plane" not in read.figures()
@@ -144,11 +144,13 @@ def test_gradients_that_were_not_kept_are_missed_in_a_sentence(other, tmp_path):
 def test_two_recordings_share_axes_and_are_compared(small, other, tmp_path):
     read = Read(fp.report([small, other.path], tmp_path / "two.html").read_text())
     figures = read.figures()
-    assert {"information-plane-1", "information-plane-2", "training-curves-1", "training-curves-2"} <= set(figures)
-    for name in ("information-plane", "training-curves"):
-        one, two = figures[f"{name}-1"]["wide"], figures[f"{name}-2"]["wide"]
-        for axis in [key for key in one if key[1:5] == "axis"]:
-            assert one[axis]["range"] == two[axis]["range"], (name, axis)
+    assert {"information-plane-1", "information-plane-2", "training-curves"} <= set(figures)
+    one, two = figures["information-plane-1"]["wide"], figures["information-plane-2"]["wide"]
+    for axis in [key for key in one if key[1:5] == "axis"]:
+        assert one[axis]["range"] == two[axis]["range"], axis
+    assert "training-curves-1" not in figures  # both are in one
+    curves = {trace["name"] for trace in figures["training-curves"]["data"]}
+    assert {f"{whose}, {part}" for whose in ("small.fp", "other.fp") for part in ("train", "test")} == curves
     said = " ".join(read.sections["summary"].split())
     assert "Differences at the last epoch" in said
     assert "What was set differently" in said

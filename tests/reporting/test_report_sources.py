@@ -54,7 +54,7 @@ def result(small) -> Result:
 
 def test_an_experiments_claims(result, tmp_path):
     read = Read(fp.report(result, tmp_path / "report.html").read_text())
-    assert list(read.sections) == [name for name in SECTIONS if name not in ("geometry", "layers", *FLOWS)]
+    assert list(read.sections) == [name for name in SECTIONS if name not in ("geometry", "layers", "stream", *FLOWS)]
     said = " ".join(read.sections["claims"].split())
     for text in (
         "B-1.peak",
@@ -106,10 +106,7 @@ def test_large_recordings_are_thinned_and_that_is_said(small, monkeypatch):
     assert len(part.epochs) == 4
     assert {small.epochs[0], small.epochs[-1]} <= set(part.epochs)
     assert part.replicas.tolist() == [0, 1]
-    assert (
-        said
-        == "To be made in seconds, this page measures 4 of 8 snapshots, evenly in log(epoch) and the first 2 of 3 replicas."
-    )
+    assert said == "To stay fast, this page measures 4 of 8 snapshots, evenly in log(epoch) and the first 2 of 3 replicas."
     assert thinning.small_part(small)[1] == ""
 
 

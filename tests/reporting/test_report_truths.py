@@ -16,12 +16,13 @@ from flowplane.information.schema import FLAGS
 from flowplane.reporting import page
 from flowplane.reporting.finite import finite_part
 from flowplane.reporting.glossary import WORDS
+from flowplane.reporting.gradients import gradient_words
 from flowplane.reporting.layers import LayerNumbers, Learned, Quantity, layer_numbers
 from flowplane.reporting.moves import move_words
 from flowplane.reporting.reasons import reason
 from flowplane.reporting.subject import Subject
 from flowplane.reporting.tables import difference_table
-from flowplane.reporting.words import gradient_words, training_words
+from flowplane.reporting.training import training_words
 
 DIMS = ("replica", "epoch", "layer")
 
@@ -58,13 +59,13 @@ def read_of(plane) -> Read:
 def test_bounds_far_apart_are_no_numbers_to_trust(lower, upper, wide):
     read = read_of(made_plane(0.5, lower, upper))
     summary, validity = words(read.sections["summary"]), words(read.sections["validity"])
-    assert ("✓ no flag" in summary) is not wide
+    assert ("✓ no warning" in summary) is not wide
     findings = summary.partition("Layer by layer")[0]
     assert ("%" in findings) is not wide
     assert ("These dates are those of the estimate" in findings) is wide
     assert (f"anywhere between {lower:.3f} and {upper:.3f}" in findings) is wide
     assert ("difference of bounds" in validity) is wide
-    assert ("nothing speaks against them" in validity) is not wide
+    assert ("No validity warnings." in validity) is not wide
 
 
 def test_bounds_far_apart_show_behind_a_narrow_interval_of_the_replicas():
@@ -85,8 +86,8 @@ def test_where_all_inputs_are_the_same_none_stands_alone():
     said = words(
         " ".join(read_of(made_plane(0.0, 0.0, 0.0, flags=1, input_entropy=0.0, label_information=0.0)).sections.values())
     )
-    assert "nearly every input" not in said.partition("What the words mean")[0].lower()
-    assert "saturated" not in said.partition("What the words mean")[0]
+    assert "almost every input" not in said.partition("What the terms mean")[0].lower()
+    assert "saturated" not in said.partition("What the terms mean")[0]
     assert "all inputs are the same" in said
 
 
@@ -168,8 +169,9 @@ def test_diverged_from_the_start(tmp_path, monkeypatch):
     rec = rec.sel(epoch=[1, 2, 3])
     assert finite_part(rec)[0] is None
     read = Read(fp.report(rec, tmp_path / "report.html").read_text())
-    assert "Already at epoch 1" in words(read.sections["summary"])
-    assert "loss: NaN or infinite whenever it was given" in words(read.sections["training"])
+    summary = words(read.sections["summary"])
+    assert "At every snapshot from epoch 1 on activations are NaN or infinite: training diverged" in summary
+    assert "Loss is NaN or infinite at every epoch." in words(read.sections["training"])
     assert "found" not in words(read.sections["transport"] + read.sections["gradients"] + read.sections["plane"])
     assert set(read.figures()) == set()
 
@@ -181,6 +183,7 @@ def test_diverged_from_the_start(tmp_path, monkeypatch):
         ("gradients", InputError("batches", 0, "a whole number"), "No step of an optimiser was seen"),
         ("gradients", InputError("gradients", "a recording", "one"), "Gradients were not kept."),
         ("gradients", InputError("epochs", [0.0], "two epochs"), "Too few snapshots"),
+        ("gradients", InputError("gradient", "values that are negative", "norms"), "`fp.gradient_phases(rec)` says why"),
         ("transport", InputError("rec", "3 samples", "16"), "Too few samples to follow"),
     ],
 )
@@ -218,7 +221,8 @@ def test_layers_without_gradients_may_be_frozen():
         {"gradient_mean": (DIMS, nan), "median_state": ("layer", ["undefined"]), "crossing_median": ("layer", [np.nan])},
         {"replica": [0], "epoch": [1, 2], "layer": ["a"]},
     )
-    assert gradient_words(phases)[-1] == "No gradients were met in a (no parameters, or frozen)."
+    assert gradient_words(phases)[-1] == "Gradients are NaN or infinite in every layer."
+    assert gradient_words(phases, ["a"])[1:] == []
 
 
 def test_names_are_escaped_once(hostile, tmp_path):

@@ -157,7 +157,7 @@ def test_what_is_refused(clouds):
             measure(x, np.full(240, 2))
         with pytest.raises(InputError, match=r"labels: found shape \(239,\), expected shape \(240,\)"):
             measure(x, labels[1:])
-        with pytest.raises(InputError, match=r"labels: found values that are no whole numbers"):
+        with pytest.raises(InputError, match=r"labels: found values that are not whole numbers"):
             measure(x, labels + 0.5)
         with pytest.raises(InputError, match=r"x: found shape \(0, 4\)"):
             measure(x[:0], labels[:0])
@@ -188,7 +188,7 @@ def test_the_fisher_ratio_holds_at_any_scale():
 
 @pytest.mark.parametrize("labels", [np.full(4, np.nan), [0.5, 1.5, 0.5, 1.5]])
 def test_labels_to_be_found_are_whole_numbers(labels):
-    with pytest.raises(InputError, match="test_labels: found labels that are no whole numbers"):
+    with pytest.raises(InputError, match="test_labels: found labels that are not whole numbers"):
         linear_probe([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1], test=[[0.0], [1.0], [2.0], [3.0]], test_labels=labels)
 
 

@@ -8,6 +8,7 @@ from flowplane.core.lazy import lazy
 
 if TYPE_CHECKING:
     from flowplane.analysis.betas import layer_betas as layer_betas
+    from flowplane.analysis.citing import cite as cite
     from flowplane.analysis.comparison import compare_estimators as compare_estimators
     from flowplane.analysis.denoising import denoising_spectrum as denoising_spectrum
     from flowplane.analysis.denoising import pointwise_information as pointwise_information
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from flowplane.analysis.plane import information_plane as information_plane
     from flowplane.analysis.relaxation import relaxation_times as relaxation_times
     from flowplane.analysis.replicas import replica_spread as replica_spread
+    from flowplane.analysis.transport.budget import layer_budget as layer_budget
     from flowplane.analysis.transport.layers import layer_transport as layer_transport
 else:
     __getattr__, __dir__, __all__ = lazy(__name__)

@@ -36,7 +36,7 @@ def explain(dataset: xr.Dataset) -> str:
         >>> print(fp.explain(fp.Binned(2, range=(0, 1))(layer, 16 * [0, 1])))
         Binned: an estimate, in bits; channel: 2 equal bins on [0, 1].
         clipped: values fell outside the range of the bins and went into the end bins. Bins that cover all values
-        (range='data') would tell more apart.
+        (range='data') would resolve more.
     """
     if isinstance(dataset, xr.Dataset):
         dataset = modern(dataset)
@@ -47,7 +47,7 @@ def explain(dataset: xr.Dataset) -> str:
         more = f" {direction_words(dataset)}" if name == "few_directions" else ""
         lines.append(f"{name}{_where(dataset, where, concerned)}: {_sentences(flag_words(dataset)[name])}{more}".rstrip())
     if not raised and "flags" in dataset:
-        lines.append("No flag is raised: nothing speaks against these values.")
+        lines.append("No validity warnings.")
     return "\n".join(lines)
 
 

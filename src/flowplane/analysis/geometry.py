@@ -32,7 +32,7 @@ MEASURES = {
     },
     "curvature": {"curvature": ("mean angle between successive steps along the tokens", "degrees")},
     "invariance": {
-        "infonce": ("what one view says of the sample, at least", "bits"),
+        "infonce": ("what one view says about the sample (lower bound)", "bits"),
         "lidar": ("directions that tell samples apart and views do not", "directions"),
         "dime": ("growth of the joint matrix entropy when views are shuffled", "bits"),
     },
@@ -40,8 +40,8 @@ MEASURES = {
         "lens_entropy": ("entropy of the prediction of the next token", "bits"),
         "lens_divergence": ("divergence of the last layer's prediction from it", "bits"),
         "lens_agreement": ("tokens with the last layer's first choice", "1"),
-        "lens_loss": ("loss of the next token", "bits a token"),
-        "unigram_loss": ("loss of the next token by the tokens' frequencies", "bits a token"),
+        "lens_loss": ("loss of the next token", "bits per token"),
+        "unigram_loss": ("loss of the next token by the tokens' frequencies", "bits per token"),
     },
     "collapse": {
         "collapse_within": ("variation within classes, in that between them", "1"),
@@ -66,8 +66,8 @@ FLAGS = Flags(
             "Name the layers of the residual stream, such as layers='transformer.h.*'.",
         ),
         "no_classes": (
-            "there are no classes, or one sample a class",
-            "Collapse speaks of classes; numbers cut into classes are none.",
+            "there are no classes, or one sample per class",
+            "Collapse is about classes; numbers cut into classes do not count as such.",
         ),
         "no_spread": (
             "all rows are 0, or class means are the same",
@@ -100,8 +100,8 @@ def layer_geometry(rec: Recording, measures: str | Sequence[str] | None = None, 
         a flag, where there is nothing to be measured.
 
         With `views=` of the Recorder: `infonce` and `dime` in bits, `lidar` in directions. With `unembed=`, read while it
-        was recorded: `lens_entropy` and `lens_divergence` in bits, `lens_agreement`, and `lens_loss` in bits a token beside
-        `unigram_loss`, that of the tokens' frequencies: what a layer knows of the next token is the difference.
+        was recorded: `lens_entropy` and `lens_divergence` in bits, `lens_agreement`, and `lens_loss` in bits per token
+        beside `unigram_loss`, that of the tokens' frequencies: what a layer knows of the next token is the difference.
 
     Raises:
         InputError: not a Recording, an unknown measure, an order that is not above 0, or activations that were not kept.

@@ -66,7 +66,9 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
     matching = None if plane is None else own_plane(rec, plane, ("i_xt",))["i_xt"]
     epochs = gradients["epoch"].values
     batches, covered = rec.epoch_batches
-    mean, std, norm = (gradients[name].values.astype(float) for name in ("gradient_mean", "gradient_std", "weight_norm"))
+    # where training diverged, infinite norms are as unknown as NaN
+    numbers = (gradients[name].astype(float) for name in ("gradient_mean", "gradient_std", "weight_norm"))
+    mean, std, norm = (each.where(np.isfinite(each)).values for each in numbers)
     ratio = np.divide(mean, std, out=np.full_like(mean, np.nan), where=std > 0)
     ratio[(std == 0) & (mean > 0)] = np.finfo(float).max
     own = phase_crossing(ratio, epochs)
@@ -92,7 +94,7 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
             "median_state": ("layer", median.state),
             "crossed": ("layer", share, {"units": "fraction"}),
         },
-        {name: gradients.coords[name] for name in (*DIMS, "depth", "width")},
+        {name: gradients.coords[name] for name in (*DIMS, "depth", "width", "layer_type")},
         {"confidence": CONFIDENCE, "batches": batches, "covered": covered},
     )
     if matching is not None:

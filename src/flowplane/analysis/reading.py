@@ -31,8 +31,8 @@ BINS = Binned(30)
 PARTS = ("all", "train", "test")
 #: Why a model is read as it is.
 RESOLVED = (
-    "Pairwise at resolutions, and Decodable: noise in proportion to a layer's total variance means the same in every layer, "
-    "and what a probe decodes needs no noise"
+    "Pairwise at several resolutions, as noise in proportion to a layer's total variance means the same in every layer; "
+    "Decodable for the label, as what a probe decodes needs no noise"
 )
 
 
@@ -102,10 +102,13 @@ def _usual(
     if isinstance(rec, ModelRecording) or asked:
         _refuse("a reading at resolutions", noise_variance, None)
         return Reading(_resolved(rec, samples, resolutions, executor), RESOLVED)
-    reason = "30 bins are the paper's channel"
+    reason = "30 bins, the paper's channel"
     measure: Measure = BINS
     if not rec.deterministic:
-        measure, reason = KSG(4), "the network has noise of its own, so information is finite without bins or more noise"
+        measure, reason = (
+            KSG(4),
+            "KSG, as the network has noise of its own: its information is finite without bins or more noise",
+        )
     measure = _honouring(measure, noise_variance, None)
     return Reading(rec.measure(measure, samples, cluster=executor), reason)
 

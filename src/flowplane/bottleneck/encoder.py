@@ -145,7 +145,7 @@ def _checked_encoders(encoders: Any, x: int) -> Float[Tensor, "*batch x cluster"
     require_finite("p_t_given_x", given)
     totals = given.sum(-1, keepdim=True)
     if float(given.min()) < 0 or float((totals - 1.0).abs().max()) > 1e-6:
-        raise InputError("p_t_given_x", Text("rows that are no distributions"), "rows ≥ 0 that sum to 1")
+        raise InputError("p_t_given_x", Text("rows that are not distributions"), "rows ≥ 0 that sum to 1")
     return given / totals
 
 

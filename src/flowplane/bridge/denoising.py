@@ -106,7 +106,9 @@ class Denoising(Estimator):
         if self.relative not in (False, TOTAL):
             raise InputError("relative", self.relative, f"False or {TOTAL!r}")
         if variance == 0.0 and self.denoiser == POINTS:
-            wanted = "above 0 for denoiser='points', whose law is atoms: without noise each is told from all others"
+            wanted = (
+                "above 0 for denoiser='points', whose distribution is discrete: without noise every point is distinguishable"
+            )
             raise InputError("noise_variance", 0.0, wanted)
 
     @property

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numba
 
-__all__ = ["cores", "kernel"]
+__all__ = ["cores", "kernel", "machine"]
 
 
 def kernel(fastmath: Iterable[str] = ()) -> Callable[[Callable[..., Any]], Any]:
@@ -34,3 +36,13 @@ def cores() -> int:
     """Processors that this process may use, no more than Numba's own limit (NUMBA_NUM_THREADS)."""
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(there, int(numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+
+
+def machine() -> str:
+    """How many processors of which model this process may use, for a table of timings."""
+    try:  # Linux alone says the model there
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    return f"{cores()} × {names[0] if names else platform.processor() or platform.machine()}"

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import RLock, Timer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from flowplane.core.notebook_progress import NotebookProgress
 from flowplane.core.signs import shown
 
 if TYPE_CHECKING:
@@ -52,21 +53,11 @@ class _Display:
 
     def __init__(self) -> None:
         self.lock, self.bars = RLock(), 0
-        self.progress: Progress | None = None
+        self.progress: Progress | NotebookProgress | None = None
 
-    def opened(self, console: Console) -> Progress:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
+    def opened(self, console: Console) -> Progress | NotebookProgress:
         if self.progress is None:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.percentage:>3.0f} %"),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-            )
-            self.progress = Progress(*columns, console=console)
+            self.progress = NotebookProgress() if console.is_jupyter else _on_a_terminal(console)
             self.progress.start()
         self.bars += 1
         return self.progress
@@ -78,6 +69,20 @@ class _Display:
             self.progress = None
 
 
+def _on_a_terminal(console: Console) -> Progress:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console)
+
+
 _display = _Display()
 
 
@@ -87,7 +92,8 @@ class _Bar:
     def __init__(self, description: str, total: float, console: Console) -> None:
         self.description, self.total, self.console = description, total, console
         self.began, self.done, self.ended = time.monotonic(), 0.0, False
-        self.progress: Progress | None = None
+        # rich's numbers of tasks and those of a notebook go by the same names
+        self.progress: Any = None
 
     def show(self) -> None:
         with _display.lock:

@@ -22,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 from flowplane.core.files import whole_file
+from flowplane.core.frames import long_frame
 from flowplane.errors import InputError, Text
 from flowplane.version import __version__
 
@@ -81,6 +82,7 @@ RESULTS = {
     "ib_curve": "the information bottleneck's bound",
     "information_plane": "what each layer knows of its input and of the label, epoch by epoch",
     "layer_betas": "the β whose equations each layer fits best, and its distance from the bound",
+    "layer_budget": "what points spend on their way through layers, and what they waste on coupling, bending and pace",
     "layer_geometry": "how each layer lays out its points",
     "layer_transport": "how each layer moves its data",
     "measure": "a measure of every layer at every snapshot",
@@ -185,7 +187,7 @@ def stamp(dataset: xr.Dataset, result: str, *, seed: int | None = None, **about:
         'metrics'
     """
     if result not in RESULTS:
-        raise KeyError(f"{result!r} is no result: add a line to RESULTS")
+        raise KeyError(f"{result!r} is not a result: add a line to RESULTS")
     known = {key: value for key, value in {"seed": seed, **about}.items() if value is not None}
     return with_flags(dataset.assign_attrs({"result": result, "version": __version__, **known}))
 
@@ -248,9 +250,26 @@ def without_flags(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> None:
-    """Write a Dataset to a NetCDF file, whole or not at all. `flowplane.core.older.load` opens it again."""
+    """Write a Dataset to a file, whole or not at all: a NetCDF file, which `flowplane.core.older.load` opens again, or, by a
+    name that ends in .csv, a table in long form (`flowplane.core.frames.long_frame`) with the names of the flags."""
     with whole_file(Path(path)) as part:
-        without_flags(dataset).to_netcdf(part, engine="h5netcdf")
+        if part.suffix.lower() == ".csv":
+            long_frame(_with_flag_names(without_flags(dataset))).to_csv(part, index=False, encoding="utf-8")
+        else:
+            without_flags(dataset).to_netcdf(part, engine="h5netcdf")
+
+
+def _with_flag_names(dataset: xr.Dataset) -> xr.Dataset:
+    """The Dataset with flags as texts, those that are raised one after another."""
+    texts = {}
+    for flags in own_flags(dataset).values():
+        raised = Flags.raised(flags)
+        text = np.full(flags.shape, "", dtype=object)
+        for name, where in raised.items():
+            more = np.where(where.values, name, "")
+            text = np.where((text != "") & (more != ""), text + "; ", text) + more
+        texts[flags.name] = (flags.dims, text.astype(str))
+    return dataset.assign(texts)
 
 
 def along(dataset: xr.Dataset, name: str, values: Mapping[Any, Any]) -> xr.Dataset:

@@ -120,7 +120,7 @@ def _curves(information: Any, epochs: Any) -> tuple[Float[np.ndarray, "replica e
     if curves.ndim != 3 or 0 in curves.shape:
         raise InputError("information", Text(f"shape {curves.shape}"), "I(X;T) over (replica, epoch, layer)")
     if times.shape != curves.shape[1:2]:
-        raise InputError("epochs", Text(f"shape {times.shape}"), f"shape ({curves.shape[1]},), one epoch a snapshot")
+        raise InputError("epochs", Text(f"shape {times.shape}"), f"shape ({curves.shape[1]},), one epoch per snapshot")
     if not np.isfinite(times).all() or times[0] < 0 or (np.diff(times) <= 0).any():
         raise InputError("epochs", times.tolist(), "epochs from 0 on that increase")
     return curves, times

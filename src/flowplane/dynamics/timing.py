@@ -91,7 +91,7 @@ def coincidence(first: Any, second: Any, *, draws: int = 10_000, seed: int = 0) 
         if array.ndim != 2 or array.shape != before.shape:
             raise InputError(name, Text(f"shape {array.shape}"), "(replica, layer), both alike")
         if (array < 0).any() or np.isinf(array).any():
-            raise InputError(name, Text("negative or infinite values"), "epochs above 0, NaN where there is none")
+            raise InputError(name, Text("negative or infinite values"), "epochs above 0, or NaN for none")
     draws, seed = check_count("draws", draws), check_seed(seed)
     columns = []
     for layer, (x, y) in enumerate(zip(before.T, after.T, strict=True)):

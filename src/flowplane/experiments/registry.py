@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from flowplane.recording import Recording
     from flowplane.tasks import Task
 
-__all__ = ["EXPERIMENTS", "SCALES", "Context", "Experiment", "Result", "experiments_of", "run"]
+__all__ = ["EXPERIMENTS", "SCALES", "Context", "Experiment", "Result", "experiments_of", "finished", "run"]
 
 #: Quick takes a minute or two and may be inconclusive, full is the papers' scale; tiny shows in seconds that an experiment
 #: runs, and decides nothing.
@@ -218,6 +219,20 @@ class Result:
             raise unknown("name", name, self.datasets)
         return long_frame(self.datasets[name])
 
+    def _repr_html_(self) -> str:
+        """How many claims got which verdict, above a table of them, and the names of figures and Datasets."""
+        from flowplane.core.display import folded, shortened, table_html
+
+        verdicts = Counter(claim.verdict for claim in self.claims)
+        counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+        table = self.to_dataframe().dropna(axis="columns", how="all").drop(columns=["scale"], errors="ignore")
+        rows = [
+            ("claims", folded(f"{len(self.claims)}: {counted}", table) if self.claims else ""),
+            ("figures", ", ".join(map(shortened, self.figures))),
+            ("datasets", ", ".join(map(shortened, self.datasets))),
+        ]
+        return table_html("flowplane.experiments.Result", rows)
+
 
 @dataclass
 class Context:
@@ -318,18 +333,32 @@ def run(
     return result
 
 
+def finished(name: str, scale: str, out: str | Path, seed: int = 0) -> bool:
+    """Whether `out` holds what this version found of an experiment, at this scale and of this seed."""
+    folder = Path(out) / name
+    try:
+        about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        found = about["scale"], about["seed"], about["versions"]["flowplane"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return found == (scale, seed, __version__) and (folder / "claims.json").is_file()
+
+
 def _write(result: Result, folder: Path, about: dict[str, Any]) -> None:
     """Datasets and figures first, the claims last: a claims.json speaks for files that are there."""
     from flowplane.core import results
+    from flowplane.core.compiled import machine
     from flowplane.core.files import write_text
     from flowplane.plot import save
+    from flowplane.recording.store import versions
 
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "claims.json").unlink(missing_ok=True)
     for name, dataset in result.datasets.items():
         results.save(dataset, folder / f"{name}.nc")
     for name, figure in result.figures.items():
         save(figure, folder / f"{name}.html")
-    about |= {"training_seconds": result.training_seconds, "flowplane": __version__}
+    about |= {"training_seconds": result.training_seconds, "machine": machine(), "versions": versions()}
     write_text(folder / "run.json", json.dumps(about, indent=1) + "\n")
     rows = [claim.to_json() for claim in result.claims]
     write_text(folder / "claims.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")

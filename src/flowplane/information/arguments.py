@@ -22,7 +22,7 @@ def checked_weights(probability: Any, n: int, device: torch.device) -> Float[Ten
         return None
     weights = as_tensor("probability", probability).to(device, torch.float64)
     if weights.shape != (n,):
-        raise InputError("probability", Text(f"shape {tuple(weights.shape)}"), f"shape ({n},), one entry a sample")
+        raise InputError("probability", Text(f"shape {tuple(weights.shape)}"), f"shape ({n},), one entry per sample")
     require_finite("probability", weights)
     total = float(weights.sum())
     if float(weights.min()) < 0 or abs(total - 1.0) > 1e-6:
@@ -37,13 +37,13 @@ def checked_labelling(
     """Classes numbered from 0 and p(y|x), each None where it is not given.
 
     Raises:
-        InputError: another length, NaN, one class only, rows that are no distributions.
+        InputError: another length, NaN, one class only, rows that are not distributions.
     """
     classes = None
     if labels is not None:
         given = as_tensor("labels", labels).to(device)
         if given.shape != (n,):
-            raise InputError("labels", Text(f"shape {tuple(given.shape)}"), f"shape ({n},), one label a sample")
+            raise InputError("labels", Text(f"shape {tuple(given.shape)}"), f"shape ({n},), one label per sample")
         require_finite("labels", given)
         if given.is_floating_point() and bool((given != given.round()).any()):
             found = f"numbers such as {given[given != given.round()][0].item():.6g}"
@@ -58,7 +58,7 @@ def checked_labelling(
         raise InputError("conditional", Text(f"shape {tuple(rule.shape)}"), f"shape ({n}, classes)")
     require_finite("conditional", rule)
     if float(rule.min()) < 0 or not torch.allclose(rule.sum(1), torch.ones_like(rule[:, 0])):
-        raise InputError("conditional", Text("rows that are no distributions"), "rows ≥ 0 that sum to 1")
+        raise InputError("conditional", Text("rows that are not distributions"), "rows ≥ 0 that sum to 1")
     return classes, rule
 
 
@@ -94,7 +94,7 @@ def checked_groups(groups: Any, n: int, device: torch.device) -> Int[Tensor, " s
     """A number from 0 on for each group. Raises InputError for another length."""
     given = as_tensor("groups", groups).to(device)
     if given.shape != (n,):
-        raise InputError("groups", Text(f"shape {tuple(given.shape)}"), f"shape ({n},), one group a sample")
+        raise InputError("groups", Text(f"shape {tuple(given.shape)}"), f"shape ({n},), one group per sample")
     return torch.unique(given, return_inverse=True)[1]
 
 
@@ -108,7 +108,7 @@ def checked_inputs(
     """
     given = inputs if isinstance(inputs, Tensor) else as_numbers("inputs", inputs)
     if given.ndim == 0 or len(given) != n:
-        raise InputError("inputs", Text(f"shape {tuple(given.shape)}"), f"shape ({n}, features), one row a sample")
+        raise InputError("inputs", Text(f"shape {tuple(given.shape)}"), f"shape ({n}, features), one row per sample")
     given = given.reshape(n, -1)
     if isinstance(given, np.ndarray) and (given.dtype == np.uint64 or given.dtype.itemsize > 8):
         columns = [np.unique(column, return_inverse=True) for column in given.T]

@@ -199,7 +199,7 @@ class Pairwise(Estimator):
         i_xt = h_t
         if inside is not None:  # the upper bound of one entropy less the lower bound of the other, and the other way round
             i_xt = self._between(Bounds(whole.value - inside.flip(0), whole.error), plain=whole.value - inside)
-        i_xt = Quantity(i_xt.value.clamp(min=0.0), i_xt.lower.clamp(min=0.0), i_xt.upper)
+        i_xt = Quantity(i_xt.value.clamp(min=0.0), i_xt.lower.clamp(min=0.0), i_xt.upper.clamp(min=0.0))
         entropy = Quantity(*(part + h_z for part in h_t))
         i_ty, alone = Quantity(*(torch.full_like(i_xt.value, torch.nan) for _ in range(3))), torch.zeros_like(i_xt.value)
         if known.conditional is not None:

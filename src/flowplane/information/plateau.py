@@ -87,7 +87,7 @@ def convergence(
     known = {key: as_numbers(key, value) for key, value in given.items() if value is not None}
     for key, value in known.items():
         if value.ndim == 0 or len(value) != n:
-            raise InputError(key, Text(f"shape {value.shape}"), f"one row a sample, {n}")
+            raise InputError(key, Text(f"shape {value.shape}"), f"one row per sample, {n}")
     rows = []
     for value in swept:
         chosen = replace(estimator, **{name: value})  # type: ignore[type-var]

@@ -19,30 +19,33 @@ QUANTITIES = {"i_xt": "I(X;T)", "i_ty": "I(T;Y)", "h_t": "H(T)"}
 FLAGS = Flags(
     {
         "saturated": (
-            "nearly every input falls alone: the value is the ceiling log2 n, whatever the layer does",
-            "It says how many samples there are, not what the layer knows: wider bins, more noise, more samples or "
+            "almost every input occupies its own cell; the estimate has saturated at log2 n",
+            "It reflects the number of samples, not what the layer knows: use wider bins, more noise, more samples, or "
             "Denoising, which does not stop there.",
         ),
         "clipped": (
             "values fell outside the range of the bins and went into the end bins",
-            "Bins that cover all values (range='data') would tell more apart.",
+            "Bins that cover all values (range='data') would resolve more.",
         ),
         "constant_units": (
             "at least one unit is constant over the samples",
-            "Such units carry no information; those of a layer that died look like compression.",
+            "Constant units carry no information, and a layer in which units died (ReLU stuck at 0) looks like one that "
+            "compresses: check its activations; a lower learning rate or another initialisation may help.",
         ),
         "ties": (
             "equal values where the estimator assumes a continuous distribution",
-            "Add noise (noise_variance=), which makes the values continuous, or an estimator of discrete values (Binned). "
-            "Decodable cuts a label whose values repeat into ten classes, and its bound stands.",
+            "Add noise (noise_variance=), which makes the values continuous, or use an estimator of discrete values "
+            "(Binned). Decodable cuts a label whose values repeat into ten classes, and its bound stands.",
         ),
         "too_few_samples": (
             "too few samples for the dimension or the number of occupied bins",
-            "The value is biased by more than its interval says: more samples, fewer dimensions (SlicedMI) or coarser bins.",
+            "The value is biased by more than its interval says: use more samples, fewer dimensions (SlicedMI) or coarser "
+            "bins.",
         ),
         "ill_conditioned": (
             "the covariance is close to singular",
-            "Some units are linear functions of others, or of x: the value rests on rounding errors.",
+            "Some units are linear functions of others, or of x, and the value rests on rounding errors: leave such units "
+            "out, or use noise (Pairwise).",
         ),
         "no_inputs": (
             "I(X;T) needs the inputs, which were not given",
@@ -51,7 +54,7 @@ FLAGS = Flags(
         "no_labels": ("I(T;Y) needs labels or their conditional, which were not given", "Pass labels= or conditional=."),
         "deterministic": (
             "I(X;T) of a deterministic network is infinite without bins or noise",
-            "A finite number would show the estimator and not the network. Bins, or noise_variance=, make a channel.",
+            "A finite number would describe the estimator, not the network. Use bins, or noise_variance=, as a channel.",
         ),
         "weighted": (
             "p(x) is not uniform, and this estimator takes samples without weights",
@@ -59,11 +62,12 @@ FLAGS = Flags(
         ),
         "not_gaussian": (
             "the samples are not normally distributed, as this estimator assumes",
-            "The value is that of a normal with the same covariance; the truth can lie on either side.",
+            "The value is that of a normal distribution with the same covariance, and the truth may lie on either side: "
+            "compare with KSG or Denoising.",
         ),
         "batch_ceiling": (
             "the value is so near log2 of the batch size that a variational estimate may have stopped short",
-            "The truth may be much larger: a larger batch_size, or an estimator without this ceiling.",
+            "The truth may be much larger: use a larger batch_size, or an estimator without this ceiling.",
         ),
         "heavy_tails": (
             "a few values lie so far out that their nearest neighbours say little of the density there",
@@ -72,51 +76,51 @@ FLAGS = Flags(
         "not_converged": (
             "the network did not learn to do better on samples held out, did much better on those it learned from, was "
             "still learning when it was stopped, or two ways to read it lie far apart",
-            "The truth may be larger: more samples, or for a critic more epochs.",
+            "The truth may be larger: use more samples or, for a critic, more epochs.",
         ),
         "unequal_scales": (
-            "some coordinates vary so much less than others that distances hardly see them",
-            "What the smaller ones know is lost: give all the same scale, which changes no information.",
+            "some coordinates vary so much less than others that distances hardly depend on them",
+            "What the smaller ones know is lost: rescale all to the same spread, which does not change the information.",
         ),
         "labels_only": (
-            "this estimator speaks of the label alone",
-            "I(X;T) and H(T) need another one, such as Pairwise(0.1, relative='total').",
+            "this estimator reads only I(T;Y)",
+            "For I(X;T) and H(T) use another, such as Pairwise(0.1, relative='total').",
         ),
         "rare_classes": (
             "classes with fewer than five samples of their own cannot be held out and count as not decodable",
-            "The bound stands, and is lower for them: more samples of those classes.",
+            "The bound holds, but is lower because of them: use more samples of those classes.",
         ),
         "not_a_function": (
-            "T is no function of x: equal or near inputs have unlike values, and its noise counts as information about x",
-            "An estimator that takes inputs as they are (KSG, Variational) reads such a layer.",
+            "T is not a function of x: equal or close inputs have different values, and this noise counts as information",
+            "Use an estimator that takes the inputs as they are (KSG, Variational).",
         ),
         "few_directions": (
             "fewer than two directions hold the layer's variance, and the resolution is a share of that",
-            "What the other directions tell apart is hidden: look at smaller resolutions, or at decodable information.",
+            "What the other directions distinguish is hidden: look at smaller resolutions, or at decodable information.",
         ),
         "width_limited": (
-            "the noise a unit is so large that the value only adds up the units' variances: a wider layer reads more",
-            "Noise in proportion to the total variance (relative='total') means the same in every layer.",
+            "the noise per unit is so large that the value only adds up the units' variances: a wider layer reads higher",
+            "Use noise in proportion to the total variance (relative='total'), which means the same in every layer.",
         ),
         "contradicted": (
-            "a probe decodes more of the label than this estimate, with its interval, says there is",
-            "The estimate is wrong here; what is decodable is a lower bound on the same quantity.",
+            "a probe decodes more about the label than this estimate, with its interval, allows",
+            "The estimate is wrong here. Use the decodable information (Decodable), a lower bound on the same quantity.",
         ),
         "hidden_by_channel": (
-            "a probe decodes more of the label than passes through this estimate's bins or noise",
-            "No contradiction: the layer holds more than its channel lets through. Finer bins, or less noise.",
+            "a probe decodes more about the label than passes through this estimate's bins or noise",
+            "Not a contradiction: the layer holds more than the channel lets through. Use finer bins, or less noise.",
         ),
         "loose": (
-            "denoisers fitted to other samples do so much worse that this upper bound says little",
-            "It holds, but lies above that of a normal with the samples' own covariance: more samples, or more noise.",
+            "denoisers fitted to other samples do so much worse that this upper bound is loose",
+            "It holds, but lies above that of a normal with the same covariance: use more samples, or more noise.",
         ),
         "impossible": (
-            "what denoisers read is more than a label of so many classes can say",
-            "They have not learned the layer's density: more samples, or Decodable, a lower bound.",
+            "the denoisers read more than a label with this number of classes can carry",
+            "They have not learned the layer's density: use more samples, or Decodable, a lower bound.",
         ),
         "no_noise": (
-            "the entropy of a layer without noise is not found by denoising",
-            "Noise that is added to the layer (noise_variance above 0), or KSG.",
+            "the entropy of a layer without noise cannot be found by denoising",
+            "Add noise to the layer (noise_variance above 0), or use KSG.",
         ),
     }
 )

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from flowplane.core.paths import as_path
-from flowplane.core.results import quantities
 from flowplane.errors import InputError, MissingRequirement, Text
-from flowplane.recording import Recording
+from flowplane.integrations.curves import curves
 
 try:
     from torch.utils.tensorboard import SummaryWriter
 except ImportError as _error:
     raise MissingRequirement("this needs TensorBoard: pip install 'flowplane[tensorboard]'") from _error
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 __all__ = ["ScalarWriter", "write_scalars"]
-
-_CLOCKS = ("train_epoch", "epoch")
 
 
 def write_scalars(source: Any, log_dir: Any) -> None:
@@ -86,7 +79,7 @@ class ScalarWriter:
             InputError: as `write_scalars`.
         """
         count = 0
-        for tag, epochs, values in _curves(source):
+        for tag, epochs, values in curves(source):
             after = self._written.get(tag, -np.inf)
             for epoch, value in zip(epochs.tolist(), values.tolist(), strict=True):
                 if epoch > after and np.isfinite(value):
@@ -99,43 +92,3 @@ class ScalarWriter:
     def close(self) -> None:
         """Write what is left and close the file."""
         self._writer.close()
-
-
-def _curves(source: Any) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Tag, epochs and numbers of each curve, means over replicas."""
-    import xarray as xr
-
-    if isinstance(source, Recording):
-        metrics = source.metrics
-        tags = {name: f"metrics/{name}" for name in metrics.data_vars}
-        yield from _of_dataset(metrics.rename(tags), list(tags.values()))
-    elif not isinstance(source, xr.Dataset):
-        raise InputError("source", Text(type(source).__name__), "a Recording, or a Dataset over epochs")
-    elif not set(_CLOCKS) & {str(dim) for dim in source.dims}:
-        raise InputError("source", Text(f"a Dataset over {', '.join(map(str, source.dims))}"), "a Dataset over epochs")
-    else:
-        yield from _of_dataset(source, quantities(source))
-
-
-def _of_dataset(dataset: xr.Dataset, names: Sequence[str]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    for name in names:
-        array = dataset[name]
-        clock = next((name for name in _CLOCKS if name in array.dims), None)
-        if clock is None or array.dtype.kind not in "iuf" or set(array.dims) - {clock, "replica", "layer"}:
-            continue
-        epochs = np.asarray(dataset[clock].values)
-        if "layer" not in array.dims:
-            yield name, epochs, _mean(array, clock)[0]
-            continue
-        for layer, values in zip(dataset["layer"].values, _mean(array, clock), strict=True):
-            yield f"{name}/{layer}", epochs, values
-
-
-def _mean(array: xr.DataArray, clock: str) -> np.ndarray:
-    """Means over the replicas that have a number: (layer, epoch), one row where there are no layers."""
-    full = array.expand_dims([dim for dim in ("replica", "layer") if dim not in array.dims])
-    values = full.transpose("replica", "layer", clock).values.astype(np.float64)
-    known = np.isfinite(values)
-    count = known.sum(axis=0)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

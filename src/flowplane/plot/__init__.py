@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from flowplane.plot.figures.input_information import input_information as input_information
     from flowplane.plot.figures.layer_beta_curves import layer_beta_curves as layer_beta_curves
     from flowplane.plot.figures.layer_betas import layer_betas as layer_betas
+    from flowplane.plot.figures.layer_budget import layer_budget as layer_budget
     from flowplane.plot.figures.layer_geometry import layer_geometry as layer_geometry
     from flowplane.plot.figures.layer_similarity import layer_similarity as layer_similarity
     from flowplane.plot.figures.layer_transport import layer_transport as layer_transport

@@ -12,12 +12,12 @@ from flowplane.errors import InputError, MissingRequirement, Text
 
 __all__ = ["save"]
 
-STILL = (".svg", ".pdf", ".png")
+STILL = (".svg", ".pdf", ".png", ".webp")
 PAGES = (".html", ".json")
 
 
 def save(figure: go.Figure, path: str | Path) -> Path:
-    """Write a figure: .html (one page that opens offline), .json, or .svg, .pdf, .png.
+    """Write a figure: .html (one page that opens offline), .json, or .svg, .pdf, .png, .webp.
 
     Still pictures show the figure without slider and buttons. They need `pip install flowplane[static]` and a Chrome or
     Chromium on the machine.

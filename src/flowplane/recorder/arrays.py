@@ -103,10 +103,10 @@ def _checked_epochs(epochs: Any) -> list[int]:
         return [0]
     given = epochs.tolist() if hasattr(epochs, "tolist") else epochs
     if not isinstance(given, Iterable) or isinstance(given, str):
-        raise InputError("epochs", epochs, "a list of epochs, one a snapshot")
+        raise InputError("epochs", epochs, "a list of epochs, one per snapshot")
     numbers = [check_count(f"epochs[{k}]", each, 0) for k, each in enumerate(given)]
     if not numbers or len(set(numbers)) < len(numbers) or max(numbers) > LATEST:
-        wanted = f"different whole numbers up to {LATEST}, one a snapshot"
+        wanted = f"different whole numbers up to {LATEST}, one per snapshot"
         raise InputError("epochs", numbers, wanted)
     return numbers
 

@@ -70,10 +70,10 @@ def epochs_of(found: Sequence[Path], at: Any, ordered: bool) -> tuple[list[int],
 
 def _said(at: Any, count: int) -> list[int]:
     if not isinstance(at, Iterable) or isinstance(at, str):
-        raise InputError("at", at, "a list of epochs, one a checkpoint")
+        raise InputError("at", at, "a list of epochs, one per checkpoint")
     numbers = [check_count(f"at[{k}]", each, 0) for k, each in enumerate(at)]
     if len(numbers) != count or len(set(numbers)) < len(numbers):
-        raise InputError("at", Text(f"{len(set(numbers))} different numbers"), f"{count}, one a checkpoint")
+        raise InputError("at", Text(f"{len(set(numbers))} different numbers"), f"{count}, one per checkpoint")
     return numbers
 
 

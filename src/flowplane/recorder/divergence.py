@@ -14,6 +14,9 @@ from flowplane.recording import Metrics
 
 __all__ = ["Divergence"]
 
+#: What is looked at besides the training.
+EVAL = "the probe inputs, or what eval mode uses, such as running statistics of batch normalisation, are not finite"
+
 
 class Divergence:
     """Warns once: of the first snapshot at which a layer, or the loss that was logged up to it, is NaN or infinite.
@@ -23,8 +26,8 @@ class Divergence:
         >>> with warnings.catch_warnings(record=True) as said:
         ...     warnings.simplefilter("always")
         ...     Divergence().look(3, ["a", "b"], [np.zeros((2, 1)), np.full((2, 1), np.nan)], Metrics())
-        >>> str(said[0].message)
-        "NaN or infinite values in layer 'b' at epoch 3: training has diverged, or the probe inputs are not finite"
+        >>> str(said[0].message)[:70]
+        "NaN or infinite values in layer 'b' at epoch 3: training has diverged,"
     """
 
     def __init__(self) -> None:
@@ -49,7 +52,10 @@ class Divergence:
         if found:
             self._said = True
             message = f"NaN or infinite values {', and '.join(found)}: training has diverged"
-            message += "" if len(found) > 1 or not broken else ", or the probe inputs are not finite"
+            if epoch == 0:  # nothing was trained yet
+                message = f"NaN or infinite values {', and '.join(found)}, before any training: {EVAL}"
+            elif broken and len(found) == 1:
+                message += f", or {EVAL}"
             warnings.warn(message, RuntimeWarning, stacklevel=outside())
 
 

@@ -49,7 +49,7 @@ def chosen_layers(model: nn.Module, trace: Trace, layers: Any) -> list[Judged]:
         usable = [call for call in fitting if call.why is None]
         if not usable:
             found = Text(f"{fitting[0].name!r}, which {_clause(fitting[0])}")
-            raise InputError("layers", found, "layers whose rows are samples: `left_out` says of each why it is none")
+            raise InputError("layers", found, "layers whose rows are samples: `left_out` says why each of these is not one")
         chosen += [call for call in usable if call not in chosen]
     return sorted(chosen, key=trace.calls.index)
 

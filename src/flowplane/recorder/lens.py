@@ -35,12 +35,12 @@ class LogitLens:
         tokens: the sample and the place of each row.
 
     Raises:
-        InputError: rows that are no tokens, no ids of tokens, no head, or something else that cannot be called.
+        InputError: rows that are not tokens, no ids of tokens, no head, or something else that cannot be called.
     """
 
     def __init__(self, model: nn.Module, unembed: Any, inputs: ProbeInputs, tokens: np.ndarray | None) -> None:
         if tokens is None:
-            raise InputError("unembed", Text("rows that are no tokens"), "reduce='tokens', where every token is a row")
+            raise InputError("unembed", Text("rows that are not tokens"), "reduce='tokens', where every token is a row")
         self.model = model
         self.unembed = _head(model) if isinstance(unembed, str) and unembed == "auto" else unembed
         if not callable(self.unembed):
@@ -84,13 +84,13 @@ class LogitLens:
             "lens_entropy": ("entropy of the prediction", "bits"),
             "lens_divergence": ("divergence of the last layer's prediction from it", "bits"),
             "lens_agreement": ("rows with the last layer's first choice", "1"),
-            "lens_loss": ("loss of the next token", "bits a token"),
+            "lens_loss": ("loss of the next token", "bits per token"),
         }
         variables = {
             name: ("layer", found[:, k], {"long_name": title, "units": units})
             for k, (name, (title, units)) in enumerate(about.items())
         }
-        attrs = {"long_name": "loss of the next token by the tokens' frequencies", "units": "bits a token"}
+        attrs = {"long_name": "loss of the next token by the tokens' frequencies", "units": "bits per token"}
         variables["unigram_loss"] = ("layer", np.full(len(rows), unigram), attrs)
         return xr.Dataset(variables, {"layer": list(names)})
 

@@ -40,8 +40,8 @@ def record(
     The model is looked at as `fp.Recorder` looks at it, in eval mode, and left as it was.
 
     Arguments:
-        model, inputs, labels, path, layers, measures, reduce, layout, mask, forward, batch, views, unembed, dtype,
-            mode: as of `fp.Recorder`; with mode="resume" a recording that is there already is handed back.
+        model, inputs, labels and all that are not named here: as of `fp.Recorder`; with mode="resume" a recording that is
+            there already is handed back.
         keep: "activations", or nothing where `measures` alone are asked for.
 
     Raises:

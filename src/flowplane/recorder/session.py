@@ -33,12 +33,12 @@ __all__ = ["Session"]
 
 KEEP = ("activations", "gradients")
 NOISY = (
-    "the model gives other outputs for the same inputs in eval mode ({}): what is recorded of these layers is one draw, and "
+    "the model gives other outputs for the same inputs in eval mode ({}): the recording holds one draw of these layers, and "
     "estimators that take a layer for a function of its inputs refuse them"
 )
 #: Probe samples of which nothing can be estimated, and what is said of fewer, and of state that cannot be put back.
 FEW = 20
-TOO_FEW = "estimates from so few mean little; a thousand or two are usual"
+TOO_FEW = "estimates from this few mean little; a thousand or two are usual"
 NOT_PUT_BACK = "which cannot be put back after it was looked at: training may differ from training without a Recorder"
 #: How outputs become rows: a name, or a function of them.
 Rule = str | Callable[[torch.Tensor], torch.Tensor]

@@ -8,23 +8,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from flowplane.core.display import folded, frame_html, shortened, table_html
 from flowplane.core.frames import layer_table, left_out_table
 from flowplane.core.paths import from_here
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from flowplane.recording.reader import Recording
 
 __all__ = ["Layers", "recording_html"]
 
-#: So many layers are listed; of more, the first and the last ones.
+#: Layers that are listed; of more, the first and the last ones.
 LISTED = 20
-#: So many rows of a table are shown.
-ROWS = 100
-#: So many characters of a name, a path or a task are shown.
-SHOWN = 80
-_CELL = "text-align:left;padding:1px 8px 1px 0;vertical-align:top;font-weight:"
 
 
 class Layers(tuple[str, ...]):
@@ -51,7 +45,7 @@ class Layers(tuple[str, ...]):
         return (self.described,)
 
     def _repr_html_(self) -> str:
-        return _table(layer_table(self.described))
+        return frame_html(layer_table(self.described))
 
 
 def recording_html(rec: Recording) -> str:
@@ -66,36 +60,22 @@ def recording_html(rec: Recording) -> str:
         what += f", {rec.attrs['parameters']:,} parameters"
     where = "in memory" if rec.path is None else from_here(rec.path)
     rows = [
-        (rec.kind, _shown(what)),
+        (rec.kind, shortened(what)),
         ("probe inputs" if rec.kind == "model" else "task", _task(rec)),
-        ("layers", _folded(_layers(rec), layer_table(shown)) if shown else _layers(rec)),
-        ("left out", _folded(f"{len(left)} that ran", left) if len(left) else ""),
+        ("layers", folded(_layers(rec), layer_table(shown)) if shown else _layers(rec)),
+        ("left out", folded(f"{len(left)} that ran", left) if len(left) else ""),
         ("replicas", str(len(rec.replicas))),
         ("snapshots", f"{len(epochs)}, epochs {_number(epochs.min())} to {_number(epochs.max())}"),
-        ("order", _shown(rec.attrs.get("order", ""))),
+        ("order", shortened(rec.attrs.get("order", ""))),
         ("at the end", _metrics(rec)),
     ]
-    body = "".join(_row(name, text) for name, text in rows if text)
-    head = f'<div style="opacity:.7">flowplane.Recording {_shown(where)}</div>'
-    return f'<div>{head}<table style="border-collapse:collapse;color:inherit;background:none">{body}</table></div>'
-
-
-def _row(name: str, html: str) -> str:
-    return f'<tr><th style="{_CELL}normal;opacity:.7">{escape(name)}</th><td style="{_CELL}normal">{html}</td></tr>'
-
-
-def _folded(said: str, frame: pd.DataFrame) -> str:
-    return f'<details><summary style="cursor:pointer">{said}</summary>{_table(frame)}</details>'
-
-
-def _table(frame: pd.DataFrame) -> str:
-    return str(frame.to_html(index=False, border=0, justify="left", max_rows=ROWS, show_dimensions=False))
+    return table_html(f"flowplane.Recording {shortened(where)}", rows)
 
 
 def _task(rec: Recording) -> str:
     task = rec.task
     # the task of a model has no name of its own
-    count = f"{len(task)} samples" if rec.kind == "model" else f"{_shown(task.name)}: {len(task)} samples"
+    count = f"{len(task)} samples" if rec.kind == "model" else f"{shortened(task.name)}: {len(task)} samples"
     if task.labels is None:
         return f"{count}, no labels"
     labels = rec.attrs.get("labels")
@@ -106,7 +86,7 @@ def _task(rec: Recording) -> str:
 def _layers(rec: Recording) -> str:
     """Each layer and its width, in order."""
     names, widths = list(rec.layers), rec.layer_coordinates()["width"][1]
-    items = [f"{_shown(name)} ({int(width)})" for name, width in zip(names, widths, strict=True)]
+    items = [f"{shortened(name)} ({int(width)})" for name, width in zip(names, widths, strict=True)]
     if len(items) > LISTED:
         half = LISTED // 2
         items[half:-half] = [f"… {len(items) - 2 * half} more …"]
@@ -122,16 +102,10 @@ def _metrics(rec: Recording) -> str:
         if len(known):
             units = array.attrs.get("units", "")
             unit = f" {units}" if units not in ("", "1", "fraction") else ""
-            parts.append(f"{_shown(str(name))} {np.nanmean(values[:, known[-1]]):.4g}{escape(unit)}")
+            parts.append(f"{shortened(str(name))} {np.nanmean(values[:, known[-1]]):.4g}{escape(unit)}")
     mean = " (means)" if parts and len(rec.replicas) > 1 else ""
     return ", ".join(parts[:LISTED]) + mean
 
 
 def _number(epoch: float) -> str:
     return f"{epoch:g}" if float(epoch) < 1e6 else str(int(epoch))
-
-
-def _shown(text: str) -> str:
-    """Escaped, and cut in the middle where it is long."""
-    half = SHOWN // 2
-    return escape(text if len(text) <= SHOWN else f"{text[:half]}…{text[-half:]}")

@@ -26,7 +26,17 @@ from flowplane.recording import asserts  # noqa: F401
 from flowplane.version import __version__
 
 __all__ = ["BRANCH", "FORMAT", "MODES", "STATISTICS", "Writer", "array_of", "growing", "open_repository", "put"]
-__all__ += ["CACHE", "DATA", "locked", "remove_computed", "require_own_process", "storage_of", "versions"]
+__all__ += [
+    "CACHE",
+    "DATA",
+    "UNFINISHED",
+    "is_repository",
+    "locked",
+    "remove_computed",
+    "require_own_process",
+    "storage_of",
+    "versions",
+]
 
 #: 1: ensembles of `fp.train`. 2: recordings of a model as well. 3: arguments under their names of today, and an array for
 #: each variable of an online measure.
@@ -74,7 +84,7 @@ def open_repository(path: Any) -> tuple[icechunk.Repository, str]:
         folder, name = as_path("path", path).absolute(), str(as_path("path", path))
         if _is_empty(folder):
             raise InputError("path", name, f"{wanted}; nothing is there")
-        if not _is_repository(folder):
+        if not is_repository(folder):
             if _is_unfinished(folder):
                 raise InputError("path", name, f"{wanted}; this one was interrupted before its first snapshot")
             raise InputError("path", name, f"{wanted}; this is something else")
@@ -120,7 +130,7 @@ def storage_of(folder: Path) -> icechunk.Storage:
     return icechunk.local_filesystem_storage(str(folder / DATA))
 
 
-def _is_repository(folder: Path) -> bool:
+def is_repository(folder: Path) -> bool:
     return (folder / DATA).is_dir() and icechunk.Repository.exists(storage_of(folder))
 
 
@@ -194,13 +204,13 @@ class Writer:
     def _claim(self, folder: Path, mode: str) -> tuple[icechunk.Repository, bool]:
         """Lock the folder, then open or make the repository in it."""
         empty, name = _is_empty(folder), str(folder)
-        if not empty and not _is_repository(folder) and not _is_unfinished(folder):
+        if not empty and not is_repository(folder) and not _is_unfinished(folder):
             raise InputError("path", name, f"a path where nothing is, or a recording to {mode}; this is something else")
         if mode == "resume" and empty:
             raise InputError("path", name, "an existing recording to resume; nothing is there")
         self._lock = locked(folder)
         try:  # only now can nobody else change what is there
-            if _is_repository(folder) and mode != "overwrite":
+            if is_repository(folder) and mode != "overwrite":
                 repository = icechunk.Repository.open(storage_of(folder))
                 if _format(repository, name) is not None:
                     if mode == "create":

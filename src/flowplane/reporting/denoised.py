@@ -7,14 +7,14 @@ import xarray as xr
 
 from flowplane.core.results import said
 from flowplane.information.resolution import usual_place
-from flowplane.reporting.layers import LayerNumbers
-from flowplane.reporting.markup import called, listed, number
+from flowplane.reporting.layers import LayerNumbers, layers_called
+from flowplane.reporting.markup import listed, number
 
 __all__ = ["saturation_words", "spectrum_words"]
 
 #: A denoiser that beats the best linear one by no more than this share of the variance sees a normal.
 NORMAL = 0.01
-#: What reads a layer in which every sample stands alone.
+#: What reads a layer whose estimate has saturated at the number of samples.
 CALLS = '`fp.information_plane(rec, fp.Denoising({c:g}, relative="total"))`, or on this page `fp.report(…, denoising=True)`'
 
 
@@ -25,7 +25,7 @@ def spectrum_words(spectrum: xr.Dataset) -> list[str]:
         spectrum: from `fp.denoising_spectrum`, over (replica, epoch, layer, resolution).
     """
     last = spectrum.sortby("epoch").isel(epoch=-1).mean("replica").transpose("layer", "resolution", ...)
-    names = [called(str(name)) for name in spectrum["layer"].values]
+    names = layers_called(spectrum)
     resolutions, error = last["resolution"].values, last["mmse"].values
     place = usual_place(resolutions)
     here = error[:, place]
@@ -36,7 +36,7 @@ def spectrum_words(spectrum: xr.Dataset) -> list[str]:
     hardest, easiest = int(np.nanargmax(here)), int(np.nanargmin(here))
     told = (
         f"Under noise of {resolutions[place]:g} times a layer's total variance, at epoch {epoch:,}, {names[hardest]} is "
-        f"hardest to denoise: {best} leaves {_percent(here[hardest])} of the variance open"
+        f"hardest to denoise: {best} leaves {_percent(here[hardest])} of the variance unexplained"
     )
     told += f" in it, and {_percent(here[easiest])} in {names[easiest]}, the easiest." if easiest != hardest else "."
     return [told, _departure(last["linear_mmse"].values - error, error, names, resolutions)]
@@ -58,7 +58,7 @@ def _departure(gap: np.ndarray, error: np.ndarray, names: list[str], resolutions
 
 
 def saturation_words(layers: list[LayerNumbers], most: float, resolution: float) -> list[str]:
-    """What is said of layers in which every sample stands alone: the bound by denoising, or the call that gives it.
+    """What is said of layers whose estimate has saturated: the bound by denoising, or the call that gives it.
 
     Arguments:
         most: H(X) of the samples, in bits, at which Pairwise stops; NaN where it is not known.
@@ -68,17 +68,17 @@ def saturation_words(layers: list[LayerNumbers], most: float, resolution: float)
     if not full:
         return []
     named = listed([layer.called for layer in full])
-    alone = f"In {named} nearly every input stands alone: I(X;T) says there how many inputs were looked at, no more."
+    alone = f"In {named} almost every input occupies its own cell: I(X;T) has saturated at log2 of the number of inputs."
     known = [layer for layer in full if np.isfinite(layer.denoised.value)]
     if not known:
-        return [alone, f"A bound that does not stop at the number of samples: {CALLS.format(c=resolution)}."]
+        return [alone, f"For a bound that does not stop there: {CALLS.format(c=resolution)}."]
     each = listed([f"{number(layer.denoised.value, 'bits')} in {layer.called}" for layer in known])
     told = f"Denoising, which does not stop there, gives at most {each}."
     above = [layer.called for layer in known if layer.denoised.value > most]
     if above:
         told += (
             f" {'The bound' if len(above) == 1 else 'The bounds'} of {listed(above)} {'lies' if len(above) == 1 else 'lie'} "
-            f"above H(X) = {number(most, 'bits')}, the most that these inputs can show."
+            f"above H(X) = {number(most, 'bits')} of these inputs, and so does not limit what the layer knows of them."
         )
     return [alone, told]
 

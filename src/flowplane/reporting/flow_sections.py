@@ -72,7 +72,7 @@ def _validity(flow: Measured, notes: list[str]) -> Markup:
     rows = [row for dataset in found for row in _flag_rows(dataset)]
     if not found:
         return paragraphs(["Nothing was measured of this flow, so nothing can be trusted or doubted.", *notes])
-    said = "" if rows else "No flag is raised: nothing speaks against these numbers."
+    said = "" if rows else "No validity warnings."
     head = ["flag", "concerns", "what it means", "what to do"]
     return joined(paragraphs([said, *notes]), table("Numbers to be doubted", head, rows) if rows else "")
 

@@ -14,8 +14,8 @@ __all__ = ["cost_words", "movement_words", "path_words", "step_words", "straight
 #: Per cent of the energy below which a waste is called small.
 SMALL = 1.0
 FAR = (
-    "the particles lie too far apart for the best pairing of starts with ends to be seen, so what is wasted on coupling "
-    "cannot be told from it"
+    "the particles lie too far apart to find the best pairing of starts with ends, so what is wasted on coupling cannot be "
+    "separated from it"
 )
 LENGTH, SQUARE = "units of x", "squared units of x"
 
@@ -97,8 +97,8 @@ def _distance(budget: xr.Dataset) -> list[str]:
     slices = with_error(float(budget["sliced_wasserstein"]), float(budget["sliced_wasserstein_error"]), LENGTH)
     return [
         f"W_2 is {with_error(distance, error, LENGTH)} between the starts and ends of "
-        f"{budget.attrs['samples']:,} particles. Between so few it comes out too large rather than too small, and the "
-        f"waste on coupling too small; a lower bound, by slices, is {slices}."
+        f"{budget.attrs['samples']:,} particles. With this few it tends to come out too large, and the waste on "
+        f"coupling too small; a lower bound, by slices, is {slices}."
     ]
 
 
@@ -127,9 +127,8 @@ def _adaptive(steps: xr.Dataset, within: float) -> str:
     calls, distance = steps["adaptive_evaluations"].values, steps["adaptive_distance"].values
     does = distance <= within
     if not does.any():
-        return (
-            f"The adaptive solver is not that near at any tolerance tried, the finest {steps['tolerance'].values.min():g}."
-        )
+        finest = steps["tolerance"].values.min()
+        return f"The adaptive solver is not within that at any tolerance tried (the finest: {finest:g})."
     k = np.flatnonzero(does)[calls[does].argmin()]
     tolerance = float(steps["tolerance"][k])
-    return f"An adaptive solver does with {count(int(calls[k]), 'evaluation')}, at a tolerance of {tolerance:g}."
+    return f"An adaptive solver needs {count(int(calls[k]), 'evaluation')}, at a tolerance of {tolerance:g}."

@@ -43,7 +43,9 @@ FEW = (
     "come out too large, the optimality near 1 whatever the flow does."
 )
 TOO_WIDE = f"In more than {WIDE:,} dimensions this page does not follow variance, entropy and W_2 over time."
-LAYERS = "This flow is made of layers, each of which is one step already: there is no velocity field to be run in fewer."
+LAYERS = (
+    "This flow is made of layers, each of which is one step already: there is no velocity field to integrate in fewer steps."
+)
 
 
 def of_flow(flow: TransportMap, title: str, advance: Callable[[float], None] = lambda amount: None) -> Subject:

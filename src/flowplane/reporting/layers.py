@@ -8,11 +8,11 @@ import numpy as np
 import xarray as xr
 
 from flowplane.analysis.compression import LOSS
-from flowplane.core.results import Flags, interval, with_flags
+from flowplane.core.results import Flags, Z, interval, with_flags
 from flowplane.information.resolution import usual_place
 from flowplane.reporting.markup import called
 
-__all__ = ["FAR", "GAIN", "LayerNumbers", "Learned", "Quantity", "counts", "layer_numbers"]
+__all__ = ["FAR", "GAIN", "SILENT", "LayerNumbers", "Learned", "Quantity", "counts", "layer_numbers", "layers_called"]
 
 #: A layer that gains no more of I(T;Y) than this has learned nothing that could be dated, bits.
 GAIN = 0.05
@@ -20,6 +20,8 @@ GAIN = 0.05
 FAR = 0.8
 #: The part of the final gain of I(T;Y) at which it counts as learned.
 PART = 0.9
+#: Flags that say why a number is absent and cast no doubt on those that are there.
+SILENT = ("no_labels",)
 #: I(X;T) by denoising, a variable of its own.
 DENOISED = "i_xt_denoised"
 
@@ -35,7 +37,8 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Learned:
-    """When I(T;Y) reached 90 % of its final gain: the median of the replicas that gained, and their middle 80 %."""
+    """When I(T;Y) reached 90 % of its final gain: the median of the replicas that gained, and their middle 80 %; NaN where
+    the gain is no more than `doubt`."""
 
     before: float
     gain: float
@@ -43,6 +46,8 @@ class Learned:
     lower: float
     upper: float
     replicas: int
+    #: Changes of I(T;Y) up to this many bits are none that could be dated.
+    doubt: float = GAIN
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,13 @@ class LayerNumbers:
 
     @property
     def called(self) -> str:
-        """Its name in a sentence."""
-        return called(self.name)
+        """Its name and kind in a sentence."""
+        return called(self.name, self.kind)
+
+    @property
+    def warnings(self) -> dict[str, float]:
+        """The flags that are a reason for doubt: where no labels were given, nothing about them is in doubt."""
+        return {name: share for name, share in self.flags.items() if name not in SILENT}
 
     @property
     def saturated(self) -> bool:
@@ -113,7 +123,7 @@ def layer_numbers(plane: xr.Dataset, falls: xr.Dataset | None = None) -> list[La
                 int(widths[k]),
                 _at_the_end(here, "i_xt"),
                 _at_the_end(here, "i_ty"),
-                when_learned(here["i_ty"].values, epochs),
+                when_learned(here["i_ty"].values, epochs, _doubt(here)),
                 lost,
                 peak,
                 compresses,
@@ -142,11 +152,20 @@ def _at_the_end(here: xr.Dataset, name: str) -> Quantity:
     return Quantity(float(values[0]), *sides)
 
 
-def when_learned(i_ty: np.ndarray, epochs: np.ndarray) -> Learned:
+def _doubt(here: xr.Dataset) -> float:
+    """The least change of I(T;Y) from the first to the last snapshot that counts: `GAIN`, or the error of the difference."""
+    if "i_ty_error" not in here:
+        return GAIN
+    errors = here["i_ty_error"].isel(epoch=[0, -1]).transpose("replica", "epoch").values
+    return float(np.fmax(GAIN, Z * np.hypot(*errors.T).max()))
+
+
+def when_learned(i_ty: np.ndarray, epochs: np.ndarray, doubt: float = GAIN) -> Learned:
     """The first snapshot, replica by replica, at which I(T;Y) has made `PART` of its final gain.
 
     Arguments:
         i_ty: (replica, epoch), bits.
+        doubt: gains of no more than this many bits are not dated.
 
     Example:
         >>> when_learned(np.array([[0.0, 0.5, 0.95, 1.0]]), np.array([0, 1, 10, 100])).epoch
@@ -155,13 +174,13 @@ def when_learned(i_ty: np.ndarray, epochs: np.ndarray) -> Learned:
     gains = i_ty[:, -1] - i_ty[:, 0]
     known = np.isfinite(gains)
     before, gain = (float(part[known].mean()) if known.any() else float("nan") for part in (i_ty[:, 0], gains))
-    rising = known & (gains > GAIN)
-    if not rising.any() or gain <= GAIN:
-        return Learned(before, gain, float("nan"), float("nan"), float("nan"), 0)
+    rising = known & (gains > doubt)
+    if not rising.any() or gain <= doubt:
+        return Learned(before, gain, float("nan"), float("nan"), float("nan"), 0, doubt)
     reached = i_ty[rising] >= (i_ty[rising, :1] + PART * gains[rising, None])
     when = epochs[reached.argmax(axis=1)].astype(float)
     low, middle, high = np.percentile(when, [10, 50, 90])
-    return Learned(before, gain, float(middle), float(low), float(high), int(rising.sum()))
+    return Learned(before, gain, float(middle), float(low), float(high), int(rising.sum()), doubt)
 
 
 def _lost(i_xt: np.ndarray, epochs: np.ndarray) -> tuple[float, float, bool]:
@@ -182,6 +201,18 @@ def _lost(i_xt: np.ndarray, epochs: np.ndarray) -> tuple[float, float, bool]:
 def nothing_to_know(plane: xr.Dataset) -> bool:
     """Whether all inputs are the same, H(X) = 0: then no layer can be saturated, whatever an estimator says."""
     return abs(float(plane.attrs.get("input_entropy", np.nan))) < 1e-9
+
+
+def layers_called(found: xr.Dataset) -> list[str]:
+    """What sentences call the layers of a result: by name and, where that is known, by kind.
+
+    Example:
+        >>> layers_called(xr.Dataset(coords={"layer": ["0", "head"], "layer_type": ("layer", ["ReLU", "Linear"])}))
+        ['layer 0 (ReLU)', 'head (Linear)']
+    """
+    names = [str(name) for name in found["layer"].values]
+    kinds = map(str, found["layer_type"].values) if "layer_type" in found.coords else [""] * len(names)
+    return [called(name, kind) for name, kind in zip(names, kinds, strict=True)]
 
 
 def counts(plane: xr.Dataset, flag: str) -> bool:

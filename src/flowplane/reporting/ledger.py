@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from flowplane.errors import InputError
 from flowplane.experiments.claim import VERDICTS, Claim
 from flowplane.experiments.papers import PAPER_CLAIMS, PAPERS, PaperClaim, head_of
@@ -16,7 +18,7 @@ from flowplane.experiments.registry import experiments_of
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["claims_table", "count_verdicts", "paper_tables", "read_claims"]
+__all__ = ["claims_table", "count_verdicts", "inconclusive_words", "paper_tables", "read_claims", "why_inconclusive"]
 
 COLORS = {"reproduced": "green", "contradicted": "red", "inconclusive": "yellow", "not run": "dim"}
 #: In the verdict's place where a results folder has parts of a claim and not the claim itself.
@@ -160,6 +162,45 @@ def reference_text(claim: Claim) -> str:
     return "\n".join(
         f"{_short(value)} ± {_short(reach)}" for value, reach in zip(claim.reference, claim.tolerance, strict=True)
     )
+
+
+def why_inconclusive(claim: Claim) -> str:
+    """Why a claim's numbers do not decide it, a sentence.
+
+    Example:
+        >>> numbers = {"measured": (0.3,), "interval": ((-0.1, 0.7),)}
+        >>> why_inconclusive(Claim(id="B-1", role="headline", statement="", verdict="inconclusive", **numbers))
+        'The interval [-0.100, 0.700] includes 0.'
+    """
+    if claim.scale == "tiny":
+        return "The tiny scale decides nothing."
+    if not np.isfinite(claim.measured).all():
+        return "Not every number could be measured."
+    nothing = ((float("nan"), float("nan")),) * len(claim.measured)
+    unknown = (float("nan"),) * len(claim.measured)
+    rows = zip(
+        claim.measured, claim.interval or nothing, claim.reference or unknown, claim.tolerance or unknown, strict=True
+    )
+    for value, (low, high), reference, reach in rows:
+        ends = f"[{_short(low)}, {_short(high)}]"
+        band = f"{_short(reference)} ± {_short(reach)}"
+        if np.isfinite([reference, reach, low, high]).all():
+            if not (reference - reach <= low and high <= reference + reach) and abs(value - reference) <= reach:
+                return f"The interval {ends} reaches beyond {band}."
+            if abs(value - reference) > reach and low <= reference + reach and high >= reference - reach:
+                return f"{_short(value)} is outside {band}, but its interval {ends} overlaps it."
+        elif claim.reference is None and low <= 0 <= high:
+            return f"The interval {ends} includes 0."
+        elif claim.tolerance is None and low <= reference <= high:
+            return f"The interval {ends} includes {_short(reference)}."
+    if claim.tolerance is not None and len(claim.tolerance) == len(claim.measured):
+        return "The numbers agree, but within a tolerance too wide to decide: more replicas would narrow it."
+    return "The intervals, or the parts of the claim, do not decide it."
+
+
+def inconclusive_words(claims: Iterable[Claim]) -> list[str]:
+    """A line for each claim that is inconclusive, saying why."""
+    return [f"{claim.id} is inconclusive. {why_inconclusive(claim)}" for claim in claims if claim.verdict == "inconclusive"]
 
 
 def _short(value: float) -> str:

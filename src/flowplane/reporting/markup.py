@@ -89,23 +89,26 @@ def json_script(name: str, value: Any) -> Markup:
 
 
 def number(value: float, units: str = "") -> str:
-    """Three significant digits, or a dash where there is none.
+    """Three significant digits, or a dash where there is none; from a million on, and below a thousandth, by powers of ten.
 
     Example:
-        >>> number(0.98765, "bits"), number(1234.4), number(float("nan")), number(1.2e-5)
-        ('0.988 bits', '1,234', '–', '1.2e-05')
+        >>> number(0.98765, "bits"), number(1234.4), number(float("nan")), number(1.2e-5), number(-9.24e22)
+        ('0.988 bits', '1,234', '–', '1.2e-05', '−9.2e+22')
     """
     if not np.isfinite(value):
         return "–"
     size = abs(value)
-    if size >= 1000:
-        text = f"{value:,.0f}"
+    if size >= 999_999.5:
+        text = f"{size:.1e}"
+    elif size >= 1000:
+        text = f"{size:,.0f}"
     elif size == 0:
         text = "0"
     elif size >= 0.0095:
-        text = f"{value:.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3}f}"
+        text = f"{size:.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3}f}"
     else:
-        text = f"{value:.1e}" if size < 0.001 else f"{value:.2g}"
+        text = f"{size:.1e}" if size < 0.001 else f"{size:.2g}"
+    text = f"−{text}" if value < 0 else text
     return f"{text} {units}" if units else text
 
 
@@ -141,14 +144,16 @@ def count(total: int, one: str, many: str | None = None) -> str:
     return f"{total:,} {name}" if total else f"no {name}"
 
 
-def called(name: str) -> str:
-    """A layer in a sentence: names without a letter, as those of a Sequential, are said to be layers.
+def called(name: str, kind: str = "") -> str:
+    """A layer in a sentence, by name and kind: names without a letter, as those of a Sequential, are said to be layers; that
+    an ensemble's are dense goes without saying.
 
     Example:
-        >>> called("3"), called("features.3"), called("layer3")
-        ('layer 3', 'features.3', 'layer3')
+        >>> called("3", "ReLU"), called("features.3"), called("layer3", "dense")
+        ('layer 3 (ReLU)', 'features.3', 'layer3')
     """
-    return name if any(letter.isalpha() for letter in name) else f"layer {name}"
+    text = name if any(letter.isalpha() for letter in name) else f"layer {name}"
+    return text if kind in ("", "dense", "array", name) else f"{text} ({kind})"
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:

@@ -9,7 +9,8 @@ import xarray as xr
 
 from flowplane.analysis.explaining import flag_words
 from flowplane.core.results import Flags, quantities
-from flowplane.reporting.markup import Markup, called, count, listed, number, table
+from flowplane.reporting.layers import layers_called
+from flowplane.reporting.markup import Markup, count, listed, number, table
 
 __all__ = ["move_words", "moves_by_layer", "transport_flags"]
 
@@ -34,7 +35,7 @@ def moves_by_layer(found: xr.Dataset | None) -> dict[str, str]:
         if np.isfinite(directions):
             parts.append(f"{number(directions)} directions used")
         if np.isfinite(probe):
-            parts.append(f"{100 * probe:.0f} % told apart by a plane")
+            parts.append(f"linear-probe accuracy {100 * probe:.0f} %")
         words[str(name)] = "; ".join(parts) or "–"
     return words
 
@@ -48,31 +49,31 @@ def move_words(found: xr.Dataset | None) -> list[str]:
 
 
 def _steps(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
-    names = [called(str(name)) for name in last["layer"].values]
+    names = layers_called(last)
     cost = last["cost"].values
     if np.isfinite(cost).any():
         k = int(np.nanargmax(cost))
-        yield f"At the last epoch {names[k]} moves the data farthest, by {number(np.sqrt(cost[k]))} (root mean square)."
+        yield f"At the last epoch {names[k]} moves the data farthest: {number(np.sqrt(cost[k]))} (root mean square)."
     exact = last["optimality"].values
     by_slices = last["optimality_sliced"].values
     optimality, how = (exact, "") if np.isfinite(exact).any() else (by_slices, " at least, by slices")
     if np.isfinite(optimality).any():
         best, worst = int(np.nanargmax(optimality)), int(np.nanargmin(optimality))
         shares = [f"{100 * optimality[k]:.0f} %" for k in (best, worst)]
-        told = f"that of {names[best]} is nearest to it ({shares[0]}{how}), that of {names[worst]} least ({shares[1]})."
+        told = f"{names[best]} comes nearest to it ({shares[0]}{how}), {names[worst]} least near ({shares[1]})."
         if shares[0] == shares[1]:
             alone = np.isfinite(optimality).sum() == 1
-            told = f"{f'that of {names[best]} is' if alone else 'all are'} at {shares[0]}{how}."
+            told = f"{f'that of {names[best]} is' if alone else 'all are'} {shares[0]} optimal{how}."
             if shares[0] == "100 %":
-                told += " Of few points in many directions hardly any other pairing is shorter, whatever the layer does."
-        yield f"A step is optimal (100 %) when the same distribution could not be reached by moving points less: {told}"
+                told += " Between few points in many dimensions hardly any pairing is shorter, whatever the layer does."
+        yield f"A step is optimal (100 %) when no other map moves the points less and gives the same distribution: {told}"
 
 
 def _directions(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
     spread = last["participation"].values
     if np.isfinite(spread).all() and len(spread) > 1:
         first, end = number(spread[0]), number(spread[-1])
-        yield f"Spread over {first} directions in the first layer, the data fill {end} in the last."
+        yield f"The data spread over {first} directions in the first layer and {end} in the last (participation ratio)."
 
 
 def _classes(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
@@ -80,10 +81,10 @@ def _classes(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
     if np.isfinite(probe).any():
         known = np.flatnonzero(np.isfinite(probe))
         start = float(found["probe_input"]) if "probe_input" in found else float("nan")
-        shares = [(100 * probe[k], called(str(last["layer"].values[k]))) for k in dict.fromkeys((known[0], known[-1]))]
-        parts = [f"{100 * start:.0f} % of the inputs"] if np.isfinite(start) else []
-        parts += [f"{share:.0f} % in {name}" for share, name in shares]
-        yield f"A flat boundary puts held-out points into their class: {listed(parts)}."
+        names = layers_called(last)
+        parts = [f"{100 * start:.0f} % on the inputs"] if np.isfinite(start) else []
+        parts += [f"{100 * probe[k]:.0f} % on {names[k]}" for k in dict.fromkeys((known[0], known[-1]))]
+        yield f"Linear-probe accuracy on held-out points: {listed(parts)}."
 
 
 def _terms(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
@@ -98,11 +99,11 @@ def _terms(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
         planned = int(attrs.get("exact_snapshots", found.sizes["epoch"]))
         some = f" at {planned} of these" if planned < found.sizes["epoch"] else ""
         parts.append(f"exact plans between {exact:,} points{some}")
-    yield f"Seen at {listed(parts)}{space}."
+    yield f"Measured with {listed(parts)}{space}."
 
 
 def transport_flags(found: xr.Dataset | None) -> Markup:
-    """Why numbers of the transport profile are missing, where, and what to do."""
+    """Why values of the transport profile are missing, where, and what to do."""
     if found is None or "flags" not in found:
         return Markup("")
     rows, words = [], flag_words(found)
@@ -112,7 +113,7 @@ def transport_flags(found: xr.Dataset | None) -> Markup:
             [
                 name.replace("_", " "),
                 listed(layers, 12),
-                f"{int(raised.sum()) / raised.size:.0%} of all values",
+                f"{100 * int(raised.sum()) / raised.size:.0f} % of all values",
                 f"{words[name].meaning[:1].upper()}{words[name].meaning[1:]}.",
                 words[name].advice,
             ]
@@ -120,9 +121,7 @@ def transport_flags(found: xr.Dataset | None) -> Markup:
     if not rows:
         return Markup("")
     return table(
-        "Numbers of the transport profile that are missing",
-        ["flag", "layers", "how often", "what it means", "what to do"],
-        rows,
+        "Missing values of the transport profile", ["flag", "layers", "how often", "what it means", "what to do"], rows
     )
 
 

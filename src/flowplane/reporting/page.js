@@ -1,4 +1,4 @@
-/* Draws the figures of a report, moves their frames, and follows theme, width and printer.
+/* Draws the figures of a report or a live page, moves their frames, and follows theme, width and printer.
 
    window.flowplane.ready                 a promise: all figures are drawn
    window.flowplane.figures[name]         one figure:
@@ -7,6 +7,7 @@
      .show(k), .leave()                   show a frame; show what stood there before any
      .choose(k), .chosen                  of a figure with a second slider: see the traces of a choice; the one that is seen
      .read()                              its traces as plain data: {type, name, visible, x, y, z}
+   window.flowplane.put(part, markup, contents)  other words, tables and figures in a part of the page, a promise
    window.flowplane.theme, .setTheme(name)  "light" or "dark" */
 (() => {
   "use strict";
@@ -80,11 +81,21 @@
     constructor(name, element) {
       this.name = name;
       this.element = element;
-      this.content = contents[name];
-      this.labels = this.content.controls ? this.content.controls.labels : [];
+      this.labels = [];
       this.frame = null;
       this.playing = null;
-      this.chosen = this.content.choice ? this.content.choice.active : null;
+      this.chosen = null;
+      this.take(contents[name]);
+    }
+
+    // what is drawn from now on; frame and choice stay where they are, if there still are such
+    take(content) {
+      const [shown, chosen] = [this.labels[this.frame], this.content?.choice?.labels[this.chosen]];
+      const place = (labels, label, without) => (labels && labels.includes(label) ? labels.indexOf(label) : without);
+      this.content = content;
+      this.labels = content.controls ? content.controls.labels : [];
+      this.frame = place(this.labels, shown, null);
+      this.chosen = content.choice ? place(content.choice.labels, chosen, content.choice.active) : null;
     }
 
     async draw() {
@@ -101,8 +112,11 @@
         made.layout.plot_bgcolor = layout.plot_bgcolor;
       }
       made.layout.width = width;
-      this.drawn = `${width} ${dark}`;
-      await Plotly.newPlot(this.element, { ...made, config });
+      made.layout.uirevision = "kept"; // zoomed in by hand it stays so
+      const drawn = `${width} ${dark}`;
+      // with another layout Plotly.react would keep the margins of the first
+      await (drawn === this.drawn ? Plotly.react : Plotly.newPlot)(this.element, { ...made, config });
+      this.drawn = drawn;
       if (this.chosen !== null && this.chosen !== this.content.choice.active) await this.choose(this.chosen);
       if (this.frame !== null) await this.show(this.frame);
     }
@@ -192,6 +206,7 @@
       });
       control.querySelector(".play").addEventListener("click", () => (this.playing === null ? this.play() : this.pause()));
       control.querySelector(".leave")?.addEventListener("click", () => this.leave());
+      if (this.playing !== null) this.button("❚❚ Pause", "Pause");
     }
 
     wireChoice(choice) {
@@ -207,11 +222,47 @@
     }
   }
 
-  for (const element of document.querySelectorAll(".plot")) {
-    figures[element.dataset.figure] = new Figure(element.dataset.figure, element);
+  function adopt(root) {
+    for (const element of root.querySelectorAll(".plot")) {
+      figures[element.dataset.figure] ??= new Figure(element.dataset.figure, element);
+    }
+    for (const control of root.querySelectorAll(".controls")) figures[control.dataset.figure].wire(control);
+    for (const choice of root.querySelectorAll(".choice")) figures[choice.dataset.figure].wireChoice(choice);
   }
-  for (const control of document.querySelectorAll(".controls")) figures[control.dataset.figure].wire(control);
-  for (const choice of document.querySelectorAll(".choice")) figures[choice.dataset.figure].wireChoice(choice);
+
+  adopt(document);
+
+  // of a live page: other words, tables and figures in a part of it; a figure that is there already stays where it is, as do
+  // the focus and what is open
+  async function put(part, markup, given) {
+    Object.assign(contents, given);
+    const fresh = document.createElement("template");
+    fresh.innerHTML = markup;
+    const before = [...part.querySelectorAll(".plot")];
+    const reached = () => [...part.querySelectorAll("button, input, summary, [tabindex]")];
+    const focus = reached().indexOf(document.activeElement);
+    const open = [...part.querySelectorAll("details")].map((each) => each.open);
+    for (const element of fresh.content.querySelectorAll(".plot")) {
+      const known = figures[element.dataset.figure];
+      if (!known) continue;
+      known.take(contents[known.name]);
+      known.element.setAttribute("aria-label", element.getAttribute("aria-label"));
+      element.replaceWith(known.element);
+    }
+    part.replaceChildren(fresh.content);
+    for (const element of before.filter((each) => !each.isConnected)) {
+      clearTimeout(figures[element.dataset.figure].playing);
+      Plotly.purge(element);
+      delete figures[element.dataset.figure];
+    }
+    adopt(part);
+    part.querySelectorAll("details").forEach((each, k) => { each.open = open[k] ?? each.open; });
+    if (focus >= 0) reached()[focus]?.focus({ preventScroll: true });
+    for (const element of part.querySelectorAll(".plot")) {
+      await figures[element.dataset.figure].draw();
+      await breath();
+    }
+  }
 
   const breath = () => new Promise((done) => setTimeout(done, 0));
 
@@ -259,6 +310,7 @@
 
   window.flowplane = {
     figures,
+    put,
     setTheme,
     get theme() { return theme; },
     ready: drawAll(),

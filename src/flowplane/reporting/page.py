@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 
 from plotly.offline import get_plotlyjs
@@ -15,11 +16,11 @@ from flowplane.reporting.flow_numbers import numbers_table
 from flowplane.reporting.glossary import FLOW_WORDS, WORDS, glossary
 from flowplane.reporting.layers import LayerNumbers
 from flowplane.reporting.markup import Markup, count, element, json_script, paragraphs
-from flowplane.reporting.sections import SECTIONS, citations, figures_of, layers_of, text_of
+from flowplane.reporting.sections import SECTIONS, citations, figures_of, layers_of, shared_figures, text_of
 from flowplane.reporting.subject import Subject
 from flowplane.reporting.tables import difference_table, settings_table
 
-__all__ = ["page_of"]
+__all__ = ["figure_markup", "packaged", "page_of", "policy", "shell"]
 
 
 def page_of(subjects: list[Subject]) -> str:
@@ -36,34 +37,47 @@ def page_of(subjects: list[Subject]) -> str:
             advance(1)
     kind = "recording" if subjects[0].flow is None else "flow"
     title = " against ".join(subject.title for subject in subjects) if len(subjects) < 3 else count(len(subjects), kind)
-    plotly, own = Markup(get_plotlyjs()), Markup(_packaged("page.js"))
+    plotly, own = Markup(get_plotlyjs()), Markup(packaged("page.js"))
     content = {name: figure.content for name, figure in figures.items()}
+    figure_data = json_script("figure-data", json.dumps(content, separators=(",", ":")))
+    scripts = [figure_data, element("script", plotly), element("script", own)]
+    return shell(title, "flowplane report", links, body, scripts, policy(plotly, own), wide=len(subjects) > 1)
+
+
+def shell(
+    title: str,
+    brand: str,
+    links: Sequence[Markup],
+    parts: Sequence[Markup],
+    scripts: Sequence[Markup],
+    security: str,
+    *,
+    wide: bool = False,
+) -> str:
+    """A page: head, title, links to its parts, the parts, scripts; `security` says what it may load."""
     head = element(
         "head",
         Markup('<meta charset="utf-8">'),
-        Markup(f'<meta http-equiv="Content-Security-Policy" content="{_policy(plotly, own)}">'),
+        Markup(f'<meta http-equiv="Content-Security-Policy" content="{security}">'),
         Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
         Markup('<meta name="color-scheme" content="light dark"><meta name="generator" content="flowplane">'),
         Markup('<link rel="icon" href="data:,">'),
-        element("title", f"{title} – flowplane report"),
-        element("style", Markup(_packaged("page.css"))),
+        element("title", f"{title} – {brand}"),
+        element("style", Markup(packaged("page.css"))),
     )
     header = element(
         "header",
-        element("div", element("p", "flowplane report", class_="brand"), element("h1", title)),
+        element("div", element("p", brand, class_="brand"), element("h1", title)),
         element("button", "Dark", type="button", id="theme", aria_pressed="false", title="Switch between light and dark"),
     )
-    nav = element("nav", element("ul", *links), aria_label="Sections")
     page = element(
         "body",
         element("a", "Skip to the content", href="#content", class_="skip"),
         header,
-        nav,
+        element("nav", element("ul", *links), aria_label="Sections"),
         element("noscript", element("p", "Figures need JavaScript; words and tables do not.")),
-        element("main", *body, id="content", class_="wide" if len(subjects) > 1 else None),
-        json_script("figure-data", json.dumps(content, separators=(",", ":"))),
-        element("script", plotly),
-        element("script", own),
+        element("main", *parts, id="content", class_="wide" if wide else None),
+        *scripts,
     )
     return f"<!doctype html>\n{element('html', head, page, lang='en')}\n"
 
@@ -74,16 +88,19 @@ def _section(
     """Words, tables and figures, a column a subject; empty where no subject has any."""
     columns = []
     by_name: dict[str, list[Drawn]] = {}
+    shared = shared_figures(anchor, subjects)
     for place, (subject, layers) in enumerate(zip(subjects, numbers, strict=True)):
         parts = [text_of(anchor, subject, layers)]
         after = f"-{place + 1}" if len(subjects) > 1 else ""
         made = []
         for name, figure in figures_of(anchor, subject).items():
+            if name in shared:
+                continue
             ready = drawn(f"{name}{after}", figure)
             by_name.setdefault(name, []).append(ready)
             made.append(ready)
         figures |= {ready.name: ready for ready in made}
-        parts += [_figure(ready, subject.title) for ready in made]
+        parts += [figure_markup(ready, subject.title) for ready in made]
         columns.append(parts)
     for same in by_name.values():
         share_ranges(same)
@@ -100,6 +117,9 @@ def _section(
         for subject, parts in zip(subjects, columns, strict=True)
     ]
     after_columns = []
+    for name, figure in shared.items():
+        figures[name] = drawn(name, figure)
+        after_columns.append(figure_markup(figures[name], " and ".join(subject.title for subject in subjects)))
     if anchor == "summary" and len(subjects) == 2 and all(numbers):
         titles = (subjects[0].title, subjects[1].title)
         if any(subjects[0].facts.get(name) != subjects[1].facts.get(name) for name in ("estimator", "channel")):
@@ -124,7 +144,7 @@ def _section(
     )
 
 
-def _figure(ready: Drawn, whose: str) -> Markup:
+def figure_markup(ready: Drawn, whose: str) -> Markup:
     """A figure with its caption and, where it moves, the control of its frames."""
     place = f"figure-{_identifier(ready.name)}"
     title = _unescaped(ready.title) or ready.name
@@ -188,14 +208,15 @@ def _choice(ready: Drawn, place: str) -> Markup:
     )
 
 
-def _policy(*scripts: str) -> str:
-    """Only this page's own scripts run, and nothing is ever fetched."""
+def policy(*scripts: str, own: str = "'none'") -> str:
+    """Only these scripts run, and nothing is ever fetched, but from the page's own server where `own` is 'self'."""
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts)
+    source = "" if own == "'none'" else f"{own} "
     rest = "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
-    return f"default-src 'none'; script-src {hashes}; {rest}"
+    return f"default-src 'none'; script-src {source}{hashes}; connect-src {own}; {rest}"
 
 
-def _packaged(name: str) -> str:
+def packaged(name: str) -> str:
     return files("flowplane.reporting").joinpath(name).read_text(encoding="utf-8")
 
 

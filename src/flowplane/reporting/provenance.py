@@ -102,6 +102,7 @@ def run_facts(about: dict[str, Any], plane: xr.Dataset | None) -> dict[str, str]
         "seed": "seed",
         "seconds": "seconds",
         "training_seconds": "of which training, seconds",
+        "machine": "machine",
     }
     facts = {title: _shown(about[name]) for name, title in said.items() if name in about}
     if plane is not None:
@@ -112,8 +113,7 @@ def run_facts(about: dict[str, Any], plane: xr.Dataset | None) -> dict[str, str]
             "estimator": estimator(plane),
             "channel": channel(plane),
         }
-    found = {"flowplane": about["flowplane"]} if "flowplane" in about else None
-    return {name: value for name, value in facts.items() if value} | versions(found)
+    return {name: value for name, value in facts.items() if value} | versions(about.get("versions"))
 
 
 def versions(found: Any) -> dict[str, str]:

@@ -14,19 +14,22 @@ from flowplane.analysis.geometry import layer_geometry
 from flowplane.core.frames import layer_table
 from flowplane.core.results import Flags
 from flowplane.errors import InputError, Text
+from flowplane.information.estimator import NUMBERS
 from flowplane.information.resolution import shown as shown_at
 from flowplane.recording import ARRAYS, Recording
 from flowplane.reporting.finite import finite_part
+from flowplane.reporting.gradients import idle_layers
 from flowplane.reporting.markup import count, listed, number
 from flowplane.reporting.provenance import about_equal, recording_facts, recording_recipe
 from flowplane.reporting.reasons import reason
 from flowplane.reporting.subject import Subject, Table
 from flowplane.reporting.thinning import FOLLOWED, small_part, snapshots_followed
+from flowplane.reporting.training import metric_called
 
 __all__ = ["DENOISING", "PARTS", "of_recording"]
 
 #: What is measured of a recording, and what is too where it is denoised: as many steps.
-PARTS, DENOISING = 5, 1
+PARTS, DENOISING = 6, 1
 
 #: Layers times snapshots that a report denoises at most, of one replica: seconds each.
 DENOISED = 12
@@ -47,21 +50,29 @@ def of_recording(
         title: what the report calls it.
         denoising: whether layers are denoised as well.
         cluster: who analyses it, as for `fp.report`.
-        advance: is told of each of `PARTS` that is done, or cannot be.
+        advance: called with 1 for each of `PARTS` that is done, or cannot be.
     """
     shown, broken = finite_part(rec)
-    sections = ("plane", "geometry", "gradients", "transport", "training")
+    sections = ("plane", "geometry", "gradients", "transport", "stream", "training")
     notes: dict[str, list[str]] = {"summary": [broken], **{section: [] for section in sections}}
     metrics, why = _tried(advance, "training", lambda: _known(rec.metrics.load()))
     never = [] if why else _never_finite(rec)
-    notes["training"] += [f"{listed(never)}: NaN or infinite whenever it was given."] if never else []
+    broken_metrics = listed([metric_called(name) for name in never])
+    verb = "is" if len(never) == 1 else "are"
+    if never:
+        notes["training"].append(f"{broken_metrics[0].upper()}{broken_metrics[1:]} {verb} NaN or infinite at every epoch.")
     notes["training"].append(
         why or ("" if never or metrics is not None else "No loss or other number was given while it was recorded.")
     )
-    plane, falls, geometry, phases, transport, spectrum, chosen, left_out = None, None, None, None, None, None, "", ""
+    plane, falls, geometry, phases, transport, stream, spectrum = (None,) * 7
+    chosen, left_out = "", ""
+    idle: tuple[str, ...] = ()
     if shown is None:
-        for section in ("plane", "geometry", "gradients", "transport"):
-            notes[section].append("There is nothing to show here: activations are NaN or infinite from the start.")
+        found, why = _tried(advance, "gradients", lambda: _phases(rec))
+        phases, idle = found or (None, ())
+        notes["gradients"].append(why)
+        for section in ("plane", "geometry", "transport"):
+            notes[section].append("Nothing can be measured here: activations are NaN or infinite at every snapshot.")
     else:
         part, left_out = small_part(shown)
         found, why = _tried(advance, "plane", lambda: _plane(part, cluster))
@@ -77,15 +88,18 @@ def of_recording(
                 plane = with_denoised(plane, spectrum)
         geometry, why = _tried(advance, "geometry", lambda: layer_geometry(part))
         notes["geometry"].append(why)
-        phases, why = _tried(advance, "gradients", lambda: _phases(shown))
+        found, why = _tried(advance, "gradients", lambda: _phases(shown))
+        phases, idle = found or (None, ())
         notes["gradients"].append(why)
         transport, why = _tried(advance, "transport", lambda: _transport(part, cluster))
         notes["transport"].append(why)
+        stream, why = _tried(advance, "stream", lambda: _stream(part, cluster))
+        notes["stream"].append(why)
     facts = recording_facts(rec, plane, chosen, left_out)
     taken, left = _layers(rec)
     return Subject(
         title,
-        _about(rec),
+        _about(rec, plane),
         None if plane is None else shown_at(plane),
         metrics,
         phases,
@@ -97,7 +111,9 @@ def of_recording(
         resolved=plane if plane is not None and "resolution" in plane.dims else None,
         falls=falls,
         geometry=geometry,
+        stream=stream,
         spectrum=spectrum,
+        idle=idle,
         recipe=recording_recipe(rec, denoising),
     )
 
@@ -117,8 +133,8 @@ def _layers(rec: Recording) -> tuple[Table, Table]:
     if rec.kind != "model":
         return ((), ()), ((), ())
     shown = layer_table([layer for layer in rec.attrs["layers"] if layer["name"] in rec.layers])
-    shown["deterministic"] = shown["deterministic"].map({True: "yes", False: "no: one draw"})
-    head = ("layer", "type", "shape of a sample", "axes of units", "reduction", "numbers a row", "the same each time")
+    shown["deterministic"] = shown["deterministic"].map({True: "yes", False: "no: one draw of its noise"})
+    head = ("layer", "type", "shape of a sample", "axes of units", "reduction", "numbers per row", "deterministic")
     left = rec.left_out.astype(str)
     return (head, shown.astype(str).values.tolist()), (("name", "kind", "calls", "shape", "why"), left.values.tolist())
 
@@ -145,10 +161,11 @@ def _never_finite(rec: Recording) -> list[str]:
     return [str(name) for name in metrics.data_vars if metrics[name].size and not np.isfinite(metrics[name].values).any()]
 
 
-def _phases(rec: Recording) -> xr.Dataset:
+def _phases(rec: Recording) -> tuple[xr.Dataset, tuple[str, ...]]:
+    """Drift and diffusion, and the layers of which no parameter moves."""
     from flowplane.analysis.phases import gradient_phases
 
-    return gradient_phases(rec)
+    return gradient_phases(rec), tuple(idle_layers(rec.gradients))
 
 
 def _few(rec: Recording) -> tuple[Recording, list[str]]:
@@ -161,7 +178,7 @@ def _few(rec: Recording) -> tuple[Recording, list[str]]:
         parts.append(f"at {len(few.epochs)} of {count(len(rec.epochs), 'snapshot')}")
     if len(few.replicas) < len(rec.replicas):
         parts.append("in the first replica")
-    return few, [f"Denoising takes seconds a layer, so it is done {listed(parts)} only."] if parts else []
+    return few, [f"Denoising takes seconds per layer, so it is done {listed(parts)} only."] if parts else []
 
 
 def _spectrum(rec: Recording, cluster: Any) -> xr.Dataset:
@@ -169,7 +186,7 @@ def _spectrum(rec: Recording, cluster: Any) -> xr.Dataset:
     found = denoising_spectrum(rec, cluster=cluster)
     if not np.isfinite(found["mmse"]).any():
         why = ", ".join(name.replace("_", " ") for name in Flags.names(found["flags"]))
-        raise InputError("spectrum", Text(f"no layer that could be denoised ({why})"), "one at least")
+        raise InputError("spectrum", Text(f"No layer could be denoised ({why})"), "at least one")
     return found
 
 
@@ -182,23 +199,37 @@ def _transport(rec: Recording, cluster: Any) -> xr.Dataset:
     return layer_transport(shown, exact=exact, exact_snapshots=PLANNED, cluster=cluster)
 
 
-def _about(rec: Recording) -> str:
+def _stream(rec: Recording, cluster: Any) -> xr.Dataset | None:
+    """What points spend in the residual stream, at as many snapshots as are followed; None where there is no stream."""
+    from flowplane.analysis.transport.budget import layer_budget
+    from flowplane.analysis.transport.stream import residual_stream
+
+    found = residual_stream(rec)
+    if found is None:
+        return None
+    return layer_budget(found.rec.thin(snapshots_followed(found.rec)), from_inputs=found.from_inputs, cluster=cluster)
+
+
+def _about(rec: Recording, plane: xr.Dataset | None) -> str:
     task, networks = rec.task, count(len(rec.replicas), "network")
     shape = f"{rec.architecture} {rec.activation}".strip()
-    seen = f"on the task “{task.name}”" if rec.kind == "ensemble" else "a model of your own"
-    what = f"{networks[0].upper()}{networks[1:]}, {shape}, {seen}"
+    what = f"{networks[0].upper()}{networks[1:]} ({shape}) on the task “{task.name}”" if rec.kind == "ensemble" else shape
     if rec.attrs.get("source") == ARRAYS:
         what = f"Activations of {count(len(rec.layers), 'layer')}, given as arrays"
-    said = f"{what}, seen at {count(len(task.inputs), 'input')} and at "
+    rows = "input" if rec.row_samples is None else "token"
+    told = f"{what}, probed with {count(len(task.inputs), rows)} at "
     first, last = int(rec.epochs.min()), int(rec.epochs.max())
     when = f"from epoch {first:,} to {last:,}" if last > first else f"of epoch {first:,}"
-    said += f"{count(len(rec.epochs), 'snapshot')} {when}."
+    told += f"{count(len(rec.epochs), 'snapshot')} {when}."
     labels = about_equal(str(rec.attrs.get("labels", "")))
-    if labels.startswith("targets"):
-        said += f" What they are to learn are numbers: labels here are {labels}."
+    if plane is not None and "i_ty" in plane and plane["i_ty"].attrs.get("labels") == NUMBERS:
+        told += " The labels are numbers or tags, and I(T;Y) is about these, not about classes: it has no ceiling."
+    elif labels.startswith("targets"):
+        told += f" The targets are numbers; labels here are {labels}."
     information = getattr(task, "information", float("nan"))
     if np.isfinite(information) and rec.targets is None:
-        said += (
-            f" The inputs hold {number(task.input_entropy, 'bits')}, of which {number(information, 'bits')} tell the label."
+        told += (
+            f" The inputs hold {number(task.input_entropy, 'bits')}, of which {number(information, 'bits')} determine the "
+            "label."
         )
-    return said
+    return told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,23 +13,18 @@ from flowplane.core.results import Flags, said
 from flowplane.errors import InputError
 from flowplane.reporting.denoised import saturation_words, spectrum_words
 from flowplane.reporting.flow_sections import FLOW_SECTIONS, flow_figures, flow_text
-from flowplane.reporting.layers import LayerNumbers, counts, layer_numbers
+from flowplane.reporting.gradients import gradient_words, idle_words
+from flowplane.reporting.layers import SILENT, LayerNumbers, counts, layer_numbers, layers_called
 from flowplane.reporting.markup import Markup, count, element, joined, paragraphs, table
 from flowplane.reporting.moves import move_words, moves_by_layer, transport_flags
 from flowplane.reporting.provenance import CITATIONS
+from flowplane.reporting.stream_words import stream_words
 from flowplane.reporting.subject import Subject, readable
 from flowplane.reporting.tables import claims_rows, layer_table, validity_table
-from flowplane.reporting.words import (
-    claim_words,
-    decodable_words,
-    geometry_words,
-    gradient_words,
-    plane_words,
-    summary_words,
-    training_words,
-)
+from flowplane.reporting.training import learning_words, training_words
+from flowplane.reporting.words import claim_words, decodable_words, geometry_words, plane_words, summary_words
 
-__all__ = ["SECTIONS", "citations", "figures_of", "layers_of", "text_of"]
+__all__ = ["SECTIONS", "citations", "figures_of", "layers_of", "shared_figures", "text_of"]
 
 #: Rows of what was left out that are listed.
 MOST_LEFT_OUT = 100
@@ -44,9 +39,10 @@ SECTIONS = {
     "training": ("Training", "Training"),
     "gradients": ("Gradients", "Gradient phases"),
     "transport": ("Transport", "Transport: how the layers move the data"),
+    "stream": ("Residual stream", "Residual stream: what its way through the blocks costs"),
     "figures": ("Figures", "Further figures of the experiment"),
     "layers": ("Layers", "Layers: what was recorded, and what was not"),
-    "validity": ("Validity", "Validity: what can be trusted"),
+    "validity": ("Validity", "Validity: how far the numbers can be trusted"),
     "claims": ("Claims", "Claims"),
     "provenance": ("Provenance", "Provenance"),
 }
@@ -71,9 +67,11 @@ def text_of(section: str, subject: Subject, layers: list[LayerNumbers]) -> Marku
     if section == "training" and subject.metrics is not None:
         return paragraphs([*training_words(subject.metrics), *notes])
     if section == "gradients" and subject.phases is not None:
-        return paragraphs([*gradient_words(subject.phases), *notes])
+        return paragraphs([*gradient_words(subject.phases, subject.idle), *_idle(subject), *notes])
     if section == "transport" and subject.transport is not None:
         return paragraphs([*move_words(subject.transport), *notes])
+    if section == "stream" and subject.stream is not None:
+        return paragraphs([*stream_words(subject.stream), *notes])
     if section == "layers":
         return _layers(subject)
     if section == "validity":
@@ -111,12 +109,21 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
         "geometry": (subject.geometry, lambda found: {"layer-geometry": plot.layer_geometry(found)}),
         "gradients": (subject.phases, _gradient_figures),
         "transport": (subject.transport, _transport_figures),
+        "stream": (subject.stream, lambda found: {"layer-budget": plot.layer_budget(found)}),
     }
     found, make = draw.get(section, (None, _plane_figures))
     figures = _made(found, make)
     if section == "plane":
         figures |= _made(subject.spectrum, lambda found: {"denoising-spectrum": plot.denoising_spectrum(found)})
     return figures
+
+
+def shared_figures(section: str, subjects: Sequence[Subject]) -> dict[str, go.Figure]:
+    """Figures that several subjects share, by the name of the figure of each that they stand for: training curves."""
+    from flowplane.plot.figures.metrics_compared import metrics_compared
+
+    known = {subject.title: subject.metrics for subject in subjects if subject.metrics is not None}
+    return {"training-curves": metrics_compared(known)} if section == "training" and len(known) > 1 else {}
 
 
 def _made(found: xr.Dataset | None, make: Callable[[xr.Dataset], dict[str, go.Figure]]) -> dict[str, go.Figure]:
@@ -172,13 +179,26 @@ def _summary(subject: Subject, layers: list[LayerNumbers]) -> Markup:
     resolution = float(subject.plane.coords.get("resolution", np.nan)) if subject.resolved is not None else np.nan
     rows = layer_table(layers, moves, subject.plane.sizes["replica"], bounds, single, resolution)
     claims = claim_words(subject.claims) if subject.claims else []
+    *known, trusted = summary_words(layers, inputs, labels, bounds, single, end, resolution)
     sentences = [
-        *summary_words(layers, inputs, labels, bounds, single, end, resolution),
+        *known,
+        *([] if subject.metrics is None else learning_words(subject.metrics)),
+        *decodable_words(subject.plane),
+        *_idle(subject),
         *move_words(subject.transport)[:2],
+        trusted,
         *claims,
     ]
     findings = element("ul", *(element("li", sentence) for sentence in sentences if sentence), class_="findings")
     return joined(about, findings, rows)
+
+
+def _idle(subject: Subject) -> list[str]:
+    """Layers of which no parameter moves, in a sentence."""
+    if subject.phases is None:
+        return []
+    names = dict(zip(subject.phases["layer"].values.tolist(), layers_called(subject.phases), strict=True))
+    return idle_words([names[name] for name in subject.idle])
 
 
 def _layers(subject: Subject) -> Markup:
@@ -193,8 +213,8 @@ def _layers(subject: Subject) -> Markup:
     shown = others[:MOST_LEFT_OUT]
     more = [f"{len(others) - len(shown)} more are in `rec.left_out`."] if len(others) > len(shown) else []
     left = table("What ran but was not recorded", names, shown, class_="facts")
-    said = f"{count(len(others), 'module or function', 'modules and functions')} that ran but were not recorded"
-    return joined(taken, element("details", element("summary", said), left, paragraphs(more)))
+    ran = f"{count(len(others), 'module or function', 'modules and functions')} not recorded"
+    return joined(taken, element("details", element("summary", ran), left, paragraphs(more)))
 
 
 def _validity(subject: Subject, layers: list[LayerNumbers]) -> Markup:
@@ -202,16 +222,17 @@ def _validity(subject: Subject, layers: list[LayerNumbers]) -> Markup:
     moved = transport_flags(subject.transport)
     notes = paragraphs(subject.notes.get("validity", []))
     if subject.plane is None or "flags" not in subject.plane:
-        return joined(paragraphs(["No estimate of information was made, so none is flagged."]), notes, moved)
+        return joined(paragraphs(["Information was not estimated."]), notes, moved)
 
     about = " ".join(estimate_words(readable(subject.plane)))
-    counted = [where.values for name, where in Flags.raised(subject.plane["flags"]).items() if counts(subject.plane, name)]
+    raised = Flags.raised(subject.plane["flags"])
+    counted = [where.values for name, where in raised.items() if counts(subject.plane, name) and name not in SILENT]
     flagged, total = int(np.any(counted, axis=0).sum()), subject.plane["flags"].size
-    said = f"None of the {total:,} values carries a flag"
-    said += ", but bounds lie far apart." if any(layer.far for layer in layers) else ": nothing speaks against them."
-    if flagged:
-        said = f"Of {total:,} values, one for every replica, epoch and layer, {flagged:,} carry a flag: a reason for doubt."
-    return joined(paragraphs([said, about]), notes, validity_table(subject.plane, layers), moved)
+    told = f"{flagged:,} of {total:,} values (one for each replica, epoch and layer) carry a validity warning."
+    if not flagged:
+        far = any(layer.far for layer in layers)
+        told = "No flag is raised, but bounds lie far apart." if far else "No validity warnings."
+    return joined(paragraphs([told, about]), notes, validity_table(subject.plane, layers), moved)
 
 
 def _provenance(subject: Subject) -> Markup:
@@ -222,8 +243,8 @@ def _provenance(subject: Subject) -> Markup:
         table("Settings and versions", ["what", "value"], rows, class_="facts"),
         open="",
     )
-    lines = element("pre", element("code", subject.recipe), tabindex="0", aria_label="The lines that make this again")
-    recipe = joined(element("h4", "To make this again"), lines) if subject.recipe else Markup("")
+    lines = element("pre", element("code", subject.recipe), tabindex="0", aria_label="Code that makes this page again")
+    recipe = joined(element("h4", "To reproduce this page"), lines) if subject.recipe else Markup("")
     return joined(facts, recipe)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flowplane.recording import Recording
     from flowplane.transport import TransportMap
 
-__all__ = ["MOST", "subjects_of"]
+__all__ = ["MOST", "subjects_of", "titles_of"]
 
 #: Columns beside each other that a page can hold.
 MOST = 6
@@ -37,7 +37,7 @@ def subjects_of(source: Any, denoising: bool = False, cluster: Any = None) -> li
         raise InputError("source", source, f"at least one: {EXPECTED}")
     if len(several) > MOST:
         raise InputError("source", Text(f"{len(several)} things"), f"at most {MOST} to compare")
-    titles = _titles(several)
+    titles = titles_of(several)
     found = [_found(part, title) for part, title in zip(several, titles, strict=True)]
     if all(isinstance(part, Subject) for part in found):
         if denoising:
@@ -50,7 +50,7 @@ def subjects_of(source: Any, denoising: bool = False, cluster: Any = None) -> li
 
     flows = sum(isinstance(part, TransportMap) for part in found)
     if 0 < flows < len(found):
-        expected = "flows alone, or recordings and results alone: they have no number in common"
+        expected = "either flows only, or recordings and results only: they have no number in common"
         raise InputError("source", Text("flows beside something else"), expected)
     if flows and denoising:
         raise InputError("denoising", True, "False: a flow has no layers to denoise; recordings can be denoised")
@@ -66,7 +66,7 @@ def subjects_of(source: Any, denoising: bool = False, cluster: Any = None) -> li
         ]
 
 
-def _titles(several: list[Any]) -> list[str]:
+def titles_of(several: list[Any]) -> list[str]:
     """Names of paths; of things in memory what they are; numbered where two would be the same."""
     names = []
     for part in several:
@@ -84,7 +84,7 @@ def _kind(part: Any) -> str:
     """What a thing in memory is called; flows by their class, whose name says how they were made."""
     if hasattr(part, "log_det_jacobian"):
         return type(part).__name__
-    return "recording" if hasattr(part, "epochs") else "result"
+    return "result" if hasattr(part, "claims") else "recording"
 
 
 def _found(part: Any, title: str) -> Subject | Recording | TransportMap:

@@ -16,7 +16,7 @@ __all__ = ["stored_about", "stored_datasets", "stored_figure", "stored_figures"]
 
 
 def stored_about(folder: Path) -> dict[str, Any]:
-    """run.json; empty where there is none. Raises InputError for one that is no JSON."""
+    """run.json; empty where there is none. Raises InputError for one that is not valid JSON."""
     file = folder / "run.json"
     if not file.is_file():
         return {}
@@ -24,7 +24,11 @@ def stored_about(folder: Path) -> dict[str, Any]:
         found = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError("source", str(file), f"a readable run.json ({error})") from error
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    if "flowplane" in found:  # version 0.1 named itself alone
+        found["versions"] = {"flowplane": found.pop("flowplane")}
+    return found
 
 
 def stored_datasets(folder: Path) -> dict[str, xr.Dataset]:

@@ -63,6 +63,10 @@ class Subject:
     resolved: xr.Dataset | None = None
     falls: xr.Dataset | None = None
     geometry: xr.Dataset | None = None
+    #: Names of the layers of which no parameter moves.
+    idle: tuple[str, ...] = ()
+    #: What points spend in the residual stream, where there is one.
+    stream: xr.Dataset | None = None
     #: How hard the layers are to denoise, where that was asked for.
     spectrum: xr.Dataset | None = None
     #: Of a flow.

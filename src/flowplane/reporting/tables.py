@@ -13,7 +13,7 @@ from flowplane.analysis.explaining import flag_words as alphabet
 from flowplane.core.results import BOUNDS, Flags, said
 from flowplane.experiments.claim import Claim
 from flowplane.reporting.layers import FAR, GAIN, LayerNumbers, Quantity, counts
-from flowplane.reporting.ledger import measured_text, reference_text
+from flowplane.reporting.ledger import measured_text, reference_text, why_inconclusive
 from flowplane.reporting.markup import Markup, count, element, epoch_text, interval, joined, listed, number, table
 
 __all__ = [
@@ -49,7 +49,7 @@ def layer_table(
     """
     head = ["layer", "knows of the input, I(X;T) [bits]", "knows of the label, I(T;Y) [bits]"]
     head += ["moves the data"] if moves else []
-    head += ["learned the label by epoch", "can this be trusted?"]
+    head += ["90 % of the gain in I(T;Y) by epoch", "validity"]
     rows = []
     for layer in layers:
         name = joined(layer.name, element("small", _what(layer)))
@@ -59,7 +59,7 @@ def layer_table(
             _known(layer.i_ty, layer.flags, ("no_labels", *ABSENT)),
         ]
         cells += [moves.get(layer.name, "–")] if moves else []
-        rows.append([*cells, _learned(layer, replicas, single), flag_words(layer.flags, layer.far)])
+        rows.append([*cells, _learned(layer, replicas, single), flag_words(layer.warnings, layer.far)])
     which = f"95 % interval of the mean over {replicas} replicas" if replicas > 1 else "95 % interval of the estimate"
     at = f" at resolution {resolution:g}" if np.isfinite(resolution) else ""
     titles = {"i_xt": f"I(X;T){at}", "i_ty": "I(T;Y)"}
@@ -88,7 +88,7 @@ def _known(part: Quantity, flags: dict[str, float], reasons: tuple[str, ...]) ->
 
 
 def _denoised(layer: LayerNumbers) -> str:
-    """Where every input stands alone, what denoising says beside it."""
+    """Where almost every input occupies its own cell, what denoising says beside it."""
     found = layer.denoised
     if not (layer.saturated and np.isfinite(found.value)):
         return ""
@@ -107,15 +107,17 @@ def _learned(layer: LayerNumbers, replicas: int, single: bool) -> str:
         return f"{epoch_text(learned.epoch)}{spread}{some}"
     if not np.isfinite(learned.gain):
         return "– (no labels)"
+    if learned.gain < -learned.doubt:
+        return f"– (lost {number(-learned.gain, 'bits')})"
     if learned.before > GAIN:
-        return f"– (held {number(learned.before)} bits before training)"
-    return f"– (gained {number(learned.gain)} bits only)"
+        return f"– ({number(learned.before, 'bits')} before training)"
+    return "– (nothing gained)" if learned.gain < 0.01 else f"– (gained {number(learned.gain, 'bits')}, within the error)"
 
 
 def flag_words(flags: dict[str, float], far: Collection[str] = ()) -> Markup:
     """The flags of a layer, with the share of replicas that carry them, as links to what they mean."""
     if not flags and not far:
-        return element("span", "✓ no flag", class_="fine")
+        return element("span", "✓ no warning", class_="fine")
     parts: list[Any] = []
     for name, share in flags.items():
         said = name.replace("_", " ") + ("" if share == 1 else f" ({100 * share:.0f} %)")
@@ -144,7 +146,7 @@ def validity_table(plane: xr.Dataset, layers_numbers: list[LayerNumbers]) -> Mar
     total, last = plane["flags"].size, plane["flags"].isel(epoch=-1).size
     rows = []
     for name, (layers, often, end) in raised.items():
-        share = f"{often / total:.0%} of all values, {end / last:.0%} of those at the last epoch"
+        share = f"{_percent(often / total)} of all values, {_percent(end / last)} of those at the last epoch"
         means = _sentence(words[name].meaning)
         means += f" {direction_words(plane)}" if name == "few_directions" else ""
         rows.append([name.replace("_", " "), listed(layers, 12), share, means, words[name].advice])
@@ -166,7 +168,10 @@ def far_apart_words(far: list[LayerNumbers], estimator: str) -> tuple[str, str]:
     said = f"The interval of {listed(which)} is wider than {FAR:.0%} of what is possible: the truth may lie anywhere in it."
     if estimator == "Pairwise" and "I(T;Y)" in which:
         said += " Pairwise's I(T;Y) is a difference of bounds, and the truth may lie anywhere between them."
-    return said, "Read no percentage off it; compare layers and epochs with care, or take another estimator or more samples."
+    return (
+        said,
+        "Do not read percentages off it; compare layers and epochs with care, or use another estimator or more samples.",
+    )
 
 
 def claims_rows(claims: list[Claim]) -> Markup:
@@ -177,6 +182,8 @@ def claims_rows(claims: list[Claim]) -> Markup:
         measured, reference = (_lines(text) for text in (measured_text(claim), reference_text(claim)))
         sign = {"reproduced": "✓", "contradicted": "✗", "inconclusive": "?", "not run": "–"}[claim.verdict]
         verdict = element("span", f"{sign} {claim.verdict}", class_=f"verdict {claim.verdict.replace(' ', '-')}")
+        if claim.verdict == "inconclusive":
+            verdict = joined(verdict, element("small", f" {why_inconclusive(claim)}"))
         rows.append([element("code", claim.id), claim.role, statement, measured, reference, verdict, claim.scale])
     head = ["claim", "role", "statement", "measured [95 %]", "reference", "verdict", "scale"]
     return table("Claims of the papers, as tested here", head, rows, class_="claims")
@@ -205,7 +212,7 @@ def difference_table(first: list[LayerNumbers], second: list[LayerNumbers], titl
         alone = [layer.name for layer in layers if all(layer is not pair[place] for pair in pairs)]
         left += [f"{listed(alone)} of {titles[place]}"] if alone else []
     out = f"; without a counterpart and left out: {'; '.join(left)}" if left else ""
-    return table(f"Differences at the last epoch: {titles[1]} less {titles[0]}{out}", head, rows)
+    return table(f"Differences at the last epoch: {titles[1]} minus {titles[0]}{out}", head, rows)
 
 
 def settings_table(first: dict[str, str], second: dict[str, str], titles: tuple[str, str]) -> Markup:
@@ -219,6 +226,10 @@ def settings_table(first: dict[str, str], second: dict[str, str], titles: tuple[
 
 def _signed(value: float, shown: Callable[[float], str]) -> str:
     return f"{'+' if value > 0 else '−' if value < 0 else ''}{shown(abs(value))}" if np.isfinite(value) else "–"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _lines(text: str) -> Markup:

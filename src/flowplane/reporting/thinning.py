@@ -9,7 +9,7 @@ __all__ = ["REPLICAS", "SNAPSHOTS", "small_part", "snapshots_followed", "snapsho
 #: Snapshots and replicas that a report measures at most.
 SNAPSHOTS = 40
 REPLICAS = 10
-#: Of a model, whose layers take longer than those of the papers' networks: layers times snapshots, but so many of these.
+#: Of a model, whose layers take longer than those of the papers' networks: layers times snapshots, and the least snapshots.
 STEPS, FEWEST = 100, 8
 #: Steps from layer to layer, over all snapshots, that a report follows at most; and snapshots, at least and at most.
 FOLLOWED, FEW, MANY = 150, 3, 8
@@ -32,6 +32,7 @@ def small_part(rec: Recording, snapshots: int | None = None, replicas: int = REP
     if len(part.epochs) < len(rec.epochs):
         parts.append(f"{len(part.epochs)} of {len(rec.epochs)} snapshots, evenly in log(epoch)")
     if len(part.replicas) < len(rec.replicas):
-        parts.append(f"the first {len(part.replicas)} of {len(rec.replicas)} replicas")
-    said = f"To be made in seconds, this page measures {' and '.join(parts)}." if parts else ""
+        first = "the first" if len(part.replicas) == 1 else f"the first {len(part.replicas)}"
+        parts.append(f"{first} of {len(rec.replicas)} replicas")
+    said = f"To stay fast, this page measures {' and '.join(parts)}." if parts else ""
     return part, said

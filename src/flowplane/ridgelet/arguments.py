@@ -56,7 +56,7 @@ def read_weights(weights: Any, x: Tensor) -> Tensor:
         return cell_volumes(x)
     w = as_tensor("weights", weights)
     if w.shape != (len(x),):
-        raise InputError("weights", Text(f"shape {tuple(w.shape)}"), f"({len(x)},), one a point")
+        raise InputError("weights", Text(f"shape {tuple(w.shape)}"), f"({len(x)},), one per point")
     require_finite("weights", w)
     return w.to(x.device, torch.float64)
 

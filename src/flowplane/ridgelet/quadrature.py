@@ -41,7 +41,7 @@ def cell_volumes(points: Float[Tensor, "sample feature"]) -> Float[Tensor, " sam
         volumes = volumes * _trapezoid(places)[index]
         number, size = number * len(places) + index, size * len(places)
     if size != n or len(torch.unique(number)) != n:
-        found = Text(f"None, for {n} points in {m} dimensions that are no full grid")
+        found = Text(f"None, for {n} points in {m} dimensions that are not a full grid")
         raise InputError("weights", found, f"every combination of coordinates once (np.meshgrid), or {PASS}")
     return volumes
 

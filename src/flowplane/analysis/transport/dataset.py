@@ -90,7 +90,7 @@ def _changes(spectra: list[np.ndarray], start: np.ndarray | None, variance: floa
 
 
 def _about(rec: Recording, settings: Settings, variance: float) -> dict[str, Any]:
-    start = "the inputs" if settings.start is not None else "the first layer: the inputs are no points"
+    start = "the inputs" if settings.start is not None else "the first layer: the inputs are not points"
     return {
         "embedding": settings.embedding,
         "start": start,

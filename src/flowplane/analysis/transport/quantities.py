@@ -21,35 +21,38 @@ class Quantity(NamedTuple):
 FLAGS = Flags(
     {
         "no_start": (
-            "no step into the first layer: the inputs are no points",
-            "Give the inputs as points (sample, feature), or read the step from the second layer on.",
+            "no step into the first layer: the inputs are not points",
+            "Give the inputs as points (sample, feature), or look at the steps from the second layer on.",
         ),
-        "no_turn": ("no step before this one", "Nothing: the first step has no step before it to turn from."),
-        "other_replica": ("exact plans are made for the first replica only", "Ask fp.layer_transport for that replica."),
-        "no_exact": ("no exact plans were asked for", "Pass exact=1000, or read the sliced bound."),
-        "no_variance": ("all points are the same", "Look at the layer's activations: it says the same to every input."),
+        "no_turn": ("there is no step before this one", "Nothing: an angle needs two steps."),
+        "other_replica": (
+            "exact plans are made for the first replica only",
+            "Call fp.layer_transport(rec.sel(replica=…)) for another.",
+        ),
+        "no_exact": ("no exact plans were asked for", "Pass exact=1000, or use the sliced bound."),
+        "no_variance": ("all points are the same", "Look at the layer's activations: they are the same for every input."),
         "width_changes": (
-            "the step changes the dimension: volumes do not compare",
-            "Read entropy_change_smoothed, which compares both layers in one space.",
+            "the step changes the dimension, so volumes cannot be compared",
+            "Use entropy_change_smoothed, which compares both layers in one space.",
         ),
-        "too_few_samples": ("too few samples for so many units", "More samples, or read entropy_change_smoothed."),
+        "too_few_samples": ("too few samples for this many units", "Use more samples, or entropy_change_smoothed."),
         "singular": (
-            "the points lie on a hyperplane, as those of a softmax do: no density",
-            "Read entropy_change_smoothed, or leave the softmax out.",
+            "the points lie on a hyperplane (as behind a softmax, or dead or redundant units), so they have no density",
+            "Use entropy_change_smoothed.",
         ),
-        "ties": ("points coincide or lie on a lattice: no density", "Read the Gaussian's entropy."),
+        "ties": ("points coincide or lie on a lattice, so they have no density", "Use `entropy`, the Gaussian's."),
         "low_dimensional": (
-            "more units than a layer before: points on a lower-dimensional manifold, no density",
-            "Read the Gaussian's entropy.",
+            "more units than in a layer before: the points lie on a lower-dimensional manifold and have no density",
+            "Use `entropy`, the Gaussian's.",
         ),
-        "many_units": ("too many units for neighbours", "Read the Gaussian's entropy."),
+        "many_units": ("too many units for an entropy by nearest neighbours", "Use `entropy`, the Gaussian's."),
         "no_classes": ("no labels, one class only, or labels that are numbers", "Give labels of at least two classes."),
-        "no_weights": ("the recording holds no weights", "Read log_det_affine."),
-        "not_affine": ("no affine map fits the step", "Nothing: the step bends the data too much for one number."),
-        "not_finite": ("activations are NaN or infinite", "Look at training: activations have overflowed."),
+        "no_weights": ("the recording holds no weights", "Use log_det_affine."),
+        "not_affine": ("no affine map fits the step", "Nothing: the step is too nonlinear for one number."),
+        "not_finite": ("activations are NaN or infinite", "Look at the losses, and at what only eval mode uses."),
         "other_epoch": (
             "exact plans were asked for at a few snapshots only",
-            "Pass exact_snapshots=None to fp.layer_transport, or read the sliced bound.",
+            "Pass exact_snapshots=None to fp.layer_transport, or use the sliced bound.",
         ),
     }
 )

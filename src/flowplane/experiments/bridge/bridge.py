@@ -202,7 +202,7 @@ def _ceiling(found: xr.Dataset) -> list[Claim]:
     nothing = float(label.mean())
     statement = (
         f"{DIRECTIONS} equal directions, {SAMPLED} samples, {TRUE:g} bits: bounds between the samples stop at "
-        f"log2 {SAMPLED} = {math.log2(SAMPLED):.3g} (Pairwise: {top:.3g} at most), held-out denoisers do not: mean of "
+        f"log2 {SAMPLED} = {math.log2(SAMPLED):.3g} (Pairwise: at most {top:.3g}), held-out denoisers do not: mean of "
         f"{value.size} draws"
     )
     return [

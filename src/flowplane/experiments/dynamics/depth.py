@@ -32,7 +32,7 @@ ACCURACY, INFORMATION = 0.95, 0.8
 #: A slope is one of the networks that got there; fewer of them than this say nothing of the others.
 ARRIVED = 0.8
 QUANTITIES = {"epochs_to_accuracy": "accuracy", "epochs_to_information": "information"}
-PER_LAYER = "log2(epochs) a layer"
+PER_LAYER = "log2(epochs) per layer"
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _claims(found: xr.Dataset, wide: xr.Dataset) -> list[Claim]:
             arrived = np.isfinite(times).mean(axis=1)
             slope = slopes(times, depths)
             statement = (
-                f"each further hidden layer shortens the way to the same {name} ({optimizer}): change of log2(epochs) a "
+                f"each further hidden layer shortens the way to the same {name} ({optimizer}): change of log2(epochs) per "
                 f"layer; networks that get there at {', '.join(f'{d:.0f}' for d in depths)} layers: "
                 f"{', '.join(f'{share:.0%}' for share in arrived)}"
             )
@@ -175,7 +175,7 @@ def _claims(found: xr.Dataset, wide: xr.Dataset) -> list[Claim]:
         id="B-5",
         role="headline",
         statement="more hidden layers: fewer epochs to the same generalisation, by accuracy and by I(T;Y), with Adam and "
-        "with SGD: change of log2(epochs) a layer",
+        "with SGD: change of log2(epochs) per layer",
         measured=tuple(claim.measured[0] for claim in every),
         reference=(0.0,) * len(every),
         verdict=verdict_of_all([claim.verdict for claim in every]),

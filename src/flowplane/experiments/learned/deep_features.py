@@ -191,7 +191,7 @@ def control_claims(found: xr.Dataset, bare: str) -> list[Claim]:
         Claim(
             id="A-5.shuffled",
             role="control",
-            statement="with labels dealt out anew a linear probe is at chance: the mean over depths less chance; "
+            statement="with permuted labels a linear probe is at chance: the mean over depths minus chance; "
             + "; ".join(map(str, found["data"].values)),
             **around(shuffled.transpose("split", "data").values, 0.0, CHANCE),
             units="1",

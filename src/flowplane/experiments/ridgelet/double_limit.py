@@ -270,7 +270,7 @@ def _by_width(surfaces: xr.Dataset) -> xr.Dataset:
     part = surfaces.isel(layers=surfaces.sizes["layers"] // 2)
     subtitle = f"root mean square over draws at L = {int(part['layers'])}; dotted: order −1/2"
     names, errors = _curves(part, "width")
-    return _series(names, errors, part["width"].values, "units a layer, N", subtitle)
+    return _series(names, errors, part["width"].values, "units per layer, N", subtitle)
 
 
 def _by_depth(surfaces: xr.Dataset) -> xr.Dataset:

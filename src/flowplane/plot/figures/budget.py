@@ -12,6 +12,8 @@ from flowplane.plot.style import LAYER_COLORS, flagged, panels_of, require_units
 
 __all__ = ["budget"]
 
+#: Pixels above and below the bars: the title; the axis and the legend.
+ABOVE, BELOW = 90, 105
 #: Term, and what it is for.
 TERMS = {
     "transport": "transport: W₂²",
@@ -57,11 +59,9 @@ def budget(dataset: xr.Dataset | Mapping[str, xr.Dataset], title: str = "What th
             hovertemplate=f"{name}<br>%{{x:.1f}} %: %{{customdata[0]:.4g}} ± %{{customdata[1]:.2g}}<extra></extra>",
         )
     energies = ", ".join(f"{float(spent['energy']):.4g}" for spent in flows.values())
-    star = (
-        f"; {sign and sign + ' '}too few particles to pair starts with ends: coupling is a lower bound"
-        if any(few.values())
-        else ""
-    )
+    few_said = f"; {sign and sign + ' '}too few particles to pair starts with ends: coupling is a lower bound"
+    star = few_said if any(few.values()) else ""
+    bars = 90 + 46 * len(flows)
     figure.update_layout(barmode="stack", bargap=0.35)
     figure.update_xaxes(title="per cent of the energy", range=[0, 101])
     figure.update_yaxes(autorange="reversed")
@@ -70,7 +70,7 @@ def budget(dataset: xr.Dataset | Mapping[str, xr.Dataset], title: str = "What th
         title,
         f"energy E∫|u|² ds = {energies} squared units of x{star}",
         width=900,
-        height=330 + 46 * len(flows),
-        margin={"l": 30 + 8 * max(map(len, flows)), "r": 30, "t": 130, "b": 60},
-        legend={"orientation": "h", "x": 1.0, "xanchor": "right", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
+        height=ABOVE + bars + BELOW,
+        margin={"l": 30 + 8 * max(map(len, flows)), "r": 30, "t": ABOVE, "b": BELOW},
+        legend={"orientation": "h", "x": 0.0, "y": -65 / bars, "yanchor": "top", "traceorder": "normal"},
     )

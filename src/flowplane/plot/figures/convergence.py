@@ -18,6 +18,8 @@ from flowplane.plot.style import COLORSCALE, LAYER_COLORS, axis_title, bar_lengt
 __all__ = ["convergence"]
 
 QUANTITIES = ("i_xt", "i_ty")
+#: Values that an axis names.
+TICKS = 8
 
 
 @draws("convergence")
@@ -85,8 +87,8 @@ def convergence(dataset: xr.Dataset, title: str = "Does the estimate settle?") -
             figure.add_vrect(
                 x0=stretch[0], x1=stretch[1], fillcolor=LAYER_COLORS[2], opacity=0.12, line_width=0, row=2, col=column
             )
-        figure.update_xaxes(title="samples", type="log", dtick="D2" if len(dataset["samples"]) < 9 else 1, row=1, col=column)
-        figure.update_xaxes(title=name, type="log" if logarithmic else None, row=2, col=column)
+        figure.update_xaxes(title="samples", **_logarithmic(dataset["samples"].values), row=1, col=column)
+        figure.update_xaxes(title=name, **(_logarithmic(values) if logarithmic else {}), row=2, col=column)
         for row in (1, 2):
             figure.update_yaxes(title=axis_title(dataset[key]), rangemode="tozero", row=row, col=column)
     found = [f"{long_name(dataset, key)}: {_plateau(name, dataset[key])}" for key in shown]
@@ -98,6 +100,13 @@ def convergence(dataset: xr.Dataset, title: str = "Does the estimate settle?") -
         height=720,
         margin={"l": 80, "r": 30, "t": 100, "b": 70},
     )
+
+
+def _logarithmic(values: np.ndarray) -> dict[str, Any]:
+    """An axis that names the values themselves, or, where they are many, powers of ten."""
+    if len(values) > TICKS:
+        return {"type": "log", "dtick": 1}
+    return {"type": "log", "tickvals": values.tolist(), "ticktext": [f"{value:,}" for value in values.tolist()]}
 
 
 def _plateau(name: str, quantity: xr.DataArray) -> str:

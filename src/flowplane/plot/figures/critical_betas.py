@@ -35,10 +35,11 @@ def critical_betas(dataset: xr.Dataset, title: str = "Critical points of the inf
     ordered = dataset.sortby("beta")
     betas, before, after = (ordered[name].values for name in ("beta", "clusters_before", "clusters_after"))
     low, high = (float(end) for end in dataset.attrs.get("betas", [betas[0] / 2, 2 * betas[-1]]))
+    steps = _of_the_optimum(before, after)
     figure = go.Figure(
         go.Scatter(
-            x=np.concatenate([[min(low, betas[0])], np.repeat(betas, 2), [max(high, betas[-1])]]),
-            y=np.concatenate([before[:1], np.stack([before, after], 1).ravel(), after[-1:]]),
+            x=np.concatenate([[min(low, betas[0])], np.repeat(betas[steps], 2), [max(high, betas[-1])]]),
+            y=np.concatenate([before[:1], np.stack([before, after], 1)[steps].ravel(), after[steps][-1:]]),
             mode="lines",
             line={"color": LAYER_COLORS[0], "width": 2},
             name="clusters of the solution",
@@ -72,3 +73,18 @@ def critical_betas(dataset: xr.Dataset, title: str = "Critical points of the inf
         legend={"x": 0.99, "xanchor": "right", "y": 0.03, "yanchor": "bottom"},
         showlegend=True,
     )
+
+
+def _of_the_optimum(before: np.ndarray, after: np.ndarray) -> list[int]:
+    """The points at which the optimum changes; the others lie on a solution that another one had bettered before.
+
+    Example:
+        >>> _of_the_optimum(np.array([1, 2, 2, 3]), np.array([2, 3, 3, 4]))
+        [0, 1, 3]
+    """
+    kept, level = [], before[0]
+    for place, (old, new) in enumerate(zip(before, after, strict=True)):
+        if old >= level:
+            kept.append(place)
+            level = new
+    return kept

@@ -66,7 +66,7 @@ def error_surface(dataset: xr.Dataset, title: str = "Error over depth and width"
             )
     figure.update_xaxes(type="category")
     figure.update_yaxes(type="category")
-    figure.update_xaxes(title="units a layer, N", row=len(kinds))
+    figure.update_xaxes(title="units per layer, N", row=len(kinds))
     figure.update_yaxes(title="layers L", col=1)
     low, high = float(np.log10(relative.min())), float(np.log10(relative.max()))
     ticks = [value for value in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30) if low <= np.log10(value) <= high]

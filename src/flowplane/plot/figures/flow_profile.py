@@ -136,6 +136,7 @@ def _curve(
     band = go.Scatter(
         x=np.concatenate([times[kept], times[kept][::-1]]),
         y=np.concatenate([values[kept] + reach, (values[kept] - reach)[::-1]]),
+        mode="lines",
         fill="toself",
         fillcolor=faded(style["color"], 0.18),
         line={"width": 0},

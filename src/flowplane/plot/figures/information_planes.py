@@ -56,7 +56,8 @@ def information_planes(dataset: Mapping[str, xr.Dataset], title: str = "Informat
     figure.update_xaxes(title=axis_title(sorted_planes[0]["i_xt"]), range=[-0.04 * right, 1.06 * right])
     figure.update_yaxes(range=[-0.03 * top, 1.12 * top])
     figure.update_layout(coloraxis=color_axis(last, time_scale(last)))
-    described = channel_text(sorted_planes[0])
+    channels = list(dict.fromkeys(map(channel_text, sorted_planes)))
+    described = channels[0] if len(channels) == 1 else "each through its own channel, so that bits do not compare"
     subtitle = "faint: one replica at one epoch; strong: mean of the replicas; lines: mean path through the layers"
     return styled(
         figure,

@@ -63,7 +63,7 @@ def layer_geometry(dataset: xr.Dataset, title: str = "How the layers lay out the
     epochs, layers = ordered["epoch"].values.tolist(), layer_titles(ordered)
     grid = Grid.of(len(panels))
     figure = make_subplots(
-        rows=grid.rows, cols=grid.columns, subplot_titles=list(panels), horizontal_spacing=0.08, vertical_spacing=0.2
+        rows=grid.rows, cols=grid.columns, subplot_titles=list(panels), horizontal_spacing=0.12, vertical_spacing=0.2
     )
 
     def curves(k: int) -> list[tuple[go.Scatter, dict[str, int]]]:

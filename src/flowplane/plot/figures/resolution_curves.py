@@ -16,7 +16,7 @@ __all__ = ["resolution_curves"]
 
 
 @draws("information_plane")
-def resolution_curves(dataset: xr.Dataset, title: str = "What each layer tells apart, by resolution") -> go.Figure:
+def resolution_curves(dataset: xr.Dataset, title: str = "What each layer distinguishes, by resolution") -> go.Figure:
     """I(X;T) in bits against the resolution, the share of a layer's total variance that is noise, on a logarithmic axis from
     fine to coarse; a line a layer, the mean of the replicas, at the last epoch; the slider shows others.
 
@@ -65,6 +65,6 @@ def resolution_curves(dataset: xr.Dataset, title: str = "What each layer tells a
         figure.frames = [go.Frame(name=str(epoch), data=lines(k)) for k, epoch in enumerate(epochs)]
         labels = {str(epoch): f"{epoch:,}" for epoch in epochs}
         add_slider(figure, labels, "epoch ", y=-0.2, start=0.36, active=len(epochs) - 1)
-    subtitle = "to the left finer: near H(X) every input stands alone; one line above another tells more inputs apart"
+    subtitle = "finer to the left; near H(X) the estimate has saturated; a higher line distinguishes more inputs"
     margin = {"l": 75, "r": 30, "t": 95, "b": 140 if len(epochs) > 1 else 70}
     return styled(figure, title, subtitle, width=900, height=560, margin=margin)

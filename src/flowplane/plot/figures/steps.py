@@ -62,14 +62,15 @@ def steps(
     figure.update_xaxes(type="log", dtick=1, title="evaluations of the velocity")
     error = axis_title(next(iter(flows.values()))["distance"], "√E|x<sub>N</sub> − x|²")
     figure.update_yaxes(type="log", dtick=1, title=error, exponentformat="power")
-    asked = "; ".join(f"{flow}{': ' if flow else ''}{_least(found)}" for flow, found in flows.items())
+    asked = ";<br>".join(f"{flow}{': ' if flow else ''}{_least(found)}" for flow, found in flows.items())
+    more = 16 * len(flows) if len(flows) > 1 else 0  # a line of the subtitle for each flow
     return styled(
         figure,
         title,
-        f"dotted: the error asked for, reached with {asked}",
+        f"dotted: the error asked for, reached with{'<br>' if len(flows) > 1 else ' '}{asked}",
         width=900,
-        height=520,
-        margin={"l": 85, "r": 30, "t": 120, "b": 65},
+        height=520 + more,
+        margin={"l": 85, "r": 30, "t": 120 + more, "b": 65},
         legend={"x": 1.02, "y": 1.0, "xanchor": "left"},
     )
 

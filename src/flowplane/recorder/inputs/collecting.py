@@ -17,7 +17,7 @@ __all__ = ["collected", "is_array"]
 
 #: Samples read at once from a Dataset.
 READ = 256
-PADDED = "samples of one shape: pad them to one length, or hand on a list of them as it is by forward="
+PADDED = "samples of one shape: pad them to one length, or pass a list of them on as it is with forward="
 
 
 def is_array(value: Any) -> bool:

@@ -58,7 +58,7 @@ def read_labels(labels: Any, count: int, places: bool = False) -> Labels:
     values = _label_array(labels)
     if len(values) != count:
         hint = "; a tuple holds arguments, a list samples" if len(values) > count else ""
-        raise InputError("labels", Text(f"shape {values.shape}"), f"{count} labels, one an input{hint}")
+        raise InputError("labels", Text(f"shape {values.shape}"), f"{count} labels, one per input{hint}")
     if values.ndim == 2 and 1 in values.shape[1:]:
         values = values[:, 0]
     tags = values.ndim == 2 and values.dtype.kind in "iuf" and bool(np.isin(values, (0, 1)).all())
@@ -99,7 +99,7 @@ def _classes(given: np.ndarray) -> Labels:
         raise InputError("labels", Text(f"one class only ({names[0] if len(names) else 'none'})"), "two classes or more")
     classes = np.full(values.shape, -1, np.int64)
     classes[known] = codes.ravel()
-    about = "classes" if given.ndim < 3 else "classes, one a place"
+    about = "classes" if given.ndim < 3 else "classes, one per place"
     return Labels(classes, None, about, names.tolist(), given.shape if given.ndim > 1 else ())
 
 
@@ -120,7 +120,7 @@ def _label_array(labels: Any) -> np.ndarray:
     try:
         plain = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
     except ValueError as error:
-        wanted = "one label a sample; of several tags a row of zeros and ones, a column a tag"
+        wanted = "one label per sample; for several tags a row of zeros and ones, with a column for each tag"
         raise InputError("labels", Text("rows of unlike length"), wanted) from error
     if plain.dtype.kind == "O" and all(isinstance(each, str) for each in plain.ravel()):
         plain = plain.astype(str)
@@ -130,7 +130,7 @@ def _label_array(labels: Any) -> np.ndarray:
     if values.dtype.kind == "b":
         values = values.astype(np.int64)
     if values.ndim == 0:
-        raise InputError("labels", Text("one number"), "one label an input")
+        raise InputError("labels", Text("one number"), "one label per input")
     return values
 
 

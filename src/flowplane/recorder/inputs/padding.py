@@ -45,7 +45,7 @@ def explicit_mask(mask: Any, count: int) -> Tensor:
     """
     values = as_tensor("mask", mask).cpu()
     if values.ndim != 2 or len(values) != count:
-        raise InputError("mask", Text(f"shape {tuple(values.shape)}"), f"shape ({count}, tokens), a sample a row")
+        raise InputError("mask", Text(f"shape {tuple(values.shape)}"), f"shape ({count}, tokens), one row per sample")
     if not bool(((values == 0) | (values == 1)).all()):
         raise InputError("mask", Text("numbers other than 0 and 1"), "True at tokens, False at padding")
     kept = values.bool()

@@ -184,7 +184,7 @@ def _count_of_whole(tree: Any, labels: Any) -> int:
     arrays = [leaf for leaf in leaves(tree) if isinstance(leaf, Tensor)]
     real = [leaf for leaf in arrays if numeric(leaf)] or arrays or [leaf for leaf in leaves(tree) if _length(leaf)]
     if not real:
-        wanted = "labels, one a sample: inputs that are handed on whole do not tell how many there are"
+        wanted = "labels, one per sample: inputs that are passed on whole do not say how many samples there are"
         raise InputError("inputs", Text("no arrays"), wanted)
     return _length(real[0]) or 0
 

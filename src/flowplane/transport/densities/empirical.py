@@ -43,7 +43,7 @@ class Empirical(Density):
         rows, form = as_points("points", points, None)
         if len(form.batch) != 1 or len(rows) < 2:
             found = Text(f"shape {(*form.batch, rows.shape[1])}")
-            raise InputError("points", found, "points of shape (n, d), two or more, one row a point")
+            raise InputError("points", found, "points of shape (n, d), two or more, one row per point")
         kernel = None
         if kernel_covariance is not None:
             kernel = as_matrix("kernel_covariance", kernel_covariance, rows.shape[1]).to(rows.device)

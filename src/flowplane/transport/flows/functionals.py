@@ -220,7 +220,7 @@ class PotentialEnergy(_Plain):
             place = x if x.requires_grad else x.detach().requires_grad_()
             height = self.potential(place.clone())
             if not isinstance(height, Tensor) or height.shape != x.shape[:1] or not height.requires_grad:
-                raise InputError("potential", height, f"a differentiable tensor of shape ({len(x)},), one number a point")
+                raise InputError("potential", height, f"a differentiable tensor of shape ({len(x)},), one number per point")
             (slope,) = torch.autograd.grad(height.sum(), place, create_graph=x.requires_grad)
         return -slope
 

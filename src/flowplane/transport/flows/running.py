@@ -181,7 +181,7 @@ def running_density(density: Density, noise_variance: float, layers: int, choice
         points = density.draw(NODES, generator(seed, CARRIED))
         return _Points(points, None, f"points: {NODES} of the density, moved by the layers", smoothing)
     if not isinstance(smoothing, MixtureSmoothing):
-        raise InputError("representation", choice, "'nodes' or 'points' for a density that is no mixture")
+        raise InputError("representation", choice, "'nodes' or 'points' for a density that is not a mixture")
     return _Refit(_even_points(smoothing, seed), smoothing)
 
 

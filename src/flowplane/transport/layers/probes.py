@@ -147,9 +147,9 @@ def _accuracy(train: Any, train_labels: Any, test: Any, test_labels: Any, reader
     classes, names = as_classes("train_labels", train_labels, known.shape[-2])
     truth = as_numbers("test_labels", test_labels)
     if truth.dtype.kind == "f" and not (np.isfinite(truth) & (truth == np.round(truth))).all():
-        raise InputError("test_labels", Text("labels that are no whole numbers"), "classes, whole numbers, as train_labels")
+        raise InputError("test_labels", Text("labels that are not whole numbers"), "classes, whole numbers, as train_labels")
     if truth.shape != (new.shape[-2],):
-        raise InputError("test_labels", Text(f"shape {truth.shape}"), f"shape ({new.shape[-2]},), one label a sample")
+        raise InputError("test_labels", Text(f"shape {truth.shape}"), f"shape ({new.shape[-2]},), one label per sample")
     members = zip(*(part.reshape(-1, *part.shape[-2:]).cpu().numpy() for part in (known, new)), strict=True)
     shares = [float((names[reader(one, classes.numpy(), other)] == truth).mean()) for one, other in members]
     return given_back(torch.tensor(shares, dtype=torch.float64, device="cpu").reshape(new.shape[:-2]), form)

@@ -176,9 +176,9 @@ def as_classes(name: str, labels: Any, samples: int) -> tuple[Int[Tensor, " samp
     """
     array = as_numbers(name, labels)
     if array.shape != (samples,):
-        raise InputError(name, Text(f"shape {array.shape}"), f"shape ({samples},), one label a sample")
+        raise InputError(name, Text(f"shape {array.shape}"), f"shape ({samples},), one label per sample")
     if array.dtype.kind == "f" and not (array == np.floor(array)).all():
-        raise InputError(name, Text("values that are no whole numbers"), "class numbers")
+        raise InputError(name, Text("values that are not whole numbers"), "class numbers")
     names, place = np.unique(array.astype(np.int64), return_inverse=True)
     if len(names) < 2:
         raise InputError(name, Text(f"one class only ({names[0]})"), "two classes or more")

@@ -107,7 +107,7 @@ def read(path: Any, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         about = json.loads(header)
     except json.JSONDecodeError as error:
-        raise InputError("path", Text(f"{place}, with a header that is no JSON"), wanted) from error
+        raise InputError("path", Text(f"{place}, with a header that is not JSON"), wanted) from error
     if not isinstance(about, dict) or not {"kind", "version", "library"} <= set(about):
         raise InputError("path", Text(f"{place}, with a header that says neither kind nor version"), wanted)
     if about["version"] > VERSION:

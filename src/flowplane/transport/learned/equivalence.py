@@ -109,7 +109,7 @@ def denoisers_of(
         raise InputError("given", Text(f"{density.dimension} dimensions"), f"a density or points in {d}")
     name, place = "noise_covariances", density.smoothing.device
     if covariances is not None and (not isinstance(covariances, list | tuple) or len(covariances) != len(layers)):
-        raise InputError(name, Text(f"{type(covariances).__name__}"), f"a list of {len(layers)} matrices D, one a layer")
+        raise InputError(name, Text(f"{type(covariances).__name__}"), f"a list of {len(layers)} matrices D, one per layer")
     fixed = None
     if covariances is not None:
         fixed = [as_matrix(f"{name}[{k}]", part, d).to(place) for k, part in enumerate(covariances)]

@@ -230,7 +230,7 @@ def fit(
             total.zero_()
             advance(since)
             if not all(map(math.isfinite, rows[-1][1:3])):
-                expected = f"a smaller one: the loss was no number any more by step {step}"
+                expected = f"a smaller one: the loss was NaN or infinite by step {step}"
                 raise InputError("learning_rate", plan.learning_rate, expected)
             if rows[-1][2] < best or plan.validation == 0:
                 best, best_step, kept = rows[-1][2], step, _weights(network)

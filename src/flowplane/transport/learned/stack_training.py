@@ -132,7 +132,7 @@ def _networks(
     if isinstance(given, Sequence) and any(isinstance(part, nn.Module) for part in given):
         if len(given) != depth or not all(isinstance(part, Autoencoder) for part in given):
             found = Text(f"{[type(part).__name__ for part in given]}")
-            raise InputError("network", found, f"widths of hidden layers, or {depth} Autoencoders, one a layer")
+            raise InputError("network", found, f"widths of hidden layers, or {depth} Autoencoders, one per layer")
         made = list(copy.deepcopy(given))
     else:
         if isinstance(given, nn.Module):

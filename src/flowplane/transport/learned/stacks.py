@@ -301,7 +301,7 @@ def load_stack(path: Any, networks: Sequence[nn.Module] | None = None, *, source
     about, tensors = read(path, "stack")
     rows = about["layers"]
     if networks is not None and len(networks) != len(rows):
-        raise InputError("networks", Text(f"{len(networks)} modules"), f"{len(rows)}, one a layer")
+        raise InputError("networks", Text(f"{len(networks)} modules"), f"{len(rows)}, one per layer")
     given: Sequence[nn.Module | None] = [None] * len(rows) if networks is None else networks
     layers = [
         rebuild_denoiser(row, tensors[f"layers.{k}.noise_covariance"], network)

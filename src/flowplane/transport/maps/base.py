@@ -249,6 +249,15 @@ class TransportMap(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.dimension} dimensions, time {self.time:g})"
 
+    def made_of(self) -> str:
+        """Its layers in words, as a notebook shows them."""
+        return "a velocity field, dx/dt = v_t(x)" if self.continuous else "one layer"
+
+    def _repr_html_(self) -> str:
+        from flowplane.transport.maps.html import flow_html
+
+        return flow_html(self)
+
     def known_source(self) -> Density:
         """The source density. Raises InputError where the map has none."""
         if self.source is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -54,6 +55,11 @@ class Composition(TransportMap):
     def vertices(self) -> np.ndarray:
         """The times at which one map ends and the next begins, 0 and the last included."""
         return np.concatenate([[0.0], self._ends])
+
+    def made_of(self) -> str:
+        """How many maps of which kinds."""
+        kinds = Counter(type(part).__name__ for part in self.maps)
+        return f"{len(self.maps)}: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
 
     def forward(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
         """Each map in turn."""

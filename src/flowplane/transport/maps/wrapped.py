@@ -28,6 +28,10 @@ class WrappedMap(TransportMap):
         self._root = root
         self._white = None if root is None else torch.linalg.inv(root)
 
+    def made_of(self) -> str:
+        """That of the flow."""
+        return self.core.made_of()
+
     def forward(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
         """The flow."""
         return self._out(self.core.forward(self._in(x)))

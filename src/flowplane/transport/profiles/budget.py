@@ -21,7 +21,7 @@ from flowplane.transport.profiles.profile import closed_particles, gaussian_mome
 if TYPE_CHECKING:
     from flowplane.transport.maps.base import TransportMap
 
-__all__ = ["BUDGET_FLAGS", "TERMS", "flow_budget"]
+__all__ = ["BLOCK_BYTES", "BUDGET_FLAGS", "MOST", "TERMS", "Ways", "flow_budget", "unresolved"]
 
 #: Particles between which the exact plan is found.
 MOST = 1000
@@ -52,7 +52,7 @@ BUDGET_FLAGS = Flags(
 )
 
 
-class _Ways(NamedTuple):
+class Ways(NamedTuple):
     """Of each particle: where it begins and ends, ∫|u|² ds, ℓ and ∫(|u| − ℓ)² ds."""
 
     start: Float[Tensor, "sample feature"]
@@ -70,6 +70,19 @@ class _Ways(NamedTuple):
     def bending(self) -> Float[Tensor, " sample"]:
         """ℓ² − |Δ|², which rounding alone can make negative."""
         return (self.length.square() - self.cost).clamp_min(0.0)
+
+    def terms(self) -> dict[str, tuple[float, Float[Tensor, " sample"]]]:
+        """The energy and what it is spent on: each with what each particle adds, of W_2 up to a constant."""
+        pairs = Pairs.of(*(part.double().cpu().numpy() for part in (self.start, self.end)))
+        of_plan = {
+            "transport": (pairs.squared, torch.from_numpy(pairs.distances)),
+            "coupling": (pairs.cost - pairs.squared, torch.from_numpy(pairs.costs - pairs.distances)),
+        }
+        each = {
+            name: part.double().cpu()
+            for name, part in (("energy", self.energy), ("bending", self.bending), ("pace", self.pace))
+        }
+        return of_plan | {name: (float(part.mean()), part) for name, part in each.items()}
 
 
 def flow_budget(flow: TransportMap, samples: int = MOST, *, seed: Any = 0) -> xr.Dataset:
@@ -110,8 +123,11 @@ def flow_budget(flow: TransportMap, samples: int = MOST, *, seed: Any = 0) -> xr
     ways = _ways(flow, source.draw(count, generator(seed, BUDGET)).to(flow.device, flow.dtype))
     start, end = (part.double().cpu().numpy() for part in (ways.start, ways.end))
     closed = _closed(flow)
-    found = _of_particles(ways, start, end) if closed is None else _of_gaussian(ways, closed)
-    unresolved = closed is None and _halves(start, end) > UNRESOLVED * float(ways.cost.mean())
+    if closed is None:
+        found = {name: (value, _error(each)) for name, (value, each) in ways.terms().items()}
+    else:
+        found = _of_gaussian(ways, closed)
+    few = closed is None and unresolved(ways)
     sliced = sliced_measures(np.stack([start, end]), seed=seed).isel(layer=1)
     variables: dict[str, Any] = {}
     for name, long_name in TERMS.items():
@@ -119,7 +135,7 @@ def flow_budget(flow: TransportMap, samples: int = MOST, *, seed: Any = 0) -> xr
         variables[name] = ((), found[name][0], about)
         variables[f"{name}_error"] = ((), found[name][1], about | {"long_name": f"standard error of {name}"})
     for name in ("transport", "coupling"):
-        bits = np.int32(BUDGET_FLAGS.bits("few_for_dimension") if unresolved else 0)
+        bits = np.int32(BUDGET_FLAGS.bits("few_for_dimension") if few else 0)
         variables[f"{name}_flags"] = ((), bits, BUDGET_FLAGS.attrs(TERMS[name]))
     variables["sliced_wasserstein"] = ((), float(sliced["wasserstein_sliced"]), sliced["wasserstein_sliced"].attrs)
     error = sliced["wasserstein_sliced_error"]
@@ -129,17 +145,17 @@ def flow_budget(flow: TransportMap, samples: int = MOST, *, seed: Any = 0) -> xr
     return stamp(xr.Dataset(variables, attrs=attrs), "budget", seed=seed)
 
 
-def _ways(flow: TransportMap, x: Float[Tensor, "sample feature"]) -> _Ways:
+def _ways(flow: TransportMap, x: Float[Tensor, "sample feature"]) -> Ways:
     """Particles' ways, a block at a time, with nodes in each piece in which they are smooth."""
     edges = flow.pieces(x)
     inner = edges[:-1, None] + np.diff(edges)[:, None] * NODES
     times = np.append(np.concatenate([edges[:-1, None], inner], 1).ravel(), edges[-1])
     rows = max(1, BLOCK_BYTES // (16 * len(times) * flow.dimension))
     blocks = [_measured(flow, block, times) for block in x.split(rows)]
-    return _Ways(*(torch.cat(column) for column in zip(*blocks, strict=True)))
+    return Ways(*(torch.cat(column) for column in zip(*blocks, strict=True)))
 
 
-def _measured(flow: TransportMap, x: Float[Tensor, "sample feature"], times: np.ndarray) -> _Ways:
+def _measured(flow: TransportMap, x: Float[Tensor, "sample feature"], times: np.ndarray) -> Ways:
     way = flow.motion(x, times)
     begin, middle, end = way.position[:-1:4], way.position[2::4], way.position[4::4]
     halves = (middle - begin).norm(dim=2) + (end - middle).norm(dim=2)
@@ -148,7 +164,7 @@ def _measured(flow: TransportMap, x: Float[Tensor, "sample feature"], times: np.
     parts = torch.from_numpy(np.diff(times[::4])[:, None] / flow.time * WEIGHTS).to(way.speed)
     inner = torch.stack([way.speed[1::4], way.speed[2::4], way.speed[3::4]], 1)
     pace = (parts.unsqueeze(2) * (flow.time * inner - length).square()).sum((0, 1))
-    return _Ways(x, way.position[-1], flow.time * way.energy[-1], length, pace)
+    return Ways(x, way.position[-1], flow.time * way.energy[-1], length, pace)
 
 
 def _closed(flow: TransportMap) -> tuple[float, float, float] | None:
@@ -163,7 +179,7 @@ def _closed(flow: TransportMap) -> tuple[float, float, float] | None:
     return energy, distance, float((end - x).square().sum(1).mean())
 
 
-def _of_gaussian(ways: _Ways, closed: tuple[float, float, float]) -> dict[str, tuple[float, float]]:
+def _of_gaussian(ways: Ways, closed: tuple[float, float, float]) -> dict[str, tuple[float, float]]:
     energy, distance, cost = closed
     rest, spent = energy - cost, ways.energy - ways.cost
     share = float(rest / spent.mean()) if float(spent.mean()) > 1e-12 * energy else 1.0
@@ -179,21 +195,14 @@ def _of_gaussian(ways: _Ways, closed: tuple[float, float, float]) -> dict[str, t
     }
 
 
-def _of_particles(ways: _Ways, start: np.ndarray, end: np.ndarray) -> dict[str, tuple[float, float]]:
-    pairs = Pairs.of(start, end)
-    terms = {"energy": ways.energy, "bending": ways.bending, "pace": ways.pace}
-    return {
-        "transport": (pairs.squared, pairs.error(pairs.distances)),
-        "coupling": (pairs.cost - pairs.squared, pairs.error(pairs.costs - pairs.distances)),
-        **{name: (float(part.double().mean()), _error(part)) for name, part in terms.items()},
-    }
-
-
 def _error(part: Tensor) -> float:
     return float(part.double().std()) / len(part) ** 0.5
 
 
-def _halves(start: np.ndarray, end: np.ndarray) -> float:
-    """W_2² between two halves of the particles, at their starts or at their ends, whichever is less."""
-    half = len(start) // 2
-    return min(exact_plan(cloud[:half], cloud[half : 2 * half]).squared for cloud in (start, end))
+def unresolved(ways: Ways) -> bool:
+    """Whether two halves of the particles, at their starts or at their ends, whichever is less, are so far apart that the
+    exact plan says little."""
+    half = len(ways.start) // 2
+    clouds = (part.double().cpu().numpy() for part in (ways.start, ways.end))
+    apart = min(exact_plan(cloud[:half], cloud[half : 2 * half]).squared for cloud in clouds)
+    return apart > UNRESOLVED * float(ways.cost.mean())

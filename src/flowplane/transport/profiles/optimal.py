@@ -181,7 +181,9 @@ def _clouds(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     others, other_form = as_points("y", y, None)
     for name, found, part in (("x", form, rows), ("y", other_form, others)):
         if len(found.batch) != 1:
-            raise InputError(name, Text(f"shape {(*found.batch, part.shape[1])}"), "points of shape (n, d), one row a point")
+            raise InputError(
+                name, Text(f"shape {(*found.batch, part.shape[1])}"), "points of shape (n, d), one row per point"
+            )
     _same_dimension(rows.shape[1], others.shape[1])
     return rows.cpu().numpy(), others.cpu().numpy()
 
@@ -360,7 +362,7 @@ def _moments(name: str, given: Any) -> tuple[Tensor, Tensor]:
         raise InputError(name, given, "a Normal or points: this density is not Gaussian")
     rows, form = as_points(name, given, None)
     if len(form.batch) != 1:
-        raise InputError(name, Text(f"shape {(*form.batch, rows.shape[1])}"), "points of shape (n, d), one row a point")
+        raise InputError(name, Text(f"shape {(*form.batch, rows.shape[1])}"), "points of shape (n, d), one row per point")
     mean = rows.mean(0).cpu()
     apart = rows.cpu() - mean
     return mean, apart.T @ apart / len(apart)
