@@ -93,7 +93,7 @@ class Network:
         if not isinstance(value, Real) or not math.isfinite(value):
             raise InputError("clock", Text(f"{value!r} at τ = {tau:g}"), "one finite number at every τ of the path")
         dtype = torch.int64 if isinstance(value, Integral) else self.dtype
-        return torch.full((rows,), value, dtype=dtype, device=self.device)
+        return torch.full((rows,), float(value), dtype=dtype, device=self.device)
 
     def _asked(self, tau: float, rows: Tensor, conditions: Mapping[str, Any]) -> Tensor:
         x = rows.to(self.device, self.dtype, copy=True).reshape(-1, *self.shape)
@@ -106,8 +106,8 @@ class Network:
             expected = f"one that takes x of shape {tuple(x.shape)} in {_kind(x)} and t = {float(t[0]):g}, in this order"
             raise InputError("model", text, expected) from error
         if not isinstance(found, Tensor) or found.shape != x.shape or found.is_complex():
-            text = f"an answer of shape {tuple(found.shape)} in {_kind(found)}" if isinstance(found, Tensor) else ""
-            raise InputError("model", Text(text or type(found).__name__), f"an answer of shape {tuple(x.shape)}, that of x")
+            told = f"an answer of shape {tuple(found.shape)} in {_kind(found)}" if isinstance(found, Tensor) else ""
+            raise InputError("model", Text(told or type(found).__name__), f"an answer of shape {tuple(x.shape)}, that of x")
         answer = found.reshape(len(x), -1).to(rows.device, rows.dtype)
         if not bool(torch.isfinite(answer.detach().sum())):
             bad = Text(f"{int((~torch.isfinite(answer)).sum())} values that are NaN or infinite at τ = {tau:.6g}")
