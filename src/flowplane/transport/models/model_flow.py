@@ -98,9 +98,9 @@ def model_flow(
     if (guidance is None) != (unconditional is None):
         given = "guidance" if guidance is not None else "unconditional"
         raise InputError(given, Text("one alone"), "both guidance and unconditional, or neither")
-    for name, given in (("conditions", conditions), ("unconditional", unconditional)):
-        if given is not None and not isinstance(given, Mapping):
-            raise InputError(name, given, "further arguments of the model, by name")
+    for name, named in (("conditions", conditions), ("unconditional", unconditional)):
+        if named is not None and not isinstance(named, Mapping):
+            raise InputError(name, named, "further arguments of the model, by name")
     if guidance is not None and not (isinstance(guidance, Real) and math.isfinite(guidance)):
         raise InputError("guidance", guidance, "a finite number")
     if clock is not None and not callable(clock):
