@@ -62,6 +62,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/recorder.py
 	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/slider.py
 	$(BIN)/python benchmarks/plane.py
 	$(BIN)/python benchmarks/once.py
 
@@ -89,7 +90,7 @@ $(VENV)-published/published.stamp: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-zoo $(VENV)-published results docs/build docs/api/generated
+	rm -rf $(VENV) $(VENV)-zoo $(VENV)-published results docs/build docs/jupyter_execute docs/api/generated
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "flowplane needs Python 3.11 or newer, this is " + sys.version.split()[0])'

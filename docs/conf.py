@@ -27,7 +27,7 @@ extensions = [
     "mathml",
     "gallery",
 ]
-exclude_patterns = ["build", "_static", "gallery/*", "**/.ipynb_checkpoints"]
+exclude_patterns = ["build", "jupyter_execute", "_static", "gallery/*", "**/.ipynb_checkpoints"]
 nitpicky = True
 #: Types in signatures that have no public page; names in text are no such references, and have to be there.
 nitpick_ignore_regex = [("py:(class|data|exc|attr)", ".*")]

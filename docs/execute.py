@@ -5,6 +5,7 @@ python docs/execute.py [NAME …]     all of them, or some by name
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -48,9 +49,16 @@ def gallery(names: list[str]) -> None:
         "show_signature": False,
         "write_computation_times": False,
     }
-    with tempfile.TemporaryDirectory() as folder:
-        overrides = {"extensions": ["sphinx_gallery.gen_gallery"], "sphinx_gallery_conf": settings}
-        Sphinx(HERE, None, folder, folder, "html", overrides)
+    overrides = {"extensions": ["sphinx_gallery.gen_gallery"], "sphinx_gallery_conf": settings}
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            Sphinx(HERE, None, folder, folder, "html", overrides)
+    finally:
+        tidy()
+
+
+def tidy() -> None:
+    """Leave what the pages need."""
     for page in KEPT.glob("*.rst"):
         page.chmod(0o644)
         page.write_text(without_downloads(page.read_text(encoding="utf-8"), page.stem), encoding="utf-8")
@@ -69,7 +77,7 @@ def page_part(figure: go.Figure, name: str) -> str:
 
 def without_downloads(text: str, name: str) -> str:
     """A page with a link to its script in place of archives and notebooks, and without the machine's seconds."""
-    head, found, _ = text.partition(".. rst-class:: sphx-glr-timing")
+    head, *found = re.split(r"\.\. rst-class:: sphx-glr-timing|\.\. _sphx_glr_download_", text, maxsplit=1)
     if not found:
         return text
     note = ".. only:: html\n\n    .. note::\n        :class: sphx-glr-download-link-note"

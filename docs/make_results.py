@@ -18,6 +18,7 @@ import flowplane as fp
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.papers import PAPER_CLAIMS, PAPERS, head_of
 from flowplane.experiments.registry import EXPERIMENTS, Experiment, experiments_of, finished
+from flowplane.plot.page.drawing import figure_of
 from flowplane.reporting.ledger import count_verdicts, measured_text, read_claims, reference_text
 from flowplane.reporting.stored import stored_about, stored_figure, stored_figures
 
@@ -40,7 +41,7 @@ def keep(found: Path, name: str) -> None:
     for stem, page in stored_figures(found / name).items():
         figure = stored_figure(page)
         if figure is not None:
-            fp.plot.save(figure, target / f"{stem}.webp")
+            fp.plot.save(figure_of(figure), target / f"{stem}.webp")
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -18,7 +18,7 @@ DOCS = ROOT / "docs"
 KEPT = DOCS / "outputs" / "gallery"
 TEXTS = [ROOT / "README.md", *DOCS.rglob("*.md")]
 #: Made by the build, or no page.
-NO_PAGES = ("api/generated/", "build/", "gallery/", "_static/")
+NO_PAGES = ("api/generated/", "build/", "jupyter_execute/", "gallery/", "_static/")
 
 sys.path.insert(0, str(DOCS / "extensions"))
 import api_pages

@@ -26,6 +26,7 @@ FACES = {
     "flowplane.integrations.lightning": "Lightning",
     "flowplane.integrations.transformers": "Transformers",
     "flowplane.integrations.tensorboard": "TensorBoard",
+    "flowplane.integrations.trackers": "Other trackers",
     "flowplane.core.results": "What a result says of itself",
     "flowplane.errors": "Errors",
 }

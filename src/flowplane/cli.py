@@ -105,6 +105,9 @@ def reproduce(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Train again instead of reusing the recordings in the folder.")
     ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Each figure's page holds plotly.js, 5 MB, instead of sharing one copy.")
+    ] = False,
 ) -> None:
     """Reproduce figures and claims of the papers. After Ctrl-C, the same command continues where it stopped.
 
@@ -125,12 +128,15 @@ def reproduce(
         if done:
             _console().print(f"already finished in {out}: {', '.join(done)} (--overwrite runs them again)")
         wanted = [name for name in wanted if name not in done]
-    failed = [name for name in dict.fromkeys(wanted) if not _reproduced(name, scale, out, device, seed, overwrite, cluster)]
+    given = scale, out, device, seed, overwrite, cluster, offline
+    failed = [name for name in dict.fromkeys(wanted) if not _reproduced(name, *given)]
     if failed:
         raise typer.Exit(1)
 
 
-def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, overwrite: bool, cluster: str | None) -> bool:
+def _reproduced(
+    name: str, scale: str, out: Path, device: Device, seed: int, overwrite: bool, cluster: str | None, offline: bool
+) -> bool:
     """Run one experiment and print its ledger; False where it failed."""
     import traceback
 
@@ -142,7 +148,7 @@ def _reproduced(name: str, scale: str, out: Path, device: Device, seed: int, ove
     console = _console()
     console.print(f"{name}: {experiment.title} ({scale} scale, about {experiment.seconds[SCALES.index(scale)]} s)")
     try:
-        result = run(name, scale, out, device.value, seed, overwrite, cluster)
+        result = run(name, scale, out, device.value, seed, overwrite, cluster, offline)
     except (InputError, MissingRequirement):
         raise
     except KeyboardInterrupt as stop:

@@ -6,7 +6,7 @@ import torch
 
 import flowplane as fp
 from flowplane.errors import InputError
-from flowplane.reporting.drawing import drawn
+from flowplane.plot.page.drawing import drawn
 
 
 @pytest.fixture(scope="module")

@@ -118,7 +118,8 @@ def test_curves(curves, quantity, label):
     assert figure.layout.title.text == "Training"
     assert set(axes(figure, "x")) - {None} == {"epoch"}
     assert {axis.title.text for axis in figure.select_yaxes()} - {None} == {f"{label} [bits]"}
-    assert len(figure.data) == 2 * 3 * (2 + 1)  # estimators, layers, replicas and their mean
+    estimators = 1 if quantity == "i_xt" else 2  # of a continuous channel without noise I(X;T) is infinite
+    assert len(figure.data) == estimators * 3 * (2 + 1)  # layers, replicas and their mean
     named = [trace for trace in figure.data if trace.showlegend is not False]
     assert [trace.name for trace in named] == ["layer 1", "layer 5", "layer 6 (softmax)"]
     mean = curves[quantity].sel(estimator="bins", layer="layer5").mean("replica").values
@@ -127,15 +128,18 @@ def test_curves(curves, quantity, label):
     assert np.allclose(strong.x, np.log10(curves.epoch.values + 1))
 
 
-def test_an_estimator_that_gives_nothing_says_so(curves):
-    notes = [note.text for note in fp.plot.estimator_curves(curves).layout.annotations]
-    assert any("not given" in text for text in notes)
-    assert not any("not given" in note.text for note in fp.plot.estimator_curves(curves, quantity="i_ty").layout.annotations)
+def test_an_estimator_that_gives_nothing_has_no_panel(curves):
+    figure = fp.plot.estimator_curves(curves)
+    assert [note.text for note in figure.layout.annotations] == ["bins"]
+    assert "not given, see fp.explain: normal" in figure.layout.title.subtitle.text
+    assert "not given" not in fp.plot.estimator_curves(curves, quantity="i_ty").layout.title.subtitle.text
+    with pytest.raises(InputError, match="found no finite value"):
+        fp.plot.estimator_curves(curves.where(curves.i_xt > 99))
 
 
 def test_networks_are_rows(curves):
     both = xr.concat([curves, curves], xr.Variable("network", ["tanh", "relu"]), combine_attrs="override")
-    figure = fp.plot.estimator_curves(both)
+    figure = fp.plot.estimator_curves(both, quantity="i_ty")
     assert len(figure.data) == 2 * 2 * 3 * 3
     titles = {note.text for note in figure.layout.annotations}
     assert titles >= {"tanh · bins", "tanh · normal", "relu · bins", "relu · normal"}

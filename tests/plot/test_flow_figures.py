@@ -114,7 +114,7 @@ def test_bands_of_a_few_times_have_no_markers():
 
 def test_pages_can_be_written(plane, profiles, tmp_path):
     for name, figure in (("field", fp.plot.flow_history(plane)), ("profiles", fp.plot.flow_profile(profiles))):
-        assert fp.plot.save(figure, tmp_path / f"{name}.html").stat().st_size > 1e6
+        assert fp.plot.save(figure, tmp_path / f"{name}.html").stat().st_size > 1e4
 
 
 def test_what_is_refused(line, plane, profiles):

@@ -31,8 +31,8 @@ def found():
 def test_every_quantity_of_a_panel_is_drawn_for_every_epoch(found):
     figure = fp.plot.layer_transport(found)
     count = sum(len(panel.curves) for panel in PANELS)
-    # two quantities are missing, the inputs have a line, an empty panel and the colour bar an unseen point each
-    assert len(figure.data) == 3 * (count - 2) + 1 + 1 + 1
+    # two quantities are missing, the inputs have a line, the colour bar an unseen point
+    assert len(figure.data) == 3 * (count - 2) + 1 + 1
     cost = [trace for trace in figure.data if trace.yaxis == "y" and len(trace.x) == 3]
     np.testing.assert_allclose([trace.y for trace in cost], found.cost.mean("replica"))
     exact = [trace for trace in figure.data if trace.yaxis == "y2" and trace.line.dash == "solid"]
@@ -41,19 +41,26 @@ def test_every_quantity_of_a_panel_is_drawn_for_every_epoch(found):
     assert figure.layout.coloraxis.colorbar.title.text == "epoch"
 
 
-def test_empty_panels_say_why(found):
-    texts = [note.text for note in fp.plot.layer_transport(found).layout.annotations]
-    assert "no &lt;weights&gt;" in texts
+def said(figure):
+    return figure.layout.title.subtitle.text.replace("<br>", " ")
+
+
+def test_what_has_no_panel_is_said(found):
+    figure = fp.plot.layer_transport(found)
+    assert len(figure.layout.annotations) == len(PANELS) - 1
+    assert "not shown: change of volume, equal widths (no &lt;weights&gt;)" in said(figure)
+    with pytest.raises(InputError, match="found no finite value"):
+        fp.plot.layer_transport(found.where(found.replica > 9))
     found = found.drop_vars(["log_det_flags", "log_det_affine_flags"])
     found["log_det"] = xr.full_like(found["log_det"], -np.inf)
-    assert "−∞: the derivative is singular" in [note.text for note in fp.plot.layer_transport(found).layout.annotations]
+    assert "(−∞: the derivative is singular)" in said(fp.plot.layer_transport(found))
 
 
-def test_empty_panels_of_a_real_recording_say_why():
+def test_what_a_single_layer_lacks_is_said():
     rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), epochs=2, replicas=1, snapshots=2)
     found = fp.layer_transport(rec.sel(layer="layer1"), samples=100)
-    texts = [note.text.replace("<br>", " ") for note in fp.plot.layer_transport(found).layout.annotations]
-    assert "no step before this one" in texts and "no finite value" not in texts
+    text = said(fp.plot.layer_transport(found))
+    assert "(no step before this one)" in text and "no finite value" not in text
 
 
 @pytest.mark.parametrize("name", ["layer_transport", "layer_similarity"])

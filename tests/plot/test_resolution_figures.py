@@ -30,7 +30,7 @@ def test_the_plane_has_a_slider_of_resolutions(plane):
     figure = fp.plot.information_plane(plane)
     epochs, resolutions = figure.layout.sliders
     assert [step.label for step in resolutions.steps] == ["1", "0.3", "0.1", "0.03", "0.01", "0.003", "0.001"]
-    assert resolutions.active == 2 and len(epochs.steps) == 3
+    assert resolutions.active == 2 and len(epochs.steps) == 1 + 3
     for k, step in enumerate(resolutions.steps):
         seen = [trace for trace, visible in zip(figure.data, step.args[0]["visible"], strict=True) if visible]
         means = next(trace for trace in seen if trace.name == "mean of the replicas")
@@ -38,7 +38,7 @@ def test_the_plane_has_a_slider_of_resolutions(plane):
         np.testing.assert_allclose(means.x, expected)
     shown = [bool(trace.visible) for trace in figure.data]
     assert shown == list(resolutions.steps[2].args[0]["visible"])
-    moving = figure.frames[1]
+    moving = figure.frames[1 + 1]
     assert len(moving.traces) == 2 * 7 and all(not len(figure.data[place].x) for place in moving.traces)
     np.testing.assert_allclose(moving.data[5].x, plane.i_xt.isel(replica=0, epoch=1, resolution=2))
     assert "at that epoch" in figure.layout.title.subtitle.text and "no noise" in figure.layout.title.subtitle.text

@@ -7,8 +7,8 @@ import xarray as xr
 
 import flowplane as fp
 from flowplane.plot import plane as parts
+from flowplane.plot.page import drawing
 from flowplane.plot.thinning import kept_rows
-from flowplane.reporting import drawing
 
 REPLICAS, EPOCHS = 5, 12
 

@@ -13,6 +13,10 @@ from typing import Any
 CHROME = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
 
 
+#: When a page of ours has drawn all its figures.
+READY = "document.documentElement?.dataset.ready === 'true'"
+
+
 class Page:
     """An open page: what it said, what it asked of the network, and what can be done to it."""
 
@@ -26,7 +30,7 @@ class Page:
         assert "error" not in answer, answer
         return answer["result"]
 
-    async def open(self, address: Path | str) -> None:
+    async def open(self, address: str, ready: str = READY) -> None:
         async def said(event: dict) -> None:
             params = event["params"]
             if event["method"] == "Runtime.exceptionThrown":
@@ -42,8 +46,8 @@ class Page:
         self.tab.subscribe("Network.requestWillBeSent", asked)
         for domain in ("Runtime", "Log", "Network", "Page"):
             await self.send(f"{domain}.enable")
-        await self.send("Page.navigate", url=address if isinstance(address, str) else address.resolve().as_uri())
-        await self.until("document.documentElement?.dataset.ready === 'true'")
+        await self.send("Page.navigate", url=address)
+        await self.until(ready)
 
     async def until(self, condition: str, seconds: float = 60) -> None:
         """Wait until a condition holds; what the page complained of is said if it never does."""
@@ -79,18 +83,25 @@ class Page:
         Path(target).write_bytes(base64.b64decode(answer["data"]))
 
 
-def with_page(address: Path | str, act: Any) -> Page:
-    """Open a page in Chromium, do something with it, close it; what the page said and asked for."""
+def with_page(page: Path | str, act: Any, ready: str = READY) -> Page:
+    """Open a page in Chromium, do something with it, close it; what the page said and asked for.
+
+    Arguments:
+        page: a file, or an address.
+        act: a coroutine function of the open page.
+        ready: the condition in the page that it is waited for.
+    """
+    address = page.resolve().as_uri() if isinstance(page, Path) else page
     from choreographer import Browser
 
     async def run() -> Page:
         browser = Browser(path=CHROME, headless=True)
         await asyncio.wait_for(browser.open(), 90)
         try:
-            page = Page(await asyncio.wait_for(browser.create_tab("about:blank"), 90))
-            await page.open(address)
-            await act(page)
-            return page
+            opened = Page(await asyncio.wait_for(browser.create_tab("about:blank"), 90))
+            await opened.open(address, ready)
+            await act(opened)
+            return opened
         finally:
             await asyncio.wait_for(browser.close(), 30)
 

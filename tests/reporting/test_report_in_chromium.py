@@ -41,16 +41,18 @@ def test_slider_keyboard_and_figures(path, plane):
         assert traces[-1]["x"] == []
         slider = "document.querySelector('[data-figure=\"information-plane\"].controls input')"
         await page.value(f"{slider}.focus()")
-        for pressed, (key, epoch) in enumerate([(RIGHT, 1), (RIGHT, 2), (LEFT, 1)]):
+        for pressed, (key, epoch) in enumerate([(RIGHT, 0), (RIGHT, 1), (RIGHT, 2), (LEFT, 1)]):
             await page.press(*key)
-            await page.until(f"{FIGURE}.frame === {epoch}", 10)
+            await page.until(f"{FIGURE}.frame === 1 + {epoch}", 10)
             assert shown(await page.value(f"{FIGURE}.read()"), plane, epoch), pressed
         assert await page.value(f"{slider}.getAttribute('aria-valuetext')") == f"epoch {plane.epoch.values[1]:,}"
         last = plane.sizes["epoch"] - 1
-        await page.value(f"{slider}.value = {last}; {slider}.dispatchEvent(new Event('input'))")
-        await page.until(f"{FIGURE}.frame === {last}", 10)
+        await page.value(f"{slider}.value = 1 + {last}; {slider}.dispatchEvent(new Event('input'))")
+        await page.until(f"{FIGURE}.frame === 1 + {last}", 10)
         assert shown(await page.value(f"{FIGURE}.read()"), plane, last)
-        await page.value(f"{FIGURE}.leave()")
+        await page.press(*HOME)
+        await page.until(f"{FIGURE}.frame === 0", 10)
+        assert await page.value(f"{slider}.getAttribute('aria-valuetext')") == "epoch all"
         assert (await page.value(f"{FIGURE}.read()"))[-1]["x"] == []
 
     page = with_page(path, act)
@@ -64,7 +66,7 @@ def test_play_by_keyboard_reaches_the_end_and_stops(path, plane):
         button = "document.querySelector('[data-figure=\"information-plane\"].controls .play')"
         await page.value(f"{button}.focus()")
         await page.press(*SPACE)
-        await page.until(f"{FIGURE}.frame === {plane.sizes['epoch'] - 1}", 30)
+        await page.until(f"{FIGURE}.frame === {plane.sizes['epoch']}", 30)
         await page.until(f"{button}.textContent.includes('Play')", 10)
         assert shown(await page.value(f"{FIGURE}.read()"), plane, -1)
 
@@ -76,10 +78,10 @@ def test_theme_phone_and_paper(path, plane, tmp_path):
         background = f"{FIGURE}.element._fullLayout.paper_bgcolor"
         await page.value("window.flowplane.setTheme('dark')")
         dark = await page.value(background)
-        await page.value(f"{FIGURE}.show(3)")
+        await page.value(f"{FIGURE}.show(1 + 3)")
         await page.value("window.flowplane.setTheme('light')")
         assert await page.value(background) != dark
-        assert await page.value(f"{FIGURE}.frame") == 3
+        assert await page.value(f"{FIGURE}.frame") == 1 + 3
         assert shown(await page.value(f"{FIGURE}.read()"), plane, 3)
         await page.size(390, mobile=True)
         await page.until(f"{FIGURE}.element._fullLayout.width < 390", 20)
@@ -149,7 +151,8 @@ def test_two_sliders_by_keyboard(resolved, tmp_path):
         assert await page.value(f"{choice}.getAttribute('aria-valuetext')") == "resolution 0.3"
         await page.value(f"{epochs}.focus()")
         await page.press(*RIGHT)
-        await page.until(f"{FIGURE}.frame === 1", 10)
+        await page.press(*RIGHT)
+        await page.until(f"{FIGURE}.frame === 1 + 1", 10)
         path = f"{FIGURE}.read().filter(t => t.visible === true).at(-1)"
         np.testing.assert_allclose(
             await page.value(f"Array.from({path}.x)"), plane.i_xt.isel(epoch=1, resolution=1), atol=1e-5

@@ -90,6 +90,7 @@ def test_a_training_is_followed_without_reloading(tmp_path):
     assert only_this_machine(page, watched.url)
 
 
+@pytest.mark.slow
 def test_hostile_names_and_pages_in_the_background(hostile, tmp_path):
     shutil.copytree(hostile.path, tmp_path / "<script>alert(3)<")
     shutil.copytree(hostile.path, tmp_path / Path(hostile.path).name)

@@ -294,6 +294,7 @@ def run(
     seed: int = 0,
     overwrite: bool = False,
     cluster: Any = None,
+    offline: bool = False,
 ) -> Result:
     """Run one experiment and write what it found to `out`/`name`: claims.json, Datasets, figures, recordings.
 
@@ -305,6 +306,7 @@ def run(
         device, seed: as in `fp.train`.
         overwrite: train anew even where a recording of the same experiment and scale is there.
         cluster: where sweeps run, as in `fp.sweep`; None for a worker a core on this machine.
+        offline: whether each figure's page holds plotly.js itself, as in `fp.plot.save`.
 
     Raises:
         InputError: an unknown experiment or scale, or recordings in `out` that other arguments made.
@@ -329,7 +331,8 @@ def run(
     claims = [replace(claim, **known) for claim in result.claims]
     result = replace(result, claims=claims, training_seconds=round(context.training_seconds, 1))
     if folder is not None:
-        _write(result, folder, {"experiment": name, "scale": scale, "seed": seed, "seconds": round(seconds, 1)})
+        about = {"experiment": name, "scale": scale, "seed": seed, "seconds": round(seconds, 1)}
+        _write(result, folder, about, offline)
     return result
 
 
@@ -344,7 +347,7 @@ def finished(name: str, scale: str, out: str | Path, seed: int = 0) -> bool:
     return found == (scale, seed, __version__) and (folder / "claims.json").is_file()
 
 
-def _write(result: Result, folder: Path, about: dict[str, Any]) -> None:
+def _write(result: Result, folder: Path, about: dict[str, Any], offline: bool) -> None:
     """Datasets and figures first, the claims last: a claims.json speaks for files that are there."""
     from flowplane.core import results
     from flowplane.core.compiled import machine
@@ -357,7 +360,7 @@ def _write(result: Result, folder: Path, about: dict[str, Any]) -> None:
     for name, dataset in result.datasets.items():
         results.save(dataset, folder / f"{name}.nc")
     for name, figure in result.figures.items():
-        save(figure, folder / f"{name}.html")
+        save(figure, folder / f"{name}.html", offline=offline)
     about |= {"training_seconds": result.training_seconds, "machine": machine(), "versions": versions()}
     write_text(folder / "run.json", json.dumps(about, indent=1) + "\n")
     rows = [claim.to_json() for claim in result.claims]

@@ -50,6 +50,7 @@ def in_the_plane(panels: Mapping[str, xr.Dataset], title: str, start: str) -> go
             y=begun.isel(feature=1).values.astype(np.float32),
             mode="markers",
             marker={"color": "rgba(255,255,255,0.35)", "size": 2.5},
+            name="where particles start",
             hoverinfo="skip",
             showlegend=False,
         )
@@ -104,6 +105,7 @@ def _moment(history: xr.Dataset, log: np.ndarray, k: int) -> list[Any]:
         z=log[k].astype(np.float32),
         coloraxis="coloraxis",
         zsmooth="best",
+        name="density",
         hovertemplate="(%{x:.2f}, %{y:.2f})<br>log₁₀ p = %{z:.2f}<extra></extra>",
     )
     particles = go.Scatter(
@@ -111,6 +113,7 @@ def _moment(history: xr.Dataset, log: np.ndarray, k: int) -> list[Any]:
         y=now["position"].isel(feature=1).values.astype(np.float32),
         mode="markers",
         marker=PARTICLE,
+        name="particles",
         hoverinfo="skip",
         showlegend=False,
     )
@@ -129,7 +132,7 @@ def _arrows(history: xr.Dataset, k: int) -> go.Scatter:
     length = np.sqrt(speed / max(float(speed[there].max(initial=0.0)), 1e-300)) * longest
     direction = velocity[k] / np.maximum(speed, 1e-300)
     start, move = (np.stack([part[there] for part in pair], 1) for pair in (places, direction * length))
-    return arrow_line(start, move, "rgba(120,220,255,0.9)", 1.2, showlegend=False)
+    return arrow_line(start, move, "rgba(120,220,255,0.9)", 1.2, showlegend=False, name="arrows of velocity")
 
 
 def _density_at(history: xr.Dataset, k: int, places: np.ndarray) -> np.ndarray:

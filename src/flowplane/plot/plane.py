@@ -14,7 +14,7 @@ from flowplane.core.results import BOUNDS, Z, long_name, said
 from flowplane.errors import InputError, Text
 from flowplane.plot.names import escaped, layer_titles
 from flowplane.plot.style import COLORSCALE, flagged, require_units
-from flowplane.plot.thinning import kept_rows
+from flowplane.plot.thinning import columns, kept_rows
 
 __all__ = [
     "bound_text",
@@ -52,16 +52,14 @@ def in_order(plane: Any) -> xr.Dataset:
     return plane.sortby("epoch").transpose("replica", "epoch", "layer", ...)
 
 
-def every_replica(x: np.ndarray, y: np.ndarray, times: np.ndarray) -> go.Scattergl:
+def every_replica(plane: xr.Dataset, times: np.ndarray) -> go.Scattergl:
     """Faint points: every replica, epoch and layer, the latest on top; of very many, all layers of some replicas at some
-    epochs.
-
-    The trace's `meta` says how many points, one after the other, belong together: the layers of one replica at one epoch.
+    epochs. The layers of one replica at one epoch stay together.
 
     Arguments:
-        x, y: (replica, epoch, layer).
         times: of the epochs.
     """
+    x, y = plane["i_xt"].values, plane["i_ty"].values
     replicas, epochs, layers = x.shape
     known = np.isfinite(x) & np.isfinite(y)
     rows = kept_rows(epochs * replicas, FAINT_POINTS // layers)
@@ -77,11 +75,11 @@ def every_replica(x: np.ndarray, y: np.ndarray, times: np.ndarray) -> go.Scatter
         marker={"color": color, "coloraxis": "coloraxis", "size": 3.5, "opacity": 0.16},
         name="one replica, one epoch",
         hoverinfo="skip",
-        meta={"together": layers},
+        meta=columns(layer=plane["layer"].values),
     )
 
 
-def paths(mean_x: np.ndarray, mean_y: np.ndarray, times: np.ndarray) -> list[go.Scatter]:
+def paths(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray, times: np.ndarray) -> list[go.Scatter]:
     """Thin lines through the layers of the mean at a few epochs."""
     chosen = np.unique([np.abs(times - t).argmin() for t in np.linspace(times[0], times[-1], PATHS)])
     span = max(times[-1] - times[0], 1e-9)
@@ -97,6 +95,7 @@ def paths(mean_x: np.ndarray, mean_y: np.ndarray, times: np.ndarray) -> list[go.
             legendgroup="paths",
             showlegend=bool(k == chosen[len(chosen) // 2]),
             hoverinfo="skip",
+            meta=columns(layer=plane["layer"].values, epoch=plane["epoch"].values[[k]]),
         )
         for k, color in zip(chosen, colors, strict=True)
     ]
@@ -120,6 +119,7 @@ def means(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray, times: np.n
         hovertemplate="%{customdata[1]}, epoch %{customdata[0]}<br>I(X;T) = %{x:.3f} bits<br>I(T;Y) = %{y:.3f} bits"
         "<extra></extra>",
         name="mean of the replicas",
+        meta=columns(layer=np.repeat(plane["layer"].values, epochs)),
     )
 
 
@@ -151,7 +151,14 @@ def intervals(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray) -> go.S
     what = "sampling error of the bound" if "i_xt_error" in plane else "interval of the estimate"
     name = f"{100 * float(plane.attrs.get('confidence', 0.95)):.0f} % {what}, last epoch"
     return go.Scatter(
-        x=mean_x[-1], y=mean_y[-1], mode="markers", marker={"size": 1, "color": "#555"}, name=name, hoverinfo="skip", **bars
+        x=mean_x[-1],
+        y=mean_y[-1],
+        mode="markers",
+        marker={"size": 1, "color": "#555"},
+        name=name,
+        hoverinfo="skip",
+        meta=columns(layer=plane["layer"].values),
+        **bars,
     )
 
 

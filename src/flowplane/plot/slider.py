@@ -10,15 +10,7 @@ import plotly.graph_objects as go
 __all__ = ["add_choice", "add_slider"]
 
 
-def add_slider(
-    figure: go.Figure,
-    frames: Mapping[str, str],
-    prefix: str,
-    y: float,
-    start: float,
-    active: int = 0,
-    more: Sequence[dict[str, Any]] = (),
-) -> None:
+def add_slider(figure: go.Figure, frames: Mapping[str, str], prefix: str, y: float, start: float, active: int = 0) -> None:
     """A slider below the axes.
 
     Arguments:
@@ -26,7 +18,6 @@ def add_slider(
         prefix: before what it says.
         y, start: where it stands, in parts of the plot: its height, and where from the left it begins.
         active: the frame that is shown first.
-        more: buttons beside play and pause.
     """
     still = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
     play = still | {"fromcurrent": True, "frame": {"duration": 130, "redraw": True}}
@@ -34,7 +25,6 @@ def add_slider(
     buttons = [
         {"label": "▶ play", "method": "animate", "args": [None, play]},
         {"label": "❚❚ pause", "method": "animate", "args": [[None], still]},
-        *more,
     ]
     figure.update_layout(
         sliders=[_slider(steps, prefix, y, start, active)],

@@ -17,6 +17,7 @@ __all__ = [
     "COLUMNS",
     "DENSITY_SCALE",
     "LAYER_COLORS",
+    "LEGEND_BELOW",
     "NARROWEST",
     "axis_title",
     "bar_length",
@@ -51,6 +52,8 @@ DECADES = 4.0
 COLUMNS = 3
 #: Pixels across that a subtitle and a legend need.
 NARROWEST = 770
+#: A legend below the title of the horizontal axis.
+LEGEND_BELOW = {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.13, "yanchor": "top", "font": {"size": 12}}
 FONT = "Helvetica, Arial, sans-serif"
 
 

@@ -18,12 +18,12 @@ from flowplane.errors import InputError
 from flowplane.information.decodable import Decodable
 from flowplane.information.resolution import shown as shown_at
 from flowplane.plot.names import escaped
+from flowplane.plot.page.document import figure_block
+from flowplane.plot.page.drawing import drawn
 from flowplane.recording import Recording
-from flowplane.reporting.drawing import drawn
 from flowplane.reporting.finite import finite_part
 from flowplane.reporting.layers import layer_numbers
 from flowplane.reporting.markup import Markup, count, element, joined, paragraphs, table
-from flowplane.reporting.page import figure_markup
 from flowplane.reporting.reasons import known_reason
 from flowplane.reporting.sections import figures_of
 from flowplane.reporting.subject import Subject
@@ -177,7 +177,7 @@ def drawn_part(part: str, found: Mapping[str, Found], recordings: Mapping[str, R
         notes = [(title, _absent(part)) for title in found]
     words = [element("p", f"{title}: {note}" if several else note) for title, note in notes]
     ready = [drawn(name, figure) for name, figure in figures.items()]
-    markup = [figure_markup(each, next(iter(data)) if len(data) == 1 else count(len(data), "run")) for each in ready]
+    markup = [figure_block(each, whose=next(iter(data)) if len(data) == 1 else count(len(data), "run")) for each in ready]
     return joined(*markup, *words), {each.name: each.content for each in ready}
 
 

@@ -10,9 +10,11 @@ from flask import abort, request
 from plotly.offline import get_plotlyjs
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from flowplane.plot.page.document import page_script, policy
+from flowplane.plot.page.markup import json_script
 from flowplane.reporting.live_parts import PARTS
-from flowplane.reporting.markup import Markup, element, json_script
-from flowplane.reporting.page import packaged, policy, shell
+from flowplane.reporting.markup import Markup, element
+from flowplane.reporting.page import packaged, shell
 
 if TYPE_CHECKING:
     from flowplane.reporting.live import Live
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["server_of"]
 
 #: Milliseconds between an answer and the next question.
-INTERVAL = 900
+INTERVAL = 600
 #: The one script that Dash writes into a page.
 RENDERER = "var renderer = new DashRenderer();"
 #: Names of this machine in the address of a page.
@@ -88,7 +90,7 @@ def _index() -> str:
         waits = element("p", class_="waits", role="status")
         content = (element("h2", heading, id=f"{part}-heading"), waits, element("div", class_="part"))
         sections.append(element("section", *content, id=part, aria_labelledby=f"{part}-heading"))
-    figures, page, live = json_script("figure-data", {}), Markup(packaged("page.js")), Markup(packaged("live.js"))
+    figures, page, live = json_script("figure-data", {}), page_script(), Markup(packaged("live.js"))
     scripts = [
         Markup('<div hidden>{%app_entry%}</div><script src="plotly.js"></script>'),
         figures,
@@ -96,4 +98,5 @@ def _index() -> str:
         element("script", live),
         Markup("{%config%}{%scripts%}{%renderer%}"),
     ]
-    return shell("flowplane", "flowplane watch", links, sections, scripts, policy(page, live, RENDERER, own="'self'"))
+    security = policy(page, live, RENDERER, sources=["'self'"], connect="'self'")
+    return shell("flowplane", "flowplane watch", links, sections, scripts, security)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ import xarray as xr
 from flowplane.errors import InputError, Text
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.registry import EXPERIMENTS, Result
+from flowplane.plot.page.drawing import Drawn
 from flowplane.reporting.ledger import read_claims
 from flowplane.reporting.markup import count, listed
 from flowplane.reporting.provenance import run_facts, run_recipe
@@ -83,16 +85,17 @@ def of_folder(folder: Path, title: str) -> Subject:
     return _subject(title, about, datasets, figures, claims, str(folder), said)
 
 
-def _figures(pages: dict[str, Path], chosen: Mapping[str, tuple[str, xr.Dataset]]) -> tuple[dict[str, go.Figure], list[str]]:
+def _figures(pages: dict[str, Path], chosen: Mapping[str, tuple[str, xr.Dataset]]) -> tuple[dict[str, Drawn], list[str]]:
     """The figures that fit, the lightest first, and the names of those that do not."""
     drawn = {"plane": "information-plane", "metrics": "training-curves", "phases": "gradient-phases"}
     redrawn = tuple(figure for name, figure in drawn.items() if name in chosen)
-    figures, left_out, size = {}, [], 0
+    figures: dict[str, Drawn] = {}
+    left_out, size = [], 0
     for name, page in pages.items():
         if redrawn and name.split(": ")[-1].startswith(redrawn):
             continue
         figure = stored_figure(page)
-        weight = 0 if figure is None else len(figure.to_json())
+        weight = 0 if figure is None else len(json.dumps(figure.content))
         if figure is None or size + weight > FIGURE_BYTES:
             left_out.append(f"{name}.html")
             continue
@@ -124,7 +127,7 @@ def _subject(
     title: str,
     about: list[dict[str, Any]],
     datasets: Mapping[str, xr.Dataset],
-    figures: dict[str, go.Figure],
+    figures: Mapping[str, go.Figure | Drawn],
     claims: list[Claim],
     folder: str | None,
     left_out: list[str],
@@ -157,7 +160,7 @@ def _subject(
         parts.get("metrics"),
         parts.get("phases"),
         parts.get("transport"),
-        figures,
+        dict(figures),
         list(claims),
         notes,
         facts,

@@ -99,8 +99,6 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
     """The figures of a section by name; a Dataset with nothing to draw has none."""
     from flowplane import plot
 
-    if section == "figures":
-        return subject.figures
     if subject.flow is not None:
         return flow_figures(section, subject.flow)
     draw: dict[str, tuple[xr.Dataset | None, Callable[[xr.Dataset], dict[str, go.Figure]]]] = {
@@ -244,7 +242,7 @@ def _provenance(subject: Subject) -> Markup:
         open="",
     )
     lines = element("pre", element("code", subject.recipe), tabindex="0", aria_label="Code that makes this page again")
-    recipe = joined(element("h4", "To reproduce this page"), lines) if subject.recipe else Markup("")
+    recipe = joined(element("h3", "To reproduce this page"), lines) if subject.recipe else Markup("")
     return joined(facts, recipe)
 
 

@@ -11,6 +11,8 @@ import xarray as xr
 
 from flowplane.core.older import load
 from flowplane.errors import InputError
+from flowplane.plot.page.document import page_figures
+from flowplane.plot.page.drawing import Drawn, drawn
 
 __all__ = ["stored_about", "stored_datasets", "stored_figure", "stored_figures"]
 
@@ -47,17 +49,26 @@ def stored_figures(folder: Path) -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob("*.html"), key=lambda file: (file.stat().st_size, file.stem))}
 
 
-def stored_figure(page: Path) -> go.Figure | None:
+def stored_figure(page: Path) -> Drawn | None:
     """The figure of a page that `fp.plot.save` wrote, or None for any other page.
 
     Example:
         >>> import tempfile, flowplane as fp
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     page = fp.plot.save(go.Figure(go.Scatter(y=[1, 2])), f"{folder}/figure.html")
-        ...     stored_figure(page).data[0].y
-        (1, 2)
+        ...     stored_figure(page).content["data"][0]["y"]
+        [1, 2]
     """
     text = page.read_text(encoding="utf-8")
+    found = page_figures(text)
+    if found:
+        return found[0] if len(found) == 1 else None
+    older = _older_figure(text)
+    return None if older is None else drawn(page.stem, older)
+
+
+def _older_figure(text: str) -> go.Figure | None:
+    """The figure of a page as Plotly writes it, which is how figures were saved until 0.2."""
     called = text.rfind("Plotly.newPlot(")
     if called < 0:
         return None

@@ -14,6 +14,8 @@ from flowplane.experiments.claim import Claim
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from flowplane.plot.page.drawing import Drawn
+
 __all__ = ["Measured", "Subject", "readable"]
 
 #: Names of columns, and rows.
@@ -50,7 +52,7 @@ class Subject:
     phases: xr.Dataset | None = None
     transport: xr.Dataset | None = None
     #: Further figures, of an experiment.
-    figures: dict[str, go.Figure] = field(default_factory=dict)
+    figures: dict[str, go.Figure | Drawn] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
     #: Sentences that a section says besides what its numbers say: why it is empty, what was left out.
     notes: dict[str, list[str]] = field(default_factory=dict)

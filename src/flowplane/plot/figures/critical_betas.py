@@ -9,7 +9,7 @@ import xarray as xr
 from flowplane.errors import InputError, Text
 from flowplane.plot.critical import CRITICAL, MARKS
 from flowplane.plot.registry import draws
-from flowplane.plot.style import LAYER_COLORS, require_variables, styled
+from flowplane.plot.style import LAYER_COLORS, LEGEND_BELOW, require_variables, styled
 
 __all__ = ["critical_betas"]
 
@@ -68,9 +68,9 @@ def critical_betas(dataset: xr.Dataset, title: str = "Critical points of the inf
         title,
         f"{len(betas)} between β = {low:.3g} and {high:.3g}, the first at {betas[0]:.5g}",
         width=850,
-        height=460,
-        margin={"l": 75, "r": 30, "t": 95, "b": 70},
-        legend={"x": 0.99, "xanchor": "right", "y": 0.03, "yanchor": "bottom"},
+        height=500,
+        margin={"l": 75, "r": 30, "t": 95, "b": 110},
+        legend=LEGEND_BELOW | {"y": -0.2},
         showlegend=True,
     )
 

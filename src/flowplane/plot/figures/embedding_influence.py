@@ -8,6 +8,7 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
+from flowplane.plot.panels import Grid
 from flowplane.plot.registry import draws
 from flowplane.plot.style import LAYER_COLORS, axis_title, require_units, require_variables, styled
 
@@ -44,13 +45,14 @@ def embedding_influence(dataset: xr.Dataset, title: str = "Layers in a common sp
         require_units(dataset, (name,), units)
     if not {"embedding", "layer"} <= set(dataset["cost"].dims):
         raise InputError("dataset", Text(f"cost over {dataset['cost'].dims}"), "cost over embedding and layer")
-    figure = make_subplots(rows=1, cols=len(PANELS), horizontal_spacing=0.075)
+    grid = Grid.of(len(PANELS), 2)
+    figure = make_subplots(rows=grid.rows, cols=grid.columns, horizontal_spacing=0.1, vertical_spacing=0.16)
     steps = dataset["layer"].values
     others = [dim for dim in dataset["cost"].dims if dim not in ("embedding", "layer")]
     for number, embedding in enumerate(map(str, dataset["embedding"].values)):
         part = dataset.sel(embedding=embedding)
         color = LAYER_COLORS[number % len(LAYER_COLORS)]
-        for column, name in enumerate(PANELS, 1):
+        for panel, name in enumerate(PANELS):
             values = part[name]
             error = values.std(others, ddof=1) if others and values[others[0]].size > 1 else part.get(f"{name}_spread")
             bars = None if error is None else np.nan_to_num(error.mean(others) if set(others) & set(error.dims) else error)
@@ -61,27 +63,28 @@ def embedding_influence(dataset: xr.Dataset, title: str = "Layers in a common sp
                     mode="lines+markers",
                     name=embedding,
                     legendgroup=embedding,
-                    showlegend=column == 1,
+                    showlegend=panel == 0,
                     line={"color": color},
                     marker={"size": 7},
                     error_y=None if bars is None or not (bars > 0).any() else {"array": bars, "thickness": 1.2},
                 ),
-                row=1,
-                col=column,
+                **grid.place(panel),
             )
-    for column, (name, (_, label)) in enumerate(PANELS.items(), 1):
-        figure.update_xaxes(title="step to layer l", tickvals=steps, row=1, col=column, range=[0.7, steps.max() + 0.3])
-        figure.update_yaxes(title=axis_title(dataset[name], label), rangemode="tozero", row=1, col=column)
+    for panel, (name, (_, label)) in enumerate(PANELS.items()):
+        figure.update_xaxes(title="step to layer l", tickvals=steps, **grid.place(panel), range=[0.7, steps.max() + 0.3])
+        figure.update_yaxes(
+            title=axis_title(dataset[name], label).replace(" [", "<br>["), rangemode="tozero", **grid.place(panel)
+        )
         if name == "optimality":
-            figure.update_yaxes(range=[0, 1.05], row=1, col=column)
+            figure.update_yaxes(range=[0, 1.05], **grid.place(panel))
     means = dataset["straightness"].mean(others) if others else dataset["straightness"]
     paths = ", ".join(f"{name} {float(means.sel(embedding=name)):.2f}" for name in map(str, dataset["embedding"].values))
     return styled(
         figure,
         title,
         f"straightness of the paths: {paths} · bars: standard deviation over networks or random draws",
-        width=1300,
-        height=430,
+        width=950,
+        height=720,
         margin={"l": 75, "r": 30, "t": 95, "b": 65},
         showlegend=True,
         legend={"x": 1.01, "y": 1.0, "xanchor": "left", "title": {"text": "embedding"}},

@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from flowplane.core.renamed import renamed
 from flowplane.errors import InputError, Text
-from flowplane.plot.names import layer_titles
+from flowplane.plot.names import escaped, layer_titles
 from flowplane.plot.registry import draws
 from flowplane.plot.style import (
     LAYER_COLORS,
@@ -24,8 +24,6 @@ from flowplane.plot.style import (
 )
 
 __all__ = ["estimator_curves"]
-
-MISSING = "not given: see fp.explain"
 
 
 @draws("compare_estimators")
@@ -43,7 +41,7 @@ def estimator_curves(
         quantity: "i_xt", "i_ty" or "h_t".
 
     Raises:
-        InputError: another kind of Dataset, or other units.
+        InputError: another kind of Dataset, other units, or nothing finite to draw.
     """
     require_units(dataset, (quantity,), "bits")
     wanted = {"estimator", "replica", "epoch", "layer"}
@@ -53,6 +51,10 @@ def estimator_curves(
         )
     table = dataset if "network" in dataset.dims else dataset.expand_dims(network=[""])
     table = table.sortby("epoch").transpose("network", "estimator", "replica", "epoch", "layer")
+    known = xr.apply_ufunc(np.isfinite, table[quantity])
+    if not known.any():
+        raise InputError("dataset", Text("no finite value"), f"{quantity} of at least one layer")
+    table, left_out = _with_values(table, known)
     networks, names = ([str(part) for part in table[dim].values] for dim in ("network", "estimator"))
     titles = [" · ".join(filter(None, (network, name))) for name in names for network in networks]
     rows, columns = len(names), len(networks)
@@ -72,18 +74,6 @@ def estimator_curves(
             for trace in _curves(part, quantity, time_scale(epochs), first=row == column == 1):
                 figure.add_trace(trace, row=row, col=column)
             values = part[quantity].values[np.isfinite(part[quantity].values)]
-            if not len(values):
-                place = (row - 1) * columns + column
-                axis = "" if place == 1 else str(place)
-                figure.add_annotation(
-                    x=0.5,
-                    y=0.5,
-                    xref=f"x{axis} domain",
-                    yref=f"y{axis} domain",
-                    showarrow=False,
-                    text=MISSING,
-                    font={"color": "#777"},
-                )
             # by the values: an interval may reach far beyond them
             top = max(float(values.max()), 0.01) if len(values) else 1.0
             low = min(float(values.min()), 0.0) if len(values) else 0.0
@@ -99,16 +89,27 @@ def estimator_curves(
             )
     figure.update_annotations(font_size=13)
     height = 190 + 220 * rows
+    missing = f"; not given, see fp.explain: {escaped(', '.join(left_out))}" if left_out else ""
     return styled(
         figure,
         title,
-        "strong: mean of the replicas; faint: each replica; bars: the estimator's own 95 % interval; hollow: "
-        "flagged<br>every panel has its own scale",
+        "strong: mean of the replicas; faint: each replica; bars: the estimator's own 95 % interval; hollow: flagged;"
+        f"<br>every panel has its own scale{missing}",
         width=max(120 + 380 * columns, 760),
         height=height,
         margin={"l": 75, "r": 25, "t": 125, "b": 105},
         legend={"orientation": "h", "x": 0, "y": -55 / (height - 230), "yanchor": "top"},
     )
+
+
+def _with_values(table: xr.Dataset, known: xr.DataArray) -> tuple[xr.Dataset, list[str]]:
+    """Without the networks and estimators of which nothing is known, and the names of these."""
+    left_out = []
+    for dim in ("network", "estimator"):
+        there = known.any([other for other in known.dims if other != dim]).values
+        left_out += [str(name) for name in table[dim].values[~there]]
+        table, known = table.isel({dim: there}), known.isel({dim: there})
+    return table, left_out
 
 
 def _curves(part: xr.Dataset, quantity: str, times: np.ndarray, first: bool) -> list[go.Scatter]:

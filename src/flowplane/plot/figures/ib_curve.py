@@ -9,7 +9,7 @@ import xarray as xr
 from flowplane.errors import InputError, Text
 from flowplane.plot.critical import BOUND, critical_points, require_critical
 from flowplane.plot.registry import draws
-from flowplane.plot.style import COLORSCALE, axis_title, require_units, styled
+from flowplane.plot.style import COLORSCALE, LEGEND_BELOW, axis_title, require_units, styled
 
 __all__ = ["ib_curve"]
 
@@ -86,7 +86,7 @@ def ib_curve(
         title,
         f"{shown.sizes['beta']} solutions, straight lines between them" + (" · dotted: I(X;Y)" if end is not None else ""),
         width=850,
-        height=560,
-        margin={"l": 75, "r": 30, "t": 95, "b": 70},
-        legend={"x": 0.99, "y": 0.03, "xanchor": "right", "yanchor": "bottom"},
+        height=600,
+        margin={"l": 75, "r": 30, "t": 95, "b": 110},
+        legend=LEGEND_BELOW,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
@@ -22,7 +24,8 @@ from flowplane.plot.plane import (
 )
 from flowplane.plot.registry import draws
 from flowplane.plot.slider import add_choice, add_slider
-from flowplane.plot.style import axis_title, color_axis, styled, time_scale
+from flowplane.plot.style import LEGEND_BELOW, axis_title, color_axis, styled, time_scale
+from flowplane.plot.thinning import columns
 
 __all__ = ["information_plane"]
 
@@ -33,7 +36,7 @@ def information_plane(dataset: xr.Dataset, title: str = "Information plane") -> 
     """I(X;T) against I(T;Y), in bits: a colour an epoch, all replicas faint, their mean strong, lines through the layers.
 
     Bars at the last epoch are the estimator's own intervals; what the replicas spread over is their points.
-    The slider shows one epoch: every replica's points and the mean path through the layers; the button plays it. Where
+    The slider goes from all epochs to each of them: every replica's points and the mean path through the layers. Where
     I(X;T) is read at several resolutions a second slider says at which; 0.1 is shown first.
 
     Arguments:
@@ -56,23 +59,24 @@ def information_plane(dataset: xr.Dataset, title: str = "Information plane") -> 
     figure = go.Figure()
     shown: list[int] = []  # the part that each trace belongs to
     moving: list[int] = []  # the traces that the slider of epochs moves
-    moments: list[list[go.Scatter]] = [[] for _ in epochs]
+    moments: list[list[go.Scatter]] = [[] for _ in ("all", *epochs)]
     for k, part in enumerate(parts):
         traces = _still(part, times)
         x, y = part["i_xt"].values, part["i_ty"].values
         mean_x, mean_y = x.mean(0), y.mean(0)
+        about = columns(layer=part["layer"].values)
         if len(parts) > 1:
             traces.append(names_trace(layer_names(part, mean_x, mean_y)))
         moving += [len(shown) + len(traces), len(shown) + len(traces) + 1]
-        for step, moment in enumerate(moments):
-            moment.extend(_moment(x[:, step], y[:, step], mean_x[step], mean_y[step]))
-        nothing = np.empty((1, 0))
-        traces += _moment(nothing, nothing, nothing[0], nothing[0])
+        for step, moment in enumerate(moments[1:]):
+            moment.extend(_moment(x[:, step], y[:, step], mean_x[step], mean_y[step], about))
+        nothing = x[:, 0, :0], y[:, 0, :0], mean_x[0, :0], mean_y[0, :0], about
+        moments[0].extend(_moment(*nothing))
+        traces += _moment(*nothing)
         shown += [k] * len(traces)
         figure.add_traces([trace.update(visible=k == first) for trace in traces])
-    figure.frames = [
-        go.Frame(name=str(epoch), traces=moving, data=moment) for epoch, moment in zip(epochs.tolist(), moments, strict=True)
-    ]
+    labels = {"all": "all"} | {str(epoch): f"{epoch:,}" for epoch in epochs.tolist()}
+    figure.frames = [go.Frame(name=name, traces=moving, data=moment) for name, moment in zip(labels, moments, strict=True)]
     finite = np.isfinite(ordered["i_xt"]) & np.isfinite(ordered["i_ty"])
     x_range, y_range = _ranges(dataset, ordered["i_xt"].where(finite).values, ordered["i_ty"].where(finite).values)
     figure.update_xaxes(title=axis_title(dataset["i_xt"]), range=x_range)
@@ -82,30 +86,18 @@ def information_plane(dataset: xr.Dataset, title: str = "Information plane") -> 
         mean = parts[0][["i_xt", "i_ty"]].mean("replica")
         figure.update_layout(annotations=layer_names(parts[0], mean["i_xt"].values, mean["i_ty"].values))
     _ceilings(figure, dataset, x_range, y_range)
-    empty: list[list[float]] = [[] for _ in moving]
-    hide = {"label": "all epochs", "method": "restyle", "args": [{"x": empty, "y": empty}, moving]}
-    labels = {str(epoch): f"{epoch:,}" for epoch in epochs.tolist()}
-    add_slider(figure, labels, "epoch ", y=-0.11, start=0.36, more=[hide])
+    add_slider(figure, labels, "epoch: ", y=-0.25, start=0.25)
     if len(parts) > 1:
         steps = {f"{float(part['resolution']):g}": [k == place for k in shown] for place, part in enumerate(parts)}
-        add_choice(figure, steps, "resolution ", y=-0.25, start=0.36, active=first)
+        add_choice(figure, steps, "resolution ", y=-0.39, start=0.25, active=first)
     return styled(
         figure,
         title,
         _subtitle(dataset),
         width=900,
-        height=680 if len(parts) == 1 else 740,
-        margin={"l": 75, "r": 30, "t": 95, "b": 130 if len(parts) == 1 else 190},
-        legend={
-            "x": 0.99,
-            "y": 0.02,
-            "xanchor": "right",
-            "yanchor": "bottom",
-            "bgcolor": "rgba(255,255,255,0.8)",
-            "bordercolor": "#ccc",
-            "borderwidth": 1,
-            "font": {"size": 12},
-        },
+        height=730 if len(parts) == 1 else 790,
+        margin={"l": 75, "r": 30, "t": 95, "b": 180 if len(parts) == 1 else 240},
+        legend=LEGEND_BELOW,
     )
 
 
@@ -122,11 +114,11 @@ def _still(plane: xr.Dataset, times: np.ndarray) -> list[go.Scatter]:
     x, y = plane["i_xt"].values, plane["i_ty"].values
     mean_x, mean_y = x.mean(0), y.mean(0)
     bars = intervals(plane, mean_x, mean_y)
-    drawn = [every_replica(x, y, times), *paths(mean_x, mean_y, times), means(plane, mean_x, mean_y, times)]
+    drawn = [every_replica(plane, times), *paths(plane, mean_x, mean_y, times), means(plane, mean_x, mean_y, times)]
     return drawn if bars is None else [*drawn[:-1], bars, drawn[-1]]
 
 
-def _moment(x: np.ndarray, y: np.ndarray, mean_x: np.ndarray, mean_y: np.ndarray) -> list[go.Scatter]:
+def _moment(x: np.ndarray, y: np.ndarray, mean_x: np.ndarray, mean_y: np.ndarray, about: dict[str, Any]) -> list[go.Scatter]:
     """What the slider moves: one epoch's replicas and their mean path."""
     return [
         go.Scatter(
@@ -135,6 +127,8 @@ def _moment(x: np.ndarray, y: np.ndarray, mean_x: np.ndarray, mean_y: np.ndarray
             mode="markers",
             hoverinfo="skip",
             marker={"color": "#222", "size": 5, "opacity": 0.45, "symbol": "circle-open"},
+            name="replicas at one epoch",
+            meta=about,
             showlegend=False,
         ),
         go.Scatter(
@@ -144,6 +138,8 @@ def _moment(x: np.ndarray, y: np.ndarray, mean_x: np.ndarray, mean_y: np.ndarray
             line={"color": "#111", "width": 2.5},
             hoverinfo="skip",
             marker={"color": "white", "size": 12, "line": {"color": "#111", "width": 2.5}},
+            name="mean of the replicas at one epoch",
+            meta=about,
             showlegend=False,
         ),
     ]

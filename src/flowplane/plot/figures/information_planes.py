@@ -46,8 +46,8 @@ def information_planes(dataset: Mapping[str, xr.Dataset], title: str = "Informat
         x, y = ordered["i_xt"].values, ordered["i_ty"].values
         times = time_scale(ordered["epoch"].values)
         mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
-        faint = every_replica(x, y, times)
-        for trace in (faint, *paths(mean_x, mean_y, times), means(ordered, mean_x, mean_y, times)):
+        faint = every_replica(ordered, times)
+        for trace in (faint, *paths(ordered, mean_x, mean_y, times), means(ordered, mean_x, mean_y, times)):
             figure.add_trace(trace.update(showlegend=False), **place)
         for note in layer_names(ordered, mean_x, mean_y, PANEL):
             figure.add_annotation(**note, **place)

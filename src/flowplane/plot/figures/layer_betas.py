@@ -14,7 +14,7 @@ from flowplane.plot.critical import bound_line, critical_points, require_critica
 from flowplane.plot.names import about, layer_titles
 from flowplane.plot.plane import every_replica, in_order, layer_names, means
 from flowplane.plot.registry import draws
-from flowplane.plot.style import axis_title, color_axis, require_units, require_variables, styled, time_scale
+from flowplane.plot.style import LEGEND_BELOW, axis_title, color_axis, require_units, require_variables, styled, time_scale
 
 __all__ = ["layer_betas"]
 
@@ -64,7 +64,7 @@ def layer_betas(
     bound = [] if curve is None else [bound_line(curve, right), _ties(ordered, curve, mean_x[-1], mean_y[-1])]
     top = float(np.nanmax(np.concatenate([y.ravel(), *(trace.y for trace in bound)])))
     figure = go.Figure(
-        [every_replica(x, y, times), *bound, means(ordered, mean_x, mean_y, times), *critical_points(critical)]
+        [every_replica(ordered, times), *bound, means(ordered, mean_x, mean_y, times), *critical_points(critical)]
     )
     figure.update_xaxes(title=axis_title(ordered["i_xt"]), range=[-0.02 * right, right])
     figure.update_yaxes(title=axis_title(ordered["i_ty"]), range=[-0.04 * top, 1.09 * top])
@@ -76,18 +76,9 @@ def layer_betas(
         title,
         f"{_said(ordered) if curve is None else TIED} · {about(ordered)}",
         width=950,
-        height=640,
-        margin={"l": 75, "r": 30, "t": 95, "b": 75},
-        legend={
-            "x": 0.99,
-            "y": 0.03,
-            "xanchor": "right",
-            "yanchor": "bottom",
-            "bgcolor": "rgba(255,255,255,0.85)",
-            "bordercolor": "#ccc",
-            "borderwidth": 1,
-            "font": {"size": 12},
-        },
+        height=690,
+        margin={"l": 75, "r": 30, "t": 95, "b": 125},
+        legend=LEGEND_BELOW,
     )
 
 

@@ -13,10 +13,21 @@ from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from flowplane.core.results import Flags
+from flowplane.errors import InputError, Text
 from flowplane.plot.names import escaped, layer_texts
 from flowplane.plot.panels import Grid
 from flowplane.plot.registry import draws
-from flowplane.plot.style import COLORSCALE, color_axis, common_units, in_units, require_variables, styled, time_scale
+from flowplane.plot.style import (
+    COLORSCALE,
+    NARROWEST,
+    color_axis,
+    common_units,
+    in_units,
+    require_variables,
+    styled,
+    time_scale,
+)
+from flowplane.plot.thinning import columns
 
 __all__ = ["layer_transport"]
 
@@ -46,8 +57,9 @@ PANELS = (
     Panel("W₂ of classes over size", {"distances": ""}, True),
 )
 #: Pixels.
-PANEL_WIDTH, PANEL_HEIGHT, GAP, TOP = 270, 190, 50, 135
-GRID = Grid.of(len(PANELS), 4)
+PANEL_WIDTH, PANEL_HEIGHT, GAP, TOP, LINE = 290, 190, 50, 135, 16
+#: Letters in a line of the subtitle.
+WRAPPED = 130
 #: Layers from which not every one is named on the axis.
 NAMED = 12
 INPUTS = {"color": "#777", "dash": "dashdot", "width": 1.3}
@@ -57,14 +69,14 @@ INPUTS = {"color": "#777", "dash": "dashdot", "width": 1.3}
 def layer_transport(dataset: xr.Dataset, title: str = "How each layer moves its data") -> go.Figure:
     """Displacement, W_2, optimality, entropy, volume, score energy, dimension and class separation against depth.
 
-    Means over the replicas, a colour an epoch. Dash-dotted: the inputs, where they are points. A panel without values says
-    why.
+    Means over the replicas, a colour an epoch. Dash-dotted: the inputs, where they are points. The subtitle says what has no
+    values, and why.
 
     Arguments:
         dataset: from `fp.layer_transport`.
 
     Raises:
-        InputError: another kind of Dataset, or different units in one panel.
+        InputError: another kind of Dataset, different units in one panel, or nothing finite to draw.
 
     Example:
         >>> import flowplane as fp
@@ -79,25 +91,27 @@ def layer_transport(dataset: xr.Dataset, title: str = "How each layer moves its 
     times = time_scale(epochs)
     places = (times - times[0]) / max(times[-1] - times[0], 1e-9)
     colors = sample_colorscale(COLORSCALE, places.tolist())
-    rows = GRID.rows
+    known = [panel for panel in PANELS if any(np.isfinite(shown[name]).any() for name in panel.curves)]
+    if not known:
+        raise InputError("dataset", Text("no finite value"), "what fp.layer_transport makes, with something to draw")
+    missing = _reasons(shown, [panel for panel in PANELS if panel not in known])
+    grid, top = Grid.of(len(known)), TOP + LINE * len(missing)
     texts = layer_texts(shown)
     room = 55 if max(map(len, texts)) <= 3 else 35 + 5 * max(map(len, texts))
-    height = TOP + rows * PANEL_HEIGHT + (rows - 1) * GAP + room
+    height = top + grid.rows * PANEL_HEIGHT + (grid.rows - 1) * GAP + room
     figure = make_subplots(
-        rows=rows,
-        cols=GRID.columns,
-        subplot_titles=[panel.title for panel in PANELS],
-        horizontal_spacing=0.065,
-        vertical_spacing=GAP / (height - TOP - room),
+        rows=grid.rows,
+        cols=grid.columns,
+        subplot_titles=[panel.title for panel in known],
+        horizontal_spacing=0.085,
+        vertical_spacing=GAP / (height - top - room),
     )
     for note in figure.layout.annotations:
         note.update(font={"size": 13})
-    for number, panel in enumerate(PANELS):
-        place = GRID.place(number)
+    for number, panel in enumerate(known):
+        place = grid.place(number)
         for trace in _curves(shown, panel, colors):
             figure.add_trace(trace, **place)
-        if not any(np.isfinite(shown[name]).any() for name in panel.curves):
-            _reason(figure, shown, panel, number)
         units = in_units(common_units(shown, panel.curves))
         figure.update_yaxes(title={"text": units, "standoff": 4, "font": {"size": 12}}, **place)
         if panel.log:
@@ -117,25 +131,24 @@ def layer_transport(dataset: xr.Dataset, title: str = "How each layer moves its 
         col=1,
     )
     figure.update_xaxes(range=[0.6, len(texts) + 0.4], tickvals=depth[::every].tolist(), showticklabels=False)
-    for column in range(1, GRID.columns + 1):
+    for number in filter(grid.lowest, range(len(known))):
         figure.update_xaxes(
             title={"text": "layer", "standoff": 6, "font": {"size": 13}},
             showticklabels=True,
             ticktext=texts[::every],
             tickangle=0 if room == 55 else -60,
             tickfont={"size": 11},
-            row=rows,
-            col=column,
+            **grid.place(number),
         )
     figure.update_yaxes(tickfont={"size": 11})
     return styled(
         figure,
         title,
-        _subtitle(shown),
-        width=130 + GRID.columns * PANEL_WIDTH,
+        "<br>".join([_subtitle(shown), *missing]),
+        width=max(130 + grid.columns * PANEL_WIDTH, NARROWEST),
         height=height,
         showlegend=False,
-        margin={"l": 70, "r": 75, "t": TOP, "b": room},
+        margin={"l": 70, "r": 75, "t": top, "b": room},
         coloraxis=color_axis(epochs, times),
     )
 
@@ -163,6 +176,8 @@ def _curves(shown: xr.Dataset, panel: Panel, colors: list[str]) -> list[go.Scatt
                     mode="lines+markers",
                     line={"color": color, "width": 1.5, "dash": DASHES[order]},
                     marker={"size": 4, "symbol": "circle" if order == 0 else "circle-open"},
+                    name=label or panel.title,
+                    meta=columns(layer=shown["layer"].values, epoch=[epoch]),
                     customdata=full,
                     hovertemplate=says,
                     showlegend=False,
@@ -176,6 +191,8 @@ def _curves(shown: xr.Dataset, panel: Panel, colors: list[str]) -> list[go.Scatt
                     y=[float(start)] * 2,
                     mode="lines",
                     line=INPUTS,
+                    name="the inputs",
+                    meta=columns(layer=[""]),
                     showlegend=False,
                     hovertemplate="the inputs: %{y:.4g}<extra></extra>",
                 )
@@ -183,26 +200,16 @@ def _curves(shown: xr.Dataset, panel: Panel, colors: list[str]) -> list[go.Scatt
     return traces
 
 
-def _reason(figure: go.Figure, shown: xr.Dataset, panel: Panel, number: int) -> None:
-    """Why a panel is empty, on it."""
-    reasons = dict.fromkeys(reason for name in panel.curves for reason in _missing(shown, name))
-    if not reasons and any(np.isneginf(shown[name]).any() for name in panel.curves):
-        reasons = {"−∞: the derivative is singular": None}
-    text = "<br>".join("<br>".join(textwrap.wrap(escaped(reason), 34)) for reason in reasons) or "no finite value"
-    axis = "" if number == 0 else str(number + 1)
-    place = GRID.place(number)
-    # axes without a trace are not drawn, nor what is written on them
-    figure.add_trace(go.Scatter(x=[1], y=[0], mode="markers", opacity=0, hoverinfo="skip", showlegend=False), **place)
-    figure.add_annotation(
-        x=0.5,
-        y=0.5,
-        xref=f"x{axis} domain",
-        yref=f"y{axis} domain",
-        text=text,
-        showarrow=False,
-        font={"size": 11, "color": "#555"},
-    )
-    figure.update_yaxes(tickvals=[], showgrid=False, **place)
+def _reasons(shown: xr.Dataset, panels: list[Panel]) -> list[str]:
+    """Why some panels are not there, in lines."""
+    why: dict[str, list[str]] = {}
+    for panel in panels:
+        reasons = dict.fromkeys(reason for name in panel.curves for reason in _missing(shown, name))
+        if not reasons and any(np.isneginf(shown[name]).any() for name in panel.curves):
+            reasons = {"−∞: the derivative is singular": None}
+        why.setdefault(" and ".join(reasons) or "no finite value", []).append(panel.title)
+    said = "; ".join(f"{', '.join(titles)} ({escaped(reason)})" for reason, titles in why.items())
+    return textwrap.wrap(f"not shown: {said}", WRAPPED) if said else []
 
 
 def _missing(shown: xr.Dataset, name: str) -> Iterator[str]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from html import escape
+from re import sub
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
+from flowplane.plot.page.columns import columns_of, panels_of, plain, sentence
+from flowplane.plot.page.narrow import narrow_layout, panels_across
+from flowplane.plot.page.numbers import is_numeric, values_of, written
 from flowplane.plot.thinning import kept_rows
-from flowplane.reporting.narrow import narrow_layout, panels_across
 
-__all__ = ["Drawn", "drawn", "share_ranges"]
+__all__ = ["SLIDER", "Drawn", "drawn", "figure_of", "share_ranges"]
 
 #: Pixels that a panel needs to stand beside one other, or several.
 PAIRED, PANEL = 310, 250
@@ -20,6 +24,8 @@ PAIRED, PANEL = 310, 250
 POINTS = 6_000
 #: Pixels that slider and buttons took below the axes.
 SLIDER = 65
+#: Pixels across a figure that does not say.
+WIDTH = 900
 
 
 @dataclass(frozen=True)
@@ -27,30 +33,29 @@ class Drawn:
     """A figure for the page: what stands around it, and what Plotly is given."""
 
     name: str
-    title: str
-    subtitle: str
-    #: data, frames, wide and narrow layouts, breakpoint, controls, choice: JSON-able.
+    #: title, subtitle, what it shows in a sentence, width and the pixels above the axes that a title takes, data, frames,
+    #: wide, middle and narrow layouts, breakpoint, controls, choice, columns, panels: JSON-able.
     content: dict[str, Any]
 
-    @property
-    def frames(self) -> list[str]:
-        """What the slider says at each frame; empty for a figure without one."""
-        return list(self.content["controls"]["labels"]) if self.content["controls"] else []
 
-
-def drawn(name: str, figure: go.Figure) -> Drawn:
+def drawn(name: str, figure: go.Figure | Drawn) -> Drawn:
     """Take a figure apart for the page: its title goes into the caption, its slider becomes the page's own.
 
-    Traces drawn by WebGL are drawn as SVG, which prints and needs no code made at run time.
+    Traces drawn by WebGL are drawn as SVG, which prints and needs no code made at run time. A figure that was taken apart
+    before, and read from its page, gets another name.
     """
+    if isinstance(figure, Drawn):
+        return Drawn(name, figure.content)
     parts = json.loads(figure.to_json())
-    layout, data = parts["layout"], parts["data"]
+    layout, data, frames = parts["layout"], parts["data"], parts.get("frames", [])
     title = layout.pop("title", {})
     layout.pop("template", None)
-    sliders, menus = layout.pop("sliders", []), layout.pop("updatemenus", [])
-    controls, choice = _controls(sliders, menus), _choice(sliders)
+    controls, choice = _controls(layout, frames), _choice(layout)
+    if controls:
+        del layout["sliders"]
+        layout.pop("updatemenus", None)
     height = int(layout.pop("height", None) or 450)
-    layout.pop("width", None)
+    width = int(layout.pop("width", None) or WIDTH)
     margin = layout.setdefault("margin", {})
     legend_above = layout.get("legend", {}).get("y", 0) > 1
     titles_above = any(_above(note) for note in layout.get("annotations", ()))
@@ -62,18 +67,42 @@ def drawn(name: str, figure: go.Figure) -> Drawn:
     layout |= {"height": height - saved - below, "autosize": False, "template": BLANK}
     for trace in data:
         _without_webgl(trace)
-    across = panels_across(layout)
+    across, columns = panels_across(layout), columns_of(layout)
     content = {
+        "title": plain(title.get("text")) or name,
+        "subtitle": plain(sub(r"[;·\s]*<br>", "; ", str(title.get("subtitle", {}).get("text") or ""))),
+        "sentence": sentence(data, columns),
+        "width": width,
+        "above": saved,
         "data": data,
-        "frames": parts.get("frames", []),
+        "frames": frames,
         "wide": layout,
         "middle": narrow_layout(layout, columns=2) if across > 2 else None,
         "narrow": narrow_layout(layout),
         "breakpoint": max(2 * PAIRED, PANEL * across),
         "controls": controls,
         "choice": choice,
+        "columns": columns,
+        "panels": panels_of(layout),
     }
-    return Drawn(name, str(title.get("text", "")), str(title.get("subtitle", {}).get("text", "")), content)
+    return Drawn(name, content)
+
+
+def figure_of(ready: Drawn) -> go.Figure:
+    """The figure again, under its title and as it is first shown, without sliders: for a still picture.
+
+    Example:
+        >>> figure = go.Figure(go.Scatter(y=[1, 2]), {"title": {"text": "A line"}})
+        >>> figure_of(drawn("line", figure)).layout.title.text
+        'A line'
+    """
+    content = ready.content
+    layout, above = content["wide"], content["above"]
+    title = {"text": escape(content["title"]), "x": 0.02, "xanchor": "left"}
+    title["subtitle"] = {"text": escape(content["subtitle"]), "font": {"size": 12, "color": "#555"}}
+    margin = layout["margin"] | {"t": layout["margin"]["t"] + above}
+    whole = {"title": title, "margin": margin, "width": content["width"], "height": layout["height"] + above}
+    return go.Figure(content["data"], layout | whole, skip_invalid=True)
 
 
 #: Instead of a template of a thousand entries; what a figure says itself comes after it.
@@ -82,8 +111,8 @@ BLANK: dict[str, Any] = {
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#ffffff",
         "font": {"color": "#222222"},
-        "xaxis": {"gridcolor": "#e6e6e6", "zerolinecolor": "#e6e6e6", "automargin": True},
-        "yaxis": {"gridcolor": "#e6e6e6", "zerolinecolor": "#e6e6e6", "automargin": True},
+        "xaxis": {"gridcolor": "#e6e6e6", "zerolinecolor": "#e6e6e6", "automargin": True, "title": {"standoff": 14}},
+        "yaxis": {"gridcolor": "#e6e6e6", "zerolinecolor": "#e6e6e6", "automargin": True, "title": {"standoff": 10}},
         "hoverlabel": {"bgcolor": "#ffffff", "bordercolor": "#888888", "font": {"color": "#222222"}},
         "annotationdefaults": {"arrowcolor": "#444444"},
     }
@@ -94,61 +123,55 @@ def _above(note: dict[str, Any]) -> bool:
     return note.get("yref") == "paper" and float(note.get("y", 0)) >= 0.999 and note.get("yanchor", "bottom") == "bottom"
 
 
-def _controls(sliders: list[dict[str, Any]], menus: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The slider's frames and texts, and the button that leaves them."""
-    if not sliders:
+def _controls(layout: dict[str, Any], frames: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The slider's frames and texts; None where no slider moves frames."""
+    steps = [step for slider in layout.get("sliders", ())[:1] for step in slider["steps"]]
+    if not steps or any(step.get("method") != "animate" for step in steps):
         return None
-    steps = [step for step in sliders[0]["steps"] if step.get("method") == "animate"]
-    buttons = [button for menu in menus for button in menu.get("buttons", ()) if button.get("method") == "restyle"]
+    points = {trace["type"] for frame in frames for trace in frame.get("data", ())} == {"scatter"}
     return {
         "frames": [step["args"][0][0] for step in steps],
-        "labels": [str(step["label"]) for step in steps],
-        "prefix": str(sliders[0].get("currentvalue", {}).get("prefix", "")).strip(),
-        "active": int(sliders[0].get("active", 0)),
-        "leave": [buttons[0]["label"], *buttons[0]["args"]] if buttons else None,
+        # lines and points move by themselves, which takes a tenth of the time that drawing everything anew does
+        "redraw": not points or any("layout" in frame for frame in frames),
+        **_slider(layout["sliders"][0]),
     }
 
 
-def _choice(sliders: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _choice(layout: dict[str, Any]) -> dict[str, Any] | None:
     """A second slider, which says which traces are seen."""
-    if len(sliders) < 2:
-        return None
-    steps = sliders[1]["steps"]
+    return next(
+        (
+            {"visible": [step["args"][0]["visible"] for step in slider["steps"]], **_slider(slider)}
+            for slider in layout.get("sliders", ())[1:]
+        ),
+        None,
+    )
+
+
+def _slider(slider: dict[str, Any]) -> dict[str, Any]:
+    """What a slider says at each step, what that is, and where it stands first."""
     return {
-        "labels": [str(step["label"]) for step in steps],
-        "visible": [step["args"][0]["visible"] for step in steps],
-        "prefix": str(sliders[1].get("currentvalue", {}).get("prefix", "")).strip(),
-        "active": int(sliders[1].get("active", 0)),
+        "labels": [str(step["label"]) for step in slider["steps"]],
+        "prefix": str(slider.get("currentvalue", {}).get("prefix", "")).strip(" :=") or "frame",
+        "active": int(slider.get("active", 0)),
     }
 
 
 def _without_webgl(trace: dict[str, Any]) -> None:
     """Scattergl as scatter. Of more points than a page can draw in a moment some are kept, those that belong together whole:
-    the trace's `meta` says how many do, such as the layers of one replica at one epoch."""
+    such as the layers of one replica at one epoch (`plot.thinning.columns`)."""
     if trace["type"] != "scattergl":
         return
     trace["type"] = "scatter"
-    count = len(_values(trace.get("x", [])))
+    count = len(values_of(trace.get("x", [])))
     if count <= POINTS:
         return
-    together = (trace.get("meta") or {}).get("together", 1)
+    meta = trace.get("meta")
+    together = max(map(len, meta["columns"].values())) if isinstance(meta, dict) and "columns" in meta else 1
     kept = np.arange(count).reshape(-1, together)[kept_rows(count // together, POINTS // together)].ravel()
     for owner, key in ((trace, "x"), (trace, "y"), (trace.get("marker", {}), "color")):
         if isinstance(owner.get(key), dict | list):
-            owner[key] = _listed(_values(owner[key])[kept])
-
-
-def _values(given: Any) -> np.ndarray:
-    """Numbers of a trace, as Plotly writes them: a list, or base64 with its type."""
-    if isinstance(given, dict):
-        import base64
-
-        return np.frombuffer(base64.b64decode(given["bdata"]), dtype=np.dtype(given["dtype"]))
-    return np.asarray([np.nan if value is None else value for value in given], dtype=float)
-
-
-def _listed(values: np.ndarray) -> list[float | None]:
-    return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values]
+            owner[key] = written(values_of(owner[key])[kept])
 
 
 def share_ranges(figures: list[Drawn]) -> None:
@@ -194,9 +217,9 @@ def _range(content: dict[str, Any], axis: str) -> tuple[float, float] | None:
         return tuple(layout["range"])
     letter, name = axis[0], axis[0] + axis[5:]
     values = [
-        _values(trace[letter])
+        values_of(trace[letter])
         for trace in content["data"]
-        if trace.get(f"{letter}axis", letter) == name and _numeric(trace.get(letter))
+        if trace.get(f"{letter}axis", letter) == name and is_numeric(trace.get(letter))
     ]
     together = np.concatenate(values) if values else np.empty(0)
     if layout.get("type") == "log":
@@ -208,9 +231,3 @@ def _range(content: dict[str, Any], axis: str) -> tuple[float, float] | None:
     low, high = float(together.min()), float(together.max())
     margin = 0.05 * (high - low) or 0.5
     return (0.0 if layout.get("rangemode") == "tozero" and low >= 0 else low - margin), high + margin
-
-
-def _numeric(given: Any) -> bool:
-    if isinstance(given, dict):
-        return "shape" not in given
-    return isinstance(given, list) and all(value is None or isinstance(value, int | float) for value in given)

@@ -10,9 +10,9 @@ __all__ = ["narrow_layout", "panels_across"]
 #: Pixels of a panel, of the gap below it, and of the colour bar.
 PANEL, GAP, BAR = 230, 58, 52
 #: Pixels below the lowest axis for its numbers and title; of a panel that is alone.
-BELOW, ALONE = 66, 340
-#: Letters of an axis label that stands upright below a panel.
-SHORT = 9
+BELOW, ALONE = 78, 340
+#: Letters of an axis label that stands upright below a panel, and the pixels that each takes.
+SHORT, UPRIGHT = 9, 5
 #: x axis and y axis.
 Panel = tuple[dict[str, Any], dict[str, Any]]
 #: Parts of the width between panels that stand beside each other.
@@ -37,7 +37,8 @@ def narrow_layout(layout: dict[str, Any], columns: int = 1) -> dict[str, Any]:
     rows = -(-max(1, len(panels)) // columns)
     plot = ALONE if len(panels) < 2 else rows * PANEL + (rows - 1) * GAP
     bars = [axis for key, axis in new.items() if key.startswith("coloraxis") and axis.get("showscale", True)]
-    for axis in bars:
+    below = BELOW + UPRIGHT * _longest(panels)
+    for place, axis in enumerate(bars):
         title = axis.get("colorbar", {}).get("title", {})
         title = title if isinstance(title, dict) else {"text": title}
         axis["colorbar"] = {
@@ -46,7 +47,7 @@ def narrow_layout(layout: dict[str, Any], columns: int = 1) -> dict[str, Any]:
             "x": 0.5,
             "xanchor": "center",
             "len": 1.0,
-            "y": -BELOW / plot,
+            "y": -(below + BAR * place) / plot,
             "yanchor": "top",
             "thickness": 12,
             "title": {**title, "side": "top"},
@@ -61,11 +62,11 @@ def narrow_layout(layout: dict[str, Any], columns: int = 1) -> dict[str, Any]:
         "xanchor": "left",
         "y": 1 + 24 / plot,
         "yanchor": "bottom",
-        "font": {"size": 11},
+        "font": {**new.get("legend", {}).get("font", {}), "size": 11},
         "borderwidth": 0,
     }
     new["font"] = {**new.get("font", {}), "size": 12}
-    margin |= {"t": 30 + 26 * legend, "b": BELOW + BAR * len(bars)}
+    margin |= {"t": 30 + 26 * legend, "b": below + BAR * len(bars)}
     new["height"] = plot + margin["t"] + margin["b"]
     return new
 
@@ -81,6 +82,12 @@ def _panels(layout: dict[str, Any]) -> list[Panel]:
         if anchor[:1] == "y" and "domain" in other and not other.get("overlaying"):
             found.append((axis, other))
     return sorted(found, key=lambda panel: (-round(panel[1]["domain"][1], 4), round(panel[0]["domain"][0], 4)))
+
+
+def _longest(panels: list[Panel]) -> int:
+    """Letters of the longest label that stands upright below an axis."""
+    lengths = [len(str(text)) for x, _ in panels if x.get("tickangle") for text in x.get("ticktext") or ()]
+    return max(lengths, default=0)
 
 
 def _right_notes(layout: dict[str, Any]) -> bool:
@@ -113,6 +120,8 @@ def _rearrange(layout: dict[str, Any], panels: list[Panel], columns: int, tall: 
             y["title"] = {"text": ""}
         if x.get("showticklabels") is False and ticks and max(map(len, map(str, ticks["ticktext"]))) < SHORT:
             x |= {"showticklabels": True, **ticks}
+        elif ticks and max(map(len, map(str, ticks["ticktext"]))) >= SHORT:
+            x["showticklabels"] = k + columns >= len(panels)  # upright, they would reach into the next panel
         if y.get("showticklabels") is False and column == 0:
             y["showticklabels"] = True
         if shared is not None:
