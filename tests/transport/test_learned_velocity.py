@@ -335,3 +335,20 @@ def test_a_velocity_on_a_gpu():
     assert next(flow.network.parameters()).is_cuda
     assert flow(points).is_cuda
     assert isinstance(flow(NORMAL.sample(3, 0)), np.ndarray)
+
+
+class Normalised(nn.Module):
+    """One row alone has no batch statistics."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2))
+
+    def forward(self, x, s):
+        return self.layers(x)
+
+
+def test_a_network_that_fails_in_training_is_refused_by_name():
+    with pytest.raises(InputError, match=r"network: found Normalised: .* one that can be trained on batches of 1$"):
+        train_velocity(Normalised(), NORMAL, NORMAL, batch_size=1, steps=3, **CPU)
+    assert train_velocity((4,), NORMAL, NORMAL, batch_size=1, steps=3, **CPU).history.sizes["step"] == 3

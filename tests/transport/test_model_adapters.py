@@ -1,5 +1,7 @@
 """Flows of zuko and pipelines of diffusers, with the real libraries on small random networks."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -153,18 +155,98 @@ def test_pipelines_conditions_and_paths():
     assert (straight.path_of.name, straight.path_of.noise, straight.path_of.data) == ("linear", 1.0, 0.0)
 
 
+def sampled(unet, scheduler, x, steps):
+    """Where a scheduler's own steps lead."""
+    scheduler.set_timesteps(steps)
+    with torch.no_grad():
+        for t in scheduler.timesteps:
+            x = scheduler.step(unet(scheduler.scale_model_input(x, t), t).sample, t, x).prev_sample
+    return x
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "steps", "share"),
+    [
+        ("EDMDPMSolverMultistep", {"prediction_type": "epsilon", "sigma_data": 1.2}, 60, 0.01),
+        ("EDMEuler", {"prediction_type": "v_prediction", "sigma_max": 20.0}, 150, 0.03),
+        ("EulerDiscrete", {"prediction_type": "v_prediction", "timestep_type": "continuous", "sigma_max": 20.0}, 150, 0.03),
+    ],
+)
+def test_networks_that_are_scaled(unet, name, options, steps, share):
+    import diffusers
+
+    if name == "EulerDiscrete":
+        options = options | {"use_karras_sigmas": True, "sigma_min": 0.002}
+    scheduler = getattr(diffusers, f"{name}Scheduler")(**options)
+    sigma = options.get("sigma_max", 80.0)
+    x = sigma * torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    flow = from_diffusers((unet, scheduler))
+    assert "ve path, denoised" in repr(flow) and "UNet2DModel" in repr(flow)
+    assert (flow.path_of.noise, flow.path_of.data) == (sigma, 0.002)
+    found, known = flow(x), sampled(unet, scheduler, x, steps)
+    assert float((found - known).abs().max()) < share * float(known.abs().max())
+    half = copy.deepcopy(unet).bfloat16()
+    rough = from_diffusers((half, scheduler))(x)
+    assert float((rough - found).abs().max()) < 0.03 * float(found.abs().max())
+
+
+def test_the_path_of_videos(unet):
+    from diffusers import CogVideoXDDIMScheduler
+
+    plain = {"timestep_spacing": "linspace", "set_alpha_to_one": False}
+    scheduler = CogVideoXDDIMScheduler(prediction_type="v_prediction", **plain)
+    x = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    known = sampled(unet, scheduler, x, 500)
+    assert float((from_diffusers((unet, scheduler))(x) - known).abs().max()) < 0.01 * float(known.abs().max())
+
+
+class Later(torch.nn.Module):
+    """Other inputs come before its time, as in most transformers of diffusers."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, hidden_states, encoder_hidden_states=None, timestep=None):
+        return self.weight * hidden_states * timestep[:, None] + encoder_hidden_states
+
+
+def test_a_time_that_is_not_the_second_input():
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    scheduler = FlowMatchEulerDiscreteScheduler()
+    options = {"shape": 2, "conditions": {"encoder_hidden_states": torch.ones(2)}}
+    flow = from_diffusers((Later(), scheduler), **options)
+    np.testing.assert_allclose(flow.velocity(0.25, [[1.0, 2.0]]), [[-751, -1501]])
+    parts = from_diffusers((Later(), scheduler), clock=lambda step: step / 1000, **options)
+    np.testing.assert_allclose(parts.velocity(0.25, [[1.0, 2.0]]), [[-1.75, -2.5]])
+
+
 def test_what_is_refused_of_diffusers(unet):
     import diffusers
 
-    for name in ("DDPM", "EulerAncestralDiscrete", "KDPM2AncestralDiscrete", "DDPMParallel", "LCM", "TCD", "RePaint"):
+    for name in (
+        "DDPM",
+        "EulerAncestralDiscrete",
+        "KDPM2AncestralDiscrete",
+        "DDPMParallel",
+        "LCM",
+        "TCD",
+        "RePaint",
+        "CogVideoXDPM",
+    ):
         with pytest.raises(InputError, match=f"scheduler: found {name}Scheduler, a stochastic sampler"):
             from_diffusers((unet, getattr(diffusers, f"{name}Scheduler")()))
     with pytest.raises(InputError, match=r"DPMSolverMultistepScheduler, a stochastic sampler \(sde-dpmsolver\+\+\)"):
         from_diffusers((unet, diffusers.DPMSolverMultistepScheduler(algorithm_type="sde-dpmsolver++")))
     with pytest.raises(InputError, match="FlowMatchEulerDiscreteScheduler, a stochastic sampler"):
         from_diffusers((unet, diffusers.FlowMatchEulerDiscreteScheduler(stochastic_sampling=True)))
-    with pytest.raises(InputError, match="scheduler: found EDMEulerScheduler, expected one of DDIMScheduler"):
-        from_diffusers((unet, diffusers.EDMEulerScheduler()))
+    with pytest.raises(InputError, match="scheduler: found IPNDMScheduler, expected one of CogVideoXDDIMScheduler, DDIM"):
+        from_diffusers((unet, diffusers.IPNDMScheduler()))
+    with pytest.raises(InputError, match="EDMDPMSolverMultistepScheduler with prediction_type='sample'"):
+        from_diffusers((unet, diffusers.EDMDPMSolverMultistepScheduler(prediction_type="sample")))
+    with pytest.raises(InputError, match=r"clock: found .* the network takes ¼ log σ"):
+        from_diffusers((unet, diffusers.EDMEulerScheduler()), clock=lambda step: step)
     with pytest.raises(InputError, match="pipeline: found int"):
         from_diffusers(3)
     with pytest.raises(InputError, match="shape: found None"):

@@ -1,5 +1,7 @@
 """Models of others as flows: every parametrisation in closed form, and what a model is asked."""
 
+import copy
+import functools
 import math
 
 import numpy as np
@@ -157,6 +159,73 @@ def test_a_model_is_asked_in_its_own_shape_precision_and_time():
     assert net.seen[-1][2] == torch.int64 and net.seen[-1][4] == 500
 
 
+class Small(nn.Module):
+    """In single precision, with dropout that is on."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 2))
+
+    def forward(self, x, t):
+        return self.layers(torch.cat([x, t[:, None]], 1))
+
+
+class Holder:
+    """An object with a network in it."""
+
+    def __init__(self, net):
+        self.net = net
+
+    def velocity(self, x, t):
+        return self.net(x, t)
+
+    __call__ = velocity
+
+
+SMALL = Small()
+
+
+def test_a_function_has_the_precision_and_mode_of_the_networks_that_it_uses():
+    net = SMALL.train()
+    x = np.array([[0.3, -1.0]])
+    plain = model_flow(net, shape=2)(x)
+    functions = {
+        "local": lambda x, t: 1 * net(x, t),
+        "global": lambda x, t: 1 * SMALL(x, t),
+        "default": lambda x, t, model=net: model(x, t),
+        "partial": functools.partial(lambda model, x, t: model(x, t), net),
+        "bound": net.forward,
+        "held": Holder(net).velocity,
+        "object": Holder(net),
+        "decorated": torch.no_grad()(lambda x, t: 1 * net(x, t)),
+    }
+    for name, function in functions.items():
+        flow = model_flow(function, shape=2)
+        np.testing.assert_array_equal(flow(x), plain, err_msg=name)
+        assert flow.rtol == 1e-5 and net.training, name
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_solved_as_finely_as_it_answers(dtype):
+    net = Small().to(dtype)
+    seen = []
+    flow = model_flow(lambda x, t: seen.append(1) or net(x, t), shape=2)
+    exact = model_flow(copy.deepcopy(net).double(), shape=2)
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    seen.clear()
+    np.testing.assert_allclose(flow(x), exact(x), atol=0.02)
+    assert len(seen) < 100
+
+
+def test_points_one_at_a_time():
+    flow = model_flow(SMALL, shape=2)
+    x = np.random.default_rng(0).normal(size=(5, 2))
+    np.testing.assert_allclose(np.stack([flow(row) for row in x]), flow(x), atol=1e-5)
+    one, all_ = flow.bits_per_dimension(x[:1]), flow.bits_per_dimension(x)
+    np.testing.assert_allclose(one.log_prob, all_.log_prob[:1], atol=1e-4)
+
+
 def test_no_mode_changes_it_and_none_is_changed():
     net = watched().train()
     net.layers[1].eval()
@@ -224,7 +293,16 @@ def constant(x, t):
         ({"shape": (2, 0)}, "shape: found 0"),
         ({"source": fp.Normal(0.0)}, r"source: .* a density in 2 dimensions"),
         ({"source": 3}, "source: found int"),
+        ({"source": fp.Normal(np.zeros(2)), "path": "ve", "predicts": "noise"}, r"variance 1 in the mean, .* σ² = 6.4e\+03"),
         ({"clock": 3}, "clock: found int"),
+        ({"clock": lambda tau: None}, "clock: found None at τ = 0, expected one finite number"),
+        ({"clock": math.log}, "clock: found .* at τ = 0, expected one finite number"),
+        ({"clock": lambda tau: 1 / (1 - tau)}, "clock: found .* at τ = 1, expected one finite number"),
+        ({"clock": lambda tau: torch.ones(2)}, "clock: found .* at τ = 0, expected one finite number"),
+        ({"conditions": [1]}, r"conditions: found \[1\]"),
+        ({"guidance": math.nan, "unconditional": {}}, "guidance: found nan"),
+        ({"shape": 2.5}, "shape: found 2.5"),
+        ({"path": (math.log, lambda t: t)}, "path: found alpha: .* at τ = 0, expected two functions"),
         ({"memory": 0}, "memory: found 0"),
         ({"times": (0.0, 1.0), "predicts": "noise"}, r"times: found τ = 0, where α = 0 .* times from 0.001 to 0.999"),
         ({"times": (0.5, 1.0), "predicts": "score"}, r"times: found τ = 1, where .* σ = 0, expected times from 0.001"),
@@ -233,8 +311,17 @@ def constant(x, t):
         ({"times": (0.5, 0.9)}, r"source: found None, expected the density at τ = 0.5, where α = 0.5"),
         ({"path": (lambda t: 0 * t, lambda t: t), "predicts": "noise"}, "α and σ of 0.001 or more"),
         ({"path": (lambda t: t, lambda t: 1 / (t - 1)), "predicts": "noise"}, "path: found sigma = -?inf"),
-        ({"model": lambda x, t: x[:, 0]}, r"model: found an answer of shape \(1,\), expected an answer of shape \(1, 2\)"),
+        (
+            {"model": lambda x, t: x[:, 0]},
+            r"model: found an answer of shape \(1,\) in float64, expected an answer of shape \(1, 2\)",
+        ),
+        ({"model": lambda x, t: x + 1j}, r"model: found an answer of shape \(1, 2\) in complex128"),
         ({"model": lambda x, t: None}, "model: found NoneType"),
+        ({"model": lambda x: x}, "model: found <lambda>: .* and t = 0.5, in this order"),
+        ({"model": lambda x, t: {}[0]}, r"model: found <lambda>: 0, expected one that takes x of shape \(1, 2\) in float64"),
+        ({"model": lambda x, t: x + torch.randn_like(x)}, "model: found other answers to the same x and t"),
+        ({"model": lambda x, t: x - x.mean(0)}, "model: found answers that depend on the other points of a batch"),
+        ({"model": nn.Linear(3, 2, device="meta")}, "model: found Linear without weights"),
         ({"model": nn.Linear(3, 2)}, "model: found Linear"),
     ],
 )

@@ -20,6 +20,7 @@ from flowplane.transport import (
     PotentialEnergy,
     ScoreNetwork,
 )
+from flowplane.transport.maps import ode
 
 
 def rotation(t, x):
@@ -228,6 +229,8 @@ def test_what_is_refused():
         ODEMap(lambda t, x: x.detach(), 2, time=1.0).log_det_jacobian(np.zeros((3, 2)))
     with pytest.raises(InputError, match=r"velocity: found a singularity near time (0\.99|1)"):
         ODEMap(lambda t, x: x * x, 1, time=2.0)([[1.0]])
+    with pytest.raises(InputError, match=r"velocity: found shape \(3, 2\) in torch.complex128, expected .* real numbers"):
+        ODEMap(lambda t, x: x + 1j, 2, time=1.0)(np.zeros((3, 2)))
     with pytest.raises(InputError, match="source: found None"):
         ODEMap(rotation, 2, time=1.0).log_prob(np.zeros((3, 2)))
     with pytest.raises(InputError, match="matrix: found a singular matrix"):
@@ -236,6 +239,15 @@ def test_what_is_refused():
         _ = AffineMap(2.0, [0.0]) @ AffineMap(2.0, [0.0, 0.0])
     with pytest.raises(InputError, match="shift: found shape"):
         AffineMap(np.eye(2), [1.0, 2.0, 3.0])
+
+
+def test_a_velocity_with_chance_in_it_does_not_go_on_for_ever(monkeypatch):
+    monkeypatch.setattr(ode, "MOST", 300)
+    rough = ODEMap(lambda t, x: torch.randn_like(x), 2, time=1.0)
+    with pytest.raises(InputError, match=r"velocity: found one that is rough near time .* 300 steps did not lead beyond"):
+        rough(np.zeros((3, 2)))
+    flow = ODEMap(rotation, 2, time=1.0, max_step=1e-3)  # what the user asks for is not too many
+    np.testing.assert_allclose(flow(np.eye(2)), ODEMap(rotation, 2, time=1.0)(np.eye(2)), atol=1e-8)
 
 
 def test_a_profile_of_bare_atoms_has_all_but_what_needs_a_density():

@@ -44,7 +44,8 @@ def budget(dataset: xr.Dataset | Mapping[str, xr.Dataset], title: str = "What th
     for spent in flows.values():
         require_units(spent, ("energy", *TERMS), "squared units of x")
     few = {flow: bool(flagged(spent, "coupling")) for flow, spent in flows.items()}
-    labels = [f"{flow}{'*' if starred else ''} " for flow, starred in few.items()]
+    sign = "" if "" in flows else "*"
+    labels = [f"{flow}{sign if starred else ''} " for flow, starred in few.items()]
     for term, name, color in zip(TERMS, TERMS.values(), (*LAYER_COLORS[:1], *LAYER_COLORS[1:4]), strict=True):
         totals = [max(float(spent["energy"]), 1e-300) for spent in flows.values()]
         pairs = [(float(spent[term]), float(spent[f"{term}_error"])) for spent in flows.values()]
@@ -58,7 +59,8 @@ def budget(dataset: xr.Dataset | Mapping[str, xr.Dataset], title: str = "What th
             hovertemplate=f"{name}<br>%{{x:.1f}} %: %{{customdata[0]:.4g}} ± %{{customdata[1]:.2g}}<extra></extra>",
         )
     energies = ", ".join(f"{float(spent['energy']):.4g}" for spent in flows.values())
-    star = "; * too few particles to pair starts with ends: coupling is a lower bound" if any(few.values()) else ""
+    few_said = f"; {sign and sign + ' '}too few particles to pair starts with ends: coupling is a lower bound"
+    star = few_said if any(few.values()) else ""
     bars = 90 + 46 * len(flows)
     figure.update_layout(barmode="stack", bargap=0.35)
     figure.update_xaxes(title="per cent of the energy", range=[0, 101])

@@ -201,7 +201,7 @@ def fit(
         Over `step`: `training_loss` (its mean since the look before), `held_out_loss`, `learning_rate`.
 
     Raises:
-        InputError: nothing to train, or a loss that is no number any more.
+        InputError: nothing to train, a network that fails, or a loss that is no number any more.
     """
     parameters = [part for part in network.parameters() if part.requires_grad]
     if not parameters:
@@ -214,7 +214,11 @@ def fit(
         for step in range(1, plan.steps + 1):
             rate = plan.rate(step - 1)
             optimizer.param_groups[0]["lr"] = rate
-            value = loss()
+            try:
+                value = loss()
+            except Exception as error:  # of a module of the user's
+                expected = f"one that can be trained on batches of {plan.batch_size}"
+                raise InputError("network", Text(f"{type(network).__name__}: {error}"), expected) from error
             optimizer.zero_grad(set_to_none=True)
             (value / unit).backward()
             optimizer.step()

@@ -19,7 +19,7 @@ from flowplane.transport.learned.checkpoint import (
     read,
 )
 from flowplane.transport.learned.networks import as_sizes
-from flowplane.transport.models.model_flow import SINGLE, Asked, ModelFlow
+from flowplane.transport.models.model_flow import TOLERANCES, Asked, ModelFlow
 from flowplane.transport.models.network import Network
 from flowplane.transport.models.paths import as_path
 
@@ -70,7 +70,7 @@ class LearnedVelocity(ModelFlow, Trained):
         self.network = network
         given = getattr(network, "dimension", None) if shape is None else shape
         asked = Asked(Network(network, as_sizes("shape", given, "the shape of a point, such as (1, 8, 8)")))
-        tolerances = DOUBLE if asked.network.dtype == torch.float64 else SINGLE
+        tolerances = (TOLERANCES | {8: DOUBLE})[asked.network.dtype.itemsize]
         rtol, atol = (own if said is None else said for own, said in zip(tolerances, (rtol, atol), strict=True))
         if source is None:
             self.device = asked.network.device

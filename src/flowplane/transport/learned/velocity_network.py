@@ -43,6 +43,9 @@ class VelocityNetwork(nn.Module):
     means: Tensor
     variances: Tensor
     shared: Tensor
+    #: m_s, b_s² and Cov(x_1 − x_0, x_s) as polynomials 1, ℓ, ℓ²; and what does not depend on s.
+    curves: Tensor
+    fixed: Tensor
 
     def __init__(self, dimension: int, *, hidden: Any = (64, 64, 64), activation: str = "gelu", seed: Any = 0) -> None:
         super().__init__()
@@ -58,6 +61,9 @@ class VelocityNetwork(nn.Module):
             ("shared", torch.zeros(dimension, dtype=torch.float32, device="cpu")),
         ):
             self.register_buffer(name, value)
+        self.register_buffer("curves", torch.zeros(3, 3 * dimension, dtype=torch.float32, device="cpu"), persistent=False)
+        self.register_buffer("fixed", torch.zeros(3, dimension, dtype=torch.float32, device="cpu"), persistent=False)
+        self._prepare()
 
     def standardise(self, start: Float[Tensor, "pair feature"], end: Float[Tensor, "pair feature"]) -> None:
         """Set m, b, a and c from pairs of x_0 and x_1."""
@@ -66,24 +72,35 @@ class VelocityNetwork(nn.Module):
         away = both - both.mean(1, keepdim=True)
         self.variances.copy_(away.square().mean(1))
         self.shared.copy_(away.prod(0).mean(0))
+        self._prepare()
         self.standardised = True
+
+    def _prepare(self) -> None:
+        """`curves` and `fixed`, in single precision whatever the network has, so that a file makes the same ones."""
+        (m, n), (start, end), shared = self.means.double(), self.variances.double(), self.shared.double()
+        total, none = start + end, torch.zeros_like(m)
+        # a coordinate that never changes has no size of its own
+        least = LEAST * total.where(total > 0, 1.0)
+        centre = torch.stack([(m + n) / 2, (n - m) / 2, none])
+        variance = torch.stack([(total + 2 * shared) / 4 + least, (end - start) / 2, (total - 2 * shared) / 4])
+        rate = torch.stack([(end - start) / 2, total / 2 - shared, none])
+        self.curves.copy_(torch.cat([centre, variance, rate], 1).float())
+        self.fixed.copy_(torch.stack([n - m, total - 2 * shared, least]).float())
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._prepare()
 
     def forward(self, x: Float[Tensor, "sample feature"], s: Float[Tensor, " sample"]) -> Float[Tensor, "sample feature"]:
         """v(x, s)."""
-        part = s.unsqueeze(1)
-        left = 1 - part
-        (start, end), shared = self.variances, self.shared
-        total = start + end
-        # a coordinate that never changes has no size of its own
-        least = LEAST * total.where(total > 0, 1.0)
-        variance = left.square() * start + 2 * left * part * shared + part.square() * end + least
-        with_velocity = part * end - left * start + (left - part) * shared
-        slope = with_velocity / variance
-        error = (total - 2 * shared - slope * with_velocity).maximum(least).sqrt()
-        away = x - left * self.means[0] - part * self.means[1]
-        level = 2 * part - 1
-        found: Tensor = self.perceptron(torch.cat([away / variance.sqrt(), level, level.square()], 1))
-        return self.means[1] - self.means[0] + slope * away + error * found
+        level = 2 * s.unsqueeze(1) - 1
+        powers = torch.cat([torch.ones_like(level), level, level.square()], 1)
+        centre, variance, rate = (powers @ self.curves).chunk(3, 1)
+        move, size, least = self.fixed
+        slope, away = rate / variance, x - centre
+        error = (size - slope * rate).maximum(least).sqrt()
+        found: Tensor = self.perceptron(torch.cat([away * variance.rsqrt(), powers[:, 1:]], 1))
+        return move + slope * away + error * found
 
     def configuration(self) -> dict[str, Any]:
         """What it takes to build it again."""

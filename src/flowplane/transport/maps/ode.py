@@ -24,6 +24,8 @@ __all__ = ["ODEMap", "accepted_steps", "solve"]
 EXACT_DIMENSION = 10
 #: Particles whose steps say where the ways of all are smooth.
 PILOTS = 64
+#: Steps, taken or not, from one time that is asked for to the next: more than any smooth velocity needs.
+MOST = 100_000
 
 
 class ODEMap(TransportMap):
@@ -101,9 +103,9 @@ class ODEMap(TransportMap):
         """v_t(x); differentiable where x is."""
         with torch.set_grad_enabled(x.requires_grad):
             v = self.velocity_of(t, x.clone())
-        if not isinstance(v, Tensor) or v.shape != x.shape:
-            found = Text(f"shape {tuple(v.shape)}" if isinstance(v, Tensor) else type(v).__name__)
-            raise InputError("velocity", found, f"a tensor of shape {tuple(x.shape)}, that of x")
+        if not isinstance(v, Tensor) or v.shape != x.shape or v.is_complex():
+            found = Text(f"shape {tuple(v.shape)} in {v.dtype}" if isinstance(v, Tensor) else type(v).__name__)
+            raise InputError("velocity", found, f"a tensor of real numbers of shape {tuple(x.shape)}, that of x")
         return v
 
     def field_and_divergence(
@@ -338,7 +340,7 @@ def solve(
         accepted: called with the time at which each step began that was taken.
 
     Raises:
-        InputError: the derivative grows so steep that no step is small enough.
+        InputError: the derivative grows so steep that no step is small enough, or is so rough that too many are needed.
     """
     with torch.device("cpu"):  # where it keeps its constants from then on
         from torchdiffeq import odeint
@@ -358,12 +360,16 @@ def solve(
     # nothing is evaluated beyond the last one, where the flow may be over
     parts = torch.as_tensor((times - start) / span, dtype=torch.float64, device=state.device)
     longest = np.inf if max_step is None else max_step / abs(span)
-    options = {"norm": _largest, "step_t": parts[-1:] if interpolated else parts, "max_step": longest}
+    most = MOST if max_step is None else MOST + int(10 / longest)
+    options = {"norm": _largest, "step_t": parts[-1:] if interpolated else parts, "max_step": longest, "max_num_steps": most}
     try:
         with torch.no_grad():
             # the largest error of any particle counts, not the root mean square over all
             found: Any = odeint(rate, state, parts, rtol=rtol, atol=atol, method="dopri5", options=options)
     except AssertionError as error:
+        if "max_num_steps" in str(error):
+            expected = f"a smooth one without chance in it: {most:,} steps did not lead beyond that time"
+            raise InputError("velocity", Text(f"one that is rough near time {last:.6g}"), expected) from error
         expected = "a velocity that stays finite: the solver cannot go on from there"
         raise InputError("velocity", Text(f"a singularity near time {last:.6g}"), expected) from error
     return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,19 @@ from flowplane.core.points import Form, as_points, check_count
 from flowplane.errors import InputError, Text, unknown
 from flowplane.transport.densities import Density, Normal
 from flowplane.transport.maps.ode import ODEMap
-from flowplane.transport.models.network import MEMORY, Network
+from flowplane.transport.models.network import MEMORY, Network, name_of
 from flowplane.transport.models.parametrisation import PREDICTIONS
 from flowplane.transport.models.paths import GaussianPath, as_path
 
-__all__ = ["SINGLE", "Asked", "ModelFlow", "model_flow"]
+__all__ = ["TOLERANCES", "Asked", "ModelFlow", "model_flow"]
 
-#: Tolerances of a model in double precision, and those of any other.
-DOUBLE, SINGLE = (1e-8, 1e-9), (1e-5, 1e-6)
+#: Relative and absolute tolerance by the bytes of a number: in what a model rounds the solver would only take ever smaller
+#: steps.
+TOLERANCES = {8: (1e-8, 1e-9), 4: (1e-5, 1e-6), 2: (1e-3, 1e-4)}
 #: Up to this α/σ the density at the noise's end is taken to be that of the noise.
 NOISE = 0.1
+#: Least standard deviation of a source in parts of σ: a noisy x has σ at least, and few points have much less by chance.
+NARROW = 0.7
 
 
 def model_flow(
@@ -71,8 +75,8 @@ def model_flow(
             `guidance` times the way from there to what it says with `conditions`. A guided velocity makes a flow, but one
             that belongs to no Gaussian path, as its results say.
         memory: bytes that the activations of one call may take, which say how many points go together.
-        rtol, atol, max_step, probes, seed: as in `ODEMap`; tolerances of 1e-8 and 1e-9 for a model in double precision and
-            1e-5 and 1e-6 for others.
+        rtol, atol, max_step, probes, seed: as in `ODEMap`; tolerances of 1e-8 and 1e-9 for a model in double precision, of
+            1e-5 and 1e-6 in single and of 1e-3 and 1e-4 in half precision.
 
     Raises:
         InputError: a shape, source or path that does not fit, times that cannot be reached, a model whose answer has another
@@ -94,18 +98,23 @@ def model_flow(
     if (guidance is None) != (unconditional is None):
         given = "guidance" if guidance is not None else "unconditional"
         raise InputError(given, Text("one alone"), "both guidance and unconditional, or neither")
+    for name, named in (("conditions", conditions), ("unconditional", unconditional)):
+        if named is not None and not isinstance(named, Mapping):
+            raise InputError(name, named, "further arguments of the model, by name")
+    if guidance is not None and not (isinstance(guidance, Real) and math.isfinite(guidance)):
+        raise InputError("guidance", guidance, "a finite number")
     if clock is not None and not callable(clock):
         raise InputError("clock", Text(type(clock).__name__), "a function from τ to the model's time")
     sizes = _shape(shape, source)
     chosen = as_path(path, predicts, times)
     network = Network(model, sizes, clock, check_count("memory", memory))
     asked = Asked(network, conditions, guidance, unconditional)
-    tolerances = DOUBLE if network.dtype == torch.float64 else SINGLE
+    tolerances = TOLERANCES[network.dtype.itemsize]
     return ModelFlow(
         asked,
         chosen,
         predicts=predicts,
-        source=_noise(chosen, sizes, network) if source is None else source,
+        source=_noise(chosen, sizes, network) if source is None else _wide(source, chosen, predicts),
         rtol=tolerances[0] if rtol is None else rtol,
         atol=tolerances[1] if atol is None else atol,
         max_step=max_step,
@@ -143,8 +152,24 @@ class ModelFlow(ODEMap):
         self.shape = asked.network.shape
         super().__init__(self.field, math.prod(self.shape), time=1.0, source=source, **options)
         self.path_of, self.predicts, self._asked = path, predicts, asked
-        with torch.no_grad():  # refuses a model that does not fit
-            self._asked(path.tau(0.5), torch.zeros(2, self.dimension, dtype=torch.float64, device=self.device))
+        with torch.no_grad():
+            self._try()
+
+    def _try(self) -> None:
+        """Refuses a clock and a model that do not fit, and answers that depend on chance or on other rows."""
+        network, tau = self._asked.network, self.path_of.tau(0.5)
+        for end in (self.path_of.noise, self.path_of.data):
+            network.time(end, 1)
+        x = torch.linspace(-1, 1, 2 * self.dimension, dtype=torch.float64, device=self.device).reshape(2, -1)
+        both = self._asked(tau, x)
+        allowed = torch.finfo(network.dtype).eps ** (1 / 3) * float(both.abs().max())
+        if float((self._asked(tau, x[:1]) - both[:1]).abs().max()) <= allowed:
+            return
+        if float((self._asked(tau, x) - both).abs().max()) > allowed:
+            raise InputError(
+                "model", Text("other answers to the same x and t"), "a function of x and t, without chance in it"
+            )
+        raise InputError("model", Text("answers that depend on the other points of a batch"), "each point's own answer")
 
     def field(self, t: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
         """u = (a·x + b·prediction)·dτ/ds."""
@@ -177,7 +202,7 @@ class ModelFlow(ODEMap):
         return rows, _Shaped(form.dtype, form.device, form.batch, shape=self.shape)
 
     def __repr__(self) -> str:
-        name = type(self._asked.network.model).__name__
+        name = name_of(self._asked.network.model)
         guided = "" if self._asked.guidance is None else f", guided by {self._asked.guidance:g}"
         return f"{type(self).__name__}({name}, {self.path_of.name} path, {self.predicts}, shape {self.shape}{guided})"
 
@@ -205,13 +230,21 @@ def _shape(shape: Any, source: Density | None) -> tuple[int, ...]:
         if source is None:
             raise InputError("shape", None, "the shape of one point, such as 2 or (3, 32, 32), or a source")
         return (source.dimension,)
-    whole = isinstance(shape, int | np.integer)
-    sizes = tuple(check_count("shape", each) for each in ((shape,) if whole else tuple(shape)))
+    sizes = tuple(check_count("shape", each) for each in (shape if isinstance(shape, Sequence) else (shape,)))
     if not sizes:
         raise InputError("shape", shape, "a number, or one or more of them")
     if source is not None and source.dimension != math.prod(sizes):
         raise InputError("source", source, f"a density in {math.prod(sizes)} dimensions, as shape {sizes} has")
     return sizes
+
+
+def _wide(source: Density, path: GaussianPath, predicts: str) -> Density:
+    """A source no narrower than the noise that the path has there. Pairs of any two densities have velocities."""
+    sigma = path.at(path.noise).sigma
+    if predicts != "velocity" and source.scale < NARROW * sigma:
+        found = Text(f"{source!r} of variance {source.scale**2:.3g} in the mean")
+        raise InputError("source", found, f"at least σ² = {sigma**2:.3g}, that of the noise at τ = {path.noise:g}")
+    return source
 
 
 def _noise(path: GaussianPath, shape: tuple[int, ...], network: Network) -> Density:

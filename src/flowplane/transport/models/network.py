@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import functools
+import inspect
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Integral, Real
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -13,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from flowplane.errors import InputError, Text
 
-__all__ = ["MEMORY", "Network", "in_evaluation"]
+__all__ = ["MEMORY", "Network", "answer_of", "in_evaluation", "modules_of", "name_of"]
 
 #: Bytes that the activations of one call take at most, if nobody says otherwise.
 MEMORY = 1 << 28
@@ -23,7 +28,7 @@ class Network:
     """model(x, t, **conditions) of rows (n, d): images for the model, and rows again.
 
     Arguments:
-        model: a module, or any function of (x, t).
+        model: a module, or any function of (x, t): it has the precision, device and mode of the modules that it uses.
         shape: of one point for the model.
         clock: from τ to the time that the model takes; None is τ itself.
         memory: bytes that the model's activations may take, which say how many points it is given at once.
@@ -33,7 +38,12 @@ class Network:
         self, model: Callable, shape: tuple[int, ...], clock: Callable[[float], Any] | None = None, memory: int = MEMORY
     ) -> None:
         self.model, self.shape, self.clock, self.memory = model, shape, clock, memory
+        self.modules = tuple(modules_of(model))
         self._bytes = 0
+        if self.device.type == "meta":
+            raise InputError(
+                "model", Text(f"{name_of(model)} without weights, on the device meta"), "one whose weights are there"
+            )
 
     @property
     def dtype(self) -> torch.dtype:
@@ -48,7 +58,7 @@ class Network:
     @property
     def _part(self) -> Tensor:
         blank = torch.zeros((), dtype=torch.float64, device="cpu")
-        return next((each for each in _tensors(self.model) if each.is_floating_point()), blank)
+        return next((each for each in _tensors(self.modules) if each.is_floating_point()), blank)
 
     def __call__(
         self, tau: float, rows: Float[Tensor, "sample feature"], conditions: Mapping[str, Any]
@@ -56,9 +66,9 @@ class Network:
         """What the model says of rows at one τ, in their precision; differentiable where they are.
 
         Raises:
-            InputError: an answer of another shape, or one that is not finite.
+            InputError: a model that fails, an answer of another shape, or one that is not finite.
         """
-        with in_evaluation(self.model), torch.set_grad_enabled(rows.requires_grad):
+        with in_evaluation(self.modules), torch.set_grad_enabled(rows.requires_grad):
             if not self._bytes:
                 with torch.no_grad():
                     self._weigh(tau, rows[:1], conditions)
@@ -70,22 +80,34 @@ class Network:
         return max(1, min(rows, self.memory // self._bytes if self._bytes else rows))
 
     def time(self, tau: float, rows: int) -> Tensor:
-        """The time that the model takes, for each row."""
-        value = tau if self.clock is None else self.clock(tau)
-        whole = isinstance(value, int) or (isinstance(value, Tensor) and not value.is_floating_point())
-        return torch.full((rows,), value, dtype=torch.int64 if whole else self.dtype, device=self.device)
+        """The time that the model takes, for each row. Raises InputError for a clock that gives none."""
+        value: Any = tau
+        if self.clock is not None:
+            try:
+                value = self.clock(tau)
+                value = value.item() if hasattr(value, "item") else value
+            except Exception as error:
+                raise InputError(
+                    "clock", Text(f"{error} at τ = {tau:g}"), "one finite number at every τ of the path"
+                ) from error
+        if not isinstance(value, Real) or not math.isfinite(value):
+            raise InputError("clock", Text(f"{value!r} at τ = {tau:g}"), "one finite number at every τ of the path")
+        dtype = torch.int64 if isinstance(value, Integral) else self.dtype
+        return torch.full((rows,), float(value), dtype=dtype, device=self.device)
 
     def _asked(self, tau: float, rows: Tensor, conditions: Mapping[str, Any]) -> Tensor:
         x = rows.to(self.device, self.dtype, copy=True).reshape(-1, *self.shape)
         given = {name: self._for_each(value, len(x)) for name, value in conditions.items()}
+        t = self.time(tau, len(x))
         try:
-            found = _answer(self.model(x, self.time(tau, len(x)), **given))
-        except (RuntimeError, TypeError, IndexError) as error:
-            found_text = Text(f"{type(self.model).__name__}: {error}")
-            raise InputError("model", found_text, f"one that takes x of shape {(len(x), *self.shape)} and t") from error
-        if not isinstance(found, Tensor) or found.shape != (len(x), *self.shape):
-            text = Text(f"an answer of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__)
-            raise InputError("model", text, f"an answer of shape {(len(x), *self.shape)}, that of x")
+            found = answer_of(self.model(x, t, **given))
+        except Exception as error:
+            text = Text(f"{name_of(self.model)}: {error}")
+            expected = f"one that takes x of shape {tuple(x.shape)} in {_kind(x)} and t = {float(t[0]):g}, in this order"
+            raise InputError("model", text, expected) from error
+        if not isinstance(found, Tensor) or found.shape != x.shape or found.is_complex():
+            told = f"an answer of shape {tuple(found.shape)} in {_kind(found)}" if isinstance(found, Tensor) else ""
+            raise InputError("model", Text(told or type(found).__name__), f"an answer of shape {tuple(x.shape)}, that of x")
         answer = found.reshape(len(x), -1).to(rows.device, rows.dtype)
         if not bool(torch.isfinite(answer.detach().sum())):
             bad = Text(f"{int((~torch.isfinite(answer)).sum())} values that are NaN or infinite at τ = {tau:.6g}")
@@ -122,29 +144,61 @@ class _Written(TorchDispatchMode):
 
 
 @contextmanager
-def in_evaluation(model: Any) -> Iterator[None]:
+def in_evaluation(modules: Iterable[nn.Module]) -> Iterator[None]:
     """Inside, dropout and batch statistics are off, and nothing is cast; then every module is as it was."""
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    before = [part.training for part in modules]
-    kind = next((each.device.type for each in _tensors(model)), "cpu")
+    parts = [part for module in modules for part in module.modules()]
+    before = [part.training for part in parts]
+    kind = next((each.device.type for each in _tensors(parts)), "cpu")
     try:
-        for part in modules:
+        for part in parts:
             part.training = False
         with torch.autocast(kind, enabled=False):
             yield
     finally:
-        for part, training in zip(modules, before, strict=True):
+        for part, training in zip(parts, before, strict=True):
             part.training = training
 
 
-def _tensors(model: Any) -> Iterator[Tensor]:
+def name_of(model: Any) -> str:
+    """What a model is called: a function by its name, a module as it shows itself."""
     if isinstance(model, nn.Module):
-        yield from model.parameters()
-        yield from model.buffers()
+        return model._get_name()
+    return getattr(model, "__name__", type(model).__name__)
 
 
-def _answer(found: Any) -> Any:
+def answer_of(found: Any) -> Any:
     """The tensor in what a model of diffusers answers."""
     if isinstance(found, Tensor):
         return found
     return getattr(found, "sample", found[0] if isinstance(found, tuple) and found else found)
+
+
+def modules_of(model: Any) -> Iterator[nn.Module]:
+    """A module itself; those that a function is bound to, holds or names, and those that an object holds."""
+    if isinstance(model, nn.Module):
+        yield model
+    elif isinstance(model, functools.partial):
+        for part in (model.func, *model.args, *model.keywords.values()):
+            yield from modules_of(part)
+    elif isinstance(plain := inspect.unwrap(model), FunctionType):
+        names = inspect.getclosurevars(plain)
+        given = (*(plain.__defaults__ or ()), *(plain.__kwdefaults__ or {}).values())
+        yield from _modules((*names.nonlocals.values(), *names.globals.values(), *given))
+    elif isinstance(owner := getattr(plain, "__self__", plain), nn.Module):
+        yield owner
+    else:
+        yield from _modules(getattr(owner, "__dict__", {}).values())
+
+
+def _kind(value: Tensor) -> str:
+    return str(value.dtype).removeprefix("torch.")
+
+
+def _tensors(modules: Iterable[nn.Module]) -> Iterator[Tensor]:
+    for module in modules:
+        yield from module.parameters()
+        yield from module.buffers()
+
+
+def _modules(values: Iterable[Any]) -> Iterator[nn.Module]:
+    return (each for each in values if isinstance(each, nn.Module))

@@ -156,7 +156,10 @@ def as_path(path: Any, predicts: str, times: Any) -> GaussianPath:
 def _given(alpha: Callable, sigma: Callable, ends: tuple[float, float]) -> GaussianPath:
     def plain(name: str, function: Callable) -> Function:
         def value(tau: float) -> float:
-            found = float(function(torch.tensor(tau, dtype=torch.float64, device="cpu")))
+            try:
+                found = float(function(torch.tensor(tau, dtype=torch.float64, device="cpu")))
+            except Exception as error:
+                raise InputError("path", Text(f"{name}: {error} at τ = {tau:g}"), "two functions that are finite") from error
             if not math.isfinite(found):
                 raise InputError("path", Text(f"{name} = {found} at τ = {tau:g}"), "two functions that are finite")
             return found

@@ -46,7 +46,7 @@ def from_zuko(flow: Any, context: Any = None, *, source: Density | None = None) 
     if not isinstance(flow, nn.Module) or not hasattr(flow, "transform") or not hasattr(flow, "base"):
         raise InputError("flow", Text(type(flow).__name__), "a flow of zuko, such as zuko.flows.NSF(2)")
     part = next(flow.parameters(), torch.zeros((), dtype=torch.float64, device="cpu"))
-    with in_evaluation(flow), torch.no_grad():
+    with in_evaluation([flow]), torch.no_grad():
         made = flow(None if context is None else _context(context).to(part.device, part.dtype))
     start = _base(made.base) if source is None else source
     dimension = int(made.base.event_shape[0])
@@ -67,12 +67,12 @@ class ZukoLayer(StraightMap):
 
     def displacement(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
         """g(x) − x."""
-        with in_evaluation(self.flow), torch.no_grad():
+        with in_evaluation([self.flow]), torch.no_grad():
             return self.transform.inv(x.to(self.precision)).to(x) - x
 
     def displacement_jacobian(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature"]:
         """∇g − I: the inverse of the transformation's own Jacobian, which is one backward pass a coordinate."""
-        with in_evaluation(self.flow), torch.enable_grad():
+        with in_evaluation([self.flow]), torch.enable_grad():
             place = (x + self.displacement(x)).to(self.precision).requires_grad_()
             found = self.transform(place)
             rows = [
@@ -98,7 +98,7 @@ class ZukoLayer(StraightMap):
         """The transformation itself."""
         if self.fraction < 1:
             return super().backward(y)
-        with in_evaluation(self.flow), torch.no_grad():
+        with in_evaluation([self.flow]), torch.no_grad():
             x, log_det = self.transform.call_and_ladj(y.to(self.precision))
         # one that acts on each coordinate alone gives a number for each
         return x.to(y), -log_det.to(y).reshape(len(y), -1).sum(1)
@@ -110,7 +110,7 @@ def _map(flow: nn.Module, transform: Any, dimension: int, part: Tensor) -> Trans
     begin, end = float(transform.t1), float(transform.t0)  # zuko goes from the data to the base
 
     def velocity(t: float, x: Tensor) -> Tensor:
-        with in_evaluation(flow):
+        with in_evaluation([flow]):
             now = torch.tensor(begin + t * (end - begin), dtype=part.dtype, device=part.device)
             return (end - begin) * transform.f(now, x.to(part.device, part.dtype)).to(x)
 
