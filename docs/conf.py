@@ -53,6 +53,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "flowplane"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["names.js"]
 html_copy_source = html_show_sourcelink = False
 html_math_renderer = "mathml"
 html_sidebars = {"changelog": []}

@@ -53,9 +53,9 @@ def test_the_error_is_paired():
 
 def test_the_report_says_it(tmp_path):
     page = fp.report(recorded([0.5, 2.0, 0.3]), tmp_path / "report.html").read_text()
-    assert "1 of 1 layer compress" in page and "at resolutions" in page
+    assert "1 of 1 layer compresses" in page and "at resolutions" in page
     page = fp.report(recorded([2.0, 1.0, 0.3]), tmp_path / "report.html").read_text()
-    assert "No layer compresses" in page and "had not been gained first" in page
+    assert "o layer compresses." in page and "I(X;T) falls without having risen first" in page
 
 
 def test_the_unit_that_holds_the_variance_is_named(tmp_path):

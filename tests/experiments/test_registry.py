@@ -13,6 +13,7 @@ from flowplane.errors import InputError
 from flowplane.experiments import EXPERIMENTS
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.papers import PAPER_CLAIMS
+from flowplane.reporting.stored import stored_figure
 
 #: Those that run sweeps.
 SWEEPING = ("training-size", "depth", "activations", "budget", "steps")
@@ -49,7 +50,7 @@ def test_every_experiment_leaves_claims_data_and_figure(results, name, request):
         assert claim.verdict == "inconclusive"  # a tiny run decides nothing
         assert (claim.role == "headline") == (claim.id in PAPER_CLAIMS)
         assert not claim.statement.startswith(("reported", "control"))  # its role says so
-    assert (folder / EXPERIMENTS[name].figure).stat().st_size > 1e6
+    assert stored_figure(folder / EXPERIMENTS[name].figure).content["data"]
     for dataset in result.datasets:
         with xr.open_dataset(folder / f"{dataset}.nc", engine="h5netcdf") as stored:
             assert stored.sizes == result.datasets[dataset].sizes

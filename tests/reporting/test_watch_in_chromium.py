@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from accessibility import violations
 from chromium_page import CHROME, with_page
 
 import flowplane as fp
@@ -75,6 +76,7 @@ def test_a_training_is_followed_without_reloading(tmp_path):
             assert await page.value(f"document.getElementById('{name}').textContent")
         unnamed = "[...document.querySelectorAll('button, input')].filter(e => !e.textContent && !e.labels?.length).length"
         assert await page.value(unnamed) == 0
+        assert await violations(page) == []
         shutil.rmtree(path)
         await page.until("document.getElementById('state').textContent.startsWith('run.fp cannot be read')", 60)
         assert await page.value(EPOCHS) == 12

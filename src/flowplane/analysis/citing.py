@@ -86,7 +86,8 @@ def _keys(result: Any) -> Iterator[str]:
     if not isinstance(result, xr.Dataset) and hasattr(result, "claims") and hasattr(result, "datasets"):
         yield from (CLAIMS_FROM[claim.id[0]] for claim in result.claims if claim.id[0] in CLAIMS_FROM)
         for dataset in result.datasets.values():
-            yield from _keys(dataset)
+            if "result" in dataset.attrs:  # some are an experiment's own
+                yield from _keys(dataset)
         return
     dataset = modern(result) if isinstance(result, xr.Dataset) else result
     yield from RESULTS_FROM.get(result_of(dataset, "result"), ())
