@@ -20,7 +20,6 @@ def _plotly(app: Sphinx) -> None:
 def _scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
     if doctree is not None and any("Plotly.newPlot" in node.astext() for node in doctree.findall(nodes.raw)):
         app.add_js_file("plotly.min.js")
-        app.add_js_file("figures.js", loading_method="defer")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
