@@ -160,7 +160,7 @@ def test_errors():
         fp.Denoising(0.1, "nearest")
     with pytest.raises(InputError, match="relative"):
         fp.Denoising(0.1, relative="unit")
-    with pytest.raises(InputError, match="told from all others"):
+    with pytest.raises(InputError, match="every point is distinguishable"):
         fp.Denoising(0.0, "points")
     with pytest.raises(InputError, match="one class only"):
         fp.Denoising(0.1)(np.random.default_rng(0).normal(size=(60, 2)), np.ones(60, int))

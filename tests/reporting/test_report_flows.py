@@ -92,7 +92,7 @@ def test_what_is_wasted_by_turning(turn, tmp_path):
     assert float(found) == pytest.approx(share_of_bending, abs=0.5)
     assert "The paths bend, and are run at a nearly steady pace" in said(read, "summary")
     assert "wasted on pace [squared units of x] 0 (0.0 %)" in said(read, "summary")
-    assert "too large rather than too small" in said(read, "cost")
+    assert "it tends to come out too large" in said(read, "cost")
     assert "on the path “linear”, followed from τ = 0 to τ = 1" in said(read, "summary")
 
 
