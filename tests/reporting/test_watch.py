@@ -200,7 +200,7 @@ def test_cheap_first_each_once_and_nothing_unasked(tmp_path, computed):
             whole = page.settled()
             figures = [name for part in whole["parts"].values() for name in part["figures"]]
             assert figures == ["training-curves", "information-plane", "decodable-depth", "gradient-phases"]
-            assert "can this be trusted?" in whole["parts"]["layers"]["markup"]
+            assert "validity" in whole["parts"]["layers"]["markup"]
             has = {part: each["token"] for part, each in whole["parts"].items()}
             assert all(set(each) == {"busy"} for each in page.live.news(has)["parts"].values())
             assert sorted(computed) == [("decodable", 3), ("gradients", 3), ("plane", 3)]
