@@ -11,6 +11,10 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 demo: $(VENV)/demo.stamp
 	$(BIN)/flowplane reproduce information-plane planar-dae
 	$(BIN)/flowplane report results/information-plane -o results/report.html
+	@echo "open results/report.html in a browser; then try"
+	@echo "  $(BIN)/flowplane claims results/             every claim of both papers, and what tests it"
+	@echo "  $(BIN)/python docs/gallery/own_network.py    a network of your own, as in README"
+	@echo "  $(BIN)/flowplane reproduce planar-dae --full  the second lens, at the paper's scale"
 
 test: check
 	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
