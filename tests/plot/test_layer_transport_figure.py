@@ -60,7 +60,7 @@ def test_what_a_single_layer_lacks_is_said():
     rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), epochs=2, replicas=1, snapshots=2)
     found = fp.layer_transport(rec.sel(layer="layer1"), samples=100)
     text = said(fp.plot.layer_transport(found))
-    assert "(no step before this one)" in text and "no finite value" not in text
+    assert "(there is no step before this one)" in text and "no finite value" not in text
 
 
 @pytest.mark.parametrize("name", ["layer_transport", "layer_similarity"])

@@ -276,7 +276,7 @@ def test_loaders_of_anything():
         ([X, X], {"labels": Y}, r"labels: found shape \(40,\).*; a tuple holds arguments, a list samples"),
         ([Graph(x) for x in X], {}, "a list of Graph, expected a list of tensors, or forward="),
         (DataLoader([Graph(x) for x in X], collate_fn=list), {}, r"batches of .*, expected batches of tensors, or a list"),
-        (Graph(X), {"batch": None}, "expected labels, one a sample: inputs that are handed on whole do not tell"),
+        (Graph(X), {"batch": None}, "expected labels, one per sample: inputs that are passed on whole do not say how many"),
         (Graph(X), {}, "inputs: found no arrays, expected a tensor, a dict or tuple of tensors"),
         (
             torch.nested.nested_tensor(list(X), layout=torch.jagged),

@@ -275,7 +275,7 @@ def test_on_a_gpu_it_is_the_same():
         ({"values": np.full(301, np.nan)}, "values: found 301 values"),
         ({"values": np.zeros(301)}, "values: found 0 everywhere"),
         ({"points": LINE[::-1][np.r_[1, 0, 2:301]]}, r"weights: found None, for 301 points on a line.*1/\(n p\(x\)\)"),
-        ({"points": np.random.default_rng(0).normal(size=(301, 2))}, "no full grid, expected every combination"),
+        ({"points": np.random.default_rng(0).normal(size=(301, 2))}, "not a full grid, expected every combination"),
         ({"points": np.zeros((301, 4)), "weights": np.ones(301)}, "points: found 4 dimensions"),
         ({"points": np.zeros((7, 43, 1)), "weights": np.ones(301)}, "points: found shape"),
         ({"weights": np.ones(3)}, r"weights: found shape \(3,\)"),

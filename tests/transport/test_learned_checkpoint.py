@@ -134,6 +134,6 @@ def test_a_name_without_ending_is_found_and_damage_is_named(tmp_path):
     save_file(tensors, tmp_path / "no-kind.safetensors", metadata={"flowplane": "{}"})
     first = next(name for name, part in tensors.items() if part.is_floating_point())
     save_file(tensors | {first: tensors[first] * float("nan")}, tmp_path / "nan.safetensors", metadata=header)
-    for name, said in (("no-json", "no JSON"), ("no-kind", "neither kind nor version"), ("nan", "holds NaN")):
+    for name, said in (("no-json", "not JSON"), ("no-kind", "neither kind nor version"), ("nan", "holds NaN")):
         with pytest.raises(InputError, match=said):
             load_denoiser(tmp_path / f"{name}.safetensors")

@@ -179,7 +179,7 @@ def test_what_training_refuses():
     refused("batch_size: found 2.5", batch_size=2.5)
     refused("patience: found 0", patience=0)
     refused("learning_rate: found -1", learning_rate=-1)
-    refused("learning_rate: found 1e\\+30, expected a smaller one: the loss was no number any more", learning_rate=1e30)
+    refused("learning_rate: found 1e\\+30, expected a smaller one: the loss was NaN or infinite", learning_rate=1e30)
     refused("seed: found -1", seed=-1)
     refused("device: found 'tpu'", device="tpu")
     refused("activation: found 'sine'", activation="sine")
