@@ -10,7 +10,6 @@ import flowplane as fp
 from flowplane.core.results import save, stamp
 from flowplane.experiments.claim import Claim
 from flowplane.information.schema import FLAGS
-from flowplane.plot.figures.metrics_compared import metrics_compared
 from flowplane.reporting.finite import finite_part
 from flowplane.reporting.gradients import gradient_words, idle_layers, idle_words
 from flowplane.reporting.layers import layer_numbers, layers_called, when_learned
@@ -231,8 +230,8 @@ def test_a_plane_as_a_table(tmp_path):
 
 def test_runs_side_by_side_share_their_curves():
     one, two = metrics(train_loss=[2, 1], val_loss=[2, 1.5]), metrics(train_loss=[3, 1, 0.5])
-    figure = metrics_compared({"a < b": one, "c": two})
-    assert [trace.name for trace in figure.data] == ["a &lt; b, train", "a &lt; b, val", "c, train"]
-    assert figure.data[0].line.color == figure.data[1].line.color != figure.data[2].line.color
-    assert figure.data[0].line.dash == figure.data[2].line.dash != figure.data[1].line.dash
-    np.testing.assert_array_equal(figure.data[2].y, [3, 1, 0.5])
+    means = [trace for trace in fp.plot.metrics({"a < b": one, "c": two}).data if trace.name]
+    assert [trace.name for trace in means] == ["a &lt; b, train", "a &lt; b, val", "c, train"]
+    assert means[0].line.color == means[1].line.color != means[2].line.color
+    assert means[0].line.dash == means[2].line.dash != means[1].line.dash
+    np.testing.assert_array_equal(means[2].y, [3, 1, 0.5])

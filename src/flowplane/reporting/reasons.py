@@ -29,6 +29,9 @@ UNKNOWN = {
     "transport": ("How the layers move the data", "fp.layer_transport(rec)"),
     "training": ("What was logged while training", "rec.metrics"),
     "stream": ("How the residual stream moves the data", "fp.layer_budget(rec)"),
+    "movement": ("How the flow moves its points", "flow.profile()"),
+    "cost": ("What the flow spends", "flow.budget()"),
+    "steps": ("How many steps the flow needs", "flow.steps()"),
 }
 #: Sections on how layers move the data.
 MOVING = ("transport", "stream")

@@ -118,10 +118,15 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
 
 def shared_figures(section: str, subjects: Sequence[Subject]) -> dict[str, go.Figure]:
     """Figures that several subjects share, by the name of the figure of each that they stand for: training curves."""
-    from flowplane.plot.figures.metrics_compared import metrics_compared
+    from flowplane import plot
 
     known = {subject.title: subject.metrics for subject in subjects if subject.metrics is not None}
-    return {"training-curves": metrics_compared(known)} if section == "training" and len(known) > 1 else {}
+    if section != "training" or len(known) < 2:
+        return {}
+    try:
+        return {"training-curves": plot.metrics(known)}
+    except InputError:  # nothing in it is finite
+        return {}
 
 
 def _made(found: xr.Dataset | None, make: Callable[[xr.Dataset], dict[str, go.Figure]]) -> dict[str, go.Figure]:
