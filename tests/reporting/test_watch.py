@@ -357,19 +357,19 @@ def test_without_dash_it_is_said(tmp_path, monkeypatch):
 
 
 def test_command_line_ends_with_ctrl_c(tmp_path):
-    command = [
-        sys.executable,
-        "-c",
-        "from flowplane.cli import main; main()",
-        "watch",
-        str(tmp_path / "no.fp"),
-        "--no-browser",
-    ]
+    # where the tests themselves run in the background, a shell has them and their children ignore Ctrl-C
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from flowplane.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "watch", str(tmp_path / "no.fp"), "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         line = process.stdout.readline()
         assert line.startswith("watching on http://127.0.0.1:")
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=60)
+        try:
+            rest, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, rest) == (0, "")
 
 
