@@ -14,6 +14,9 @@ FOUND = """axe.run({exclude: ["[role=img] > *"]}, {resultTypes: ["violations"]})
   violations.flatMap(({id, help, nodes}) => nodes.map(({html, failureSummary: why}) =>
     `${id}: ${help}: ${html.slice(0, 160)}: ${why}`)))"""
 
+#: Themes make what scrolls reachable by keys half a second after a page has changed its size.
+SETTLED = "new Promise(done => setTimeout(done, 800))"
+
 
 async def violations(page: Page) -> list[str]:
     """Everything that axe finds wrong with an open page, as it looks now: a line for each rule and element."""
@@ -36,6 +39,7 @@ def violations_of(page: Path | str, ready: str = READY, widths: tuple[int, ...] 
             await opened.theme(theme)
             for width in widths:
                 await opened.size(width, mobile=width < 600)
+                await opened.value(SETTLED)
                 found.update(dict.fromkeys(await violations(opened)))
 
     with_page(page, act, ready)
