@@ -6,49 +6,18 @@ python docs/make_images.py [results]
 
 import math
 import sys
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import plotly.graph_objects as go
 import torch
 from plotly.subplots import make_subplots
-from torch import Tensor, nn
 
 import flowplane as fp
 from flowplane.core.older import load
 from flowplane.plot.style import styled
 
-
-class Velocity(nn.Module):
-    """A small network of x and t."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        parts: list[nn.Module] = []
-        for left, right in pairwise((3, 64, 64, 64)):
-            parts += [nn.Linear(left, right), nn.SiLU()]
-        self.layers = nn.Sequential(*parts, nn.Linear(64, 2))
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """The velocity."""
-        found: Tensor = self.layers(torch.cat([x, t[:, None]], 1))
-        return found
-
-
-def matched(matcher: Any, steps: int = 4000) -> nn.Module:
-    """A network trained on two moons as torchcfm's examples do."""
-    torch.manual_seed(0)
-    network, data = Velocity(), torch.as_tensor(fp.densities.two_moons(noise=0.1).sample(20_000, seed=0)).float()
-    optimizer = torch.optim.Adam(network.parameters(), 2e-3)
-    for _ in range(steps):
-        end = data[torch.randint(len(data), (256,))]
-        t, x, u = matcher.sample_location_and_conditional_flow(torch.randn_like(end), end)
-        loss = (network(x, t) - u).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return network
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from transport import matching
 
 
 def two_flows(flows: dict[str, fp.transport.TransportMap]) -> go.Figure:
@@ -109,5 +78,8 @@ if __name__ == "__main__":
         "independent": ConditionalFlowMatcher(sigma=0.0),
         "optimal": ExactOptimalTransportConditionalFlowMatcher(sigma=0.0),
     }
-    models = {name: fp.transport.model_flow(matched(matcher), shape=2) for name, matcher in matchers.items()}
+    data = torch.as_tensor(fp.densities.two_moons(noise=0.1).sample(20_000, seed=0)).float()
+    models = {
+        name: fp.transport.model_flow(matching(matcher, data, 64, 4000), shape=2) for name, matcher in matchers.items()
+    }
     print(fp.plot.save(two_flows(models), images / "flow-matching.png"))

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from check_numbers import rows_of
+
 import flowplane as fp
 from flowplane.experiments.claim import Claim
 from flowplane.experiments.papers import PAPER_CLAIMS, PAPERS, head_of
@@ -22,12 +24,11 @@ from flowplane.plot.page.drawing import figure_of
 from flowplane.reporting.ledger import count_verdicts, measured_text, read_claims, reference_text
 from flowplane.reporting.stored import stored_about, stored_figure, stored_figures
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from check_numbers import rows_of
-
 HERE = Path(__file__).parent
 KEPT = HERE / "results"
 README = HERE.parent / "README.md"
+#: Of a table of claims.
+HEADER = ("claim", "role", "statement", "measured [95 %]", "reference", "verdict")
 BEGIN, END = "<!-- verdicts: written by docs/make_results.py -->", "<!-- end of verdicts -->"
 
 
@@ -51,11 +52,16 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
+def bold(verdict: str) -> str:
+    """A verdict against a claim stands out."""
+    return verdict.replace("contradicted", "**contradicted**")
+
+
 def cells(claim: Claim) -> list[str]:
     """A claim as a row of its experiment's page."""
     statement = f"{claim.statement} ({claim.units})" if claim.units else claim.statement
     numbers = [text.replace("\n", "; ") for text in (measured_text(claim), reference_text(claim))]
-    return [claim.id, claim.role, statement, *numbers, claim.verdict.replace("contradicted", "**contradicted**")]
+    return [claim.id, claim.role, statement, *numbers, bold(claim.verdict)]
 
 
 def about(run: dict[str, Any]) -> str:
@@ -75,7 +81,7 @@ def page(experiment: Experiment) -> str:
     shown = Path(experiment.figure).stem
     stills = sorted(folder.glob("*.webp"), key=lambda still: (still.stem != shown, still.stem))
     parts = [f"# {experiment.name}: {experiment.title}", about(stored_about(folder))]
-    parts.append(table(("claim", "role", "statement", "measured [95 %]", "reference", "verdict"), map(cells, claims)))
+    parts.append(table(HEADER, map(cells, claims)))
     parts += [f"![{still.stem.replace('-', ' ').replace('_', ' ')}]({experiment.name}/{still.name})" for still in stills]
     return "\n\n".join(parts) + "\n"
 
@@ -90,7 +96,7 @@ def verdicts(found: dict[str, list[Claim]], linked: str) -> str:
         whole = [claim.verdict for name in names for claim in found.get(name, ()) if claim.id == head.id]
         verdict = whole[-1] if whole else f"{before[head.id]}¹" if head.id in before else "not run"
         links = [f"[{name}]({linked}{name}.md)" if name in found else f"`{name}`" for name in names]
-        rows.append([head.id, head.statement, verdict.replace("contradicted", "**contradicted**"), ", ".join(links)])
+        rows.append([head.id, head.statement, bold(verdict), ", ".join(links)])
     note = "\n\n¹ Before the last changes to this version; `make results` runs it again."
     text = table(("claim", "what the paper says", "verdict", "experiment"), rows)
     return text + note * any("¹" in row[2] for row in rows)
@@ -112,8 +118,7 @@ def index(found: dict[str, list[Claim]]) -> str:
         verdicts(found, ""),
     ]
     if own:
-        header = ("claim", "role", "statement", "measured [95 %]", "reference", "verdict", "experiment")
-        parts += ["## Claims of neither paper", table(header, own)]
+        parts += ["## Claims of neither paper", table((*HEADER, "experiment"), own)]
     if missing:
         parts.append(f"Not run by this version yet: {', '.join(missing)}.")
     tree = "\n".join(["```{toctree}", ":hidden:", "", "in-words", *found, "```"])

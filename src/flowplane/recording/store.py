@@ -131,6 +131,7 @@ def storage_of(folder: Path) -> icechunk.Storage:
 
 
 def is_repository(folder: Path) -> bool:
+    """Whether a folder holds a recording's repository, not only a lock or other files."""
     return (folder / DATA).is_dir() and icechunk.Repository.exists(storage_of(folder))
 
 
