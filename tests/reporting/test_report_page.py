@@ -150,7 +150,7 @@ def test_two_recordings_share_axes_and_are_compared(small, other, tmp_path):
     for axis in [key for key in one if key[1:5] == "axis"]:
         assert one[axis]["range"] == two[axis]["range"], axis
     assert "training-curves-1" not in figures  # both are in one
-    curves = {trace["name"] for trace in figures["training-curves"]["data"]}
+    curves = {trace["name"] for trace in figures["training-curves"]["data"] if trace.get("showlegend", True)}
     assert {f"{whose}, {part}" for whose in ("small.fp", "other.fp") for part in ("train", "test")} == curves
     said = " ".join(read.sections["summary"].split())
     assert "Differences at the last epoch" in said
