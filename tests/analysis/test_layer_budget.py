@@ -254,7 +254,7 @@ def test_what_it_refuses(tokens):
         fp.layer_budget(fp.record(net, torch.randn(30, 3)))
     with pytest.raises(InputError, match="rec: found one layer"):
         fp.layer_budget(tokens.sel(layer="blocks.0"))
-    with pytest.raises(InputError, match="from_inputs: found inputs that are no points, expected points of 4"):
+    with pytest.raises(InputError, match="from_inputs: found inputs that are not points, expected points of 4"):
         fp.layer_budget(tokens, from_inputs=True)
     with pytest.raises(InputError, match="clock: found 'arc'"):
         fp.layer_budget(tokens, clock="arc")

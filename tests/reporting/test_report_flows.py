@@ -237,7 +237,7 @@ def test_words_of_straight_flows():
 
 def test_spaces_of_different_size_do_not_compare():
     told = numbers_table({"a": Measured(2, budget=spent()), "b": Measured(64, budget=spent())})
-    assert "They run in 2 and 64 dimensions, so energies and distances do not compare." in told
+    assert "They run in 2 and 64 dimensions: energies and distances cannot be compared." in told
 
 
 def test_errors_have_two_digits():

@@ -155,7 +155,7 @@ def test_two_recordings_share_axes_and_are_compared(small, other, tmp_path):
     said = " ".join(read.sections["summary"].split())
     assert "Differences at the last epoch" in said
     assert "What was set differently" in said
-    assert "do not compare" in said  # bins of tanh and of ReLU units are different channels
+    assert "cannot be compared" in said  # bins of tanh and of ReLU units are different channels
     assert "relu" in said
     assert said.count("small.fp") > 2
     first, second = (layer_numbers(fp.information_plane(rec)) for rec in (small, other))

@@ -177,7 +177,7 @@ def fresh(path, broken_until, broken_loss=False):
 def test_fresh_batch_statistics_are_no_divergence(tmp_path):
     part, said = finite_part(fresh(tmp_path / "late.fp", broken_until=2))
     assert part.epochs.tolist() == [3, 4, 5]
-    assert said.startswith("Up to epoch 2 activations are NaN or infinite: training itself goes on")
+    assert said.startswith("Up to epoch 2, activations are NaN or infinite: training itself goes on")
     assert "the running statistics of layer 1 (BatchNorm1d)" in said and said.endswith("This page begins at epoch 3.")
     assert "diverged" not in said
     part, said = finite_part(fresh(tmp_path / "never.fp", broken_until=9))

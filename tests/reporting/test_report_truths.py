@@ -144,7 +144,7 @@ def diverging(path, from_epoch, hidden_only=False, epochs=6):
 def test_what_came_before_training_diverged_is_shown(tmp_path, hidden_only):
     rec = diverging(tmp_path / "diverging.fp", 4, hidden_only)
     before, said = finite_part(rec)
-    assert said.startswith("From epoch 4 on activations are NaN or infinite: training diverged")
+    assert said.startswith("From epoch 4 on, activations are NaN or infinite: training diverged")
     assert before.epochs.tolist() == [epoch for epoch in rec.epochs if epoch < 4]
     read = Read(fp.report(rec, tmp_path / "report.html").read_text())
     summary = words(read.sections["summary"])
@@ -170,7 +170,7 @@ def test_diverged_from_the_start(tmp_path, monkeypatch):
     assert finite_part(rec)[0] is None
     read = Read(fp.report(rec, tmp_path / "report.html").read_text())
     summary = words(read.sections["summary"])
-    assert "At every snapshot from epoch 1 on activations are NaN or infinite: training diverged" in summary
+    assert "At every snapshot from epoch 1 on, activations are NaN or infinite: training diverged" in summary
     assert "Loss is NaN or infinite at every epoch." in words(read.sections["training"])
     assert "found" not in words(read.sections["transport"] + read.sections["gradients"] + read.sections["plane"])
     assert set(read.figures()) == set()

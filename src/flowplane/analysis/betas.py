@@ -42,7 +42,7 @@ def layer_betas(
     it is at β = 0.
 
     See also: Shwartz-Ziv and Tishby (2017), arXiv 1703.00810, claims B-4 and B-9 of docs/papers.md;
-    `flowplane.bottleneck.encoder.encoder_beta` for encoders of one's own.
+    `flowplane.bottleneck.encoder.encoder_beta` for your own encoders.
 
     Arguments:
         rec: of networks without noise of their own; `rec.thin(20)` shows twenty of its snapshots.
@@ -59,8 +59,8 @@ def layer_betas(
         estimator. Attributes: `betas` searched, `information` = I(X;Y) in bits, the bins and the estimator.
 
     Raises:
-        InputError: not a Recording, hard labels without a rule, a rule that is none or hard, another estimator than Binned
-            or one that corrects, noisy networks, or what `curve_line` refuses.
+        InputError: not a Recording, hard labels without a rule, an invalid or hard rule, an estimator other than Binned or
+            one that corrects, noisy networks, or what `curve_line` refuses.
 
     Example:
         >>> import flowplane as fp
@@ -110,7 +110,7 @@ class _LayerBeta:
 
 
 def _law(task: Task, rule: Any) -> tuple[Bool[np.ndarray, " sample"], Float[np.ndarray, "x class"]]:
-    """Which samples can occur, and p(x, y) of those, one row a sample; samples with equal inputs share their p(y|x)."""
+    """Which samples can occur, and p(x, y) of those, one row per sample; samples with equal inputs share their p(y|x)."""
     if rule is None and task.conditional is None:
         raise InputError("rec", Text("a recording of a task with hard labels"), _SOFT)
     given = task.conditional if rule is None else rule

@@ -1,4 +1,4 @@
-"""Layers read by denoising: the curve whose area is information, and what each input has of it (§C)."""
+"""Layers read by denoising: the curve whose area is information, and each input's contribution to it (§C)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flowplane.recording import Recording, require_recording
 
 __all__ = ["denoising_spectrum", "pointwise_information", "with_denoised"]
 
-#: Resolutions of a spectrum: about four a decade, all those of a plane among them.
+#: Resolutions of a spectrum: about four per decade, all those of a plane among them.
 SPECTRUM = (*(float(f"{first}e{power}") for power in range(-3, 1) for first in (1, 1.7, 3, 5.5)), 10.0)
 #: What becomes of the estimator's variables.
 NAMES = {f"i_xt{end}": f"information{end}" for end in ("", "_lower", "_upper", "_flags")}
@@ -32,8 +32,8 @@ def denoising_spectrum(
     """How hard each layer is to denoise at each noise level: the curve whose area is its information at every resolution
     (§C1).
 
-    mmse(t) = E|T − g_t(T + N(0, tI))|², g_t the best denoiser; I(X;T + noise) = ½ ∫_t^∞ mmse(τ)/τ² dτ. All in units in
-    which the layer's total variance is 1, so that t is the resolution of §D1. By Tweedie's formula J(p_t) =
+    mmse(t) = E|T − g_t(T + N(0, tI))|², g_t the best denoiser; I(X;T + noise) = ½ ∫_t^∞ mmse(τ)/τ² dτ (I-MMSE). All in
+    units in which the layer's total variance is 1, so that t is the resolution of §D1. By Tweedie's formula J(p_t) =
     (td − mmse(t))/t², and by de Bruijn's identity the entropy of T + noise grows by dh/dt = ½ J: the entropy law of the
     second lens (A-3), seen on layers.
 
@@ -120,9 +120,9 @@ def _kind(given: Any) -> str:
 def pointwise_information(
     rec: Recording, *, layer: str, epoch: int, resolution: float = SHOWN, denoiser: str | None = None, samples: str = "all"
 ) -> xr.Dataset:
-    """What each input has of a layer's information: which ones does the layer lose first, of which is it sure? (§C1, §C2)
+    """Each input's share of a layer's information: which does the layer lose first, of which is it sure? (§C1, §C2)
 
-    Of input x it is D(p(t̃|x)‖p(t̃)), how far what noise leaves of x is from what it leaves of all; of its label
+    For input x it is D(p(t̃|x)‖p(t̃)), how far the noisy layer given x is from that over all inputs; for its label
     E ln p(t̃|y)/p(t̃), below 0 where the layer speaks for another class. Their means by p(x) are I(X;T + noise) and
     I(T + noise;Y).
 

@@ -1,4 +1,4 @@
-"""How much two arrays say of each other."""
+"""How much two arrays say about each other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flowplane.information.schema import QUANTITIES
 
 __all__ = ["mutual_information"]
 
-#: Dimensions of both together up to which nearest neighbours are taken where nothing is said.
+#: Dimensions of both together up to which nearest neighbours are the default.
 NEIGHBOUR_DIMENSIONS = 6
 #: What belongs to a quantity.
 ENDS = ("", "_lower", "_upper", "_flags")
@@ -30,8 +30,8 @@ def mutual_information(x: Any, y: Any, estimator: Estimator | None = None, *, se
 
     Arguments:
         x: (sample, feature), or (sample,) for one feature.
-        y: (sample,) integers, booleans or text are classes (Ross 2014, for KSG); anything else, and whatever has two
-            dimensions, is points (sample, feature).
+        y: (sample,) integers, booleans or text are classes (Ross 2014, for KSG); anything else, and anything with
+            two dimensions, is points (sample, feature).
         estimator: of I(T;Y) for classes, of I(X;T) for points; None for `fp.KSG()`, in more than 6 dimensions together for
             `fp.Denoising(0.)`, which trains networks for some seconds.
         seed: of everything random.

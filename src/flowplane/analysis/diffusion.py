@@ -40,7 +40,7 @@ def weight_diffusion(
 
     The exponent of ‖w(τ + t) − w(τ)‖² ∝ t^α is 1 for a Wiener process, 2 for a steady drift, 0 for weights that are held.
     The Wiener process that it is compared with has the measured covariance of the updates and is read at the same epochs.
-    A steady diffusion is assumed: of updates that shrink or grow as training goes on, the exponent is another also where
+    A steady diffusion is assumed: for updates that shrink or grow as training goes on, the exponent differs even where
     they are independent.
 
     Arguments:
@@ -66,7 +66,7 @@ def weight_diffusion(
 
     Raises:
         InputError: not a Recording, one without weights or gradients, fewer than three snapshots after the origin (after
-            all of them if since is None), or in the window, no count, no seed.
+            all of them if since is None), or in the window, or an invalid count or seed.
 
     Example:
         >>> import flowplane as fp
@@ -120,7 +120,7 @@ class _Layer(NamedTuple):
 
 
 def _wanted(rec: Recording, since: Any, epochs: np.ndarray, seed: int) -> tuple[np.ndarray, list[str]]:
-    """From which epoch on to count for each layer, and the layers for which that is a stand-in."""
+    """The epoch to count from for each layer, and the layers for which it is a stand-in."""
     if since is not None:
         return np.full(len(rec.layers), float(check_count("since", since, 0))), []
     if "gradients" not in rec.attrs["keep"]:

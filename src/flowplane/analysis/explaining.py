@@ -13,7 +13,7 @@ from flowplane.information.schema import FLAGS
 
 __all__ = ["direction_words", "estimate_words", "explain", "flag_words", "raised_flags"]
 
-#: Dimensions that a sentence tells apart; others are counted.
+#: Dimensions that a sentence names; others are counted.
 TOLD_APART = ("estimator", "network", "layer")
 #: Variables of estimates that a sentence of their own would only repeat.
 ASIDE = ("dominant_unit",)

@@ -24,10 +24,10 @@ __all__ = ["layer_geometry"]
 MEASURES = {
     "entropy": {
         "dataset_entropy": ("matrix entropy over samples", "bits"),
-        "dataset_share": ("matrix entropy over samples, of the most there can be", "1"),
+        "dataset_share": ("matrix entropy over samples, share of the maximum", "1"),
         "dataset_rank": ("effective rank over samples", "directions"),
         "prompt_entropy": ("matrix entropy over a sample's tokens", "bits"),
-        "prompt_share": ("matrix entropy over a sample's tokens, of the most there can be", "1"),
+        "prompt_share": ("matrix entropy over a sample's tokens, share of the maximum", "1"),
         "prompt_rank": ("effective rank over a sample's tokens", "directions"),
     },
     "curvature": {"curvature": ("mean angle between successive steps along the tokens", "degrees")},
@@ -44,7 +44,7 @@ MEASURES = {
         "unigram_loss": ("loss of the next token by the tokens' frequencies", "bits per token"),
     },
     "collapse": {
-        "collapse_within": ("variation within classes, in that between them", "1"),
+        "collapse_within": ("variation within classes over that between them", "1"),
         "collapse_cosines": ("spread of the cosines between class means", "1"),
         "collapse_simplex": ("distance of these cosines from a simplex's", "1"),
     },
@@ -53,7 +53,7 @@ FLAGS = Flags(
     {
         "no_tokens": ("tokens were not kept apart", "Record with reduce='tokens', where every token is a row."),
         "few_tokens": (
-            "of many tokens some were drawn, so that rows of a sample are missing",
+            "there were too many tokens to keep all, so that rows of a sample are missing",
             "Fewer samples or shorter ones: up to 4,096 tokens are all kept.",
         ),
         "no_views": ("there is one view of each sample only", "Record with views=, a second view of each sample."),
@@ -75,7 +75,7 @@ FLAGS = Flags(
         ),
     }
 )
-#: Of work on a number of a layer, about.
+#: Work per number of a layer, roughly.
 NANOSECONDS = 20.0
 #: What is averaged over samples and has an interval of that mean.
 OVER_SAMPLES = ("prompt_entropy", "prompt_share", "prompt_rank", "curvature")
@@ -89,8 +89,8 @@ def layer_geometry(rec: Recording, measures: str | Sequence[str] | None = None, 
     Arguments:
         rec: of any kind. Where every token is a row (`reduce="tokens"`), entropy is measured over the tokens of each sample
             and over samples, each the mean of its tokens, and curvature along the tokens; elsewhere over samples only.
-        measures: of "entropy", "curvature", "invariance", "lens" and "collapse", one or several; None for all that the
-            recording has what they need for.
+        measures: of "entropy", "curvature", "invariance", "lens" and "collapse", one or several; None for all those
+            that the recording allows.
         alpha: order of the matrix entropy; 1 is von Neumann's.
 
     Returns:
@@ -186,7 +186,7 @@ class _Rows:
         self.classes = torch.from_numpy(labels.astype(np.int64)) if labels is not None and (counts > 1).all() else None
 
     def possible(self) -> tuple[str, ...]:
-        """The measures for which there is what they need."""
+        """The measures that the recording allows."""
         needs = {"curvature": self.tokens, "invariance": self.viewed or None, "lens": self.lens}
         return tuple(name for name in MEASURES if name not in needs or needs[name] is not None)
 
@@ -215,7 +215,7 @@ class _Rows:
         return [own for first in sorted(found) for own in found[first]]
 
     def measured(self, activations: Tensor, chosen: Sequence[str], alpha: float) -> list[dict[str, np.ndarray]]:
-        """By variable the numbers of each snapshot of (batch, row, unit), one or one a sample."""
+        """By variable the numbers of each snapshot of (batch, row, unit), one in all or one per sample."""
         found: list[dict[str, np.ndarray]] = [{} for _ in activations]
         values = activations.double()
         if "entropy" in chosen:

@@ -1,4 +1,4 @@
-"""The information of networks with noise of their own, from their weights: the reference that estimators are held to."""
+"""The information of networks with noise of their own, from their weights: the reference for estimators."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ from flowplane.tasks import Task
 
 __all__ = ["noisy_information"]
 
-#: Noisy paths in the bank that stands for all inputs together, at least this many and an even number an input.
+#: Noisy paths in the bank that stands for all inputs together, at least this many and an even number per input.
 BANK = 1 << 15
 #: Kernel values (outputs × paths) worked on together.
 BLOCK = 1 << 21
 #: |t|²/σ² up to which squared distances from a product of float32 matrices leave less than 0.001 nat of error.
 SINGLE = 1e4
-#: Logarithm of a density beside the greatest, below which it counts as that: exp is fifty times slower where it underflows.
+#: Logarithm of a density relative to the greatest, at which it is cut off below: exp is fifty times slower where it
+#: underflows.
 LEAST = -80.0
-#: `saturated` where I(X;T) exceeds this share of H(X); `too_few_samples` where the bias taken off is more bits than this.
+#: `saturated` where I(X;T) exceeds this share of H(X); `too_few_samples` where the bias removed is more bits than this.
 SATURATION, MOST_BIAS = 0.99, 0.1
 
 
@@ -47,17 +48,17 @@ def noisy_information(rec: Recording, *, draws: int = 4096, paths: int = 256, se
 
     where the expectations are over fresh outputs t and the densities are mixtures over paths that are independent of them.
     Only the path to a layer is sampled: its own noise is integrated exactly, so layer 1 has no bias. The bias of log of a
-    mean, of first order in the number of paths, is taken off by half-samples (2 F − (F₁ + F₂)/2).
+    mean, of first order in the number of paths, is removed by half-samples (2 F − (F₁ + F₂)/2).
 
-    The softmax T_L has no noise of its own, but is one to one with the projection of T_{L−1} on the rows of W between
-    which it tells apart, where the noise of T_{L−1} is Gaussian again: its information is that projection's. Its h(T) is
-    NaN: there is no density on the simplex.
+    The softmax T_L has no noise of its own, but is in one-to-one correspondence with the projection of T_{L−1} on the
+    differences of the rows of W, where the noise of T_{L−1} is Gaussian again: its information is that projection's. Its
+    h(T) is NaN: there is no density on the simplex.
 
     See also: Goldfeld et al. (ICML 2019), arXiv 1810.05728; the smoothing behind it is theirs in arXiv 1810.11589.
 
     Arguments:
         rec: a recording of networks with noise; its task's inputs are all there are, weighted by their p(x).
-        draws: fresh outputs t a layer and snapshot, dealt out evenly over p(x).
+        draws: fresh outputs t per layer and snapshot, dealt out evenly over p(x).
         paths: noise paths from the x of each of these outputs, for p(t|x), an even number. A bank of about 32,768 paths
             stands for the other inputs. Memory is about 16 bytes × draws × paths × the widest layer.
         seed: of the noise. A snapshot's value does not depend on which others are asked for; epochs share the draws,
@@ -65,13 +66,13 @@ def noisy_information(rec: Recording, *, draws: int = 4096, paths: int = 256, se
 
     Returns:
         Dataset (replica, epoch, layer) in the schema of the estimators: `i_xt`, `i_ty`, `h_t` in bits (h_t is a
-        differential entropy), each with `_lower` and `_upper`: 1.96 Monte Carlo standard errors and the bias taken off
+        differential entropy), each with `_lower` and `_upper`: 1.96 Monte Carlo standard errors and the removed bias
         on either side; `i_xt_error`, `i_ty_error`, `h_t_error`: the standard errors; `flags`: `saturated`, or
-        `too_few_samples` where the bias taken off exceeds 0.1 bit, as it does where the noise is small beside what the
-        weights make of it and the layer wide. Values may leave [0, H(X)] by their error.
+        `too_few_samples` where the removed bias exceeds 0.1 bit, as it does in wide layers whose noise is small beside
+        what the weights make of it. Values may leave [0, H(X)] by their error.
 
     Raises:
-        InputError: not a Recording, networks without noise, or a number of draws or paths that is none.
+        InputError: not a Recording, networks without noise, or an invalid number of draws or paths.
 
     Example:
         >>> import flowplane as fp
@@ -162,7 +163,7 @@ class _Paths(NamedTuple):
 def _layers(
     network: Network, weights: Tensor, law: _Law, draws: int, paths: int, key: int, wanted: tuple[str, ...]
 ) -> Iterator[tuple[str, Float[np.ndarray, "quantity 3"]]]:
-    """For the wanted layers of one snapshot: I(X;T), I(T;Y), h(T) in bits, their standard errors, the bias taken off."""
+    """For the wanted layers of one snapshot: I(X;T), I(T;Y), h(T) in bits, their standard errors, the bias removed."""
     generator = torch.Generator().manual_seed(key)
     x = law.dealt(draws, generator)
     each = max(2, 2 * math.ceil(BANK / 2 / len(law.inputs)))
@@ -189,7 +190,7 @@ def _told_apart(matrix: Float[Tensor, "class unit"]) -> Float[Tensor, "unit dire
 
 
 def _summary(layer: _Paths, centres: Tensor, x: Tensor, law: _Law, scale: float) -> Float[np.ndarray, "quantity 3"]:
-    """Mean over fresh outputs, its standard error, and the bias taken off, in bits."""
+    """Mean over fresh outputs, its standard error, and the bias removed, in bits."""
     middle = layer.bank.mean((0, 1))
     noise = (layer.fresh - centres).double() / scale
     scaled = _Paths(*((values - middle) / scale for values in layer))
@@ -198,7 +199,7 @@ def _summary(layer: _Paths, centres: Tensor, x: Tensor, law: _Law, scale: float)
     whole, halves = _mixtures(scaled, x, law)
     corrected = 2 * whole - halves
     units = noise.shape[1]
-    # the layer's own noise has a squared length of known mean: what −log p(t) owes to its chance is taken off
+    # the layer's own noise has a squared length of known mean, which serves as a control variate of −log p(t)
     surplus = noise.square().sum(1) / 2 - units / 2
     owed = (corrected[:, 2] - corrected[:, 2].mean()) @ surplus / surplus.square().sum()
     corrected[:, 2] += units * math.log(scale * math.sqrt(2 * math.pi)) - owed * surplus

@@ -25,8 +25,8 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
     """When each layer's gradients pass from drift, ‖E g‖ > √(tr Cov g), to diffusion, and how near that is to the start of
     compression (§B5, B-3).
 
-    E and Cov are those of one epoch's batches, as in the paper. Their mean holds some of their noise; the batches are drawn
-    without replacement and hold nearly all of the training set, which leaves little: `drift` is ‖E g‖ freed of it
+    E and Cov are those of one epoch's batches, as in the paper. The mean over batches keeps some of their noise, if little:
+    they are drawn without replacement and hold nearly all of the training set. `drift` is ‖E g‖ with it removed
     (`flowplane.dynamics.drift_norm`). The crossing is the change point of `flowplane.dynamics.phase_crossing`. The start of
     compression is the epoch at which I(X;T) is greatest.
 
@@ -40,18 +40,19 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
     Returns:
         Dataset, intervals of 95 %. Over (replica, epoch, layer): `gradient_mean` = ‖E g‖/‖w‖, `gradient_std` = √(tr Cov
         g)/‖w‖, unbiased (the published code divides by the number of batches B, so that log2 of the ratio is larger there by
-        ½ log2(B/(B − 1))), `ratio` of the two, `drift`. Over (replica, layer): `crossing` in epochs, NaN unless `state` is
-        "crossed", else "diffusion from the start", "never" or "undefined" (one batch an epoch); `misplaced`, the share of
-        log epochs on the wrong side of it. Over (layer): `crossing_median` of the replicas' median curve, its state
-        `median_state`, `crossing_lower`, `crossing_upper`, and `crossed`, the share of the defined replicas that did. With
-        a plane also `compression_start` (replica, layer) in epochs, NaN for layers that lose at most 0.1 bits; and over
-        (layer) Spearman's `correlation` of the two epochs with `correlation_lower`, `correlation_upper` and `p_value`,
-        `lag` = the median log2 of compression_start/crossing with `lag_lower`, `lag_upper`, and the `pairs` of epochs
-        known. Attributes: `batches` an epoch, `covered`, the share of the training set that they hold.
+        ½ log2(B/(B − 1))), `ratio` of the two, the signal-to-noise ratio of the gradients, `drift`. Over (replica, layer):
+        `crossing` in epochs, NaN unless `state` is "crossed", else "diffusion from the start", "never" or "undefined" (one
+        batch per epoch); `misplaced`, the share of log epochs on the wrong side of it. Over (layer): `crossing_median` of
+        the replicas' median curve, its state `median_state`, `crossing_lower`, `crossing_upper`, and `crossed`, the share
+        of the replicas with a defined state that did. With a plane also `compression_start` (replica, layer) in epochs, NaN
+        for layers that lose at most 0.1 bits; and over (layer) Spearman's `correlation` of the two epochs with
+        `correlation_lower`, `correlation_upper` and `p_value`, `lag` = the median log2 of compression_start/crossing with
+        `lag_lower`, `lag_upper`, and the `pairs` of epochs known. Attributes: `batches` per epoch, `covered`, the share of
+        the training set that they hold.
 
     Raises:
-        InputError: not a Recording, one without gradients, fewer than two epochs after epoch 0, a plane that is none or
-            lacks replicas, epochs or layers of it, no seed.
+        InputError: not a Recording, one without gradients, fewer than two epochs after epoch 0, a plane that is not
+            valid or lacks replicas, epochs or layers of it, an invalid seed.
 
     Example:
         >>> import flowplane as fp
@@ -82,7 +83,7 @@ def gradient_phases(rec: Recording, plane: xr.Dataset | None = None, *, seed: in
             "drift": (
                 DIMS,
                 per_weight(drift_norm(mean, std, batches, covered), norm),
-                {"units": _RELATIVE, "long_name": "‖E g‖/‖w‖, freed of noise"},
+                {"units": _RELATIVE, "long_name": "‖E g‖/‖w‖, noise removed"},
             ),
             "ratio": (DIMS, ratio, {"units": "1", "long_name": "‖E g‖/√(tr Cov g)"}),
             "crossing": (("replica", "layer"), own.epoch, _EPOCHS),

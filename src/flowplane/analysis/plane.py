@@ -28,14 +28,14 @@ def information_plane(
 
     Arguments:
         rec: from `fp.train`, `fp.Recorder` or `fp.open`, or a part of it from `rec.sel`.
-        estimator: None: of an ensemble `fp.Binned(30)`, or `fp.KSG()` where the networks have noise of their own; of a model
-            how many inputs a layer tells apart at a stated resolution (§D1), `fp.Pairwise(c, relative="total")`, and what a
-            linear probe decodes of the label (§D2), `fp.Decodable()`. Where no activations were kept, the first measure that
-            was taken while the model was recorded; the name of one of `rec.online` reads that.
+        estimator: None: for an ensemble `fp.Binned(30)`, or `fp.KSG()` where the networks have noise of their own; for a
+            model how many inputs a layer tells apart at a stated resolution (§D1), `fp.Pairwise(c, relative="total")`, and
+            what a linear probe decodes of the label (§D2), `fp.Decodable()`. Where no activations were kept, the first
+            measure that was taken while the model was recorded; the name of one of `rec.online` reads that.
         samples: "all", or each replica's own "train" or "test" part.
         noise_variance: of Gaussian noise added to each unit, the channel of an estimator that has none of its own.
-        resolution: shares c of a layer's total variance that are noise, one or several; None: of a model all of 1, 0.3, 0.1,
-            0.03, 0.01, 0.003, 0.001. They read an ensemble as a model is read.
+        resolution: shares c of a layer's total variance that are noise, one or several; None: for a model all of 1, 0.3,
+            0.1, 0.03, 0.01, 0.003, 0.001. They read an ensemble as a model is read.
         cluster: None for this process; or workers, as for `fp.sweep`: they read the recording where it lies.
 
     Returns:
@@ -43,7 +43,7 @@ def information_plane(
         too, and y has not: `i_xt`, `i_ty`, `h_t` in bits, each with `_lower` and `_upper`, `_flags`, and
         attributes that say its bound, estimator and channel (a coordinate along `layer` where layers differ); `flags`. Its
         attributes hold the ceilings `input_entropy` = H(X) and `label_information` = I(X;Y), in bits: H(Y) for hard labels.
-        An estimate of I(T;Y) of a model that a probe decodes more than is flagged `contradicted`, or `hidden_by_channel`.
+        A model's estimate of I(T;Y) below what a probe decodes is flagged `contradicted`, or `hidden_by_channel`.
 
     Raises:
         InputError: not a Recording, a noise variance or resolution that cannot be honoured, or what `Recording.measure`

@@ -1,4 +1,4 @@
-"""How a recording is read where nobody says how: what was measured online or what is measured now, and by which channel."""
+"""How a recording is read by default: what was measured online or what is measured now, and by which channel."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _resolved(rec: Recording, samples: str, resolutions: tuple[float, ...], exec
     inputs = rec.measure(Resolutions(resolutions), samples, cluster=executor)
     label = rec.measure(Decodable(), samples, cluster=executor)
     of_label = [name for name in label.data_vars if str(name).startswith(("i_ty", "accuracy"))]
-    if not np.isfinite(label["accuracy"]).any() or rec.targets is not None:  # numbers are decoded, no classes
+    if not np.isfinite(label["accuracy"]).any() or rec.targets is not None:  # numbers are decoded, not classes
         of_label = [name for name in of_label if not str(name).startswith("accuracy")]
     if rec.task.labels is None:
         of_label = [name for name in of_label if str(name).startswith("i_ty") and name != "i_ty_error"]
@@ -210,6 +210,6 @@ def _named(rec: Recording, name: str) -> xr.Dataset:
 def _described(rec: Recording, plane: xr.Dataset) -> xr.Dataset:
     """The plane, with what figures say of the recording and where its ceilings are."""
     ceilings: dict[str, Any] = {"input_entropy": rec.task.input_entropy}
-    if "i_ty" not in plane or plane["i_ty"].attrs.get("labels") != NUMBERS:  # of numbers there is no end
+    if "i_ty" not in plane or plane["i_ty"].attrs.get("labels") != NUMBERS:  # numbers have no ceiling
         ceilings["label_information"] = rec.task.information
     return stamp(plane, "information_plane", **rec.identity, **ceilings)

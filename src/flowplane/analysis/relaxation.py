@@ -1,4 +1,4 @@
-"""How long the layers of a recording take to compress, against by how much they do."""
+"""How long the layers of a recording take to compress, against how much they compress."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def relaxation_times(rec: Recording, plane: xr.Dataset | None = None, *, seed: i
     linear, a power and a constant one by AICc, on the points with ΔS and a fall of at least 0.1 bit; b has a 95 % interval
     by a bootstrap over replicas.
 
-    See also: Shwartz-Ziv and Tishby (2017), arXiv 1703.00810; `flowplane.dynamics.laws` for points of one's own.
+    See also: Shwartz-Ziv and Tishby (2017), arXiv 1703.00810; `flowplane.dynamics.laws` for your own points.
 
     Arguments:
         rec: with all layers from the first on, and three epochs or more; a part of them by `rec.thin` or `rec.sel`.

@@ -1,4 +1,4 @@
-"""How far the replicas of a recording are from each other: in their weights, in the plane, in what they answer."""
+"""How far the replicas of a recording are from each other: in their weights, in the plane, in their answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from flowplane.recording import Recording, computed_once, require_recording
 
 __all__ = ["replica_spread"]
 
-#: Pairs that are compared where nothing is said.
+#: Pairs that are compared by default.
 PAIRS = 200
 
 Layers = list[tuple[np.ndarray, np.ndarray]]
@@ -42,10 +42,10 @@ def replica_spread(
     information plane (B-8).
 
     Distances are ‖a − b‖ / √((‖a‖² + ‖b‖²)/2), √2 for orthogonal weights. The units of each second network are matched to
-    those of the first by `flowplane.dynamics.alignment.align`, which finds near units also in unrelated networks. The
+    those of the first by `flowplane.dynamics.alignment.align`, which finds similar units even in unrelated networks. The
     control is what it finds there: independent initial weights and, as initial biases are zero, biases of random direction,
     each with the norm that the trained network has in that layer. The mean over classes of the last weights and biases,
-    which the softmax does not see, is taken off first.
+    which the softmax does not see, is removed first.
 
     Arguments:
         rec: of two replicas or more. Distances are those of whole networks; other results show the layers that `rec` does.
@@ -53,7 +53,7 @@ def replica_spread(
         epoch: a recorded one; the last if None. It is compared with the first one.
         starts: of each alignment.
         seed: of the control, of random starts and of the choice of pairs.
-        pairs: at most so many, drawn at random where there are more; 200 if None.
+        pairs: at most this many, drawn at random where there are more; 200 if None.
 
     Returns:
         Dataset: `distance`, `distance_unaligned`, `distance_random` (pair), each with `_layer` (pair, layer), 1 being the

@@ -1,4 +1,4 @@
-"""What a recording will take to be analysed: each analysis timed on a few snapshots, and what grows with their number."""
+"""How long a recording takes to analyse: each analysis timed on a few snapshots, and extrapolated to their number."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ DRAWING, FRAME = 1.0, 0.012
 
 def seconds_of_analyses(rec: Recording, snapshots: int) -> dict[str, float]:
     """Seconds that `fp.information_plane`, `fp.layer_transport` and `fp.report` take of a recording like this one: `plane`,
-    `transport` and `report`, by the clock, on this machine as busy as it is. NaN for an analysis that it has not.
+    `transport` and `report`, in wall-clock time at the machine's present load. NaN for an analysis that does not apply.
 
     Arguments:
-        rec: three snapshots of it, in memory, so that nothing is found again.
+        rec: three snapshots of it, in memory, so that nothing comes from the cache.
         snapshots: how many it will have.
 
     Example:
@@ -45,7 +45,7 @@ def seconds_of_analyses(rec: Recording, snapshots: int) -> dict[str, float]:
 
 
 def _growth(analysis: Callable[[Recording], Any], rec: Recording) -> Callable[[int], float]:
-    """Seconds by the number of snapshots: what one and what three take say what each adds."""
+    """Seconds as a function of the number of snapshots, from what one and what three take."""
     first = rec.sel(epoch=rec.epochs[:1].tolist())
     try:
         analysis(first.sel(layer=rec.layers[:1]))  # the first call of a process compiles and imports

@@ -43,7 +43,7 @@ def spectrum_words(spectrum: xr.Dataset) -> list[str]:
 
 
 def _departure(gap: np.ndarray, error: np.ndarray, names: list[str], resolutions: np.ndarray) -> str:
-    """Where the best linear denoiser, all that a normal allows, leaves most more than the best."""
+    """Where the error of the best linear denoiser, optimal for a normal, exceeds that of the best denoiser most."""
     layer, place = np.unravel_index(int(np.nanargmax(gap)), gap.shape)
     if gap[layer, place] <= NORMAL:
         return (
@@ -78,7 +78,7 @@ def saturation_words(layers: list[LayerNumbers], most: float, resolution: float)
     if above:
         told += (
             f" {'The bound' if len(above) == 1 else 'The bounds'} of {listed(above)} {'lies' if len(above) == 1 else 'lie'} "
-            f"above H(X) = {number(most, 'bits')} of these inputs, and so does not limit what the layer knows of them."
+            f"above H(X) = {number(most, 'bits')} of these inputs, too high to limit what the layer knows about them."
         )
     return [alone, told]
 

@@ -57,16 +57,16 @@ def _finite_run(rec: Recording) -> tuple[Recording | None, str]:
 
 
 def _said(rec: Recording, few: Recording, bad: int, before: Sequence[int], after: Sequence[int]) -> str:
-    """Since when, or until when, activations are not finite, why, and what is shown instead."""
+    """From or until which epoch activations are not finite, why, and what is shown instead."""
     broken = np.atleast_1d(~_finite(few.sel(epoch=bad), few.layers).all(axis=(1, 2)))
     where = f" in {int(broken.sum())} of {len(broken)} replicas" if len(broken) > 1 else ""
     what = f"activations are NaN or infinite{where}"
     if len(before):
-        return f"From epoch {bad:,} on {what}: {_cause(rec, bad)}. This page shows what came before."
+        return f"From epoch {bad:,} on, {what}: {_cause(rec, bad)}. This page shows what came before."
     if len(after):
-        return f"Up to epoch {bad:,} {what}: {_cause(rec, bad)}. This page begins at epoch {int(after[0]):,}."
+        return f"Up to epoch {bad:,}, {what}: {_cause(rec, bad)}. This page begins at epoch {int(after[0]):,}."
     first = int(rec.epochs[0])
-    return f"At every snapshot from epoch {first:,} on {what}: {_cause(rec, first)}. Nothing can be measured of the layers."
+    return f"At every snapshot from epoch {first:,} on, {what}: {_cause(rec, first)}. Nothing can be measured in the layers."
 
 
 def _cause(rec: Recording, bad: int) -> str:
@@ -96,8 +96,8 @@ def _statistics(rec: Recording) -> str:
 
 
 def _learning(rec: Recording, bad: int) -> bool | None:
-    """Whether losses or gradients are still finite in the end, of a recording that is not from an epoch on; None where
-    nothing says so."""
+    """Whether losses or gradients are still finite at the end of a recording whose activations are not; None where
+    this is not known."""
     seen: list[bool] = []
     metrics = rec.metrics.load()
     late = metrics.sel(train_epoch=metrics["train_epoch"] >= max(bad, 1))

@@ -14,7 +14,7 @@ from flowplane.reporting.subject import Measured
 
 __all__ = ["WASTES", "distance_moved", "few", "numbers_table", "share", "with_error"]
 
-#: Errors below this part of a number are those of its rounding; digits after the point before powers of ten are written.
+#: Errors below this share of a number are rounding errors; digits after the point before powers of ten are used.
 ROUNDING, DIGITS = 1e-12, 6
 #: What a budget says, in the order of a table.
 WASTES = ("transport", "coupling", "bending", "pace")
@@ -29,7 +29,7 @@ FEW = "* Particles lie too far apart to pair starts with ends: W_2 is too large,
 
 
 def with_error(value: float, error: float, units: str = "") -> str:
-    """A number with its standard error, both to its second digit, and its units; an error that rounding makes is none.
+    """A number with its standard error, both to its second digit, and its units; mere rounding error is left out.
 
     Example:
         >>> with_error(0.1234, 0.0021, "units of x"), with_error(2.0, 0.0), with_error(12345.6, 120.0), with_error(0, 1e-14)
@@ -64,7 +64,7 @@ def share(spent: xr.Dataset, term: str) -> str:
 
 def distance_moved(spent: xr.Dataset) -> tuple[float, float]:
     """√E|Δ|², how far particles are from where they began, and its standard error: at most the sum of those of W_2² and of
-    the coupling, whose sum E|Δ|² is."""
+    the coupling, which add up to E|Δ|²."""
     squared = max(float(spent["transport"]) + float(spent["coupling"]), 0.0)
     error = float(spent["transport_error"]) + float(spent["coupling_error"])
     value = squared**0.5
@@ -72,13 +72,13 @@ def distance_moved(spent: xr.Dataset) -> tuple[float, float]:
 
 
 def numbers_table(flows: Mapping[str, Measured]) -> Markup:
-    """What flows cost and need, a column a flow; nothing where none was measured."""
+    """What flows cost and need, one column per flow; nothing where none was measured."""
     rows = [row for row in (*_spent(flows), *_needed(flows)) if any(cell != "–" for cell in row[1:])]
     if not rows:
         return Markup("")
     sizes = sorted({flow.dimension for flow in flows.values()})
     apart = (
-        f"They run in {listed([str(size) for size in sizes])} dimensions, so energies and distances do not compare."
+        f"They run in {listed([str(size) for size in sizes])} dimensions: energies and distances cannot be compared."
         if len(sizes) > 1
         else ""
     )
@@ -109,13 +109,13 @@ def _spent(flows: Mapping[str, Measured]) -> list[list[str]]:
 
 
 def _rounded(spent: xr.Dataset) -> xr.Dataset:
-    """The same without the terms that rounding alone makes."""
+    """The same without terms that are mere rounding error."""
     least = ROUNDING * float(spent["energy"])
     return spent.assign({name: spent[name].where(spent[name] > least, 0.0) for name in WASTES})
 
 
 def few(spent: xr.Dataset | None, term: str) -> bool:
-    """Whether there were too few particles to say a term."""
+    """Whether there were too few particles to measure a term."""
     return spent is not None and f"{term}_flags" in spent and bool(Flags.names(spent[f"{term}_flags"]))
 
 

@@ -74,7 +74,7 @@ def _validity(flow: Measured, notes: list[str]) -> Markup:
         return paragraphs(["Nothing was measured of this flow, so nothing can be trusted or doubted.", *notes])
     said = "" if rows else "No validity warnings."
     head = ["flag", "concerns", "what it means", "what to do"]
-    return joined(paragraphs([said, *notes]), table("Numbers to be doubted", head, rows) if rows else "")
+    return joined(paragraphs([said, *notes]), table("Numbers in doubt", head, rows) if rows else "")
 
 
 def _flag_rows(dataset: xr.Dataset) -> list[list[str]]:

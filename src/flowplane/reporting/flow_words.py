@@ -65,7 +65,7 @@ def straight_words(budget: xr.Dataset | None) -> list[str]:
         return ["Nothing moves, so there is nothing to waste."]
     bending, pace = (100 * float(budget[term]) / energy for term in ("bending", "pace"))
     told = "The paths are straight lines, or nearly so" if bending < SMALL else "The paths bend"
-    speed = "at a nearly steady pace" if pace < SMALL else "at a pace that is not even"
+    speed = "at a nearly steady pace" if pace < SMALL else "at an uneven pace"
     return [
         f"{told}, and are run {speed}: bending takes {share(budget, 'bending')} of the energy and an uneven pace "
         f"{share(budget, 'pace')}."
@@ -88,7 +88,7 @@ def cost_words(budget: xr.Dataset | None) -> list[str]:
 
 
 def _distance(budget: xr.Dataset) -> list[str]:
-    """W_2 as it is known, and what is known against it."""
+    """W_2 as far as it is known, and how far it can be trusted."""
     square = float(budget["transport"])
     distance = max(square, 0.0) ** 0.5
     if budget.attrs["method"] == "closed form":

@@ -21,13 +21,13 @@ from flowplane.transport import LearnedVelocity, TransportMap, flow_history, flo
 
 __all__ = ["PARTS", "of_flow"]
 
-#: What is measured of a flow: as many steps.
+#: What is measured of a flow: one step of progress each.
 PARTS = 4
-#: Moments that are shown, and particles that a page draws.
+#: Times that are shown, and particles that a page draws.
 MOMENTS, DRAWN = 11, 200
-#: Letters that say what a flow is.
+#: Most letters in the description of a flow.
 LETTERS = 300
-#: Places of the grid in each dimension.
+#: Grid points per dimension.
 GRID = {1: 161, 2: 41}
 #: Particles that are measured, at most and at least; between the two their numbers together do not pass NUMBERS.
 PARTICLES, FEWEST, NUMBERS = 1000, 100, 200_000
@@ -53,13 +53,13 @@ def of_flow(flow: TransportMap, title: str, advance: Callable[[float], None] = l
 
     Arguments:
         title: what the report calls it.
-        advance: is told of each of `PARTS` that is done, or cannot be.
+        advance: called with 1 for each of `PARTS` that is done, or cannot be.
     """
     attrs = flow.about()[1]
     called = shorten(repr(flow), LETTERS, placeholder=" …")
     facts = _facts(flow, called, attrs)
     recipe = f'import flowplane as fp\nflow = …  # {called}\nfp.report(flow, "report.html")'
-    # of a velocity that was trained here the path is that of its pairs, no Gaussian one
+    # a velocity trained here follows the path of its pairs, which is not a Gaussian one
     path = "" if isinstance(flow, LearnedVelocity) else path_words(attrs)
     about = f"A flow in {count(flow.dimension, 'dimension')}: {called}. {path}".rstrip()
     nothing = Measured(flow.dimension)

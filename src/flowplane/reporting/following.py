@@ -22,7 +22,7 @@ __all__ = ["MOST", "Run", "Runs"]
 
 #: Runs that a page overlays at most: those that changed last.
 MOST = 8
-#: A folder is looked through again after a second, or after as long as this many times what that took.
+#: A folder is searched again after a second, or after this many times as long as the last search took.
 PATIENCE = 100
 EXPECTED = "a Recording, the path of one, an icechunk Storage, a folder of recordings, or a list of them"
 
@@ -62,7 +62,7 @@ class Runs:
         sources: what `fp.watch` was given.
 
     Raises:
-        InputError: none, too many, something that is none of these, or a recording that cannot be read.
+        InputError: none, too many, something else, or a recording that cannot be read.
     """
 
     def __init__(self, sources: Any) -> None:
@@ -99,7 +99,7 @@ class Runs:
                 yield source, title
 
     def _newest(self, found: list[tuple[Any, str]]) -> list[tuple[Any, str]]:
-        """At most so many that a page can show; those that changed last."""
+        """At most as many as a page can show; those that changed last."""
         self.left_out = ""
         if len(found) <= MOST:
             return found

@@ -39,7 +39,7 @@ def idle_words(idle: Sequence[str]) -> list[str]:
     """
     if not idle:
         return []
-    why = "frozen, not given to the optimiser, or without a gradient, as before units that died"
+    why = "frozen, not given to the optimiser, or without a gradient, as in front of dead units"
     return [f"No parameter moves in {listed(idle)}: {why}."]
 
 

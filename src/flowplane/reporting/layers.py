@@ -1,4 +1,4 @@
-"""Layer by layer, in numbers: what it knows at the end, when it learned it, what it let go, and which flags it carries."""
+"""Layer by layer, in numbers: what it knows at the end, when it learned it, what it lost, and which flags it carries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowplane.reporting.markup import called
 
 __all__ = ["FAR", "GAIN", "SILENT", "LayerNumbers", "Learned", "Quantity", "counts", "layer_numbers", "layers_called"]
 
-#: A layer that gains no more of I(T;Y) than this has learned nothing that could be dated, bits.
+#: A layer whose I(T;Y) gains no more than this has learned nothing that could be dated, bits.
 GAIN = 0.05
 #: An interval wider than this share of what is possible says little: its ends are far apart.
 FAR = 0.8
@@ -46,7 +46,7 @@ class Learned:
     lower: float
     upper: float
     replicas: int
-    #: Changes of I(T;Y) up to this many bits are none that could be dated.
+    #: Changes of I(T;Y) up to this many bits are not dated.
     doubt: float = GAIN
 
 

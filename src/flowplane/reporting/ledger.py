@@ -81,8 +81,8 @@ def paper_tables(claims: Sequence[Claim]) -> list[Table]:
 def count_verdicts(claims: Sequence[Claim]) -> str:
     """How many claims of the papers have each verdict, and how many of all numbers' rows.
 
-    A paper's claim that several rows carry (two copies of a result) counts with the last; one of which there are parts only
-    counts as "in part".
+    A paper's claim in several rows (two copies of a result) counts by its last row; one with rows for its parts only counts
+    as "in part".
 
     Example:
         >>> claim = Claim(id="B-1", role="headline", statement="", measured=(4.4,), verdict="reproduced")
@@ -139,7 +139,7 @@ def _add_head(table: Table, head: PaperClaim, verdict: str) -> None:
 
 
 def measured_text(claim: Claim) -> str:
-    """Each number with its interval, one a line.
+    """Each number with its interval, one per line.
 
     Example:
         >>> numbers = {"measured": (4.4, 2.8), "interval": ((4.0, 4.8), (2.5, 3.1))}
@@ -154,7 +154,7 @@ def measured_text(claim: Claim) -> str:
 
 
 def reference_text(claim: Claim) -> str:
-    """Each reference with its tolerance, one a line."""
+    """Each reference with its tolerance, one per line."""
     if claim.reference is None:
         return "–"
     if claim.tolerance is None:
@@ -165,7 +165,7 @@ def reference_text(claim: Claim) -> str:
 
 
 def why_inconclusive(claim: Claim) -> str:
-    """Why a claim's numbers do not decide it, a sentence.
+    """Why a claim's numbers do not decide it, in a sentence.
 
     Example:
         >>> numbers = {"measured": (0.3,), "interval": ((-0.1, 0.7),)}

@@ -22,19 +22,19 @@ __all__ = ["Watch", "watch"]
 HOST = "127.0.0.1"
 #: The port that is tried first, and how many after it before any will do.
 PORT, PORTS = 8060, 20
-#: Seconds between two looks at the recordings; after which without a question nobody looks any more.
+#: Seconds between two looks at the recordings; seconds without a request after which nobody is watching.
 LOOK, LOOKED = 0.4, 5.0
 
 
 def watch(rec: Any, *, port: int | None = None, browser: bool = False) -> Watch:
     """Show recordings on a page of this machine while they are written: curves, plane, decodable bits, gradients, layers.
 
-    The page follows each new snapshot within two seconds. It asks nothing of the network and answers this machine only. In a
-    notebook it shows itself below the cell.
+    The page follows each new snapshot within two seconds. It loads nothing from the internet and answers this machine only.
+    In a notebook it appears below the cell.
 
     Arguments:
-        rec: a Recording, the path of one, also where none is yet, an icechunk Storage, a folder of recordings, or a list of
-            them; several are laid over each other.
+        rec: a Recording, the path of one (which need not exist yet), an icechunk Storage, a folder of recordings, or a list
+            of them; several are laid over each other.
         port: None for the first free one from 8060 on.
         browser: whether to open the page in a browser.
 
@@ -85,7 +85,7 @@ class Watch:
 
     def wait(self) -> None:
         """Wait until the page is closed, by another thread; or Ctrl-C."""
-        while not self._closed.wait(1.0):  # with an end, so that Ctrl-C is heard on every system
+        while not self._closed.wait(1.0):  # with a timeout, so that Ctrl-C is heard on every system
             pass
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ class Watch:
 class Live:
     """What a page shows: kept up to date as long as it is asked for, computed once however many ask.
 
-    What is read in a moment is read when the page asks; analyses are computed by `work`, in a thread of its own.
+    What is quick to read is read when the page asks; analyses are computed by `work`, in a thread of its own.
     """
 
     def __init__(self, runs: Runs) -> None:
@@ -208,7 +208,7 @@ class Live:
         return [(run, part) for run, part in every if run.rec is not None and self._commit(run, part) != run.rec.commit]
 
     def _turn(self, key: tuple[Run, str]) -> int:
-        """Whose turn it is: what was computed longest ago, so that nothing waits for ever."""
+        """Whose turn it is: what was computed longest ago, so that nothing waits forever."""
         return self._found[key][2] if key in self._found else -1
 
     # -- what is drawn ------------------------------------------------------------------------------------------------
@@ -262,7 +262,7 @@ def _analysis(part: str) -> str:
 
 
 def bound(port: int | None) -> socket.socket:
-    """A socket that listens on this machine alone. Raises InputError for a port that is taken or is none."""
+    """A socket that listens on this machine alone. Raises InputError for a port that is taken or not valid."""
     if port is not None and not 0 < check_count("port", port, 1) < 65536:
         raise InputError("port", port, "a whole number, 1 to 65535")
     for place in [port] if port is not None else [*range(PORT, PORT + PORTS), 0]:

@@ -1,4 +1,4 @@
-"""The server of a live page: Dash on loopback, which answers nobody but pages of its own address."""
+"""The server of a live page: Dash on loopback, which answers only pages of its own address."""
 
 from __future__ import annotations
 

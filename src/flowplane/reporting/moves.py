@@ -60,7 +60,7 @@ def _steps(found: xr.Dataset, last: xr.Dataset) -> Iterator[str]:
     if np.isfinite(optimality).any():
         best, worst = int(np.nanargmax(optimality)), int(np.nanargmin(optimality))
         shares = [f"{100 * optimality[k]:.0f} %" for k in (best, worst)]
-        told = f"{names[best]} comes nearest to it ({shares[0]}{how}), {names[worst]} least near ({shares[1]})."
+        told = f"{names[best]} comes nearest to it ({shares[0]}{how}), {names[worst]} is farthest from it ({shares[1]})."
         if shares[0] == shares[1]:
             alone = np.isfinite(optimality).sum() == 1
             told = f"{f'that of {names[best]} is' if alone else 'all are'} {shares[0]} optimal{how}."

@@ -1,4 +1,4 @@
-"""The page itself: one file that asks nothing of the network."""
+"""The page itself: one file that loads nothing from the internet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["packaged", "page_of", "shell"]
 
 
 def page_of(subjects: list[Subject]) -> str:
-    """The whole page, a column a subject."""
+    """The whole page, one column per subject."""
     numbers = [layers_of(subject) for subject in subjects]
     figures: dict[str, Drawn] = {}
     body, links = [], []
@@ -69,7 +69,7 @@ def packaged(name: str) -> str:
 def _section(
     anchor: str, heading: str, subjects: list[Subject], numbers: list[list[LayerNumbers]], figures: dict[str, Drawn]
 ) -> Markup:
-    """Words, tables and figures, a column a subject; empty where no subject has any."""
+    """Words, tables and figures, one column per subject; empty where no subject has any."""
     columns = []
     by_name: dict[str, list[Drawn]] = {}
     shared = shared_figures(anchor, subjects)
@@ -108,7 +108,9 @@ def _section(
     if anchor == "summary" and len(subjects) == 2 and all(numbers):
         titles = (subjects[0].title, subjects[1].title)
         if any(subjects[0].facts.get(name) != subjects[1].facts.get(name) for name in ("estimator", "channel")):
-            after_columns.append(paragraphs(["Both are read through different channels: numbers of bits do not compare."]))
+            after_columns.append(
+                paragraphs(["The two are read through different channels, so their bits cannot be compared."])
+            )
         after_columns.append(difference_table(numbers[0], numbers[1], titles))
         after_columns.append(settings_table(subjects[0].facts, subjects[1].facts, titles))
     flows = {subject.title: subject.flow for subject in subjects if subject.flow is not None}

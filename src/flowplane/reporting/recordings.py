@@ -28,7 +28,7 @@ from flowplane.reporting.training import metric_called
 
 __all__ = ["DENOISING", "PARTS", "of_recording"]
 
-#: What is measured of a recording, and what is too where it is denoised: as many steps.
+#: What is measured of a recording, and what more where it is denoised: one step of progress each.
 PARTS, DENOISING = 6, 1
 
 #: Layers times snapshots that a report denoises at most, of one replica: seconds each.
@@ -154,7 +154,7 @@ def _known(metrics: xr.Dataset) -> xr.Dataset | None:
 
 
 def _never_finite(rec: Recording) -> list[str]:
-    """Metrics of a model without any finite value; an ensemble without held-out data has such as well, and no fault."""
+    """Metrics of a model without any finite value; an ensemble without held-out data has such metrics too, by design."""
     if rec.kind != "model":
         return []
     metrics = rec.metrics.load()

@@ -34,7 +34,7 @@ KINDS = (
     ("transport", "transport", "transport profile"),
 )
 
-#: Bytes of stored figures that a page takes up; the rest is named.
+#: Bytes of stored figures that a page includes; the others are named.
 FIGURE_BYTES = 4_000_000
 #: Figures that the sections draw themselves, from the Datasets, lighter.
 REDRAWN = ("information-plane", "training-curves", "gradient-phases")

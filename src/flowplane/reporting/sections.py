@@ -39,7 +39,7 @@ SECTIONS = {
     "training": ("Training", "Training"),
     "gradients": ("Gradients", "Gradient phases"),
     "transport": ("Transport", "Transport: how the layers move the data"),
-    "stream": ("Residual stream", "Residual stream: what its way through the blocks costs"),
+    "stream": ("Residual stream", "Residual stream: what the path through the blocks costs"),
     "figures": ("Figures", "Further figures of the experiment"),
     "layers": ("Layers", "Layers: what was recorded, and what was not"),
     "validity": ("Validity", "Validity: how far the numbers can be trusted"),
@@ -117,7 +117,7 @@ def figures_of(section: str, subject: Subject) -> dict[str, go.Figure]:
 
 
 def shared_figures(section: str, subjects: Sequence[Subject]) -> dict[str, go.Figure]:
-    """Figures that several subjects share, by the name of the figure of each that they stand for: training curves."""
+    """Figures that several subjects share, by the name of the figure that they replace in each: training curves."""
     from flowplane import plot
 
     known = {subject.title: subject.metrics for subject in subjects if subject.metrics is not None}

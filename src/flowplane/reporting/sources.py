@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST", "subjects_of", "titles_of"]
 
-#: Columns beside each other that a page can hold.
+#: Columns that a page can hold side by side.
 MOST = 6
 EXPECTED = "a Recording, an experiment's Result, a flow, the path of a recording or of results, or a list of them"
 
@@ -88,7 +88,7 @@ def _kind(part: Any) -> str:
 
 
 def _found(part: Any, title: str) -> Subject | Recording | TransportMap:
-    """Results as a Subject, a recording or a flow as it is; of results nothing is imported that takes seconds."""
+    """Results as a Subject, a recording or a flow as it is; for results nothing slow is imported."""
     from flowplane.experiments.registry import Result
     from flowplane.reporting.results import of_folder, of_result
 

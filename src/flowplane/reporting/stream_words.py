@@ -1,4 +1,4 @@
-"""What points spend on their way through a residual stream, in words (§E2)."""
+"""What points spend on their path through a residual stream, in words (§E2)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SPENT = {
 }
 FEW = (
     "the points lie too far apart for the best pairing of first states with last ones to be seen: what transport must cost "
-    "is less than that, what coupling wastes more; their sum, bending and pace are not concerned."
+    "is less than that, what coupling wastes more; their sum, bending and pace are not affected."
 )
 
 
 def stream_words(found: xr.Dataset) -> list[str]:
-    """What the way through the blocks costs at the last epoch and at the first, and which blocks spend most of it."""
+    """What the path through the blocks costs at the last epoch and at the first, and which blocks spend most of it."""
     ordered = found.sortby("epoch")
     ordered = ordered.isel(epoch=np.isfinite(ordered["energy"].mean("replica").values))
     if ordered.sizes["epoch"] == 0:
@@ -33,10 +33,10 @@ def stream_words(found: xr.Dataset) -> list[str]:
     first, last = (ordered.isel(epoch=k).mean("replica") for k in (0, -1))
     told = [
         f"Read as a residual stream: from {start if start == 'the inputs' else called(start)} through "
-        f"{count(steps, 'block')}, each of which adds a step to its points, on straight lines and in equal times."
+        f"{count(steps, 'block')}, each of which moves the points by one step, on straight lines and in equal times."
     ]
     energy = with_error(float(last["energy"]), float(last["energy_error"]), "squared units of x")
-    told.append(f"At epoch {int(ordered['epoch'][-1]):,} the way costs {energy}: {_shares(last)}.")
+    told.append(f"At epoch {int(ordered['epoch'][-1]):,} the path costs {energy}: {_shares(last)}.")
     if ordered.sizes["epoch"] > 1:
         before = number(float(first["energy"]), "squared units of x")
         told.append(f"At epoch {int(ordered['epoch'][0]):,} it cost {before}: {_shares(first)}.")

@@ -1,4 +1,4 @@
-"""Of a large recording as much as a report needs: a few tens of snapshots, a few replicas."""
+"""As much of a large recording as a report needs: a few tens of snapshots, a few replicas."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def _gap(held: Curve, train: Curve) -> list[str]:
     """From which epoch on held-out loss exceeds that of training by more than `GAP` of itself."""
     both, mine, theirs = np.intersect1d(held.epochs, train.epochs, return_indices=True)
     above, below = held.values[mine], train.values[theirs]
-    if len(both) < 2 or min(above.min(), below.min()) <= 0:  # of logarithms of densities there is no share
+    if len(both) < 2 or min(above.min(), below.min()) <= 0:  # a log density has no meaningful share
         return []
     wide = (above - below) / above > GAP
     names = f"{held.called} and {metric_called(train.name)}"
@@ -186,7 +186,7 @@ def metric_called(name: str) -> str:
 def _not_finite(values: np.ndarray) -> int | None:
     """Place of the first epoch from which a metric (replica, epoch) is NaN or infinite to the end, in any replica.
 
-    A metric with gaps may only not have been given: of such a one infinite values alone count.
+    In a metric with gaps NaN may only mean that it was not given: there infinite values alone count.
     """
     places = []
     for row in values:

@@ -260,7 +260,7 @@ def geometry_words(found: xr.Dataset) -> list[str]:
 
 
 def claim_words(claims: list[Claim]) -> list[str]:
-    """How many claims stood."""
+    """How many claims have each verdict."""
     tally = Counter(claim.verdict for claim in claims)
     parts = [f"{tally[verdict]} {verdict}" for verdict in VERDICTS if tally[verdict]]
     quick = any(claim.scale == "quick" for claim in claims)
@@ -275,5 +275,5 @@ def _whose(known: list[LayerNumbers], layers: list[LayerNumbers]) -> str:
 
 
 def _names(chosen: list[LayerNumbers], layers: list[LayerNumbers]) -> str:
-    """These of all layers, as a sentence calls them."""
+    """How a sentence names these layers among all."""
     return "every layer" if len(chosen) == len(layers) > 1 else listed([layer.called for layer in chosen])

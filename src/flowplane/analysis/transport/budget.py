@@ -1,4 +1,4 @@
-"""What the points of a recording spend on their way through layers that share a space, such as a residual stream (§E2)."""
+"""What the points of a recording spend on their path through layers that share a space, such as a residual stream (§E2)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from flowplane.transport.profiles.polygon import PARTS, polygon
 
 __all__ = ["CLOCKS", "drawn_rows", "layer_budget"]
 
-#: How long a step takes: each as long as the others, or as long as there are recorded layers on the way.
+#: How long a step takes: each as long as the others, or in proportion to the number of recorded layers that it spans.
 CLOCKS = ("even", "depth")
 NOT_FINITE = "activations are NaN or infinite", "Look at training: activations have overflowed."
 FLAGS = Flags({**BUDGET_FLAGS, "not_finite": NOT_FINITE})
@@ -45,23 +45,23 @@ def layer_budget(
     seed: int = 0,
     cluster: Any = None,
 ) -> xr.Dataset:
-    """What points spend on their way through layers of one width, and what of it coupling, bending and pace waste (§E2).
+    """What points spend on their path through layers of one width, and how much coupling, bending and pace waste (§E2).
 
     The states x_0, …, x_L of a sample in the layers shown are the corners of a polygon, run in time 1 at constant speed
     along each side. Its energy E∫|u|² ds is W_2² + (E|Δ|² − W_2²) + (E ℓ² − E|Δ|²) + E∫(|u| − ℓ)² ds as in `flow.budget`,
-    Δ = x_L − x_0, ℓ the length of the way, W_2 the exact one between the same points' starts and ends.
+    Δ = x_L − x_0, ℓ the length of the path, W_2 the exact one between the same points' starts and ends.
 
-    Whether numbers mean something is for whoever chooses the layers: unit k must be the same in all of them, as in the
-    residual stream of a transformer, x_l = x_{l−1} + v_l(x_{l−1}), without the last norm, and is not in a plain network. A
-    token's way depends on the other tokens of its sample: they are particles that act on each other, not points in one
-    velocity field, and the budget is that of their paths.
+    The numbers mean something only if unit k is the same in all the layers chosen, as in the residual stream of a
+    transformer, x_l = x_{l−1} + v_l(x_{l−1}), without the last norm, but not in a plain network. A token's path depends on
+    the other tokens of its sample: they are particles that act on each other, not points in one velocity field, and the
+    budget is that of their paths.
 
     Arguments:
         rec: a recording whose layers, as `rec.sel(layer=…)` shows them, have one width.
-        clock: "even", each step takes as long; "depth", as long as there are recorded layers from one to the next.
-        from_inputs: whether the way begins at the inputs, points as wide as the layers, and not in the first layer.
-        samples: rows that are followed, at most 1,000, drawn by the seed; of tokens those of whole samples, or where fewer
-            than 16 samples would be left single ones.
+        clock: "even", each step takes as long; "depth", in proportion to the number of recorded layers from one to the next.
+        from_inputs: whether the path begins at the inputs, points as wide as the layers, and not in the first layer.
+        samples: rows that are followed, at most 1,000, drawn by the seed; of tokens those of whole samples, or single ones
+            where fewer than 16 samples would be left.
         replica: as in `rec.sel`; None is the first one.
         seed: of these rows and of slices.
         cluster: None for this process; or workers, as for `fp.sweep`.
@@ -71,15 +71,15 @@ def layer_budget(
         last four add up to the first. `sliced_wasserstein`, a lower bound of W_2, units of x. Over (replica, epoch, layer),
         of the step into each layer, δ in the time t: `layer_energy`, E|δ|²/t; `layer_progress`, E δ·Δ, its part of E|Δ|²,
         which is transport and coupling together: these two belong to the ends, and no step has a part of either alone;
-        `layer_bending`, E(ℓ|δ| − δ·Δ); `layer_pace`, E|δ|(|δ|/t − ℓ), below 0 for a step that is slower than its way as a
-        whole. The last three add up to `layer_energy`, and each over the layers to the whole. `…_error` is the standard
+        `layer_bending`, E(ℓ|δ| − δ·Δ); `layer_pace`, E|δ|(|δ|/t − ℓ), below 0 for a step that is slower than its path as
+        a whole. The last three add up to `layer_energy`, and each over the layers to the whole. `…_error` is the standard
         error over samples, all tokens of a sample drawn together; `…_flags` say `few_for_dimension`, where W_2 is too large
         and the coupling's waste a lower bound, and `not_finite`. How far each single step is from optimal:
         `fp.layer_transport`.
 
     Raises:
         InputError: not a Recording, one layer, layers of several widths, fewer than 16 rows, samples outside 16 to 1,000, an
-            unknown clock, inputs that are no points of that width, layers out of order where depth is the clock.
+            unknown clock, inputs that are not points of that width, layers out of order where depth is the clock.
 
     Example:
         >>> import flowplane as fp
@@ -158,7 +158,7 @@ class _Follow:
 
     @property
     def told(self) -> tuple[Any, ...]:
-        """What decides about the numbers, besides the recording."""
+        """What the numbers depend on besides the recording."""
         return self.rows, self.durations, self.from_inputs, self.seed
 
 
@@ -199,7 +199,7 @@ def _durations(rec: Recording, clock: str, from_inputs: bool) -> tuple[float, ..
         raise InputError("rec", found, f"layers that have the same units, such as rec.sel(layer={wanted})")
     points = rec.input_points
     if from_inputs and (points is None or points.shape[1] != widths[0]):
-        shape = "that are no points" if points is None else f"of {points.shape[1]} numbers"
+        shape = "that are not points" if points is None else f"of {points.shape[1]} numbers"
         raise InputError(
             "from_inputs", Text(f"inputs {shape}"), f"points of {widths[0]} numbers, as many as the layers have units"
         )

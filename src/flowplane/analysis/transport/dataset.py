@@ -25,7 +25,7 @@ from flowplane.transport.layers.entropies import spectral_energy, spectral_entro
 __all__ = ["transport_dataset"]
 
 DIMS = ("replica", "epoch", "layer")
-#: Of the variance of a unit, the median over all layers and snapshots: the variance that smooths where nothing is said.
+#: Of the variance of a unit, the median over all layers and snapshots: the smoothing variance by default.
 SMOOTHING = 0.01
 
 

@@ -48,8 +48,8 @@ def layer_transport(
 
     A step goes from a layer to the next that the recording shows; the first starts at the inputs where these are points.
     Layers of different width are embedded in one space (§A8); `cost`, W_2, optimality, `turning` and `straightness` depend
-    on how, the rest does not. All layers and epochs are seen at the same samples, each of the same weight. Of few points in
-    many dimensions the exact optimality says little: each point's own image is the nearest, and it is near 1.
+    on how, the rest does not. All layers and epochs are measured on the same samples, of equal weight. With few points in
+    many dimensions the exact optimality says little: each point's own image is the nearest, so it is near 1.
 
     Entropies are estimates of two kinds. `entropy` is that of the Gaussian with the layer's covariance C: no density of this
     covariance has more. `entropy_neighbours` is that of Kozachenko and Leonenko (k = 4), for 8 units or fewer. Both are NaN
@@ -60,7 +60,7 @@ def layer_transport(
     Arguments:
         rec: a recording; select its layers by `rec.sel`, a few of its snapshots by `rec.thin(12)`: each takes its time.
         embedding: "pad", "principal", "procrustes" or "random", as in `flowplane.transport.layer_path`.
-        samples: at most so many, drawn by the seed, without regard to p(x); fewer where memory asks for it.
+        samples: at most this many, drawn by the seed, without regard to p(x); fewer where memory asks for it.
         exact: of these, at most, for exact W_2 and optimality, in the first replica only; 0 for none.
         exact_snapshots: how many snapshots, even in log(1 + epoch), the first and the last among them, have exact W_2 and
             optimality; the others are NaN, flag `other_epoch`. None for all.
@@ -88,7 +88,7 @@ def layer_transport(
 
     Raises:
         InputError: not a Recording, fewer than 16 samples in all or in memory, an unknown embedding, a replica that was
-            not recorded, or no number where one is asked for.
+            not recorded, or an argument that is not a valid number.
 
     Example:
         >>> import flowplane as fp
@@ -154,7 +154,7 @@ class _Follow:
 
     @property
     def told(self) -> tuple[Any, ...]:
-        """What decides about the numbers, besides the recording."""
+        """What the numbers depend on besides the recording."""
         asked, settings = len(self.chosen), self.settings
         plans = min(settings.exact, asked), min(self.exact, asked), self.other
         return self.chosen, settings.embedding, *plans, settings.slices, settings.seed
@@ -175,7 +175,7 @@ def _followed(rec: Recording, follow: _Follow, executor: Executor, advance: Call
 
 def _settings(rec: Recording, chosen: np.ndarray, embedding: str, exact: int, slices: int, seed: int) -> Settings:
     start = None if rec.input_points is None else np.asarray(rec.input_points)[chosen]
-    none = rec.task.labels is None or rec.targets is not None  # numbers cut into classes are none
+    none = rec.task.labels is None or rec.targets is not None  # numbers cut into classes are not classes
     labels = None if none else np.asarray(rec.task.labels)[chosen]
     return Settings(
         embedding,
@@ -186,7 +186,7 @@ def _settings(rec: Recording, chosen: np.ndarray, embedding: str, exact: int, sl
         path_start=None if start is None else compacted(start, max(rec.layer_coordinates()["width"][1])),
         start_spectrum=None if start is None else covariance_spectrum(start),
         labels=None if labels is None or len(np.unique(labels)) < 2 else labels,
-        # a model's layers may be reduced, and then they are no functions of each other
+        # a model's layers may be reduced, and then they are not functions of each other
         functions=rec.kind == "ensemble" and rec.deterministic,
     )
 

@@ -10,9 +10,9 @@ from flowplane.recording import Recording
 
 __all__ = ["FEWEST", "compacted", "drawn_samples"]
 
-#: Samples below which nothing is said.
+#: The fewest samples that are measured.
 FEWEST = 16
-#: Bytes a number of the points in the common space: their copies, in several precisions, that are held at one time.
+#: Bytes per number of the points in the common space: their copies, in several precisions, held at one time.
 COPIES = 24
 
 
@@ -44,7 +44,7 @@ def drawn_samples(rec: Recording, samples: int, embedding: str, seed: int, memor
 
 
 def compacted(start: Float[np.ndarray, "sample feature"], widest: int) -> Float[np.ndarray, "sample other"]:
-    """Inputs turned within the coordinates that no layer has, where one number a sample is enough.
+    """Inputs turned within the coordinates that no layer has, where one number per sample is enough.
 
     Every distance between inputs and to points that are 0 there stays as it is: so does all of the transport.
 

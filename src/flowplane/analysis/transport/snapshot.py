@@ -1,4 +1,4 @@
-"""The transport lens on one snapshot of a network: the same samples in all layers in, a number a layer out."""
+"""The transport lens on one snapshot of a network: the same samples in all layers in, a number per layer out."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ __all__ = [
     "levels",
 ]
 
-#: Units up to which neighbours tell an entropy, and which neighbour. Of 1,000 points in 8 dimensions it is right for a round
+#: Units up to which neighbours give an entropy, and which neighbour. Of 1,000 points in 8 dimensions it is right for a round
 #: normal density, 1.3 nats too large for a cube and 1.4 for a normal of scales 1 to 20; in 16, 0.7, 3.8 and 5.4 too large.
 NEIGHBOUR_UNITS, NEIGHBOURS = 8, 4
-#: The best affine map needs so many samples a unit, and its volume that it explains so much of the variance.
+#: The best affine map needs this many samples per unit, and its volume counts if it explains this share of the variance.
 AFFINE_SAMPLES, AFFINE_FIT = 4, 0.9
 #: Points of a class between which W_2 is taken, and the commonest classes that are compared.
 CLASS_SAMPLES, CLASSES = 50, 20
@@ -80,7 +80,7 @@ class Snapshot:
     """All quantities of one snapshot: `columns` by layer, `cka`, `straightness` with its error, `flags`, `spectra`.
 
     Arguments:
-        layers: one array (sample, unit) a layer.
+        layers: one array (sample, unit) per layer.
         dense: a layer's weight, bias and activation, where its step starts at the layer before and they are known.
         settings: of all snapshots.
         exact: points of the exact plans; 0 for none.
@@ -114,7 +114,7 @@ class Snapshot:
                     self._raise(l, "no_variance" if self.spectra[l].max() <= 0 else "no_classes", of=[name])
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"settings": None}  # with the inputs, which whoever gathers snapshots has
+        return self.__dict__ | {"settings": None}  # with the inputs, which the caller that gathers snapshots has
 
     def _raise(self, layers: int | slice, *flags: str, of: Collection[str] = tuple(QUANTITIES)) -> None:
         """Flags of some quantities at a layer, or several: of each quantity those that may concern it."""

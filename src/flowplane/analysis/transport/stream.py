@@ -23,8 +23,8 @@ def residual_stream(rec: Recording) -> Stream | None:
     """The layers that look like a residual stream: the longest run of two or more blocks of one class and width that follow
     each other, and what enters the first; None where there is none.
 
-    A block is a module of the model's own, or a transformer layer of torch: nothing says of others, such as `nn.Linear`, or
-    of arrays that their units mean the same from one to the next. What enters is the layer before of the same width, but
+    A block is a module of the model's own, or a transformer layer of torch: for others, such as `nn.Linear`, and for arrays
+    nothing says that their units mean the same from one to the next. What enters is the layer before of the same width, but
     for an `nn.Embedding`, to which positions may be added; or, where no layer is before, the inputs if they are such points.
 
     Example:
@@ -53,5 +53,5 @@ def residual_stream(rec: Recording) -> Stream | None:
 
 
 def _is_block(kind: str) -> bool:
-    """Functions and arrays are written small; torch's own modules are no blocks, but for its transformer's layers."""
+    """Functions and arrays are written small; torch's own modules are not blocks, except its transformer's layers."""
     return kind.startswith("Transformer") or not (kind[:1].islower() or hasattr(nn, kind))
