@@ -84,7 +84,7 @@ def test_information_planes_through_several_channels(plane):
     other = plane.copy()
     other["i_xt"] = plane.i_xt.assign_attrs(channel="another")
     subtitle = fp.plot.information_planes({"a": plane, "b": other}).layout.title.subtitle.text
-    assert subtitle.startswith("each through its own channel, so that bits do not compare")
+    assert subtitle.startswith("each through its own channel, so bits cannot be compared")
 
 
 def test_information_planes(plane):

@@ -1,4 +1,4 @@
-"""Canonical coordinates of two vectors, and the normal conditional denoiser, which they make one of single numbers (§C3)."""
+"""Canonical coordinates of two vectors, and the normal conditional denoiser, which acts on them one by one (§C3)."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _white(values: Tensor, rows: Bool[Tensor, " sample"]) -> Tensor:
 
 
 def _true_correlation(found: Float[Tensor, " pair"], by_t: float, by_y: float) -> Float[Tensor, " pair"]:
-    """What correlation reads like those found, with so many coordinates a row; 0 where chance alone reads as much.
+    """The correlation that reads like those found, with this many coordinates per row; 0 where chance alone reads as much.
 
     r̂² = r²(1 − a + a/r²)(1 − b + b/r²) in the limit of many coordinates (Bao, Hu, Pan, Zhou 2019, arXiv 1704.02408).
     """

@@ -20,7 +20,7 @@ from flowplane.information.probes.folds import Folds
 
 __all__ = ["ClassGap", "class_gap"]
 
-#: With more classes normals alone are read.
+#: With more classes normals alone are used.
 CLASSES = 20
 #: Noise is added from this share of the channel's on, without a channel of the variance within classes.
 FIRST, BOTTOM = 0.03, 1e-4
@@ -50,11 +50,11 @@ def class_gap(
 ) -> ClassGap:
     """I(T_t;Y) of values of total variance 1, by denoisers that are fitted to the folds that do not judge them.
 
-    What denoising t with the class k in mind leaves, ½ ∫ |t − ĝ_τ(t_τ|k)|²/τ² dτ, is −ln p(t|k) but for what all classes
+    The error of denoising t given the class k, ½ ∫ |t − ĝ_τ(t_τ|k)|²/τ² dτ, is −ln p(t|k) up to a term that all classes
     share; so denoisers make a posterior q(k|t) ∝ p_k p(t|k). H(Y) + E ln q(y|t) is at most I(T;Y) in expectation, whatever
-    the denoisers are. It is C2's gap, with the denoiser that does not know the class made of those that do: with one that
-    is learned by itself, its own errors count as information. Unlearned are normals, one a class; networks add what is not
-    normal. How much of them is taken, and a temperature, are chosen on training points.
+    the denoisers are. It is C2's gap, with the denoiser that does not know the class made from those that do: if it were
+    learned separately, its own errors would count as information. The unlearned part is one normal per class; networks add
+    what is not normal. Their weight and a temperature are chosen on training points.
 
     Arguments:
         schedule: of networks; None for normals alone.

@@ -25,11 +25,11 @@ from flowplane.information.schema import QUANTITIES
 __all__ = ["DENOISERS", "POINTS", "Denoising", "Pointwise", "unit_variance"]
 
 POINTS, LINEAR, LEARNED = DENOISERS = ("points", "linear", "learned")
-#: Samples that do not belong together which fitted denoisers want, and samples they take: of more, so many are drawn.
+#: The fewest independent samples for fitted denoisers, and the most: of more, this many are drawn.
 FEWEST, ROWS = 50, 10_000
 #: `saturated` where I(X;T) exceeds this share of H(X).
 SATURATION = 0.99
-#: `loose` above so many times the information of a normal with the samples' covariance.
+#: `loose` above this many times the information of a normal with the samples' covariance.
 LOOSE = 1.25
 
 
@@ -43,12 +43,12 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class Denoising(Estimator):
-    """Information by denoising: how much better T is guessed from T + N(0, τI) than by nothing, over all τ above σ².
+    """Information by denoising: how well T is estimated from T + N(0, τI), over all τ above σ² (I-MMSE).
 
     I(X;T_σ²) = ½ ∫_σ²^∞ E|T − g_τ(T_τ)|²/τ² dτ, g_τ the posterior mean, where T is a function of x; I(T_σ²;Y) =
-    ½ ∫ E|g_τ(T_τ) − g_τ(T_τ|Y)|²/τ² dτ, what knowing y adds. The x-axis of the information plane is so the area under a
-    denoiser's error. It does not stop at log2 n, as what compares samples with one another does, and needs neither bins nor
-    neighbours.
+    ½ ∫ E|g_τ(T_τ) − g_τ(T_τ|Y)|²/τ² dτ, what knowing y adds. So the x-axis of the information plane is the area under a
+    denoiser's error. It does not stop at log2 n, as estimators that compare samples with one another do, and needs neither
+    bins nor neighbours.
 
     See also: `Pairwise`, bounds through the same channel; `fp.denoising_spectrum`, the integrand. docs/papers.md §C.
 
@@ -58,20 +58,20 @@ class Denoising(Estimator):
         Franzese, Bounoua and Michiardi, *MINDE* (ICLR 2024), arXiv 2310.09031.
 
     Arguments:
-        noise_variance: σ² of the noise. 0 for I(T;Y), and for I(X;T) of inputs of which T is no function, without any: the
-            limit σ² → 0. I(X;T) of a deterministic layer is infinite there.
+        noise_variance: σ² of the noise. 0 for I(T;Y), and for I(X;T) where T is not a function of the inputs, without
+            noise: the limit σ² → 0. I(X;T) of a deterministic layer is infinite there.
         denoiser: "points": attention over the samples, exact for the law that lies on them; "linear": normals, of all
             samples and of each class; "learned": what networks add to these. Those two are judged on samples that they were
             not fitted to, and read the population. None: "points" where p(x) or the rule p(y|x) says that the samples are
-            all inputs that there are, else "learned".
+            all the inputs there are, else "learned".
         relative: False, or "total": σ² is `noise_variance` times the sum of the units' variances at each snapshot, the
             resolution of §D1.
         deterministic: T is known to be a function of x; else the flag `not_a_function` says where the inputs show that it is
-            none.
+            not.
 
-    Of "points" all is an estimate whose interval holds the error of the noise drawn, not that of samples from a larger
-    population. Elsewhere `i_xt` and `h_t` are upper bounds, in expectation; `i_ty` is what knowing y saves in the loss, of
-    classes lower in expectation, and its interval holds what the posterior itself expects as well.
+    With "points" everything is an estimate whose interval covers the error of the noise drawn, not that of samples
+    from a larger population. Otherwise `i_xt` and `h_t` are upper bounds, in expectation; `i_ty` is what knowing y saves in
+    the loss, for classes too low in expectation, and its interval also covers what the posterior itself expects.
 
     Flags: `saturated`, nearly every sample stands alone ("points"); `loose`, far above the normal with the samples'
     covariance; `not_converged`, two ways to read it lie far apart, networks were still learning, or found much more in the
@@ -80,7 +80,7 @@ class Denoising(Estimator):
     `not_a_function`, `no_labels`, `no_inputs`, `weighted`.
 
     Raises:
-        InputError: a variance below 0, an unknown denoiser, something else than False and "total".
+        InputError: a variance below 0, an unknown denoiser, something other than False and "total".
 
     Example:
         >>> plane = Denoising(1.0, "points")([[-1.0], [1.0]], [0, 1])
@@ -113,12 +113,12 @@ class Denoising(Estimator):
 
     @property
     def needs_function(self) -> bool:  # type: ignore[override]
-        """Through noise T is taken for a function of x; without any, inputs are taken as they are."""
+        """With noise T is assumed to be a function of x; without any, inputs are taken as they are."""
         return self.noise_variance > 0
 
     @classmethod
     def usual(cls) -> Denoising:
-        """Noise of a tenth of the layer's total variance, and normals alone: networks take seconds a layer."""
+        """Noise of a tenth of the layer's total variance, and normals alone: networks take seconds per layer."""
         return cls(0.1, LINEAR, TOTAL)
 
     def swept(self) -> tuple[str, tuple[Any, ...]]:
@@ -138,7 +138,7 @@ class Denoising(Estimator):
         if self.relative == TOTAL and self.noise_variance > 0:
             channel = f"Gaussian noise of {self.noise_variance:g} times the layer's total variance at that epoch"
             name = "resolution"
-        x = "the samples are all x that there are" if kind == POINTS else "T is a function of x"
+        x = "the samples are all the x there are" if kind == POINTS else "T is a function of x"
         if self.noise_variance == 0.0:
             x = "inputs as given"
         if (rows := self.rows(known)) is not None:
@@ -210,7 +210,7 @@ class Denoising(Estimator):
     def limits(
         self, values: Float[Tensor, "batch sample unit"], known: Known, bits: Float[Tensor, " batch"], noise: Tensor
     ) -> dict[str, dict[str, Tensor]]:
-        """Whether I(X;T) through noise, of values of total variance 1, is at an end of what can be said of it."""
+        """Whether I(X;T) through noise, of values of total variance 1, is at the end of what can be estimated."""
         if self.kind(known) == POINTS:
             alone = bits >= SATURATION * known.input_entropy
             return {"saturated": dict.fromkeys(QUANTITIES, alone)}
@@ -269,7 +269,7 @@ class Pointwise(Denoising):
 
 
 def unit_variance(values: Float[Tensor, "batch sample unit"], mass: Float[Tensor, " sample"]) -> tuple[Tensor, Tensor]:
-    """Values about their mean, with a total variance of 1, or 0 of a constant layer; and what they are in units of."""
+    """Values about their mean, with a total variance of 1, or 0 for a constant layer; and their unit."""
     scaled, power = in_scale(values, (1, 2))
     varies = scaled.amin(1, keepdim=True) < scaled.amax(1, keepdim=True)  # else a mean that is rounded makes it so
     centred = torch.where(varies, scaled - (mass[:, None] * scaled).sum(1, keepdim=True), 0.0)

@@ -39,7 +39,7 @@ def judge(
     generator: torch.Generator,
     conditioned: bool = True,
 ) -> Judged:
-    """Losses at each node, the mean over some noises a row and their negatives; in float64.
+    """Losses at each node, the mean over some noises per row and their negatives; in float64.
 
     Arguments:
         rows: of each model, none of which it was trained on.

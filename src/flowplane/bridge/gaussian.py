@@ -56,7 +56,7 @@ class Gaussian:
         return cls(mean, axes.flip(1), variances.clamp_min(0.0).flip(0), 0.0, units - len(variances))
 
     def shrunk(self, share: float) -> Gaussian:
-        """With eigenvalues drawn to their mean over all directions."""
+        """With eigenvalues shrunk towards their mean over all directions."""
         level = float(self.variances.sum()) / (len(self.variances) + self.left)
         return replace(self, variances=(1 - share) * self.variances + share * level, rest=share * level)
 
@@ -86,7 +86,7 @@ class Gaussian:
         return 0.5 * (of_normal + beside + (beyond[:, None] - self.left * self.rest) / other)
 
     def errors(self, t: Float[Tensor, "sample unit"], noise: Float[Tensor, " start"]) -> Float[Tensor, "sample start"]:
-        """E|t_i − ĝ_τ|² of each sample: what the linear denoiser bends, and the noise that it lets through."""
+        """E|t_i − ĝ_τ|² of each sample: the linear denoiser's bias, and the noise that it lets through."""
         places, beyond = self.along(t)
         known, other = self.variances[:, None] / (self.variances[:, None] + noise), self.rest / (self.rest + noise)
         through = noise * (known.square().sum(0) + self.left * other.square())

@@ -1,4 +1,4 @@
-"""The noise levels at which denoisers are asked, and information as an integral over them (§C1)."""
+"""The noise levels at which denoisers are evaluated, and information as an integral over them (§C1)."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Levels:
 
     @property
     def with_starts(self) -> Levels:
-        """The same, and the variances t themselves as further nodes at the end, which count nothing in the integrals."""
+        """The same, and the variances t themselves as further nodes at the end, with weight 0 in the integrals."""
         starts = torch.tensor(self.starts, dtype=torch.float64, device=self.tau.device)
         weights = torch.cat([self.weights, starts.new_zeros(len(starts), len(starts))], 1)
         return replace(self, tau=torch.cat([self.tau, starts]), weights=weights)

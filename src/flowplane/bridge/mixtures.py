@@ -17,7 +17,7 @@ __all__ = ["STRAYING", "Mixtures"]
 
 #: Principal components at most, and samples to each of them at least.
 COMPONENTS, SAMPLES = 40, 9
-#: How far the covariance of a class is drawn to that of all classes; how much wider it is made, until classes are no longer
+#: How far the covariance of a class is shrunk to that of all classes; how much it is widened, until classes can hardly be
 #: told apart; and the share of the mean variance that is added to it.
 SHARED, WIDENED, ROUNDED = (1.0, 0.6, 0.3, 0.1, 0.03), (1.0, 1.5, 2.5, 5.0, 10.0, 1e6), 1e-2
 #: Share of the samples of a class that its density takes to be like those of all, so that no one sample costs much.
@@ -54,7 +54,7 @@ class Mixtures:
         noise: float,
         random: torch.Generator,
     ) -> tuple[Mixtures, Mixtures]:
-        """One model, with the covariances that say most of the rows that choose: fitted to those that are searched alone,
+        """One model, with the covariances that fit the choosing rows best: fitted to those that are searched alone,
         and to both."""
         state = random.get_state()
 
@@ -139,7 +139,7 @@ class Mixtures:
     def logs(
         self, noisy: Float[Tensor, "model row component"], level: Float[Tensor, "model row"]
     ) -> Float[Tensor, "model row class"]:
-        """ln q_t(t̃|k) of each class, but for a constant."""
+        """ln q_t(t̃|k) of each class, up to a constant."""
         logs = self._normals(noisy, level)[0]
         all_classes = (logs + self.shares.log()[:, None]).logsumexp(2, keepdim=True)
         return torch.logaddexp(logs + math.log1p(-STRAYING), all_classes + math.log(STRAYING))
@@ -152,7 +152,7 @@ class Mixtures:
     def _normals(
         self, noisy: Float[Tensor, "model row component"], level: Float[Tensor, "model row"]
     ) -> tuple[Float[Tensor, "model row class"], Float[Tensor, "model row class component"]]:
-        """ln N(x; μ_k, Σ_k + τI) but for a constant, and (Σ_k + τI)⁻¹(x − μ_k) in the axes of Σ_k."""
+        """ln N(x; μ_k, Σ_k + τI) up to a constant, and (Σ_k + τI)⁻¹(x − μ_k) in the axes of Σ_k."""
         kind, (models, count, components) = noisy.dtype, self.means.shape
         turned = noisy @ self.axes.flatten(1, 2).mT.to(kind)
         offsets = (self.axes @ self.means[:, :, :, None])[:, :, :, 0].to(kind)

@@ -13,7 +13,7 @@ from flowplane.core.stacked import Parameters, network
 
 __all__ = ["initial", "residual"]
 
-#: Waves over the range of levels, by which a network is told the level.
+#: Waves over the range of levels, which encode the level for a network.
 WAVES = 4
 #: The first weights of the hidden layers are this many times as large as PyTorch's, for signals to keep their size: trained
 #: for half the steps, such networks are as good.

@@ -38,9 +38,9 @@ TRAINED = 0.02
 #: Of what networks find, about as much again may have escaped them: they smooth, in all read-outs alike. So may this share
 #: of what they find only in the rows they learned from: it is 1.5 for spirals of 2,000 samples, and of 10,000.
 ESCAPED, FORGOTTEN = 0.25, 1.6
-#: Noises a row where there is a channel.
+#: Noises per row where there is a channel.
 COPIES = 4
-#: Groups at least: all parts have some.
+#: The fewest groups: all parts have some.
 FEWEST = 2 * FOLDS
 
 
@@ -71,10 +71,10 @@ def pair_information(
 ) -> Found:
     """I(T + N(0, tI); Y), T the `first`, Y the `second`.
 
-    Of the two that one is denoised that has fewer equal values, and of those the one with fewer units: its density must
-    exist. If there is nothing to choose between them, both are, and the larger LD says which to read. Both are mapped to
-    normal scores and turned to canonical coordinates, which changes no information; a channel's noise is drawn before.
-    Without any steps of training this is the information of two normal vectors.
+    Of the two the one with fewer equal values is denoised, on a tie the one with fewer units: its density must exist.
+    If there is still a tie, both are, and the larger LD says which to read. Both are mapped to normal scores and on to
+    canonical coordinates, which changes no information; a channel's noise is drawn before. Without any steps of training
+    this is the information of two normal vectors.
 
     Arguments:
         groups: equal for rows that belong together; no network judges a row of a group that it was trained on.
@@ -111,7 +111,7 @@ def pair_information(
 
 
 def schedule_for(rows: int) -> Schedule:
-    """Steps and batches for so many rows."""
+    """Steps and batches for this many rows."""
     return Schedule() if rows < 5000 else replace(Schedule(), steps=1600, batch_size=512)
 
 

@@ -28,13 +28,13 @@ PAIRS, DRAWS, SETS = 1 << 22, 2048, 8
 EVEN = 64
 #: Noisy points that are worked on together, about.
 ROWS = 4096
-#: On a line the noise is integrated by the trapezoid rule, from −REACH to REACH standard deviations, for so many points.
+#: On a line the noise is integrated by the trapezoid rule, from −REACH to REACH standard deviations, for this many points.
 REACH, STEPS, FEW = 9.0, 128, 512
 #: Exponents that are kept, in float64 and in float32: below the first nothing is left of a share, beyond the second it
 #: overflows. float32 is for many points that are not too far apart for the noise.
 WIDE, NARROW = (-700.0, 600.0), (-80.0, 80.0)
 MANY, COARSE = 1000, 1e4
-#: Of work on a pair, about.
+#: Work per pair, roughly.
 PAIR_NANOSECONDS = 5.0
 
 

@@ -32,11 +32,11 @@ BIT = math.log(2.0)
 APART = 0.5
 #: Networks that gained more than this, in bits, in the second half of their training were still learning.
 LATE = 0.03
-#: Of so many samples half are enough to train on: two folds.
+#: With this many samples half are enough to train on: two folds.
 MANY, FEW_FOLDS = 4000, 2
 #: Of pairs without networks: none is trained.
 UNTRAINED = Schedule(hidden=(8,), steps=0)
-#: Of work on a batch member, about.
+#: Work per batch member, roughly.
 NANOSECONDS = 1e9
 
 
@@ -59,8 +59,8 @@ class Read(NamedTuple):
 def by_points(
     values: Float[Tensor, "batch sample unit"], known: Known, noise: Float[Tensor, " batch"]
 ) -> tuple[Read, Read | None]:
-    """I(X;T) and I(T;Y) of the law on the samples; the intervals are those of the noise drawn. Of numbers, which are no
-    classes, I(T;Y) is learned."""
+    """I(X;T) and I(T;Y) of the law on the samples; the intervals are those of the noise drawn. For numbers, which are
+    not classes, I(T;Y) is learned."""
     found = [_of_law(t, known, float(level)) for t, level in zip(values, noise, strict=True)]
     i_xt, i_ty = zip(*found, strict=True)
     if known.targets is not None:

@@ -17,7 +17,7 @@ __all__ = ["Base", "Denoiser", "Guess", "Range", "Rows", "Schedule", "taken", "t
 
 #: Share of the levels that is drawn evenly over the range.
 EVEN = 0.3
-#: Decay a step of the running average of the parameters.
+#: Decay per step of the running average of the parameters.
 AVERAGING = 0.99
 #: Noises that each row of the choosing part is given, and the most of F that is taken: averaged weights lag, F is too small.
 DRAWS, MOST = 4, 2.0
@@ -66,7 +66,7 @@ class Base(Protocol):
 
 
 class Rows(NamedTuple):
-    """Numbers of rows, of each model as many as it has; the rest of a line repeats some of them."""
+    """Row numbers, as many as each model has; the rest of a line repeats some of them."""
 
     places: Int[Tensor, "model row"]
     counts: Int[Tensor, " model"]
@@ -86,7 +86,7 @@ class Rows(NamedTuple):
 
     @property
     def own(self) -> Bool[Tensor, "model row"]:
-        """Whether a number is no repetition."""
+        """Whether a number is not a repetition."""
         return torch.arange(self.places.shape[1], device=self.counts.device) < self.counts[:, None]
 
 

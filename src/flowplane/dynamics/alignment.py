@@ -126,7 +126,7 @@ def weight_distance(first: Any, second: Any) -> tuple[float, Float[np.ndarray, "
 
 
 def centred(layers: Any) -> Layers:
-    """The network with the mean over classes taken off its last weights and biases, which a softmax does not see.
+    """The network without the mean over classes of its last weights and biases, which a softmax does not see.
 
     Example:
         >>> (weight, bias), = centred([([[1.0], [3.0]], [0.0, 4.0])])

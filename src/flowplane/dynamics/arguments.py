@@ -35,7 +35,7 @@ def as_epochs(epochs: Any, count: int, name: str = "epochs") -> np.ndarray:
     """`count` epochs in float64, from 0 on and increasing. Raises InputError otherwise."""
     array = as_array(name, epochs, ("epoch",))
     if array.shape != (count,):
-        raise InputError(name, Text(f"shape {array.shape}"), f"shape ({count},), one epoch a value")
+        raise InputError(name, Text(f"shape {array.shape}"), f"shape ({count},), one epoch per value")
     if array[0] < 0 or (np.diff(array) <= 0).any():
         raise InputError(name, Text(f"{array.tolist()}"), f"{name} from 0 on that increase")
     return array

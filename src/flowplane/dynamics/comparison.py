@@ -60,7 +60,7 @@ def against_wiener(
         A `WienerComparison`, NaN where no replica has an exponent.
 
     Raises:
-        InputError: what `mean_squared_displacement` and `diffusion_exponent` refuse, no count, no seed.
+        InputError: what `mean_squared_displacement` and `diffusion_exponent` refuse, an invalid count or seed.
 
     Example:
         >>> line = np.arange(10.0)[:, None] * np.ones(5)

@@ -22,9 +22,9 @@ FURTHEST = 1e3
 class Crossing(NamedTuple):
     """Where a curve passes from drift to diffusion.
 
-    `epoch`: NaN unless it crossed. `state`: one of `STATES`. `misplaced`: share of the log epochs on whose side of the
-    crossing the ratio says otherwise, 0 for a curve that crosses once. `lower` and `upper`: a 95 % interval, NaN where there
-    is none or where its end is beyond the epochs.
+    `epoch`: NaN unless it crossed. `state`: one of `STATES`. `misplaced`: share of the log epochs at which the ratio
+    contradicts their side of the crossing, 0 for a curve that crosses once. `lower` and `upper`: a 95 % interval, NaN where
+    there is none or where its end is beyond the epochs.
     """
 
     epoch: np.ndarray
@@ -35,7 +35,8 @@ class Crossing(NamedTuple):
 
 
 def phase_crossing(ratio: Any, epochs: Any) -> Crossing:
-    """The epoch at which ‖E g‖/√(tr Cov g) passes for good from above 1, drift, to below 1, diffusion (§B5).
+    """The epoch at which the gradients' signal-to-noise ratio ‖E g‖/√(tr Cov g) falls for good from drift, above 1, to
+    diffusion (§B5).
 
     A change point in log epoch: log ratio is taken as piecewise linear in log epoch, and of all the places where that falls
     through 0, and of the two ends, the one is chosen that leaves the least log epoch on the wrong side, drift after it or
@@ -48,7 +49,7 @@ def phase_crossing(ratio: Any, epochs: Any) -> Crossing:
     Returns:
         A `Crossing` of arrays (…, layer), without an interval. State "diffusion from the start": the crossing is before the
         first epoch or there was none (censored on the left); "never": it is after the last one (on the right); "undefined":
-        no ratio, as with one batch an epoch.
+        no ratio, as with one batch per epoch.
 
     Raises:
         InputError: no numbers, a ratio below 0, other shapes, epochs that do not increase.
@@ -81,7 +82,7 @@ def median_crossing(ratio: Any, epochs: Any, *, draws: int = 1000, seed: int = 0
         A `Crossing` of arrays (…, layer); no interval for fewer than two replicas.
 
     Raises:
-        InputError: what `phase_crossing` refuses, no count, no seed.
+        InputError: what `phase_crossing` refuses, an invalid count or seed.
 
     Example:
         >>> curves = np.array([[3.0, 0.3], [4.0, 0.4], [2.0, 0.2]])[:, :, None]

@@ -18,7 +18,7 @@ FEWEST = 3
 
 class Spectrum(NamedTuple):
     """Eigenvalues (…, component) of the updates' covariance C per epoch, greatest first; its participation ratio
-    (tr C)²/tr C² as measured, and freed of what the few increments take from it, both (…)."""
+    (tr C)²/tr C² as measured, and corrected for the few increments, both (…)."""
 
     eigenvalues: np.ndarray
     participation: np.ndarray
@@ -114,7 +114,7 @@ def update_spectrum(weights: Any, epochs: Any, origin: Number) -> Spectrum:
         origin: one of them.
 
     Returns:
-        A `Spectrum` with min(n, parameters) components, in squared units of weight an epoch; the ratios are NaN where
+        A `Spectrum` with min(n, parameters) components, in squared units of weight per epoch; the ratios are NaN where
         nothing moves.
 
     Raises:

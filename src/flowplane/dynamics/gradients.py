@@ -1,4 +1,4 @@
-"""Gradients over the mini-batches of an epoch: what is drift in them and what is noise (§B5)."""
+"""Gradients over the mini-batches of an epoch: their drift, their noise, and the ratio of signal to noise (§B5)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def per_weight(gradient: Any, weight_norm: Any) -> np.ndarray:
 
 
 def drift_norm(gradient_mean: Any, gradient_std: Any, batches: int, covered: float = 0.0) -> np.ndarray:
-    """‖E g‖ freed of the noise that the mean over finitely many batches holds: √max(0, ‖ĝ‖² − (1 − f) tr Cov/B) (§B5).
+    """‖E g‖ without the noise that the mean over finitely many batches holds: √max(0, ‖ĝ‖² − (1 − f) tr Cov/B) (§B5).
 
     The mean of B independent batches has E‖ĝ‖² = ‖E g‖² + tr Cov/B. The batches of one epoch are drawn without replacement:
     where they hold the share f of the training set, their mean is that much nearer to the gradient of the whole set, and
@@ -51,7 +51,7 @@ def drift_norm(gradient_mean: Any, gradient_std: Any, batches: int, covered: flo
 
     Arguments:
         gradient_mean: ‖ĝ‖, the norm of the mean over an epoch's batches, (…).
-        gradient_std: √(tr Cov), unbiased, of the same shape and units; NaN for one batch an epoch.
+        gradient_std: √(tr Cov), unbiased, of the same shape and units; NaN for one batch per epoch.
         batches: B.
         covered: f, from 0 for independent batches to 1 for an epoch that passes over everything once.
 
@@ -59,7 +59,7 @@ def drift_norm(gradient_mean: Any, gradient_std: Any, batches: int, covered: flo
         Of the same shape and units.
 
     Raises:
-        InputError: no numbers, other shapes, a norm below 0, no count, a share outside [0, 1].
+        InputError: no numbers, other shapes, a norm below 0, an invalid count, a share outside [0, 1].
 
     Example:
         >>> drift_norm([5.0, 1.0], [6.0, 6.0], 4).tolist(), drift_norm([5.0], [6.0], 4, covered=1.0).tolist()

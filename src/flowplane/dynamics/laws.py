@@ -32,7 +32,7 @@ def fit_laws(compression: Any, delay: Any) -> xr.Dataset:
     """Least-squares fits of log2 Δτ by four laws in ΔS, weighed against each other by AICc (§B7, B-6).
 
     All are laws of the median of Δτ, with log-normal errors of one variance: AICc = n ln(RSS/n) + 2k + 2k(k+1)/(n−k−1),
-    k counting the variance, compares them. It takes points for independent; `slope_interval` does not. Where Δτ does not
+    k counting the variance, compares them. It assumes independent points; `slope_interval` does not. Where Δτ does not
     depend on ΔS at all, one of the three laws that say it does is ahead about once in four.
 
     See also: Burnham and Anderson (2002), Model Selection and Multimodel Inference, on AICc and Akaike weights.

@@ -27,7 +27,7 @@ def wiener(times: Any, covariance: Any = 1.0, dimension: int = 1, *, draws: int 
         (draw, time, dimension), in the square root of C's units.
 
     Raises:
-        InputError: times that do not increase, no covariance, no count, no seed.
+        InputError: times that do not increase, an invalid covariance, count or seed.
 
     Example:
         >>> path = wiener([0.0, 1.0, 100.0], draws=4)
@@ -59,7 +59,7 @@ def ornstein_uhlenbeck(
         (draw, time, dimension), in the square root of C's units.
 
     Raises:
-        InputError: times that do not increase, a rate that is not above 0, no covariance, no count, no seed.
+        InputError: times that do not increase, a rate that is not above 0, an invalid covariance, count or seed.
 
     Example:
         >>> ornstein_uhlenbeck([0.0, 1.0, 100.0], rate=0.1, dimension=2, draws=4).shape

@@ -14,7 +14,7 @@ from flowplane.errors import InputError, Text
 
 __all__ = ["THRESHOLD", "compression_costs", "layer_compression", "relaxation_delays"]
 
-#: Bits: a fall or a compression by less is not told from none.
+#: Bits: a fall or a compression by less counts as none.
 THRESHOLD = 0.1
 
 
@@ -25,7 +25,7 @@ def relaxation_delays(information: Any, epochs: Any, *, threshold: float = THRES
     Δτ = τ. Between snapshots I(X;T) is taken to be linear in log(epoch + 1), as snapshots are log-spaced.
 
     Arguments:
-        information: I(X;T) in bits, (replica, epoch, layer). A curve that is not finite throughout is NaN in all answers.
+        information: I(X;T) in bits, (replica, epoch, layer). A curve that is not finite throughout is NaN in all results.
         epochs: completed epochs at each snapshot, increasing.
         threshold: bits; a lesser fall has no Δτ.
 

@@ -63,7 +63,7 @@ def coincidence(first: Any, second: Any, *, draws: int = 10_000, seed: int = 0) 
     """Over replicas, whether a layer that enters diffusion early compresses early, and how far apart the two are (B-3).
 
     Spearman's ρ with the interval of Fisher's z, tanh(artanh ρ ± 1.96 √((1 + ρ²/2)/(n − 3))) (Bonett and Wright 2000), where
-    |ρ| = 1 is drawn in by half a step of ρ; its p-value by permuting the replicas; the median of log2(second/first) with a
+    |ρ| = 1 is pulled in by half a step of ρ; its p-value by permuting the replicas; the median of log2(second/first) with a
     bootstrap interval of percentiles.
 
     Arguments:
@@ -76,7 +76,7 @@ def coincidence(first: Any, second: Any, *, draws: int = 10_000, seed: int = 0) 
         A `Coincidence` of arrays (layer,); the correlation is NaN below four pairs or where all epochs are equal.
 
     Raises:
-        InputError: no numbers, other shapes, negative epochs, no count, no seed.
+        InputError: no numbers, other shapes, negative epochs, an invalid count or seed.
 
     Example:
         >>> crossing = np.array([[10.0], [20.0], [30.0], [40.0], [50.0]])

@@ -196,7 +196,7 @@ class Result:
     training_seconds: float = 0.0
 
     def to_dataframe(self, name: str | None = None) -> pd.DataFrame:
-        """The claims, or one of the Datasets, as a tidy table: a row a number.
+        """The claims, or one of the Datasets, as a tidy table: one row per number.
 
         Arguments:
             name: one of `datasets`, in long form (`core.frames.long_frame`); None for the claims (`claims_frame`).

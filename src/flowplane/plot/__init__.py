@@ -1,6 +1,6 @@
 """Figures: a labelled Dataset in, a Plotly figure out.
 
-A figure is called after the result that it draws, and `show` draws any result that has one.
+A figure is named after the result that it draws, and `show` draws any result that has one.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def bound_line(curve: xr.Dataset, right: float) -> go.Scatter:
 
 
 def critical_points(critical: xr.Dataset | None) -> list[go.Scatter]:
-    """Where the curve's solution changes, a trace a kind; none of None."""
+    """Where the curve's solution changes, one trace per kind; none of None."""
     if critical is None:
         return []
     traces = []

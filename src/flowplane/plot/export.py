@@ -20,7 +20,7 @@ PAGES = (".html", ".json")
 
 
 def save(figure: go.Figure, path: str | Path, *, offline: bool = False) -> Path:
-    """Write a figure: .html (a page that asks nothing of the network), .json, or .svg, .pdf, .png, .webp.
+    """Write a figure: .html (a page that loads nothing from the internet), .json, or .svg, .pdf, .png, .webp.
 
     Pages in a folder share one copy of plotly.js, a file of 5 MB beside them. Still pictures show the figure without slider
     and buttons. They need `pip install flowplane[static]` and a Chrome or Chromium on the machine.

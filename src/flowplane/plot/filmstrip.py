@@ -14,7 +14,7 @@ __all__ = ["film_of_images", "image_shape"]
 
 #: Images in a row, and all that are shown.
 ACROSS, MOST = 6, 18
-#: Pixels across the least image that is one.
+#: Pixels across the smallest point that counts as an image.
 LEAST = 4
 #: Part of the values at the end, at either side, that are drawn as black and as white.
 TAIL = 0.005

@@ -18,7 +18,7 @@ LINES = 25
 
 
 def in_space_and_time(panels: Mapping[str, xr.Dataset], title: str) -> go.Figure:
-    """The moving density of flows, a panel a flow, with the paths of particles; all on one colour scale."""
+    """The moving density of flows, one panel per flow, with the paths of particles; all on one colour scale."""
     figure = make_subplots(
         rows=1,
         cols=len(panels),

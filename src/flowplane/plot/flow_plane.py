@@ -25,7 +25,7 @@ PARTICLE = {"color": "#ffffff", "size": 4, "line": {"color": "#222", "width": 0.
 
 
 def in_the_plane(panels: Mapping[str, xr.Dataset], title: str, start: str) -> go.Figure:
-    """Density, velocity field and particles of flows, a panel a flow; the slider moves through time.
+    """Density, velocity field and particles of flows, one panel per flow; the slider moves through time.
 
     Raises:
         InputError: different times.

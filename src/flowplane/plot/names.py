@@ -26,7 +26,7 @@ def escaped(text: object) -> str:
 
 
 def replica_text(found: xr.Dataset) -> str:
-    """How many replicas a subtitle names: of somebody's own model, which is always one, none.
+    """How many replicas a subtitle names; none for a user's own model, which is always one.
 
     Example:
         >>> one = xr.Dataset(coords={"replica": [0]}, attrs={"network": "12-5-2"})
@@ -93,7 +93,7 @@ def layer_titles(found: xr.Dataset) -> list[str]:
 
 
 def panel_names(found: xr.Dataset) -> list[str]:
-    """What each layer's panel is called; the softmax is told by the network's depth, also where it is not shown."""
+    """What each layer's panel is called; the softmax is recognised by the network's depth, also where it is not shown."""
     return [f"layer {title}" for title in layer_titles(found)]
 
 
@@ -104,7 +104,7 @@ def about(found: xr.Dataset) -> str:
 
 
 def _common(parts: list[list[str]], most: int) -> int:
-    """How many leading parts all names share, at most so many; none of a single name."""
+    """How many leading parts all names share, at most `most`; none of a single name."""
     shared = 0
     while len(parts) > 1 and shared < most and len({part[shared] for part in parts}) == 1:
         shared += 1

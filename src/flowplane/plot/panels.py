@@ -1,4 +1,4 @@
-"""Several panels in one figure: where each stands, and what figures of a panel a layer have in common."""
+"""Several panels in one figure: where each stands, and what figures with one panel per layer have in common."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Grid(NamedTuple):
 
     @classmethod
     def of(cls, count: int, most: int = COLUMNS) -> Grid:
-        """So many panels, at most `most` of them side by side."""
+        """This many panels, at most `most` of them side by side."""
         return cls(count, min(count, most))
 
     @property
@@ -46,7 +46,7 @@ class Grid(NamedTuple):
 
 
 def layer_panels(titles: Sequence[str]) -> tuple[go.Figure, Grid]:
-    """An empty figure of a panel a layer, all on the same vertical axis."""
+    """An empty figure with one panel per layer, all on the same vertical axis."""
     grid = Grid.of(len(titles))
     figure = make_subplots(
         rows=grid.rows,

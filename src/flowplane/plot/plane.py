@@ -32,7 +32,7 @@ __all__ = [
 FAINT_POINTS = 40_000
 #: Pixels that half a letter of a layer's name takes, with some air.
 LETTER = 5.0
-#: So many layers in one place are named by the first and the last.
+#: This many layers in one place, or more, are named by the first and the last.
 RUN = 6
 #: Layers' paths drawn through the mean, evenly over log(epoch).
 PATHS = 9
@@ -163,8 +163,8 @@ def intervals(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray) -> go.S
 
 
 def layer_names(plane: xr.Dataset, mean_x: np.ndarray, mean_y: np.ndarray, width: int = 720) -> list[dict[str, Any]]:
-    """Each layer's number or name above its last mean point; neighbours that would overlap, in a panel of so many pixels,
-    share one text."""
+    """Each layer's number or name above its last mean point; neighbours that would overlap, in a panel of this many
+    pixels, share one text."""
     texts = layer_titles(plane)
     pixels = width / max(float(np.nanmax(mean_x)), 1e-9)
     groups: list[list[int]] = []

@@ -43,7 +43,7 @@ def show(dataset: Any) -> go.Figure:
     """The figure of any result: of those that draw it, the first that can draw this one.
 
     Raises:
-        InputError: no Dataset of flowplane, a result without a figure, or what its first figure refuses.
+        InputError: not a Dataset of flowplane, a result without a figure, or what its first figure refuses.
 
     Example:
         >>> import flowplane as fp

@@ -74,7 +74,7 @@ def layer_label(depth: int, count: int) -> str:
 
 
 def require_variables(dataset: Any, names: Iterable[str], maker: str, argument: str = "dataset") -> None:
-    """Raise InputError unless a Dataset has these variables, saying what makes such a one."""
+    """Raise InputError unless a Dataset has these variables, saying what makes one."""
     if not isinstance(dataset, xr.Dataset):
         raise InputError(argument, Text(type(dataset).__name__), f"what {maker} makes")
     missing = [name for name in names if name not in dataset.variables]
@@ -186,7 +186,7 @@ def log_density_axis(logs: list[np.ndarray], scale: list[str]) -> dict[str, Any]
 
 
 def color_axis(epochs: np.ndarray, times: np.ndarray) -> dict[str, Any]:
-    """A colour an epoch, evenly over log(epoch)."""
+    """One colour per epoch, evenly over log(epoch)."""
     places, texts = epoch_ticks(int(epochs[-1]))
     bar = {
         "title": {"text": "epoch", "side": "top"},

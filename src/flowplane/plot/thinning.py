@@ -25,7 +25,7 @@ def columns(**known: Any) -> dict[str, dict[str, list[Any]]]:
 
 
 def kept_rows(rows: int, most: int) -> np.ndarray:
-    """Which rows of a cloud are drawn: all, or so many of them chosen at random, always the same.
+    """Which rows of a cloud are drawn: all, or this many of them chosen at random, always the same.
 
     A row holds what belongs together, such as all layers of one replica at one epoch. At even steps through rows whose
     number is a product, some replicas or epochs would never be seen.

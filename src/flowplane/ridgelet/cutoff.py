@@ -40,7 +40,7 @@ class Field:
         """v_t(x), checked.
 
         Raises:
-            InputError: another shape than that of x, NaN.
+            InputError: a shape other than that of x, NaN.
         """
         try:
             answer = self.velocity(t, x.clone())
@@ -112,7 +112,7 @@ def as_field(field: Any, points: Any, time: Any, seed: int) -> Field:
     """A flow with `velocity`, `time` and `source`, or a function v(t, x) with points and a time.
 
     Raises:
-        InputError: neither of the two; points or time missing; points of another dimension than 1, 2 or 3.
+        InputError: neither of the two; points or time missing; points of a dimension other than 1, 2 or 3.
     """
     flow = hasattr(field, "velocity") and hasattr(field, "time")
     if not callable(field.velocity if flow else field):

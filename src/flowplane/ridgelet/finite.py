@@ -99,7 +99,7 @@ def finite_network(spectrum: Spectrum, units: int, *, seed: Any = 0) -> ShallowN
         A torch module on the spectrum's device.
 
     Raises:
-        InputError: no positive whole number, or coefficients that are 0 everywhere.
+        InputError: units that are not a positive whole number, or coefficients that are 0 everywhere.
 
     Example:
         >>> from flowplane.ridgelet import transform

@@ -24,14 +24,14 @@ __all__ = ["read_grid", "spectrum_on_grid", "transform"]
 LARGEST_DIMENSION = 3
 #: Directions beyond A·max|x|, for functions that hardly turn.
 SPARE = 16
-#: a·x further out than this wants too fine a grid.
+#: a·x further out than this needs too fine a grid.
 WIDEST = 1e5
 #: Values of ρ that stand in memory at a time.
 KERNEL = 1 << 24
-#: Relative error of the reconstruction that asks for no other extent, how often another is tried, and coefficients beyond
+#: Relative error of the reconstruction that is good enough, how many other extents are tried, and coefficients beyond
 #: which no larger one is.
 GOOD, TRIES, LARGE = 0.01, 4, 4_000_000
-#: Values of σ that looking at the error may take.
+#: Values of σ that measuring the error may take.
 CHECKED = 20_000_000
 
 
@@ -54,22 +54,22 @@ def transform(
 
     Arguments:
         values: f(x_i), (n,), or (n, channels).
-        points: x_i, (n, m), or (n,) for m = 1. What is far from the origin wants large B: centre them first. ρ(a·x − b) has
+        points: x_i, (n, m), or (n,) for m = 1. Points far from the origin need a large B: centre them first. ρ(a·x − b) has
             to be sampled: points further apart than about 1/A alias.
         pair: σ and ρ; None is Pair("tanh").
         weights: of ∫dx ≈ Σ_i weight_i, (n,), in units of x^m. None: the trapezoid rule for sorted points on a line, cell
             volumes of a full grid in the plane or in space. For points drawn from a density p: 1/(n p(x_i)).
-        extent: (A, B), |a| < A and |b| < B. None: A = 10/scale, scale the standard deviation a coordinate of x weighed by
-            |f|; B = A·max |x| over where f is not negligible, and further by the tail of ρ, which is long for odd m. Where f
-            does not come back to 1 % with that, A is doubled, or halved, as long as it comes back better.
-        grid: nodes along a line of a through the origin, from −A to A (even), and offsets b. A smooth σ wants offsets less
+        extent: (A, B), |a| < A and |b| < B. None: A = 10/scale, scale the standard deviation per coordinate of x weighted
+            by |f|; B = A·max |x| over where f is not negligible, and further by the tail of ρ, which is long for odd m.
+            Where that does not reconstruct f to 1 %, A is doubled, or halved, as long as the error falls.
+        grid: nodes along a line of a through the origin, from −A to A (even), and offsets b. A smooth σ needs offsets less
             than 0.8 apart; ReLU, with its kink, leaves an error of about the square of half their distance.
         directions: how many u for m > 1. None: A·max |x| + 16 in the plane, (A·max |x|/2 + 8)² in space, where at x of
             that size all frequencies of σ(a·x − b) that matter are resolved. In space rounded up to (an even number)².
 
     Returns:
-        Spectrum, with `reconstruct(points)`, `to_dataset()` and `error`, how far f comes back at the points: functions that
-        oscillate many times want an extent and a grid of their own.
+        Spectrum, with `reconstruct(points)`, `to_dataset()` and `error`, how well f is reconstructed at the points:
+        functions that oscillate many times need an extent and a grid of their own.
 
     Raises:
         InputError: shapes that do not fit, NaN, m > 3, points that need weights, or an f that is 0 everywhere where
@@ -102,7 +102,7 @@ def transform(
 def _best(
     made: Callable[[tuple[float, float]], Spectrum], extent: tuple[float, float], tail: float, radius: float
 ) -> Spectrum:
-    """The spectrum of an extent, or of twice or half of it, and so on, as long as f comes back better."""
+    """The spectrum of an extent, or of twice or half of it, and so on, as long as f is reconstructed better."""
     found = made(extent)
     for factor in (2.0, 0.5):
         best = found
@@ -140,7 +140,7 @@ def spectrum_on_grid(
     directions: int | None = None,
     scalar: bool = False,
 ) -> Spectrum:
-    """`transform` of what has its weights already, (f(x_i)·weight_i), without a look at how far f comes back."""
+    """`transform` of what has its weights already, (f(x_i)·weight_i), without measuring how well f is reconstructed."""
     m, (a_count, b_count), (largest, height) = x.shape[1], grid, extent
     if largest * float(x.norm(dim=1).max()) > WIDEST:
         found = Text(f"A = {largest:.3g} and points as far out as {float(x.norm(dim=1).max()):.3g}")
@@ -171,7 +171,7 @@ def _on_grid(
     radii: Float[Tensor, " half"],
     offsets: Float[Tensor, " offset"],
 ) -> Float[Tensor, "direction radius offset channel"]:
-    """The coefficients: values spread over s = u·x once a direction, over z = r s for each radius, times ρ(z_j − b_l)."""
+    """The coefficients: values spread over s = u·x once per direction, over z = r s for each radius, times ρ(z_j − b_l)."""
     m, channels, largest = x.shape[1], measured.shape[1], float(radii[-1])
     s = regular(float(x.norm(dim=1).max()), STEP / largest, x.device)
     z = regular(largest * float(s[-1]), STEP, x.device)

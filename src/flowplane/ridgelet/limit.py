@@ -104,7 +104,7 @@ class WideLimit:
         """L layers of N units drawn from the limit, see `fp.ridgelet.network`.
 
         Raises:
-            InputError: counts that are no whole numbers, a field that moves nothing.
+            InputError: counts that are not whole numbers, a field that moves nothing.
         """
         layers, width = check_count("layers", layers), check_count("width", width)
         if not isinstance(shared_units, bool):
@@ -156,7 +156,7 @@ class WideLimit:
         return largest, largest * self._region.radius + self.pair.tail(self.dimension)
 
     def _lay_out(self, extent: tuple[float, float], grid: tuple[int, int] | None) -> None:
-        """Nodes up to an extent, and how well they give the field back."""
+        """Nodes up to an extent, and how well they reconstruct the field."""
         self.extent = extent
         self._known: dict[float, Tensor] = {}
         # a cell is small enough for χv·ρ(a·x − b): frequencies of ρ up to BAND·A and those of the cutoff
@@ -178,7 +178,7 @@ class WideLimit:
         self.field_error = gap / size if size > 0 else 0.0
 
     def _spectrum(self, times: list[float]) -> Spectrum:
-        """R[χ v_t; ρ] at several times, d channels a time."""
+        """R[χ v_t; ρ] at several times, d channels per time."""
         values = torch.cat([self._chi.unsqueeze(1) * self.field.at(t, self._x) for t in times], 1)
         measured = values * self._cells.unsqueeze(1)
         return spectrum_on_grid(measured, self._x, self.pair, self.extent, self.grid)
@@ -254,8 +254,8 @@ def network(
         which no width cures: root mean square against the field, at points on trajectories.
 
     Raises:
-        InputError: more than three dimensions, a field that is not finite or of another shape, counts that are no whole
-            numbers.
+        InputError: more than three dimensions, a field that is not finite or of another shape, counts that are not
+            whole numbers.
 
     Example:
         >>> import flowplane as fp

@@ -129,7 +129,7 @@ class Pair:
         """K = (2π)^m ∫ρ_0σ db (§A10).
 
         Raises:
-            InputError: `dimension` is no whole number from 1 on.
+            InputError: `dimension` is not a whole number, 1 or more.
 
         Example:
             >>> round(Pair("gaussian", 0).constant(1), 5)
@@ -152,7 +152,7 @@ class Pair:
         For even m it falls like the Gaussian, for odd m only like |z|^{−(m+k+1)}.
 
         Raises:
-            InputError: `dimension` is no whole number from 1 on.
+            InputError: `dimension` is not a whole number, 1 or more.
 
         Example:
             >>> Pair("gaussian", 0).ridgelet(torch.zeros(1), 2).numpy().round(5)  # −g''(0)

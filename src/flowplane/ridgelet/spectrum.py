@@ -1,4 +1,4 @@
-"""Ridgelet coefficients at nodes (a, b), and the function they give back."""
+"""Ridgelet coefficients at nodes (a, b), and the function that they reconstruct."""
 
 from __future__ import annotations
 

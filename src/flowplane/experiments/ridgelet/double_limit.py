@@ -266,7 +266,7 @@ def _table(fits: dict[tuple[str, str], xr.Dataset]) -> xr.Dataset:
 
 
 def _by_width(surfaces: xr.Dataset) -> xr.Dataset:
-    """At the middle depth, a curve a case and kind."""
+    """At the middle depth, one curve per case and kind."""
     part = surfaces.isel(layers=surfaces.sizes["layers"] // 2)
     subtitle = f"root mean square over draws at L = {int(part['layers'])}; dotted: order −1/2"
     names, errors = _curves(part, "width")

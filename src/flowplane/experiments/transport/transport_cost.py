@@ -111,7 +111,7 @@ def _cost(flow: TransportMap, samples: int, seed: int) -> tuple[float, float, fl
 
 
 def _dataset(values: np.ndarray, names: list[str], depths: tuple[float, ...]) -> xr.Dataset:
-    """Means over seeds, a curve a density; the continuous flow beside them."""
+    """Means over seeds, one curve per density; the continuous flow beside them."""
     quantities = {
         "lost": (1 - values[..., 0], "1 − optimality"),
         "straightness": (values[..., 1], "straightness"),

@@ -1,1 +1,1 @@
-"""One figure a file, called after the result that it draws. A file that stands here is found by `fp.plot.show`."""
+"""One figure per file, named after the result that it draws. A file that stands here is found by `fp.plot.show`."""

@@ -25,7 +25,7 @@ TERMS = {
 
 @draws("budget")
 def budget(dataset: xr.Dataset | Mapping[str, xr.Dataset], title: str = "What the flow spends its energy on") -> go.Figure:
-    """A bar a flow: what transport must cost, and what coupling, bending and pace waste, in per cent of the energy.
+    """One bar per flow: what transport must cost, and what coupling, bending and pace waste, in per cent of the energy.
 
     Arguments:
         dataset: from `flow.budget()`, one or {name: budget}.

@@ -19,7 +19,7 @@ CLASS_COLORS = (LAYER_COLORS[0], LAYER_COLORS[3], LAYER_COLORS[2], LAYER_COLORS[
 
 @renamed
 def class_particles(dataset: xr.Dataset, title: str = "Two moons by depth") -> go.Figure:
-    """Particles in the plane, coloured by class, a panel a depth, all on the same axes.
+    """Particles in the plane, coloured by class, one panel per depth, all on the same axes.
 
     Arguments:
         dataset: `position` over (panel, sample, feature), two features, with the coordinates `panel`, the titles, and

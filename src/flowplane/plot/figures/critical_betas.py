@@ -16,7 +16,7 @@ __all__ = ["critical_betas"]
 
 @draws("critical_betas")
 def critical_betas(dataset: xr.Dataset, title: str = "Critical points of the information bottleneck") -> go.Figure:
-    """The number of clusters before and after each critical β, a symbol a kind of change.
+    """The number of clusters before and after each critical β, one symbol per kind of change.
 
     Arguments:
         dataset: from `fp.critical_betas`.
@@ -76,7 +76,7 @@ def critical_betas(dataset: xr.Dataset, title: str = "Critical points of the inf
 
 
 def _of_the_optimum(before: np.ndarray, after: np.ndarray) -> list[int]:
-    """The points at which the optimum changes; the others lie on a solution that another one had bettered before.
+    """The points at which the optimum changes; the others lie on a solution that another one had already surpassed.
 
     Example:
         >>> _of_the_optimum(np.array([1, 2, 2, 3]), np.array([2, 3, 3, 4]))

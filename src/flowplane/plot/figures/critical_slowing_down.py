@@ -17,7 +17,7 @@ __all__ = ["critical_slowing_down"]
 def critical_slowing_down(
     dataset: xr.Dataset, critical: xr.Dataset | None = None, *, title: str = "Critical slowing down"
 ) -> go.Figure:
-    """Steps of the plain Blahut–Arimoto iteration until it rests, against β: a peak near each critical point.
+    """Steps of the plain Blahut–Arimoto iteration until it converges, against β: a peak near each critical point.
 
     Arguments:
         dataset: from `fp.bottleneck.slowing_down`.
@@ -55,7 +55,7 @@ def critical_slowing_down(
     return styled(
         figure,
         title,
-        "dashed: a cluster loses stability · hollow: not at rest after the steps allowed",
+        "dashed: a cluster loses stability · hollow: not converged within the steps allowed",
         width=900,
         height=480,
         margin={"l": 80, "r": 30, "t": 95, "b": 70},

@@ -24,7 +24,7 @@ def decodable_depth(
     dataset: xr.Dataset | Mapping[str, xr.Dataset], title: str = "What a probe decodes of the label, by depth"
 ) -> go.Figure:
     """Decodable bits, max(0, ·), and the probe's accuracy against depth, at the last epoch, bars their intervals, and at the
-    first in grey; the slider shows other epochs. Of several runs each has a colour, at its own last epoch.
+    first in grey; the slider shows other epochs. Several runs have one colour each, at their own last epochs.
 
     Arguments:
         dataset: a plane whose I(T;Y) is from `fp.Decodable`, over (replica, epoch, layer), one or {run: plane}.

@@ -32,7 +32,7 @@ ROW, AROUND = 330, 190
 def denoiser_fields(
     dataset: xr.Dataset | Mapping[str, xr.Dataset], title: str = "Learned and optimal denoisers"
 ) -> go.Figure:
-    """Left the density of the noisy points with both displacements, right how far the two are apart; a row a density.
+    """Left the density of the noisy points with both displacements, right how far the two are apart; one row per density.
 
     Wide white arrows are the optimal displacement, thin blue ones the learned; where blue lies on white they agree.
 

@@ -23,7 +23,7 @@ __all__ = ["denoising_spectrum"]
 #: What an axis of resolutions says, and places on it.
 RESOLUTION = "resolution (noise / total variance)"
 DECADES = [10.0**power for power in range(-6, 7)]
-#: Bits below which an axis of logarithms does not go.
+#: Bits below which a logarithmic axis does not go.
 FEWEST = 0.01
 
 
@@ -38,11 +38,11 @@ class Panel(NamedTuple):
 
 @draws("denoising_spectrum")
 def denoising_spectrum(dataset: xr.Dataset, title: str = "How hard each layer is to denoise") -> go.Figure:
-    """Against the resolution, the share of a layer's total variance that is noise, a line a layer: the error that the best
-    denoiser leaves (solid) and the best linear one (dotted); the information that lies below that curve, with its interval
-    and H(X), where it is known, as a dotted line; and, where the densities are known, both sides of de Bruijn's identity,
-    ½ J by the denoiser as lines and dh/dt by the densities as circles. The mean of the replicas, at the last epoch; the
-    slider shows others.
+    """Against the resolution, the share of a layer's total variance that is noise, one line per layer: the error that the
+    best denoiser leaves (solid) and the best linear one (dotted); the information that lies below that curve, with its
+    interval and H(X), where it is known, as a dotted line; and, where the densities are known, both sides of de Bruijn's
+    identity, ½ J by the denoiser as lines and dh/dt by the densities as circles. The mean of the replicas, at the last
+    epoch; the slider shows others.
 
     Arguments:
         dataset: from `fp.denoising_spectrum`, over (replica, epoch, layer, resolution).
@@ -178,7 +178,7 @@ def _ceiling(bits: float, resolutions: np.ndarray) -> go.Scatter:
 
 
 def _reach(values: np.ndarray, beyond: float = 0.08) -> list[float]:
-    """Ends of an axis of logarithms on which all values are seen, and a little more."""
+    """Ends of a logarithmic axis that shows all values, and a little more."""
     known = np.log10(values[np.isfinite(values) & (values > 0)])
     return [float(known.min()) - beyond, float(known.max()) + beyond] if len(known) else [-1.0, 1.0]
 

@@ -15,7 +15,7 @@ __all__ = ["depth_curves"]
 
 @renamed
 def depth_curves(dataset: xr.Dataset, title: str = "Variance against depth", *, quantity: str = "variance") -> go.Figure:
-    """A quantity at the end of the flow against the number of layers, a curve a density; dashed: the continuous limit.
+    """A quantity at the end of the flow against the number of layers, one curve per density; dashed: the continuous limit.
 
     Arguments:
         dataset: `quantity` over (density, layers), and where they are known `{quantity}_error`, the standard error, and

@@ -20,7 +20,7 @@ PANEL = 330
 
 @renamed
 def displacement_fields(dataset: xr.Dataset, title: str = "What layers do") -> go.Figure:
-    """Arrows from points to where maps take them, to scale: a column a map, a row a layer.
+    """Arrows from points to where maps take them, to scale: one column per map, one row per layer.
 
     Arguments:
         dataset: `position` over (layer, sample, feature) and `displacement` over (panel, layer, sample, feature), in the

@@ -25,7 +25,7 @@ PANELS = {
 
 @draws("embedding_influence")
 def embedding_influence(dataset: xr.Dataset, title: str = "Layers in a common space") -> go.Figure:
-    """Displacement, W_2, optimality and turning angle of each step between layers, a curve an embedding.
+    """Displacement, W_2, optimality and turning angle of each step between layers, one curve per embedding.
 
     Arguments:
         dataset: from `fp.transport.embedding_influence`; `network` over it, if it is there, is averaged out.

@@ -17,8 +17,8 @@ __all__ = ["equivalence_errors"]
 
 @renamed
 def equivalence_errors(dataset: xr.Dataset, title: str = "Stack against composition") -> go.Figure:
-    """Relative errors by density and layer, a panel a kind of decoders: the mean over seeds with its 95 % interval, every
-    seed faint; controls beside it. Dashed: the limit.
+    """Relative errors by density and layer, one panel per kind of decoders: the mean over seeds with its 95 % interval,
+    every seed faint; controls beside it. Dashed: the limit.
 
     Arguments:
         dataset: `error` over (decoders, density, seed, against, layer); `limit` among its attributes.

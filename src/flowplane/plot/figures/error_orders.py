@@ -80,7 +80,7 @@ def error_orders(dataset: xr.Dataset, title: str = "Convergence") -> go.Figure:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten between two numbers, or the powers alone where that were too many."""
+    """1, 2 and 5 times the powers of ten between two numbers, or the powers alone where those would be too many."""
     powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     steps = (1, 2, 5) if np.log10(high / low) < 2.5 else (1,)
     return [step * 10.0**power for power in powers for step in steps if 0.95 * low <= step * 10.0**power <= 1.05 * high]

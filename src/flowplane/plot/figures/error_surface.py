@@ -16,10 +16,10 @@ __all__ = ["error_surface"]
 
 @renamed
 def error_surface(dataset: xr.Dataset, title: str = "Error over depth and width") -> go.Figure:
-    """Root mean square over draws of `error` over (layers, width), a row of panels a kind of units, a column a case.
+    """Root mean square over draws of `error` over (layers, width), one row of panels per kind of units, one column per case.
 
     Arguments:
-        dataset: `error` over (case, units, draw, layers, width) and `displacement` over case, in parts of which errors are
+        dataset: `error` over (case, units, draw, layers, width) and `displacement` over case, relative to which errors are
             shown.
 
     Raises:
@@ -80,7 +80,7 @@ def error_surface(dataset: xr.Dataset, title: str = "Error over depth and width"
     }
     figure.update_layout(coloraxis={"colorscale": COLORSCALE, "colorbar": bar})
     subtitle = (
-        "root mean square distance to the flow at its end, over particles and draws, in parts of the flow's displacement"
+        "root mean square distance to the flow at its end, over particles and draws, relative to the flow's displacement"
     )
     return styled(
         figure,

@@ -18,8 +18,8 @@ __all__ = ["estimate"]
 
 @draws("estimate", "mutual_information")
 def estimate(dataset: xr.Dataset, title: str = "An estimate of information") -> go.Figure:
-    """A panel a quantity: its value with its interval, hollow where a flag says that it cannot be believed; along the batch
-    where there is one.
+    """One panel per quantity: its value with its interval, hollow where a flag says that it cannot be believed; along the
+    batch where there is one.
 
     Arguments:
         dataset: from an estimator on arrays, of one layer or of a batch in one dimension; or from `fp.mutual_information`.

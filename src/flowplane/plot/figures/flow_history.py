@@ -20,7 +20,7 @@ __all__ = ["flow_history"]
 def flow_history(
     dataset: xr.Dataset | Mapping[str, xr.Dataset], title: str = "A density that flows", *, start: str = "last"
 ) -> go.Figure:
-    """The moving density of flows with their particles, a panel a flow.
+    """The moving density of flows with their particles, one panel per flow.
 
     In one dimension time runs to the right. In the plane a slider moves through time, and arrows show the velocity.
 

@@ -28,7 +28,8 @@ BAND = (10, 90)
 
 @draws("gradient_phases")
 def gradient_phases(dataset: xr.Dataset, title: str = "Drift and diffusion of the gradients") -> go.Figure:
-    """Mean and standard deviation of the gradients against the epoch, a panel a layer, and where they cross.
+    """Mean and standard deviation of the gradients against the epoch, one panel per layer, and where they cross
+    (signal-to-noise ratio 1).
 
     Lines: medians of the replicas, with the band of their middle 80 %. Upright: the crossing of the median ratio, shaded its
     95 % interval; dashed where compression starts, the median of the replicas that do, if at

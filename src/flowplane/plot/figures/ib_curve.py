@@ -18,7 +18,7 @@ __all__ = ["ib_curve"]
 def ib_curve(
     dataset: xr.Dataset, critical: xr.Dataset | None = None, *, title: str = "The information bottleneck's bound"
 ) -> go.Figure:
-    """I(T;Y) against I(X;T) of the solutions, a colour a β; critical points on it.
+    """I(T;Y) against I(X;T) of the solutions, one colour per β; critical points on it.
 
     Arguments:
         dataset: from `fp.ib_curve`, `fp.gaussian_ib` or `fp.bottleneck.deterministic_ib`.

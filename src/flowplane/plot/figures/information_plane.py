@@ -33,9 +33,9 @@ __all__ = ["information_plane"]
 @draws("information_plane", "measure", "noisy_information")
 @renamed
 def information_plane(dataset: xr.Dataset, title: str = "Information plane") -> go.Figure:
-    """I(X;T) against I(T;Y), in bits: a colour an epoch, all replicas faint, their mean strong, lines through the layers.
+    """I(X;T) against I(T;Y), in bits: one colour per epoch, all replicas faint, their mean strong, lines through the layers.
 
-    Bars at the last epoch are the estimator's own intervals; what the replicas spread over is their points.
+    Bars at the last epoch are the estimator's own intervals; the replicas' own points show their spread.
     The slider goes from all epochs to each of them: every replica's points and the mean path through the layers. Where
     I(X;T) is read at several resolutions a second slider says at which; 0.1 is shown first.
 

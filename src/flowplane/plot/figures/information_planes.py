@@ -23,7 +23,7 @@ PANEL = 340
 
 @renamed
 def information_planes(dataset: Mapping[str, xr.Dataset], title: str = "Information planes") -> go.Figure:
-    """One panel a plane, on common axes and a common colour scale of epochs: a result beside its controls.
+    """One panel per plane, on common axes and a common colour scale of epochs: a result beside its controls.
 
     Arguments:
         dataset: panel titles and Datasets from `fp.information_plane`; one with a single epoch shows that epoch.
@@ -57,7 +57,7 @@ def information_planes(dataset: Mapping[str, xr.Dataset], title: str = "Informat
     figure.update_yaxes(range=[-0.03 * top, 1.12 * top])
     figure.update_layout(coloraxis=color_axis(last, time_scale(last)))
     channels = list(dict.fromkeys(map(channel_text, sorted_planes)))
-    described = channels[0] if len(channels) == 1 else "each through its own channel, so that bits do not compare"
+    described = channels[0] if len(channels) == 1 else "each through its own channel, so bits cannot be compared"
     subtitle = "faint: one replica at one epoch; strong: mean of the replicas; lines: mean path through the layers"
     return styled(
         figure,

@@ -17,7 +17,7 @@ __all__ = ["input_information"]
 
 @draws("information_plane", "measure")
 def input_information(dataset: xr.Dataset, title: str = "What each layer knows of its input") -> go.Figure:
-    """I(X;T) against log(epoch), a line a layer, the mean of the replicas.
+    """I(X;T) against log(epoch), one line per layer, the mean of the replicas.
 
     Arguments:
         dataset: from `fp.information_plane` or `rec.measure` of an estimator, over (replica, epoch, layer); of several

@@ -24,7 +24,7 @@ APART = 1.03
 def layer_beta_curves(
     dataset: xr.Dataset, critical: xr.Dataset | None = None, *, title: str = "β* of each layer while it learns"
 ) -> go.Figure:
-    """β* against the epoch, a colour a layer: replicas faint, their median strong; lines across at critical points.
+    """β* against the epoch, one colour per layer: replicas faint, their median strong; lines across at critical points.
 
     Arguments:
         dataset: from `fp.layer_betas`.

@@ -1,4 +1,4 @@
-"""What points spend on their way through layers of one width: of the whole by epoch, and of each layer."""
+"""What points spend on their path through layers of one width: the whole by epoch, and layer by layer."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ COLORS = dict(zip((*TERMS, "layer_progress"), (*LAYER_COLORS[:4], LAYER_COLORS[5
 
 
 @draws("layer_budget")
-def layer_budget(dataset: xr.Dataset, title: str = "What the way through the layers is spent on") -> go.Figure:
-    """A bar an epoch: what transport must cost, and what coupling, bending and pace waste, in per cent of the energy. Then a
-    bar a layer, at the first epoch and the last: what it does of the straight way, its bending and its pace, in per cent of
-    the energy of all layers; below 0 what takes points back, and what is slower than the way as a whole.
+def layer_budget(dataset: xr.Dataset, title: str = "What the path through the layers is spent on") -> go.Figure:
+    """One bar per epoch: what transport must cost, and what coupling, bending and pace waste, in per cent of the energy.
+    Then a bar a layer, at the first epoch and the last: its progress along the straight line, its bending and its pace, in
+    per cent of the energy of all layers; below 0 what takes points back, and what is slower than the path as a whole.
 
     Arguments:
         dataset: from `fp.layer_budget`; replicas are averaged.

@@ -69,7 +69,7 @@ def layer_similarity(dataset: xr.Dataset, title: str = "How alike the layers are
     styled(
         figure,
         title,
-        f"{about}<br>linear CKA, unbiased: 1 where two layers are alike but for shift, turn and scale",
+        f"{about}<br>linear CKA, unbiased: 1 where two layers are alike up to shift, rotation and scale",
         width=side + margin + 140,
         height=side + 110 + (below if len(epochs) > 1 else margin),
         margin={"l": margin, "r": 100, "t": 110, "b": below if len(epochs) > 1 else margin},

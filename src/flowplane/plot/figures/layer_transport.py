@@ -1,4 +1,4 @@
-"""How each layer moves its data: small multiples against depth, a colour an epoch."""
+"""How each layer moves its data: small multiples against depth, one colour per epoch."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ INPUTS = {"color": "#777", "dash": "dashdot", "width": 1.3}
 def layer_transport(dataset: xr.Dataset, title: str = "How each layer moves its data") -> go.Figure:
     """Displacement, W_2, optimality, entropy, volume, score energy, dimension and class separation against depth.
 
-    Means over the replicas, a colour an epoch. Dash-dotted: the inputs, where they are points. The subtitle says what has no
-    values, and why.
+    Means over the replicas, one colour per epoch. Dash-dotted: the inputs, where they are points. The subtitle says what
+    has no values, and why.
 
     Arguments:
         dataset: from `fp.layer_transport`.
@@ -154,7 +154,7 @@ def layer_transport(dataset: xr.Dataset, title: str = "How each layer moves its 
 
 
 def _curves(shown: xr.Dataset, panel: Panel, colors: list[str]) -> list[go.Scatter]:
-    """A curve an epoch and quantity, and the inputs as a straight line."""
+    """One curve per epoch and quantity, and the inputs as a straight line."""
     traces = []
     depth = np.arange(1, shown.sizes["layer"] + 1)
     full = [escaped(name) for name in shown["layer"].values]

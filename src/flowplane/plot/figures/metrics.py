@@ -40,7 +40,7 @@ def metrics(dataset: xr.Dataset | Mapping[str, xr.Dataset], title: str = "Traini
     """Every metric against log(epoch), a panel each: every replica faint, the mean strong.
 
     Names such as train_loss and test_loss (or val_loss, train/loss) share a panel. Epochs at which a metric was not given
-    are bridged. Of several runs each has a colour, and parts of the data are told by dashes.
+    are bridged. Several runs have one colour each, and parts of the data differ in their dashes.
 
     Arguments:
         dataset: `rec.metrics`, over (replica, train_epoch), one or {run: metrics}.

@@ -1,4 +1,4 @@
-"""What each input has of a layer's information, the least and the most of them by name or as pictures (§C1, §C2)."""
+"""Each input's share of a layer's information, the least and the most of them by name or as pictures (§C1, §C2)."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ POINTS, CLASSES = 400, 30
 
 @draws("pointwise_information")
 def pointwise_information(
-    dataset: xr.Dataset, title: str = "What the layer has of each input", *, images: Any = None
+    dataset: xr.Dataset, title: str = "What the layer keeps of each input", *, images: Any = None
 ) -> go.Figure:
     """Each sample's part of I(X;T), and of I(T;Y) where there are labels, from the least to the most, their mean as a dotted
     line, and by class its quartiles; below them the ten least and ten most as pictures. The mean of the replicas.
 
     Arguments:
         dataset: from `fp.pointwise_information`.
-        images: a picture a sample, (sample, height, width) or (sample, features): features whose number is a square are
+        images: one picture per sample, (sample, height, width) or (sample, features): features whose number is a square are
             drawn as one. Of tokens, a picture of the sample that each belongs to.
 
     Raises:
@@ -168,7 +168,7 @@ def _sorted_curve(dataset: xr.Dataset, each: np.ndarray, labels: np.ndarray | No
 
 
 def _quartiles(each: np.ndarray, labels: np.ndarray, classes: list[Any], color: str) -> go.Box:
-    """A box a class, from the lower to the upper quartile, with the 5th and the 95th per cent."""
+    """One box per class, from the lower to the upper quartile, with the 5th and the 95th per cent."""
     known = [each[(labels == one) & np.isfinite(each)] for one in classes]
     places = [place for place, values in enumerate(known) if len(values)]
     low, first, middle, third, high = (

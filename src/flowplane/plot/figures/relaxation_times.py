@@ -19,7 +19,7 @@ LINES = {"exponential": "solid", "linear": "dash", "power": "dashdot", "constant
 
 @draws("relaxation_times")
 def relaxation_times(dataset: xr.Dataset, title: str = "Relaxation time against compression") -> go.Figure:
-    """Δτ (logarithmic) against ΔS, a point a layer of a replica, with the fitted laws; hollow points were not fitted.
+    """Δτ (logarithmic) against ΔS, one point per layer of a replica, with the fitted laws; hollow points were not fitted.
 
     Arguments:
         dataset: from `fp.relaxation_times`.
@@ -40,7 +40,9 @@ def relaxation_times(dataset: xr.Dataset, title: str = "Relaxation time against 
     x, y = ordered["compression"].values, ordered["delay"].values
     fitted, there = ordered["fitted"].values, np.isfinite(x) & np.isfinite(y)
     if not there.any():
-        raise InputError("dataset", Text("no layer whose I(X;T) fell"), "a relaxation time at least, from more epochs say")
+        raise InputError(
+            "dataset", Text("no layer whose I(X;T) fell"), "at least one relaxation time, such as more epochs may give"
+        )
     depths = ordered["depth"].values if "depth" in ordered.coords else np.arange(x.shape[1]) + 1
     figure = go.Figure()
     for law, dash in LINES.items():

@@ -94,7 +94,7 @@ def replica_spread(dataset: xr.Dataset, title: str = "Replicas: their weights an
 
 
 def _strip(found: xr.Dataset, name: str, spot: np.random.Generator) -> list[go.Scatter]:
-    """A point a pair, spread sideways, and a bar at their mean."""
+    """One point per pair, spread sideways, and a bar at their mean."""
     values, place = found[name].values, list(DISTANCES).index(name)
     label, color = DISTANCES[name]
     mean = float(values.mean())

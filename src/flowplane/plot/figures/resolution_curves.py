@@ -18,7 +18,7 @@ __all__ = ["resolution_curves"]
 @draws("information_plane")
 def resolution_curves(dataset: xr.Dataset, title: str = "What each layer distinguishes, by resolution") -> go.Figure:
     """I(X;T) in bits against the resolution, the share of a layer's total variance that is noise, on a logarithmic axis from
-    fine to coarse; a line a layer, the mean of the replicas, at the last epoch; the slider shows others.
+    fine to coarse; one line per layer, the mean of the replicas, at the last epoch; the slider shows others.
 
     Arguments:
         dataset: from `fp.information_plane` of a model, over (replica, epoch, layer, resolution).

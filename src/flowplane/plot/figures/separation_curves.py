@@ -1,4 +1,4 @@
-"""How depth keeps classes apart: what readers find, how far classes are apart, what is known of them."""
+"""How depth keeps classes apart: what probes find, how far apart classes are, what is known of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ COLORS = dict(zip(("probe", "neighbours", "information", "fisher", "distances"),
 
 @renamed
 def separation_curves(dataset: xr.Dataset, title: str = "Classes by depth, at equal noise in all") -> go.Figure:
-    """Both lenses side by side: accuracies, ratios of distances and I(T;Y) against the number of layers, a row a data set.
+    """Both lenses side by side: accuracies, ratios of distances and I(T;Y) against the number of layers, one row per data
+    set.
 
     Arguments:
         dataset: `probe`, `neighbours`, `fisher`, `distances` (units 1) and `information` (bits) over (data, split, depth).
@@ -84,7 +85,7 @@ def separation_curves(dataset: xr.Dataset, title: str = "Classes by depth, at eq
     return styled(
         figure,
         title,
-        f"{subtitle}<br>bars: 95 % of the difference to L = 1 on the same splits",
+        f"{subtitle}<br>bars: 95 % of the difference from L = 1 on the same splits",
         width=1300,
         height=170 + 270 * len(names),
         margin={"l": 80, "r": 40, "t": 135, "b": 70},

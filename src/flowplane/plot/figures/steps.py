@@ -21,7 +21,7 @@ NEEDED = ("distance", "evaluations", "adaptive_distance", "adaptive_evaluations"
 def steps(
     dataset: xr.Dataset | Mapping[str, xr.Dataset], title: str = "How many evaluations of the velocity are enough"
 ) -> go.Figure:
-    """The error of Euler's and Heun's steps and of an adaptive solver, a colour a flow; dotted: the error asked for.
+    """The error of Euler's and Heun's steps and of an adaptive solver, one colour per flow; dotted: the error asked for.
 
     Arguments:
         dataset: from `flow.steps()`, one or {name: steps}.

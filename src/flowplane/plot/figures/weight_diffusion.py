@@ -20,7 +20,7 @@ MEASURED, FIT, WIENER = LAYER_COLORS[0], LAYER_COLORS[3], "#555555"
 
 @draws("weight_diffusion")
 def weight_diffusion(dataset: xr.Dataset, title: str = "How far the weights move") -> go.Figure:
-    """Mean squared displacement against the lag, a panel a layer, with its exponent and the band of a Wiener process.
+    """Mean squared displacement against the lag, one panel per layer, with its exponent and the band of a Wiener process.
 
     Faint: replicas; strong: their mean; grey: where the mean of as many Wiener processes with the measured covariance lies
     in 95 % of the draws. A text gives the mean exponent with its 95 % interval, and the range of the Wiener process's.

@@ -1,4 +1,4 @@
-"""What a figure's numbers are called, panel by panel: the columns of its table, and a sentence for who does not see it."""
+"""What a figure's numbers are called, panel by panel: the columns of its table, and a sentence for screen readers."""
 
 from __future__ import annotations
 

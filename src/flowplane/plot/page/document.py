@@ -1,4 +1,4 @@
-"""A page with figures: one file that asks nothing of the network."""
+"""A page with figures: one file that loads nothing from the internet."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class GaussianMixture(Density):
     def __init__(self, weights: Any, means: Any, covariances: Any) -> None:
         centres = as_tensor("means", means)
         if centres.ndim != 2 or centres.numel() == 0:
-            expected = "means of shape (components, d), one row a component"
+            expected = "means of shape (components, d), one row per component"
             raise InputError("means", Text(f"shape {tuple(centres.shape)}"), expected)
         require_finite("means", centres)
         self._form = next(
@@ -232,7 +232,7 @@ def _distribution(weights: Tensor) -> np.ndarray:
 def _checked_weights(weights: Any, components: int) -> Float[Tensor, " component"]:
     shares = as_tensor("weights", weights).to(torch.float64)
     if shares.shape != (components,):
-        raise InputError("weights", Text(f"shape {tuple(shares.shape)}"), f"shape ({components},), one entry a component")
+        raise InputError("weights", Text(f"shape {tuple(shares.shape)}"), f"shape ({components},), one entry per component")
     require_finite("weights", shares)
     total = float(shares.sum())
     if float(shares.min()) < 0 or not math.isclose(total, 1.0, abs_tol=1e-6):

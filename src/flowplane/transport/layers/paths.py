@@ -79,7 +79,7 @@ def path_measures(path: Any, samples: int = PAIRED, *, seed: Any = 0) -> xr.Data
 
 
 class Path(NamedTuple):
-    """Points (layer, sample, dimension) and what is measured of their steps: value and standard error, a row a layer."""
+    """Points (layer, sample, dimension) and what is measured of their steps: value and standard error, one row per layer."""
 
     points: torch.Tensor
     columns: dict[str, np.ndarray]

@@ -71,7 +71,8 @@ def _with_one(rows: Float[np.ndarray, "sample unit"]) -> Float[np.ndarray, "samp
 def _logistic(
     x: Float[np.ndarray, "sample unit"], classes: Int[np.ndarray, " sample"], penalty: float
 ) -> Float[np.ndarray, "unit class"]:
-    """Weights of the logistic regression, a column a class, by L-BFGS; the last unit, which is constant, is not penalised.
+    """Weights of the logistic regression, one column per class, by L-BFGS; the last unit, which is constant, is not
+    penalised.
 
     Two classes have weights of opposite sign, and the penalty is that of their difference.
     """

@@ -50,7 +50,7 @@ def cka_matrix(layers: Sequence[Any]) -> Float[np.ndarray, "layer other"]:
     """`cka` between all pairs of layers, in memory that depends neither on their widths nor on the square of the samples.
 
     Arguments:
-        layers: activations (sample, unit), one array a layer, row i the same sample in all.
+        layers: activations (sample, unit), one array per layer, row i the same sample in all.
 
     Returns:
         A symmetric matrix, 1 on the diagonal; NaN in the row and the column of a layer that is the same for all samples.

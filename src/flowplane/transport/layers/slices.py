@@ -67,7 +67,7 @@ def sliced_measures(path: Any, slices: int = 128, *, seed: Any = 0) -> xr.Datase
 
 
 class Slices(NamedTuple):
-    """`sliced_measures` as numbers: value and standard error, a row a layer; and how many directions there were."""
+    """`sliced_measures` as numbers: value and standard error, one row per layer; and how many directions there were."""
 
     columns: dict[str, np.ndarray]
     used: int

@@ -215,7 +215,7 @@ class _Shaped(Form):
         object.__setattr__(self, "shape", shape)
 
     def points(self, rows: Tensor) -> Any:
-        """One row a point."""
+        """One row per point."""
         return self._given(rows.reshape(*self.batch, *self.shape))
 
     def path(self, positions: Tensor, times: np.ndarray) -> Any:
