@@ -92,7 +92,7 @@ def test_what_is_no_checkpoint(tmp_path, denoiser):
         ("none", b""),
     ):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputError, match="no safetensors file or one that is cut off"):
+        with pytest.raises(InputError, match="not a safetensors file or one that is cut off"):
             load_denoiser(tmp_path / name)
     save_file({"a": torch.zeros(2)}, tmp_path / "other")
     with pytest.raises(InputError, match="a safetensors file of something else, expected a denoiser that flowplane saved"):

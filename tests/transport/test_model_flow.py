@@ -319,7 +319,7 @@ def constant(x, t):
         ({"model": lambda x, t: None}, "model: found NoneType"),
         ({"model": lambda x: x}, "model: found <lambda>: .* and t = 0.5, in this order"),
         ({"model": lambda x, t: {}[0]}, r"model: found <lambda>: 0, expected one that takes x of shape \(1, 2\) in float64"),
-        ({"model": lambda x, t: x + torch.randn_like(x)}, "model: found other answers to the same x and t"),
+        ({"model": lambda x, t: x + torch.randn_like(x)}, "model: found different answers to the same x and t"),
         ({"model": lambda x, t: x - x.mean(0)}, "model: found answers that depend on the other points of a batch"),
         ({"model": nn.Linear(3, 2, device="meta")}, "model: found Linear without weights"),
         ({"model": nn.Linear(3, 2)}, "model: found Linear"),

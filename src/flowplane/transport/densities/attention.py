@@ -14,7 +14,7 @@ from flowplane.transport.densities.smoothing import LOG_2PI, in_chunks
 
 __all__ = ["PointSmoothing"]
 
-#: On a GPU the memory-efficient kernel wants rows that are a multiple of this.
+#: On a GPU the memory-efficient kernel needs row lengths that are a multiple of this.
 ROW = 8
 #: Up to this dimension second and third moments are columns of the attention's values as well.
 SMALL = 4
@@ -27,8 +27,8 @@ class PointSmoothing:
 
     In the axes of H, whose variances are h_i, the posterior mean given x̃ is attention over the points: softmax over j of
     Σ_i x̃_i x_ji/(h_i + s) − Σ_i x_ji²/2(h_i + s) + log w_j. The last two terms are one more column of the keys; its
-    counterpart among the values gives the second moment for nothing. The points are centred first: far from the origin the
-    logits would cancel. Points in float32 are computed in float32 unless their spread is too large for the noise.
+    counterpart among the values gives the second moment at no extra cost. The points are centred first: far from the origin
+    the logits would cancel. Points in float32 are computed in float32 unless their spread is too large for the noise.
     """
 
     def __init__(

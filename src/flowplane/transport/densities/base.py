@@ -21,7 +21,7 @@ __all__ = ["Density"]
 
 
 class Density(ABC):
-    """A probability density p on R^d: points to draw, log p and its score in closed form, and p * N(0, C).
+    """A probability density p on R^d: samples, log p and its score in closed form, and p * N(0, C).
 
     `sample` answers in the kind, dtype and device of the parameters; functions of x in those of x. Everything is computed in
     float64 on the device of the parameters (a float32 `Empirical` in float32).
@@ -46,7 +46,7 @@ class Density(ABC):
 
     @property
     def scale(self) -> float:
-        """√(tr Cov/d), the standard deviation of a coordinate."""
+        """√(tr Cov/d), the standard deviation per coordinate."""
         covariance = as_tensor("covariance", self.covariance).double()
         return float(covariance.diagonal().mean().sqrt())
 
@@ -77,11 +77,11 @@ class Density(ABC):
         Arguments:
             n: how many.
             seed: None draws other points at every call. A whole number draws the same points again for the same n, others
-                for another n, and none that a flow's measures or a training draw, whatever their seeds. A NumPy or torch
+                for another n, never those that a flow's measures or training draw, whatever their seeds. A NumPy or torch
                 generator goes on where it is.
 
         Raises:
-            InputError: n is no whole number above 0; seed is none of these.
+            InputError: n is not a whole number above 0; seed is none of these.
 
         Example:
             >>> import flowplane as fp

@@ -28,7 +28,7 @@ def two_moons(noise: float = 0.1) -> GaussianMixture:
         noise: standard deviation across the curve; the continuous flow ends at noise²/2.
 
     Raises:
-        InputError: noise not positive, or so small that more than 20,000 nodes were needed.
+        InputError: noise not positive, or so small that more than 20,000 nodes would be needed.
 
     Example:
         >>> p = two_moons(noise=0.1)
@@ -42,7 +42,7 @@ def two_moons(noise: float = 0.1) -> GaussianMixture:
 
 
 def swiss_roll(noise: float = 0.1, turns: float = 1.5) -> GaussianMixture:
-    """A plane spiral that winds outwards from radius 1/2 by 1 a turn, evenly along its length.
+    """A plane spiral that winds outwards from radius 1/2 by 1 per turn, evenly along its length.
 
     Arguments:
         noise: standard deviation across the curve.

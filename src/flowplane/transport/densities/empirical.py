@@ -29,7 +29,7 @@ class Empirical(Density):
             can be denoised (§A3) but have no log_prob, score or entropy.
 
     Raises:
-        InputError: a single point, NaN, another shape, a kernel that is no covariance; the density of bare atoms.
+        InputError: a single point, NaN, another shape, a kernel that is not a covariance; the density of bare atoms.
 
     Example:
         >>> p = Empirical([[-1.0], [1.0]], kernel_covariance=0.04)

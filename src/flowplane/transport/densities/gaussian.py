@@ -31,7 +31,7 @@ class GaussianMixture(Density):
         covariances: (components, d, d), or a variance for each component (components,), or one for all.
 
     Raises:
-        InputError: shapes that do not fit, weights that are no distribution, a covariance that is not symmetric positive
+        InputError: shapes that do not fit, weights that are not a distribution, a covariance that is not symmetric positive
             definite, NaN.
 
     Example:

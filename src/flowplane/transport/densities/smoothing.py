@@ -1,4 +1,4 @@
-"""A density and its convolutions with Gaussian noise: the one thing that every denoising flow is made of.
+"""A density and its convolutions with Gaussian noise: what every denoising flow is made of.
 
 For p a sum of Gaussians, p_s = p * N(0, sI) is known for every s above −(smallest variance), negative ones included:
 positive s is the noise of a denoiser (§A3), s = −2t the density at time t of the continuous flow (§A5).
@@ -175,7 +175,7 @@ class MixtureSmoothing:
 
 
 class _IsotropicSmoothing(MixtureSmoothing):
-    """Components that are round: everything by matrix products, no number for each coordinate of each component."""
+    """Components that are round: everything by matrix products, nothing for each coordinate of each component."""
 
     def score(self, s: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
         """Σ r_k(x)(μ_k − x)/(σ_k² + s)."""
@@ -223,7 +223,7 @@ class _IsotropicSmoothing(MixtureSmoothing):
 
 
 class RoundSmoothing(_IsotropicSmoothing):
-    """N(μ, vI), in any number of dimensions: no matrix is made before it is asked for."""
+    """N(μ, vI), in any number of dimensions: no matrix is made until it is asked for."""
 
     def __init__(self, mean: Float[Tensor, " feature"], variance: float) -> None:
         self.weights, self.means = torch.ones_like(mean[:1]), mean.unsqueeze(0)
@@ -268,7 +268,7 @@ def mixture_smoothing(
 
 
 def in_chunks(function: Callable[[Tensor], Any], x: Tensor, width: int) -> Any:
-    """`function` of a few rows at a time, so that a temporary of `width` numbers a row stays within 128 MiB."""
+    """`function` of a few rows at a time, so that a temporary of `width` numbers per row stays within 128 MiB."""
     rows = max(1, TEMPORARY // max(width, 1))
     if len(x) <= rows:
         return function(x)

@@ -55,7 +55,7 @@ def denoising_flow(
 
     Raises:
         InputError: time or max_step not positive; with infinitely many layers time at or past t*, or bare points; layers
-            neither a whole number nor ∞; D no covariance of this dimension; a representation that this density does not
+            neither a whole number nor ∞; D not a covariance of this dimension; a representation that this density does not
             allow.
 
     Example:
@@ -127,8 +127,8 @@ class DenoisingFlow(WrappedMap):
         """How far the layers' running density may be off: root mean square distance, at the end, between particles moved by
         this flow and by the same one with other nodes or points; 0 where the representation is exact.
 
-        A refit in one or two dimensions and up to 16 layers is compared with nodes, so that what it costs to fit a mixture
-        to what is none is seen; otherwise only the scatter of the points is.
+        A refit in one or two dimensions and up to 16 layers is compared with nodes, which shows the cost of fitting a
+        mixture to something else; otherwise only the scatter of the points is seen.
         """
         choice = self.representation.partition(":")[0]
         if choice not in REPRESENTATIONS:

@@ -38,7 +38,7 @@ def gradient_flow(
     gradient flow of the functional of that smoothed density, which differs from F by O(kernel).
 
     No claim of the papers is tested by it. It is here because §A2 reads every layer as a step of such a descent and lists
-    these functionals with their equations, each of which the tests hold to a closed form or to finite differences; the
+    these functionals with their equations, each of which the tests check against a closed form or finite differences; the
     continuous denoiser is the flow of `Entropy`.
 
     Arguments:
@@ -55,7 +55,7 @@ def gradient_flow(
         A flow whose `profile()` also has `energy`, F[p_t], and `dissipation`, ∫|v_t|²p_t.
 
     Raises:
-        InputError: no functional, bare points, a time that is not positive or past t*, a kernel or a step that is not
+        InputError: not a functional, bare points, a time that is not positive or past t*, a kernel or a step that is not
             positive.
 
     Example:

@@ -35,7 +35,7 @@ class Functional(Protocol):
     units: str
 
     def integrand(self, x: Float[Tensor, "sample feature"], log_prob: Column) -> Column:
-        """What has the mean F[p] over points of p (for Rényi's entropy: what has the mean ∫p^α)."""
+        """The integrand whose mean over points of p is F[p] (for Rényi's entropy: ∫p^α)."""
         ...
 
     def value(self, mean: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class KullbackLeibler(_Plain):
     """KL(p‖q); v = ∇log q − ∇log p, the Fokker–Planck equation towards `target` q.
 
     Raises:
-        InputError: a target that is no density.
+        InputError: a target that is not a density.
     """
 
     target: Density

@@ -18,7 +18,7 @@ from flowplane.transport.maps.state import State
 
 __all__ = ["GaussianHeatFlow", "HeatFlow", "heat_flow", "singular_time"]
 
-#: The part of t* that is left to the singularity at least.
+#: The least part of t* to be left before the singularity.
 CLOSEST = 1e-8
 
 

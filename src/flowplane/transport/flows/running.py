@@ -1,13 +1,13 @@
 """The running density of a deep denoiser: what a layer is optimal for after the layers before it moved the data (§A4).
 
-After one layer a mixture is no mixture any more. How the density is carried on is a choice:
+After one layer a mixture is no longer a mixture. How the density is carried on is a choice:
 
 - a Gaussian stays a Gaussian, bare points stay points: exact;
 - `nodes`, for densities in one or two dimensions: the nodes of a trapezoidal rule over p_0, moved by the layers and
   smoothed by the next layer's own noise. The rule converges faster than any power of the spacing, which is chosen well
   below both the width of the density and that of the noise, up to 16,384 nodes. This is the composition of §A4 itself, and
   inherits its instability: it is the explicit Euler method for an ill-posed equation, and multiplies whatever disturbs the
-  density at the scale of the noise by up to 1 + 2/e = 1.74 a layer, be it rounding or the layers' own distance from the
+  density at the scale of the noise by up to 1 + 2/e = 1.74 per layer, be it rounding or the layers' own distance from the
   continuous flow;
 - `refit`, for mixtures: 16,384 points, moved by the layers; after each layer a mixture of as many components is fitted to
   them anew by expectation–maximisation, starting from the shares that the components had before. The fit smooths
@@ -15,7 +15,7 @@ After one layer a mixture is no mixture any more. How the density is carried on 
 - `points`, for smoothed clouds in three dimensions and more: 16,384 points, moved by the layers, smoothed by the next
   layer's noise.
 
-The default is nodes where they can be had fine enough, for a mixture up to 8 layers, and refit for mixtures otherwise.
+The default is nodes where they can be made fine enough, for a mixture up to 8 layers, and refit for mixtures otherwise.
 `DenoisingFlow.representation_error` measures what the choice costs.
 """
 

@@ -1,4 +1,4 @@
-"""Layers of different width as points in one space (§A8): which embedding is taken is a choice, and here a parameter.
+"""Layers of different width as points in one space (§A8): the embedding is a choice, and here a parameter.
 
 Every choice is an isometry of each layer by itself, so distances within a layer never change. How far a point moves from one
 layer to the next, and how straight its path is, depend on how the layers are turned against each other.
@@ -67,7 +67,7 @@ def layer_path(layers: Sequence[Any], embedding: str = "pad", *, seed: Any = 0) 
     the first as well, by a random orthogonal map: a control.
 
     Arguments:
-        layers: one array (sample, width) a layer, two or more, row i the same sample in all.
+        layers: one array (sample, width) per layer, two or more, row i the same sample in all.
         embedding: one of the four.
         seed: of "random"; without effect on the others.
 

@@ -33,7 +33,7 @@ MEASURES = {
 
 
 def path_measures(path: Any, samples: int = PAIRED, *, seed: Any = 0) -> xr.Dataset:
-    """What layers do to points: how far they move them, how well, and how straight the way is (§A7, §A8).
+    """What layers do to points: how far they move them, how well, and how straight the path is (§A7, §A8).
 
     Arguments:
         path: points (layer, sample, dimension), as `layer_path` makes them; two layers or more.
@@ -127,7 +127,7 @@ def embedding_influence(
     """How much the measures of a path depend on how its layers are embedded in one space (§A8).
 
     Arguments:
-        layers: one array (sample, width) a layer, as `layer_path` takes them.
+        layers: one array (sample, width) per layer, as `layer_path` takes them.
         embeddings: some of "pad", "principal", "procrustes", "random"; the first is what the others are compared with.
         draws: random orthogonal maps of "random".
         samples, seed: as in `path_measures`; the seed also of the random maps.
@@ -213,7 +213,7 @@ def _participation(points: torch.Tensor) -> tuple[float, float]:
 
 
 def _turning(before: torch.Tensor, direction: torch.Tensor) -> tuple[float, float]:
-    """The mean angle between two unit vectors a point, over the points that have both, and its standard error."""
+    """The mean angle between two unit vectors per point, over the points that have both, and its standard error."""
     # stable near 0 and π, where the arc cosine of a product loses half of its digits
     angles = 2 * torch.atan2((direction - before).norm(dim=1), (direction + before).norm(dim=1))
     known = torch.isfinite(angles)

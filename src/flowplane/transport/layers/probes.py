@@ -1,4 +1,4 @@
-"""What a simple reader makes of features: a linear probe and the vote of neighbours, on held-out points (A-5)."""
+"""What simple classifiers read from features: a linear probe and the vote of neighbours, on held-out points (A-5)."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def neighbour_accuracy(train: Any, train_labels: Any, *, test: Any, test_labels:
 
 
 def _accuracy(train: Any, train_labels: Any, test: Any, test_labels: Any, reader: Reader) -> Any:
-    """The reader's share of right answers for every batch member."""
+    """The classifier's share of right answers for every batch member."""
     known, _ = as_features("train", train)
     new, form = as_features("test", test)
     if known.shape[:-2] != new.shape[:-2] or known.shape[-1] != new.shape[-1]:

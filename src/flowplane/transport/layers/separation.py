@@ -172,7 +172,7 @@ def as_classes(name: str, labels: Any, samples: int) -> tuple[Int[Tensor, " samp
     """Each sample's class as a number from 0 without gaps, and the classes' own names.
 
     Raises:
-        InputError: another number of labels, labels that are no whole numbers, one class only.
+        InputError: another number of labels, labels that are not whole numbers, one class only.
     """
     array = as_numbers(name, labels)
     if array.shape != (samples,):

@@ -114,7 +114,7 @@ def _in_order(lines: Float[Tensor, "*batch sample"]) -> Float[Tensor, "*batch sa
 
 
 def _error(terms: Float[Tensor, "step slice"], dimension: int) -> Float[Tensor, " step"]:
-    """The standard error of a mean over the directions; those of one basis are no independent draws."""
+    """The standard error of a mean over the directions; those of one basis are not independent draws."""
     used = terms.shape[1]
     if used < dimension:
         return terms.std(1) * ((1 - used / dimension) / used) ** 0.5

@@ -73,7 +73,7 @@ def affine_log_det(x: Any, y: Any) -> AffineVolume:
 
     Where the layer is affine it is log|det ∂y/∂x|. For others it is that of a mean derivative: A = E ∂y/∂x for normal x. How
     near the layer is to affine is R² = 1 − tr E rrᵀ/tr Cov(y), r the residuals, adjusted for the d + 1 numbers that are
-    fitted a unit.
+    fitted per unit.
 
     Arguments:
         x, y: points (sample, unit) and where the layer took them, row by row.

@@ -1,4 +1,4 @@
-"""Denoisers for noise N(0, tD): D of any rank, and D another one from point to point (§A3, §A9)."""
+"""Denoisers for noise N(0, tD): D of any rank, and D that differs from point to point (§A3, §A9)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["AnisotropicDenoiser", "ConstrainedMap", "DecoderRange", "LocalDenois
 
 
 class ConstrainedMap(FlatteningMap):
-    """A denoiser, and after it the nearest point of a decoder's range where that is no more than a part of the space."""
+    """A denoiser, and after it the nearest point of a decoder's range where that is only a part of the space."""
 
     onto: DecoderRange | None
 

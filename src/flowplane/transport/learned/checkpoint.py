@@ -51,7 +51,7 @@ class Trained(nn.Module):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """What a file says of it beside its numbers."""
+        """What a file says of it besides its numbers."""
 
     def save(self, path: Any) -> Path:
         """Write one .safetensors file, from which the loader of its kind makes it again; the source density is not kept.
@@ -75,7 +75,7 @@ def write(path: Any, kind: str, module: nn.Module, about: dict[str, Any]) -> Pat
         found = Text(f"{place}, {'a folder' if place.is_dir() else 'in a folder that is not there'}")
         raise InputError("path", found, "a file in a folder that is there")
     header = {"kind": kind, "version": VERSION, "library": __version__, **about}
-    # safetensors takes no two tensors that share memory
+    # safetensors does not take tensors that share memory
     tensors = {name: part.detach().cpu().contiguous().clone() for name, part in module.state_dict().items()}
     try:
         with whole_file(place) as part:
@@ -100,7 +100,7 @@ def read(path: Any, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
             header = (file.metadata() or {}).get(KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        found = Text(f"{place}, no safetensors file or one that is cut off ({error})")
+        found = Text(f"{place}, not a safetensors file or one that is cut off ({error})")
         raise InputError("path", found, wanted) from error
     if header is None:
         raise InputError("path", Text(f"{place}, a safetensors file of something else"), wanted)

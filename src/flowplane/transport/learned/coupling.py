@@ -43,7 +43,7 @@ class Coupling(ABC):
 
 
 class Independent(Coupling):
-    """Starts and ends drawn each for itself."""
+    """Starts and ends drawn independently."""
 
     def __init__(self, source: Any, target: Any, plan: Plan) -> None:
         own = replace(plan, seed=int(generator(plan.seed, STARTS).integers(1 << 63)))
@@ -74,7 +74,7 @@ class Independent(Coupling):
 
 
 class Optimal(Independent):
-    """Starts and ends drawn each for itself, and joined by the best plan between those of a batch (Pooladian et al., ICML
+    """Starts and ends drawn independently, and joined by the best plan between those of a batch (Pooladian et al., ICML
     2023; Tong et al., TMLR 2024)."""
 
     def _together(self, start: Tensor, end: Tensor) -> Pairs:

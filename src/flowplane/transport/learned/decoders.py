@@ -19,7 +19,7 @@ __all__ = ["DecodedLayer", "Decoders", "FlatteningMap", "left_inverse", "nearest
 
 #: Steps of Gauss and Newton, and how often one is halved.
 STEPS, HALVINGS = 50, 10
-#: Numbers for each row and entry of a Jacobian.
+#: Numbers per row and entry of a Jacobian.
 ROW_WIDTH = 512
 
 

@@ -52,7 +52,7 @@ class LearnedDenoiser(Trained, ModuleMap, StraightMap):
         source: the density that the map is to move.
 
     Raises:
-        InputError: no module, a module that answers in another shape, no covariance, a source of another dimension.
+        InputError: not a module, a module that answers in another shape, not a covariance, a source of another dimension.
 
     Example:
         >>> from flowplane.transport import DenoisingNetwork
@@ -149,7 +149,7 @@ class LearnedDenoiser(Trained, ModuleMap, StraightMap):
         """The features h(x), shape (…, features), of a network that has an `encoder`; tensors as in calling the module.
 
         Raises:
-            InputError: a network without, bad points.
+            InputError: a network without one, bad points.
         """
         return self._through("encoder", x, self.dimension)
 
@@ -157,12 +157,12 @@ class LearnedDenoiser(Trained, ModuleMap, StraightMap):
         """The points (…, d) that belong to features (…, features), of a network that has a `decoder`.
 
         Raises:
-            InputError: a network without, bad points.
+            InputError: a network without one, bad points.
         """
         return self._through("decoder", h, getattr(self.network, "features", None))
 
     def describe(self) -> dict[str, Any]:
-        """What a file says of it beside its numbers."""
+        """What a file says of it besides its numbers."""
         return {
             "dimension": self.dimension,
             "covariance": self.noise_covariance.tolist(),
@@ -211,7 +211,7 @@ class LearnedDenoiser(Trained, ModuleMap, StraightMap):
             return form.points(part(rows.clone()).double())
 
     def _require_square(self) -> None:
-        """Refuse a module that is no map of R^d."""
+        """Refuse a module that is not a map of R^d."""
         training = self.network.training
         self.network.eval()
         try:
@@ -237,8 +237,8 @@ def load_denoiser(path: Any, network: nn.Module | None = None, *, source: Densit
         source: the density that the map is to move; files hold none.
 
     Raises:
-        InputError: no file, no checkpoint of flowplane, one that is cut off or of a newer version, a module that is missing
-            or built differently.
+        InputError: no file, not a checkpoint of flowplane, one that is cut off or of a newer version, a module that is
+            missing or built differently.
 
     Example:
         >>> import tempfile

@@ -49,10 +49,10 @@ def train_denoiser(
         noise_covariance: C, in squared units of x: a variance t, or a symmetric positive definite matrix (d, d).
         activation: of hidden layers: "gelu", "tanh", "silu", "softplus" or "relu"; without effect on a module.
         steps: of Adam, at most.
-        batch_size: points a step, drawn with replacement.
+        batch_size: points per step, drawn with replacement.
         learning_rate: the largest.
         patience: steps without a better held-out loss after which training stops; None is half the steps.
-        validation: share of the points that are held out; with 0 the training points themselves are looked at, nothing stops
+        validation: share of the points that are held out; with 0 the training points themselves are used, nothing stops
             training and the last weights are kept. Of a density 8192 points of its own are held out.
         source: the density that the map is to move; None is `data` where that is a density.
         seed: of everything random. The same seed gives the same weights on the same machine, device and threads; PyTorch's
@@ -63,8 +63,8 @@ def train_denoiser(
         The map; its `history` holds the losses, its numbers are kept in float64.
 
     Raises:
-        InputError: an argument out of range, a covariance that is not positive definite, a module that is no map of R^d,
-            NaN, a loss that grows beyond all bounds.
+        InputError: an argument out of range, a covariance that is not positive definite, a module that is not a map of
+            R^d, NaN, a loss that grows beyond all bounds.
 
     Example:
         >>> import flowplane as fp

@@ -1,7 +1,7 @@
 """The composition of denoisers that a stack is compared with (§A9).
 
 How the density between layers is carried: a Gaussian as one, as long as the decoders are affine, and bare points as they
-are: both exact. Any other density is seen as it is by the first layer; from there on it is carried by the nodes of a
+are: both exact. Any other density is exact for the first layer; from there on it is carried by the nodes of a
 trapezoidal rule (`flows.running`) in one and two dimensions, by draws in more.
 """
 
@@ -40,7 +40,7 @@ LOOKS = 256
 
 
 class _Carried:
-    """A density on its way through the layers."""
+    """A density on its path through the layers."""
 
     def __init__(self, density: Density, exact: bool, noise_variance: float, most: int) -> None:
         self.density: Density | None = density

@@ -80,7 +80,7 @@ class Plan:
 
     @property
     def interval(self) -> int:
-        """Steps from one look at the held-out loss to the next."""
+        """Steps from one held-out loss to the next."""
         return max(1, self.steps // CHECKS)
 
 
@@ -114,7 +114,7 @@ class Data:
         away = float(self.mean.norm() / self.variance.sum().sqrt().clamp_min(1e-300))
         if away > FARTHEST:
             found = Text(f"points {away:.2g} times as far from the origin as they are spread")
-            raise InputError(name, found, "their mean taken away first: training is in float32")
+            raise InputError(name, found, "points with their mean subtracted: training is in float32")
 
     def batch(self) -> Float[Tensor, "sample feature"]:
         """The points of the next step."""
@@ -160,7 +160,7 @@ class Data:
 
 
 def own_network(given: Any, wrapper: type[nn.Module], build: Callable[[tuple[int, ...]], nn.Module]) -> nn.Module:
-    """A network to train that nobody else holds.
+    """A network to train that nothing else shares.
 
     Arguments:
         given: widths of hidden layers, a module, which is copied, or a `wrapper` with a `network` inside.
@@ -187,7 +187,7 @@ def fit(
     units: str = "squared units of x",
 ) -> xr.Dataset:
     """Train a network in place, and leave it with the weights that were best on what is held out: the last ones where
-    nothing is, as there the best were chosen by chance.
+    nothing is, as the best would be chosen by chance there.
 
     Arguments:
         network: in float32 on the plan's device.
@@ -201,7 +201,7 @@ def fit(
         Over `step`: `training_loss` (its mean since the look before), `held_out_loss`, `learning_rate`.
 
     Raises:
-        InputError: nothing to train, a network that fails, or a loss that is no number any more.
+        InputError: nothing to train, a network that fails, or a loss that is no longer finite.
     """
     parameters = [part for part in network.parameters() if part.requires_grad]
     if not parameters:

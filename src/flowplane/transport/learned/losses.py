@@ -31,7 +31,7 @@ def denoising_loss(
         density: what x is drawn from: a density, or points (n, d), drawn from with replacement.
         noise_covariance: C, in squared units of x.
         samples: pairs of x and ε.
-        seed: of the draws, which are never those of a training; the same seed gives the same pairs to every map, so that
+        seed: of the draws, which are never those of training; the same seed gives the same pairs to every map, so that
             differences of losses are less noisy than the losses.
 
     Returns:

@@ -28,7 +28,7 @@ from flowplane.transport.maps.ode import ODEMap
 
 __all__ = ["LearnedScore", "load_score"]
 
-#: A variance may be outside the range by so much, relatively: rounding.
+#: A variance may be outside the range by this much, relatively: rounding.
 SLACK = 1e-9
 
 
@@ -44,7 +44,7 @@ class LearnedScore(Trained):
         source: p * N(0, high·I), the density that `flow` begins with.
 
     Raises:
-        InputError: no module, no range, a source of another dimension.
+        InputError: not a module, not a range, a source of another dimension.
 
     Example:
         >>> from flowplane.transport import ScoreNetwork
@@ -66,7 +66,7 @@ class LearnedScore(Trained):
         if source is not None and (not isinstance(source, Density) or source.dimension != self.dimension):
             raise InputError("source", source, f"a density in {self.dimension} dimensions")
         self.source = source
-        self.denoiser(self.variances[0])  # refuses a module that is no map of R^d
+        self.denoiser(self.variances[0])  # refuses a module that is not a map of R^d
 
     def forward(self, x: Float[Tensor, "sample feature"], s: Float[Tensor, " sample"]) -> Float[Tensor, "sample feature"]:
         """(g(x, s) − x)/s."""
@@ -100,11 +100,12 @@ class LearnedScore(Trained):
     ) -> ODEMap:
         """dx/dt = ∇log p_t(x) as learned: the continuous denoiser of p_0 = p * N(0, high·I) (§A5).
 
-        The network gives the score of p_t = p * N(0, (high − 2t)I). It is copied: training on does not change a flow.
+        The network gives the score of p_t = p * N(0, (high − 2t)I). It is copied: training it further does not change a
+        flow.
 
         Arguments:
             time: at most (high − low)/2, which None means.
-            rtol, atol: of the solver; finer than what training leaves to err.
+            rtol, atol: of the solver; finer than the error that training leaves.
             max_step: the longest step of the solver, as in `ODEMap`: without it what the score does only within a step
                 may be passed over.
 
@@ -141,7 +142,7 @@ class LearnedScore(Trained):
         return made
 
     def describe(self) -> dict[str, Any]:
-        """What a file says of it beside its numbers."""
+        """What a file says of it besides its numbers."""
         return {
             "dimension": self.dimension,
             "variances": self.variances,

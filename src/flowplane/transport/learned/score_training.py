@@ -47,7 +47,7 @@ def train_score(
         The score; the source of its flow is data * N(0, high·I).
 
     Raises:
-        InputError: an argument out of range, a module that is no map of R^d, NaN, a loss that grows beyond all bounds.
+        InputError: an argument out of range, a module that is not a map of R^d, NaN, a loss that grows beyond all bounds.
 
     Example:
         >>> import flowplane as fp

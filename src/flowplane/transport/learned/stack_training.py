@@ -56,8 +56,8 @@ def stack(
         data: points (n, d), or a density; layers after the first are trained on the features of 65,536 points of it.
         depth: how many layers, those of `start` included.
         noise_covariance: of the noise: a variance t for N(0, tI) in the space of each layer that is trained, in squared
-            units of that space; a matrix where all spaces have its size; or a list of these, one a layer. None is the time t
-            of the last layer of `start`.
+            units of that space; a matrix where all spaces have its size; or a list of these, one per layer. None is the
+            time t of the last layer of `start`.
         start: an autoencoder or a stack whose layers are the first ones, as they are.
         features: units of every layer's h; None is d. More than d only in the last layer.
         activation: of hidden layers: "gelu", "tanh", "silu", "softplus" or "relu". None is as in the last layer of `start`,
@@ -73,7 +73,7 @@ def stack(
 
     Raises:
         InputError: an argument out of range, features that are wider than the space they are decoded into, networks that
-            do not fit on each other, a start without features or of more layers than `depth`.
+            do not fit onto each other, a start without features or of more layers than `depth`.
 
     Example:
         >>> import flowplane as fp
@@ -128,7 +128,7 @@ def layer_seed(seed: int, k: int) -> int:
 def _networks(
     given: Any, d: int, depth: int, features: int | None, activation: str, decoder_hidden: Any, seed: int, first: int = 0
 ) -> list[Autoencoder]:
-    """One autoencoder a layer, for layers `first` and on."""
+    """One autoencoder per layer, from layer `first` on."""
     if isinstance(given, Sequence) and any(isinstance(part, nn.Module) for part in given):
         if len(given) != depth or not all(isinstance(part, Autoencoder) for part in given):
             found = Text(f"{[type(part).__name__ for part in given]}")
@@ -160,7 +160,7 @@ def _networks(
 
 
 def _covariances(given: Any, networks: Sequence[Autoencoder]) -> list[Tensor]:
-    """One covariance a layer."""
+    """One covariance per layer."""
     many = isinstance(given, list | tuple)
     if many and len(given) != len(networks):
         raise InputError("noise_covariance", Text(f"a list of {len(given)}"), f"one, or a list of {len(networks)}")

@@ -141,7 +141,7 @@ class Stack(Trained, ModuleMap, Composition):
         first layer, constant for affine decoders, singular where features are narrower than the ground space.
 
         Raises:
-            InputError: bad points, a depth that is no layer's.
+            InputError: bad points, a depth that no layer has.
         """
         known = self._depth(depth)
         if known == 0:
@@ -163,16 +163,16 @@ class Stack(Trained, ModuleMap, Composition):
 
         Arguments:
             given: the density that is to be moved, or points (n, d), the exact denoisers of which are attention.
-            noise_covariances: a list of D, (d, d), one a layer, in place of the decoders'; identities give the isotropic
+            noise_covariances: a list of D, (d, d), one per layer, in place of the decoders'; identities give the isotropic
                 composition.
-            nodes: at most so many carry a density in one or two dimensions, draws in more, between layers of curved
+            nodes: at most this many carry a density in one or two dimensions, draws in more, between layers of curved
                 decoders: each sees all others through noise of its own.
 
         Returns:
             A transport map at the stack's own times: its `vertices` are the stack's.
 
         Raises:
-            InputError: another dimension, decoders that are not injective, covariances that are none.
+            InputError: another dimension, decoders that are not injective, invalid covariances.
 
         Example:
             >>> import flowplane as fp
@@ -208,7 +208,7 @@ class Stack(Trained, ModuleMap, Composition):
         return self._parts[-1].held_out_loss
 
     def describe(self) -> dict[str, Any]:
-        """What a file says of it beside its numbers."""
+        """What a file says of it besides its numbers."""
         return {"layers": [layer.describe() for layer in self._parts]}
 
     # inside
@@ -282,11 +282,11 @@ def load_stack(path: Any, networks: Sequence[nn.Module] | None = None, *, source
 
     Arguments:
         path: the file.
-        networks: modules built like those that were trained, where they were no Autoencoders; they are copied.
+        networks: modules built like those that were trained, where they were not Autoencoders; they are copied.
         source: the density that the map is to move; files hold none.
 
     Raises:
-        InputError: no file, no stack of flowplane, one that is cut off or of a newer version, modules that are missing or
+        InputError: no file, not a stack of flowplane, one that is cut off or of a newer version, modules that are missing or
             built differently.
 
     Example:

@@ -39,11 +39,11 @@ class LearnedVelocity(ModelFlow, Trained):
         network: a module (x, s) ↦ v, points (n, *shape) and times (n,) to (n, *shape), in its own dtype and on its device.
         shape: of a point; None is (d,), where the network's own `dimension` says d.
         source: the density that flows.
-        rtol, atol, max_step: of the solver, as in `ODEMap`; None is 1e-6 and 1e-7, finer than what training leaves to err,
-            and what `model_flow` takes for a network of single precision.
+        rtol, atol, max_step: of the solver, as in `ODEMap`; None is 1e-6 and 1e-7, finer than the error that training
+            leaves, and what `model_flow` takes for a network of single precision.
 
     Raises:
-        InputError: no module, a module that does not answer in the shape of its input, a source of another dimension.
+        InputError: not a module, a module that does not answer in the shape of its input, a source of another dimension.
 
     Example:
         >>> from flowplane.transport import VelocityNetwork
@@ -88,7 +88,7 @@ class LearnedVelocity(ModelFlow, Trained):
         return self._asked.network.dtype
 
     def describe(self) -> dict[str, Any]:
-        """What a file says of it beside its numbers."""
+        """What a file says of it besides its numbers."""
         return {"shape": self.shape, "network": describe_network(self.network), "history": last_numbers(self.history)}
 
 

@@ -49,15 +49,15 @@ def train_velocity(
 
     Arguments:
         network: widths of hidden layers, such as (64, 64, 64): a `VelocityNetwork`. Or any torch module (x, s) ↦ v from
-            points (n, *shape) and times (n,) to (n, *shape), in its own floating dtype; it is copied, not changed. Or a flow
-            that was trained, which training goes on from.
+            points (n, *shape) and times (n,) to (n, *shape), in its own floating dtype; it is copied, not changed. Or a
+            trained flow, from which training goes on.
         source: x_0: a density, or points (n, *shape).
-        target: x_1, likewise; as many as there are of the source or not.
+        target: x_1, likewise; not necessarily as many as of the source.
         coupling: which start goes with which end. "independent": any with any. "optimal": the best plan between the starts
             and ends of each batch (Pooladian et al., ICML 2023, arXiv 2304.14772; Tong et al., TMLR 2024, arXiv 2302.00482):
             paths are straighter and shorter the larger the batch. "paired": row by row, of two arrays.
         shape: of a point as the network sees it, such as (1, 8, 8); None is that of arrays, the target's first, or (d,).
-        batch_size: pairs a step; the time of "optimal" grows with its cube.
+        batch_size: pairs per step; the time of "optimal" grows with its cube.
         activation, steps, learning_rate, patience, validation, seed, device: as in `train_denoiser`.
 
     Returns:

@@ -32,7 +32,7 @@ class TransportMap(ABC):
     `field`, `until`, `evolve` and `kinetic`.
     """
 
-    #: `map @ array` is no composition: NumPy is not to try.
+    #: `map @ array` is not a composition: NumPy must not try.
     __array_ufunc__ = None
     dimension: int
     #: How long the map takes.
@@ -99,13 +99,13 @@ class TransportMap(ABC):
     def motion(
         self, x: Float[Tensor, "sample feature"], times: np.ndarray, metric: Float[Tensor, "feature feature"] | None = None
     ) -> Motion:
-        """The ways from x up to increasing times, speeds and energies in a metric; None is the identity."""
+        """The paths from x up to increasing times, speeds and energies in a metric; None is the identity."""
         path = self.path(x, times)
         speeds = [squared(self.current(float(t), place), metric).sqrt() for t, place in zip(times, path, strict=True)]
         return Motion(path, torch.stack(speeds), self.kinetic(x, times, metric))
 
     def pieces(self, x: Float[Tensor, "sample feature"]) -> np.ndarray:
-        """Times from 0 to the end between which the ways from x are so smooth that a few nodes describe them."""
+        """Times from 0 to the end between which the paths from x are so smooth that a few nodes describe them."""
         return np.array([0.0, self.time])
 
     def log_likelihood(self, y: Float[Tensor, "sample feature"]) -> tuple[Tensor, Tensor]:
@@ -158,7 +158,7 @@ class TransportMap(ABC):
 
     @in_own_modes
     def velocity(self, t: float, x: Any) -> Any:
-        """v_t(x), shape (…, d). On a polygon of layers: (g(x) − x)/Δt for the layer g whose turn it is at time t.
+        """v_t(x), shape (…, d). On a polygon of layers: (g(x) − x)/Δt for the layer g that acts at time t.
 
         Raises:
             InputError: t outside [0, time], or bad points.
@@ -171,7 +171,7 @@ class TransportMap(ABC):
         """log of the density that the map carries `source` to, in nats, at y: −∞ where no point arrives.
 
         By change of variables, log p_0(x) − log |det ∇g(x)| with g(x) = y; for an ODE log |det| is the integral of the
-        divergence along the way.
+        divergence along the path.
 
         Raises:
             InputError: the map has no source density, or its source is bare atoms; bad points.
@@ -224,7 +224,7 @@ class TransportMap(ABC):
 
     @in_own_modes
     def bits_per_dimension(self, x: Any, *, width: float = 1.0) -> xr.Dataset:
-        """The log-likelihood of points in nats and in bits a dimension: see `flow_likelihood`."""
+        """The log-likelihood of points in nats and in bits per dimension: see `flow_likelihood`."""
         from flowplane.transport.profiles.likelihood import flow_likelihood
 
         return flow_likelihood(self, x, width=width)

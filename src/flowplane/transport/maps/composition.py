@@ -125,7 +125,7 @@ class Composition(TransportMap):
     def motion(
         self, x: Float[Tensor, "sample feature"], times: np.ndarray, metric: Float[Tensor, "feature feature"] | None = None
     ) -> Motion:
-        """The maps' ways, end to end."""
+        """The maps' paths, end to end."""
         pieces, spent = [], torch.zeros_like(x[:, 0])
         for part, local, rest in self._turns(times):
             found = part.motion(x, _with_ends(local, part.time if rest else None), metric)

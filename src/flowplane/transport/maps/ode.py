@@ -20,9 +20,9 @@ from flowplane.transport.maps.state import Motion, State, squared
 
 __all__ = ["ODEMap", "accepted_steps", "solve"]
 
-#: Up to this dimension the divergence is exact, one backward pass a coordinate.
+#: Up to this dimension the divergence is exact, one backward pass per coordinate.
 EXACT_DIMENSION = 10
-#: Particles whose steps say where the ways of all are smooth.
+#: Particles whose steps say where the paths of all are smooth.
 PILOTS = 64
 #: Steps, taken or not, from one time that is asked for to the next: more than any smooth velocity needs.
 MOST = 100_000
@@ -33,8 +33,8 @@ class ODEMap(TransportMap):
 
     Arguments:
         velocity: v(t, x) for a float t and a float64 tensor x (n, d), a tensor of the same shape, differentiable by torch if
-            `log_det_jacobian` or `log_prob` is wanted; each row may depend on that row of x only. It
-            may write into x.
+            `log_det_jacobian` or `log_prob` is wanted; each row may depend on that row of x
+            only. It may write into x.
         dimension: d.
         time: how long the flow runs.
         source: the density that flows, where it is known.
@@ -42,9 +42,9 @@ class ODEMap(TransportMap):
             dimensions, above by Hutchinson's estimate.
         rtol, atol: of every coordinate of every particle at every step.
         max_step: the longest step in time. The solver sees the velocity at a few times of each step only, and where nothing
-            happens its steps grow up to the whole of `time`. Without `max_step` a pulse that is shorter than a step is
-            passed over, and no error shows. The pulse's width is short enough; there are time/max_step steps at least.
-        probes: random ±1 vectors of Hutchinson's estimate, the same along the whole way (Grathwohl et al., FFJORD, 2019).
+            happens its steps grow up to the whole of `time`. Without `max_step` a pulse shorter than a step is passed over,
+            without an error. The pulse's width is short enough; there are time/max_step steps at least.
+        probes: random ±1 vectors of Hutchinson's estimate, the same along the whole path (Grathwohl et al., FFJORD, 2019).
         seed: of the probes.
         time_units: what `time` counts.
 
@@ -118,7 +118,7 @@ class ODEMap(TransportMap):
         return v, traces.mean(1)
 
     def rows_at_once(self, rows: int) -> int:
-        """Of how many points a gradient is taken together."""
+        """How many points' gradients are taken together."""
         return rows
 
     def _field_and_traces(self, t: float, x: Tensor) -> tuple[Tensor, Float[Tensor, "sample estimate"]]:
@@ -290,7 +290,7 @@ def _require_differentiable(v: Tensor) -> None:
 
 
 def _trace(v: Tensor, place: Tensor) -> Float[Tensor, "sample 1"]:
-    """∇·v, one backward pass a coordinate."""
+    """∇·v, one backward pass per coordinate."""
     total = torch.zeros_like(v[:, 0])
     for i in range(v.shape[1]):
         (row,) = torch.autograd.grad(v[:, i].sum(), place, retain_graph=i + 1 < v.shape[1])
@@ -368,7 +368,7 @@ def solve(
             found: Any = odeint(rate, state, parts, rtol=rtol, atol=atol, method="dopri5", options=options)
     except AssertionError as error:
         if "max_num_steps" in str(error):
-            expected = f"a smooth one without chance in it: {most:,} steps did not lead beyond that time"
+            expected = f"a smooth one without randomness: {most:,} steps did not lead beyond that time"
             raise InputError("velocity", Text(f"one that is rough near time {last:.6g}"), expected) from error
         expected = "a velocity that stays finite: the solver cannot go on from there"
         raise InputError("velocity", Text(f"a singularity near time {last:.6g}"), expected) from error

@@ -28,7 +28,7 @@ class State(NamedTuple):
 
 
 class Motion(NamedTuple):
-    """The ways of particles, at several times."""
+    """The paths of particles, at several times."""
 
     position: Float[Tensor, "time sample feature"]
     #: |v_t(x_t)|.

@@ -38,7 +38,7 @@ class StraightMap(TransportMap):
 
     @abstractmethod
     def displacement_hessian(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature feature"]:
-        """∂_k∂_j u_i(x) in place i, j, k; NaN where it is too large to have."""
+        """∂_k∂_j u_i(x) in place i, j, k; NaN where it is too large to compute."""
 
     def forward(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
         """x + θ·u(x)."""
@@ -162,7 +162,7 @@ class StraightMap(TransportMap):
 def inverse_and_log_det(
     matrices: Float[Tensor, "sample feature feature"],
 ) -> tuple[Float[Tensor, "sample feature feature"], Float[Tensor, " sample"]]:
-    """M⁻¹ and log |det M|; written out for one and two dimensions, where a call a matrix would be most of the time."""
+    """M⁻¹ and log |det M|; written out for one and two dimensions, where one call per matrix would take most of the time."""
     d = matrices.shape[-1]
     if d > 2:
         # atoms that a layer has merged leave singular matrices: those rows become infinite, not an exception

@@ -82,7 +82,7 @@ class WrappedMap(TransportMap):
     def motion(
         self, x: Float[Tensor, "sample feature"], times: np.ndarray, metric: Float[Tensor, "feature feature"] | None = None
     ) -> Motion:
-        """The ways."""
+        """The paths."""
         found = self.core.motion(self._in(x), times, self._inner(metric))
         return found._replace(position=self._out(found.position))
 

@@ -1,1 +1,1 @@
-"""Generative models of others as flows: Gaussian paths, what a network predicts, adapters to libraries (§E1)."""
+"""Other people's generative models as flows: Gaussian paths, what a network predicts, adapters to libraries (§E1)."""

@@ -1,4 +1,4 @@
-"""A generative model of somebody else's as a flow from noise to data (§E1)."""
+"""Anybody's generative model as a flow from noise to data (§E1)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from flowplane.transport.models.paths import GaussianPath, as_path
 
 __all__ = ["TOLERANCES", "Asked", "ModelFlow", "model_flow"]
 
-#: Relative and absolute tolerance by the bytes of a number: in what a model rounds the solver would only take ever smaller
-#: steps.
+#: Relative and absolute tolerance by the bytes of a number: on a model's rounding errors the solver would only take ever
+#: smaller steps.
 TOLERANCES = {8: (1e-8, 1e-9), 4: (1e-5, 1e-6), 2: (1e-3, 1e-4)}
 #: Up to this α/σ the density at the noise's end is taken to be that of the noise.
 NOISE = 0.1
-#: Least standard deviation of a source in parts of σ: a noisy x has σ at least, and few points have much less by chance.
+#: Least standard deviation of a source relative to σ: a noisy x has at least σ, and few points have much less by chance.
 NARROW = 0.7
 
 
@@ -56,31 +56,31 @@ def model_flow(
 
     The model belongs to a Gaussian path x_τ = α_τ x_data + σ_τ ε; whatever it predicts, the probability-flow velocity is
     u = α̇ x̂ + σ̇ ε̂ (Song et al., Score-based generative modeling through SDEs, 2021; Lipman et al., Flow matching, 2023).
-    τ goes evenly with s. The flow asks the model that it was given: training on changes it.
+    τ goes evenly with s. The flow calls the model that it was given: training it further changes the flow.
 
     Arguments:
         model: model(x, t), a `torch.nn.Module` or a function, for x (n, *shape) in its own precision and on its own device
-            and t (n,). It is asked in evaluation mode, without autocast, and left as it was. An answer may have its tensor
+            and t (n,). It is called in evaluation mode, without autocast, and left as it was. An answer may have its tensor
             as `.sample`, as those of diffusers do.
         path: "linear" (α = τ, σ = 1 − τ), "vp" (α = cos πτ/2, σ = sin πτ/2), "ve" (α = 1, σ = τ from 0.002 to 80), or
             (alpha, sigma), two functions of τ ∈ [0, 1], or ∈ `times`.
         predicts: "velocity" (dx/dτ), "noise" (ε̂), "denoised" (x̂), "score", or "v" (α ε̂ − σ x̂, Salimans & Ho 2022).
         shape: of one point, a number or a tuple; None is that of `source`.
         source: the density at s = 0; None is N(0, σ²I), the noise alone.
-        clock: from τ to the t that the model takes, such as lambda tau: 999 * tau; a whole number is handed on as one.
+        clock: from τ to the t that the model takes, such as lambda tau: 999 * tau; a whole number is passed on as one.
         times: the first and last τ, in any order; None is the path's own ends for a velocity, and otherwise the first and
             last time at which α, σ ≥ 1e-3.
         conditions: further arguments of the model, by name; numbers and tensors are those of one point, and repeated.
         guidance, unconditional: classifier-free guidance: what the model says with the conditions `unconditional`, plus
-            `guidance` times the way from there to what it says with `conditions`. A guided velocity makes a flow, but one
-            that belongs to no Gaussian path, as its results say.
+            `guidance` times the difference from there to what it says with `conditions`. A guided velocity makes a flow,
+            but one without a Gaussian path, as its results say.
         memory: bytes that the activations of one call may take, which say how many points go together.
         rtol, atol, max_step, probes, seed: as in `ODEMap`; tolerances of 1e-8 and 1e-9 for a model in double precision, of
             1e-5 and 1e-6 in single and of 1e-3 and 1e-4 in half precision.
 
     Raises:
         InputError: a shape, source or path that does not fit, times that cannot be reached, a model whose answer has another
-            shape; on the way, an answer that is NaN.
+            shape; during the flow, an answer that is NaN.
 
     Example:
         >>> import flowplane as fp
@@ -167,7 +167,7 @@ class ModelFlow(ODEMap):
             return
         if float((self._asked(tau, x) - both).abs().max()) > allowed:
             raise InputError(
-                "model", Text("other answers to the same x and t"), "a function of x and t, without chance in it"
+                "model", Text("different answers to the same x and t"), "a function of x and t, without randomness"
             )
         raise InputError("model", Text("answers that depend on the other points of a batch"), "each point's own answer")
 

@@ -1,4 +1,4 @@
-"""A network of somebody else's as it is asked: in its own precision, shape and time, some points at once."""
+"""Anybody's network, called in its own precision, shape and time, some points at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from flowplane.errors import InputError, Text
 
 __all__ = ["MEMORY", "Network", "answer_of", "in_evaluation", "modules_of", "name_of"]
 
-#: Bytes that the activations of one call take at most, if nobody says otherwise.
+#: Bytes that the activations of one call take at most, by default.
 MEMORY = 1 << 28
 
 
@@ -111,18 +111,18 @@ class Network:
         answer = found.reshape(len(x), -1).to(rows.device, rows.dtype)
         if not bool(torch.isfinite(answer.detach().sum())):
             bad = Text(f"{int((~torch.isfinite(answer)).sum())} values that are NaN or infinite at τ = {tau:.6g}")
-            raise InputError("model", bad, "finite answers along the whole way")
+            raise InputError("model", bad, "finite answers along the whole path")
         return answer
 
     def _for_each(self, value: Any, rows: int) -> Any:
-        """A condition of one point, for all of them; what is no number is passed on as it is."""
+        """A condition of one point, for all of them; what is not a number is passed on as it is."""
         if isinstance(value, bool) or not isinstance(value, Tensor | int | float):
             return value
         one = torch.as_tensor(value, device=self.device)
         return (one.to(self.dtype) if one.is_floating_point() else one).expand(rows, *one.shape)
 
     def _weigh(self, tau: float, row: Tensor, conditions: Mapping[str, Any]) -> None:
-        """Bytes that one point takes at most: all that is computed of it."""
+        """Bytes that one point takes at most: all that is computed from it."""
         with _Written() as written:
             self._asked(tau, row, conditions)
         self._bytes = max(1, written.bytes)

@@ -15,9 +15,9 @@ from flowplane.errors import InputError, Text, unknown
 
 __all__ = ["LEAST", "PATHS", "GaussianPath", "PathPoint", "as_path"]
 
-#: The least α and σ at which a prediction tells the velocity.
+#: The least α and σ at which a prediction determines the velocity.
 LEAST = 1e-3
-#: Places at which it is looked for them, and halvings that then find the place to rounding.
+#: Places at which these are sought, and bisections that then find the place to rounding.
 GRID, HALVINGS = 1001, 60
 #: Step of the differences that are rates, as a part of the path.
 STEP = 1e-3

@@ -24,15 +24,15 @@ def from_zuko(flow: Any, context: Any = None, *, source: Density | None = None) 
     """A normalising flow of zuko from its base to the data: `log_prob` is the flow's own (docs/papers.md §E).
 
     Each transformation is a layer of time 1 that moves points along straight lines; a free-form one (`zuko.flows.CNF`) is
-    followed as the ODE that it is, exactly up to ten dimensions. The flow is asked in evaluation mode, and not copied.
+    followed as the ODE that it is, exactly up to ten dimensions. The flow is called in evaluation mode, and not copied.
 
     Arguments:
         flow: such as zuko.flows.NSF(2); also a lazy flow made of transformations.
         context: of a conditional flow, one vector.
-        source: the base as a density, where it is no normal distribution with independent coordinates.
+        source: the base as a density, where it is not a normal distribution with independent coordinates.
 
     Raises:
-        InputError: no flow of zuko, a context or a source that does not fit.
+        InputError: not a flow of zuko, a context or a source that does not fit.
 
     Example:
         >>> import torch, zuko
@@ -71,7 +71,7 @@ class ZukoLayer(StraightMap):
             return self.transform.inv(x.to(self.precision)).to(x) - x
 
     def displacement_jacobian(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature feature"]:
-        """∇g − I: the inverse of the transformation's own Jacobian, which is one backward pass a coordinate."""
+        """∇g − I: the inverse of the transformation's own Jacobian, which is one backward pass per coordinate."""
         with in_evaluation([self.flow]), torch.enable_grad():
             place = (x + self.displacement(x)).to(self.precision).requires_grad_()
             found = self.transform(place)

@@ -25,12 +25,12 @@ __all__ = ["BLOCK_BYTES", "BUDGET_FLAGS", "MOST", "TERMS", "Ways", "flow_budget"
 
 #: Particles between which the exact plan is found.
 MOST = 1000
-#: Bytes of ways that are held at once.
+#: Bytes of paths that are held at once.
 BLOCK_BYTES = 1 << 28
 #: Gauss and Legendre's rule of three nodes on [0, 1].
 NODES, WEIGHTS = np.array([0.5 - 0.15**0.5, 0.5, 0.5 + 0.15**0.5]), np.array([5, 8, 5]) / 18
-#: W_2² between two halves of one cloud, as a part of E|Δ|², beyond which the exact plan says little. Of round
-#: Gaussians in 2 to 1,000 dimensions that are turned, so that all is waste, the plan loses about half of that part of it.
+#: W_2² between two halves of one cloud, as a part of E|Δ|², beyond which the exact plan says little. For
+#: rotated round Gaussians in 2 to 1,000 dimensions, where all is waste, the plan misses about half of that part of it.
 UNRESOLVED = 0.1
 
 TERMS = {
@@ -46,7 +46,7 @@ BUDGET_FLAGS = Flags(
             "two halves of the particles are so far apart that the exact plan between starts and ends has little to choose "
             "from: W_2 is too large, and what the coupling wastes is a lower bound near 0 whatever the flow does",
             "More particles help in a few dimensions only; the sum of transport and coupling, bending and pace are not "
-            "concerned, and `sliced_wasserstein` is a lower bound of W_2 in any number of dimensions.",
+            "affected, and `sliced_wasserstein` is a lower bound of W_2 in any number of dimensions.",
         )
     }
 )
@@ -146,7 +146,7 @@ def flow_budget(flow: TransportMap, samples: int = MOST, *, seed: Any = 0) -> xr
 
 
 def _ways(flow: TransportMap, x: Float[Tensor, "sample feature"]) -> Ways:
-    """Particles' ways, a block at a time, with nodes in each piece in which they are smooth."""
+    """Particles' paths, a block at a time, with nodes in each piece in which they are smooth."""
     edges = flow.pieces(x)
     inner = edges[:-1, None] + np.diff(edges)[:, None] * NODES
     times = np.append(np.concatenate([edges[:-1, None], inner], 1).ravel(), edges[-1])

@@ -29,7 +29,7 @@ def grid_axes(flow: TransportMap, points: int, extent: Any) -> list[np.ndarray]:
         extent: (lower, upper) for every dimension, or one pair each; None holds 2000 particles before and after the flow.
 
     Raises:
-        InputError: more than two dimensions, an extent that is none, fewer than three points.
+        InputError: more than two dimensions, an invalid extent, fewer than three points.
     """
     if flow.dimension > len(AXES):
         raise InputError("flow", Text(f"{flow.dimension} dimensions"), "one or two, for which there are grids")

@@ -1,4 +1,4 @@
-"""The log-likelihood of points along a flow, in nats and in bits a dimension (§E4)."""
+"""The log-likelihood of points along a flow, in nats and in bits per dimension (§E4)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["flow_likelihood"]
 
 
 def flow_likelihood(flow: TransportMap, x: Any, *, width: float = 1.0) -> xr.Dataset:
-    """log p(x) of the density that the flow carries its source to, and −log₂(p(x)·width^d)/d, bits a dimension (§E4).
+    """log p(x) of the density that the flow carries its source to, and −log₂(p(x)·width^d)/d, bits per dimension (§E4).
 
     By change of variables. Along an ODE in more than ten dimensions the divergence is Hutchinson's estimate with random
-    probes, the same along the whole way (FFJORD); each probe gives an estimate of its own, and their scatter the error.
+    probes, the same along the whole path (FFJORD); each probe gives an estimate of its own, and their scatter the error.
 
     Arguments:
         flow: with a source density.
@@ -49,7 +49,7 @@ def flow_likelihood(flow: TransportMap, x: Any, *, width: float = 1.0) -> xr.Dat
     over = len(values) ** 0.5
     spread = float(values.std(ddof=1)) / over if len(values) > 1 else math.nan
     nats = {"units": "nats", "long_name": "log p(x)"}
-    each = {"units": "bits", "long_name": "−log₂ p(x) a dimension"}
+    each = {"units": "bits", "long_name": "−log₂ p(x) per dimension"}
     variables = {
         "log_prob": ("sample", values, nats),
         "log_prob_error": ("sample", errors, nats | {"long_name": "standard error of log_prob"}),
@@ -57,7 +57,7 @@ def flow_likelihood(flow: TransportMap, x: Any, *, width: float = 1.0) -> xr.Dat
         "bits_per_dimension_error": ("sample", errors * share, each | {"long_name": "standard error of bits_per_dimension"}),
         "mean_log_prob": ((), float(values.mean()), nats | {"long_name": "E log p(x)"}),
         "mean_log_prob_error": ((), spread, nats | {"long_name": "standard error of mean_log_prob"}),
-        "mean_bits_per_dimension": ((), float(bits.mean()), each | {"long_name": "−E log₂ p(x) a dimension"}),
+        "mean_bits_per_dimension": ((), float(bits.mean()), each | {"long_name": "−E log₂ p(x) per dimension"}),
         "mean_bits_per_dimension_error": (
             (),
             spread * share,

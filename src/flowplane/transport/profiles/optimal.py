@@ -34,7 +34,8 @@ METHODS = ("exact", "sliced", "gaussian")
 MOST_PAIRS = 1 << 28
 #: Where a squared distance is below this part of the largest, all are taken from differences: products would cancel.
 CANCELLED = 1e-6
-#: A plan is looked for until W_2² and its lower bound differ by EXACT of it at most, so many times; by KNOWN they must not.
+#: A plan is sought until W_2² and its lower bound differ by at most EXACT of it, this many times; more than KNOWN is
+#: refused.
 EXACT, KNOWN, ROUNDS = 1e-9, 1e-6, 4
 #: Of the network simplex, which ends long before.
 ITERATIONS = 100_000_000
@@ -45,9 +46,9 @@ def wasserstein(x: Any, y: Any, method: str = "exact", *, projections: int = 200
 
     Of the clouds it is exact, but for "sliced". Of the densities that n points each were drawn from it is an estimate, whose
     standard error is of order n^{−1/2} where they differ: the scatter of the distances between tenths of the points, divided
-    by √10, tells it. Besides it is too large: between two draws of one density it is not 0 but of order n^{−1/4} at most in
-    up to three dimensions and n^{−1/d} in five and more, which the distance between two such draws tells. The directions of
-    "sliced" add an error of order projections^{−1/2}, seen by other seeds. Profiles and `path_measures` have a standard
+    by √10, shows it. It is also too large: between two draws of one density it is not 0 but of order n^{−1/4} at most in
+    up to three dimensions and n^{−1/d} in five and more, which the distance between two such draws shows. The directions of
+    "sliced" add an error of order projections^{−1/2}, which other seeds show. Profiles and `path_measures` have a standard
     error beside each distance.
 
     Arguments:
@@ -88,8 +89,8 @@ def optimality(x: Any, y: Any) -> Estimate:
         x, y: points (n, d) and where the map took them.
 
     Returns:
-        The ratio for these points, with its standard error as an estimate of that of the density which they were drawn from.
-        Besides it may be too large: between points that move less than they are apart no plan is better than the map.
+        The ratio for these points, with its standard error as an estimate of that of the density from which they were drawn.
+        It may also be too large: between points that move less than they are apart no plan is better than the map.
 
     Raises:
         InputError: another number of points or dimension, NaN, too many points.
@@ -236,7 +237,7 @@ def _require_few(clouds: Sequence[np.ndarray]) -> None:
 
 
 def assignment(x: Float[Tensor, "point feature"], y: Float[Tensor, "point feature"]) -> Int[Tensor, " point"]:
-    """The place in y of each point's partner by the best plan between clouds of as many points, which shares none out."""
+    """The place in y of each point's partner by the best plan between clouds of as many points, which splits none."""
     clouds = [points.detach().double().cpu().numpy() for points in (y, x)]
     if x.shape[1] == 1:
         rows, columns, *_ = _on_a_line(clouds[1][:, 0], clouds[0][:, 0])
@@ -271,10 +272,10 @@ class _Products:
 def _best(costs: Float[np.ndarray, "point other"]) -> tuple[np.ndarray, ...]:
     """The pairs of the best plan, their shares, and its potentials; `costs` are overwritten.
 
-    The network simplex (POT) errs by rounding of the largest cost, beside which small ones may be nothing. So what a point
-    costs at least is taken off first, which leaves the order of the plans. Then the plan is held against the potentials,
+    The network simplex (POT) errs by rounding of the largest cost, beside which small ones may vanish. So each point's
+    least cost is subtracted first, which leaves the order of the plans. Then the plan is checked against the potentials,
     which bound W_2² from below. Where they differ, costs so large that the best plan cannot use them are cut, and a plan is
-    looked for again: shares are whole multiples of 1/lcm(n, m), so that the best plan uses no pair that costs more than
+    sought again: shares are whole multiples of 1/lcm(n, m), so that the best plan uses no pair that costs more than
     lcm(n, m) times what another plan does.
     """
     from ot.lp.emd_wrap import check_result, emd_c

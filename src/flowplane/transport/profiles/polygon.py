@@ -15,7 +15,7 @@ __all__ = ["PARTS", "Polygon", "polygon"]
 #: Each step's part of the energy: long name. The last three add up to the first, and each over the steps to the whole's.
 PARTS = {
     "energy": "E|δ|²/t, what the block spends",
-    "progress": "E δ·Δ, the block's part of the straight way to the end, which is transport and coupling together",
+    "progress": "E δ·Δ, the block's part of the straight line to the end, which is transport and coupling together",
     "bending": "E(ℓ|δ| − δ·Δ), the block's part of what bending wastes",
     "pace": "E|δ|(|δ|/t − ℓ), the block's part of what an uneven pace wastes; below 0 for a slow one",
 }
@@ -32,9 +32,9 @@ class Polygon(NamedTuple):
 def polygon(path: Float[Tensor, "vertex sample feature"], durations: Float[Tensor, " step"]) -> Polygon:
     """What points spend on a polygon, at constant speed along each of its sides.
 
-    With δ the step of a side, t its duration, Δ from the first state to the last and ℓ = Σ|δ| the length of the way, the
+    With δ the step of a side, t its duration, Δ from the first state to the last and ℓ = Σ|δ| the length of the path, the
     energy |δ|²/t of a side is δ·Δ + (ℓ|δ| − δ·Δ) + |δ|(|δ|/t − ℓ). Over the sides these add up to |Δ|², ℓ² − |Δ|² and
-    ∫(|u| − ℓ)² ds, of which the ways have values of their own.
+    ∫(|u| − ℓ)² ds, of which the paths have values of their own.
 
     Arguments:
         path: two states or more.

@@ -64,11 +64,11 @@ def flow_profile(
         A Dataset over `time` with `entropy`, `entropy_rate` (dH/dt as the mean divergence of the velocity, independent of
         the Fisher information), `fisher_information`, `variance`, `cost`, `wasserstein`, `optimality`, `kinetic_energy`,
         `benamou_brenier_gap` and `straightness`, each with its standard error over the particles, `…_error`. Where p_0 is a
-        Gaussian and every map on the way is affine nothing is random and the errors are 0; otherwise W_2 is exact between
-        the first 1,000 particles, and the cost, the energy and the ratios are taken on the same ones. On a polygon of layers
-        the states between two layers are those on the straight lines. Entropy and Fisher information are NaN where the
-        source is bare atoms. `time` has the flow's `time_units`; the attribute `metric` is "identity", or "noise_covariance"
-        where the Fisher information is taken in that of the flow, which then is a coordinate.
+        Gaussian and every map along the path is affine, nothing is random and the errors are 0; otherwise W_2 is exact
+        between the first 1,000 particles, and the cost, the energy and the ratios are taken on the same ones. On a polygon
+        of layers the states between two layers are those on the straight lines. Entropy and Fisher information are NaN
+        where the source is bare atoms. `time` has the flow's `time_units`; the attribute `metric` is "identity", or
+        "noise_covariance" where the Fisher information is taken in that of the flow, which then is a coordinate.
 
     Raises:
         InputError: a flow without source, times outside [0, flow.time], samples below 2.
@@ -114,7 +114,7 @@ def flow_profile(
         "source": repr(source),
     }
     if source.has_density and np.isnan(variables["fisher_information"][1]).any():
-        attrs["missing"] = f"the Fisher information is not computed of such a flow in {flow.dimension} dimensions"
+        attrs["missing"] = f"the Fisher information is not computed for such a flow in {flow.dimension} dimensions"
     return stamp(xr.Dataset(variables, coords, attrs), "flow_profile", seed=seed)
 
 

@@ -25,7 +25,7 @@ __all__ = ["NUMBERS", "STEPS_FLAGS", "flow_steps"]
 NUMBERS = (1, 2, 4, 8, 16, 32, 64, 128)
 #: Relative tolerances of the adaptive solver.
 TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
-#: The error that is asked for where the user says none, as a part of how far the particles move.
+#: The default error asked for, as a share of how far the particles move.
 SHARE = 0.01
 STEPS_FLAGS = Flags(
     {
@@ -121,7 +121,7 @@ def _distance(found: Tensor, end: Tensor) -> tuple[float, float]:
 
 
 def _least(error: Callable[[int], float], counts: list[int], off: np.ndarray, enough: float) -> float:
-    """The least number of steps, by halving between the last that does not do and the next."""
+    """The least number of steps, by halving between the last that is not enough and the next."""
     does = off[:, 0] <= enough
     if not does[-1]:
         return np.nan
