@@ -1,4 +1,4 @@
-"""The papers, one module a figure or claim."""
+"""The papers, one module per figure or claim."""
 
 from flowplane.experiments.claim import VERDICTS, Claim
 from flowplane.experiments.registry import EXPERIMENTS, Experiment, Result, run

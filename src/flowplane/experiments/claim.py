@@ -18,7 +18,7 @@ __all__ = ["ROLES", "VERDICTS", "Claim", "claims_frame"]
 
 VERDICTS = ("reproduced", "contradicted", "inconclusive", "not run")
 #: A paper's claim as a whole; something that has to hold besides; what is measured and decides nothing; what shows that the
-#: measurement can fail, or that something else is no explanation.
+#: measurement can fail, or that something else is not the explanation.
 ROLES = ("headline", "part", "reported", "control")
 
 Numbers = tuple[float, ...]
@@ -44,7 +44,7 @@ _NUMBERS = ("measured", "lower", "upper", "reference", "tolerance")
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One row of the ledger. Several numbers (a layer each, say) stand in tuples of equal length.
+    """One row of the ledger. Several numbers (one per layer, say) stand in tuples of equal length.
 
     `interval` holds a (lower, upper) pair for each number, at 95 % over replicas; `tolerance` is what a number may differ
     from its reference; `tolerance` and `reference` are None where the claim is about a sign. An experiment leaves `scale`
@@ -125,7 +125,7 @@ def _tuple(value: Any) -> Any:
 def claims_frame(claims: Iterable[Claim]) -> pd.DataFrame:
     """A row for each number of each claim; NaN where a claim has no interval, reference or tolerance.
 
-    `index` counts a claim's numbers from 0 (a layer each, say).
+    `index` counts a claim's numbers from 0 (one per layer, say).
     """
     import pandas as pd
 

@@ -305,7 +305,7 @@ def run(
         out: folder of all results; None writes nothing.
         device, seed: as in `fp.train`.
         overwrite: train anew even where a recording of the same experiment and scale is there.
-        cluster: where sweeps run, as in `fp.sweep`; None for a worker a core on this machine.
+        cluster: where sweeps run, as in `fp.sweep`; None for one worker per core on this machine.
         offline: whether each figure's page holds plotly.js itself, as in `fp.plot.save`.
 
     Raises:

@@ -52,7 +52,7 @@ class Judged(Measured):
 
 
 class Referenced(Judged):
-    """And what they were held against."""
+    """And what they were compared with."""
 
     reference: Numbers
     tolerance: Numbers
@@ -89,7 +89,7 @@ def with_ends(values: Iterable[Any], lower: Iterable[Any], upper: Iterable[Any])
 
 
 def mean_and_ends(values: Replicas) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Means over replicas, lower and upper ends; NaN where one replica has no number, for which the others do not speak.
+    """Means over replicas, lower and upper ends; NaN where one replica has no number, as the others cannot stand in for it.
 
     Example:
         >>> mean_and_ends(np.array([[1.0, 1.0], [3.0, np.nan]]))[0]
@@ -202,7 +202,7 @@ def agreement(values: Replicas, reference: Numbers, wanted: float) -> Referenced
 
 
 def exactly(values: Sequence[Any] | np.ndarray, reference: Sequence[Any], reach: float) -> Referenced:
-    """Whether numbers that nothing random is in are within `reach` of what they should be: reproduced or contradicted.
+    """Whether numbers without randomness are within `reach` of what they should be: reproduced or contradicted.
 
     Example:
         >>> exactly([1e-12], [0.0], 1e-9)["verdict"], exactly([0.1], [0.0], 1e-9)["verdict"]
@@ -219,7 +219,7 @@ def exactly(values: Sequence[Any] | np.ndarray, reference: Sequence[Any], reach:
 
 
 def _verdict(holds: np.ndarray, fails: np.ndarray) -> str:
-    """Of a claim that has to hold everywhere, and of which nothing decides nothing."""
+    """The verdict of a claim that has to hold everywhere; no numbers decide nothing."""
     if holds.size and holds.all():
         return "reproduced"
     return "contradicted" if fails.any() else "inconclusive"

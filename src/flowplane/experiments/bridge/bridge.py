@@ -26,11 +26,12 @@ __all__ = ["run"]
 
 #: Variance of the noise through which the reference network is read.
 NOISE = 0.01
-#: Readings by denoisers and by Monte Carlo may differ by the larger of this, in bits, and so many of their standard errors.
+#: Readings by denoisers and by Monte Carlo may differ by the larger of this, in bits, and this many of their standard
+#: errors.
 WITHIN, ERRORS = 0.01, 4.0
 #: Of the entropy's rate, by differences and by denoising.
 RATE = 0.05
-#: A normal of so many equal directions, so many samples, and the information that noise of variance 1 lets through, in bits.
+#: A normal of this many equal directions, its samples, and the information that noise of variance 1 lets through, in bits.
 DIRECTIONS, SAMPLED, TRUE = 50, 500, 20.0
 #: What held-out denoisers may say of it (§C3), and of labels that have nothing to do with it.
 BETWEEN, NOTHING = (19.8, 21.0), 0.03
@@ -46,7 +47,7 @@ class Scale:
     #: Epochs, of each replica and of the one whose spectrum is shown.
     looked: int
     shown: int
-    #: Layers that are wider than their samples are many.
+    #: Layers with fewer samples than they need.
     wide: int
     #: Tasks of known information, how many of them with shuffled partners as well, and samples of each.
     pairs: tuple[str, ...]
@@ -64,7 +65,7 @@ SCALES = {
 
 
 def run(context: Context) -> Result:
-    """The reference network read by denoising; a layer wider than its samples are many; pairs of known information."""
+    """The reference network read by denoising; layers with fewer samples than they need; pairs of known information."""
     scale = SCALES[context.scale]
     rec = context.train("reference", spherical_rule(), replicas=scale.replicas, epochs=scale.epochs).thin(scale.looked)
     rec = rec.sel(layer=scale.layers)
@@ -112,7 +113,7 @@ def _exact(found: xr.Dataset, exact: xr.Dataset) -> Claim:
         judged.append(_worst(np.abs(found[name].values - exact[name].values), np.maximum(WITHIN, noise)))
     statement = (
         f"the plane read by denoisers of the points is that by Monte Carlo, noise {NOISE:g}, {found['i_xt'].size} layers "
-        "and epochs: difference in I(X;T) and in I(T;Y), where it is largest beside what the drawn noise allows"
+        "and epochs: difference in I(X;T) and in I(T;Y), where it is largest relative to what the drawn noise allows"
     )
     return Claim(
         id="X-bridge.exact",
@@ -177,7 +178,7 @@ def _de_bruijn(spectrum: xr.Dataset) -> Claim:
 
 
 def _wide_layers(context: Context) -> xr.Dataset:
-    """Pairwise and denoisers of layers of 50 equal directions, 500 samples each, and of labels that say nothing of them."""
+    """Pairwise and denoisers on layers of 50 equal directions, 500 samples each, and on labels unrelated to them."""
     variance = math.expm1(2 * TRUE * math.log(2.0) / DIRECTIONS)
     scale = SCALES[context.scale]
     readers = {"Pairwise": Pairwise(1.0), "Denoising": Denoising(1.0, scale.denoiser)}

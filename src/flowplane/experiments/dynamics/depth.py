@@ -27,7 +27,7 @@ WIDTHS = (12, 10, 8, 6, 4, 2)
 #: One hidden layer with as many weights as six have: what more weights alone do.
 WIDE = (31,)
 SNAPSHOTS = 60
-#: The same generalisation: so much of the test set right, so many bits of the label in the softmax.
+#: The same generalisation: this share of the test set right, this many bits of the label in the softmax.
 ACCURACY, INFORMATION = 0.95, 0.8
 #: A slope is one of the networks that got there; fewer of them than this say nothing of the others.
 ARRIVED = 0.8
@@ -72,7 +72,7 @@ def run(context: Context) -> Result:
 def learning(
     path: Path, optimizer: str, hidden: tuple[int, ...], *, replicas: int, epochs: int, device: str, seed: int
 ) -> xr.Dataset:
-    """The information plane of an ensemble, and when each network first generalises so well; NaN where it never does."""
+    """The information plane of an ensemble, and when each network first generalises that well; NaN where it never does."""
     rec = train_or_resume(
         spherical_rule(),
         path,

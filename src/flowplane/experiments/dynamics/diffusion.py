@@ -18,9 +18,9 @@ from flowplane.recording import Recording
 
 __all__ = ["run"]
 
-#: A Wiener process has the exponent 1; so near it counts as one.
+#: A Wiener process has the exponent 1; this near it counts as one.
 WITHIN = 0.1
-#: The drift phase, which is no diffusion: the first epochs.
+#: The drift phase, which is not diffusion: the first epochs.
 DRIFT = 20
 
 
@@ -83,10 +83,10 @@ def _independent(found: xr.Dataset, optimizer: str) -> Claim:
 
 
 def _control(rec: Recording, optimizer: str) -> Claim:
-    """Drift is told from diffusion: its exponent is near 2."""
+    """Drift is distinguished from diffusion: its exponent is near 2."""
     early = weight_diffusion(rec.sel(epoch=slice(0, DRIFT)), since=0, draws=50)
     low, high = early["exponent_lower"].values, early["exponent_upper"].values
     verdict = "reproduced" if (low > 1 + WITHIN).all() else "contradicted" if (high < 1 + WITHIN).any() else "inconclusive"
-    statement = f"the first {DRIFT} epochs are drift, no diffusion ({optimizer}): exponent by layer, above 1"
+    statement = f"the first {DRIFT} epochs are drift, not diffusion ({optimizer}): exponent by layer, above 1"
     numbers = with_ends(early["exponent_mean"].values, low, high)
     return Claim(id=f"B-7.drift.{optimizer}", role="control", statement=statement, **numbers, verdict=verdict, units="1")

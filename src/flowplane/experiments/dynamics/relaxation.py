@@ -1,4 +1,4 @@
-"""B-6: the time that a layer takes to compress grows exponentially with by how much it does."""
+"""B-6: the time that a layer takes to compress grows exponentially with how much it compresses."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from flowplane.information.binned import Binned
 
 __all__ = ["run"]
 
-#: The share of Akaike's weight that makes a law the one.
+#: The Akaike weight at which a law is taken to be the right one.
 SURE = 0.9
 #: Fewer points than this decide nothing.
 ENOUGH = 20
-#: §B7: the time is proportional to 2^ΔS, one doubling a bit.
+#: §B7: the time is proportional to 2^ΔS, one doubling per bit.
 DOUBLINGS = 1.0
 
 

@@ -1,1 +1,1 @@
-"""Somebody else's flows beside the papers' own: part E of docs/papers.md."""
+"""Other people's flows beside the papers' own: part E of docs/papers.md."""

@@ -28,9 +28,9 @@ SCALES = {
 LEFT = 1e-3
 #: Of E|Δ|²: a flow is called straight that bends by no more.
 STRAIGHT = 0.01
-#: Of E|Δ|², by which another clock may change what it has no say in.
+#: Of E|Δ|², by which another clock may change what does not depend on it.
 SAME = 1e-3
-#: Of the way to the target, squared, that a flow's ends may lack.
+#: Of the squared distance to the target, that a flow's ends may lack.
 MISSED = 0.05
 #: Of the target's variance, by which that of the ends may be off.
 SPREAD = 0.1
@@ -100,8 +100,8 @@ def all_claims(found: xr.Dataset) -> list[Claim]:
             units="1",
         )
         for name, about in (
-            ("bending", "bending, in parts of E|Δ|²,"),
-            ("waste", "all waste, in parts of W_2² between the particles (too large on digits),"),
+            ("bending", "bending, as a share of E|Δ|²,"),
+            ("waste", "all waste, relative to W_2² between the particles (too large on digits),"),
         )
     ]
     whole = Claim(
@@ -163,7 +163,7 @@ def _controls(found: xr.Dataset, parts: xr.Dataset, of: Of, names: str) -> list[
             id="X-budget.ends",
             role="control",
             statement="no flow is straight by missing its target: sliced W_2² from its ends to the target, over that from "
-            f"its starts, at most {MISSED:g}, scatter taken off: {names} of {', '.join(judged)}",
+            f"its starts, at most {MISSED:g}, scatter subtracted: {names} of {', '.join(judged)}",
             **at_most(ends, MISSED),
             units="1",
         ),
@@ -184,7 +184,7 @@ def _controls(found: xr.Dataset, parts: xr.Dataset, of: Of, names: str) -> list[
         Claim(
             id="X-budget.clock",
             role="control",
-            statement="the rectified flow by another clock, s² for s, has other pace only: change of transport, coupling "
+            statement="the rectified flow by another clock, s² for s, differs in pace only: change of transport, coupling "
             f"and bending over W_2², at most {SAME:g}: {names} of each",
             **kept,
             units="1",

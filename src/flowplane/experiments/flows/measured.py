@@ -130,7 +130,7 @@ def all_flows(target: Density, hidden: tuple[int, ...], pairs: int, options: dic
 
 
 def reclocked(flow: TransportMap, clock: Callable[[float], tuple[float, float]]) -> ODEMap:
-    """The same ways by another clock: s in [0, 1] to the part of the flow's time that is over by then, and its rate.
+    """The same paths by another clock: s in [0, 1] to the part of the flow's time that is over by then, and its rate.
 
     Example:
         >>> still = ODEMap(lambda t, x: x * 0 + 1, 1, time=2.0)
@@ -157,7 +157,7 @@ def _measures(flow: TransportMap, target: Density, particles: int, numbers: tupl
 
 def _arrival(starts: np.ndarray, ends: np.ndarray, target: Density, seed: int) -> dict[str, Any]:
     """How near the target a flow's ends are. W_2² of two clouds is too large by their scatter, that between two clouds of
-    the target, which is taken off on both sides."""
+    the target, which is subtracted on both sides."""
     one, other = (target.draw(len(ends), generator(seed, EVALUATION, k)).double().cpu().numpy() for k in (1, 2))
     scatter, left, whole = (
         float(sliced_measures(np.stack([one, cloud]), seed=seed)["wasserstein_sliced"][1]) ** 2

@@ -37,9 +37,9 @@ class Scale:
     #: Values of β at which Blahut–Arimoto's steps are counted, up to that many of them.
     counted: int
     most: int = 20_000
-    #: At which layers are held against the curve.
+    #: At which layers are compared with the curve.
     looked: int = 20
-    #: The β of the curve, between which critical points are looked for; None for the functions' own.
+    #: The β of the curve, between which critical points are sought; None for the functions' own.
     betas: tuple[float, ...] | None = None
 
 

@@ -31,11 +31,11 @@ from flowplane.tasks import spherical_rule
 __all__ = ["run"]
 
 ACTIVATIONS = ("tanh", "relu", "linear")
-#: The headline rests on so many estimators at least.
+#: The headline rests on at least this many estimators.
 ENOUGH_ESTIMATORS = 3
 #: Variance of the noise that is the channel of the estimators without one, and of that of the noisy network.
 CHANNEL, OWN_NOISE = 0.01, 0.05
-#: The samples are all the inputs there are: what their number does to the bins' plug-in estimate is no concern here.
+#: The samples are all the inputs there are: their number does no harm to the bins' plug-in estimate.
 WAIVED = dict.fromkeys(("Binned", "Binned, snapshot"), ("too_few_samples",))
 #: The share of intervals that must hold the truth, and of how many at least.
 COVERED, ENOUGH_VALUES = 0.9, 20
@@ -205,7 +205,7 @@ def _held_to_the_truth(truth: xr.Dataset, table: xr.Dataset) -> Claim:
 
 
 def coverage_verdict(held: int, values: int) -> str:
-    """Whether so many intervals of these hold the truth as 90 % and more do; few values decide nothing.
+    """Whether the intervals hold the truth as often as ones of 90 % or more would; few values decide nothing.
 
     Example:
         >>> coverage_verdict(5, 6), coverage_verdict(30, 60), coverage_verdict(57, 60)

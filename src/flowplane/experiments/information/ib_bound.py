@@ -20,7 +20,7 @@ __all__ = ["run"]
 
 #: I(X;Y) of the paper's task, in bits.
 INFORMATION = 0.99
-#: "Near": so many bits of I(T;Y) below the curve at most, and a residual of at most this share of I(X;T).
+#: "Near": at most this many bits of I(T;Y) below the curve, and a residual of at most this share of I(X;T).
 NEAR, SATISFIED = 0.05, 0.1
 
 
@@ -30,9 +30,9 @@ class Scale:
 
     replicas: int
     epochs: int
-    #: At which layers are held against the curve.
+    #: At which layers are compared with the curve.
     looked: int = 20
-    #: The β of the curve, between which critical points are looked for; None for the functions' own.
+    #: The β of the curve, between which critical points are sought; None for the functions' own.
     betas: tuple[float, ...] | None = None
 
 

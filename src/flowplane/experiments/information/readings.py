@@ -1,4 +1,4 @@
-"""Networks read by many estimators: who reads what, and what a curve over training says of compression, or does not."""
+"""Networks read by many estimators: which read what, and what a curve over training says about compression, if anything."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ __all__ = [
 ]
 
 SEEN, NOT_SEEN, UNDECIDED, INVALID = "compression seen", "not seen", "undecided", "estimator invalid"
-#: A verdict rests on so many decided rows at least.
+#: A verdict rests on at least this many decided rows.
 ENOUGH_ROWS = 6
-#: A fall of I(X;T) from its peak by less is no compression, in bits.
+#: A fall of I(X;T) from its peak by less is not compression, in bits.
 LEAST_FALL = 0.1
 #: The estimate is not to be believed where more of its values at the peak and at the end are flagged or missing.
 FLAGGED = 0.5
@@ -57,7 +57,7 @@ class Scale:
 
     #: Of SlicedMI.
     slices: int
-    #: Those that an estimator is given which trains networks itself.
+    #: Those given to an estimator that trains networks itself.
     epochs: int
     replicas: int
     #: Those that read; None for all.
@@ -94,7 +94,7 @@ def every_reader(scale: str, channel: float) -> dict[str, Estimator]:
 
 
 def readers_without_channel(scale: str) -> dict[str, Estimator]:
-    """Those that a network with noise of its own can be read by: they take the inputs and need no channel."""
+    """Those that can read a network with noise of its own: they take the inputs and need no channel."""
     at = SCALES[scale]
     readers: dict[str, Estimator] = {
         "KSG": KSG(),
@@ -107,7 +107,7 @@ def readers_without_channel(scale: str) -> dict[str, Estimator]:
 
 
 def for_training(rec: Recording, scale: str) -> Recording:
-    """The replicas and epochs, spread over training, that an estimator is given which trains networks itself."""
+    """The replicas and epochs, spread over training, that are given to an estimator that trains networks itself."""
     at = SCALES[scale]
     # the first epoch has nothing to lose yet
     places = np.unique(np.linspace(1, len(rec.epochs) - 1, min(at.epochs, len(rec.epochs))).round().astype(int))
@@ -169,13 +169,13 @@ def read_by_all(
 def readings(table: xr.Dataset, waived: Mapping[str, tuple[str, ...]] | None = None) -> xr.Dataset:
     """Of each estimator and layer the fall of I(X;T) from its peak to the end, and what follows.
 
-    The peak of a replica is looked for in the mean of the others, so that its value there is not biased. With one replica
+    The peak of a replica is sought in the mean of the others, so that its value there is not biased. With one replica
     the interval is the estimator's own.
 
     Arguments:
         table: (estimator, replica, epoch, layer).
-        waived: flags that do not count against an estimator here, by its name. `constant_units` never does: a unit that
-            died carries nothing, and that is what is to be seen.
+        waived: flags that do not count against an estimator here, by its name. `constant_units` never does: a dead unit
+            carries nothing, and that is what should show.
 
     Returns:
         Dataset (estimator, layer): `fall`, `fall_lower`, `fall_upper` in bits at 95 %, and `reading`.
@@ -224,7 +224,7 @@ def _fall(part: xr.Dataset, ignored: int) -> tuple[float, float, float] | None:
     low, high = kept["i_xt_lower"].values[0], kept["i_xt_upper"].values[0]
     top = peaks[0]
     if top == len(low) - 1:
-        # of a lower bound alone nobody knows what lay above it before
+        # a lower bound alone does not say what lay above it before
         return 0.0, 0.0, 0.0 if np.isfinite(high[np.isfinite(low)]).all() else np.inf
     return float(falls[0]), float(low[top] - high[-1]), float(high[top] - low[-1])
 

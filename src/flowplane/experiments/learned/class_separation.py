@@ -37,7 +37,7 @@ MAPS = ("flow", "shrunk", "shuffled")
 PAIRED = 100
 #: Pixels, of size 1, that vary less are constant.
 ROUNDING = 1e-9
-#: Points that tell I(X;Y) of a density.
+#: Points from which I(X;Y) of a density is measured.
 TRUTH_SAMPLES = 200_000
 
 Array = np.ndarray
@@ -68,7 +68,7 @@ class Data:
     estimate: Callable[[Array, Array], tuple[float, bool]]
     #: I(X;Y) in bits where it is known.
     truth: float = float("nan")
-    #: Whether the points are atoms, for which infinitely many layers are no flow.
+    #: Whether the points are atoms, for which infinitely many layers are not a flow.
     bare: bool = False
     #: What one split is.
     drawn: str = "draws"
@@ -226,7 +226,7 @@ def _truth(moons: tuple[GaussianMixture, GaussianMixture], seed: int) -> float:
 
 def _classifier(seed: int) -> Callable[[Array, Array], tuple[float, bool]]:
     """The classifier's lower bound: in 61 dimensions neighbours and kernels of 900 points are flagged (`too_few_samples`,
-    `saturated`). Pixels that are constant, but for rounding, know nothing and are left out."""
+    `saturated`). Pixels that are constant, but for rounding, say nothing and are left out."""
 
     def estimate(features: Array, labels: Array) -> tuple[float, bool]:
         found = Variational("classifier")(features[:, np.ptp(features, axis=0) > ROUNDING], labels, seed=seed)
@@ -236,7 +236,7 @@ def _classifier(seed: int) -> Callable[[Array, Array], tuple[float, bool]]:
 
 
 def _neighbours(seed: int) -> Callable[[Array, Array], tuple[float, bool]]:
-    """KSG, which is at home in the plane."""
+    """KSG, which suits two dimensions."""
 
     def estimate(features: Array, labels: Array) -> tuple[float, bool]:
         found = KSG()(features, labels, seed=seed)

@@ -106,7 +106,7 @@ def depth_claims(name: str, found: xr.Dataset) -> list[Claim]:
     """
     part = found.sel(map="flow")
     deeper = [depth for depth in _depths(part) if depth != 1]
-    # the limit of bare points is no flow any more
+    # the limit of bare points is no longer a flow
     actual = [depth for depth in deeper if np.isfinite(depth)] if _frozen_in(found) else deeper
     gains = np.concatenate([_differences(part, quantity, actual[-1:]) for quantity in CLAIMED], 1)
     about = f"{', '.join(CLAIMED.values())} of held-out points, {_label(actual[-1])} less L = 1; {found['data'].values!s}"

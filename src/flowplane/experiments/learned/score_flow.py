@@ -177,7 +177,7 @@ def _dataset(table: dict[tuple[str, str, int], Measured], densities: list[str], 
             "distance": (
                 (*dims, "time"),
                 [[[m.distance for m in flow] for flow in by] for by in rows],
-                part | {"long_name": "RMS distance to the exact flow over its way"},
+                part | {"long_name": "RMS distance to the exact flow over the distance that it moves"},
             ),
             "imbalance": (
                 dims,
@@ -222,7 +222,7 @@ def all_claims(measured: xr.Dataset) -> list[Claim]:
         Claim(
             id="X-learned-flow",
             role="part",
-            statement=f"the flow of a learned score ends within {FOLLOWED:.0%} of its way from the exact one, RMS: {names}",
+            statement=f"the flow of a learned score ends within {FOLLOWED:.0%} of its path from the exact one, RMS: {names}",
             **at_most_log(of("distance", "learned"), FOLLOWED),
             reference=limits(FOLLOWED),
             units="1",

@@ -55,7 +55,7 @@ class Scale:
     samples: int
     #: Random stacks of affine layers.
     draws: int
-    #: Points at which curved decoders are held against the local statement.
+    #: Points at which curved decoders are compared with the local statement.
     local: int
     #: Layers of a stack.
     depth: int = 3
@@ -205,7 +205,7 @@ def _untrained(density: Density, time: float, shape: tuple[int, ...], seed: int,
 
 
 def _feature_time(layers: list[Any], density: Density, time: float) -> float:
-    """The variance among the features of which the ground space sees `time` a coordinate, on average."""
+    """The variance among the features of which the ground space sees `time` per coordinate, on average."""
     if not layers:
         return time
     decoders = Decoders(layers)

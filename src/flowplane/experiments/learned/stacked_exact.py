@@ -25,7 +25,7 @@ __all__ = ["layer_errors", "linear_claims", "linear_errors", "linear_stack", "lo
 
 #: What two ways of computing the same in float64 may differ by.
 EXACT = 1e-9
-#: An error that is no small one.
+#: An error that is not small.
 FAR = 0.1
 #: Noise of the affine layers, and the curved decoders' size and noise.
 TIME, BEND, TIMES = 0.3, 0.5, (0.04, 0.02, 0.01, 0.005)

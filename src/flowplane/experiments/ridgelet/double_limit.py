@@ -166,7 +166,7 @@ def _time_claim(surfaces: xr.Dataset) -> Claim:
 
 
 def _width_claims(surfaces: xr.Dataset) -> list[Claim]:
-    """The distance to layers of infinite width: a slope a draw, by N and by L."""
+    """The distance to layers of infinite width: one slope per draw, by N and by L."""
     rows = (
         ("width", "part", "shared", "width", -0.5, "shared units: the distance to layers of infinite width goes like N^k"),
         ("width-own", "part", "own", "width", -0.5, "each layer its own units: the same, N^k"),
@@ -200,7 +200,7 @@ def _field_claim(surfaces: xr.Dataset) -> Claim:
     return Claim(
         id="A-9.field",
         role="part",
-        statement=f"the field is given back by the quadrature up to: {_listed(surfaces)}",
+        statement=f"the quadrature reconstructs the field up to: {_listed(surfaces)}",
         measured=tuple(map(float, errors)),
         reference=(0.0,) * len(errors),
         tolerance=(GOOD,) * len(errors),
@@ -225,7 +225,7 @@ def _controls(case: Case, scale: Scale, seed: int) -> list[Claim]:
         Claim(
             id="A-9.built",
             role="part",
-            statement="16 layers of the widest, line, bump: distance to the flow over the flow's own",
+            statement="16 layers of the widest, line, bump: distance to the flow over how far it moves",
             **at_most(built, 0.5),
             tolerance=(0.5,),
             units="1",

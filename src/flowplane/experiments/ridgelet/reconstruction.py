@@ -34,7 +34,7 @@ def gaussian(x: np.ndarray) -> np.ndarray:
 
 
 def grid_points(count: int, dimension: int) -> np.ndarray:
-    """A full grid of `count` places an axis."""
+    """A full grid of `count` places per axis."""
     axis = np.linspace(-REACH, REACH, count)
     return np.stack(np.meshgrid(*[axis] * dimension, indexing="ij"), -1).reshape(-1, dimension)
 
@@ -45,7 +45,7 @@ def normal_points(dimension: int, count: int = 60, seed: int = 0) -> np.ndarray:
 
 
 def relative_error(found: np.ndarray, wanted: np.ndarray) -> float:
-    """Root mean square error over the root mean square of what is wanted."""
+    """Root mean square error over the root mean square of the target."""
     return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
 
 

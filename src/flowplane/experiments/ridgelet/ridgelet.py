@@ -1,4 +1,4 @@
-"""A function as an integral over hidden units: does it come back, and how many units does it take? (docs/papers.md §A10,
+"""A function as an integral over hidden units: is it reconstructed, and how many units does it take? (docs/papers.md §A10,
 A-8)
 """
 
@@ -40,7 +40,7 @@ FITTED = 300
 LEFT = 2e-3
 #: What quadrature may change of the error by truncation, as a share of it, where powers of A are read off.
 RESOLVED = 0.03
-#: What an inadmissible pair may give back, as a share of f.
+#: What an inadmissible pair may reconstruct, as a share of f.
 NOTHING = 0.02
 
 
@@ -294,7 +294,7 @@ def _values(network: torch.nn.Module, x: np.ndarray) -> np.ndarray:
 
 
 def _inadmissible(scale: Scale) -> Claim:
-    """ReLU with k = 1 and the sigmoid with k = 0 have ∫ρ_0σ ≠ 0, and nothing comes back."""
+    """ReLU with k = 1 and the sigmoid with k = 0 have ∫ρ_0σ ≠ 0, and reconstruct nothing."""
     x, at = grid_points(41, 2), normal_points(2)
     sizes = []
     for name, order in (("relu", 1), ("sigmoid", 0)):
@@ -305,7 +305,7 @@ def _inadmissible(scale: Scale) -> Claim:
     return Claim(
         id="A-8.inadmissible",
         role="control",
-        statement="an inadmissible pair forced by hand gives back none of f: |S[R]/K| / |f|, relu k = 1, sigmoid k = 0",
+        statement="an inadmissible pair forced by hand reconstructs none of f: |S[R]/K| / |f|, relu k = 1, sigmoid k = 0",
         measured=tuple(sizes),
         reference=(0.0,) * 2,
         tolerance=(NOTHING,) * 2,

@@ -47,8 +47,8 @@ def scaling_errors(
 def scaling_law(measured: xr.Dataset, seed: int) -> xr.Dataset:
     """p, q, r of error² = (α L^−p)² + (β N^−q L^−r)² by least squares on log error, 95 % intervals by resampled draws.
 
-    Places where the error is as large as the flow's displacement are left out: there networks are no approximation yet. NaN
-    where fewer than six are left.
+    Places where the error is as large as the flow's displacement are left out: there networks are not yet an approximation.
+    NaN where fewer than six are left.
 
     Example:
         >>> L, N = np.array([2, 4, 8, 16, 32]), np.array([100, 1000, 10000])

@@ -68,7 +68,7 @@ def trained_units(x: Tensor, f: Tensor, extent: tuple[float, float], steps: int,
     """A tanh network whose units start anywhere within the extent alike, trained by Adam on all points.
 
     With torch's own start all units lie near the origin, within the large part of nearly every transform: then nothing can
-    be told.
+    be concluded.
     """
     rng = torch.Generator().manual_seed(seed)
     network = nn.Sequential(nn.Linear(1, WIDTH), nn.Tanh(), nn.Linear(WIDTH, 1)).double()

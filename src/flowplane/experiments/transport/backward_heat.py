@@ -114,7 +114,7 @@ def _residuals(densities: dict[str, Density], grids: tuple[int, ...]) -> xr.Data
         {
             "order": 2,
             "subtitle": "p by going back along the ODE; dotted: order 2, that of the differences; "
-            "shallow: the control, which is no heat flow",
+            "shallow: the control, which is not a heat flow",
         },
     )
 

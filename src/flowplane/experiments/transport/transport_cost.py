@@ -84,7 +84,7 @@ def _densities() -> dict[str, Density]:
 
 
 def _crossing() -> GaussianMixture:
-    """Long, narrow components at different angles: score fields that do not commute along the way."""
+    """Long, narrow components at different angles: score fields that do not commute along the path."""
     angles = np.pi * np.array([0.1, 0.35, 0.6, 0.85])
     turns = np.stack([np.stack([np.cos(angles), -np.sin(angles)], 1), np.stack([np.sin(angles), np.cos(angles)], 1)], 1)
     means = 0.8 * np.stack([np.cos(2.5 * angles), np.sin(2.5 * angles)], 1)
@@ -158,7 +158,7 @@ def _deep(values: np.ndarray, names: list[str]) -> list[Claim]:
     """What the continuous flow loses: as a map between particles, as a map near each point, as a path."""
     listed = f"of the continuous flow at {PART:g} t*: {', '.join(names)}"
     lost, defect, gap = 1 - values[:, -1, :, 0], values[:, -1, :, 3], values[:, -1, :, 2]
-    # on a line and for a Gaussian the Jacobians along the way commute, so that their product is symmetric
+    # on a line and for a Gaussian the Jacobians along the path commute, so that their product is symmetric
     simple = np.array([name in SIMPLE for name in names])
     skew = (defect[simple] < 1e-12).all() and (mean_and_ends(defect.T)[1][~simple] > 0).all()
     rows = (
