@@ -293,7 +293,7 @@ def constant(x, t):
         ({"shape": (2, 0)}, "shape: found 0"),
         ({"source": fp.Normal(0.0)}, r"source: .* a density in 2 dimensions"),
         ({"source": 3}, "source: found int"),
-        ({"source": fp.Normal(np.zeros(2)), "path": "ve", "predicts": "noise"}, r"variance 1 in the mean, .* σ² = 6.4e\+03"),
+        ({"source": fp.Normal(np.zeros(2)), "path": "ve", "predicts": "noise"}, r"variance 1 on average, .* σ² = 6.4e\+03"),
         ({"clock": 3}, "clock: found int"),
         ({"clock": lambda tau: None}, "clock: found None at τ = 0, expected one finite number"),
         ({"clock": math.log}, "clock: found .* at τ = 0, expected one finite number"),

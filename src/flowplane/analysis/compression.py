@@ -72,6 +72,6 @@ def compression(rec: Recording, plane: xr.Dataset) -> xr.Dataset:
 
 
 def _difference(one: Tensor, other: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Of both bounds (2, sample): the difference and its standard error."""
+    """The difference of both bounds (2, sample), and its standard error."""
     each = one - other
     return each.mean(1).numpy(), (each.std(1, correction=0) / math.sqrt(each.shape[1])).numpy()

@@ -30,7 +30,7 @@ DRAWS = 2
 
 
 class Bound(NamedTuple):
-    """Of each sample, by denoisers that have not seen it, at noise variances t."""
+    """The curves of each sample, by denoisers that have not seen it, at noise variances t."""
 
     #: ½ ∫_t^∞ E|t_i − ĝ_τ|²/τ² dτ in nats; the mean over samples is an upper bound on I(T;T_t) in expectation.
     terms: Float[Tensor, "member sample start"]

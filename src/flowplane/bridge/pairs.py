@@ -30,7 +30,7 @@ LOWEST, HIGHEST, CENTRE, SPREAD = 1e-3, 100.0, 0.3, 1.5
 LOW_NODES, NODES = 4, 16
 #: What lies below the lowest decade, of what that holds, if the integrand falls like √τ (a density with edges) or like τ.
 BELOW = (1 / (math.sqrt(10) - 1), 1 / 9)
-#: LD and SQ further apart than this, in nats and of the value, are no answer; nor are LD of samples that were held out and
+#: LD and SQ further apart than this, in nats and of the value, give no answer; nor do LD of samples that were held out and
 #: of others. Of benchmark-mi's spirals and Student's t it tells those that are read low, and no task that is read well.
 APART, SHARE_APART = 0.1, 0.2
 #: What first weights, batches and folds add to the error, in nats: shuffled pairs read up to this.

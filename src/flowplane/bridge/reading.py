@@ -28,7 +28,7 @@ __all__ = ["BIT", "STUDENT", "Read", "by_fitting", "by_points", "folds_of"]
 #: Of independent sets of draws of noise, standard errors on either side.
 STUDENT = float(stdtrit(SETS - 1, 0.5 + CONFIDENCE / 2))
 BIT = math.log(2.0)
-#: Two ways to read a label further apart than this, in bits, are no answer.
+#: Two ways to read a label further apart than this, in bits, give no answer.
 APART = 0.5
 #: Networks that gained more than this, in bits, in the second half of their training were still learning.
 LATE = 0.03
@@ -85,7 +85,7 @@ def _of_law(t: Float[Tensor, "sample unit"], known: Known, noise: float) -> tupl
 
 
 def _integral(each: Tensor, errors: Tensor, levels: Levels, mass: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the mean over samples, and its standard error: levels are drawn independently."""
+    """The mean over samples and its standard error: levels are drawn independently."""
     return levels.integral(mass @ each)[0], (levels.weights[0] * errors).square().sum().sqrt()
 
 
@@ -104,7 +104,7 @@ def by_fitting(
     of_labels_alone: bool = False,
 ) -> tuple[Read | None, Read | None]:
     """I(X;T) and I(T;Y), each None where it cannot be given, by denoisers that are judged on samples they were not fitted
-    to. The intervals hold 95 % of the sampling error; of what is read in two ways, both.
+    to. The intervals hold 95 % of the sampling error; where it is read in two ways, they cover both.
 
     Through noise T is a function of x; without any I(X;T) is that of the inputs as they are given. Networks of all folds of
     a member train together, members side by side: none knows of the others.

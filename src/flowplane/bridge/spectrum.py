@@ -33,7 +33,7 @@ ENDS = ("value", "lower", "upper")
 
 
 class Spectrum(NamedTuple):
-    """Of one batch member of total variance 1, at noise variances t, each (start,)."""
+    """The curves of one batch member of total variance 1, at noise variances t, each (start,)."""
 
     #: E|T − g_t|², of the best denoiser or of one that was learned, and of the best linear one.
     mmse: Quantity
@@ -46,7 +46,7 @@ class Spectrum(NamedTuple):
 
 
 def of_law(t: Float[Tensor, "sample unit"], known: Known, noise: tuple[float, ...]) -> Spectrum:
-    """Of the law that lies on the samples; intervals hold the error of the noise drawn."""
+    """The curves of the law that lies on the samples; intervals cover the error of the noise drawn."""
     law = Points(t, known.mass)
     levels = Levels.between(noise, 1.0, t.device).with_starts
     curve, count = law.curve(levels, known.seed), len(noise)
@@ -68,7 +68,7 @@ def of_law(t: Float[Tensor, "sample unit"], known: Known, noise: tuple[float, ..
 def of_population(
     t: Float[Tensor, "sample unit"], known: Known, noise: tuple[float, ...], schedule: Schedule | None
 ) -> Spectrum:
-    """By denoisers that are judged on samples they were not fitted to; intervals hold the sampling error."""
+    """By denoisers that are judged on samples they were not fitted to; intervals cover the sampling error."""
     folds, groups = folds_of(known)
     starts = torch.tensor(noise, dtype=torch.float64, device=t.device)
     found = upper_bound(t[None], folds, starts[None], known.seed, schedule)

@@ -51,7 +51,7 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        """Of the experiment: `flowplane reproduce NAME`."""
+        """The experiment's name: `flowplane reproduce NAME`."""
         return self.module.rpartition(".")[2].replace("_", "-")
 
     @property

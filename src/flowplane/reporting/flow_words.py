@@ -21,7 +21,7 @@ LENGTH, SQUARE = "units of x", "squared units of x"
 
 
 def path_words(attrs: dict) -> str:
-    """Of a generative model: what it predicts, on which path; that a guided one has none. Empty of any other flow."""
+    """What a generative model predicts, and on which path; a guided one has none. Empty for any other flow."""
     if "predicts" not in attrs:
         return ""
     path, (first, last) = str(attrs["path"]), attrs["tau"]

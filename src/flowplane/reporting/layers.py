@@ -184,8 +184,9 @@ def when_learned(i_ty: np.ndarray, epochs: np.ndarray, doubt: float = GAIN) -> L
 
 
 def _lost(i_xt: np.ndarray, epochs: np.ndarray) -> tuple[float, float, bool]:
-    """Of the mean over replicas: what is lost from the peak to the end, when that was, and whether it is a fall by more than
-    `LOSS`, beyond the spread of replicas, from above what the layer knew at the start; NaN where nothing is known."""
+    """For the mean over replicas: what is lost from the peak to the end, when the peak was, and whether it is a fall by
+    more than `LOSS`, beyond the spread of replicas, from above what the layer knew at the start; NaN where nothing is
+    known."""
     known = np.isfinite(i_xt).all(axis=1)
     if not known.any():
         return float("nan"), float("nan"), False

@@ -106,7 +106,7 @@ def compute(part: str, rec: Recording, executor: While, before: Found | None, pl
         return Found(None, known_reason(part, error) or (NOTHING_DECODED if part == "decodable" else NOT_SHOWN))
     except NobodyWatchesError:
         raise
-    except Exception:  # deleted or overwritten meanwhile; what went wrong concerns nobody who looks at the page
+    except Exception:  # deleted or overwritten meanwhile; what went wrong does not matter to the page's reader
         return Found(earlier, NOT_READ)
 
 
@@ -130,7 +130,7 @@ def _plane(rec: Recording, executor: While, earlier: xr.Dataset | None, plane: F
 
 
 def _decodable(rec: Recording, executor: While, earlier: xr.Dataset | None, plane: Found | None) -> Found:
-    """Of a model the plane holds it; of an ensemble the first replica is decoded, at a few snapshots."""
+    """A model's plane holds it; for an ensemble the first replica is decoded, at a few snapshots."""
     if plane is not None and plane.data is not None and said(plane.data, "i_ty", "estimator") == "Decodable":
         return plane
     part, note = small_part(rec, DECODED, 1)

@@ -70,7 +70,7 @@ def made_now() -> str:
 
 
 def recording_facts(rec: Recording, plane: xr.Dataset | None, reason: str, left_out: str) -> dict[str, str]:
-    """Of a recording: what was trained and how, by which versions, and by which estimator it was read."""
+    """What a recording is of: what was trained and how, by which versions, and by which estimator it was read."""
     attrs = rec.attrs
     layers = rec.layer_coordinates()
     widths = [str(width) for width in layers["width"][1]]
@@ -95,7 +95,7 @@ def recording_facts(rec: Recording, plane: xr.Dataset | None, reason: str, left_
 
 
 def run_facts(about: dict[str, Any], plane: xr.Dataset | None) -> dict[str, str]:
-    """Of an experiment's run.json, and of the plane that it kept."""
+    """The same from an experiment's run.json, and from the plane that it kept."""
     said = {
         "experiment": "experiment",
         "scale": "scale",

@@ -20,7 +20,7 @@ SENTENCES = {
     ("gradients", "epochs"): "Too few snapshots: gradient phases need two or more after epoch 0.",
     ("transport", "memory_budget"): "The layers are too wide for memory, so how they move the data was not measured.",
 }
-#: Of each section, what could not be measured, and the call that says why.
+#: For each section, what could not be measured, and the call that says why.
 UNKNOWN = {
     "plane": ("What the layers know", "fp.information_plane(rec)"),
     "geometry": ("How the layers lay out their points", "fp.layer_geometry(rec)"),

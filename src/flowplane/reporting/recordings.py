@@ -129,7 +129,7 @@ def _tried(advance: Callable[[float], None], section: str, make: Any) -> tuple[A
 
 
 def _layers(rec: Recording) -> tuple[Table, Table]:
-    """Of a model: which layers were taken, how each became rows, and what else ran."""
+    """Which layers of a model were taken, how each became rows, and what else ran."""
     if rec.kind != "model":
         return ((), ()), ((), ())
     shown = layer_table([layer for layer in rec.attrs["layers"] if layer["name"] in rec.layers])

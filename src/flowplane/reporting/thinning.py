@@ -9,7 +9,7 @@ __all__ = ["REPLICAS", "SNAPSHOTS", "small_part", "snapshots_followed", "snapsho
 #: Snapshots and replicas that a report measures at most.
 SNAPSHOTS = 40
 REPLICAS = 10
-#: Of a model, whose layers take longer than those of the papers' networks: layers times snapshots, and the least snapshots.
+#: For a model, whose layers take longer than those of the papers' networks: layers times snapshots, and the least snapshots.
 STEPS, FEWEST = 100, 8
 #: Steps from layer to layer, over all snapshots, that a report follows at most; and snapshots, at least and at most.
 FOLLOWED, FEW, MANY = 150, 3, 8

@@ -33,7 +33,7 @@ class Field:
     velocity: Callable[[float, Tensor], Tensor]
     time: float
     points: Float[Tensor, "sample feature"]
-    #: Positions of the points on the way, all times together.
+    #: Positions of the points along their trajectories, all times together.
     visited: Float[Tensor, "visit feature"]
 
     def at(self, t: float, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample feature"]:
@@ -144,7 +144,7 @@ def as_field(field: Any, points: Any, time: Any, seed: int) -> Field:
 
 
 def _followed(field: Field) -> list[Tensor]:
-    """Positions along the way, by the classical Runge–Kutta method."""
+    """Positions along the trajectories, by the classical Runge–Kutta method."""
     step, x, seen = field.time / LOOKING_STEPS, field.points, [field.points]
     for k in range(LOOKING_STEPS):
         t = k * step

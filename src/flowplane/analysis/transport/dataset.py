@@ -25,7 +25,7 @@ from flowplane.transport.layers.entropies import spectral_energy, spectral_entro
 __all__ = ["transport_dataset"]
 
 DIMS = ("replica", "epoch", "layer")
-#: Of the variance of a unit, the median over all layers and snapshots: the smoothing variance by default.
+#: The default smoothing variance, as a share of a unit's variance, the median over all layers and snapshots.
 SMOOTHING = 0.01
 
 
@@ -82,7 +82,7 @@ def transport_dataset(rec: Recording, snapshots: np.ndarray, settings: Settings,
 
 
 def _changes(spectra: list[np.ndarray], start: np.ndarray | None, variance: float) -> np.ndarray:
-    """Of the smoothed Gaussian's entropy, in the space of the widest layer."""
+    """Changes of the smoothed Gaussian's entropy, in the space of the widest layer."""
     clouds = spectra if start is None else [start, *spectra]
     widest = max(map(len, clouds))
     entropies = [spectral_entropy(np.pad(cloud, (0, widest - len(cloud))), 0, variance) for cloud in clouds]

@@ -14,7 +14,7 @@ __all__ = ["Followed", "apart", "together"]
 
 
 class Followed(NamedTuple):
-    """Of a `Snapshot` what a Dataset is made of."""
+    """What a Dataset needs of a `Snapshot`."""
 
     columns: dict[str, np.ndarray]
     flags: dict[str, np.ndarray]

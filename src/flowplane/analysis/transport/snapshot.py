@@ -117,7 +117,7 @@ class Snapshot:
         return self.__dict__ | {"settings": None}  # with the inputs, which the caller that gathers snapshots has
 
     def _raise(self, layers: int | slice, *flags: str, of: Collection[str] = tuple(QUANTITIES)) -> None:
-        """Flags of some quantities at a layer, or several: of each quantity those that may concern it."""
+        """Flags of some quantities at a layer, or several: for each quantity those that may concern it."""
         for quantity in of:
             own = ("not_finite", *QUANTITIES[quantity].reasons)
             self.flags[quantity][layers] |= FLAGS.bits(*(flag for flag in dict.fromkeys(flags) if flag in own))
@@ -142,7 +142,7 @@ class Snapshot:
         self.straightness = steps.straightness
 
     def _entropies(self, layers: list[Points]) -> None:
-        """Of each layer in its own dimension, and how a step changes them where the dimension stays."""
+        """What each layer has in its own dimension, and how a step changes it where the dimension stays."""
         start, spectrum = self.settings.start, self.settings.start_spectrum
         before = None if start is None else self._entropy(start, spectrum, math.inf)
         narrowest = math.inf if before is None else before.units

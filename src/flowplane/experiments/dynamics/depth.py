@@ -154,7 +154,7 @@ def _claims(found: xr.Dataset, wide: xr.Dataset) -> list[Claim]:
             arrived = np.isfinite(times).mean(axis=1)
             slope = slopes(times, depths)
             statement = (
-                f"each further hidden layer shortens the way to the same {name} ({optimizer}): change of log2(epochs) per "
+                f"each further hidden layer shortens the time to the same {name} ({optimizer}): change of log2(epochs) per "
                 f"layer; networks that get there at {', '.join(f'{d:.0f}' for d in depths)} layers: "
                 f"{', '.join(f'{share:.0%}' for share in arrived)}"
             )

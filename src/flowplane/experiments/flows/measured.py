@@ -26,7 +26,7 @@ __all__ = ["CASES", "CLOCKED", "DAE", "FLOWS", "TRAINED", "Scale", "measured", "
 
 #: Variance of the noise that every source has: N(0, I) of the trained flows, and what the denoising flow takes away.
 NOISE = 1.0
-#: Variance of the kernel about each digit, whose pixels have variance 1 in the mean.
+#: Variance of the kernel about each digit, whose pixels have variance 1 on average.
 KERNEL = 0.1
 TRAINED = ("independent", "optimal", "rectified")
 #: The denoising flow by its own time, and with the standard deviation of the noise falling evenly.

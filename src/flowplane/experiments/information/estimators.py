@@ -182,7 +182,7 @@ def _noisy_fall(truth: xr.Dataset) -> Claim:
 
 
 def _held_to_the_truth(truth: xr.Dataset, table: xr.Dataset) -> Claim:
-    """Of the unflagged intervals of each estimator of Shannon's information the share that holds the true I(X;T)."""
+    """For each estimator of Shannon's information the share of its unflagged intervals that holds the true I(X;T)."""
     names, shares, verdicts = [], [], []
     for name in (name for name in ("KSG", "GaussianMI", "Variational") if name in table["estimator"]):
         part = table.sel(estimator=name)

@@ -167,7 +167,7 @@ def read_by_all(
 
 
 def readings(table: xr.Dataset, waived: Mapping[str, tuple[str, ...]] | None = None) -> xr.Dataset:
-    """Of each estimator and layer the fall of I(X;T) from its peak to the end, and what follows.
+    """For each estimator and layer the fall of I(X;T) from its peak to the end, and what follows.
 
     The peak of a replica is sought in the mean of the others, so that its value there is not biased. With one replica
     the interval is the estimator's own.

@@ -36,7 +36,7 @@ GRID, EDGE = 0.045, 20.0
 
 
 def layer_errors(made: TransportMap, other: TransportMap, x: np.ndarray, shift: int = 0) -> np.ndarray:
-    """Of each layer of two polygons with the same vertices: the rms difference of what it moves points by, over the rms of
+    """For each layer of two polygons with the same vertices: the rms difference of what it moves points by, over the rms of
     what the other one's layer does. A `shift` pairs each point with another one."""
     moves = [np.diff(flow.trajectory(x, flow.vertices), axis=0) for flow in (made, other)]  # type: ignore[attr-defined]
     gap = moves[0] - np.roll(moves[1], shift, axis=1)

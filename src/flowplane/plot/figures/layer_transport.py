@@ -213,7 +213,7 @@ def _reasons(shown: xr.Dataset, panels: list[Panel]) -> list[str]:
 
 
 def _missing(shown: xr.Dataset, name: str) -> Iterator[str]:
-    """Why values of a quantity are NaN, in its flags' words: of each value the first that is raised."""
+    """Why values of a quantity are NaN, in its flags' words: for each value the first that is raised."""
     if f"{name}_flags" not in shown:
         return
     words, unexplained = Flags.of(shown[f"{name}_flags"]), np.isnan(shown[name])

@@ -158,8 +158,8 @@ def _slider(slider: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_webgl(trace: dict[str, Any]) -> None:
-    """Scattergl as scatter. Of more points than a page can draw in a moment some are kept, those that belong together whole:
-    such as the layers of one replica at one epoch (`plot.thinning.columns`)."""
+    """Scattergl as scatter. Where there are more points than a page can draw quickly, some are kept, those that belong
+    together whole: such as the layers of one replica at one epoch (`plot.thinning.columns`)."""
     if trace["type"] != "scattergl":
         return
     trace["type"] = "scatter"

@@ -22,8 +22,8 @@ BLOCK_BYTES = 1 << 26
 def cka(x: Any, y: Any) -> float:
     """Linear centred kernel alignment of two layers, by the unbiased estimate of HSIC.
 
-    CKA = HSIC(K, L)/√(HSIC(K, K) HSIC(L, L)) with K = xxᵀ and L = yyᵀ: 1 where y is x shifted, turned and scaled, 0 in
-    the mean for independent layers, also where there are more units than samples. An estimate may be slightly below 0.
+    CKA = HSIC(K, L)/√(HSIC(K, K) HSIC(L, L)) with K = xxᵀ and L = yyᵀ: 1 where y is x shifted, turned and scaled, 0 on
+    average for independent layers, even where there are more units than samples. An estimate may be slightly below 0.
 
     References:
         Kornblith, Norouzi, Lee, Hinton, *Similarity of Neural Network Representations Revisited*, ICML 2019,

@@ -28,7 +28,7 @@ def sliced_measures(path: Any, slices: int = 128, *, seed: Any = 0) -> xr.Datase
     With directions θ of random orthonormal bases of R^d, d·mean_θ W_2²(θ·p, θ·q) ≤ W_2²(p, q), and d·mean_θ E(θ·y − θ·x)² =
     E|y − x|². Both are equal, and the sliced optimality is 1, where the map keeps the order of the points on every line: a
     shift, a change of scale. Other optimal maps stay below 1. Where d > slices there is no whole basis, and the bounds hold
-    in the mean over the directions.
+    on average over the directions.
 
     Arguments:
         path: points (layer, sample, dimension), two layers or more, as `layer_path` makes them.

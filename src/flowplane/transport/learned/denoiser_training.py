@@ -53,7 +53,7 @@ def train_denoiser(
         learning_rate: the largest.
         patience: steps without a better held-out loss after which training stops; None is half the steps.
         validation: share of the points that are held out; with 0 the training points themselves are used, nothing stops
-            training and the last weights are kept. Of a density 8192 points of its own are held out.
+            training and the last weights are kept. For a density 8192 points of its own are held out.
         source: the density that the map is to move; None is `data` where that is a density.
         seed: of everything random. The same seed gives the same weights on the same machine, device and threads; PyTorch's
             global random numbers stay untouched.

@@ -242,7 +242,7 @@ def _wide(source: Density, path: GaussianPath, predicts: str) -> Density:
     """A source no narrower than the noise that the path has there. Pairs of any two densities have velocities."""
     sigma = path.at(path.noise).sigma
     if predicts != "velocity" and source.scale < NARROW * sigma:
-        found = Text(f"{source!r} of variance {source.scale**2:.3g} in the mean")
+        found = Text(f"{source!r} of variance {source.scale**2:.3g} on average")
         raise InputError("source", found, f"at least σ² = {sigma**2:.3g}, that of the noise at τ = {path.noise:g}")
     return source
 

@@ -53,7 +53,7 @@ BUDGET_FLAGS = Flags(
 
 
 class Ways(NamedTuple):
-    """Of each particle: where it begins and ends, ∫|u|² ds, ℓ and ∫(|u| − ℓ)² ds."""
+    """For each particle: where it begins and ends, ∫|u|² ds, ℓ and ∫(|u| − ℓ)² ds."""
 
     start: Float[Tensor, "sample feature"]
     end: Float[Tensor, "sample feature"]

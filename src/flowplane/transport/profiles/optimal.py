@@ -37,19 +37,19 @@ CANCELLED = 1e-6
 #: A plan is sought until W_2² and its lower bound differ by at most EXACT of it, this many times; more than KNOWN is
 #: refused.
 EXACT, KNOWN, ROUNDS = 1e-9, 1e-6, 4
-#: Of the network simplex, which ends long before.
+#: Iterations of the network simplex, which ends long before.
 ITERATIONS = 100_000_000
 
 
 def wasserstein(x: Any, y: Any, method: str = "exact", *, projections: int = 200, seed: Any = 0) -> float:
     """The Wasserstein distance W_2(p, q), not squared, between two clouds of equally likely points (§A7).
 
-    Of the clouds it is exact, but for "sliced". Of the densities that n points each were drawn from it is an estimate, whose
-    standard error is of order n^{−1/2} where they differ: the scatter of the distances between tenths of the points, divided
-    by √10, shows it. It is also too large: between two draws of one density it is not 0 but of order n^{−1/4} at most in
-    up to three dimensions and n^{−1/d} in five and more, which the distance between two such draws shows. The directions of
-    "sliced" add an error of order projections^{−1/2}, which other seeds show. Profiles and `path_measures` have a standard
-    error beside each distance.
+    For the clouds it is exact, except "sliced". For the densities from which n points each were drawn it is an estimate,
+    whose standard error is of order n^{−1/2} where they differ: the scatter of the distances between tenths of the points,
+    divided by √10, shows it. It is also too large: between two draws of one density it is not 0 but of order n^{−1/4} at
+    most in up to three dimensions and n^{−1/d} in five and more, which the distance between two such draws shows. The
+    directions of "sliced" add an error of order projections^{−1/2}, which other seeds show. Profiles and `path_measures`
+    have a standard error beside each distance.
 
     Arguments:
         x, y: points (n, d) and (m, d), n and m may differ; for "gaussian" also `Normal`s.
@@ -59,8 +59,8 @@ def wasserstein(x: Any, y: Any, method: str = "exact", *, projections: int = 200
         projections, seed: of "sliced".
 
     Raises:
-        InputError: an unknown method, points of different dimension, NaN; for "exact" too many points, or points of so many
-            scales that rounding hides which plan is the best.
+        InputError: an unknown method, points of different dimension, NaN; for "exact" too many points, or points of such
+            different scales that rounding hides which plan is the best.
 
     Example:
         >>> import flowplane as fp
@@ -305,7 +305,7 @@ def _best(costs: Float[np.ndarray, "point other"]) -> tuple[np.ndarray, ...]:
         if gap <= EXACT * squared:
             break
     if check_result(result) is not None or not gap <= KNOWN * squared:
-        expected = "points of fewer scales, so that the best plan is known, or method='sliced'"
+        expected = "points of more similar scales, so that the best plan is known, or method='sliced'"
         raise InputError("x", Text("points between which no plan is known to be the best"), expected)
     rows, columns = plan.nonzero()
     return rows, columns, plan[rows, columns] / total, of_x + scale * u, of_y + scale * v

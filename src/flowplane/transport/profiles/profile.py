@@ -127,7 +127,7 @@ class _Particles(NamedTuple):
 
 
 def closed_particles(flow: TransportMap) -> _Particles | None:
-    """Of a Gaussian that stays one, its 2d points μ ± √d·√λ_i u_i, which have its first two moments; None elsewhere."""
+    """For a Gaussian that stays one, its 2d points μ ± √d·√λ_i u_i, which have its first two moments; None elsewhere."""
     source = flow.known_source()
     smoothing = source.smoothing
     if not (flow.affine and isinstance(smoothing, MixtureSmoothing) and smoothing.terms == 1):
