@@ -75,9 +75,9 @@ def test_the_header_is_json_that_says_what_it_is(tmp_path, denoiser):
 
 def test_what_is_no_checkpoint(tmp_path, denoiser):
     place = denoiser.save(tmp_path / "map")
-    with pytest.raises(InputError, match=r"path: found '.*none\.safetensors', expected a file that is there"):
+    with pytest.raises(InputError, match=r"path: found '.*none\.safetensors', expected an existing file"):
         load_denoiser(tmp_path / "none.safetensors")
-    with pytest.raises(InputError, match="in a folder that is not there, expected a file in a folder that is there"):
+    with pytest.raises(InputError, match="in a folder that does not exist, expected a file in an existing folder"):
         denoiser.save(tmp_path / "missing" / "map")
     with pytest.raises(InputError, match="a folder, expected a file"):
         (tmp_path / "folder.safetensors").mkdir()

@@ -440,9 +440,9 @@ def test_what_a_stack_refuses():
         stack((4,), points, noise_covariance=[0.1, -0.1], depth=2, **fast)
     with pytest.raises(InputError, match="depth: found 0"):
         stack((4,), points, noise_covariance=0.1, depth=0, **fast)
-    with pytest.raises(InputError, match="network: found None, expected one, where there is no start"):
+    with pytest.raises(InputError, match="network: found None, expected a value where there is no start"):
         stack(None, points, noise_covariance=0.1, depth=1, **fast)
-    with pytest.raises(InputError, match="noise_covariance: found None, expected one, where there is no start"):
+    with pytest.raises(InputError, match="noise_covariance: found None, expected a value where there is no start"):
         stack((4,), points, depth=1, **fast)
     with pytest.raises(InputError, match="depth: found 1, expected a whole number, 2 or more"):
         stack(None, points, depth=1, start=Stack([LearnedDenoiser(Autoencoder(2, 2), 0.1)] * 2), **fast)

@@ -124,7 +124,7 @@ def _wanted(rec: Recording, since: Any, epochs: np.ndarray, seed: int) -> tuple[
     if since is not None:
         return np.full(len(rec.layers), float(check_count("since", since, 0))), []
     if "gradients" not in rec.attrs["keep"]:
-        raise InputError("rec", Text("a recording without gradients"), "one with, or since= an epoch to count from")
+        raise InputError("rec", Text("a recording without gradients"), "gradients, or since=, an epoch to count from")
     phases = gradient_phases(rec, seed=seed)
     state, crossing = phases["median_state"].values, phases["crossing_median"].values
     known = (state == CROSSED) | (state == START)

@@ -275,7 +275,7 @@ def bound(port: int | None) -> socket.socket:
             listening.close()
             continue
         return listening
-    raise InputError("port", Text(f"{port}, on which another program listens"), "a free one, or none for the next that is")
+    raise InputError("port", Text(f"{port}, on which another program listens"), "a free port, or None for the next free one")
 
 
 def _show_in_notebook(url: str) -> None:

@@ -29,7 +29,8 @@ def report(
             that knows its source; or a list of them, shown side by side on the same axes, flows beside flows only.
         path: of the page, ending in .html.
         denoising: show as well how hard the layers of a recording are to denoise, and beside I(X;T), where a layer tells
-            every input apart, the bound by denoising, which does not saturate there (`fp.denoising_spectrum`). Minutes.
+            every input apart, the bound by denoising, which does not saturate there (`fp.denoising_spectrum`). Takes
+            minutes.
         cluster: None for this process; or workers, as for `fp.sweep`, for the analyses of recordings, read where they lie.
 
     Returns:

@@ -57,7 +57,7 @@ class Trained(nn.Module):
         """Write one .safetensors file, from which the loader of its kind makes it again; the source density is not kept.
 
         Raises:
-            InputError: a folder that is not there, a path that is one.
+            InputError: a folder that does not exist, a path that is one.
         """
         return write(path, self.kind, self, self.describe())
 
@@ -69,11 +69,11 @@ def write(path: Any, kind: str, module: nn.Module, about: dict[str, Any]) -> Pat
 
     place = as_path("path", path)
     if place.is_dir():
-        raise InputError("path", Text(f"{place}, a folder"), "a file in a folder that is there")
+        raise InputError("path", Text(f"{place}, a folder"), "a file in an existing folder")
     place = place if place.suffix == ENDING else place.with_name(place.name + ENDING)
     if place.is_dir() or not place.parent.is_dir():
-        found = Text(f"{place}, {'a folder' if place.is_dir() else 'in a folder that is not there'}")
-        raise InputError("path", found, "a file in a folder that is there")
+        found = Text(f"{place}, {'a folder' if place.is_dir() else 'in a folder that does not exist'}")
+        raise InputError("path", found, "a file in an existing folder")
     header = {"kind": kind, "version": VERSION, "library": __version__, **about}
     # safetensors does not take tensors that share memory
     tensors = {name: part.detach().cpu().contiguous().clone() for name, part in module.state_dict().items()}
@@ -93,7 +93,7 @@ def read(path: Any, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not place.is_file() and place.with_name(place.name + ENDING).is_file():
         place = place.with_name(place.name + ENDING)
     if not place.is_file():
-        raise InputError("path", str(place), "a file that is there")
+        raise InputError("path", str(place), "an existing file")
     wanted = f"a {kind} that flowplane saved"
     try:
         with safe_open(place, framework="pt") as file:  # type: ignore[no-untyped-call]

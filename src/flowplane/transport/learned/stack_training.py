@@ -89,7 +89,7 @@ def stack(
         layers: list[LearnedDenoiser] = []
         width = data.dimension if isinstance(data, Density) else as_points("data", data, None)[0].shape[1]
         if network is None or noise_covariance is None:
-            raise InputError("network" if network is None else "noise_covariance", None, "one, where there is no start")
+            raise InputError("network" if network is None else "noise_covariance", None, "a value where there is no start")
     else:
         layers = copy.deepcopy(checked_layers(list(start.layers) if isinstance(start, Stack) else [start]))
         last: Any = layers[-1].network

@@ -286,7 +286,7 @@ class ODEMap(TransportMap):
 
 def _require_differentiable(v: Tensor) -> None:
     if not v.requires_grad:
-        raise InputError("velocity", Text("a result that torch cannot differentiate"), "divergence=… beside it")
+        raise InputError("velocity", Text("a result that torch cannot differentiate"), "divergence=… as well")
 
 
 def _trace(v: Tensor, place: Tensor) -> Float[Tensor, "sample 1"]:

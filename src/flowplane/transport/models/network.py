@@ -42,7 +42,7 @@ class Network:
         self._bytes = 0
         if self.device.type == "meta":
             raise InputError(
-                "model", Text(f"{name_of(model)} without weights, on the device meta"), "one whose weights are there"
+                "model", Text(f"{name_of(model)} without weights, on the device meta"), "a model with its weights"
             )
 
     @property
