@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,8 @@ class Layer:
     units: tuple[int, ...] | None
     reduction: Reduction
     width: int
+    #: The place of the layer to whose numbers it adds what it computes from them, among those recorded; −1 for the inputs.
+    adds_to: int | None = None
 
     @property
     def name(self) -> str:
@@ -96,6 +98,7 @@ class Layer:
             "width": self.width,
             "activation": self.activation,
             "deterministic": self.deterministic,
+            "adds_to": self.adds_to,
         }
 
 
@@ -139,6 +142,7 @@ class Probe:
         self.layers = [self._layer(judged, given.get(judged.name)) for judged in chosen]
         if layers is None:
             self.layers = self._without_reductions(self.layers)
+        self.layers = [replace(layer, adds_to=self._adds_to(place)) for place, layer in enumerate(self.layers)]
         #: What ran but is not recorded, and why.
         self.left_out = left_out(self.trace, [layer.judged for layer in self.layers])
         shapes = [layer.shape for layer in self.layers]
@@ -219,6 +223,15 @@ class Probe:
             else:
                 layer.judged.why = f"the {before.reduction.words} as which {before.name} is recorded"
         return kept
+
+    def _adds_to(self, place: int) -> int | None:
+        """The nearest layer before that every path passes and to which this one adds; −1 for the inputs."""
+        graph, end = self.trace.graph, self.layers[place].judged.call.node
+        for before in reversed(range(place)):
+            start = self.layers[before].judged.call.node
+            if start in self.trace.states and graph.adds(start, end):
+                return before
+        return -1 if any(graph.adds(start, end) for start in graph.inputs) else None
 
     def __call__(self) -> list[np.ndarray]:
         """All layers' rows (sample, unit) on the CPU, float32 or, of a layer in double precision, float64.

@@ -50,6 +50,11 @@ class ModelRecording(Recording):
     def layer_type_of(self, layer: str) -> str:
         return self._about_layer(layer)["module"]  # type: ignore[no-any-return]
 
+    def adds_to_of(self, layer: str) -> int | None:
+        """The place in `all_layers` of the layer to whose numbers this one adds what it computes from them, as blocks of a
+        residual stream do; −1 for the inputs, None where no sum was seen."""
+        return self._about_layer(layer).get("adds_to")  # type: ignore[no-any-return]
+
     def reduction_of(self, layer: str) -> str:
         return self._about_layer(layer)["reduce"]  # type: ignore[no-any-return]
 

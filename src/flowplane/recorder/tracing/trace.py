@@ -74,6 +74,7 @@ class Trace:
 
     Arguments:
         samples: of the first run.
+        states: nodes of the graph that every path from an input to the output passes.
         lost: modules that called too many functions to carry coordinates through all of them.
         tested: whether runs of half the samples tested the coordinates: not where the model takes one number only.
     """
@@ -81,6 +82,7 @@ class Trace:
     calls: list[Judged]
     samples: int
     graph: Graph
+    states: set[int]
     tested: bool
     lost: tuple[str, ...] = ()
 
@@ -162,7 +164,9 @@ class _Tracing:
         for each in judged:
             each.default = id(each.call) in default
             each.missing = id(each.call) in wanted - default and each.call.node not in kept
-        return Trace(judged, self.n, graph, tested=self.halved is not None or self.whole, lost=tuple(first.watch.lost))
+        return Trace(
+            judged, self.n, graph, states, tested=self.halved is not None or self.whole, lost=tuple(first.watch.lost)
+        )
 
     def _watched(self, samples: Tensor, seed: int, carried: bool = False) -> Observed:
         tensors, call = self.run(samples)
