@@ -190,6 +190,8 @@ class Known:
         """What is known of some of the samples; nothing is said of weights."""
         names = ("inputs", "classes", "rule", "targets", "groups", "symbols")
         parts: dict[str, Any] = {name: None if (part := getattr(self, name)) is None else part[rows] for name in names}
+        if parts["symbols"] is not None:  # they are numbered without gaps
+            parts["symbols"] = parts["symbols"].unique(return_inverse=True)[1]
         return replace(self, **parts, samples=len(rows))
 
     def with_noise(self, values: Tensor, variance: float | None) -> Float[Tensor, "batch sample unit"]:
