@@ -16,12 +16,12 @@ __all__ = ["Unpackable", "digest", "packed", "unpacked"]
 
 #: Types that JSON holds as they are. Floats: Python writes and reads them to the last bit, NaN and infinities too.
 PLAIN = (type(None), bool, int, float, str)
-#: Kinds of arrays that are their bytes.
+#: Kinds of arrays whose bytes are their values.
 KINDS = "biufcUSmM"
 
 
 class Unpackable(TypeError):
-    """Something without a stable identity: a function, an object of somebody's own, a generator."""
+    """Something without a stable identity: a function, an object of a user's class, a generator."""
 
 
 def packed(value: Any) -> bytes:
