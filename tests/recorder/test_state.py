@@ -18,7 +18,7 @@ from flowplane.recorder.state import state_kept
 X = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
 Y = (X[:, 0] > 0).long()
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:the model gives other outputs:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:the model gives different outputs:RuntimeWarning"),
     pytest.mark.filterwarnings("ignore:Sparse CS. tensor support:UserWarning"),
     pytest.mark.filterwarnings("ignore:Sparse BS. tensor support:UserWarning"),
     pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning"),

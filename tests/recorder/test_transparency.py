@@ -143,7 +143,7 @@ class Averaging(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore:not recorded, though layers of the model:RuntimeWarning")
-@pytest.mark.filterwarnings("ignore:the model gives other outputs:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:the model gives different outputs:RuntimeWarning")
 def test_buffers_that_change_in_eval_mode_are_put_back():
     models = []
     for record in (False, True):

@@ -102,7 +102,7 @@ def left_out_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """What ran in a model but is not recorded, as a table.
 
     Example:
-        >>> row = {"name": "drop", "kind": "module", "calls": 1, "shape": "(8,)", "why": "hands on its input, unchanged"}
+        >>> row = {"name": "drop", "kind": "module", "calls": 1, "shape": "(8,)", "why": "returns its input unchanged"}
         >>> left_out_table([row]).columns.tolist(), len(left_out_table([]))
         (['name', 'kind', 'calls', 'shape', 'why'], 0)
     """

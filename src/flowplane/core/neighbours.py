@@ -2,8 +2,9 @@
 
 Groups of samples, each with several members, are handled at once. On a CPU lines are sorted, and points of few dimensions
 go by cells or each against all, whichever is faster; on a GPU each against all. They agree to the last bit: a distance is
-rounded by its one subtraction only. For divisions of the samples into parts, what does not depend on the parts is done once: samples have
-the number of their part from 0 on, or −1 where they belong to none, and what is then found for them means nothing.
+rounded by its one subtraction only. For divisions of the samples into parts, what does not depend on the parts is done
+once: samples have the number of their part from 0 on, or −1 where they belong to none; what is then found for them means
+nothing.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ class Recording(Copied, ABC):
             >>> import flowplane as fp, torch
             >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Dropout(), torch.nn.ReLU())
             >>> fp.record(model, torch.randn(50, 2)).left_out[["name", "calls", "why"]].values.tolist()
-            [['1', 1, 'hands on its input, unchanged'], ['output', 1, 'the same tensor as 2']]
+            [['1', 1, 'returns its input unchanged'], ['output', 1, 'the same tensor as 2']]
         """
         return left_out_table(self.attrs.get("left_out", ()))
 
