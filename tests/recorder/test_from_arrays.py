@@ -330,7 +330,7 @@ def test_labels_inputs_and_paths_that_are_refused(tmp_path):
         fp.from_arrays(LAYERS, path=tmp_path / "run.fp")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "x.txt").touch()
-    with pytest.raises(InputError, match=r"path: found .* this is something else"):
+    with pytest.raises(InputError, match=r"path: found .* this is neither"):
         fp.from_arrays(LAYERS, path=tmp_path / "other")
 
 

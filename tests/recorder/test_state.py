@@ -237,7 +237,7 @@ def test_what_cannot_be_put_back_is_said():
         def forward(self, x):
             return self.a(x) + next(self.a.numbers)
 
-    with pytest.warns(RuntimeWarning, match=r"the model keeps a.numbers, which cannot be put back after it was looked at"):
+    with pytest.warns(RuntimeWarning, match=r"the model keeps a.numbers, which cannot be put back after a probe"):
         fp.record(Numbered(), X, Y)
 
 

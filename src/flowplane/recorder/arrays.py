@@ -1,4 +1,4 @@
-"""A recording from activations that somebody has already, whatever made them."""
+"""A recording from activations that exist already, whatever made them."""
 
 from __future__ import annotations
 
