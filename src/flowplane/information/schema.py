@@ -15,7 +15,7 @@ __all__ = ["FLAGS", "QUANTITIES", "estimate_dataset", "parameters_text"]
 #: What an estimator gives, and what a sentence calls it.
 QUANTITIES = {"i_xt": "I(X;T)", "i_ty": "I(T;Y)", "h_t": "H(T)"}
 
-#: Why a value may not be believed, and what to do.
+#: Why a value may not be trustworthy, and what to do.
 FLAGS = Flags(
     {
         "saturated": (
