@@ -220,8 +220,8 @@ class Estimator(ABC):
         return {name: getattr(self, name) for name in names}
 
     def prepared(self, layer: LayerFacts) -> Self:
-        """The estimator for one layer of a recording: it knows whether T is a function of x, with what depends on the layer's
-        values fixed. Raises InputError for one that needs T to be a function of x where it is not."""
+        """The estimator for one layer of a recording: with whether T is a function of x, and with what depends on the
+        layer's values fixed. Raises InputError for one that needs T to be a function of x where it is not."""
         if self.needs_function:
             require_function(self, layer)
         fitted = self._fitted(layer.activation, layer.blocks)

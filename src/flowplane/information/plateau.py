@@ -107,7 +107,7 @@ def convergence(
 
 
 def _one(estimator: Any, layer: np.ndarray, known: dict[str, np.ndarray], size: int, draw: int, seed: int) -> xr.Dataset:
-    """The estimate on one subset; on all the samples there is one only, and the other draws repeat it."""
+    """The estimate on one subset; all the samples together are only one, which the other draws repeat."""
     chosen = slice(None)
     if size < len(layer):
         chosen = np.sort(np.random.default_rng([check_seed(seed), size, draw]).permutation(len(layer))[:size])  # type: ignore[assignment]

@@ -83,7 +83,7 @@ class Variational(Continuous):
 
     I(X;T) by a critic f(x, t) = g(x)·h(t). "infonce": E[log e^f(x,t) / mean_j e^f(x,t_j)] over batches of K pairs, a lower
     bound on I(X;T), and never above log K. "smile": the critic learns by the Jensen–Shannon bound, and the value is that of
-    Donsker and Varadhan with the density ratio clipped, E[f] − log E[clip(e^f, e^−τ, e^τ)]: it may exceed log K: not a bound.
+    Donsker and Varadhan with the density ratio clipped, E[f] − log E[clip(e^f, e^−τ, e^τ)]: not a bound; may exceed log K.
     I(T;Y), for every kind, by a classifier q(y|t): H(Y) + E[log q(y|t)], a lower bound. H(T) is the cross-entropy with the
     normal density of the same mean and covariance, an upper bound.
 
