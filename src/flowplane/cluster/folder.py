@@ -127,7 +127,7 @@ class SweepFolder:
 
     @classmethod
     def of(cls, out: Any) -> SweepFolder:
-        """A folder that is there, or a path where nothing is. Raises InputError for anything else."""
+        """An existing folder, or a path that does not exist. Raises InputError for anything else."""
         path = as_path("out", out).absolute()
         if path.exists() and not path.is_dir():
             raise InputError("out", str(out), "a folder, or a path that does not exist yet")

@@ -134,7 +134,7 @@ def _pointer(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value, pl
 
 @intrinsic  # type: ignore[untyped-decorator]
 def load(typing: Any, array: Any, row: Any, start: Any) -> Any:
-    """array[row, start : start + LANES], of float32; nothing checks that they are there."""
+    """array[row, start : start + LANES], of float32, without a check of bounds."""
 
     def generate(context: Any, builder: ir.IRBuilder, kinds: Any, arguments: Sequence[ir.Value]) -> ir.Value:
         pointer = _pointer(context, builder, kinds.args[0], arguments[0], arguments[1:])

@@ -1,8 +1,8 @@
 """Nearest neighbours on a line and in a plane, by sorting, among all samples or among those of the same part.
 
-A sample's part is a number from 0 on, or −1 where it belongs to none: it is then nobody's neighbour, and what is found for
-it means nothing. In a plane, strips hold equally many points by the first coordinate, each in the order of the second, and
-consecutive points of a strip go together, as what is near to one is near to all.
+A sample's part is a number from 0 on, or −1 where it belongs to none: it is then no sample's neighbour, and what is found
+for it means nothing. In a plane, strips hold equally many points by the first coordinate, each in the order of the second,
+and consecutive points of a strip go together, as what is near to one is near to all.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def _tree(value: Any, buffers: list[bytes]) -> Any:
 
 
 def _is_ours(kind: type) -> bool:
-    """Whether a class is flowplane's own: what it does is then said by its name and the version."""
+    """Whether a class is flowplane's own: its name and the version then determine what it does."""
     return (
         kind.__module__.split(".")[0] == "flowplane" and getattr(sys.modules.get(kind.__module__), kind.__name__, 0) is kind
     )

@@ -4,8 +4,8 @@ A Dataset that leaves the house has attributes `result` (a name in `RESULTS`), `
 `task`, `network`, `activation`. Each quantity's variable says its `units` and, where it is estimated, `bound` ("estimate",
 "lower" or "upper"), `estimator`, `parameters` and `channel`; `i_xt_lower`, `i_xt_upper` are the ends of an interval,
 `i_xt_error` is a standard error, and `i_xt_flags` are CF bits with their meanings beside them. What differs from layer to
-layer, or from estimator to estimator, is a coordinate along that dimension. `flags` is the bitwise or of all: it is added by
-whoever makes or opens a Dataset, and files do not hold it.
+layer, or from estimator to estimator, is a coordinate along that dimension. `flags` is the bitwise or of all: it is added
+when a Dataset is made or opened, and files do not hold it.
 """
 
 from __future__ import annotations
@@ -290,7 +290,7 @@ def said(dataset: xr.Dataset, quantity: str, key: str, **at: Any) -> str:
     """What a quantity says of itself: its `bound`, `estimator`, `parameters` or `channel`; empty where it says nothing.
 
     Arguments:
-        at: a label of a dimension, `layer="fc"`, for what is said of that one; without one all that is said.
+        at: a label of a dimension, `layer="fc"`, for what is said there; without one, everything that is said.
     """
     for name in (f"{quantity}_{key}", key):
         if name in dataset.coords and set(dataset[name].dims) <= set(at):

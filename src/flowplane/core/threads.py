@@ -59,7 +59,7 @@ def shared(work: Callable[[int, int], None], count: int, nanoseconds: float) -> 
 
 
 def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """What the function returns for each item, in their order, each as soon as those before it are there.
+    """What the function returns for each item, in their order, each as soon as those before it are done.
 
     The items are shared out over the processors. The calling thread takes part, and waits for no helper that has not begun.
 
@@ -80,7 +80,7 @@ def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Itera
             outcome: tuple[Any, BaseException | None] = function(item), None
         except BaseException as error:
             outcome = None, error
-            left.clear()  # nobody will ask for those after it
+            left.clear()  # those after it will not be asked for
         with more:
             found[place] = outcome
             more.notify_all()

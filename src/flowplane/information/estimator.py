@@ -258,7 +258,7 @@ class Estimator(ABC):
 
     @abstractmethod
     def _about(self, known: Known) -> dict[str, Any]:
-        """`channel`, and what else is to be said of all quantities; under `i_xt`, `i_ty`, `h_t` what is said of one, such as
+        """`channel`, and what else is to be said of all quantities; under `i_xt`, `i_ty`, `h_t` what holds for one, such as
         its `bound` ("lower" or "upper"; an estimate where nothing is said); under `more` the attributes, and `dims`, of each
         further variable; under `dims` dimensions behind the batch, under `coords` coordinates."""
 

@@ -25,7 +25,7 @@ WANTED_EPOCHS = "an array of numbers, (epoch, sample, *unit)"
 
 @dataclass(frozen=True)
 class ArrayLayer:
-    """A layer whose activations are there already.
+    """A layer whose activations exist already.
 
     Arguments:
         name: of the layer.

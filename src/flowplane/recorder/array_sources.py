@@ -42,7 +42,7 @@ def array_layers(source: Any, places: Sequence[int] | None, prefix: str = "") ->
 
 
 def is_file(source: Any) -> bool:
-    """Whether reading a layer may cost something: all but what holds its arrays itself."""
+    """Whether reading a layer may take long: true unless the source itself holds the arrays."""
     return not isinstance(source, dict | list | tuple)
 
 

@@ -28,7 +28,7 @@ NO_INPUTS = "not given: each sample counts as an input of its own"
 def from_arrays(
     activations: Any, labels: Any = None, *, inputs: Any = None, epochs: Sequence[int] | None = None, path: Any = None
 ) -> ModelRecording:
-    """A Recording of activations that are there already: from JAX, from a library's `hidden_states`, from files.
+    """A Recording of activations that exist already: from JAX, from a library's `hidden_states`, from files.
 
     All that needs activations, inputs and labels works on it: `fp.information_plane`, `fp.layer_transport`, `fp.report`.
     What needs gradients, weights or the model raises and says so. Layers are assumed to be functions of the inputs, as in

@@ -1,4 +1,4 @@
-"""What is said where a snapshot could not be taken or written."""
+"""What to say when a snapshot could not be taken or written."""
 
 from __future__ import annotations
 

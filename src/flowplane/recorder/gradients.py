@@ -177,7 +177,7 @@ def _is_skipped(optimizer: torch.optim.Optimizer) -> bool:
 
 
 def _seen_at_step(seen: Callable[[], Any], optimizer: torch.optim.Optimizer, arguments: Any, named: Any) -> Any:
-    """Look at the gradients that a step is taken with: those that are there, or those that its closure makes first."""
+    """Look at the gradients that a step is taken with: those already computed, or those that its closure computes first."""
     closure = named.get("closure") if len(arguments) < 2 else arguments[1]
     if not callable(closure):
         method = seen()

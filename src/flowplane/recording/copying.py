@@ -121,6 +121,6 @@ def _opened_again(kind: type[Recording], source: Any, name: str | None, commit: 
     try:
         store = repository.readonly_session(snapshot_id=commit).store
     except icechunk.IcechunkError as error:
-        wanted = "the recording that was copied; another one is there now"
+        wanted = "the recording that was copied; another one has taken its place"
         raise InputError("path", Text(source if isinstance(source, str) else name), wanted) from error
     return kind(repository, name, View(Kept(store), *parts))

@@ -256,7 +256,7 @@ class _Tracing:
             judged.order, judged.why = None, "mixes samples: its numbers change without the rest of the batch"
 
     def _by_runs(self, judged: Judged, reading: Order | str | None) -> None:
-        """Coordinates say nothing, or that samples mix or are there in part: an axis that follows them overrules it."""
+        """Where coordinates say nothing, or that samples mix or are incomplete, an axis that follows them overrules it."""
         judged.rests_on, key = "runs", judged.call.key
         mine = self.first.along.get(key, {})
         whole = mine.get(-1)

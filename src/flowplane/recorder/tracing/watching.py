@@ -36,7 +36,7 @@ MOST_OUTPUTS = 16
 #: Calls that make ids of other numbers, and those that look ids up in a table.
 CHOSEN = {"argmax", "argmin"}
 LOOKED_UP = {"embedding", "embedding_bag"}
-#: Whole numbers that they return are no ids of their own; whole numbers that they take only say where others go.
+#: Whole numbers that they return are not new ids; whole numbers that they take only say where others go.
 ORDERED, PLACED = SORTED | REDUCED, WRITTEN | RECURRENT
 #: Calls that make tensors from other things.
 CREATED = {"tensor", "as_tensor", "asarray", "from_numpy", "frombuffer"}
@@ -328,7 +328,7 @@ class Watch(TorchFunctionMode):
         if own is not None:
             return own.node
         if (numeric(each) or (ids and not self._inputs)) and self._from_elsewhere(each):
-            # made of what was there last, in NumPy or by vmap; where the inputs are no tensors, it is one of them
+            # made of what was there last, in NumPy or by vmap; where no input is a tensor, it is an input
             return len(self.graph.parents) - 1 if self._inputs else self.graph.input()
         return -1
 
