@@ -144,7 +144,7 @@ class Task:
         return digest.hexdigest()
 
     def shuffled(self, seed: int = 0) -> Task:
-        """The control task: the same inputs and labels, with the labels shuffled so that nothing can be generalised.
+        """The control task: the same inputs and labels, with the labels shuffled so that there is nothing to generalise.
 
         Raises InputError for a task without labels.
         """

@@ -61,7 +61,7 @@ TOLD_APART = ("layer", "estimator")
 #: Every result by its name, with what it is. A new analysis is a line here.
 RESULTS = {
     "bits_per_dimension": "how likely points are under a flow",
-    "budget": "what a flow spends, and what it wastes on coupling, bending and pace",
+    "budget": "the kinetic energy that a flow spends (Benamou–Brenier), and what it wastes on coupling, bending and pace",
     "class_distances": "how far apart a layer keeps the classes, in W_2",
     "compare_estimators": "the same layer read by several estimators",
     "continuity_residual": "whether a flow solves the continuity and the backward heat equation",
