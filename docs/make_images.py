@@ -46,7 +46,7 @@ def two_flows(flows: dict[str, fp.transport.TransportMap]) -> go.Figure:
         "paths, and Euler steps within 1 % of them; what their energy is spent on",
         width=480,
         height=420,
-        margin={"l": 76, "r": 10, "t": 92, "b": 58},
+        margin={"l": 76, "r": 26, "t": 92, "b": 58},
         legend={"orientation": "h", "x": 0.45, "xanchor": "center", "y": -0.13, "yanchor": "top", "traceorder": "normal"},
     )
     figure.update_layout(barmode="stack", bargap=0.3, font_size=12, title={"font_size": 18, "subtitle_font_size": 11})

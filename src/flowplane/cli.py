@@ -239,10 +239,10 @@ def report(
 @app.command()
 def watch(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="RUN…", help="Recordings, or a folder of them; none need be yet.")
+        list[Path], typer.Argument(metavar="RUN…", help="Recordings, or a folder of them; they need not exist yet.")
     ],
     port: Annotated[
-        int | None, typer.Option(help="Of the page; the first free one from 8060 on.", show_default=False)
+        int | None, typer.Option(help="Port of the page; by default the first free one from 8060 on.", show_default=False)
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open the page.")] = True,
 ) -> None:
@@ -283,7 +283,7 @@ def claims(folder: Annotated[Path, typer.Argument(help="A folder of results.")] 
 
 
 def _console() -> Console:
-    """Standard output; where it is not a terminal, wide enough for a table. Brackets are brackets, not markup."""
+    """Standard output; where it is not a terminal, wide enough for a table. Brackets are not read as markup."""
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)

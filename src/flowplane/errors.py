@@ -90,7 +90,7 @@ def _shown(found: object) -> str:
 
 
 def unknown(argument: str, found: object, known: Iterable[str]) -> InputError:
-    """The error for a name that is none of `known`, with the nearest known name first.
+    """The error for a name that is not in `known`; it suggests the nearest known name.
 
     Example:
         >>> unknown("layer", "layer7", ["layer1", "layer2"]).expected

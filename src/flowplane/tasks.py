@@ -24,14 +24,14 @@ class Task:
     """A classification task over a finite set of inputs, or the inputs alone.
 
     Arguments:
-        inputs: what the network sees, one row a sample.
+        inputs: what the network sees, one row per sample.
         labels: the class of each sample, a number from 0 to C−1; None where there are none.
         probability: p(x); uniform if None.
         conditional: p(y|x), rows summing to 1, where the labels are drawn from a known rule; None for hard labels.
         name: what figures call the task.
 
     Raises:
-        InputError: lengths differ, NaN, labels that are no class numbers, one class only, a distribution that is none.
+        InputError: lengths that differ, NaN, labels that are not class numbers, only one class, an invalid distribution.
 
     Example:
         >>> import numpy as np
@@ -102,7 +102,7 @@ class Task:
 
     @property
     def joint(self) -> Float[np.ndarray, "sample class"]:
-        """p(x, y): rows x, one a sample, columns y; by the rule where there is one, by the hard labels otherwise.
+        """p(x, y): a row x per sample, a column per class; by the rule where there is one, by the hard labels otherwise.
 
         Raises InputError for a task without labels.
         """
@@ -113,7 +113,7 @@ class Task:
 
     @property
     def information(self) -> float:
-        """I(X;Y) in bits; equal inputs are one x. For hard labels that equal inputs share it is H(Y); NaN without
+        """I(X;Y) in bits; equal inputs count as one x. It is H(Y) for hard labels that equal inputs share; NaN without
         labels."""
         if self.labels is None:
             return float("nan")
@@ -121,11 +121,11 @@ class Task:
 
     @property
     def input_entropy(self) -> float:
-        """H(X) in bits; equal inputs are one x."""
+        """H(X) in bits; equal inputs count as one x."""
         return _entropy(np.bincount(self._places(), self.probability))
 
     def _places(self) -> Int[np.ndarray, " sample"]:
-        """The number of each sample's input; equal inputs are one."""
+        """Which distinct input each sample has, as a number."""
         return np.unique(self.inputs, axis=0, return_inverse=True)[1].ravel()
 
     def _merged(self) -> Float[np.ndarray, "x class"]:
@@ -144,7 +144,7 @@ class Task:
         return digest.hexdigest()
 
     def shuffled(self, seed: int = 0) -> Task:
-        """The control task: the same inputs and the same labels, dealt out anew, so that nothing can be generalised.
+        """The control task: the same inputs and labels, with the labels shuffled so that there is nothing to generalise.
 
         Raises InputError for a task without labels.
         """

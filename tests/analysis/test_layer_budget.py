@@ -147,13 +147,14 @@ def test_errors_are_the_scatter_over_rows():
 class Stream(torch.nn.Module):
     """Tokens (sample, place) in, a stream of two blocks out."""
 
-    def __init__(self):
+    def __init__(self, positions=False):
         super().__init__()
         self.embedding = torch.nn.Embedding(11, 4)
+        self.positions = torch.nn.Parameter(torch.randn(6, 4)) if positions else None
         self.blocks = torch.nn.ModuleList(Block() for _ in range(2))
 
     def forward(self, tokens):
-        x = self.embedding(tokens)
+        x = self.embedding(tokens) if self.positions is None else self.embedding(tokens) + self.positions
         for block in self.blocks:
             x = block(x)
         return x
@@ -190,15 +191,58 @@ def test_tokens_of_whole_samples_are_drawn(tokens):
     assert total(found, "energy_error") == pytest.approx(oracle.grouped_error(each, tokens.row_samples[rows]), rel=1e-6)
 
 
-def test_a_stream_is_blocks_of_one_kind(tokens):
-    assert residual_stream(tokens).rec.layers == ("blocks.0", "blocks.1")  # the embedding may lack positions
+class Plain(Block):
+    def forward(self, x):
+        return torch.tanh(self.inside(x))
+
+
+class Convolved(torch.nn.Module):
+    """A block of a ResNet: a branch added before the nonlinearity; the input is projected where the width changes."""
+
+    def __init__(self, entering, width):
+        super().__init__()
+        self.project = torch.nn.Identity() if entering == width else torch.nn.Conv2d(entering, width, 1)
+        self.first = torch.nn.Conv2d(entering, width, 3, padding=1)
+        self.second = torch.nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x):
+        branch = self.second(torch.relu(self.first(x)))
+        branch += self.project(x)
+        return torch.relu(branch)
+
+
+def test_a_stream_is_what_is_added_to(tokens):
+    torch.manual_seed(0)
+    ids = torch.randint(0, 11, (40, 6))
+    assert residual_stream(tokens).rec.layers == ("embedding", "blocks.0", "blocks.1")
+    # an embedding that lacks its positions is not where the stream begins
+    assert residual_stream(fp.record(Stream(positions=True), ids, reduce="tokens")) is None
+    alike = torch.nn.Sequential(*(Plain() for _ in range(4)))
+    assert residual_stream(fp.record(alike, torch.randn(30, 4))) is None  # blocks of one class that add to nothing
+    maps = torch.nn.Sequential(*(Convolved(*widths) for widths in ((3, 4), (4, 4), (4, 4), (4, 6), (6, 6))))
+    assert residual_stream(fp.record(maps, torch.randn(30, 3, 5, 5))).rec.layers == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_torchs_own_encoder_is_one(first, training):
+    torch.manual_seed(0)
+    layer = torch.nn.TransformerEncoderLayer(4, 2, 8, norm_first=first, batch_first=True)
+    encoder = torch.nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).train(training)
+    rec = fp.record(torch.nn.Sequential(torch.nn.Linear(3, 4), encoder), torch.randn(20, 5, 3), reduce="tokens")
+    assert residual_stream(rec).rec.layers == ("0", "1.layers.0", "1.layers.1")
+    inner = fp.record(encoder, torch.randn(20, 5, 4), layers=["layers.*.self_attn", "layers.*"], reduce="tokens")
+    assert residual_stream(inner.sel(layer=[name for name in inner.layers if name.endswith("attn")])) is None
+
+
+def test_a_stream_begins_at_points_of_its_width(tokens):
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(4, 4), Block(), Block(), torch.nn.Linear(4, 4))
     stream = residual_stream(fp.record(net, torch.randn(30, 4)))
     assert (stream.rec.layers, stream.from_inputs) == (("0", "1", "2"), False)
     bare = fp.record(torch.nn.Sequential(Block(), Block(), torch.nn.Tanh()), torch.randn(30, 4))
     assert (residual_stream(bare).rec.layers, residual_stream(bare).from_inputs) == (("0", "1"), True)
-    assert not residual_stream(bare.sel(layer=["1", "1"])).from_inputs
+    assert residual_stream(bare.sel(layer="1")) is None
     plain = torch.nn.Sequential(*(torch.nn.Linear(4, 4) for _ in range(4)))
     assert residual_stream(fp.record(plain, torch.randn(30, 4))) is None
     assert residual_stream(fp.record(torch.nn.Sequential(Block(), torch.nn.Tanh()), torch.randn(30, 4))) is None

@@ -334,7 +334,7 @@ def test_what_is_no_task_is_refused():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
 def test_no_gpu(task):
-    with pytest.raises(InputError, match="a GPU that is there"):
+    with pytest.raises(InputError, match="an available GPU"):
         fp.train(task, device="cuda")
 
 

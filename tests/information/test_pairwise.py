@@ -1,6 +1,7 @@
 """Bounds from pairwise distances: against the oracle, in order, in their limits, invariant, and covering normals' truth."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import flowplane as fp
 from flowplane.core.results import Flags
 from flowplane.errors import InputError
 from flowplane.information.monte_carlo import MonteCarlo
+from flowplane.information.pairwise import drawn_rows
 
 TOLERANCE = 1e-9
 QUANTITIES = ("i_xt", "i_ty", "h_t")
@@ -369,3 +371,13 @@ def test_noise_in_proportion_to_each_snapshot():
     assert float(constant.i_xt) == 0.0
     with pytest.raises(InputError, match="relative: found 'epoch', expected False, 'unit', 'total' or 'recording'"):
         fp.Pairwise(0.5, relative="epoch")
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_drawn_rows_are_read_as_if_they_were_all(copies):
+    layer, labels, inputs = layer_of(5), np.arange(150) % 3, np.arange(150)[:, None] // copies
+    found = fp.Pairwise(0.1, rows=40)(layer, labels, inputs=inputs, seed=2)
+    rows = drawn_rows(40, SimpleNamespace(samples=150, law=False, seed=2, device="cpu")).numpy()
+    alone = fp.Pairwise(0.1)(layer[rows], labels[rows], inputs=inputs[rows])
+    for name in QUANTITIES:
+        assert float(found[name]) == pytest.approx(float(alone[name]), abs=TOLERANCE)

@@ -156,7 +156,7 @@ def test_a_training_goes_on_from_a_checkpoint(package, tmp_path):
     second.fit(module(package), loader(), ckpt_path=tmp_path / "two.ckpt", weights_only=True)
     assert fp.open(path).epochs.tolist() == [0, 1, 2, 3, 4]
     third = trainer(package, tmp_path, [RecorderCallback(X, Y)], epochs=4)
-    with pytest.raises(InputError, match=r"a training that goes on after epoch 2, expected mode='resume'"):
+    with pytest.raises(InputError, match=r"a training that continues after epoch 2, expected mode='resume'"):
         third.fit(module(package), loader(), ckpt_path=tmp_path / "two.ckpt", weights_only=True)
 
 

@@ -165,7 +165,7 @@ def test_a_training_that_goes_on(tmp_path):
     training(RecorderCallback(PROBE, LABELS, path=path, epochs=4, **LAYERS), epochs=2)
     training(RecorderCallback(PROBE, LABELS, path=path, mode="resume", **LAYERS), epochs=4, done=2)
     assert fp.open(path).epochs.tolist() == [0, 1, 2, 3, 4]
-    with pytest.raises(InputError, match=r"a training that goes on after epoch 2, expected mode='resume'"):
+    with pytest.raises(InputError, match=r"a training that continues after epoch 2, expected mode='resume'"):
         training(RecorderCallback(PROBE, LABELS, **LAYERS), epochs=4, done=2)
 
 

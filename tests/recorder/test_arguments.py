@@ -197,7 +197,7 @@ def test_a_whole_graph_in_one_call():
     other.load_state_dict(model.state_dict())
     for layout in (square, square.to_sparse(), square.to_sparse_csr()):
         np.testing.assert_allclose(last(other, (X, layout), Y, batch=None), expected, atol=1e-5)
-        with pytest.raises(InputError, match=r"on which the model fails.*all of them at once.*gets batch=None"):
+        with pytest.raises(InputError, match=r"on which the model fails.*all of them at once.*needs batch=None"):
             fp.record(other, (X, layout), Y)
 
 

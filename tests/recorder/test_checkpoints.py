@@ -111,9 +111,9 @@ def test_a_recording_holds_no_pickle(run, tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda folder: folder / "nothing.pt", "it is not there"),
-        (lambda folder: folder, "where none are"),
-        (lambda folder: [], "where none are"),
+        (lambda folder: folder / "nothing.pt", "it does not exist"),
+        (lambda folder: folder, "which holds none"),
+        (lambda folder: [], "which holds none"),
         (lambda folder: folder / "x.txt", "files that end in .pt"),
         (lambda folder: folder / "broken.safetensors", "a readable checkpoint"),
         (lambda folder: folder / "list.pt", "a checkpoint that holds a state_dict"),
@@ -173,7 +173,7 @@ def test_epochs_are_read_from_names(tmp_path):
     for names in (("epoch9.pt", "best.pt"), ("model-001-val0.90.pt", "model-002-val0.50.pt"), ("last.ckpt", "epoch=1.ckpt")):
         with pytest.raises(InputError, match=r"at: found none for .*, expected at=\[…\]"):
             epochs(*names)
-    with pytest.raises(InputError, match="at: found one that two checkpoints have"):
+    with pytest.raises(InputError, match="at: found the same epoch for two checkpoints"):
         epochs("a_epoch3.pt", "b_epoch3.pt")
 
 

@@ -261,12 +261,12 @@ class Objects:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("all.npz", r"activations: found a path, all.npz, expected what is in the file, opened: np.load"),
+        ("all.npz", r"activations: found a path, all.npz, expected the opened file: np.load"),
         ({"fc": "fc.npy"}, r"activations\['fc'\]: found a path, fc.npy"),
         ({}, r"activations: found no layers, expected \{layer: array\}"),
         ([], "activations: found no layers"),
         (X, r"activations: found ndarray, expected \{layer: array\}"),
-        (list(X), r"activations: found a list, not all of arrays \(sample, unit\)"),
+        (list(X), r"activations: found a list with items other than arrays \(sample, unit\)"),
         ({"fc": X, "head": X[:59]}, r"activations\['head'\]: found 59 samples, expected 60, as in 'fc'"),
         ({"fc": X[:1]}, r"activations\['fc'\]: found 1 sample, expected two samples or more"),
         ({"fc": X[:0]}, r"activations\['fc'\]: found 0 samples"),
@@ -330,7 +330,7 @@ def test_labels_inputs_and_paths_that_are_refused(tmp_path):
         fp.from_arrays(LAYERS, path=tmp_path / "run.fp")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "x.txt").touch()
-    with pytest.raises(InputError, match=r"path: found .* this is something else"):
+    with pytest.raises(InputError, match=r"path: found .* this is neither"):
         fp.from_arrays(LAYERS, path=tmp_path / "other")
 
 

@@ -104,7 +104,7 @@ def test_a_label_a_place():
 
 def test_rows_of_unlike_length_are_refused():
     with pytest.raises(
-        InputError, match="labels: found rows of unlike length, expected one label per sample; for several tags"
+        InputError, match="labels: found rows of unequal length, expected one label per sample; for several tags"
     ):
         read_labels([["a"], ["a", "b"]] * 20, 40)
 

@@ -103,7 +103,7 @@ def test_a_transformers_residual_stream():
     assert layers(Language(), ids) == ("backbone.tokens", *stream, "backbone.norm", "head")
     left_out = fp.Recorder(Language(), ids).left_out.set_index("name")["why"]
     assert left_out["backbone.places"] == "depends on no sample"
-    assert left_out["backbone.drop"] == "hands on its input, unchanged"
+    assert left_out["backbone.drop"] == "returns its input unchanged"
     assert layers(Language(), ids, layers="backbone.blocks.*") == stream
     inside = ("backbone.blocks.0.norm", "backbone.blocks.0.mlp.0", "backbone.blocks.0.mlp.1", "backbone.blocks.0.mlp")
     assert layers(Language(), ids, layers="backbone.blocks.0.**") == (*inside, "backbone.blocks.0")

@@ -139,7 +139,7 @@ def test_measures_taken_online(tmp_path):
     assert fp.information_plane(rec, fp.Pairwise(0.1)).attrs["network"] == "Sequential, 3 layers"
     some = rec.sel(epoch=[2, 6], layer="2").measure(fp.Pairwise(0.1))
     np.testing.assert_array_equal(some.i_xt.values[0, :, 0], rec.measure(fp.Pairwise(0.1)).i_xt.values[0, [2, 6], 2])
-    with pytest.raises(InputError, match=r"measure: found KSG.*, expected one that was taken online: Pairwise"):
+    with pytest.raises(InputError, match=r"measure: found KSG.*, expected one taken online: Pairwise"):
         rec.measure(fp.KSG(4))
     with pytest.raises(InputError, match=r"rec: found a recording that keeps gradients, Pairwise.*'activations'"):
         rec.activations("0")

@@ -52,7 +52,7 @@ def test_what_does_not_tell_is_no_padding_mask_and_said():
     )  # each sample begins with one value, ends with the other
     random = torch.rand(24, 5, generator=GENERATOR) > 0.5
     for values in (either_way, random):
-        with pytest.warns(RuntimeWarning, match=r"'mask' is not taken as a padding mask.*mask= \(sample, token\)"):
+        with pytest.warns(RuntimeWarning, match=r"'mask' is not used as a padding mask.*mask= \(sample, token\)"):
             assert found(mask=values) is None
     assert found(mask=torch.ones(24, 5)) is None and found(mask=None) is None
     assert found(attention_mask=torch.ones(24, 5, 5)) is None  # pairs of tokens

@@ -18,7 +18,7 @@ from flowplane.recorder.state import state_kept
 X = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
 Y = (X[:, 0] > 0).long()
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:the model gives other outputs:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:the model gives different outputs:RuntimeWarning"),
     pytest.mark.filterwarnings("ignore:Sparse CS. tensor support:UserWarning"),
     pytest.mark.filterwarnings("ignore:Sparse BS. tensor support:UserWarning"),
     pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning"),
@@ -237,7 +237,7 @@ def test_what_cannot_be_put_back_is_said():
         def forward(self, x):
             return self.a(x) + next(self.a.numbers)
 
-    with pytest.warns(RuntimeWarning, match=r"the model keeps a.numbers, which cannot be put back after it was looked at"):
+    with pytest.warns(RuntimeWarning, match=r"the model keeps a.numbers, which cannot be put back after a probe"):
         fp.record(Numbered(), X, Y)
 
 

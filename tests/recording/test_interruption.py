@@ -76,7 +76,7 @@ def test_killed_before_the_first_snapshot(task, uninterrupted, tmp_path):
         fp.open(path)
         mode = "resume"
     except InputError as error:
-        assert "something else" not in str(error)
+        assert "this is not one" not in str(error)
         mode = "create"
     assert same(fp.train(task, path=path, mode=mode, **ARGUMENTS), uninterrupted)
 
@@ -175,7 +175,7 @@ def test_modes(task, tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("text")
     for mode in ("create", "overwrite", "resume"):
-        with pytest.raises(InputError, match="this is something else"):
+        with pytest.raises(InputError, match="this is neither"):
             fp.train(task, path=tmp_path / "thesis", mode=mode, **arguments)
     assert (tmp_path / "thesis" / "chapter1.tex").read_text() == "text"
     (tmp_path / "empty").mkdir()
@@ -207,7 +207,7 @@ def test_nobody_elses_files_are_ever_deleted(task, tmp_path):
     (project / "writer.lock").touch()
     (project / "data" / "mine.csv").write_text("precious")
     for mode in ("create", "resume", "overwrite"):
-        with pytest.raises(InputError, match="this is something else"):
+        with pytest.raises(InputError, match="this is neither"):
             fp.train(task, path=project, mode=mode, **arguments)
     assert (project / "data" / "mine.csv").read_text() == "precious"
 
@@ -220,9 +220,9 @@ def test_a_damaged_recording_is_refused_and_left_alone(task, tmp_path):
         snapshot.unlink()
     left = sorted(path.rglob("*"))
     for mode in ("create", "resume"):
-        with pytest.raises(InputError, match="a recording that is whole"):
+        with pytest.raises(InputError, match="an intact recording"):
             fp.train(task, path=path, mode=mode, **arguments)
-    with pytest.raises(InputError, match="a recording that is whole"):
+    with pytest.raises(InputError, match="an intact recording"):
         fp.open(path)
     assert sorted(path.rglob("*")) == left
     assert fp.train(task, path=path, mode="overwrite", **arguments).epochs.tolist() == [0, 2]

@@ -250,8 +250,8 @@ def test_open_refuses_what_is_no_recording(stored, tmp_path, make):
     path = tmp_path / make
     message = {
         "nothing": "nothing is there",
-        "file": "this is something else",
-        "folder": "this is something else",
+        "file": "this is not one",
+        "folder": "this is not one",
         "unfinished": "interrupted before its first snapshot",
         "empty": "holds no committed snapshot",
         "newer": f"in format {FORMAT + 1}, expected format {FORMAT} or older: update flowplane",

@@ -37,7 +37,7 @@ def test_a_page_has_the_streams_budget(rec, tmp_path):
     read = Read(fp.report(rec, tmp_path / "report.html").read_text(encoding="utf-8"))
     said = " ".join(read.sections["stream"].split())
     found = fp.layer_budget(rec.sel(layer=["0", "1", "2"]), from_inputs=True).isel(replica=0, epoch=-1)
-    assert "Read as a residual stream: from the inputs through 3 blocks" in said
+    assert "A residual stream, each block adding to the one before: from the inputs through 3 blocks" in said
     assert f"{share(found, 'bending')} on bending" in said
     assert "60 samples; ± is one standard error" in said
     assert "layer-budget" in read.figures()

@@ -41,7 +41,7 @@ MEASURES = {
         "lens_divergence": ("divergence of the last layer's prediction from it", "bits"),
         "lens_agreement": ("tokens with the last layer's first choice", "1"),
         "lens_loss": ("loss of the next token", "bits per token"),
-        "unigram_loss": ("loss of the next token by the tokens' frequencies", "bits per token"),
+        "unigram_loss": ("loss of the next token, from token frequencies alone", "bits per token"),
     },
     "collapse": {
         "collapse_within": ("variation within classes over that between them", "1"),

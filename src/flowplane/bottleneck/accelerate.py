@@ -16,7 +16,7 @@ def accelerated(
 ) -> tuple[Codebook, Int[Tensor, " beta"]]:
     """Cycles of two plain steps and one extrapolated (SQUAREM, Varadhan and Roland 2008) while F falls by `tolerance`.
 
-    Returns the codebook, F no larger, and the plain steps that each β took.
+    Returns the codebook, with F no larger, and the plain steps that each β took.
     """
     value = book.value(problem)
     taken = torch.zeros(len(value), dtype=torch.int64, device=value.device)

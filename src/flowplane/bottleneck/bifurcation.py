@@ -25,9 +25,9 @@ from flowplane.errors import InputError, Text
 
 __all__ = ["critical_betas"]
 
-#: Values of β where the caller names none, from a little below 1, where nothing is worth keeping, to 100/λ_2.
+#: Number of values of β by default, from a little below 1, where nothing is worth keeping, to 100/λ_2.
 BETAS, BEFORE, BEYOND = 60, 0.99, 100.0
-#: log c(q) above which a codeword q is missing; weights below NEGLIGIBLE are none; logits nearer than NEAR are one codeword.
+#: log c(q) above which a codeword q is missing; weights below NEGLIGIBLE are 0; logits nearer than NEAR are one codeword.
 MISSING, NEGLIGIBLE, NEAR = 1e-10, 1e-12, 1e-6
 #: Values of β tried together, and how far, relative to itself, a critical one is pinned down.
 TRIALS, PRECISION = 16, 1e-10
@@ -37,7 +37,7 @@ BEHIND = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 SPLIT = 0.05
 #: Rounds of adding codewords.
 TURNS = 30
-#: The least λ_2: below, critical points drown in rounding. And the most changes followed, for each state and besides.
+#: The least λ_2: below, critical points drown in rounding. And the most changes followed: per state, and in addition.
 INDEPENDENT, CHANGES, BESIDES = 1e-6, 4, 50
 LOST, CHANGED = "stability lost", "clusters change"
 
@@ -51,14 +51,14 @@ def critical_betas(joint: Any, betas: Any = None) -> xr.Dataset:
 
     "clusters change": a codeword with c(q) = 1 enters with weight 0, or a weight falls to 0. "stability lost": on the
     solution without that change, which annealing would keep to, cluster t splits, since β·λ_2(M_t) = 1 for
-    M_t(y, y') = Σ_x p(x|t) p(y|x) p(y'|x)/p(y'|t). The optimum leaves first, by as much as the cluster's third moment makes
-    of it, 1e-4 of β in the reference task; in symmetric joints both are one and have one entry, "stability lost". The first
-    is 1/λ_2, λ_2 the square of the second singular value of p(x, y)/√(p(x)p(y)).
+    M_t(y, y') = Σ_x p(x|t) p(y|x) p(y'|x)/p(y'|t). The optimum changes first, by an amount that depends on the cluster's
+    third moment, 1e-4 of β in the reference task; in symmetric joints both coincide and have one entry, "stability lost".
+    The first is 1/λ_2, λ_2 the square of the second singular value of p(x, y)/√(p(x)p(y)).
 
     Arguments:
-        joint: p(x, y), rows x; or a Task. 53 different p(y|x) and two classes take ten seconds, 40 and four two minutes.
-        betas: the β to go through, in any order: critical points are looked for between the least and the greatest. If
-            None 60 from 0.99 (below 1 nothing is worth keeping) to 100/λ_2.
+        joint: p(x, y), rows x; or a Task. 53 distinct p(y|x) and two classes take ten seconds, 40 and four two minutes.
+        betas: the β to go through, in any order: critical points are looked for between the least and the greatest.
+            None: 60 from 0.99 (below 1 nothing is worth keeping) to 100/λ_2.
 
     Returns:
         Dataset (critical) in the order of β: `beta`, `kind`, `clusters_before` and `clusters_after`, `cluster`: the number
@@ -66,7 +66,7 @@ def critical_betas(joint: Any, betas: Any = None) -> xr.Dataset:
         `p_y_given_t` (critical, y): of the cluster that splits, enters or leaves; `i_xt` and `i_ty` there in bits.
 
     Raises:
-        InputError: no joint distribution, X and Y all but independent, changes without end where rounding makes them, β that
+        InputError: not a joint distribution, X and Y nearly independent, endless changes made by rounding, β that
             are not above 0.
 
     Example:
@@ -103,8 +103,8 @@ def _first(law: Merged) -> float:
     correlated = law.mass[:, None].sqrt() * law.conditional / marginal.sqrt()
     second = torch.linalg.svdvals(correlated)[1:2].square()
     if len(second) == 0 or float(second) < INDEPENDENT:
-        found = Text(f"X and Y that are independent, or all but: λ_2 = {float(second) if len(second) else 0.0:.3g}")
-        raise InputError("joint", found, f"a joint in which X tells something of Y: λ_2 of at least {INDEPENDENT:g}")
+        found = Text(f"X and Y that are independent, or nearly so: λ_2 = {float(second) if len(second) else 0.0:.3g}")
+        raise InputError("joint", found, f"a joint in which X says something about Y: λ_2 of at least {INDEPENDENT:g}")
     return 1.0 / float(second)
 
 
@@ -113,7 +113,7 @@ def _first(law: Merged) -> float:
 
 @dataclass(frozen=True)
 class _Event:
-    """A critical point: `word` is the codeword that splits, enters or leaves, `clusters` how many there are behind it."""
+    """A critical point: `word` is the codeword that splits, enters or leaves, `clusters` how many there are after it."""
 
     beta: float
     kind: str
@@ -126,7 +126,7 @@ class _Event:
 
 
 class _Search(NamedTuple):
-    """A solution followed up to `beta`; `broken` and `beyond` just behind, where it is no more what it was, if it ends."""
+    """A solution followed up to `beta`; `broken` and `beyond` just after it, where it no longer holds, if it ends."""
 
     beta: float
     book: Codebook
@@ -151,7 +151,7 @@ def _events(law: Merged, path: list[float]) -> Iterator[_Event]:
                 continue
             left -= 1
             if left < 0:
-                found = Text(f"changes without end near β = {search.beta:.6g}, as of rounding")
+                found = Text(f"endless changes near β = {search.beta:.6g}, as rounding makes them")
                 raise InputError("joint", found, "a joint whose p(y|x) are farther from 0 and 1, or betas= below that")
             change, words = _change(law, search.broken, search.beyond, search.book)
             beta, book = _behind(law, search.broken, search.book, words)
@@ -162,7 +162,7 @@ def _events(law: Merged, path: list[float]) -> Iterator[_Event]:
 
 
 def _lost(law: Merged, search: _Search, path: list[float]) -> Iterator[_Event]:
-    """Where a solution that is no more the optimum loses stability, if it does before the path ends."""
+    """Where a solution that is no longer the optimum loses stability, if it does before the path ends."""
     beta, book = search.beta, search.book
     for target in path:
         if target > beta:
@@ -202,13 +202,13 @@ def _followed(law: Merged, book: Codebook, low: float, high: float, missing: flo
 
 
 def _holds(problem: Problem, books: Codebook, missing: float | None) -> Bool[Tensor, " beta"]:
-    """Whether no cluster is gone, all are stable, and no codeword has log c(q) > `missing`; None: whatever there is."""
+    """Whether no cluster is gone, all are stable, and no codeword has log c(q) > `missing`; None: whatever is missing."""
     stable = (instability(problem, books)[0] * problem.betas[:, None] <= 1.0).all(1)
     return _alive(books) & stable & (missing is None or highest(problem, books)[0] <= missing)
 
 
 def _alive(books: Codebook) -> Bool[Tensor, " beta"]:
-    """Whether each codeword still has weight and none has met another."""
+    """Whether each codeword still has weight and no two have met."""
     logits = as_logits(books.words)
     apart = (logits[:, :, None] - logits[:, None]).abs().amax(3)
     apart.diagonal(dim1=1, dim2=2).fill_(torch.inf)
@@ -253,7 +253,7 @@ def _optimum(problem: Problem, words: Float[Tensor, "1 word y"]) -> tuple[Codebo
 
 
 def _behind(law: Merged, beta: float, before: Codebook, words: Float[Tensor, "1 word y"]) -> tuple[float, Codebook]:
-    """The optimum as near behind a critical β as its clusters can be told apart."""
+    """The optimum as close after a critical β as its clusters can be distinguished."""
     for relative in BEHIND:
         problem = _problem(law, [beta * (1.0 + relative)])
         book, certain = _optimum(problem, words)

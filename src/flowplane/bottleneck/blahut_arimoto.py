@@ -1,4 +1,4 @@
-"""One plain step of Blahut and Arimoto's iteration for the information bottleneck, for many β at once."""
+"""One plain step of the Blahut–Arimoto iteration for the information bottleneck, for many β at once."""
 
 from __future__ import annotations
 

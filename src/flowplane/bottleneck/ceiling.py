@@ -7,8 +7,8 @@ of the secant of β q log q on the box's side y,
     log c(q) ≤ log Σ_x p(x)/Z(x) exp(β H(Y|x) + θ·p(y|x)) + Σ_y max (β q log q − θ_y q_y),    θ = s + ν,
 
 at the largest: there log c(q) is max_u H(u) + Σ_x u(x) (log p(x)/Z(x) + β H(Y|x)) − β H(q), whose last term is at most
-its secants, and ν are the multipliers of the sides. The narrower the box the nearer, but around a maximum it would have to
-be cut for ever. There, with q₀ a peak, u and m its shares and their mean, d = q − q₀ and τ_y = β d_y/q₀_y,
+its secants, and ν are the multipliers of the sides. The narrower the box, the tighter this is, but around a maximum it would
+have to be cut for ever. There, with q₀ a peak, u and m its shares and their mean, d = q − q₀ and τ_y = β d_y/q₀_y,
 
     log c(q) ≤ log c(q₀) + β KL(q ‖ q₀) − τ·(q − m) + log Σ_x u(x) exp(τ·(p(y|x) − m)),
 
@@ -28,15 +28,15 @@ from flowplane.bottleneck.codebook import Problem
 
 __all__ = ["ceiling"]
 
-#: Numbers p(y|x) that are gone through for a β altogether and in a round, and numbers in one array.
+#: Numbers p(y|x) processed for a β in all and per round, and numbers in one array.
 WORK, ROUND, BLOCK = 1 << 22, 1 << 16, 1 << 21
-#: Rounds at most: at a corner of the simplex one box may be halved for ever.
+#: The most rounds: at a corner of the simplex one box may be halved for ever.
 LONGEST = 300
 #: Newton's steps towards the best ν.
 STEPS = 4
-#: A box is cut where the relaxed maximum lies, but this share of its side away from the ends; what a wide side counts for.
+#: A box is cut where the relaxed maximum lies, but at least this share of its side from the ends; how much width counts.
 EDGE, WIDE = 0.25, 0.1
-#: Nats below which nothing is proved.
+#: The least number of nats that is proved.
 LEAST = 1e-11
 #: What rounding may hide, in nats, for β = 0 and each unit of β.
 ROUNDING = 1e-14
@@ -45,7 +45,7 @@ ROUNDING = 1e-14
 def ceiling(
     problem: Problem, dual: Float[Tensor, "beta state"], peaks: Float[Tensor, "beta peak y"], tolerance: float
 ) -> Float[Tensor, " beta"]:
-    """For each β a number of nats that log c(q) exceeds nowhere: at most `tolerance` unless c does, or the work ran out.
+    """For each β a bound on log c(q) over all q, in nats: at most `tolerance` unless c does, or the work ran out.
 
     Arguments:
         dual: log p(x)/Z(x); what is returned holds for any other numbers too.
@@ -78,7 +78,7 @@ def ceiling(
 
 
 class _Boxes(NamedTuple):
-    """Of which β, between which q, under which bound, and which side to cut where."""
+    """Which β they belong to, between which q, under which bound, and which side to cut where."""
 
     beta: Int[Tensor, " box"]
     low: Float[Tensor, "box y"]
@@ -102,7 +102,7 @@ class _Boxes(NamedTuple):
         return torch.zeros_like(order, dtype=torch.bool).index_fill(0, order[rank < most], True)
 
     def halves(self) -> tuple[Int[Tensor, " half"], Float[Tensor, "half y"], Float[Tensor, "half y"]]:
-        """β, low and high of the halves: sides no longer than the others leave them, Σ_y q_y being 1."""
+        """β, low and high of the halves: sides no longer than the others allow, as Σ_y q_y = 1."""
         axis, place = self.axis[:, None], self.place[:, None]
         low = torch.cat([self.low, self.low.scatter(1, axis, place)])
         high = torch.cat([self.high.scatter(1, axis, place), self.high])
@@ -149,7 +149,7 @@ class _Terms:
         middle, width = (low + high) / 2, high - low
         about = middle.where(middle > 0, 1.0)
 
-        def bend(q: Tensor) -> Tensor:  # what q log q is above its tangent in the middle
+        def bend(q: Tensor) -> Tensor:  # how far q log q is above its tangent in the middle
             return scale * (torch.special.xlogy(q, q / about) - q + middle)
 
         start = bend(low)

@@ -26,7 +26,7 @@ from flowplane.bottleneck.blahut_arimoto import LOWEST, log_probability
 __all__ = ["Codebook", "Problem", "as_logits", "as_words", "centroids"]
 
 
-#: Nats by which the dual of the rarest states is lowered at most.
+#: The most nats by which the dual of the rarest states is lowered.
 LITTLE = 25.0
 
 #: β KL, in nats, as far apart as two words may be on one hill of c.
@@ -80,9 +80,9 @@ class Codebook(NamedTuple):
         return problem.mass.log() - self.log_joint(problem).logsumexp(2)
 
     def lowered_dual(self, problem: Problem, spare: float) -> Float[Tensor, "beta state"]:
-        """`dual`, no more than 0, and lower the rarer x is, as far as that moves a bound on F by no more than `spare` nats.
+        """`dual`, at most 0, and lower the rarer x is, as long as that moves a bound on F by at most `spare` nats.
 
-        F hardly knows whether a rare state has the codeword that it needs; c, for its Z(x) alone, may be 10^9 too large.
+        F hardly depends on whether a rare state has the codeword that it needs; c, through its Z(x), may be 10^9 too large.
         """
         lower = (spare / (len(problem.mass) * problem.mass)).clamp(max=LITTLE)
         return self.dual(problem).clamp(max=0.0) - lower
@@ -105,9 +105,9 @@ class Codebook(NamedTuple):
         return Codebook(self.weight[chosen], self.words[chosen])
 
     def packed(self, smallest: float = 0.0) -> Codebook:
-        """Words whose weight is above `smallest` only, heaviest first, as few columns as the fullest β needs.
+        """Words whose weight is above `smallest` only, heaviest first, in as few columns as the fullest β needs.
 
-        The others have the heaviest in the place of those: no β is told of words that another one has.
+        Unused columns of a β repeat its own heaviest word, so that no β sees the words of another.
         """
         weight = self.weight.where(self.weight > smallest, 0.0)
         order = weight.argsort(dim=1, descending=True, stable=True)[:, : max(1, int((weight > 0).sum(1).max()))]
@@ -137,13 +137,13 @@ class Codebook(NamedTuple):
         return Codebook(torch.nn.functional.pad(self.weight, (0, more)), words)
 
     def grouped(self, problem: Problem, group: Int[Tensor, "beta word"]) -> Codebook:
-        """Words of the same number as one, at the centroid of what they encode: never a larger loss for that encoder."""
+        """Words with the same number merged, at the centroid of what they encode: never a larger loss for that encoder."""
         encoder = self.encoder(problem)
         together = torch.zeros_like(encoder[..., : int(group.max()) + 1])
         return centroids(problem, together.scatter_add_(2, group[:, None].expand_as(encoder), encoder))
 
     def without_duplicates(self, problem: Problem, resolution: float) -> Codebook:
-        """Words on the hill of a heavier one are joined to it where that costs about `resolution` nats at most."""
+        """Words on the hill of a heavier one are joined to it where that costs at most about `resolution` nats."""
         own = (self.words.exp() * self.words).sum(2)
         apart = (own[..., None] - self.words.exp() @ self.words.mT) * problem.betas[:, None, None]
         near = ((apart <= HILL) & (apart * self.weight[..., None] <= resolution)).to(torch.uint8)
@@ -154,7 +154,7 @@ class Codebook(NamedTuple):
 
 
 def centroids(problem: Problem, encoder: Float[Tensor, "beta state word"]) -> Codebook:
-    """The codebook of an encoder p(t|x): p(t) and the centroids p(y|t), which no other codewords of it beat."""
+    """The codebook of an encoder p(t|x): p(t) and the centroids p(y|t), its best codewords."""
     together = problem.mass[:, None] * encoder
     weight = together.sum(1)
     centroid = together.mT @ problem.conditional / weight.clamp(min=torch.finfo(torch.float64).tiny)[..., None]

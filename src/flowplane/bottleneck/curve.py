@@ -1,4 +1,4 @@
-"""The information bottleneck curve: the most that can be known of y for what is kept of x."""
+"""The information bottleneck curve: the most that can be known about y for what is kept of x."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from flowplane.errors import InputError
 
 __all__ = ["ib_curve"]
 
-#: What is said where labels are a function of x.
+#: The note where labels are a function of x.
 DETERMINISTIC = (
     "y is a function of x, so the curve is the straight line from the origin to (H(Y), H(Y)) and level from there on. No "
     "beta traces it: below 1 the origin is optimal, above 1 the corner, at 1 each point of the line (Kolchinsky, Tracey and "
     "Van Kuyk 2019, arXiv:1808.07593). For points in between use deterministic_ib and concave_hull, or a rule p(y|x) that "
     "is not deterministic."
 )
-#: What is said of `gap`.
+#: The description of `gap`.
 PROVED = (
     "proved upper bound, over all encoders: F of this one less the greatest of three lower bounds on F of any, among them "
     "the dual with log2 of a ceiling over c(q) for all q, by branch and bound"
@@ -48,10 +48,10 @@ def ib_curve(
     """The optimum of min I(X;T) − β I(T;Y) over all encoders p(t|x), for each β (§B6).
 
     Solved as a convex problem in the distribution over codewords p(y|t), whose solution is optimal if no codeword is
-    missing; see `flowplane.bottleneck.codebook`. Each β is solved by itself: those beside it change nothing. That no
-    codeword is missing is proved by branch and bound, to 1e-9 bit as a rule with up to four classes and 100 states. With
+    missing; see `flowplane.bottleneck.codebook`. Each β is solved by itself, whatever the others. That no
+    codeword is missing is proved by branch and bound, usually to 1e-9 bit with up to four classes and 100 states. With
     more the search for one is as thorough, but the proof would take too long: `gap` is then what could be proved, a bound of
-    tenths of a bit or of bits, which says little of how near the solution is (`flowplane.bottleneck.lower`).
+    tenths of a bit or of bits, which says little about how near the solution is (`flowplane.bottleneck.lower`).
 
     Arguments:
         joint: p(x, y), rows x, columns y: a NumPy array, tensor or DataArray; or a Task.
@@ -67,12 +67,12 @@ def ib_curve(
     Returns:
         Dataset over `beta`, in the order given: `i_xt`, `i_ty`, `lagrangian` = i_xt − β i_ty and `gap`, how far the
         Lagrangian is above the optimum at most, proved, in bits; `clusters`; `iterations`, steps of all kinds. `encoders`
-        adds `p_t_given_x` (beta, x, cluster) and `p_y_given_t` (beta, cluster, y), 0 for clusters that a β has not.
+        adds `p_t_given_x` (beta, x, cluster) and `p_y_given_t` (beta, cluster, y), 0 for clusters that a β does not have.
         In attrs: `i_xy` = I(X;Y) and `h_x` = H(X) in bits, `states` after merging, `gap_kind`, `deterministic_labels` (1 or
         0: netCDF has no booleans) and, where y is a function of x and no β traces the curve, a `note`.
 
     Raises:
-        InputError: a joint that is none (NaN, negative, not summing to 1, a row of zeros, one class), β that is not above 0.
+        InputError: not a valid joint (NaN, negative, not summing to 1, a row of zeros, one class), β that is not above 0.
 
     Example:
         >>> curve = ib_curve([[0.4, 0.1], [0.1, 0.4]], [1.5, 5.0])  # the first β is below 1/λ_2 = 2.78

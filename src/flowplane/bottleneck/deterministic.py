@@ -20,9 +20,9 @@ from flowplane.errors import InputError, Text
 
 __all__ = ["concave_hull", "deterministic_ib"]
 
-#: Values of β at which partitions are also built up by joining clusters.
+#: Number of values of β at which partitions are also built by joining clusters.
 JOINED = 10
-#: Nats by which a change must lower the cost to be made.
+#: Nats by which a change must lower the cost.
 ENOUGH = 1e-13
 #: Numbers in the largest array of partitions that is worked on at once.
 BLOCK = 1 << 22
@@ -47,7 +47,7 @@ def deterministic_ib(joint: Any, betas: Any, *, starts: int = 32, seed: int = 0)
         `clusters`, and `cluster_of_x` (beta, x), numbered from 0. In attrs: `exact`, 1 or 0.
 
     Raises:
-        InputError: a joint that is none (NaN, negative, not summing to 1, a row of zeros, one class), β that is not above 0.
+        InputError: not a valid joint (NaN, negative, not summing to 1, a row of zeros, one class), β that is not above 0.
 
     Example:
         >>> found = deterministic_ib([[0.25, 0.0], [0.2, 0.05], [0.05, 0.2], [0.0, 0.25]], [0.5, 2.0, 50.0])
@@ -83,10 +83,10 @@ def deterministic_ib(joint: Any, betas: Any, *, starts: int = 32, seed: int = 0)
 def concave_hull(i_xt: Any, i_ty: Any) -> tuple[Float[np.ndarray, " vertex"], Float[np.ndarray, " vertex"]]:
     """The upper concave hull of points in the plane: what mixing encoders attains, from the origin to the highest point.
 
-    With labels that are a function of x this is what traces the curve where β cannot. Units: as given.
+    Where labels are a function of x, this traces the curve, which β cannot. Units: as given.
 
     Raises:
-        InputError: NaN, lengths that differ, a value below 0.
+        InputError: NaN, lengths that differ, or a value below 0.
 
     Example:
         >>> concave_hull([1.0, 1.0, 2.0, 3.0], [0.2, 0.8, 0.9, 1.2])
@@ -97,7 +97,7 @@ def concave_hull(i_xt: Any, i_ty: Any) -> tuple[Float[np.ndarray, " vertex"], Fl
         raise InputError("i_ty", Text(f"{len(up)} values"), f"{len(across)}, as many as i_xt")
     hull: list[tuple[float, float]] = []
     top = max(up, default=0.0)
-    points = [point for point in zip(across, up, strict=True) if point[1] > 1e-12 * top]  # not what is 0 but for rounding
+    points = [point for point in zip(across, up, strict=True) if point[1] > 1e-12 * top]  # without rounded zeros
     for x, y in [(0.0, 0.0), *sorted(points, key=lambda point: (point[0], -point[1]))]:
         if hull and y <= hull[-1][1]:
             continue
@@ -195,7 +195,7 @@ def _alternated(states: Merged, beta: float, partition: Int[Tensor, "row state"]
 
 
 def _joined(states: Merged, beta: float) -> Int[Tensor, "row state"]:
-    """All partitions met when, from one cluster a state, the pair whose union costs least is joined again and again."""
+    """All partitions found when, from one cluster per state, the pair whose union costs least is joined again and again."""
     together = states.mass[:, None] * states.conditional
     n = len(together)
     partition = torch.arange(n, device=together.device)

@@ -80,7 +80,7 @@ def curve_line(curve: xr.Dataset, joint: Any) -> CurveLine:
         joint: the p(x, y) that it belongs to; or a Task.
 
     Raises:
-        InputError: no such variables, values that are no numbers, no joint distribution, or the curve of another one.
+        InputError: no such variables, values that are not numbers, not a joint distribution, or the curve of another one.
 
     Example:
         >>> curve = xr.Dataset({"i_xt": ("beta", [0.6]), "i_ty": ("beta", [0.2])}, {"beta": [4.0]})
@@ -137,7 +137,7 @@ def require_curve_of(curve: xr.Dataset, i_xy: float | None) -> None:
 
 
 def _concave(points: list[tuple[float, float, float]]) -> CurveLine:
-    """Their upper hull, with the slopes that they bring; nearly equal points are one, with the slopes of all."""
+    """Their upper hull, with their slopes; nearly equal points are one, with the slopes of all."""
     hull: list[list[float]] = []  # x, y, slope towards the left, towards the right
     for x, y, slope in sorted(points, key=lambda point: (point[0], point[1], -point[2])):
         if hull and x - hull[-1][0] <= ROUNDING:
@@ -148,7 +148,7 @@ def _concave(points: list[tuple[float, float, float]]) -> CurveLine:
             hull.pop()
         if not hull or y - hull[-1][1] > 0.0:
             hull.append([x, y, slope, slope])
-    if len(hull) == 1:  # no x tells anything of y: a level line from the origin
+    if len(hull) == 1:  # no x says anything about y: a level line from the origin
         hull.append([1.0, 0.0, 0.0, 0.0])
     x, y, before, after = np.array(hull).T
     chords = np.diff(y) / np.diff(x)

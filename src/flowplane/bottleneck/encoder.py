@@ -19,7 +19,7 @@ from flowplane.errors import InputError, Text
 
 __all__ = ["encoder_beta", "symbol_beta"]
 
-#: Where β* is looked for if the caller does not say.
+#: Where β* is looked for by default.
 LEAST, GREATEST = 0.01, 1e4
 #: Nanoseconds that one encoder takes.
 MEMBER = 4.5e6
@@ -40,11 +40,11 @@ def encoder_beta(p_t_given_x: Any, joint: Any, betas: Any = None) -> xr.Dataset:
     Returns:
         Dataset over the leading dimensions: `beta_star`; `edge`, 1 where the divergence falls up to the greatest β (as it
         does for T = X, whose β* is infinite), −1 where it rises from the least or is level (T knows nothing of Y), else 0;
-        `residual`, the divergence at β*, `i_xt` and `i_ty` in bits; `residual_merged`, what of the residual is left where x
+        `residual`, the divergence at β*, `i_xt` and `i_ty` in bits; `residual_merged`, what is left of the residual where x
         with equal p(y|x) are one: less I(X;T|p(y|x)), which no solution of the equations keeps.
 
     Raises:
-        InputError: encoders that are no distributions, another number of x, no joint distribution, β that are not above 0.
+        InputError: encoders or a joint that are not distributions, the wrong number of x, β that are not above 0.
 
     Example:
         >>> joint = [[0.4, 0.1], [0.1, 0.4]]
@@ -80,7 +80,7 @@ def symbol_beta(symbols: Any, joint: Any, betas: Any = None) -> xr.Dataset:
         As `encoder_beta`.
 
     Raises:
-        InputError: symbols that are none, another number of x, and as `encoder_beta`.
+        InputError: invalid symbols, the wrong number of x, and as `encoder_beta`.
 
     Example:
         >>> found = symbol_beta([0, 1], [[0.4, 0.1], [0.1, 0.4]])
@@ -162,7 +162,7 @@ def _checked_symbols(symbols: Any, x: int) -> Int[Tensor, "*batch x"]:
 
 
 def _shared_out(work: Any, members: tuple[np.ndarray, ...], common: tuple[Any, ...], found: np.ndarray) -> None:
-    """`work` over the members, each processor a part of them."""
+    """`work` over the members, shared out over the processors."""
 
     def part(first: int, last: int) -> None:
         work(*(array[first:last] for array in members), *common, found[first:last])

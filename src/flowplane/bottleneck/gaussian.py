@@ -19,9 +19,9 @@ from flowplane.errors import InputError, Text
 
 __all__ = ["gaussian_ib"]
 
-#: Squared canonical correlations this near to 1 make I(X;Y) infinite, this near to 0 are none, in float64.
+#: Squared canonical correlations this near to 1 make I(X;Y) infinite, this near to 0 count as 0, in float64.
 ROUNDING = 1e-12
-#: Values of β where the caller names none, and how far they reach below the first and above the last critical one.
+#: Number of values of β by default, and how far they reach below the first and above the last critical one.
 BETAS, BELOW, ABOVE = 100, 0.5, 1000.0
 
 
@@ -44,11 +44,11 @@ def gaussian_ib(covariance_x: Any, covariance_y: Any, covariance_xy: Any, betas:
 
     Returns:
         Dataset: `i_xt`, `i_ty` (beta) in bits; `eigenvalues` λ_i and `critical_betas` (component), ascending, infinite for
-        directions that know nothing of Y; A(β) as `gain` α_i (beta, component) times `direction` v_i (component, feature).
+        directions unrelated to Y; A(β) as `gain` α_i (beta, component) times `direction` v_i (component, feature).
         `attrs["information"]` is I(X;Y) in bits, where the curve ends.
 
     Raises:
-        InputError: shapes that do not fit, NaN, a covariance that is not symmetric positive definite, no such joint
+        InputError: shapes that do not fit, NaN, a covariance that is not symmetric positive definite, an impossible joint
             distribution or one in which Y fixes a direction of X (I(X;Y) would be infinite), β that are not above 0.
 
     Example:
@@ -63,7 +63,7 @@ def gaussian_ib(covariance_x: Any, covariance_y: Any, covariance_xy: Any, betas:
     given = _around(critical) if betas is None else check_betas(betas)
     beta = given[:, None]
     opened = beta > critical
-    safe = np.where(opened, shared, 0.5)  # anything: closed directions count for nothing
+    safe = np.where(opened, shared, 0.5)  # any number: closed directions count for nothing
     extent = np.where(opened, 0.5 * np.log2(np.where(opened, beta - 1.0, 1.0) * safe / (1.0 - safe)), 0.0)
     relevant = np.where(opened, extent - 0.5 * np.log2(beta * safe), 0.0)
     gain = np.sqrt(np.where(opened, beta * safe - 1.0, 0.0) / (1.0 - safe))

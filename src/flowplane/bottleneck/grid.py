@@ -15,13 +15,13 @@ from flowplane.bottleneck.solve import leaves_trivial, solve
 
 __all__ = ["default_betas"]
 
-#: How many lie below the first split, even in log β, and even along the curve; with many states, where each takes a second.
+#: How many lie below the first split, even in log β, and even along the curve; and with many states, at a second each.
 COUNTS, FEW, MANY = (5, 50, 45), (3, 14, 13), 200
 #: The share of I(X;Y) at which the grid ends.
 NEARLY_ALL = 0.999
 #: The share of I(X;Y) that a chord of the rough curve may span.
 LONGEST = 0.05
-#: Nats that the rough curve may be off.
+#: Error allowed in the rough curve, in nats.
 ROUGH = 1e-6
 
 

@@ -35,7 +35,7 @@ def checked_joint(joint: Any) -> Float[Tensor, "x y"]:
         joint: rows x, columns y: a NumPy array, tensor or DataArray; or a Task, whose joint is taken.
 
     Raises:
-        InputError: NaN, infinity, a negative entry, another shape, a sum other than 1 (beyond 1e-6), a row of zeros, or
+        InputError: NaN, infinity, a negative entry, the wrong shape, a sum other than 1 (beyond 1e-6), a row of zeros, or
             fewer than two columns that are not zero.
 
     Example:
@@ -53,7 +53,7 @@ def checked_joint(joint: Any) -> Float[Tensor, "x y"]:
         raise InputError("joint", Text(f"entries that sum to {total:.9g}"), "probabilities that sum to 1")
     empty = (given.sum(1) == 0).nonzero().ravel().tolist()
     if empty:
-        raise InputError("joint", Text(f"{len(empty)} rows of zeros, the first row {empty[0]}"), "no x that never occurs")
+        raise InputError("joint", Text(f"{len(empty)} rows of zeros, the first row {empty[0]}"), "no x of probability 0")
     if int((given.sum(0) > 0).sum()) < 2:
         raise InputError("joint", Text("one class only"), "two columns or more that are not zero")
     return given / total
@@ -65,7 +65,7 @@ def conditional_of(joint: Float[Tensor, "x y"]) -> Float[Tensor, "x y"]:
 
 
 def merged(joint: Float[Tensor, "x y"]) -> Merged:
-    """The states of a checked joint: all x with equal p(y|x) are one, which changes neither the curve nor its slope (§B6).
+    """The states of a checked joint: all x with equal p(y|x) merged, which changes neither the curve nor its slope (§B6).
 
     log p(y|x) is compared, to 1e-9, so that saturated rules such as 1 − 1e-20 and 1 − 1e-30 stay apart.
 
@@ -103,7 +103,7 @@ class States(NamedTuple):
 
 
 def check_betas(betas: Any) -> Float[np.ndarray, " beta"]:
-    """Values of β as a vector, in the order given. Raises InputError unless each is finite and above 0, and there is one."""
+    """Values of β as a vector, in the order given. Raises InputError unless all are finite and above 0; one at least."""
     given = np.atleast_1d(as_tensor("betas", betas).to("cpu", torch.float64).numpy())
     if given.ndim != 1 or len(given) == 0:
         raise InputError("betas", Text(f"shape {given.shape}"), "one value of β or a vector of them")

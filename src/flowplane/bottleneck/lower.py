@@ -1,4 +1,4 @@
-"""What F of no codebook is below: the dual of the bottleneck, and two bounds that hold without it."""
+"""Lower bounds on F of any codebook: the dual of the bottleneck, and two bounds that hold without it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BLOCK = 1 << 21
 def lower_bound(
     problem: Problem, dual: Float[Tensor, "beta state"], book: Codebook, tolerance: float
 ) -> Float[Tensor, " beta"]:
-    """Nats that F of any codebook is not below, for each β: within `tolerance` of F of this one if that can be shown.
+    """A lower bound on F of any codebook, in nats, for each β: within `tolerance` of F of this one if that can be shown.
 
     The greatest of three. Where Σ_x v(x) exp(−β KL(p(y|x) ‖ q)) ≤ C for all q, F ≥ Σ_x p(x) log v(x)/p(x) − log C. C is
     (1) the `ceiling`, or (2) the most that Σ_x v(x) exp(−β JS(x, x')) is for any x', JS the divergence of Jensen and

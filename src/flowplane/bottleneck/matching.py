@@ -8,9 +8,9 @@ from flowplane.core.compiled import kernel
 
 __all__ = ["match_encoders", "match_symbols"]
 
-#: A slope of the mean divergence, in nats, that cannot be told from 0.
+#: A slope of the mean divergence, in nats, that cannot be distinguished from 0.
 FLAT = 1e-14
-#: Excess of the exponent over the least one, beyond which a term of Z is nothing; exp is slow where it underflows.
+#: Excess of the exponent over the least one, beyond which a term of Z counts as 0; exp is slow where it underflows.
 NOTHING = 700.0
 STEPS, PRECISION = 200, 1e-12
 
@@ -19,7 +19,7 @@ Array = np.ndarray
 
 @kernel()
 def _codewords(together: Array, conditional: Array) -> tuple[Array, Array, Array]:
-    """p(t) of the clusters that occur, p(y|t), and p(state, t), clusters with equal p(y|t) taken together."""
+    """p(t) of the clusters that occur, p(y|t), and p(state, t), clusters with equal p(y|t) merged."""
     states, clusters = together.shape
     classes = conditional.shape[1]
     weight = np.zeros(clusters)

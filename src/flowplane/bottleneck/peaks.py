@@ -13,7 +13,7 @@ __all__ = ["binary_grid", "binary_peaks", "climbed", "climbed_peaks"]
 
 #: Peaks that are kept, and the most numbers in a step of Newton's method.
 PEAKS, WORK = 32, 1 << 26
-#: Steps of a climb: of mean shift, and at most so many of Newton's method; and the gain in log c that ends it.
+#: Steps of a climb: of mean shift, and at most this many of Newton's method; and the gain in log c that ends it.
 SHIFTS, NEWTONS, GAIN = 30, 30, 1e-15
 #: How near, in nats of β KL, two words are on one hill.
 SAME = 1e-5
@@ -81,7 +81,7 @@ def climbed_peaks(
 ) -> tuple[Float[Tensor, "beta peak y"], Float[Tensor, "beta peak"]]:
     """The highest maxima of c that are reached from the `starts`, and log c there; `dual` is log p(x)/Z(x).
 
-    All climb to the top, but for the lowest where states or classes are so many that this would take too long.
+    All climb to the top, except the lowest if there are so many states or classes that this would take too long.
     """
     most = max(PEAKS, WORK // (len(problem.mass) * starts.shape[2] ** 2))
     words, _ = _distinct(problem, *climbed(problem, dual, starts, newtons=0), most)

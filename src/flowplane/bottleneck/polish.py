@@ -12,7 +12,7 @@ __all__ = ["polished"]
 
 #: Values of F closer than this, in nats, differ by rounding only.
 ROUNDING = 1e-14
-#: A foretold decrease of F, in nats, below which a step is the last.
+#: A predicted decrease of F, in nats, below which a step is the last.
 NOTHING = 1e-22
 #: Parameters of which the complete data know less than this, words at the edge of the simplex, are left to the plain steps.
 UNKNOWN = 1e-13
@@ -21,9 +21,9 @@ UNKNOWN = 1e-13
 def polished(problem: Problem, book: Codebook, steps: int = 30) -> tuple[Codebook, Int[Tensor, " beta"]]:
     """A codebook of no larger F(w, q), where F is stationary unless the steps ran out; and the steps each β took.
 
-    Levenberg and Marquardt's damping, in units of the information C of the complete data: with much damping a step is one of
-    Blahut and Arimoto's, scaled down; without, Newton's. A weight that a step would make negative becomes 0. A plain step
-    follows, which takes words at the edge of the simplex to their place; in logits they would walk there for ever.
+    Levenberg–Marquardt damping, in units of the information C of the complete data: with much damping a step is a
+    Blahut–Arimoto step, scaled down; without, Newton's. A weight that a step would make negative becomes 0. A plain step
+    follows, which takes words at the edge of the simplex to their place; in logits they would never arrive.
     """
     weight, words = book.weight.clone(), book.words.clone()
     damping = torch.full_like(problem.betas, 1e-2)
@@ -89,7 +89,7 @@ def _derivatives(
 
 
 def _solved(gradient: Tensor, hessian: Tensor, complete: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
-    """The damped step and the decrease of F that it foretells: below 0 where the damped Hessian is not positive definite."""
+    """The damped step and the decrease of F that it predicts: below 0 where the damped Hessian is not positive definite."""
     known = complete.diagonal(dim1=1, dim2=2)
     still = known < UNKNOWN
     scale = known.clamp(min=UNKNOWN).rsqrt().masked_fill(still, 0.0)

@@ -1,4 +1,4 @@
-"""How slowly plain Blahut-Arimoto steps come to rest: what shows the critical points of the bottleneck (§B6, B-9)."""
+"""How slowly plain Blahut–Arimoto steps converge, which shows the critical points of the bottleneck (§B6, B-9)."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ __all__ = ["slowing_down"]
 
 @one_thread()
 def slowing_down(joint: Any, betas: Any, *, tolerance: float = 1e-10, most: int = 20_000) -> xr.Dataset:
-    """How many plain Blahut-Arimoto steps each β takes: critical slowing down, a peak at each critical β (§B6, B-9).
+    """How many plain Blahut–Arimoto steps each β takes: critical slowing down, a peak at each critical β (§B6, B-9).
 
-    Every β starts from nearly T = X on the distinct p(y|x), half its own symbol and half what all share, and is at rest when
-    a step moves no p(t|x) by `tolerance` in total variation. That must be small: where a cluster enters, a step moves it by
+    Every β starts from nearly T = X on the distinct p(y|x), half its own symbol and half what all share, and ends when a
+    step moves no p(t|x) by `tolerance` in total variation. That must be small: where a cluster enters, a step moves it by
     1e-7 in the reference task, and lowers the Lagrangian by the square of that, while it still has far to go.
 
     Arguments:
         joint: p(x, y), rows x; or a Task.
         betas: the order is kept.
         tolerance: of the total variation, a probability.
-        most: steps after which a β is given up.
+        most: steps after which the iteration at a β stops.
 
     Returns:
         Dataset (beta): `steps`, and `capped` where they were not enough.
 
     Raises:
-        InputError: no joint distribution, β or a tolerance that is not above 0, fewer than one step.
+        InputError: not a joint distribution, β or a tolerance that is not above 0, fewer than one step.
 
     Example:
         >>> found = slowing_down([[0.4, 0.1], [0.1, 0.4]], [1.5, 1 / 0.36, 6.0])

@@ -24,16 +24,16 @@ BLOCK = 1 << 21
 NEGLIGIBLE = 1e-12
 #: Parameters of a codebook up to which Newton's method is used on it.
 NEWTON = 2500
-#: Codewords for two classes: those to be weighted at first, and those where c is looked at.
+#: Numbers of codewords for two classes: those weighted at first, and those where c is evaluated.
 COARSE, FINE = 160, 400
 #: Rounds of adding codewords.
 ROUNDS = 30
 
 
 class Solution(NamedTuple):
-    """A codebook for each β, F of it, a lower bound on F of any and the dual that it comes from, in nats; the steps taken.
+    """A codebook for each β, its F, a lower bound on F of any and the dual that it comes from, in nats; the steps taken.
 
-    The bound supposes that the maxima of c have all been found; `flowplane.bottleneck.lower` does not.
+    The bound assumes that all maxima of c have been found; `flowplane.bottleneck.lower` does not.
     """
 
     book: Codebook
@@ -67,7 +67,7 @@ def solve(problem: Problem, tolerance: float, mixtures: Float[Tensor, "mixture y
 
     Arguments:
         mixtures: places from which, when no more are found, such q are looked for, one after the other: the first k of them
-            do what they would do alone, and one place more never makes F larger.
+            act as they would alone, and another place never makes F larger.
     """
     n = len(problem.mass)
     size = max(1, BLOCK // (n * min(n + COARSE, FINE) if problem.binary else n * (n + len(mixtures))))
@@ -125,7 +125,7 @@ def leaves_trivial(problem: Problem) -> Bool[Tensor, " beta"]:
 
 
 def _places(problem: Problem, count: int) -> Float[Tensor, "beta place y"]:
-    """log q from which maxima of c are looked for: with two classes about so many, else all p(y|x), and p(y)."""
+    """log q from which maxima of c are looked for: with two classes about `count`, else all p(y|x), and p(y)."""
     if problem.binary:
         return _spread(problem, binary_grid(problem, count))
     return _spread(problem, log_probability(torch.cat([problem.conditional, problem.marginal[None]])))
@@ -167,7 +167,7 @@ def _rounds(
     running: Int[Tensor, " some"],
     words: Float[Tensor, "some word y"],
 ) -> Solution:
-    """Weights on words, words moved, words added, for some of the βs until they are settled."""
+    """Weights on words, words moved, words added, for some of the βs until they converge."""
     places = _places(problem, FINE)
     for turn in range(ROUNDS):
         if len(running) == 0:

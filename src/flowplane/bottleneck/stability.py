@@ -1,4 +1,4 @@
-"""Whether a solution of the bottleneck is stable, and the best: λ_2(M_t) of its clusters, and codewords it lacks."""
+"""Whether a solution of the bottleneck is stable, and optimal: λ_2(M_t) of its clusters, and codewords it lacks."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _ANSWER = 20
 
 
 def check_cluster(cluster: Any) -> None:
-    """Refuse what can be no cluster, before anything is written.
+    """Refuse what cannot be a cluster, before anything is written.
 
     Raises:
         InputError: neither None, a number of workers, an address, a Client nor a Dask cluster; a client that is closed.
@@ -47,7 +47,7 @@ def check_cluster(cluster: Any) -> None:
 
 @contextmanager
 def connected(cluster: Any, tasks: int, log: Path) -> Iterator[Client]:
-    """A client of the cluster; what is started here is ended here. No more workers than tasks.
+    """A client of the cluster; what is started here is stopped here. No more workers than tasks.
 
     Raises:
         InputError: no scheduler answers.

@@ -30,16 +30,16 @@ except ImportError as error:
 
 __all__ = ["MOST", "DaskExecutor", "dask_executor"]
 
-#: Bytes of a recording in memory that are sent to the workers; a larger one has to lie where they can read it.
+#: Bytes of a recording in memory that are sent to the workers; a larger one must be stored where they can read it.
 MOST = 1 << 26
 
 
 @contextmanager
 def dask_executor(cluster: Any) -> Iterator[DaskExecutor]:
-    """An executor on a cluster, as `fp.sweep` understands the word; workers that are started here are ended here.
+    """An executor on a cluster, as `cluster=` of `fp.sweep`; workers that are started here are stopped here.
 
     Raises:
-        InputError: no cluster, or no scheduler answers.
+        InputError: it is not a cluster, or no scheduler answers.
         MissingRequirement: Dask is not installed.
     """
     check_cluster(cluster)
@@ -50,7 +50,7 @@ def dask_executor(cluster: Any) -> Iterator[DaskExecutor]:
 
 
 class DaskExecutor(Executor):
-    """A task an item. A worker that dies leaves its task to another; a task that three deaths are blamed on is given up."""
+    """One task per item. A worker that dies leaves its task to another; a task blamed for three deaths is given up."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -71,7 +71,7 @@ class DaskExecutor(Executor):
         group = f"analysis-{uuid.uuid4().hex}"
         pickled = _pickled(function)
         parts = [cloudpickle.dumps(item) for item in items]
-        # a task of its own: each worker gets it once, and where it is lost with a worker it is made again
+        # a task of its own: each worker gets it once, and it is made again if lost with a worker
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": 2 * MOST}):
             whole = self._client.submit(bytes, pickled, key=f"{group}-function", pure=False)
             keys = [(group, place) for place in range(len(parts))]
@@ -83,7 +83,7 @@ class DaskExecutor(Executor):
         except KilledWorker as error:
             raise ClusterFailed(f"workers died at the same part of the analysis again and again: {error}") from error
         except CancelledError as error:
-            raise ClusterFailed("the scheduler of the cluster is gone, or it was told to forget the analysis") from error
+            raise ClusterFailed("the scheduler of the cluster is gone, or the analysis was cancelled there") from error
         finally:
             self._client.cancel([whole, *futures])
 

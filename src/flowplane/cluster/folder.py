@@ -5,7 +5,7 @@
 | `sweep.json` | format, description of the study, every value of the grid so far |
 | `driver.lock` | held by the one process that runs the sweep; a dead process does not keep it |
 | `workers.log` | what the workers of an embedded cluster printed |
-| `tasks/<parameters>-<digits>/` | one folder a task |
+| `tasks/<parameters>-<digits>/` | one folder per task |
 
 | in a task's folder | |
 |---|---|
@@ -63,7 +63,7 @@ class TaskFolder:
 
     @property
     def status(self) -> str:
-        """ "done", "failed" or "missing": not run yet, or not to its end."""
+        """ "done", "failed" or "missing" (not run yet, or not finished)."""
         if self.finished:
             return "done"
         return "failed" if (self.path / "failure.txt").exists() else "missing"
@@ -83,7 +83,7 @@ class TaskFolder:
         """Keep what the study returned, and say that the task is done.
 
         Raises:
-            InputError: it returned something else than a Dataset, a Recording on disk or None, or a Dataset that uses the
+            InputError: it returned something other than a Dataset, a Recording on disk or None, or a Dataset that uses the
                 name of a parameter.
         """
         place = str(self.recording) if self.recording.exists() else None
@@ -127,7 +127,7 @@ class SweepFolder:
 
     @classmethod
     def of(cls, out: Any) -> SweepFolder:
-        """A folder that is there, or a path where nothing is. Raises InputError for anything else."""
+        """An existing folder, or a path that does not exist. Raises InputError for anything else."""
         path = as_path("out", out).absolute()
         if path.exists() and not path.is_dir():
             raise InputError("out", str(out), "a folder, or a path that does not exist yet")

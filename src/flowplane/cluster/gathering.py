@@ -66,7 +66,7 @@ def _on_the_grid(found: dict[int, xr.Dataset], grid: Grid) -> xr.Dataset:
     axes = {name: grid.labels(name) for name in grid.values}
     if not found:
         return xr.Dataset(coords=axes)
-    # what differs between tasks, coordinates too, is laid along `task`; labels are those of all tasks together
+    # what differs between tasks, including coordinates, is put along `task`; labels are those of all tasks together
     stacked = xr.concat(
         list(found.values()),
         _TASK,

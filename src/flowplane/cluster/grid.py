@@ -20,10 +20,10 @@ __all__ = ["RESERVED", "Grid", "Value", "task_name"]
 
 Value = str | bool | int | float | None | tuple["Value", ...]
 
-#: What the gathered Dataset says of every task; `path` is what a study is given.
+#: What the gathered Dataset holds for every task; `path` is what a study is given.
 RESERVED = ("path", "status", "recording")
 _VALUE = "strings, finite numbers, True, False, None, or tuples of them"
-#: Characters of a folder's name that parameters take at most.
+#: The most characters of a folder's name that parameters take.
 _READABLE = 80
 
 
@@ -41,7 +41,7 @@ class Grid:
 
     @classmethod
     def checked(cls, grid: Any) -> Grid:
-        """The grid that a caller wrote. Raises InputError for names or values that cannot be one."""
+        """The grid that a caller wrote. Raises InputError for invalid names or values."""
         if not isinstance(grid, Mapping) or not grid:
             raise InputError("grid", grid, "a dict of parameters, each with a list of its values")
         values = {}
@@ -92,7 +92,7 @@ class Grid:
 
 
 def task_name(parameters: Mapping[str, Value]) -> str:
-    """The folder of a task: its parameters as far as they can be read, and eight digits that tell it from all others.
+    """The folder of a task: its parameters, as far as a name can hold them, and eight digits that are its own.
 
     Equal numbers are one task, whether they are written 1 or 1.0.
 
@@ -121,7 +121,7 @@ def _plain(name: str, value: Any) -> Value:
 
 
 def _canonical(value: Value) -> Value:
-    """Equal numbers alike."""
+    """The same text for equal numbers."""
     if isinstance(value, tuple):
         return tuple(map(_canonical, value))
     return int(value) if isinstance(value, float) and value.is_integer() else value

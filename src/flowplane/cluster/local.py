@@ -1,4 +1,4 @@
-"""A Dask cluster on this machine, in processes that end when their starter does.
+"""A Dask cluster on this machine, in processes that end with the process that started them.
 
 The scheduler lives in a Python process of its own. Dask starts workers by `multiprocessing`, which imports the starter's
 main module anew: a script without `if __name__ == "__main__"` would begin again in each worker. It also keeps thread limits
@@ -22,14 +22,14 @@ __all__ = ["LocalWorkers", "serve"]
 _CODE = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.readline()); from flowplane.cluster.local import serve; serve({})"
 )
-#: A task begins on one thread, whatever library it uses.
+#: A task starts on one thread, whatever library it uses.
 _ONE = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
 _CONFIG: dict[str, Any] = {
     "distributed.scheduler.allowed-failures": 3,  # deaths of workers that a task survives
     "distributed.scheduler.worker-saturation": 1.0,  # a task that waits is not blamed for a worker's death
-    "distributed.scheduler.worker-ttl": None,  # a long computation that keeps the interpreter's lock is no dead worker
+    "distributed.scheduler.worker-ttl": None,  # a long computation that holds the interpreter's lock is not a death
 }
 
 
@@ -102,7 +102,7 @@ def serve(workers: int) -> None:
         os.write(answer, f"{cluster.scheduler_address}\n".encode())
         os.close(answer)
         sys.stdin.read()
-        for worker in psutil.Process().children():  # they end when this process does, what their tasks started does not
+        for worker in psutil.Process().children():  # they end with this process; what their tasks started does not
             for process in worker.children(recursive=True):
                 process.kill()
     shutil.rmtree(scratch, ignore_errors=True)

@@ -58,7 +58,7 @@ class Study:
         fixed: arguments of `fp.train` that are the same for all tasks. The grid takes any of the others.
 
     Raises:
-        InputError: no Task, no measure, or something that `fp.train` does not take.
+        InputError: not a Task, not a measure, or an argument that `fp.train` does not have.
 
     Example:
         >>> import flowplane as fp, tempfile
@@ -87,7 +87,7 @@ class Study:
 
     @property
     def description(self) -> str:
-        """What tells this study from others: a sweep's folder holds the results of one."""
+        """What distinguishes this study from others: a sweep's folder holds the results of one."""
         measured = described(self.measure) if self.measure is not None else "metrics"
         fixed = "".join(f", {name}={value!r}" for name, value in sorted(self.fixed.items()))
         return f"Study of {self.task.name} ({self.task.digest[:12]}), {measured}{fixed}"
@@ -103,8 +103,8 @@ class Study:
 
 
 def described(function: Callable[..., Any]) -> str:
-    """What tells a study from others: its `description`, the name of a function, the repr of an estimator; of a
-    `functools.partial` also the plain ones among its arguments.
+    """What distinguishes a study from others: its `description`, the name of a function, the repr of an estimator; for a
+    `functools.partial` also its plain arguments.
 
     Example:
         >>> described(functools.partial(train, replicas=2))

@@ -48,16 +48,16 @@ def sweep(function: Callable[..., Any], grid: Any, out: Any, *, cluster: Any = N
             lambdas and functions of a notebook will do.
         grid: dict of parameters, each with a list of values: strings, finite numbers, booleans, None, or tuples of them.
         out: folder of the sweep, which holds one study; the workers must see it too.
-        cluster: None for a worker process a core on this machine, or how many. Or a running cluster: the address of a
+        cluster: None for one worker process per core on this machine, or how many. Or a running cluster: the address of a
             Dask scheduler ("tcp://host:8786"), a `distributed.Client`, or a cluster object such as those of dask-jobqueue.
-        retries: how often a task that failed is run again before it is given up. A worker's death is no failure: the task
+        retries: how often a task that failed is run again before it is given up. A worker's death is not a failure: the task
             goes to another worker, up to three times.
 
     Returns:
         Dataset as `fp.cluster.gather` gives it, of this grid.
 
     Raises:
-        InputError: an argument that makes no sense, a folder that holds another study, or one where another process is
+        InputError: an invalid argument, a folder that holds another study, or one where another process is
             running a sweep. Nothing is run then.
         SweepFailed: tasks failed, or the scheduler was lost; raised when all others are done. It names them by their
             parameters, with tracebacks, and carries the Dataset of the rest.
@@ -153,7 +153,7 @@ def _run(
 
 @contextmanager
 def _only_driver(folder: SweepFolder) -> Iterator[None]:
-    """The lock of the folder, which is made if need be."""
+    """The lock of the folder, which is made if needed."""
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.lock)
@@ -170,7 +170,7 @@ def _only_driver(folder: SweepFolder) -> Iterator[None]:
 
 @contextmanager
 def _study_file(folder: SweepFolder, pickled: bytes) -> Iterator[Path]:
-    """The study, for the workers to load once each; a message to the scheduler would carry it once a task."""
+    """The study, for the workers to load once each; a message to the scheduler would carry it once per task."""
     for left in folder.path.glob("study-*.pickle"):
         left.unlink()
     file = folder.path / f"study-{hashlib.sha256(pickled).hexdigest()[:12]}.pickle"

@@ -17,7 +17,7 @@ __all__ = ["run_item", "run_task"]
 def run_task(study: str, folder: str) -> str | None:
     """Run the pickled study on the task in `folder`, unless it is done; the traceback if it fails.
 
-    The task's lock is waited for: a worker that lost its scheduler, or whose driver died, finishes what it is at, and the
+    The task's lock is waited for: a worker that lost its scheduler, or whose driver died, finishes its work, and the
     task must not run twice.
     """
     from filelock import FileLock
@@ -66,7 +66,7 @@ def run_item(item: bytes, *, function: bytes, version: str) -> Any:
 
 
 def one_thread_a_task() -> None:
-    """Torch and Numba on one thread in this process, for good: the other cores belong to other workers."""
+    """Torch and Numba permanently on one thread in this process: the other cores belong to other workers."""
     import numba
     import torch
 
@@ -84,7 +84,7 @@ def _loaded(study: str) -> Any:
 
 @lru_cache(maxsize=2)
 def _unpickled(function: bytes) -> Any:
-    """The function of an analysis, with the recording that it reads: opened once a worker."""
+    """The function of an analysis, with the recording that it reads: opened once per worker."""
     import cloudpickle
 
     return cloudpickle.loads(function)

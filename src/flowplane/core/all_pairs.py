@@ -71,7 +71,7 @@ def all_pairs_classes(
 
 
 def _turned(points: np.ndarray) -> Float[np.ndarray, "*batch feature sample"]:
-    """One row a feature; rows of zeros, which change no distance, where they save `_distances` passes."""
+    """One row per feature, and rows of zeros, which change no distance, where they save `_distances` passes."""
     features = points.shape[-1]
     more = -features % 4 if features % 4 > 1 else 0
     turned = np.zeros((*points.shape[:-2], features + more, points.shape[-2]))
@@ -81,7 +81,7 @@ def _turned(points: np.ndarray) -> Float[np.ndarray, "*batch feature sample"]:
 
 @kernel()
 def _distances(points, i, out):
-    """From point i to all, infinite to itself; `points` is (feature, sample), four features a pass."""
+    """From point i to all, infinite to itself; `points` is (feature, sample), four features per pass."""
     features, n = points.shape
     for j in range(n):
         out[j] = 0.0
@@ -105,7 +105,7 @@ def _distances(points, i, out):
 
 @kernel()
 def _kth(distances, k, kept):
-    """The k-th smallest: of the k smallest in each lane and of the rest, too few for the lanes; `kept` is room for them."""
+    """The k-th smallest, from the k smallest of each lane and the rest, too few for the lanes; `kept` is scratch space."""
     least, nearest = kept[: k * LANES], kept[k * LANES : k * LANES + k]
     kept[:] = np.inf
     rows = len(distances) // (LANES * TOGETHER)
@@ -131,7 +131,7 @@ def _nearer(distances, bound):
 
 @kernel()
 def _joint(x, t, k, first, last, distance, near_x, near_t):
-    """Points first … last − 1 of all groups in a row."""
+    """Points first … last − 1 of all groups concatenated."""
     n = x.shape[2]
     in_x, in_t, in_both, kept = np.empty(n), np.empty(n), np.empty(n), np.empty(k * (LANES + 1))
     for point in range(first, last):
@@ -150,7 +150,7 @@ def _joint(x, t, k, first, last, distance, near_x, near_t):
 
 @kernel()
 def _in_parts(x, t, order, starts, stops, k, first, last, near_x, near_t, distance_t):
-    """Points first … last − 1 of all groups in a row; those of a point's part lie between its start and its stop."""
+    """Points first … last − 1 of all groups concatenated; those of a point's part lie between its start and its stop."""
     n = x.shape[2]
     in_x, in_t, kept = np.empty(n), np.empty(n), np.empty(k * (LANES + 1))
     part_x, part_t, both = np.empty(n), np.empty(n), np.empty(n)
@@ -180,7 +180,7 @@ def _in_parts(x, t, order, starts, stops, k, first, last, near_x, near_t, distan
 
 @kernel()
 def _within(t, starts, stops, k, first, last, distance, near):
-    """Points first … last − 1 of all groups in a row; the class of a point lies between its start and its stop."""
+    """Points first … last − 1 of all groups concatenated; the class of a point lies between its start and its stop."""
     n = t.shape[3]
     in_t, kept = np.empty(n), np.empty(k * (LANES + 1))
     for point in range(first, last):
@@ -220,7 +220,7 @@ def gpu_classes(
     n = classes.shape[1]
     for groups, rows in _blocks(*classes.shape):
         other = classes[groups, rows, None] != classes[groups, None]
-        rank = (n - 2 - other.sum(2, keepdim=True)).clamp(max=k - 1)  # from 0, where oneself is left out
+        rank = (n - 2 - other.sum(2, keepdim=True)).clamp(max=k - 1)  # from 0; the point itself is left out
         for member in range(t.shape[1]):
             in_t = _distances_torch(t[groups, member], rows)
             nearest = in_t.masked_fill(other, torch.inf).topk(min(k, n - 1), dim=2, largest=False)[0]
@@ -231,7 +231,7 @@ def gpu_classes(
 
 
 def _blocks(groups: int, n: int) -> list[tuple[slice, slice]]:
-    """Groups and samples whose distances to all are held together: several groups, or a part of one's samples."""
+    """Groups and samples whose distances to all are held at once: several groups, or part of one group's samples."""
     many, rows = max(1, CHUNK // n**2), max(1, min(n, CHUNK // n))
     starts = [(group, row) for group in range(0, groups, many) for row in range(0, n, rows)]
     return [(slice(group, min(group + many, groups)), slice(row, min(row + rows, n))) for group, row in starts]
@@ -244,7 +244,7 @@ def _nothing(t: Tensor, parts: int) -> tuple[Tensor, ...]:
 
 
 def _distances_torch(points: Float[Tensor, "group sample unit"], rows: slice) -> Float[Tensor, "group row sample"]:
-    """From some points to all, infinite to themselves."""
+    """The distances from some points to all, infinite to themselves."""
     found = torch.cdist(points[:, rows], points, p=torch.inf)
     place = torch.arange(rows.stop - rows.start, device=points.device)
     found[:, place, place + rows.start] = torch.inf

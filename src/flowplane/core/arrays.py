@@ -23,7 +23,7 @@ def as_tensor(name: str, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         if value.is_complex():
             raise InputError(name, Text(f"an array of {value.dtype}"), "an array of numbers")
-        # what was made in inference mode can take part in no gradient
+        # a tensor made in inference mode cannot take part in a gradient
         return value.detach().clone() if value.is_inference() else value.detach()
     array = as_numbers(name, value)
     if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:

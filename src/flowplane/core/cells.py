@@ -1,7 +1,7 @@
 """Nearest neighbours in few dimensions: points sorted into cells by their first and last coordinates.
 
 Rows of cells hold equally many points by the first coordinate, columns by the last, so that cells suit any density; a row's
-cells lie side by side. Rows and columns further off than what has been found are never looked at.
+cells lie side by side. Rows and columns farther away than the neighbours found so far are never looked at.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _apart(points, i, j):
 
 @kernel()
 def _columns(ends, column, value, bound):
-    """The first and last column that hold points nearer than the bound in the last coordinate, outwards from one's own."""
+    """The first and last column that hold points nearer than the bound in the last coordinate, going outwards."""
     left, right = column, column
     while left > 0 and value - ends[1, left - 1] < bound:
         left -= 1
@@ -124,7 +124,7 @@ def _columns(ends, column, value, bound):
 
 @kernel()
 def _kth(cells, k, first, last, distance):
-    """Points first … last − 1 of all groups in a row: their own row of cells first, then the nearest row above or below.
+    """Points first … last − 1 of all groups concatenated: their own row of cells first, then the nearest row above or below.
 
     What is found for one point bounds what the next, its neighbour in the same cell or one beside it, will find.
     """
@@ -181,7 +181,7 @@ def _kth(cells, k, first, last, distance):
 
 @kernel()
 def _nearer(cells, bounds, first, last, near):
-    """Points first … last − 1 of all groups in a row."""
+    """Points first … last − 1 of all groups concatenated."""
     n, features = cells.points.shape[1:]
     side = cells.row_ends.shape[2]
     for group in range(first // n, (last - 1) // n + 1):
@@ -197,4 +197,4 @@ def _nearer(cells, bounds, first, last, near):
                 for row in range(low, high + 1):
                     for j in range(starts[row * side + left], starts[row * side + right + 1]):
                         count += _apart(points, i, j) < bound
-                near[group, member, cells.order[group, i]] = max(count - 1, 0)  # oneself, unless the bound is 0
+                near[group, member, cells.order[group, i]] = max(count - 1, 0)  # the point itself, unless the bound is 0

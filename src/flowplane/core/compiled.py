@@ -40,7 +40,7 @@ def cores() -> int:
 
 def machine() -> str:
     """How many processors of which model this process may use, for a table of timings."""
-    try:  # Linux alone says the model there
+    try:  # only on Linux does it name the model
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     except OSError:

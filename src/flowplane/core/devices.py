@@ -12,7 +12,7 @@ __all__ = ["chosen_device"]
 
 
 def chosen_device(name: Any) -> torch.device:
-    """The device of a name; "auto" is the GPU where there is one. Raises InputError for one that is not there.
+    """The device of a name; "auto" is the GPU where there is one. Raises InputError for one that is not available.
 
     Example:
         >>> chosen_device("cpu")
@@ -29,5 +29,5 @@ def chosen_device(name: Any) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise InputError("device", name, "'auto', 'cpu' or 'cuda'")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError("device", name, f"a GPU that is there; PyTorch sees {torch.cuda.device_count()}")
+        raise InputError("device", name, f"an available GPU; PyTorch sees {torch.cuda.device_count()}")
     return device

@@ -44,7 +44,7 @@ def folded(summary: str, frame: pd.DataFrame) -> str:
 
 
 def frame_html(frame: pd.DataFrame) -> str:
-    """A table without its index; of many rows the first and the last ones."""
+    """A table without its index; of a long one only the first and last rows."""
     return str(frame.to_html(index=False, border=0, justify="left", max_rows=ROWS, show_dimensions=False))
 
 

@@ -16,15 +16,15 @@ Result = TypeVar("Result")
 
 
 class Executor(ABC):
-    """Does the same with many things; whoever does it, what comes back is the same."""
+    """Applies one function to many items; the results are the same whatever does the work."""
 
     @abstractmethod
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """What the function returns for each item, in their order; the error of the first one that failed."""
+        """What the function returns for each item, in their order; raises the error of the first one that failed."""
 
 
 class Serial(Executor):
-    """One after the other, here.
+    """One after another, in this process.
 
     Example:
         >>> list(Serial().map(abs, [-1, 2]))
@@ -50,11 +50,11 @@ class Threads(Executor):
 
 @contextmanager
 def executor_of(cluster: Any, here: Executor | None = None) -> Iterator[Executor]:
-    """What is meant by `cluster=`: an Executor itself, None the one for this process, `Serial()` if none is given, all else
+    """What `cluster=` means: an Executor stands for itself, None for `here` (by default `Serial()`), and anything else for
     what `flowplane.cluster` makes of it.
 
     Raises:
-        InputError: no cluster, or no scheduler answers.
+        InputError: it is not a cluster, or no scheduler answers.
         MissingRequirement: Dask is not installed.
 
     Example:

@@ -31,11 +31,11 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield part
         os.replace(part, target)
     finally:
-        if part.exists():  # in a folder that cannot be written it never was
+        if part.exists():  # it never did in a folder that cannot be written to
             part.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
-    """The whole text, or what was there before."""
+    """Write a text whole, or leave the file as it was."""
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8")

@@ -19,8 +19,8 @@ LEFT_OUT = ("name", "kind", "calls", "shape", "why")
 def long_frame(dataset: xr.Dataset) -> pd.DataFrame:
     """A Dataset in long form: a row for each number of each variable.
 
-    Variables of different dimensions stand one under the other, so that nothing is repeated; a dimension or coordinate that
-    a variable does not have is missing (NaN) in its rows.
+    Variables of different dimensions are stacked one below another, so that nothing is repeated; a dimension or coordinate
+    that a variable does not have is missing (NaN) in its rows.
 
     Arguments:
         dataset: any variables; numbers, truth values and text.
@@ -65,7 +65,7 @@ def _variable_frame(array: xr.DataArray) -> pd.DataFrame:
 
 
 def wide_frame(dataset: xr.Dataset) -> pd.DataFrame:
-    """A Dataset whose variables share their dimensions as a table: a column a variable, a row a place.
+    """A Dataset whose variables share their dimensions as a table: a column per variable, a row per position.
 
     Example:
         >>> import xarray as xr
@@ -79,7 +79,7 @@ def wide_frame(dataset: xr.Dataset) -> pd.DataFrame:
 
 def layer_table(layers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """The layers of a model, as a recording's configuration describes them: what each is, the shape of a sample, which of
-    its axes are units, how it became rows, how many numbers these have, and whether they are the same each time.
+    its axes are units, how it became rows, how many numbers a row has, and whether they are the same each time.
 
     Example:
         >>> conv = {"name": "0", "module": "Conv2d", "shape": [3, 8, 8], "units": [1], "reduce": "flattened", "width": 192}
@@ -102,7 +102,7 @@ def left_out_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """What ran in a model but is not recorded, as a table.
 
     Example:
-        >>> row = {"name": "drop", "kind": "module", "calls": 1, "shape": "(8,)", "why": "hands on its input, unchanged"}
+        >>> row = {"name": "drop", "kind": "module", "calls": 1, "shape": "(8,)", "why": "returns its input unchanged"}
         >>> left_out_table([row]).columns.tolist(), len(left_out_table([]))
         (['name', 'kind', 'calls', 'shape', 'why'], 0)
     """

@@ -4,7 +4,7 @@ A loop that LLVM vectorises by itself goes to memory between one loop and the ne
 registers through a whole expression. With AVX-512 it is four registers wide, so that four independent operations hide each
 other's latency; with the sixteen registers of older processors it is two. A number that meets a vector is spread over it.
 
-For functions under `kernel` only. Numba's cache does not see a change of this file: touch the kernels' file after one.
+For functions under `kernel` only. Numba's cache does not see a change of this file: touch the kernels' file after it.
 
 Example:
     >>> import numpy as np
@@ -66,7 +66,7 @@ _LOOSE = ("contract", "nsz")
 
 
 class Lanes(types.Type):  # type: ignore[misc]
-    """LANES numbers float32."""
+    """LANES numbers of float32."""
 
     def __init__(self) -> None:
         super().__init__(name=f"Lanes({LANES})")
@@ -124,7 +124,7 @@ for _operation, _instruction in (("add", "fadd"), ("sub", "fsub"), ("mul", "fmul
 
 
 def _pointer(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value, place: Sequence[ir.Value]) -> ir.Value:
-    """Of the numbers from array[row, start] on; a row is contiguous."""
+    """A pointer to the numbers from array[row, start] on; a row is contiguous."""
     parts = context.make_array(kind)(context, builder, array)
     row, start = place
     offset = builder.mul(row, builder.extract_value(parts.strides, 0))
@@ -134,7 +134,7 @@ def _pointer(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value, pl
 
 @intrinsic  # type: ignore[untyped-decorator]
 def load(typing: Any, array: Any, row: Any, start: Any) -> Any:
-    """array[row, start : start + LANES], of float32; nothing checks that they are there."""
+    """array[row, start : start + LANES], of float32, without a check of bounds."""
 
     def generate(context: Any, builder: ir.IRBuilder, kinds: Any, arguments: Sequence[ir.Value]) -> ir.Value:
         pointer = _pointer(context, builder, kinds.args[0], arguments[0], arguments[1:])

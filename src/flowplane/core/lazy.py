@@ -1,6 +1,6 @@
 """Packages whose public names are imported when they are first used, so that importing the package costs next to nothing.
 
-It is also where a call comes in: a public function runs in `core.modes.own_modes`, whatever the caller's modes are.
+Calls pass through here too: a public function runs in `core.modes.own_modes`, whatever the caller's modes are.
 
 A package writes each name once, for type checkers and for this module:
 
@@ -53,7 +53,7 @@ def lazy(package: str, renamed: Mapping[str, str] | None = None) -> tuple[Callab
 
 
 def public(home: str, name: str) -> Any:
-    """What a module calls `name`; a function in `own_modes`, from now on where pickle looks for it as well."""
+    """What a module calls `name`; a function is wrapped in `own_modes`, in its module as well, where pickle looks it up."""
     value = getattr(import_module(home), name)
     if isfunction(value):
         value = in_own_modes(value)

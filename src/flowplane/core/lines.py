@@ -1,8 +1,8 @@
-"""Nearest neighbours on lines and in the plane of two, by sorting, among all samples and among those of parts of them.
+"""Nearest neighbours on a line and in a plane, by sorting, among all samples or among those of the same part.
 
-A sample's part is a number from 0 on, or −1 where it belongs to none: it is then nobody's neighbour, and what is found for
-it means nothing. In a plane, strips hold equally many points by the first coordinate, each in the order of the second, and
-points in a row of a strip go together, as what is near to one is near to all.
+A sample's part is a number from 0 on, or −1 where it belongs to none: it is then no sample's neighbour, and what is found
+for it means nothing. In a plane, strips hold equally many points by the first coordinate, each in the order of the second,
+and consecutive points of a strip go together, as what is near to one is near to all.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from flowplane.core.threads import shared
 
 __all__ = ["Lines", "line_distance", "line_nearer", "plane_distance", "sorted_lines", "sorting"]
 
-#: Points that a range grows by: more of them are looked at in vain, fewer mean more branches that are guessed wrong.
+#: Points by which a range grows: with more, more are looked at in vain; with fewer, more branches are mispredicted.
 STEP = 4
 WINDOW = 16
-#: Points on one side of a point from which they are counted by bisection.
+#: As many points on one side of a point, or more, are counted by bisection.
 WIDE = 1024
 
 
 class Lines(NamedTuple):
-    """Points of several lines in ascending order, and which they are."""
+    """Points of several lines in ascending order, and their indices."""
 
     ordered: Float[np.ndarray, "line sample"]
     order: Int[np.ndarray, "line sample"]
@@ -55,7 +55,7 @@ def line_distance(
 ) -> Float[np.ndarray, "division line sample"]:
     """The distance to the k-th neighbour of the same part, in a part of m ≤ k samples to the (m − 1)-th.
 
-    A group's parts are those of as many lines in a row as there are lines for each group.
+    Groups have equally many lines each, and these are consecutive; a group's parts hold for all its lines.
     """
     distance = np.zeros((len(parts), *lines.order.shape))
     nanoseconds = 10 * distance.size
@@ -78,7 +78,7 @@ def plane_distance(
 ) -> Float[np.ndarray, "division line sample"]:
     """The distance to the k-th neighbour of the same part in (x, t); 1 ≤ k < samples of a part.
 
-    A line of x belongs to as many lines of t in a row as there are lines of t for each.
+    Lines of x have equally many lines of t each, and these are consecutive.
     """
     distance = np.zeros((len(parts), *t.order.shape))
     nanoseconds = 50 * distance.size
@@ -100,7 +100,7 @@ def _ends(parts):
 
 @kernel()
 def _deal(ordered, order, parts, ends, dealt, sample):
-    """A line's points to their parts in ascending order."""
+    """Deals a line's points to their parts, in ascending order."""
     place = ends[:-1].copy()
     for rank in range(len(order)):
         part = parts[order[rank]]
@@ -112,7 +112,7 @@ def _deal(ordered, order, parts, ends, dealt, sample):
 
 @kernel()
 def _row_distances(ordered, k, distance):
-    """The distance from each of a sorted line to its k-th neighbour: the least reach of k + 1 in a row that it is among."""
+    """Each point's distance to its k-th neighbour on a sorted line: the least reach of k + 1 consecutive points with it."""
     distance[:] = np.inf
     for place in range(k + 1):
         for low in range(len(ordered) - k):
@@ -142,9 +142,9 @@ def _on_lines(ordered, order, parts, k, first, last, distance):
 
 @kernel()
 def _reach(ordered, i, bound):
-    """The first and last + 1 that lie strictly nearer to the i-th of a sorted line than `bound`.
+    """The first and last + 1 of the points that lie strictly nearer than `bound` to the i-th point of a sorted line.
 
-    By doubling steps, then bisection: a rounded difference grows with what it is taken of.
+    By doubling steps, then bisection: rounding keeps the differences in order.
     """
     here = ordered[i]
     step, start, beyond = 8, i, i - 8
@@ -193,7 +193,7 @@ def _nearer(ordered, order, bounds, parts, first, last, near):
 
 @kernel()
 def _row_nearer(ordered, bounds, count):
-    """How many others of a sorted line lie strictly nearer to each than its bound."""
+    """How many other points of a sorted line lie strictly nearer to each point than its bound."""
     n = len(ordered)
     here, bound, found = np.empty(LANES), np.empty(LANES), np.empty(LANES, np.int64)
     for first in range(0, n, LANES):
@@ -212,7 +212,7 @@ def _row_nearer(ordered, bounds, count):
             found[:] = 0
             count_nearer(ordered, low, high, here, bound, found)
             for i in range(first, last + 1):
-                count[i] = max(found[i - first] - 1, 0)  # less oneself, unless the bound is 0
+                count[i] = max(found[i - first] - 1, 0)  # without the point itself, unless the bound is 0
         else:
             for i in range(first, last + 1):
                 start, stop = _reach(ordered, i, bounds[i])
@@ -221,7 +221,7 @@ def _row_nearer(ordered, bounds, count):
 
 @kernel()
 def _furthest(nearest):
-    """The greatest of the lanes' last ranks."""
+    """The greatest of the distances that the lanes hold at the last rank."""
     bound = nearest[-LANES]
     for lane in range(len(nearest) - LANES, len(nearest)):
         bound = nearest[lane] if nearest[lane] > bound else bound
@@ -249,7 +249,7 @@ def _in_plane(x_ordered, x_order, t_ordered, t_order, parts, k, first, last, dis
 
 @kernel()
 def _plane_distances(x_values, t_values, t_sample, rank, k, distance):
-    """From each point of a part to its k-th neighbour; `rank` is a sample's place in the part's order by x."""
+    """The distance from each point of a part to its k-th neighbour; `rank` is a sample's place in the part's order by x."""
     n = len(x_values)
     strips = max(1, round(math.sqrt(n / LANES)))
     ends = np.empty(strips + 1, np.int64)
@@ -263,7 +263,7 @@ def _plane_distances(x_values, t_values, t_sample, rank, k, distance):
         x[to], t[to], sample[to] = x_values[rank[t_sample[i]]], t_values[i], t_sample[i]
         place[strip] = to + 1
     here = np.empty(2 * LANES)
-    nearest = np.empty((k + 1) * LANES)  # oneself is the nearest, or as near as it
+    nearest = np.empty((k + 1) * LANES)  # the point itself is the nearest, or as near as the nearest
     cursor = np.empty(strips, np.int64)
     for strip in range(strips):
         start, stop = ends[strip], ends[strip + 1]

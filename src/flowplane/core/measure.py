@@ -46,16 +46,16 @@ class Measure(Protocol):
     ) -> xr.Dataset: ...
 
     def prepared(self, layer: LayerFacts) -> Measure:
-        """The measure with what belongs to a layer over the whole recording settled, such as the range of its bins.
+        """The measure, with whatever a layer's whole recording decides fixed, such as the range of its bins.
 
         Raises:
-            InputError: this cannot be measured of the layer.
+            InputError: the layer cannot be measured in this way.
         """
         return self
 
 
 def prepared(measure: Any, layer: LayerFacts) -> Any:
-    """The measure, settled for a layer where it has anything to settle."""
+    """The measure, prepared for a layer where it can be."""
     own = getattr(measure, "prepared", None)
     return measure if own is None else own(layer)
 
@@ -68,8 +68,8 @@ def of_samples(measure: Any, labels: Any, targets: Any, groups: Any) -> dict[str
 
 
 def require_function(measure: Any, layer: LayerFacts) -> None:
-    """Raise InputError for a measure that takes T for a function of x, so that distinct inputs leave H(T|X) = 0, where T is
-    none: one draw an input would count the noise as information about x."""
+    """Raise InputError for a measure that takes T to be a function of x (H(T|X) = 0 for distinct inputs) where T is not
+    one: with one draw per input, the noise would count as information about x."""
     if not layer.deterministic:
         wanted = "an estimator that takes inputs as they are (KSG, …): the network of this recording has noise of its own"
         raise InputError("measure", Text(type(measure).__name__), wanted)

@@ -1,4 +1,4 @@
-"""What a process can be set to that no result may depend on: gradients off, NumPy told to raise, a fork without its threads.
+"""Settings of a process that no result may depend on: gradients off, NumPy set to raise, a fork without its threads.
 
 Default dtype and device need nothing here: whatever makes a tensor names both, and a user's own functions see the user's.
 """
@@ -16,7 +16,7 @@ from typing import ParamSpec, TypeVar
 
 __all__ = ["in_own_modes", "own_modes"]
 
-#: The one that flowplane was imported in; any other that is here is a fork of it.
+#: The process that imported flowplane; any other that runs this is a fork of it.
 PROCESS = os.getpid()
 
 _own = threading.local()
@@ -27,9 +27,9 @@ R = TypeVar("R")
 
 @contextmanager
 def own_modes() -> Iterator[None]:
-    """Inside, gradients are computed where they are asked for, and NumPy says of overflow what it says at first.
+    """Inside, gradients are computed where they are asked for, and NumPy treats overflow as it does by default.
 
-    What has not been imported yet is in its first state, so that nothing is imported here.
+    A library that has not been imported yet still has its defaults, so nothing is imported here.
 
     Example:
         >>> import numpy as np, torch
@@ -48,7 +48,7 @@ def own_modes() -> Iterator[None]:
 
 @contextmanager
 def _threads_that_live() -> Iterator[None]:
-    """In a fork one thread: OpenMP would wait for ever for those that it began before, which live in the parent alone."""
+    """One thread in a fork: OpenMP would wait for ever for threads that it started before, which only the parent has."""
     if os.getpid() == PROCESS or getattr(_own, "alone", False):
         yield
         return
@@ -65,7 +65,7 @@ def _threads_that_live() -> Iterator[None]:
 
 
 def in_own_modes(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, called in `own_modes`; one that is so already is left as it is.
+    """The function, wrapped to run in `own_modes`; one that already is stays as it is.
 
     Example:
         >>> import numpy as np
@@ -78,7 +78,7 @@ def in_own_modes(function: Callable[P, R]) -> Callable[P, R]:
     """
     if hasattr(function, "_own_modes"):
         return function
-    assert not isgeneratorfunction(function)  # its modes would be those of whoever asks for the next
+    assert not isgeneratorfunction(function)  # it would run in the modes of the code that asks for the next item
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:

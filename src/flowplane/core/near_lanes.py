@@ -1,7 +1,7 @@
 """Several points compared with others at once in float64, each in a lane of a processor's vectors: no lane branches.
 
-LLVM does not find these vectors in a loop by itself; any processor has a way to compute them.
-Numba's cache does not follow this file: whoever changes it touches the files of the kernels that call it.
+LLVM does not find these vectors in a loop by itself; every processor has some vectors.
+Numba's cache does not follow this file: after changing it, touch the files of the kernels that call it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 __all__ = ["LANES", "TOGETHER", "count_nearer", "keep_least", "keep_nearest"]
 
-#: Points that go together.
+#: Points that are handled together.
 LANES = 8
 #: Others that they are compared with in one pass over what is kept.
 TOGETHER = 4
@@ -96,7 +96,7 @@ def count_nearer(typing_context, line, start, stop, here, bounds, counts):  # ty
 
 
 def _keep(builder: ir.IRBuilder, found: list[ir.Value], kept: ir.Value, ranks: ir.Value) -> None:
-    """Puts what was found, and is overwritten, among the ascending ranks of what is kept."""
+    """Merges what was found, overwriting it, into the ascending ranks of what is kept."""
     with cgutils.for_range(builder, ranks) as rank:
         row = _row(builder, kept, rank.index)
         for place in found:

@@ -1,9 +1,10 @@
-"""Nearest neighbours in the maximum norm: how far the k-th is, and how many points are strictly nearer than it elsewhere.
+"""Nearest neighbours in the maximum norm: the distance to the k-th, and how many points are nearer in x or t alone.
 
-Groups of samples, each with several members, go at once. On a CPU lines are sorted, and points of few dimensions go by cells
-or each against all, whichever is faster; on a GPU each against all. They agree to the last bit: a distance is rounded by its
-one subtraction only. For divisions of the samples into parts, what does not depend on the parts is done once: samples have
-the number of their part from 0 on, or −1 where they belong to none, and what is then found for them means nothing.
+Groups of samples, each with several members, are handled at once. On a CPU lines are sorted, and points of few dimensions
+go by cells or each against all, whichever is faster; on a GPU each against all. They agree to the last bit: a distance is
+rounded by its one subtraction only. For divisions of the samples into parts, what does not depend on the parts is done
+once: samples have the number of their part from 0 on, or −1 where they belong to none; what is then found for them means
+nothing.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ __all__ = [
     "neighbour_distance",
 ]
 
-#: Points from which cells are faster than each against all, by the dimension of x and t together, and by that of t alone;
-#: without an entry never. Measured on two processors with k = 4, normal points: 10,000 take 5 ms in 1+1 dimensions, 37 ms in
-#: 2+2 and 93 ms in 3+3, each against all 130 to 200 ms. To the k-th of 100,000 in 2 … 8 dimensions, scipy's tree takes
-#: 0.6 to 6 times as long as cells.
+#: Number of points from which cells beat each against all, by the dimension of x and t together, and by that of t alone;
+#: never where there is no entry. Measured on two processors with k = 4, normal points: 10,000 take 5 ms in 1+1 dimensions,
+#: 37 ms in 2+2 and 93 ms in 3+3, each against all 130 to 200 ms. To the k-th of 100,000 in 2 … 8 dimensions, scipy's tree
+#: takes 0.6 to 6 times as long as cells.
 JOINT_CELLS_FROM = {2: 150, 3: 400, 4: 800, 5: 1_400, 6: 2_500, 7: 4_500, 8: 10_000}
 CELLS_FROM = {2: 2, 3: 64, 4: 100, 5: 400, 6: 800, 7: 1_500, 8: 2_500}
 
@@ -56,7 +57,7 @@ class ClassNeighbours(NamedTuple):
 
 
 class JointInParts(NamedTuple):
-    """As `JointNeighbours`, among the samples of one's own part; beside it the distance to the k-th neighbour in t alone."""
+    """As `JointNeighbours`, among the samples of the same part; beside it the distance to the k-th neighbour in t alone."""
 
     near_x: Int[Tensor, "division group member sample"]
     near_t: Int[Tensor, "division group member sample"]
@@ -152,7 +153,7 @@ def joint_in_parts(
 def distance_in_parts(
     t: Float[Tensor, "*batch sample unit"], parts: Int[Tensor, "division sample"], k: int
 ) -> Float[Tensor, "division *batch sample"]:
-    """As `neighbour_distance`, among the samples of one's own part, for several divisions into parts.
+    """As `neighbour_distance`, among the samples of the same part, for several divisions into parts.
 
     Example:
         >>> t, parts = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([[0, 0, 0], [0, -1, 0]])
@@ -172,7 +173,7 @@ def distance_in_parts(
 def classes_in_parts(
     t: Float[Tensor, "member sample unit"], classes: Int[Tensor, " sample"], parts: Int[Tensor, "division sample"], k: int
 ) -> Int[Tensor, "division member sample"]:
-    """As `class_neighbours`' `near`, among the samples of one's own part, for several divisions into parts.
+    """As `class_neighbours`' `near`, among the samples of the same part, for several divisions into parts.
 
     Example:
         >>> t, y = torch.tensor([[[0.0], [1.0], [3.0], [7.0]]]), torch.tensor([0, 1, 0, 1])
@@ -246,7 +247,7 @@ def _classes_by_parts(t: np.ndarray, classes: np.ndarray, k: int) -> tuple[np.nd
 
 
 def _distance(points: Float[np.ndarray, "member sample feature"], k: int) -> Float[np.ndarray, "member sample"]:
-    """From every point to its k-th neighbour."""
+    """The distance from every point to its k-th neighbour."""
     _, n, features = points.shape
     if features == 1:
         return line_distance(sorted_lines(points[:, :, 0]), np.zeros((1, 1, n), np.int64), k)[0]

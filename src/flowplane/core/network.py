@@ -106,9 +106,9 @@ class Network:
     def noise_draw(self, samples: int) -> list[Float[Tensor, "unit sample"]]:
         """The Z_l that `forward` adds, one for each hidden layer; empty for a network without noise.
 
-        Every layer has a stream of its own and every sample a Z of its own, also where inputs are equal. The draw of a
+        Every layer has a stream of its own and every sample a Z of its own, even where inputs are equal. The draw of a
         sample depends on its place, not on how many follow. All members of a batch, so all replicas and epochs of a
-        recording, share the draw: common random numbers, by which differences between them are not blurred.
+        recording, share the draw: common random numbers, which keep the noise out of differences between them.
 
         Example:
             >>> noisy = Network((12, 10, 7, 2), "tanh", noise_variance=0.01)
@@ -141,7 +141,7 @@ class Network:
         noise = self.noise_draw(samples)
         outputs = []
         wanted = len(self.layers) if layers is None else layers
-        with one_thread(values.device.type == "cpu"):  # several share out a single product otherwise than a batch of them
+        with one_thread(values.device.type == "cpu"):  # several threads split one product unlike a batch
             for depth, (matrix, bias) in enumerate(self.unpack(weights)[:wanted], start=1):
                 values = torch.baddbmm(bias.unsqueeze(-1), matrix, values)
                 values = torch.softmax(values, 1) if depth == len(self.layers) else activate(self.activation, values)

@@ -40,7 +40,7 @@ class NotebookProgress:
         self._handle: Any = None
 
     def start(self) -> None:
-        """Open a place in the cell that runs."""
+        """Open a place in the running cell."""
         from IPython.display import HTML, display
 
         self._handle = display(HTML(""), display_id=True)
@@ -55,16 +55,16 @@ class NotebookProgress:
         return self.tasks[-1]
 
     def update(self, task: Task, completed: float) -> None:
-        """So far."""
+        """Set how far it has come."""
         task.completed = completed
         self._show()
 
     def advance(self, task: Task, amount: float) -> None:
-        """And further."""
+        """Move it on."""
         self.update(task, task.completed + amount)
 
     def remove_task(self, task: Task) -> None:
-        """A bar that was within another is over."""
+        """Take away a bar within another once it is done."""
         self.tasks.remove(task)
 
     def _show(self, now: bool = False) -> None:

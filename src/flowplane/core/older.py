@@ -18,9 +18,9 @@ from flowplane.core.results import RESULTS, along, quantities, with_flags
 
 __all__ = ["configuration", "load", "measure_name", "modern", "unpacked"]
 
-#: What 0.1 said of all quantities of an estimate as attributes of the Dataset.
+#: What 0.1 wrote as attributes of the Dataset about all quantities of an estimate.
 OF_QUANTITIES = ("channel", "estimator", "parameters", "quantity", "base")
-#: Variables by which a Dataset of 0.1 is known.
+#: Variables by which a Dataset of 0.1 is recognised.
 KNOWN_BY = {
     "layer_transport": {"wasserstein_sliced", "optimality_sliced", "affine_fit"},
     "gradient_phases": {"gradient_mean", "crossing", "median_state"},
@@ -39,7 +39,7 @@ RENAMED_ARGUMENTS = (
     (r"relative='snapshot'", "relative='unit'"),
     (r"relative=True", "relative='recording'"),
 )
-#: Of 0.1's flags of a layer_transport, which a layer had in common, the quantities that one may leave missing; others: all.
+#: For each of 0.1's flags of a layer_transport, set for a whole layer: the quantities it may leave missing; others: all.
 CONCERNS = {
     "no_turn": ("turning",),
     "other_replica": ("wasserstein", "optimality"),
@@ -53,9 +53,9 @@ CONCERNS = {
     "not_affine": ("log_det_affine",),
 }
 
-#: Arguments of `fp.train` and of `fp.Recorder` that were called otherwise.
+#: Arguments of `fp.train` and of `fp.Recorder` that had other names.
 CONFIGURED = {"ensemble": {"noise": "noise_variance"}, "model": {"total": "epochs"}}
-#: Arguments that recordings may be older than, and what was done before there was a choice.
+#: Arguments that older recordings lack, and what was done before there was a choice.
 BEFORE: dict[str, dict[str, Any]] = {"ensemble": {"noise_variance": 0.0}, "model": {"deterministic": True}}
 
 
@@ -113,7 +113,7 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
 
 
 def measure_name(name: str) -> str:
-    """The representation of a measure as it is now.
+    """The repr of a measure as it is now.
 
     Example:
         >>> measure_name("Pairwise(variance=0.1, bound='upper', relative=True)")
@@ -125,7 +125,7 @@ def measure_name(name: str) -> str:
 
 
 def modern(dataset: xr.Dataset) -> xr.Dataset:
-    """A Dataset that says of itself what it would now, with `flags`; one of this version gets `flags` only.
+    """A Dataset with the attributes that it would have now, and `flags`; one of this version gets `flags` only.
 
     Example:
         >>> old = xr.Dataset({"i_xt": ("layer", [1.0, 2.0]), "flags": ("layer", [1, 0])}, {"layer": ["fc", "head"]})
@@ -147,7 +147,7 @@ def modern(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _reasons(dataset: xr.Dataset) -> xr.Dataset:
-    """With flags of each quantity: those of its layer that may leave it missing, where it is."""
+    """With flags for each quantity: those of its layer that may leave it missing, where it is missing."""
     flags = dataset["flags"]
     names = flags.attrs["flag_meanings"].split()
     masks = dict(zip(names, flags.attrs["flag_masks"], strict=True))
@@ -190,7 +190,7 @@ def _estimate(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _parts(value: Any) -> dict[str, Any]:
-    """What a JSON text holds; nothing where it is none."""
+    """What a JSON text holds; nothing where it is not an object."""
     try:
         found = json.loads(value) if isinstance(value, str) else {}
     except ValueError:

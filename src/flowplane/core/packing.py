@@ -16,12 +16,12 @@ __all__ = ["Unpackable", "digest", "packed", "unpacked"]
 
 #: Types that JSON holds as they are. Floats: Python writes and reads them to the last bit, NaN and infinities too.
 PLAIN = (type(None), bool, int, float, str)
-#: Kinds of arrays that are their bytes.
+#: Kinds of arrays whose bytes are their values.
 KINDS = "biufcUSmM"
 
 
 class Unpackable(TypeError):
-    """Something without a stable identity: a function, an object of somebody's own, a generator."""
+    """Something without a stable identity: a function, an object of a user's class, a generator."""
 
 
 def packed(value: Any) -> bytes:
@@ -86,7 +86,7 @@ def _tree(value: Any, buffers: list[bytes]) -> Any:
 
 
 def _is_ours(kind: type) -> bool:
-    """Whether a class is flowplane's own: what it does is then said by its name and the version."""
+    """Whether a class is flowplane's own: its name and the version then determine what it does."""
     return (
         kind.__module__.split(".")[0] == "flowplane" and getattr(sys.modules.get(kind.__module__), kind.__name__, 0) is kind
     )

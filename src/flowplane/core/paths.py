@@ -12,7 +12,7 @@ __all__ = ["as_path", "from_here"]
 
 
 def as_path(name: str, value: Any) -> Path:
-    """`value` as a path, `~` expanded. Raises InputError for what can be no path."""
+    """`value` as a path, `~` expanded. Raises InputError for what cannot be a path."""
     if not isinstance(value, str | os.PathLike) or "\0" in str(value):
         raise InputError(name, value, "a path")
     path = Path(value).expanduser()
@@ -32,5 +32,5 @@ def from_here(path: str) -> str:
     """
     try:
         return str(Path(path).relative_to(Path.cwd()))
-    except (ValueError, OSError):  # not below it, or there is none any more
+    except (ValueError, OSError):  # not below it, or it no longer exists
         return path

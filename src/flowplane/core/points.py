@@ -56,7 +56,7 @@ class Form:
 
     @classmethod
     def of(cls, value: Any) -> Form:
-        """The form of `value`; numbers that are not floating answer in float64, everything but a tensor in NumPy."""
+        """The form of `value`; integers come back as float64, everything but a tensor as NumPy."""
         if isinstance(value, Tensor):
             dtype = value.dtype if value.is_floating_point() else torch.float64
             return cls(dtype, value.device, tuple(value.shape[:-1]))
@@ -66,11 +66,11 @@ class Form:
         return cls(known.get(array.dtype, torch.float64), None, tuple(array.shape[:-1]), template)
 
     def points(self, rows: Float[Tensor, "sample feature"]) -> Any:
-        """One row a point, in the caller's shape and kind."""
+        """One row per point, in the caller's shape and kind."""
         return self._given(rows.reshape(*self.batch, rows.shape[-1]))
 
     def values(self, numbers: Float[Tensor, " sample"]) -> Any:
-        """One number a point, in the caller's shape and kind."""
+        """One number per point, in the caller's shape and kind."""
         return self._given(numbers.reshape(self.batch))
 
     def path(self, positions: Float[Tensor, "time sample feature"], times: np.ndarray) -> Any:
@@ -103,7 +103,7 @@ def as_points(
     """`value` (*batch, feature) as rows of `dtype` on `device`, and the form in which to answer.
 
     Raises:
-        InputError: no numbers, an empty batch, NaN or infinity, or another dimension than `dimension`.
+        InputError: not numbers, an empty batch, NaN or infinity, or a dimension other than `dimension`.
     """
     tensor = as_tensor(name, value)
     wanted = "(…, features)" if dimension is None else f"(…, {dimension})"
@@ -150,7 +150,7 @@ def as_times(times: Any, last: float, name: str = "times") -> np.ndarray:
     """Increasing times within [0, last] in float64.
 
     Raises:
-        InputError: no number, NaN, not increasing, or outside.
+        InputError: not numbers, NaN, not increasing, or outside.
     """
     given = as_tensor(name, times).to("cpu", torch.float64)
     require_finite(name, given)
@@ -188,8 +188,8 @@ def in_scale(values: Tensor, dims: int | tuple[int, ...]) -> tuple[Tensor, Tenso
 
 
 def standardised(values: Float[Tensor, "*batch sample unit"]) -> tuple[Tensor, Tensor]:
-    """Each unit with mean 0 and standard deviation 1 over the samples, constant ones 0; and those deviations, 1 of constant
-    ones.
+    """Each unit with mean 0 and standard deviation 1 over the samples, or 0 if constant; and the standard deviations, 1 for
+    constant units.
 
     Example:
         >>> found, scale = standardised(torch.tensor([[1.0, 5.0], [3.0, 5.0]]))
@@ -204,11 +204,11 @@ def standardised(values: Float[Tensor, "*batch sample unit"]) -> tuple[Tensor, T
 
 
 def row_blocks(n: int, device: torch.device, rows: int | None = None) -> Iterator[slice]:
-    """The rows, n or another number of them, of a matrix of float64 with n columns, some at a time: few enough for a
+    """The rows (by default n) of a matrix of float64 with n columns, in blocks: few enough rows for a
     processor's cache, many on a GPU.
 
-    Measured on two processors, n = 4096: the pairwise bounds take 0.14 s with 4 MiB a block, 0.30 s with 128 MiB; matrix
-    products want some rows, however long they are.
+    Measured on two processors, n = 4096: the pairwise bounds take 0.14 s with 4 MiB per block, 0.30 s with 128 MiB; matrix
+    products need several rows, however long they are.
     """
     size = CACHED_BYTES if device.type == "cpu" else GPU_BYTES
     step = max(FEWEST_ROWS, size // (8 * n))
@@ -240,7 +240,7 @@ def check_not_negative(name: str, value: Any, expected: str) -> float:
 
 
 def check_seed(seed: Any) -> int:
-    """The whole number that a user's seed is: an integer from 0 on is itself, a NumPy or torch generator draws one.
+    """A user's seed as a whole number: an integer from 0 on is itself, a NumPy or torch generator draws one.
 
     Raises:
         InputError: anything else.

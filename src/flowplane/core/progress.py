@@ -23,7 +23,7 @@ PATIENCE = 2.0
 
 @contextmanager
 def progress_bar(description: str, total: float) -> Iterator[Callable[[float], None]]:
-    """A function that advances the bar; it does nothing where nobody watches.
+    """A function that advances the bar; it does nothing where there is no one to see it.
 
     A bar within another stands below it while it lasts.
 

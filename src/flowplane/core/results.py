@@ -1,11 +1,11 @@
-"""What a result says of itself: its name, what each quantity is, and why a number may not be believed.
+"""What a result says about itself: its name, what each quantity is, and why a number may not be trustworthy.
 
 A Dataset that leaves the house has attributes `result` (a name in `RESULTS`), `version` and, where they are known, `seed`,
 `task`, `network`, `activation`. Each quantity's variable says its `units` and, where it is estimated, `bound` ("estimate",
 "lower" or "upper"), `estimator`, `parameters` and `channel`; `i_xt_lower`, `i_xt_upper` are the ends of an interval,
 `i_xt_error` is a standard error, and `i_xt_flags` are CF bits with their meanings beside them. What differs from layer to
-layer, or from estimator to estimator, is a coordinate along that dimension. `flags` is the bitwise or of all: it is added by
-whoever makes or opens a Dataset, and files do not hold it.
+layer, or from estimator to estimator, is a coordinate along that dimension. `flags` is the bitwise or of all: it is added
+when a Dataset is made or opened, and files do not hold it.
 """
 
 from __future__ import annotations
@@ -55,29 +55,29 @@ Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
 BOUNDS = {"estimate": "an estimate", "lower": "a lower bound", "upper": "an upper bound"}
 #: Ends of the names of variables that belong to a quantity.
 ENDS = ("_lower", "_upper", "_error", "_flags")
-#: Dimensions whose labels may say different things of themselves.
+#: Dimensions along which what is said of a quantity may differ.
 TOLD_APART = ("layer", "estimator")
 
 #: Every result by its name, with what it is. A new analysis is a line here.
 RESULTS = {
     "bits_per_dimension": "how likely points are under a flow",
-    "budget": "what a flow spends, and what it wastes on coupling, bending and pace",
+    "budget": "the kinetic energy that a flow spends (Benamou–Brenier), and what it wastes on coupling, bending and pace",
     "class_distances": "how far apart a layer keeps the classes, in W_2",
     "compare_estimators": "the same layer read by several estimators",
     "continuity_residual": "whether a flow solves the continuity and the backward heat equation",
     "convergence": "an estimate against the number of samples and the estimator's own parameter",
     "critical_betas": "where the solution of the information bottleneck changes",
-    "critical_slowing_down": "how many steps each β takes to come to rest",
+    "critical_slowing_down": "how many steps each β takes to converge",
     "denoising_spectrum": "how hard each layer is to denoise, by the noise: the curve whose area is its information",
     "deterministic_ib": "the deterministic information bottleneck's solutions",
-    "embedding_influence": "how far measures of layers depend on the space they are put into",
+    "embedding_influence": "how far measures of layers depend on the space they are embedded in",
     "estimate": "what a layer knows of its input and of the label",
     "experiment": "what an experiment measured",
     "flow_history": "a flow as a picture needs it: density, particles and velocity over time",
     "flow_profile": "a flow in numbers over time",
     "flow_samples": "samples on their way through a flow",
     "gaussian_ib": "the information bottleneck's bound for a Gaussian pair",
-    "gradient_phases": "drift and diffusion of the gradients, and when one gives way to the other",
+    "gradient_phases": "drift and diffusion of the gradients, their signal-to-noise ratio, and when diffusion takes over",
     "gradients": "gradient statistics of each snapshot",
     "ib_curve": "the information bottleneck's bound",
     "information_plane": "what each layer knows of its input and of the label, epoch by epoch",
@@ -86,24 +86,24 @@ RESULTS = {
     "layer_geometry": "how each layer lays out its points",
     "layer_transport": "how each layer moves its data",
     "measure": "a measure of every layer at every snapshot",
-    "metrics": "losses, accuracies and what else was given while training",
-    "mutual_information": "how much two arrays say of each other",
+    "metrics": "losses, accuracies and whatever else was logged while training",
+    "mutual_information": "how much two arrays say about each other",
     "noisy_information": "the information of networks with noise of their own",
     "path_measures": "points on their way through layers",
-    "pointwise_information": "what each input has of a layer's information",
-    "relaxation_times": "how long layers take to compress, and by how much they do",
+    "pointwise_information": "how much each input contributes to a layer's information",
+    "relaxation_times": "how long layers take to compress, and by how much",
     "replica_spread": "how far replicas are from each other in weights, in the plane and in their answers",
     "ridgelet_spectrum": "the coefficients of a function over hidden units",
     "sliced_measures": "distances and optimality by slices",
     "steps": "how many steps a flow needs: the error of its ends against their number",
     "sweep": "results over a grid of parameters",
     "training_history": "the losses of a training",
-    "weight_diffusion": "how far weights move, beside a Wiener process",
+    "weight_diffusion": "how far weights move, compared with a Wiener process",
 }
 
 
 class Flag(NamedTuple):
-    """Why a value may not be believed, and what to do; sentences without and with a full stop."""
+    """Why a value may not be trustworthy, and what to do; sentences without and with a full stop."""
 
     meaning: str
     advice: str = ""
@@ -193,7 +193,7 @@ def stamp(dataset: xr.Dataset, result: str, *, seed: int | None = None, **about:
 
 
 def result_of(dataset: Any, argument: str = "dataset") -> str:
-    """The name of a result. Raises InputError for anything that is none, or that this version does not know."""
+    """The name of a result. Raises InputError for anything that is not a result, or that this version does not know."""
     expected = "a Dataset that flowplane made: its attribute `result` says which"
     if not isinstance(dataset, xr.Dataset):
         raise InputError(argument, Text(type(dataset).__name__), expected)
@@ -207,7 +207,7 @@ def result_of(dataset: Any, argument: str = "dataset") -> str:
 
 
 def quantities(dataset: xr.Dataset) -> list[str]:
-    """The names of the quantities: variables that are no end of an interval, no error and no flags.
+    """The names of the quantities: variables other than ends of intervals, errors and flags.
 
     Example:
         >>> quantities(xr.Dataset({"i_xt": 1.0, "i_xt_lower": 0.9, "i_xt_flags": 0, "flags": 0}))
@@ -245,7 +245,7 @@ def with_flags(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def without_flags(dataset: xr.Dataset) -> xr.Dataset:
-    """As it is stored: without `flags`, which the quantities' own flags make again."""
+    """As it is stored: without `flags`, which the quantities' own flags restore."""
     return dataset.drop_vars("flags") if own_flags(dataset) and "flags" in dataset else dataset
 
 
@@ -290,7 +290,7 @@ def said(dataset: xr.Dataset, quantity: str, key: str, **at: Any) -> str:
     """What a quantity says of itself: its `bound`, `estimator`, `parameters` or `channel`; empty where it says nothing.
 
     Arguments:
-        at: a label of a dimension, `layer="fc"`, for what is said of that one; without one all that is said.
+        at: a label of a dimension, `layer="fc"`, for what is said there; without one, everything that is said.
     """
     for name in (f"{quantity}_{key}", key):
         if name in dataset.coords and set(dataset[name].dims) <= set(at):

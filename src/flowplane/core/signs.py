@@ -8,10 +8,10 @@ from typing import Any
 
 __all__ = ["HANDLER", "show_anything", "shown"]
 
-#: How `str.encode` and streams call what is done here with signs that an encoding lacks.
+#: The name of this error handler for `str.encode` and streams: what happens to signs that an encoding lacks.
 HANDLER = "flowplane.signs"
 
-#: Signs that neither decompose nor are called by a letter of the Latin or Greek alphabet.
+#: Signs that neither decompose nor have a Latin or Greek letter in their names.
 OTHERS = {
     **dict.fromkeys("−–—‐‑", "-"),
     **dict.fromkeys("“”", '"'),
@@ -72,6 +72,6 @@ def shown(text: str, encoding: str) -> str:
 
 
 def show_anything(stream: Any) -> None:
-    """Make a stream of text write what it can show, where it would raise; one of another kind is left as it is."""
+    """Make a text stream write what it can show instead of raising; any other stream is left as it is."""
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors=HANDLER)

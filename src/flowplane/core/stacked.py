@@ -47,7 +47,7 @@ def adam(
     count: int,
     rate: float,
 ) -> Parameters:
-    """The parameters after a step of Adam, a model's own whatever the others do; `moments` are moved on in place."""
+    """The parameters after a step of Adam, each model's independent of the others; `moments` are updated in place."""
     torch._foreach_lerp_(moments[0], gradients, 0.1)
     torch._foreach_mul_(moments[1], 0.999)
     torch._foreach_addcmul_(moments[1], gradients, gradients, 0.001)

@@ -1,4 +1,4 @@
-"""One seed, one random stream a purpose: drawing more of one thing never moves another.
+"""One seed, one random stream per purpose: drawing more of one thing never moves another.
 
 Replica k of an ensemble draws from its own streams, so that its weights, split and batch order are the same whatever the
 number of replicas is. What is drawn to evaluate has another purpose than what is drawn to train, so that it is never the
@@ -45,11 +45,11 @@ __all__ = [
     "torch_generator",
 ]
 
-#: Purposes of a replica: NOISE is that of training, DRAWS whatever is drawn from networks that are trained.
+#: Purposes of a replica: NOISE is that of training, DRAWS whatever is drawn from trained networks.
 WEIGHTS, SPLIT, ORDER, LABELS, NOISE, DRAWS = range(6)
 #: Purposes of everything else, above the number of any replica. Points: SAMPLES those that a user asks for, TRAINING and
 #: HELD_OUT those of training and of what judges it on the way, EVALUATION those of losses and comparisons; PROFILE, HISTORY,
-#: ENTROPY, SYMMETRY, BUDGET and STEPS those of what is called so; EXTENT those that show how far a flow goes, CARRIED those
+#: ENTROPY, SYMMETRY, BUDGET and STEPS those of things so named; EXTENT those that show how far a flow goes, CARRIED those
 #: that carry a density from layer to layer, COMPARED those between which carriers are compared. SUBSETS says which of given
 #: points are taken, DIRECTIONS are random lines and turns, PROBES the signs of a trace's estimate, UNITS hidden units,
 #: BOOTSTRAP draws of draws, FEATURES the points whose features the later layers of a stack are trained on, STARTS

@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 @cache
 def _helpers(count: int) -> ThreadPoolExecutor:
-    """Kept, as a thread's start waits for a processor: on a busy machine milliseconds."""
+    """Kept, because a new thread waits for a processor: milliseconds on a busy machine."""
     return ThreadPoolExecutor(count, thread_name_prefix="flowplane")
 
 
@@ -37,7 +37,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def shared(work: Callable[[int, int], None], count: int, nanoseconds: float) -> None:
-    """Calls `work` with the first and last + 1 of runs of `count` items, whose work takes about so long altogether.
+    """Calls `work` with the first and last + 1 of runs of `count` items, which take about this long altogether.
 
     The runs are shared out as in `in_order`.
 
@@ -59,7 +59,7 @@ def shared(work: Callable[[int, int], None], count: int, nanoseconds: float) -> 
 
 
 def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """What the function returns for each item, in their order, each as soon as those before it are there.
+    """What the function returns for each item, in their order, each as soon as those before it are done.
 
     The items are shared out over the processors. The calling thread takes part, and waits for no helper that has not begun.
 
@@ -80,7 +80,7 @@ def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Itera
             outcome: tuple[Any, BaseException | None] = function(item), None
         except BaseException as error:
             outcome = None, error
-            left.clear()  # nobody will ask for those after it
+            left.clear()  # those after it will not be asked for
         with more:
             found[place] = outcome
             more.notify_all()
@@ -121,7 +121,7 @@ class _Inside:
         self.each, self.limits = 0, None  # blocks of `one_thread_each`
 
     def forked(self) -> None:
-        """Of those who were inside only the thread that forked lives on, if it was."""
+        """Of the threads that were inside, only the one that forked lives on."""
         self.lock = Lock()
 
 
@@ -155,7 +155,7 @@ def one_thread(only: bool = True) -> Iterator[None]:
     finally:
         with _inside.lock:
             _inside.threads -= 1
-            if _inside.threads == 0:  # the last one out: whoever came in while another was here was told 1
+            if _inside.threads == 0:  # the last one out; those that came in later found 1
                 torch.set_num_threads(_inside.before)
 
 

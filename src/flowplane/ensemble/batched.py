@@ -146,7 +146,7 @@ class BatchedEngine:
         self._graph.replay()
 
     def _noise_streams(self, epoch: int) -> list[np.random.Generator]:
-        """One stream a replica for the noise of an epoch; none for networks without noise."""
+        """One stream per replica for the noise of an epoch; none for networks without noise."""
         return (
             [streams.counter_generator(key, epoch) for key in self._problem.noise_keys]
             if self._network.noise_variance
@@ -175,7 +175,7 @@ class BatchedEngine:
         return values, clean
 
     def _take_step(self, samples: Tensor, noise: Sequence[Tensor] = ()) -> Tensor:
-        """Forward, backward and one step of the optimiser on one batch a replica; the gradient (replica, parameter)."""
+        """Forward, backward and one step of the optimiser on one batch per replica; the gradient (replica, parameter)."""
         inputs, labels = self._gathered(samples)
         values, clean = self._outputs(inputs, noise)
         delta = torch.softmax(values[-1], 1)

@@ -19,7 +19,7 @@ __all__ = ["KEPT", "Configuration", "Problem"]
 
 KEPT = ("weights", "gradients")
 LEARNING_RATES = {"adam": 4e-4, "sgd": 0.05}
-#: A lesser variance is lost in the rounding of float32 beside outputs of about 1.
+#: A smaller variance is lost in the rounding of float32 beside outputs of about 1.
 LEAST_NOISE = 1e-12
 #: A resumed run may change these: more epochs, and with them another schedule.
 FREE = ("epochs", "snapshots")
@@ -27,7 +27,7 @@ FREE = ("epochs", "snapshots")
 
 @dataclass(frozen=True)
 class Configuration:
-    """What determines a recording, besides the task. Raises InputError for an argument that makes no sense."""
+    """What determines a recording, besides the task. Raises InputError for an invalid argument."""
 
     hidden: tuple[int, ...]
     activation: str
@@ -65,11 +65,11 @@ class Configuration:
         given["learning_rate"] = _real("learning_rate", given["learning_rate"], "a positive number", lambda v: v > 0)
         given["momentum"] = _real("momentum", given["momentum"], "a number in [0, 1)", lambda v: 0 <= v < 1)
         if given["momentum"] and given["optimizer"] == "adam":
-            raise InputError("momentum", given["momentum"], "0 for adam, which has momenta of its own")
+            raise InputError("momentum", given["momentum"], "0 for adam, which has its own momenta")
         expected = f"the variance of Gaussian noise on the hidden layers: 0, or at least {LEAST_NOISE:g}"
         variance = _real("noise_variance", given.get("noise_variance", 0.0), expected, lambda v: v == 0 or v >= LEAST_NOISE)
         if variance and not given["hidden"]:
-            wanted = "0 for a network without hidden layers, which are what noise is added to"
+            wanted = "0 for a network without hidden layers, to which the noise is added"
             raise InputError("noise_variance", variance, wanted)
         given["noise_variance"] = variance
         fraction = _real("train_fraction", given["train_fraction"], "a number in (0, 1]", lambda v: 0 < v <= 1)

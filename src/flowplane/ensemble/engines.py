@@ -96,7 +96,7 @@ class FusedEngine:
         metrics = np.full((replicas, count, 4), np.nan)
         total, square = np.zeros((2, replicas, self._network.parameters))
         stop = threading.Event()
-        # gradients of fitted networks vanish: numbers below 1e-38, which processors take a hundred times as long for, are 0
+        # gradients of fitted networks vanish: numbers below 1e-38, which take processors a hundred times as long, become 0
         with ThreadPoolExecutor(min(cores(), replicas), initializer=torch.set_flush_denormal, initargs=(True,)) as pool:
             jobs = [
                 pool.submit(self._replica, k, epoch, metrics[k], total[k], square[k], progress, stop)
@@ -175,7 +175,7 @@ def _filled(aligned_rows: Callable[[int, int], np.ndarray], values: np.ndarray) 
 
 
 def _packed(inputs: np.ndarray, most: int) -> tuple[np.ndarray | None, np.ndarray]:
-    """One word a sample, bit i set where input i has the greater of its two values, and those values (input, 2).
+    """One word per sample, bit i set where input i has the greater of its two values, and those values (input, 2).
 
     None for the words where an input has more than two values, or where there are more than `most` inputs.
     """

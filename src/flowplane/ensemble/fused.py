@@ -1,9 +1,9 @@
 """The fused training path: one replica at a time, forward, backward and optimiser in one compiled loop.
 
-Kernels walk over the samples of a tile, LANES at a time, a layer after the other: weighted sum and activation stay in
+Kernels walk over the samples of a tile, LANES at a time, one layer after another: weighted sum and activation stay in
 registers, and a tile's activations and derivatives in the processor's cache. Buffers begin at a cache line, and their rows
-lie an odd number of lines apart, or loads would meet each other in the cache. A tile that is not full ends in samples
-without weight. A replica is trained alone, by the same instructions in the same order whatever stands beside it: its
+lie an odd number of lines apart, or loads would collide in the cache. A tile that is not full ends in samples
+without weight. A replica is trained alone, by the same instructions in the same order whatever is trained beside it: its
 weights do not depend, to the last bit, on how many replicas there are. Compiled once by Numba (some seconds) and cached on
 disk; no C compiler is needed.
 """
@@ -131,7 +131,7 @@ def _chained(kind, value, delta):
 
 @_kernel
 def _affine(weights, start, source, bottom, first, target, top, sizes, count, kind):
-    """target[top + o] ← σ(Σ_i W[o, i]·source[bottom + i, first:] + b[o]), two outputs a pass."""
+    """target[top + o] ← σ(Σ_i W[o, i]·source[bottom + i, first:] + b[o]), two outputs per pass."""
     inputs, outputs = sizes
     biases = start + outputs * inputs
     for o in range(0, outputs - 1, 2):
@@ -155,7 +155,7 @@ def _affine(weights, start, source, bottom, first, target, top, sizes, count, ki
 
 @_kernel
 def _forward(weights, sizes, starts, rows, kind, inputs, first, values, count):
-    """All layers up to the logits, in the rows of `values` (one row a unit), of the samples of `inputs` from `first` on."""
+    """All layers up to the logits, in the rows of `values` (one per unit), of the samples of `inputs` from `first` on."""
     last = len(sizes) - 2
     source, bottom, begin = inputs, 0, first
     for layer in range(last + 1):
@@ -167,7 +167,7 @@ def _forward(weights, sizes, starts, rows, kind, inputs, first, values, count):
 
 @_kernel
 def _parameter_gradient(gradient, start, values, bottom, deltas, top, sizes, count):
-    """∂/∂W[o, i] += Σ_s delta[o, s]·source[i, s] and ∂/∂b[o] += Σ_s delta[o, s], four inputs a pass."""
+    """∂/∂W[o, i] += Σ_s delta[o, s]·source[i, s] and ∂/∂b[o] += Σ_s delta[o, s], four inputs per pass."""
     inputs, outputs = sizes
     for o in range(outputs):
         d = load(deltas, top + o, 0)
@@ -199,7 +199,7 @@ def _parameter_gradient(gradient, start, values, bottom, deltas, top, sizes, cou
 
 @_kernel
 def _unit_gradient(weights, start, values, bottom, deltas, top, sizes, count, kind):
-    """delta[bottom + i] ← σ'(z[i])·Σ_o W[o, i]·delta[top + o], two inputs a pass."""
+    """delta[bottom + i] ← σ'(z[i])·Σ_o W[o, i]·delta[top + o], two inputs per pass."""
     inputs, outputs = sizes
     for i in range(0, inputs - 1, 2):
         for s in range(0, count, LANES):
@@ -397,7 +397,7 @@ def train_replica(
     `deck` (training sample,) uint64: a card for each sample to train on, its label in the upper 32 bits. The lower are its
     index, or, where inputs are `packed`, the inputs: bit i is set where input i has the greater of its two `levels`
     (feature, 2) float32. Cards are shuffled and dealt, so that nothing is looked up where they are packed.
-    `batches` of `size` samples an epoch, the last of them with what is left.
+    `batches` of `size` samples per epoch, the last of them with what is left.
     `metrics` (epochs, 4): train loss, train accuracy, test loss, test accuracy, written here; the last two are left as
     they are where nothing is held out.
     `observe`: whether the last of these epochs leads to a snapshot, so that the gradients of its mini-batches and their

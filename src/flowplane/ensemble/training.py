@@ -26,8 +26,8 @@ from flowplane.tasks import Task
 __all__ = ["train"]
 
 OTHER_ARITHMETIC = (
-    "the recording to resume was begun by flowplane 0.1 or on another kind of processor, where sums have another order; "
-    "what follows is as good, but not to the bit what training without a pause would have given"
+    "the recording to resume was begun by flowplane 0.1 or on another kind of processor, which adds in another order; "
+    "what follows is as good, but not bit for bit what training without a pause would have given"
 )
 
 
@@ -63,14 +63,14 @@ def train(
         hidden: widths of the hidden layers; the softmax layer is added.
         activation: "tanh", "relu", "sigmoid" or "linear", of the hidden layers.
         replicas: networks, each with weights, split and batch order of its own. Replica k is the same whatever their
-            number is.
+            number.
         epochs: passes over the training part.
         train_fraction: share of the samples to train on, in (0, 1], drawn anew for each replica.
         optimizer: "adam", or "sgd" with `momentum`.
         learning_rate: None for 4e-4 with adam and 0.05 with sgd.
-        batch_size: samples a step, at most the training part.
+        batch_size: samples per step, at most the training part.
         drop_last: leave out the last batch of an epoch where it would be smaller, as the reference values of §B do; the
-            published code keeps it. Batches are dealt anew each epoch.
+            published code keeps it. Batches are drawn anew each epoch.
         labels: "hard", or "sampled" from the task's conditional, once for each replica.
         noise_variance: of the Gaussian noise that each hidden layer adds to its output, fresh at every step:
             T_l = σ(W T_{l−1} + b) + Z_l, the network where I(X;T) is finite and well defined (Goldfeld et al., ICML 2019,
@@ -87,7 +87,7 @@ def train(
         mode: "create" a new recording, "resume" one from its last snapshot (also to more epochs), or "overwrite".
 
     Raises:
-        InputError: an argument that makes no sense, or a path that does not fit the mode. Nothing is written then.
+        InputError: an invalid argument, or a path that does not fit the mode. Nothing is written then.
         MissingRequirement: compile=True on a CPU without a C++ compiler.
         Interrupted: Ctrl-C. Every committed snapshot stays; the message says how to resume.
 
@@ -124,7 +124,7 @@ def train(
     chosen = chosen_device(device)
     if compile != "auto" and not isinstance(compile, bool):
         raise InputError("compile", compile, "'auto', True or False")
-    run = _Run(task, configuration, chosen, compile)  # everything that can be refused is, before anything is written
+    run = _Run(task, configuration, chosen, compile)  # every refusal comes before anything is written
     with EnsembleWriter(path, mode) as writer:
         run.writer = writer
         try:
@@ -180,7 +180,7 @@ class _Run:
         return EnsembleRecording(self.writer.repository, None if path is None else str(path))
 
     def interrupted(self) -> Interrupted:
-        """What to tell whoever pressed Ctrl-C."""
+        """What to say after Ctrl-C."""
         if self.committed is None:
             return Interrupted("training was stopped before its first snapshot; nothing was kept")
         path, recording = self.writer.path, self.recording()
@@ -223,7 +223,7 @@ class _Run:
             raise InputError(name, self.configuration.stored()[name], f"{stored[name]!r}, as in the recording to resume")
         last = int(recording.epochs[-1])
         if self.configuration.epochs < last:
-            raise InputError("epochs", self.configuration.epochs, f"at least {last}: the recording has come that far")
+            raise InputError("epochs", self.configuration.epochs, f"at least {last}: the recording has reached that epoch")
         if self.compile == "auto" and stored["device"] == self.device.type:
             self.engine_name = stored["engine"]
         if (stored["engine"], stored["device"]) != (self.engine_name, self.device.type):
@@ -238,7 +238,7 @@ class _Run:
         return self._engine(recording.state())
 
     def _arithmetic(self) -> str | None:
-        """What else decides the fused loop's bits: in how many lanes it sums. 0.1 kept nothing here."""
+        """What else the fused loop's bits depend on: in how many lanes it sums. 0.1 kept nothing here."""
         if self.engine_name != "fused":
             return None
         from flowplane.core.lanes import LANES
@@ -272,7 +272,7 @@ class _Run:
 def _engine_name(
     network: Network, problem: Problem, configuration: Configuration, device: torch.device, compile: bool | str
 ) -> str:
-    """ "fused", "eager", "compiled" or "graph": from the arguments alone, so that a resumed run chooses alike."""
+    """ "fused", "eager", "compiled" or "graph": from the arguments alone, so that a resumed run makes the same choice."""
     from flowplane.ensemble.batched import compiler_found, compiling_pays
 
     if network.noise_variance:

@@ -17,7 +17,7 @@ __all__ = ["checked_groups", "checked_inputs", "checked_labelling", "checked_wei
 
 
 def checked_weights(probability: Any, n: int, device: torch.device) -> Float[Tensor, " sample"] | None:
-    """p(x) in float64, summing to 1; None for uniform. Raises InputError for another length or no distribution."""
+    """p(x) in float64, summing to 1; None for uniform. Raises InputError for the wrong length or an invalid distribution."""
     if probability is None:
         return None
     weights = as_tensor("probability", probability).to(device, torch.float64)
@@ -37,7 +37,7 @@ def checked_labelling(
     """Classes numbered from 0 and p(y|x), each None where it is not given.
 
     Raises:
-        InputError: another length, NaN, one class only, rows that are not distributions.
+        InputError: the wrong length, NaN, only one class, rows that are not distributions.
     """
     classes = None
     if labels is not None:
@@ -64,10 +64,10 @@ def checked_labelling(
 
 def classes_or_targets(labels: Any, n: int, device: torch.device) -> tuple[Any, Float[Tensor, "sample target"] | None]:
     """Labels of any kind as classes or as targets, one of which is None: words, whole numbers and rows that name a class by
-    a single 1 are classes; rows of several ones (tags) and other numbers, one or several a sample, are targets.
+    a single 1 are classes; rows of several ones (tags) and other numbers, one or several per sample, are targets.
 
     Raises:
-        InputError: another length, NaN, the same targets for all samples.
+        InputError: the wrong length, NaN, the same targets for all samples.
     """
     if labels is None:
         return None, None
@@ -91,7 +91,7 @@ def classes_or_targets(labels: Any, n: int, device: torch.device) -> tuple[Any, 
 
 
 def checked_groups(groups: Any, n: int, device: torch.device) -> Int[Tensor, " sample"]:
-    """A number from 0 on for each group. Raises InputError for another length."""
+    """A number from 0 on for each group. Raises InputError for the wrong length."""
     given = as_tensor("groups", groups).to(device)
     if given.shape != (n,):
         raise InputError("groups", Text(f"shape {tuple(given.shape)}"), f"shape ({n},), one group per sample")
@@ -101,10 +101,10 @@ def checked_groups(groups: Any, n: int, device: torch.device) -> Int[Tensor, " s
 def checked_inputs(
     inputs: Any, n: int, device: torch.device
 ) -> tuple[Float[Tensor, "sample feature"], Int[Tensor, " sample"]]:
-    """One row a sample in float64, and a number from 0 on for each different row, told apart as they were given.
+    """One row per sample in float64, and a number from 0 on for each distinct row of the inputs as given.
 
-    Whole numbers are counted from the least of their column, since float64 holds differences of which it does not hold the
-    ends. Raises InputError for another length, NaN or infinity.
+    Whole numbers are taken relative to the least of their column: float64 holds some differences of numbers that it cannot
+    hold. Raises InputError for the wrong length, NaN or infinity.
     """
     given = inputs if isinstance(inputs, Tensor) else as_numbers("inputs", inputs)
     if given.ndim == 0 or len(given) != n:
@@ -130,7 +130,7 @@ def checked_inputs(
 
 
 def row_numbers(rows: Float[Tensor, "sample feature"] | Int[Tensor, "sample feature"]) -> Int[Tensor, " sample"]:
-    """A number from 0 on for each different row."""
+    """A number from 0 on for each distinct row."""
     if rows.device.type == "cpu":
         return torch.from_numpy(counting.row_symbols(rows.numpy()))
     return symbols.row_symbols(rows)

@@ -36,7 +36,7 @@ BIAS = 1.5
 #: Errors are wider by this over the number of samples: of three classes in eight bins, 50 samples, 82 % of intervals held
 #: the truth without it.
 FEW = 10
-#: Values that settle the quantiles of a layer; more are thinned evenly.
+#: Values from which the quantiles of a layer are taken; more are thinned evenly.
 QUANTILE_VALUES = 1 << 22
 
 
@@ -58,14 +58,14 @@ class Binned(Estimator):
             the array's; "snapshot": from the least to the greatest value of each snapshot, each batch member, by itself, so
             that a layer whose values only grow does not fill more bins. Ignored when edges are given.
         deterministic: T is known to be a function of x; else the flag `not_a_function` says where the inputs show that it is
-            none: equal or near ones with unlike T.
+            not: equal or near ones with different T.
         correction: of the plug-in's bias: "miller-madow", "jackknife" or "grassberger"; None for none. With weights or
             a soft rule nothing is counted: what would need it is NaN with the flag `weighted`.
 
     Values outside go into the end bins and raise the flag `clipped`. Intervals are those of samples drawn from a larger
-    population, by the delta method, widened by the plug-in's bias as the jackknife has it; where the samples are all there
+    population, by the delta method, widened by the plug-in's bias as the jackknife gives it; where the samples are all there
     is, as in the reference task, the plug-in is exact. `saturated`: nearly every sample falls alone. `too_few_samples`: so
-    many do that the bias is out of reach.
+    many do that the bias cannot be estimated.
 
     Raises:
         InputError: fewer than one bin, edges or a range that do not increase, an unknown range or correction.
@@ -123,7 +123,7 @@ class Binned(Estimator):
     # -- which bins ---------------------------------------------------------------------------------------------------
 
     def _fitted(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Self:
-        """The estimator with its bins settled for one layer."""
+        """The estimator with its bins fixed for one layer."""
         if not isinstance(self.bins, int) or not isinstance(self.range, str) or self.range == "snapshot":
             return self
         if self.range == "activation" and activation in BOUNDED:
@@ -147,7 +147,7 @@ class Binned(Estimator):
         return np.linspace(*ends, self.bins + 1)
 
     def _placed(self, values: Float[Tensor, "*batch sample unit"]) -> Tensor:
-        """The values as the bins lie: each member's own range as that from 0 to 1, where there is one range a snapshot."""
+        """The values on the scale of the bins: each member's own range as 0 … 1, where there is one per snapshot."""
         if self.range != "snapshot" or not isinstance(self.bins, int):
             return values
         wide = values.double()
@@ -163,13 +163,13 @@ class Binned(Estimator):
         return f"{len(edges) - 1} {'equal ' if equal else ''}bins on [{edges[0]:.6g}, {edges[-1]:.6g}]"
 
     def cells(self, activations: Any) -> Int[Tensor, "*batch sample"]:
-        """T itself: a number from 0 on for each different cell of a member of the leading dimensions, sample by sample.
+        """T itself: a number from 0 on for each distinct cell of a member of the leading dimensions, sample by sample.
 
         Arguments:
             activations: (*batch, sample, unit), as for the estimate.
 
         Raises:
-            InputError: no array of finite numbers of that shape.
+            InputError: not an array of finite numbers of that shape.
 
         Example:
             >>> Binned(2, range=(-1, 1)).cells([[-0.9, 0.0], [0.1, 0.9], [-0.8, 0.5]]).tolist()
@@ -290,7 +290,7 @@ def _entropies(masses: Tensor, correction: str | None, known: Known, soft: bool 
 
 
 def _last_closed(edges: np.ndarray) -> float:
-    """The greatest value that is inside: for the published setting its last finite edge."""
+    """The greatest value inside: for the published setting its last finite edge."""
     return float(edges[-1] if np.isfinite(edges[-1]) else edges[-2])
 
 

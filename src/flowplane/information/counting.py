@@ -63,7 +63,7 @@ def _table_size(n):
 
 @kernel()
 def _slots(symbols, keys, taken, slots):
-    """A number from 0 on for each different symbol, written to `slots`; how many there are."""
+    """A number from 0 on for each distinct symbol, written to `slots`; returns how many there are."""
     mask = len(keys) - 1
     taken[:] = -1
     found = 0

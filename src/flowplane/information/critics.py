@@ -19,13 +19,13 @@ __all__ = ["Classifier", "InfoNCE", "Objective", "Schedule", "Smile", "Trained",
 
 #: Numbers in the vector that each side of a separable critic f(x, t) = g(x)·h(t) gives.
 EMBEDDING = 32
-#: Pairs that are scored against each other at most when a critic is evaluated: log2 of it is InfoNCE's ceiling.
+#: The most samples scored against each other when a critic is evaluated: log2 of it is InfoNCE's ceiling.
 EVALUATION_BATCH = 2048
-#: Steps of an epoch at least; batches are smaller where samples are few.
+#: The fewest steps per epoch; batches are smaller where samples are few.
 STEPS = 4
 #: Less than this, in nats, counts as no gain: where classes lie apart the loss falls for ever, by ever less.
 GAIN = 1e-3
-#: Critics are judged at a running average of their parameters with this decay a step.
+#: Critics are judged at a running average of their parameters with this decay per step.
 AVERAGING = 0.95
 
 

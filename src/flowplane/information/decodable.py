@@ -34,24 +34,24 @@ PROBES: dict[str, tuple[Classify, Predict]] = {
     "mlp": (network, network_mean),
     "neighbours": (neighbours, neighbours_mean),
 }
-#: Samples a class, at least; with more classes than one in so many samples a linear probe compares with the classes' means.
+#: The fewest samples per class; with fewer on average, a linear probe compares with the class means instead.
 FEWEST = 5
-#: A number of which fewer different values occur than this share of the samples is cut into so many classes.
+#: A number with fewer distinct values than this share of the samples is cut into this many classes.
 DIFFERENT, CUT = 0.9, 10
 #: Batch members that are fitted in one product: more are no faster on a CPU.
 TOGETHER = 2
-#: Of work on a batch member, about.
+#: About how long the work on a batch member takes.
 MEMBER_NANOSECONDS = 1e7
 
 
 @dataclass(frozen=True)
 class Decodable(Estimator):
-    """A lower bound on I(T;Y) without bins, noise or neighbours' distances: what a probe decodes (Xu et al. 2020).
+    """A lower bound on I(T;Y) without bins, noise or neighbours' distances: what a probe decodes (V-information).
 
     A probe q(y|t) is fitted on four fifths of the samples and judged on the rest, five times; in expectation
     H(Y) − E[−log2 q(Y|T)] ≤ I(T;Y) for any q. Rows of one sample, and of equal inputs, are held out together. Strength and
     temperature are chosen inside each training set. H(Y) is that of the labels' frequencies, which is biased down. The value
-    is not cut at 0: where nothing can be decoded it lies around it.
+    is not cut at 0: where nothing can be decoded it scatters around 0.
 
     Labels may be classes (words or whole numbers), numbers, or tags (sample, tag). A number is mapped to normal scores by
     its ranks and its prediction judged by a normal density; one whose values repeat is cut into ten classes, flag `ties`. Of
@@ -151,7 +151,7 @@ class Decodable(Estimator):
     def _decoded_together(self, values: Tensor, questions: list[_Question], known: Known) -> list[_Answer]:
         """Each question's answers, batch members shared out: on many threads small products wait for one another."""
         near = values.device.type == "cpu"
-        members = values.split(TOGETHER if near else len(values))  # however many processors: the last bit hangs on it
+        members = values.split(TOGETHER if near else len(values))  # whatever the processors: the last bit depends on it
         parts: dict[int, list[_Answer]] = {}
 
         def work(first: int, last: int) -> None:
@@ -266,7 +266,7 @@ def _of_classes(codes: np.ndarray, groups: np.ndarray, known: Known) -> _Questio
 
 
 def _wilson(share: Tensor, error: Tensor, samples: int, groups: Tensor) -> Quantity:
-    """A share and Wilson's interval, for as many draws as its standard error speaks of: samples, or groups of them that are
+    """A share and Wilson's interval, for as many draws as its standard error implies: samples, or groups of them that are
     alike."""
     least = float(groups.max()) + 1.0
     n = (share * (1.0 - share) / error.square().clamp_min(1e-300)).clamp(least, max(least, float(samples)))

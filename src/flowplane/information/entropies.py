@@ -1,4 +1,4 @@
-"""Entropies of counts: plug-in, and what is known to make up for its bias."""
+"""Entropies of counts: plug-in, and corrections of its bias."""
 
 from __future__ import annotations
 
@@ -45,6 +45,6 @@ def entropy_table(n: int, correction: str | None) -> tuple[Float[np.ndarray, " c
 
 
 def entropy_tables(n: int, correction: str | None) -> tuple[Float[np.ndarray, "3 count"], Float[np.ndarray, "3"]]:
-    """f and C as corrected, of the plug-in, and of the jackknife, which tells how far the others may be off."""
+    """f and C as corrected, of the plug-in, and of the jackknife, which shows how far the others may be off."""
     tables = [entropy_table(n, kind) for kind in (correction, None, "jackknife")]
     return np.stack([table for table, _ in tables]), np.array([constant for _, constant in tables])

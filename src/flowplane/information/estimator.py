@@ -33,9 +33,9 @@ from flowplane.information.schema import FLAGS, QUANTITIES, estimate_dataset, pa
 
 __all__ = ["NUMBERS", "Continuous", "Estimator", "check_noise", "constant_units", "raised"]
 
-#: What an estimator says that labels are which are no classes.
+#: What an estimator calls labels that are not classes.
 NUMBERS = "numbers or tags"
-#: Arguments of constructors that speak of the samples.
+#: Arguments of constructors that describe the samples.
 TOLD = ("deterministic", "rows")
 #: Flags that concern one quantity alone.
 OF_ONE = {
@@ -75,7 +75,7 @@ def check_noise(noise_variance: Any) -> float | None:
 
 
 class Estimator(ABC):
-    """Called with activations and what is known of the samples; answers in the schema of `estimate_dataset`."""
+    """Called with activations and what is known about the samples; answers in the schema of `estimate_dataset`."""
 
     #: What the command line calls it, and the arguments that its help names; without a name it is not offered there.
     short_name: ClassVar[str] = ""
@@ -87,15 +87,15 @@ class Estimator(ABC):
     takes_rule: ClassVar[bool] = True
     #: Whether labels may be tags or numbers; a recording's regression targets are then given in place of their classes.
     takes_targets: ClassVar[bool] = False
-    #: Whether it is told which rows are of one sample.
+    #: Whether it is given the rows that belong to one sample.
     takes_groups: ClassVar[bool] = False
     #: Whether `Known.inputs` may be (batch, sample, feature): inputs of each batch member's own.
     takes_batched_inputs: ClassVar[bool] = False
-    #: Whether T is taken for a function of x, so that distinct inputs leave H(T|X) = 0; such an estimator has the argument
-    #: `deterministic`, which says that it is known to be one.
+    #: Whether T is assumed to be a function of x, so that distinct inputs leave H(T|X) = 0; such an estimator has the
+    #: argument `deterministic`, which says that it is known to be one.
     needs_function: ClassVar[bool] = False
     deterministic: bool = False
-    #: Whether it is Shannon's information that is estimated, which has his limits.
+    #: Whether it is Shannon's information that is estimated, with its limits.
     shannon: ClassVar[bool] = True
 
     @in_own_modes
@@ -131,7 +131,7 @@ class Estimator(ABC):
             `estimator` and `channel`; `flags`, all flags together.
 
         Raises:
-            InputError: NaN or infinite activations, no samples, lengths that differ, one class only, no distribution.
+            InputError: NaN or infinite activations, no samples, unequal lengths, only one class, an invalid distribution.
         """
         values = _checked_activations(activations)
         batch, (n, units) = values.shape[:-2], values.shape[-2:]
@@ -220,8 +220,8 @@ class Estimator(ABC):
         return {name: getattr(self, name) for name in names}
 
     def prepared(self, layer: LayerFacts) -> Self:
-        """The estimator for one layer of a recording: told whether T is a function of x, with what depends on the layer's
-        values settled. Raises InputError for one that needs T to be a function of x where it is none."""
+        """The estimator for one layer of a recording: with whether T is a function of x, and with what depends on the
+        layer's values fixed. Raises InputError for one that needs T to be a function of x where it is not."""
         if self.needs_function:
             require_function(self, layer)
         fitted = self._fitted(layer.activation, layer.blocks)
@@ -230,7 +230,7 @@ class Estimator(ABC):
         return replace(fitted, deterministic=layer.deterministic)  # type: ignore[type-var]
 
     def _fitted(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Self:
-        """The estimator with whatever depends on a layer's values (batch, sample, unit) settled."""
+        """The estimator with whatever depends on a layer's values (batch, sample, unit) fixed."""
         return self
 
     def _possible(self, values: Float[Tensor, "batch sample unit"], known: Known) -> Estimates:
@@ -258,7 +258,7 @@ class Estimator(ABC):
 
     @abstractmethod
     def _about(self, known: Known) -> dict[str, Any]:
-        """`channel`, and what else is to be said of all quantities; under `i_xt`, `i_ty`, `h_t` what is said of one, such as
+        """`channel`, and what else is to be said of all quantities; under `i_xt`, `i_ty`, `h_t` what holds for one, such as
         its `bound` ("lower" or "upper"; an estimate where nothing is said); under `more` the attributes, and `dims`, of each
         further variable; under `dims` dimensions behind the batch, under `coords` coordinates."""
 

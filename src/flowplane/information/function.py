@@ -21,16 +21,16 @@ OFTEN = 20
 NEIGHBOURS, NEAR = 8, 0.05
 #: Samples whose neighbours are looked for, at most.
 ASKED = 1024
-#: Fewer such pairs say nothing. Noise is what remains of T's variance at distance 0, flagged above this share of it by so
+#: Fewer such pairs say nothing. Noise is what remains of T's variance at distance 0, flagged above this share of it by this
 #: many standard errors. Three units' tanh of a normal x, 40 draws: with noise of 1 % of their variance found in all in one
 #: dimension from 200 samples and in two from 1,000, of 10 % in three from 1,000, of half in five; in eight nothing is near.
-#: Without noise never, nor for a step in x or sin 200x.
+#: Never without noise, not even for a step in x or sin 200x.
 PAIRS, SHARE, ERRORS = 64, 0.001, 4.0
 
 
 class Near(NamedTuple):
     """Pairs of samples that are near in x, their squared distance as a share of a typical one, and how many pairs count as
-    independent: those that share a sample do not, as if there were one a sample."""
+    independent: as if there were one per sample, since those that share a sample are not."""
 
     first: Int[Tensor, " pair"]
     second: Int[Tensor, " pair"]
@@ -63,9 +63,9 @@ def not_a_function(
     """Whether each batch member has noise that x does not explain.
 
     Where inputs repeat, they decide: T is a function if equal inputs have equal T throughout; where they repeat often,
-    H(T|X) is measured, and noise is no fault. Elsewhere half the mean squared difference of T between neighbours is
-    continued to distance 0 in x by a straight line in the squared distance, the gamma test, and in the distance, as steps
-    have it: a function leaves nothing there, noise its variance. Where none are near, in many dimensions, nothing is said.
+    H(T|X) is measured, and noise is allowed. Elsewhere half the mean squared difference of T between neighbours is
+    extrapolated to distance 0 in x by a straight line in the squared distance, the gamma test, and one in the distance,
+    for steps: a function leaves nothing there, noise its variance. Where none are near, in many dimensions, nothing is said.
 
     References:
         Stefánsson, Končar and Jones, *A note on the Gamma test*, Neural Computing & Applications 5 (1997).

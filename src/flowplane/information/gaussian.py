@@ -39,7 +39,7 @@ FEWEST = 100
 PIECE, NANOSECONDS = 1 << 17, 100
 #: What a sample leaves of its class when it is left out is at least this.
 LEVERAGE = 1e-3
-#: Samples like the worst one, or with the odds of one in all, that an interval of I(T;Y) allows for unseen.
+#: Unseen samples, like the worst one or with odds of one in n, that an interval of I(T;Y) allows for.
 UNSEEN = 2
 #: Variance of noise, in those of the units, beyond which nothing passes.
 MOST_NOISE = 1e100
@@ -50,7 +50,7 @@ MOST_NOISE = 1e100
 class GaussianMI(Continuous):
     """Information of jointly normal (X, T), and of T normal within each class: exact for those, an approximation for others.
 
-    I(X;T) = −½ Σ log2(1 − ρ_i²) over the canonical correlations, its bias −known exactly for normals− taken off.
+    I(X;T) = −½ Σ log2(1 − ρ_i²) over the canonical correlations, less its bias, which is known exactly for normals.
     I(T;Y) = H(Y) + E log2 q(y|t), where q is the posterior under a normal density fitted to each class: the mean of its
     value on the samples that it was fitted to and of its leave-one-out value, which lie on either side of the truth.
 
@@ -68,7 +68,7 @@ class GaussianMI(Continuous):
     units carry nothing.
 
     Raises:
-        InputError: a shrinkage outside [0, 1], a noise that is no variance.
+        InputError: a shrinkage outside [0, 1], an invalid noise variance.
 
     Example:
         >>> import numpy as np
@@ -248,7 +248,7 @@ class GaussianMI(Continuous):
         variance = (both - (both @ known.mass).unsqueeze(1)).square() @ known.mass
         gap = (fitted - held_out).abs() / 2
         value, error = (fitted + held_out) / 2, (variance / known.samples).sqrt()
-        # where doubt is rare the spread says nothing of it: down by two doubtful samples more, if that is further
+        # where doubt is rare the spread does not show it: down by two doubtful samples more, if that is further
         worst = (value - both.amin(1)).clamp(min=math.log2(known.samples))
         below = torch.hypot(Z * error, UNSEEN * worst / known.samples) - Z * error
         found = Quantity.around(value, error, below=gap + below, above=gap)

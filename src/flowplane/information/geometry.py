@@ -78,7 +78,7 @@ class Collapse(NamedTuple):
 
 
 def collapse(rows: Float[Tensor, "batch row unit"], classes: Int[Tensor, " row"]) -> Collapse:
-    """How far within-class variation is gone, and the class means form a simplex; all three tend to 0 where it is complete.
+    """How far within-class variation has vanished, and the class means form a simplex; all three tend to 0 as it completes.
 
     See also: Papyan, Han and Donoho, Prevalence of neural collapse (PNAS 2020). §D7.
 
@@ -111,9 +111,9 @@ def collapse(rows: Float[Tensor, "batch row unit"], classes: Int[Tensor, " row"]
 
 
 class Invariance(NamedTuple):
-    """How alike a layer makes two views of a sample, beside other samples (§D5), (batch,): what one view says of which
-    sample the other is of, at least, in bits (InfoNCE); directions that tell samples apart and views do not (LiDAR); and
-    bits by which the matrix entropy of both views together grows when views are shuffled (DiME)."""
+    """How alike a layer makes two views of a sample, compared with other samples (§D5), (batch,): a lower bound in bits on
+    what one view says about which sample the other is of (InfoNCE); directions that separate samples but not views
+    (LiDAR); and bits by which the matrix entropy of both views together grows when views are shuffled (DiME)."""
 
     infonce: Float[Tensor, " batch"]
     lidar: Float[Tensor, " batch"]

@@ -1,4 +1,4 @@
-"""What estimators are given of the samples, and the numbers that they answer with: values, intervals, flags."""
+"""What estimators are given about the samples, and the numbers that they answer with: values, intervals, flags."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Estimates", "Known", "Quantity"]
 
 
 class Quantity(NamedTuple):
-    """One number a batch member and the interval around it, in bits; NaN where there is none."""
+    """One number per batch member and the interval around it, in bits; NaN where there is none."""
 
     value: Float[Tensor, " batch"]
     lower: Float[Tensor, " batch"]
@@ -53,7 +53,7 @@ class Quantity(NamedTuple):
         return Quantity(*(part.clamp(floor, ceiling) for part in self))
 
     def of_draws(self, known: Known) -> Quantity:
-        """Samples that carry weights are no draws from a population: no interval."""
+        """Samples that carry weights are not draws from a population: no interval."""
         if known.weights is None:
             return self
         nan = torch.full_like(self.value, torch.nan)
@@ -87,7 +87,7 @@ class Estimates(NamedTuple):
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of the samples besides the activations, checked; the same for the whole batch."""
+    """What is known about the samples besides the activations, checked; the same for the whole batch."""
 
     samples: int
     inputs: Float[Tensor, "sample feature"] | None
@@ -96,13 +96,13 @@ class Known:
     weights: Float[Tensor, " sample"] | None  # None where uniform
     device: torch.device
     seed: int = 0
-    #: Of labels that are no classes.
+    #: Of labels that are not classes.
     targets: Float[Tensor, "sample target"] | None = None
     #: Rows that belong to one sample, such as its tokens.
     groups: Int[Tensor, " sample"] | None = None
-    #: A number from 0 on for each different input.
+    #: A number from 0 on for each distinct input.
     symbols: Int[Tensor, " sample"] | None = None
-    #: Whether the samples are all inputs that there are.
+    #: Whether the samples are all possible inputs.
     law: bool = False
 
     @property
@@ -154,7 +154,7 @@ class Known:
 
     @cached_property
     def most_of_inputs(self) -> float:
-        """H(X) in bits where the samples are all inputs that there are; infinite elsewhere."""
+        """H(X) in bits where the samples are all possible inputs; infinite elsewhere."""
         return self.input_entropy if self.law else math.inf
 
     @cached_property
@@ -165,12 +165,12 @@ class Known:
 
     @cached_property
     def input_entropy(self) -> float:
-        """H(X) of the samples in bits, equal inputs being one."""
+        """H(X) of the samples in bits, equal inputs counting as one."""
         return float(torch.special.entr(self.mass_of_inputs).sum() / math.log(2.0))
 
     @cached_property
     def mass_of_inputs(self) -> Float[Tensor, " x"]:
-        """p(x) of each different input; every sample is its own where none are known."""
+        """p(x) of each distinct input; every sample is its own where no inputs are known."""
         if self.symbols is None:
             return self.mass
         return self.mass.new_zeros(int(self.symbols.max()) + 1).index_add_(0, self.symbols, self.mass)
@@ -187,9 +187,11 @@ class Known:
         return Quantity(found.value, found.value - below, found.value + above + free * unit)
 
     def some(self, rows: Int[Tensor, " row"]) -> Known:
-        """What is known of some of the samples; nothing is said of weights."""
+        """What is known about some of the samples, without weights."""
         names = ("inputs", "classes", "rule", "targets", "groups", "symbols")
         parts: dict[str, Any] = {name: None if (part := getattr(self, name)) is None else part[rows] for name in names}
+        if parts["symbols"] is not None:  # they are numbered without gaps
+            parts["symbols"] = parts["symbols"].unique(return_inverse=True)[1]
         return replace(self, **parts, samples=len(rows))
 
     def with_noise(self, values: Tensor, variance: float | None) -> Float[Tensor, "batch sample unit"]:

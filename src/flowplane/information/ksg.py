@@ -24,7 +24,7 @@ __all__ = ["KSG"]
 
 #: An interval comes from m parts of the samples, split m/2 times anew, for each m.
 PARTS = (4, 8)
-#: What makes up for the error being estimated from few parts: Student's quantile over the normal one, 13 degrees of freedom.
+#: Corrects for an error that is estimated from few parts: Student's quantile over the normal one, 13 degrees of freedom.
 STUDENT = 1.1
 #: `too_few_samples` where the mean over parts differs from the whole by more than this many standard errors. Measured on
 #: normal x and t, 200 draws of 500 samples: the truth is within at 17 (2+2 dimensions, ρ = 0.99: 99 %), no more at 31 (3+3,
@@ -66,9 +66,9 @@ class KSG(Continuous):
     the k-th neighbour in (x, t); I(T;Y) = ψ(n) + ⟨ψ(k_i) − ψ(n_y) − ψ(m_i)⟩ for classes y, m_i − 1 samples of any class
     being strictly nearer than the k_i-th neighbour of the same class, k_i = min(k, n_y − 1), classes of one sample left out;
     h(T) = ψ(n) − ψ(k) + d⟨log 2ε⟩, the differential entropy, in h_t. Each unit of x and of t is first given a standard
-    deviation of 1, which changes no information: else one unit of noise on a greater scale would hide the others.
+    deviation of 1, which changes no information: otherwise one noisy unit of larger scale would hide the others.
 
-    See also: `Binned`, whose channel are bins; for one feature, Ross's estimator in scikit-learn's `mutual_info_classif`.
+    See also: `Binned`, whose channel is its bins; for one feature, Ross's estimator in scikit-learn's `mutual_info_classif`.
 
     References:
         Kraskov, Stögbauer and Grassberger, *Estimating mutual information* (2004), algorithm 1, arXiv cond-mat/0305641.
@@ -78,7 +78,7 @@ class KSG(Continuous):
             (2019), arXiv 1903.09280.
 
     Arguments:
-        k: which neighbour; more of them vary less and are biased more.
+        k: which neighbour; a larger k varies less and is biased more.
         noise_variance: of Gaussian noise added to every unit by the seed, a channel of its own; None for none.
         rescale: False for the definition as it was published, where a unit of greater scale counts more.
         deterministic: T is known to be a function of x, as in a recording of `fp.train`. Then I(X;T) is NaN with the flag
@@ -97,7 +97,7 @@ class KSG(Continuous):
     a constant unit is −∞: NaN.
 
     Raises:
-        InputError: k is no whole number above 0, or the noise no variance above 0.
+        InputError: k is not a whole number above 0, or the noise variance not above 0.
 
     Example:
         >>> rng = np.random.default_rng(1)
@@ -176,14 +176,14 @@ class KSG(Continuous):
                 heavy = far_out(t) | far_out(inputs)
                 uneven["i_xt"] = False if self.rescale else _unequal(torch.cat([inputs.expand(len(t), -1, -1), t], 2))
             if y is not None:
-                several = torch.where(_sizes(parts, y) > 1, parts, -1)  # in a part, none is alone of its class
+                several = torch.where(_sizes(parts, y) > 1, parts, -1)  # in a part, no sample is alone in its class
                 terms = _class_terms(classes_in_parts(t, y, several, k), y, several, k)
                 i_ty, unsure = _quantity(terms, several, units)
                 few["i_ty"] = few["i_ty"] | unsure | bool((torch.bincount(y) <= k).any()) | (units > MOST_UNITS)
                 if 1 < units <= MOST_UNITS and n < SAMPLES_PER_DIMENSION ** (units + 1):
                     few["i_ty"] = few["i_ty"] | not_normal_classes(t, y) | (units > 2 and n < FEWEST)
                 i_ty = known.counted(i_ty)
-            if self.noise_variance is None:  # T is one point: nothing is known by it
+            if self.noise_variance is None:  # T is one point, which says nothing
                 i_ty = _where(constant.all(1) & (y is not None), 0.0, i_ty)
         flags = raised(
             known,
@@ -212,7 +212,7 @@ def _divisions(n: int, k: int, known: Known) -> Parts:
 
 
 def _sizes(parts: Parts, y: Int[Tensor, " sample"]) -> Parts:
-    """How many samples of a sample's part are of its class, for those of a part."""
+    """How many samples of a sample's part are of its class, for samples in a part."""
     many = int(y.max()) + 1
     division = torch.arange(len(parts), device=parts.device)[:, None]
     cells = ((division * (int(parts.max()) + 2) + parts + 1) * many + y).flatten()
@@ -220,7 +220,7 @@ def _sizes(parts: Parts, y: Int[Tensor, " sample"]) -> Parts:
 
 
 def _chosen(values: Tensor, dimension: int, places: Int[Tensor, "*chosen"]) -> Tensor:
-    """The values at these places of a dimension: as by an index, whose threads on a busy machine wait for each other."""
+    """The values at these places of a dimension: as by indexing, whose threads wait for each other on a busy machine."""
     return values.index_select(dimension, places.flatten()).unflatten(dimension, places.shape)
 
 

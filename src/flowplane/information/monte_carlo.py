@@ -22,7 +22,7 @@ __all__ = ["MonteCarlo"]
 
 #: `saturated` where I(X;T) exceeds this share of H(X).
 SATURATION = 0.99
-#: Of the noise in all, where nothing is said: of few points one draw each says little of what noise does.
+#: Draws of the noise in all, by default: with few points, one draw each says little about what noise does.
 DRAWS = 1000
 #: Standard deviations of the noise beyond which it does not matter how far points are apart: squares must not overflow.
 FAR = 1e150
@@ -31,7 +31,7 @@ FAR = 1e150
 @renamed
 @dataclass(frozen=True)
 class MonteCarlo(Estimator):
-    """I(X;T+Z) and I(T+Z;Y), Z ~ N(0, σ²I), where T is a function of x and the samples are all the x there are: exact but
+    """I(X;T+Z) and I(T+Z;Y), Z ~ N(0, σ²I), where T is a function of x and the samples are all possible x: exact but
     for the error of a Monte Carlo integral.
 
     T + Z is then a mixture of normals around the samples, whose log density is averaged over draws from it:
@@ -41,9 +41,9 @@ class MonteCarlo(Estimator):
 
     Arguments:
         noise_variance: σ² of the noise, a coordinate of the result.
-        draws: of the noise, for each sample; None for so many that there are a thousand in all.
+        draws: of the noise, for each sample; None for as many as make a thousand in all.
         deterministic: T is known to be a function of x; else the flag `not_a_function` says where the inputs show that it is
-            none.
+            not.
 
     Intervals hold the error of the integral, not that of samples from a larger population: for these see `Pairwise`.
 
@@ -121,10 +121,10 @@ class MonteCarlo(Estimator):
         return i_xt, surprise, h_t
 
     def _mean(self, terms: Float[Tensor, "draw sample"], known: Known) -> Quantity:
-        """The mean over all samples and draws: only the noise is random, so the samples' own differences are no error."""
+        """The mean over all samples and draws: only the noise is random, so differences between samples are no error."""
         value = (terms @ known.mass).mean()
         draws, n = terms.shape
-        # of one draw all differences are taken for the noise's: an upper limit
+        # with one draw all differences are attributed to the noise: an upper limit
         spread = terms.var(0) if draws > 1 else terms.var(1).expand(n)
         error = ((spread * known.mass.square()).sum() / draws).sqrt()
         student = float(stdtrit(max(n * (draws - 1), n - 1), 0.5 + CONFIDENCE / 2)) / Z

@@ -59,7 +59,7 @@ class Excess(NamedTuple):
 #: 17), 500 samples, 80 draws: the truth is within in 82 %, with 2 degrees (64) in 71 %, with 5 degrees in 95 %, for z^1.5 of
 #: normal z (6) in 97 %.
 MOST_KURTOSIS = 12.0
-#: How often normal samples would be taken for others (Bonferroni over all moments). Moments have longer tails than that
+#: How often normal samples would be flagged (Bonferroni over all moments). Moments have longer tails than that
 #: takes them to have: measured 2.5 to 4 % at n from 300 to 1000.
 FALSE_ALARMS = 0.01
 #: The same for other kinds: signs, ends, what two spaces share.
@@ -68,14 +68,14 @@ SELDOM = 0.003
 OFTEN = 0.05
 #: Groups of fewer samples are not judged on their own.
 SMALLEST = 8
-#: Up to so many directions they are also taken in pairs, which cost their square.
+#: Up to this many directions they are also taken in pairs, whose cost is quadratic.
 PAIRED = 4
-#: Waves along so many angles in the plane of each pair, of frequencies 1 to this. Half planes wound up into a spiral, 500
+#: Waves along this many angles in the plane of each pair, of frequencies 1 to this. Half planes wound up into a spiral, 500
 #: samples each, have a normal's moments in a fifth of all draws; their waves tell them apart in all.
 ANGLES, FREQUENCIES = 8, 3
 #: How far a spiral in such a plane may turn with the squared distance, in either sense.
 TURNS = 0.25, 0.5, 1.0, 1.5
-#: Up to so many directions the signs of all of them are judged together, beyond, up to so many, those of any three.
+#: Up to the first number of directions the signs of all are judged together, up to the second those of any three.
 PARITY, TRIPLED = 12, 32
 
 
@@ -110,7 +110,7 @@ def _odd(z: Tensor, judged: Judged) -> Bool[Tensor, " batch"]:
 
 def not_normal_ends(z: Float[Tensor, "batch sample direction"]) -> Bool[Tensor, " batch"]:
     """Whether the largest value of a direction, of mean 0 and variance 1, lies nearer or farther out than that of normals:
-    bounded values are known by it, however they are turned."""
+    it reveals bounded values, however they are rotated."""
     tail = 2.0 * torch.special.ndtr(-z.abs().amax(1).double())
     below = z.shape[1] * torch.log1p(-tail)  # ln P(no normal is farther out)
     rare = torch.minimum(below.exp(), -torch.expm1(below)).clamp_min(1e-300)
@@ -157,8 +157,8 @@ def _wound_together(u: Tensor, w: Tensor) -> Iterator[Term]:
 def not_normal_together(
     x: Float[Tensor, "#batch sample feature"], t: Float[Tensor, "batch sample unit"]
 ) -> Bool[Tensor, " batch"]:
-    """Whether x and t depend on each other otherwise than normals do, whatever maps each coordinate by itself: by the normal
-    scores of their ranks."""
+    """Whether x and t depend on each other in another way than normals do, whatever map each coordinate went through: by
+    the normal scores of their ranks."""
     white_x, white_t = (_whitened(_scores(part)) for part in (x, t))
     white_x = white_x.expand(len(t), -1, -1)
     left, _, right = torch.linalg.svd(white_x.mT @ white_t, full_matrices=False)
@@ -168,8 +168,8 @@ def not_normal_together(
 
 
 def not_normal_classes(t: Float[Tensor, "batch sample unit"], y: Int[Tensor, " sample"]) -> Bool[Tensor, " batch"]:
-    """Whether units depend on each other, in a class, otherwise than normals do, by the normal scores of their ranks; of few
-    units windings are judged by their values as well, since scores unwind them."""
+    """Whether units depend on each other, in a class, in another way than normals do, by the normal scores of their ranks;
+    windings of few units are judged by their values as well, since scores unwind them."""
     sizes = torch.bincount(y)
     kept = (sizes > max(2 * t.shape[2], SMALLEST))[y]
     if not bool(kept.any()):
@@ -196,7 +196,7 @@ def _scores(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "b
 
 
 def _whitened(values: Float[Tensor, "batch sample direction"]) -> Float[Tensor, "batch sample direction"]:
-    """Turned and scaled to the identity as covariance; a direction that others explain is left as rounding has it."""
+    """Whitened: rotated and scaled to covariance I; a direction that others explain is left to rounding."""
     covariance = values.mT @ values / values.shape[1]
     factor = torch.linalg.cholesky(
         covariance + 1e-8 * torch.eye(len(covariance[0]), dtype=values.dtype, device=values.device)
@@ -294,7 +294,7 @@ def _products(
 
 
 def _errors(means: Float[Tensor, "batch group mean"], variance: float, size: Float[Tensor, " group"]) -> Excess:
-    """Means of so many terms of such a variance, in their standard errors."""
+    """Means of `size` terms of this variance, in their standard errors."""
     return Excess((means.abs() * (size / variance).sqrt()[:, None]).flatten(1), 0.0, 1.0)
 
 
@@ -312,7 +312,7 @@ def _judged(groups: Float[Tensor, "sample group"]) -> tuple[Int[Tensor, " sample
 
 def _windings(z: Float[Tensor, "batch sample direction"], judged: Judged) -> Excess:
     """cos and sin of the angle in the plane of each pair, less what a spiral has turned at that distance, in their standard
-    errors: whether half a plane is wound up, whatever waves along straight lines say of it."""
+    errors: whether half a plane is wound up, even where waves along straight lines miss it."""
     pairs = torch.combinations(torch.arange(z.shape[2], device=z.device))
     plane = z.mT[:, pairs].flatten(0, 1)
     square = plane.square().sum(1, keepdim=True)

@@ -28,17 +28,17 @@ BOUNDS = ("upper", "lower")
 #: `saturated` where the upper bound on I(X;T) exceeds this share of H(X). For normals in 1 to 20 dimensions, n from 200 to
 #: 2000 and σ² from 0.02 to 2, the interval loses the value for all of the population between 0.95 and 0.98.
 SATURATION = 0.9
-#: Also where the upper bound on I(X;T|Y) exceeds this share of H(X|Y), and `too_few_samples` with so few samples a class. Of
+#: Also where the upper bound on I(X;T|Y) exceeds this share of H(X|Y), and `too_few_samples` with so few per class. For
 #: labels that have nothing to do with T, a normal in the plane, n = 500 and 2 to 200 classes, the interval of I(T;Y) held 0
-#: up to a share of 0.87 and with 10 samples a class, not from 0.89 on, nor with 5 a class and fewer at some variances.
+#: up to a share of 0.87 and with 10 samples per class, not from 0.89 on, nor with 5 per class or fewer at some variances.
 IN_CLASS, FEW_IN_CLASS = 0.88, 6
 
 
 #: Values of `relative`: to the mean variance of a unit or the sum of all, at each snapshot; to the mean over the recording.
 UNIT, TOTAL, RECORDING = "unit", "total", "recording"
-#: Rows at most, drawn where there are more and they are not the whole law of X.
+#: The most rows; if there are more, they are drawn, unless they are the whole law of X.
 ROWS = 4096
-#: `width_limited` where noise a unit is so large that the bound is this near to what it is in the limit, (Σ of the units'
+#: `width_limited` where the noise per unit is so large that the bound is this near to its limit, (Σ of the units'
 #: variances)/σ² nats for the upper one. `few_directions` where (tr C)²/tr C² is below this, in layers of as many units.
 LINEAR, DIRECTIONS, UNITS = 0.95, 2.0, 4
 #: Noise below this variance, where the layer's values are about 1, makes every sample stand alone; so does this one.
@@ -53,7 +53,7 @@ class Pairwise(Estimator):
     With p_i = p(x_i) and d_ij = |t_i − t_j|², in nats:
     −Σ p_i ln Σ p_j exp(−d_ij/8σ²) ≤ I(X;T+Z) ≤ −Σ p_i ln Σ p_j exp(−d_ij/2σ²), the Bhattacharyya and the Kullback–Leibler
     distance between the noise around two points. I(T+Z;Y) is the difference of the same bound on h(T+Z) and on h(T+Z|Y), as
-    Saxe et al. (2018) have it, which is no bound; `i_ty_lower` and `i_ty_upper` are made of opposite ones, which are.
+    in Saxe et al. (2018), which is not a bound; `i_ty_lower` and `i_ty_upper` combine opposite ones, and are bounds.
 
     See also: Kolchinsky and Tracey, Entropy 19 (2017), arXiv 1706.02419. docs/papers.md §B4.
 
@@ -67,19 +67,19 @@ class Pairwise(Estimator):
             without any variance change nothing. "recording": as "unit", over the whole recording, on a bare array over the
             array.
         deterministic: T is known to be a function of x; else the flag `not_a_function` says where the inputs show that it is
-            none: equal or near ones with unlike T.
-        rows: samples at most; None for all. Of more, so many are drawn by the seed, the same in all layers and epochs,
+            not: equal or near ones with different T.
+        rows: the most samples; None for all. From more, this many are drawn by the seed, the same in all layers and epochs,
             unless `conditional` or `probability` say that they are the whole law of X; the attribute `x` says so.
 
     Every sample is its own x unless `inputs` repeat. The intervals hold both bounds and, beyond them, 95 % of the sampling
     error of samples drawn from a larger population (delta method); `i_xt_error` is the standard error of the one bound that
     is the value. Flags: `saturated`, nearly every sample stands alone, among all or within its class; `too_few_samples`, six
-    a class or fewer; with `relative="total"` `few_directions`, the layer's variance lies in fewer than two directions, and
+    per class or fewer; with `relative="total"` `few_directions`, the layer's variance lies in fewer than two directions, and
     `dominant_unit` is the unit that holds half of it, −1 for none; otherwise `width_limited`, the value is within 5 % of
     what it tends to under large noise, which only adds up variances.
 
     Raises:
-        InputError: a variance that is not above 0, an unknown bound, something else than False, "unit", "total" and
+        InputError: a variance that is not above 0, an unknown bound, something other than False, "unit", "total" and
             "recording", fewer than two rows.
 
     Example:
@@ -111,7 +111,7 @@ class Pairwise(Estimator):
             raise InputError("relative", self.relative, f"False, {UNIT!r}, {TOTAL!r} or {RECORDING!r}")
 
     def _fitted(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Self:
-        """The estimator with σ² settled for one layer."""
+        """The estimator with σ² fixed for one layer."""
         if self.relative != RECORDING:
             return self
         total, count = 0.0, 0
@@ -140,7 +140,7 @@ class Pairwise(Estimator):
         x = "every sample is its own x" if known.inputs is None else "equal inputs are one x"
         if (rows := drawn_rows(self.rows, known)) is not None:
             x = f"{x}; {len(rows):,} of {known.samples:,} samples, drawn with seed {known.seed}"
-        return {  # I(T;Y) is a difference of bounds, which is none
+        return {  # I(T;Y) is a difference of bounds, which is not a bound
             "channel": channel,
             "i_xt": {"bound": self.bound, "x": x},
             "h_t": {"bound": self.bound},
@@ -248,7 +248,7 @@ class Spread:
         #: The samples, divided by `power` where their squares would overflow or vanish.
         self.t, power = in_scale(t, (0, 1))
         self.power, t = float(power), self.t
-        varies = t.amin(0) < t.amax(0)  # else a mean that is rounded makes it so
+        varies = t.amin(0) < t.amax(0)  # otherwise a rounded mean would move it
         self._centred = torch.where(varies, t - known.mass @ t, 0.0)
         self._weighted = self._centred * known.mass.sqrt()[:, None]
         self._variances = self._weighted.square().sum(0)

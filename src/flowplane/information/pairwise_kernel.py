@@ -20,7 +20,7 @@ KEPT_BYTES = 1 << 28
 
 
 class Bounds(NamedTuple):
-    """An upper and a lower bound in bits (2,), their standard errors, and each sample's part in them."""
+    """An upper and a lower bound in bits (2,), their standard errors, and each sample's share in them."""
 
     value: Float[Tensor, "2"]
     error: Float[Tensor, "2"]
@@ -53,7 +53,7 @@ class Distances:
 
 
 class Kernel:
-    """exp(−d/8σ²) and exp(−d/2σ²), the lower bound's kernel and the upper one's, for noise of so many units of variance;
+    """exp(−d/8σ²) and exp(−d/2σ²), the lower bound's kernel and the upper one's, for noise of this many units of variance;
     small matrices are kept for the next pass."""
 
     def __init__(self, distances: Distances, noise: float = 1.0) -> None:
@@ -116,7 +116,7 @@ def entropies(rows: Kernel, density: Tensor, share: Float[Tensor, "sample class"
 
 
 def standard_error(terms: Float[Tensor, "2 sample"], known: Known) -> Float[Tensor, "2"]:
-    """Standard errors; NaN for samples with weights, which are no draws."""
+    """Standard errors; NaN for samples with weights, which are not draws."""
     error = terms.std(1, correction=0) / math.sqrt(known.samples)
     return error if known.weights is None else torch.full_like(error, torch.nan)
 

@@ -20,8 +20,8 @@ __all__ = ["convergence"]
 
 #: Sample sizes from n downwards, each half of the one before.
 SIZES, FEWEST = 6, 32
-#: A plateau: so many neighbouring values of the parameter, between which the estimate changes by no more than this, in bits
-#: and as a part of itself, and none of them saturated.
+#: A plateau: at least this many neighbouring values of the parameter, none of them saturated, between which the estimate
+#: changes by no more than this, in bits and relative to itself.
 PLATEAU, FLAT_BITS, FLAT_PART = 3, 0.05, 0.05
 
 QUANTITIES = ("i_xt", "i_ty")
@@ -107,7 +107,7 @@ def convergence(
 
 
 def _one(estimator: Any, layer: np.ndarray, known: dict[str, np.ndarray], size: int, draw: int, seed: int) -> xr.Dataset:
-    """The estimate on one subset; on all the samples there is one only, and the other draws repeat it."""
+    """The estimate on one subset; all the samples together are only one, which the other draws repeat."""
     chosen = slice(None)
     if size < len(layer):
         chosen = np.sort(np.random.default_rng([check_seed(seed), size, draw]).permutation(len(layer))[:size])  # type: ignore[assignment]
@@ -149,7 +149,7 @@ def _sizes(sizes: Sequence[int] | None, n: int) -> list[int]:
 
 
 def _plateau(row: xr.Dataset, quantity: str, name: str) -> list[Any] | None:
-    """The first and last value of the parameter of the longest run over which the estimate stays put."""
+    """The first and last value of the parameter of the longest run over which the estimate does not change."""
     estimate = row[quantity].values
     usable = np.isfinite(estimate) & ((row[f"{quantity}_flags"].values & FLAGS.bits("saturated")) == 0)
     best: tuple[int, int] = (0, -1)

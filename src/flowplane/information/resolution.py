@@ -26,12 +26,12 @@ __all__ = ["RESOLUTIONS", "SHOWN", "Resolutions", "checked_resolutions", "shown"
 #: Resolutions that are chosen before a network is looked at, and the one that is shown where one is.
 RESOLUTIONS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 SHOWN = 0.1
-#: Of work on a batch member, about.
+#: About how long the work on a batch member takes.
 MEMBER_NANOSECONDS = 1e7
 
 
 def checked_resolutions(resolution: Any) -> tuple[float, ...]:
-    """One resolution or several as a tuple; None for all. Raises InputError for what is not above 0, or twice there.
+    """One resolution or several as a tuple; None for all. Raises InputError for what is not above 0, or repeated.
 
     Example:
         >>> checked_resolutions(0.1), len(checked_resolutions(None))
@@ -50,12 +50,12 @@ def checked_resolutions(resolution: Any) -> tuple[float, ...]:
 
 
 def usual_place(resolutions: Float[np.ndarray, " resolution"]) -> int:
-    """The place of `SHOWN`, or of the nearest to it that there is."""
+    """The place of `SHOWN`, or of the one nearest to it."""
     return int(np.abs(np.log(np.asarray(resolutions) / SHOWN)).argmin())
 
 
 def shown(plane: xr.Dataset) -> xr.Dataset:
-    """A plane at one resolution: at `SHOWN`, or the nearest to it that there is; as it is where it has none.
+    """A plane at one resolution: at `SHOWN`, or the nearest to it; as it is where it has no resolution.
 
     Example:
         >>> shown(xr.Dataset({"i_xt": ("resolution", [1.0, 2.0])}, {"resolution": [1.0, 0.1]})).i_xt.item()

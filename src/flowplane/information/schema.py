@@ -15,7 +15,7 @@ __all__ = ["FLAGS", "QUANTITIES", "estimate_dataset", "parameters_text"]
 #: What an estimator gives, and what a sentence calls it.
 QUANTITIES = {"i_xt": "I(X;T)", "i_ty": "I(T;Y)", "h_t": "H(T)"}
 
-#: Why a value may not be believed, and what to do.
+#: Why a value may not be trustworthy, and what to do.
 FLAGS = Flags(
     {
         "saturated": (
@@ -143,7 +143,7 @@ def estimate_dataset(
         flags: of each quantity, bits of `FLAGS`.
         errors: standard errors, where they are given.
         about: `channel`, the bins or the noise that make the information finite, `estimator`, `parameters` and what else is
-            to be said of all quantities; under the name of a quantity what is said of that one alone, such as `bound`.
+            to be said of all quantities; under the name of a quantity, what holds for that one alone, such as `bound`.
     """
     of_all = {key: value for key, value in about.items() if key not in QUANTITIES}
     variables: dict[str, Any] = {}

@@ -28,7 +28,7 @@ REDUCTIONS = ("mean", "max")
 FLAGGED = 0.05
 #: Samples in each half that a slice is chosen or measured in.
 FEWEST = 8
-#: Directions that settle the base's range or scale.
+#: Directions from which the base's range or scale is taken.
 CALIBRATING = 64
 #: Values of slices that the base works on together.
 BLOCK = 1 << 17
@@ -57,7 +57,7 @@ class SlicedMI(Continuous):
     are raised where more than 5 % of the slices have them.
 
     Raises:
-        InputError: a base that is no estimator, fewer than two slices, an unknown reduction.
+        InputError: a base that is not an estimator, fewer than two slices, an unknown reduction.
 
     Example:
         >>> import numpy as np
@@ -87,14 +87,14 @@ class SlicedMI(Continuous):
         object.__setattr__(self, "noise_variance", check_noise(self.noise_variance))
         object.__setattr__(self, "deterministic", bool(self.deterministic))
         if isinstance(self.base, Continuous):
-            # noise on every unit is noise of the same variance on every slice; and a slice is no function of another
+            # noise on every unit is noise of the same variance on every slice; and a slice is not a function of another
             noise_variance = self.base.noise_variance if self.noise_variance is None else self.noise_variance
             object.__setattr__(self, "noise_variance", noise_variance)
             object.__setattr__(self, "deterministic", self.deterministic or self.base.deterministic)
             object.__setattr__(self, "base", replace(self.base, noise_variance=None, deterministic=False))  # type: ignore[type-var]
 
     def _fitted(self, activation: str | None, blocks: Callable[[], Iterator[Tensor]]) -> Self:
-        """The estimator with its base settled on slices of the layer."""
+        """The estimator with its base fixed on slices of the layer."""
 
         def slices() -> Iterator[Tensor]:
             for values in blocks():
@@ -202,7 +202,7 @@ def _directions(rng: np.random.Generator, count: int, dimension: int) -> Float[T
 
 
 def _part(known: Known, places: Tensor) -> Known:
-    """What is known of some of the samples."""
+    """What is known about some of the samples."""
     inputs, rule = (None if part is None else part[places] for part in (known.inputs, known.rule))
     classes = None if known.classes is None else torch.unique(known.classes[places], return_inverse=True)[1]
     return Known(len(places), inputs, classes, rule, None, known.device, known.seed)

@@ -42,7 +42,7 @@ ENOUGH = 200
 #: `batch_ceiling` above this share of log2 K. K = 333, three draws each. One pair of normals: 3.83 of 4 bits (a share of
 #: 0.46), 4.7 of 5 (0.56). Five pairs: 5.26 of 6 (0.63), 5.96 of 7 (0.71), 6.58 of 8 (0.79).
 CEILING = 0.5
-#: SMILE has no such ceiling, but falls short from fewer bits on: 2.42 of 3 bits in five pairs of normals, n = 1000.
+#: SMILE has no such ceiling, but falls short at fewer bits: 2.42 of 3 bits in five pairs of normals, n = 1000.
 SMILE_CEILING = 0.25
 #: `not_converged` where nothing is found held out and the objective rose by this many bits in training. Independent
 #: normals, 300 samples and 10 units, reached 0.78; 1000 samples of one unit 0.004.
@@ -66,13 +66,13 @@ class Held(NamedTuple):
 
     value: Float[Tensor, " member"]
     error: Float[Tensor, " member"]
-    #: What two samples more would take, like the worst one or with the odds of one in all.
+    #: How much two more samples, like the worst one or with odds of one in n, would lower it.
     unseen: Float[Tensor, " member"]
     unsettled: Bool[Tensor, " member"]
 
     def interval(self) -> Quantity:
-        """Down by Z standard errors and by two unlucky samples more, without which the spread says nothing where errors are
-        rare. No end above: how much better another network would do is not known."""
+        """Down by Z standard errors and by two more unlucky samples, as the spread shows nothing where errors are
+        rare. No upper end: how much better another network would do is not known."""
         return Quantity.around(self.value, self.error, below=self.unseen, above=math.inf)
 
 
@@ -82,8 +82,8 @@ class Variational(Continuous):
     """Mutual information by neural networks that are trained on some of the samples and judged on the others.
 
     I(X;T) by a critic f(x, t) = g(x)·h(t). "infonce": E[log e^f(x,t) / mean_j e^f(x,t_j)] over batches of K pairs, a lower
-    bound of I(X;T), and never above log K. "smile": the critic learns by the Jensen–Shannon bound, and the value is that of
-    Donsker and Varadhan with the density ratio clipped, E[f] − log E[clip(e^f, e^−τ, e^τ)]: it may pass log K, no bound.
+    bound on I(X;T), and never above log K. "smile": the critic learns by the Jensen–Shannon bound, and the value is that of
+    Donsker and Varadhan with the density ratio clipped, E[f] − log E[clip(e^f, e^−τ, e^τ)]: not a bound; may exceed log K.
     I(T;Y), for every kind, by a classifier q(y|t): H(Y) + E[log q(y|t)], a lower bound. H(T) is the cross-entropy with the
     normal density of the same mean and covariance, an upper bound.
 
@@ -92,7 +92,7 @@ class Variational(Continuous):
 
     Intervals have a lower end only, I(T;Y) being at most H(Y) and I(X;T) at most infinite: the networks may miss what there
     is. Of 0.42 bits between two arms of a spiral they find 0.04 from 1000 samples, of 1.04 bits in 25 dimensions 0.38. SMILE
-    is no bound, but falls short as well: of 3 bits in five pairs of normals it finds 2.42, hence its earlier
+    is not a bound, but falls short as well: of 3 bits in five pairs of normals it finds 2.42, hence its earlier
     `batch_ceiling`.
 
     See also: Estimators without training: `KSG`, `GaussianMI`. docs/papers.md §B4.
@@ -204,7 +204,7 @@ class Variational(Continuous):
         return Estimates(i_xt, i_ty, h_t, flags)
 
     def _why_not(self, known: Known) -> dict[str, bool]:
-        """Why there is no I(X;T), as flags."""
+        """Why I(X;T) is missing, as flags."""
         if self.kind == "classifier":
             return {}
         why = self._blocked(known)

@@ -1,4 +1,4 @@
-"""What a recording or a result says over the epochs, as curves that have a name, for trackers of experiments."""
+"""What a recording or a result says over the epochs, as named curves, for experiment trackers."""
 
 from __future__ import annotations
 

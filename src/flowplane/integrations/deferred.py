@@ -1,4 +1,4 @@
-"""A Recorder that somebody else's training loop starts, steps and closes."""
+"""A Recorder that another library's training loop starts, steps and closes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowplane.recording import Recording
 
 __all__ = ["DeferredRecorder", "scalars"]
 
-#: What `Recorder.step` calls its own; a metric of that name is no metric.
+#: Arguments of `Recorder.step` itself; metrics of these names are left out.
 _TAKEN = ("epoch", "step")
 
 
@@ -44,17 +44,17 @@ class DeferredRecorder:
 
         Arguments:
             epochs: how many the trainer plans, if it says so and the arguments do not.
-            done: epochs that a training which goes on has behind it.
+            done: epochs that a continued training has completed.
 
         Raises:
-            InputError: a callback that has recorded already, a training that goes on and is to be recorded from its middle,
+            InputError: a callback that has recorded already, a continued training without the recording of what came before,
                 or what the Recorder refuses.
         """
         if self._recorder is not None or self._closed:
             raise InputError("callback", Text("one that has recorded a training"), "a new RecorderCallback for each")
         if done and self._arguments.get("mode") != "resume":
             wanted = "mode='resume' and the path of the recording of what came before"
-            raise InputError("callback", Text(f"a training that goes on after epoch {done}"), wanted)
+            raise InputError("callback", Text(f"a training that continues after epoch {done}"), wanted)
         self._recorder = Recorder(model, **({"epochs": epochs} | self._arguments))
         self._recorder.start()
 
@@ -64,7 +64,7 @@ class DeferredRecorder:
             self._recorder.step(epoch, step=step, **scalars(metrics))
 
     def close(self, error: BaseException | None = None) -> None:
-        """The training is over; after an error what was recorded until then stays."""
+        """The training is over; after an error, what was recorded up to it stays."""
         if self._recorder is not None and not self._closed:
             self._closed = True
             self._recorder.__exit__(None if error is None else type(error), error, None)

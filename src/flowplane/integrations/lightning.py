@@ -23,7 +23,7 @@ _SHARDED = ("FSDP", "DeepSpeed", "ModelParallel")
 
 
 def _callbacks() -> tuple[type, ...]:
-    """The Callback classes of the package that is in use, of both where both are."""
+    """The Callback classes of the package in use, or of both."""
     names = [name for name in _PACKAGES if sys.modules.get(name) is not None]
     for name in names or _PACKAGES:
         try:
@@ -42,7 +42,7 @@ class RecorderCallback(*_callbacks()):  # type: ignore[misc]
     """Records a LightningModule while it trains: before the first epoch, then on the Recorder's schedule of epochs.
 
     What the module logs (`self.log`) becomes the recording's metrics. Several processes: the first one records. A
-    training that fails leaves what was recorded until then.
+    training that fails keeps what was recorded up to that point.
 
     Arguments:
         inputs: the probe inputs, as the module's `forward` takes them.
@@ -89,7 +89,7 @@ class RecorderCallback(*_callbacks()):  # type: ignore[misc]
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """The validation of the epoch is over."""
-        # every process has to ask: metrics of several processes are reduced when they are asked for
+        # every process has to ask: asking for metrics reduces them over the processes
         metrics = dict(trainer.callback_metrics)
         self._recorder.step(trainer.current_epoch + 1, trainer.global_step, _once(metrics))
 
@@ -128,5 +128,5 @@ def _once(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_lightning(base: type) -> bool:
-    """Whether it is the base class of all LightningModules, whose `forward` is none."""
+    """Whether `forward` is that of the base class of all LightningModules, which does nothing."""
     return base.__name__ == "LightningModule" and base.__module__.startswith(_PACKAGES)

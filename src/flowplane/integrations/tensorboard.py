@@ -1,4 +1,4 @@
-"""Scalars for TensorBoard: a recording's metrics, and what a plane or a profile says of each layer."""
+"""Scalars for TensorBoard: a recording's metrics, and what a plane or a profile says about each layer."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write_scalars(source: Any, log_dir: Any) -> None:
 
 
 class ScalarWriter:
-    """`write_scalars` while a training runs: each `write` adds the epochs that are new.
+    """`write_scalars` during training: each `write` adds the epochs that are new.
 
     Arguments:
         log_dir: as in `write_scalars`.
@@ -73,7 +73,7 @@ class ScalarWriter:
         self.close()
 
     def write(self, source: Any) -> int:
-        """Add what is new since the last call; returns how many numbers that were.
+        """Add what is new since the last call; returns how many numbers were written.
 
         Raises:
             InputError: as `write_scalars`.

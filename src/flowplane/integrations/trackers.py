@@ -1,4 +1,4 @@
-"""Numbers for Weights & Biases, trackio, MLflow and whatever else takes a dict of numbers and a step."""
+"""Numbers for Weights & Biases, trackio, MLflow and anything else that takes a dict of numbers and a step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["log_scalars"]
 def log_scalars(sources: Any, log: Callable[..., Any]) -> None:
     """Hand every number over the epochs to a tracker, one call per epoch, in the order of the epochs.
 
-    What has a number, and what it is called, is as for `flowplane.integrations.tensorboard.write_scalars`: metrics of a
+    Numbers and their names are those of `flowplane.integrations.tensorboard.write_scalars`: metrics of a
     recording are `metrics/loss`, a plane gives `i_xt/layer1`. Replicas are averaged, missing numbers (NaN) left out.
 
     Arguments:

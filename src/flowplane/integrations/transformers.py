@@ -34,7 +34,7 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
         labels: classes or targets of the probe inputs, if any.
         path: where the recording goes; None keeps it in memory.
         every: None for epochs. A number N makes the recording's clock run in units of N optimiser steps: its epoch k is step
-            kN, which suits a training of few epochs; the steps stand in the recording's `steps`.
+            kN, which suits a training of few epochs; the steps are in the recording's `steps`.
         arguments: further arguments of `flowplane.Recorder`; `epochs` are those that the trainer plans if not given.
 
     Raises:
@@ -72,7 +72,7 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
             raise InputError("args", Text("FSDP or DeepSpeed"), "a training that keeps the whole model in each process")
         if not state.is_world_process_zero:
             return
-        # without a length of the data the trainer plans the largest integer of epochs
+        # without a length of the data the trainer plans for the largest integer
         epochs = state.num_train_epochs if state.num_train_epochs < 1 << 31 else None
         done = state.epoch or 0.0
         if self._every is not None:
@@ -99,7 +99,7 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
             self._metrics |= {name: value for name, value in (logs or {}).items() if not name.endswith(_CLOCKS)}
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """The logs of the epoch before are complete; an evaluation before the first step is of no epoch."""
+        """The logs of the epoch before are complete; an evaluation before the first step belongs to no epoch."""
         self._take()
         if state.global_step == 0:
             self._metrics = {}
@@ -114,7 +114,7 @@ class RecorderCallback(TrainerCallback):  # type: ignore[misc]
         self._recorder.close()
 
     def close(self) -> None:
-        """End the recording before the trainer does, or after an error, which no trainer tells its callbacks of."""
+        """End the recording before the trainer does, or after an error, of which no trainer informs its callbacks."""
         self._recorder.close()
 
     def _finish(self, step: int) -> None:

@@ -1,5 +1,5 @@
-"""Recording somebody's own model: `Recorder` while it is trained, `record` as it is, `from_checkpoints` from weights that it
-left behind, `from_arrays` from activations."""
+"""Recording a model of one's own: `Recorder` while it is trained, `record` as it is, `from_checkpoints` from saved weights,
+`from_arrays` from saved activations."""
 
 from flowplane.recorder.arrays import from_arrays
 from flowplane.recorder.checkpoints import from_checkpoints

@@ -1,4 +1,4 @@
-"""One layer's activations as somebody has them, in memory or in a file, read a block of rows at a time."""
+"""One layer's activations as the user has them, in memory or in a file, read a block of rows at a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WANTED_EPOCHS = "an array of numbers, (epoch, sample, *unit)"
 
 @dataclass(frozen=True)
 class ArrayLayer:
-    """A layer whose activations are there already.
+    """A layer whose activations exist already.
 
     Arguments:
         name: of the layer.
@@ -88,7 +88,7 @@ def array_layer(name: str, values: Any, places: Sequence[int] | None) -> ArrayLa
         places: of the epochs in the array's first axis, or of a list of arrays; None where there is one snapshot.
 
     Raises:
-        InputError: no array of numbers, too few axes, no units, or another number of epochs.
+        InputError: not an array of numbers, too few axes, no units, or the wrong number of epochs.
     """
     no_path(_title(name), values)
     wanted = WANTED if places is None else WANTED_EPOCHS
@@ -109,9 +109,9 @@ def array_layer(name: str, values: Any, places: Sequence[int] | None) -> ArrayLa
 
 
 def no_path(title: str, values: Any) -> None:
-    """Raise InputError for a path: files are opened by whoever knows what is in them."""
+    """Raise InputError for a path: files are opened by the user, who knows what is in them."""
     if isinstance(values, str | bytes | os.PathLike):
-        wanted = "what is in the file, opened: np.load(path, mmap_mode='r'), np.load(\"all.npz\"), safetensors.safe_open(…)"
+        wanted = "the opened file: np.load(path, mmap_mode='r'), np.load(\"all.npz\"), safetensors.safe_open(…)"
         raise InputError(title, Text(f"a path, {os.fsdecode(values)}"), wanted)
 
 
@@ -120,12 +120,12 @@ def _title(name: str) -> str:
 
 
 def _whole(name: str, values: Any, epochs: bool) -> Any:
-    """What can be cut into rows: the array itself, one that lists are put together to, or a list of one array an epoch."""
+    """What can be cut into rows: the array itself, lists joined into one, or a list of one array per epoch."""
     if isinstance(values, list | tuple):
         return _listed(name, values, epochs)
     if isinstance(values, Tensor):
         if values.is_nested:
-            raise InputError(_title(name), Text("a nested tensor"), "one with as many units in every sample: pad it")
+            raise InputError(_title(name), Text("a nested tensor"), "one with equally many units in every sample: pad it")
         return values.detach() if values.layout is torch.strided else values.detach().to_dense()
     if isinstance(values, Mapping):
         raise InputError(_title(name), Text(type(values).__name__), WANTED_EPOCHS if epochs else WANTED)
@@ -137,7 +137,7 @@ def _whole(name: str, values: Any, epochs: bool) -> Any:
 
 
 def _listed(name: str, values: Sequence[Any], epochs: bool) -> Any:
-    """A list of numbers or of rows is an array. Of arrays it may be epochs; batches and layers are told apart by nobody."""
+    """A list of numbers or of rows is an array. A list of arrays may be epochs; batches cannot be told from layers."""
     shapes = [shape_of(each) for each in values]
     if not values or not all(shapes):
         return as_numbers(_title(name), list(values))
@@ -149,13 +149,13 @@ def _listed(name: str, values: Sequence[Any], epochs: bool) -> Any:
     if len(values) == 1:  # flax keeps what a module returned in a tuple of one
         return _whole(name, values[0], False)
     if len(shapes[0]) > 1:
-        wanted = "one array: join batches (np.concatenate, torch.cat); give layers, such as hidden_states, by themselves"
+        wanted = "one array: join batches (np.concatenate, torch.cat); pass a list of layers (hidden_states) by itself"
         raise InputError(_title(name), Text(f"a list of {len(values)} arrays"), wanted)
     return as_numbers(_title(name), [_numbers(name, each) for each in values])
 
 
 def shape_of(values: Any) -> tuple[int, ...]:
-    """The shape of what says its shape, also where it lies in a file; () for anything else."""
+    """The shape of anything that states one, also in a file; () for anything else."""
     if hasattr(values, "shape") or hasattr(values, "get_shape"):
         return tuple(map(int, values.shape if hasattr(values, "shape") else values.get_shape()))
     return ()

@@ -15,7 +15,7 @@ __all__ = ["WANTED", "array_layers", "is_file"]
 
 WANTED = "{layer: array}, a list of arrays such as hidden_states, or an opened .npz or .safetensors file"
 ALPHABETICAL = (
-    "the layers come in alphabetical order ({}, …), not in that of their numbers; a dict keeps the order that you give it"
+    "the layers come in alphabetical order ({}, …), not in the order of their numbers; a dict keeps the order given"
 )
 
 
@@ -27,7 +27,7 @@ def array_layers(source: Any, places: Sequence[int] | None, prefix: str = "") ->
         prefix: of the names, within a dict within a dict.
 
     Raises:
-        InputError: no mapping, list or file of arrays, or one that cannot be read.
+        InputError: not a mapping, list or file of arrays, or one that cannot be read.
     """
     for key, read in _entries(source):
         name = f"{prefix}{key}"
@@ -42,7 +42,7 @@ def array_layers(source: Any, places: Sequence[int] | None, prefix: str = "") ->
 
 
 def is_file(source: Any) -> bool:
-    """Whether reading a layer may cost something: all but what holds its arrays itself."""
+    """Whether reading a layer may take long: true unless the source itself holds the arrays."""
     return not isinstance(source, dict | list | tuple)
 
 
@@ -73,11 +73,13 @@ def _entries(source: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
     else:
         kind = type(source).__name__
         listed = isinstance(source, tuple | list)
-        raise InputError("activations", Text(f"a {kind}, not all of arrays (sample, unit)" if listed else kind), WANTED)
+        raise InputError(
+            "activations", Text(f"a {kind} with items other than arrays (sample, unit)" if listed else kind), WANTED
+        )
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:
-    """For sorting: numbers in a name are counted, h.2 before h.10.
+    """For sorting: numbers in a name count as numbers, h.2 before h.10.
 
     Example:
         >>> sorted(["h.10", "h.2", "head"], key=_by_number)
@@ -87,7 +89,7 @@ def _by_number(name: str) -> list[tuple[int, str]]:
 
 
 def _warn_of_order(names: list[str]) -> None:
-    """jax.jit and HDF5 put names into the order of the alphabet, and the layers of a network out of theirs."""
+    """jax.jit and HDF5 sort names alphabetically, which puts the layers of a network out of order."""
     if names == sorted(names) and names != sorted(names, key=_by_number):
         wrong = next(k for k, name in enumerate(sorted(names, key=_by_number)) if name != names[k])
         listed = ", ".join(names[max(0, wrong - 1) : wrong + 2])

@@ -1,4 +1,4 @@
-"""A recording from activations that somebody has already, whatever made them."""
+"""A recording from activations that exist already, whatever made them."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from flowplane.recording import ARRAYS, ArrayWriter, ModelRecording, versions
 
 __all__ = ["from_arrays"]
 
-#: Of a recording whose inputs nobody gave.
-NO_INPUTS = "not given: each sample is taken for an input of its own"
+#: Of a recording whose inputs were not given.
+NO_INPUTS = "not given: each sample counts as an input of its own"
 
 
 def from_arrays(
     activations: Any, labels: Any = None, *, inputs: Any = None, epochs: Sequence[int] | None = None, path: Any = None
 ) -> ModelRecording:
-    """A Recording of activations that are there already: from JAX, from a library's `hidden_states`, from files.
+    """A Recording of activations that exist already: from JAX, from a library's `hidden_states`, from files.
 
     All that needs activations, inputs and labels works on it: `fp.information_plane`, `fp.layer_transport`, `fp.report`.
-    What needs gradients, weights or the model raises and says so. Layers are taken for functions of the inputs, as those of
+    What needs gradients, weights or the model raises and says so. Layers are assumed to be functions of the inputs, as in
     a network in eval mode are. Activations are stored as float32, NaN is kept, and axes after the sample are flattened, as
     `rec.attrs["layers"]` says; complex numbers are two units each.
 
     Arguments:
         activations: the layers in the order in which they compute. `{layer: array}`, each array (sample, *unit) or, with
-            `epochs`, (epoch, sample, *unit) or a list of one array an epoch; within dicts within dicts, names are joined by
+            `epochs`, (epoch, sample, *unit) or a list of one array per epoch; within dicts within dicts, names are joined by
             dots. A list or tuple of arrays, called "0", "1", …. Or an opened file: `np.load("all.npz")`, HDF5, or
             `safetensors.safe_open(…)`, which keeps no order, so that h.2 comes before h.10. Arrays are NumPy's, also
             memory-mapped, those of torch and JAX, or whatever has `__array__` or `__dlpack__`. Files are read a layer at a
@@ -47,7 +47,7 @@ def from_arrays(
         path: a new folder, an icechunk Storage, or None for memory. With a path memory stays bounded.
 
     Raises:
-        InputError: a path in place of what is in it, no layers, what is no array of numbers, arrays of different numbers of
+        InputError: a path in place of what is in it, no layers, not an array of numbers, arrays of different numbers of
             samples or epochs, fewer than two samples, labels or inputs that do not fit. Nothing is written then.
 
     Example:
@@ -64,7 +64,7 @@ def from_arrays(
     order = np.argsort(numbers)
     layers = _checked(array_layers(activations, None if epochs is None else order.tolist()))
     if not is_file(activations):
-        layers = iter(list(layers))  # all is looked at before anything is written
+        layers = iter(list(layers))  # everything is checked before anything is written
     held = [layer for layer in [next(layers, None)] if layer is not None]
     if not held:
         raise InputError("activations", Text("no layers"), WANTED)

@@ -24,10 +24,10 @@ class Outcome:
 
 
 class Background:
-    """A thread that commits the one snapshot that is on its way.
+    """A thread that commits one pending snapshot.
 
-    It begins with the first snapshot and ends with `close`. Whoever gives it a snapshot asks what became of the one before
-    first, so that a crash loses no more than one. In a fork, which no thread survives, nothing is on its way.
+    It begins with the first snapshot and ends with `close`. Before the next one is handed over, the outcome of the one
+    before is asked for, so that a crash loses no more than one. In a fork, which no thread survives, nothing is pending.
     """
 
     def __init__(self) -> None:
@@ -49,13 +49,13 @@ class Background:
         _used.add(self)
 
     def wait(self) -> None:
-        """Until nothing is being written."""
+        """Wait until nothing is being written."""
         if self._given is not None and self.here:
             wait([self._given[2]])
 
     @property
     def over(self) -> bool:
-        """Whether there is an outcome to be heard without waiting."""
+        """Whether there is an outcome that needs no waiting."""
         return self._given is not None and self.here and self._given[2].done()
 
     @property
@@ -64,7 +64,7 @@ class Background:
         return self._given is None or self._given[2].done()
 
     def outcome(self) -> Outcome | None:
-        """What became of the last snapshot, once it is over; told once. None where there was none."""
+        """What became of the last snapshot, once it is over; said only once. None where there was none."""
         if self._given is None or not self.here:
             return None
         epoch, metrics, future = self._given
@@ -77,7 +77,7 @@ class Background:
         if not self.here:
             return
         if self._thread is not None:
-            # a second Ctrl-C does not wait for what is on its way, which would then write without a lock
+            # a second Ctrl-C does not wait for the pending snapshot, which would then be written without a lock
             self._thread.shutdown(wait=self.idle)
         if self._given is None:
             then()
@@ -93,6 +93,6 @@ def _wait_for_all() -> None:
         background.wait()
 
 
-# What nobody closed is waited for as long as zarr can still start threads; `atexit` and the end of ours come after that.
+# What was never closed is waited for while zarr can still start threads; `atexit` and the end of our threads come later.
 if hasattr(threading, "_register_atexit"):
     threading._register_atexit(_wait_for_all)

@@ -1,4 +1,4 @@
-"""Which files are checkpoints, and the epochs that their names tell."""
+"""Which files are checkpoints, and the epochs that their names give."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from flowplane.errors import InputError, Text
 __all__ = ["ENDINGS", "WEIGHTS", "epochs_of", "is_checkpoint", "weights_in"]
 
 ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".tar")
-#: What a Hugging Face checkpoint folder holds, the first that is there.
+#: Files of weights in a Hugging Face checkpoint folder; the first that exists counts.
 WEIGHTS = ("model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin")
-#: What lies beside weights and is none.
+#: What lies beside weights without being weights.
 OTHERS = ("optimizer", "scheduler", "scaler", "rng_state", "training_args")
-#: Before a number, or right after one, it says what the number counts; the first that is there.
+#: Before a number, or right after one, they say what the number counts; the first one found.
 WORDS = ("epoch", "checkpoint", "ckpt", "step", "iteration", "iter")
 SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
 #: 20k and 1.5M, but not the 20 of 20kb.
@@ -45,7 +45,7 @@ def epochs_of(found: Sequence[Path], at: Any, ordered: bool) -> tuple[list[int],
         ordered: whether the user put the paths in order, which then counts where names have no numbers.
 
     Raises:
-        InputError: epochs that are no whole numbers, not as many as checkpoints or not distinct, names that do not tell
+        InputError: epochs that are not whole numbers, not one per checkpoint or not distinct, names that do not give
             them, or that count different things.
     """
     if at is not None:
@@ -55,7 +55,7 @@ def epochs_of(found: Sequence[Path], at: Any, ordered: bool) -> tuple[list[int],
         return list(range(len(found))), "their order in paths"
     for each, (numbers, _) in zip(found, told, strict=True):
         if len(numbers) != 1 or numbers[0] is None:
-            unknown_epoch = Text(f"none for {each.name}, whose name does not tell it")
+            unknown_epoch = Text(f"none for {each.name}, whose name does not give it")
             raise InputError("at", unknown_epoch, "at=[…], or another list of paths")
     epochs = [number for numbers, _ in told for number in numbers if number is not None]
     words = {word: each.name for each, (_, word) in zip(found, told, strict=True) if word}
@@ -64,7 +64,7 @@ def epochs_of(found: Sequence[Path], at: Any, ordered: bool) -> tuple[list[int],
         raise InputError("at", Text(f"numbers that count {kinds}"), "at=[…], or paths whose names count one thing")
     if len(set(epochs)) < len(epochs):
         twice = next(each.name for k, each in enumerate(found) if epochs[k] in epochs[:k])
-        raise InputError("at", Text(f"one that two checkpoints have, {twice} and another"), "at=[…], or other paths")
+        raise InputError("at", Text(f"the same epoch for two checkpoints, {twice} and another"), "at=[…], or other paths")
     return epochs, f"the number after {next(iter(words))!r} in their names" if words else "the number in their names"
 
 
@@ -78,10 +78,10 @@ def _said(at: Any, count: int) -> list[int]:
 
 
 def _numbers_in(path: Path) -> tuple[list[int | None], str]:
-    """What may be the epoch in a name, None for what is no whole number, and the word before it.
+    """What may be the epoch in a name, None for what is not a whole number, and the word before it.
 
     That is the last number that has one of `WORDS` beside it, or all that stand by themselves. Digits within a word, as in
-    v2 and resnet18, are none.
+    v2 and resnet18, do not count.
 
     Example:
         >>> [_numbers_in(Path(name)) for name in ("epoch=3-step=120.ckpt", "resnet18_20k.pth.tar", "v2.pt", "3-0.9.pt")]
@@ -91,7 +91,7 @@ def _numbers_in(path: Path) -> tuple[list[int | None], str]:
     while not path.is_dir() and name.endswith(ENDINGS):
         name = name.rpartition(".")[0]
     for word in WORDS:
-        start = "" if word in WORDS[:4] else r"(?<![^\W_])"  # a writer is no iteration
+        start = "" if word in WORDS[:4] else r"(?<![^\W_])"  # "writer" does not hold "iter"
         marked = re.findall(rf"{start}{word}s?[-_=]?({SCALED})|(?<![^\W_])(\d+){word}s?(?![^\W_])", name, re.IGNORECASE)
         if marked:
             return [_whole(marked[-1][0] or marked[-1][1])], word

@@ -55,13 +55,13 @@ def from_checkpoints(
         paths: files and folders in any order, a folder that holds them, or a pattern such as "run/epoch*.pt".
         inputs, labels, path: as of `fp.Recorder`.
         at: the epoch of each path; None: the numbers in the names: "epoch=3-step=120.ckpt" is 3, "checkpoint-500" is 500,
-            "step_20k.pt" is 20000; the 2 of v2 and the 18 of resnet18 are none. A list of paths without any numbers is taken
+            "step_20k.pt" is 20000; the 2 of v2 and the 18 of resnet18 do not count. A list of paths without numbers is taken
             in its order. `rec.attrs["order"]` says what was taken.
         arguments: others of `fp.Recorder`: layers, measures, reduce, layout, mask, forward, batch, views, unembed, dtype,
             mode.
 
     Raises:
-        InputError: no checkpoints, one that does not fit the model or that only pickle could read, names that do not tell
+        InputError: no checkpoints, one that does not fit the model or that only pickle could read, names that do not give
             the epochs, epochs that are not distinct, what `fp.Recorder` refuses.
 
     Example:
@@ -121,10 +121,10 @@ def _found(paths: Any) -> list[Path]:
         else:
             found = [one]
     if not found:
-        raise InputError("paths", Text(f"{paths}, where none are"), wanted)
+        raise InputError("paths", Text(f"{paths}, which holds none"), wanted)
     for each in found:
         if not each.exists():
-            raise InputError("paths", str(each), f"{wanted}; it is not there")
+            raise InputError("paths", str(each), f"{wanted}; it does not exist")
         if (each.is_dir() and weights_in(each) is None) or (not each.is_dir() and each.suffix not in ENDINGS):
             raise InputError("paths", str(each), wanted)
     return found

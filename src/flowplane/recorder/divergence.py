@@ -1,4 +1,4 @@
-"""A training that has diverged is said to have, at once rather than in the report."""
+"""A warning that training has diverged, at once rather than in the report."""
 
 from __future__ import annotations
 
@@ -60,6 +60,6 @@ class Divergence:
 
 
 def _is_finite(values: Float[np.ndarray, "sample unit"]) -> bool:
-    """A sum is NaN or infinite where a number is, and takes a fraction of the time; where it overflows all are looked at."""
+    """A sum is NaN or infinite where a number is, and takes a fraction of the time; where it overflows all are checked."""
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(values.sum()) or np.isfinite(values).all())

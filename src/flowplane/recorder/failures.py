@@ -1,4 +1,4 @@
-"""What is said where a snapshot could not be taken or written."""
+"""What to say when a snapshot could not be taken or written."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Failures:
     def __init__(self, session: Session, on_error: str) -> None:
         self._session = session
         self._on_error = on_error
-        #: Whether an exception ends the recording: it is worth more than that the last snapshot could not be written.
+        #: Whether an exception ends the recording: it matters more than a last snapshot that could not be written.
         self.leaving = False
         self._last_said = False
 

@@ -17,12 +17,12 @@ from flowplane.recorder.processes import local, summed
 
 __all__ = ["GradientStatistics"]
 
-#: Numbers of gradients that are worked on at once: of all together a copy would be as large as the model.
+#: Numbers of gradients that are handled at once: a copy of all would be as large as the model.
 PORTION = 1 << 21
 
 
 class GradientStatistics:
-    """Streaming mean and covariance trace of each layer's gradient, one update a step of the optimiser.
+    """Streaming mean and covariance trace of each layer's gradient, one update per step of the optimiser.
 
     A gradient is what the optimiser steps with: accumulated over micro-batches, averaged over processes, freed of the loss
     scale of mixed precision, clipped where it was clipped; a step that a loss scaler skips does not count. Between `arm` and
@@ -45,7 +45,7 @@ class GradientStatistics:
         """Free what was seen."""
         self.means: list[Tensor | None] = [None] * len(self.parameters)
         self.counts = np.zeros(len(self.parameters), np.int64)
-        #: Σ|g − ḡ|² so far, one number a parameter.
+        #: Σ|g − ḡ|² so far, one number per parameter.
         self.squares = torch.zeros(len(self.parameters), dtype=torch.float64, device=self.device)
 
     @property
@@ -54,7 +54,7 @@ class GradientStatistics:
         return int(self.counts.max()) if len(self.counts) else 0
 
     def arm(self) -> None:
-        """Begin to look at gradients."""
+        """Start looking at gradients."""
         self.forget()
         if self._handle is None and self.parameters:
             seen = weakref.WeakMethod(self._stepped)
@@ -66,7 +66,7 @@ class GradientStatistics:
             weakref.finalize(self, self._handle.remove)  # a Recorder that was dropped without being closed
 
     def disarm(self) -> None:
-        """Look no more; what was seen is kept until `forget` or `arm`."""
+        """Stop looking; what was seen is kept until `forget` or `arm`."""
         if self._handle is not None:
             self._handle.remove()
             self._handle = None
@@ -148,7 +148,7 @@ class GradientStatistics:
         return found
 
     def _squares(self, values: Sequence[Tensor | None]) -> Float[Tensor, " parameter"]:
-        """|v|² of each; in pieces, as single precision loses a per cent over a hundred million numbers."""
+        """|v|² of each; in pieces, as single precision loses one per cent over a hundred million numbers."""
         totals = torch.zeros(len(values), dtype=torch.float64, device=self.device)
         pieces: dict[torch.dtype, list[tuple[int, Tensor]]] = {}
         for k, value in enumerate(values):
@@ -164,20 +164,20 @@ class GradientStatistics:
 
 
 def _cut(values: Tensor) -> tuple[int, int]:
-    """Along which axis a large tensor is cut, and into pieces of how many rows: the outermost in memory that suffices."""
+    """Along which axis a large tensor is cut, and how many rows a piece has: the outermost axis in memory that suffices."""
     each = [values.numel() // size for size in values.shape]
     axis = max(range(values.ndim), key=lambda axis: (each[axis] <= PORTION, values.stride(axis)))
     return axis, max(1, PORTION // each[axis])
 
 
 def _is_skipped(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether a fused optimiser will leave everything as it is: a loss scaler told it of infinite gradients."""
+    """Whether a fused optimiser will skip the step, because a loss scaler found infinite gradients."""
     found = getattr(optimizer, "found_inf", None)
     return found is not None and bool(found)
 
 
 def _seen_at_step(seen: Callable[[], Any], optimizer: torch.optim.Optimizer, arguments: Any, named: Any) -> Any:
-    """Look at the gradients that a step is taken with: those that are there, or those that its closure makes first."""
+    """Look at the gradients that a step is taken with: those already computed, or those that its closure computes first."""
     closure = named.get("closure") if len(arguments) < 2 else arguments[1]
     if not callable(closure):
         method = seen()
@@ -189,7 +189,7 @@ def _seen_at_step(seen: Callable[[], Any], optimizer: torch.optim.Optimizer, arg
     def watched() -> Any:
         nonlocal evaluated
         loss = closure()
-        method = None if evaluated else seen()  # LBFGS asks several times; its step begins where it asks first
+        method = None if evaluated else seen()  # LBFGS calls it several times; its step starts from the first call
         evaluated = True
         if method is not None:
             method(optimizer)

@@ -1,4 +1,4 @@
-"""Many numbers a row as few, by one fixed sparse map: distances stay, and so does nearly all that a probe reads."""
+"""Long rows made short by one fixed sparse random map, which keeps distances and nearly all that a probe reads."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 
 __all__ = ["HASHED", "hashed"]
 
-#: Numbers a row.
+#: Numbers per row.
 HASHED = 512
 
 
 def hashed(rows: Float[Tensor, "*batch number"], size: int = HASHED) -> Float[Tensor, "*batch other"]:
-    """Rows of at most so many numbers: each number is added, with a sign, to one of them; both are drawn once for all rows
-    of equal length (feature hashing, Weinberger et al. 2009).
+    """Rows of at most `size` numbers: each number is added, with a sign, to one of them; place and sign are drawn once for
+    all rows of equal length (feature hashing, Weinberger et al. 2009).
 
-    Squared distances are kept in the mean over maps, and vary by about √(2/size) of themselves.
+    Squared distances are kept in the mean over maps, with a relative deviation of about √(2/size).
 
     Example:
         >>> rows = torch.randn(2, 40_000, generator=torch.Generator().manual_seed(0))

@@ -18,7 +18,7 @@ __all__ = ["chosen_layers", "layout_of", "left_out", "like"]
 
 #: Layers that are taken where none are named.
 MOST = 40
-HANDED_ON = "hands on its input, unchanged"
+HANDED_ON = "returns its input unchanged"
 #: How reasons begin that only say where the numbers are; they stand last.
 MERELY = ("inside ", "the same tensor as ", "not chosen")
 
@@ -42,7 +42,7 @@ def chosen_layers(model: nn.Module, trace: Trace, layers: Any) -> list[Judged]:
     chosen: list[Judged] = []
     for each in wanted:
         named = [call for call in calls if each in (call.name, call.bare)] if isinstance(each, str) else []
-        # what hands on its input is that tensor once more: it is taken where it is named
+        # a call that returns its input is the same tensor again: it is recorded only where it is named
         fitting = named or [call for call in calls if _fits(call, each) and not call.call.handed_on]
         if not fitting:
             _refuse(model, each, calls)
@@ -88,7 +88,7 @@ def _parts_like(name: list[str], pattern: list[str]) -> bool:
 
 def _refuse(model: nn.Module, wanted: Any, calls: Sequence[Judged]) -> None:
     if isinstance(wanted, str) and wanted in dict(model.named_modules()):
-        raise InputError("layers", wanted, "modules that the model calls on these inputs; this one it does not")
+        raise InputError("layers", wanted, "modules that the model calls on these inputs; it does not call this one")
     if not isinstance(wanted, str | type):
         raise InputError("layers", wanted, "names, patterns or types of modules")
     known = dict.fromkeys(name for call in calls if call.why is None for name in (call.name, call.bare))
@@ -100,7 +100,7 @@ def _default(model: nn.Module, trace: Trace) -> list[Judged]:
     if not found:
         reasons = "; ".join(f"{each.name}: {each.why}" for each in trace.calls[:5])
         name = Text(f"{type(model).__name__}, of which no call has the samples as rows ({reasons or 'none was seen'})")
-        raise InputError("model", name, "a model that returns floating-point numbers of each sample")
+        raise InputError("model", name, "a model that returns floating-point numbers for each sample")
     missing: dict[str | None, list[str]] = {}
     for each in trace.calls:
         if each.missing:
@@ -110,7 +110,7 @@ def _default(model: nn.Module, trace: Trace) -> list[Judged]:
         warnings.warn(f"not recorded, though layers of the model: {some}", RuntimeWarning, stacklevel=outside())
     if len(found) > MOST:
         places = [round(k * (len(found) - 1) / (MOST - 1)) for k in range(MOST)]
-        message = f"{MOST} of {len(found)} layers are recorded, evenly spaced; layers=[…] takes those that are named"
+        message = f"{MOST} of {len(found)} layers are recorded, evenly spaced; name others in layers=[…]"
         warnings.warn(message, RuntimeWarning, stacklevel=outside())
         found = [found[place] for place in places]
     return found
@@ -120,7 +120,7 @@ def layout_of(layout: Mapping[str, str] | None, chosen: Sequence[Judged]) -> dic
     """What a user says of the axes of layers, by their names.
 
     Raises:
-        InputError: patterns that fit no layer, other words than those of `LAYOUTS`.
+        InputError: patterns that fit no layer, words other than those of `LAYOUTS`.
     """
     found: dict[str, str] = {}
     for pattern, value in (layout or {}).items():
@@ -134,7 +134,7 @@ def layout_of(layout: Mapping[str, str] | None, chosen: Sequence[Judged]) -> dic
 
 
 def left_out(trace: Trace, chosen: Sequence[Judged]) -> list[dict[str, Any]]:
-    """What ran but is not recorded, and why: one entry a module or function with calls of one shape and reason."""
+    """What ran but is not recorded, and why: one entry per module or function, shape and reason."""
     nodes = {each.call.node: each for each in chosen if each.call.node >= 0}
     recorded = {id(each.call): each for each in chosen}
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}

@@ -35,7 +35,7 @@ class LogitLens:
         tokens: the sample and the place of each row.
 
     Raises:
-        InputError: rows that are not tokens, no ids of tokens, no head, or something else that cannot be called.
+        InputError: rows that are not tokens, no token ids, no head, or something that cannot be called.
     """
 
     def __init__(self, model: nn.Module, unembed: Any, inputs: ProbeInputs, tokens: np.ndarray | None) -> None:
@@ -55,11 +55,11 @@ class LogitLens:
         #: The token that follows each row's; −1 where none does.
         self.next = np.where(inside, after, -1)
         if not inside.any():
-            raise InputError("unembed", Text("tokens after which none comes"), "sequences of two tokens or more")
+            raise InputError("unembed", Text("no token that is followed by another"), "sequences of two tokens or more")
 
     def __call__(self, names: Sequence[str], rows: Sequence[Float[np.ndarray, "row unit"]]) -> xr.Dataset:
-        """Of each layer (layer): entropy of the prediction, its divergence from the last layer's [bits], share of rows with
-        the same first choice, loss of the next token and that of the tokens' frequencies [bits a token]; NaN for layers that
+        """For each layer (layer): entropy of the prediction, its divergence from the last layer's [bits], share of rows with
+        the same first choice, loss of the next token and of token frequencies alone [bits per token]; NaN for layers that
         the unembedding does not take."""
         found = np.full((len(rows), 4), np.nan)
         following = torch.from_numpy(self.next)
@@ -71,7 +71,7 @@ class LogitLens:
             last = log_q if last is None else last
             known = following >= 0
             if int(following.max()) >= log_q.shape[1]:
-                wanted = f"more than {int(following.max())}, a token's number"
+                wanted = f"more than {int(following.max())}, the largest token id"
                 raise InputError("unembed", Text(f"{log_q.shape[1]} logits"), wanted)
             entropy = -(log_q.exp() * log_q).sum(1).mean()
             divergence = (last.exp() * (last - log_q)).sum(1).mean()
@@ -90,7 +90,7 @@ class LogitLens:
             name: ("layer", found[:, k], {"long_name": title, "units": units})
             for k, (name, (title, units)) in enumerate(about.items())
         }
-        attrs = {"long_name": "loss of the next token by the tokens' frequencies", "units": "bits per token"}
+        attrs = {"long_name": "loss of the next token, from token frequencies alone", "units": "bits per token"}
         variables["unigram_loss"] = ("layer", np.full(len(rows), unigram), attrs)
         return xr.Dataset(variables, {"layer": list(names)})
 
@@ -128,4 +128,4 @@ def _ids(inputs: ProbeInputs, places: int) -> Int[np.ndarray, "sample token"]:
     for values in inputs.tensors:
         if values.ndim == 2 and not values.is_floating_point() and values.dtype != torch.bool and values.shape[1] >= places:
             return values.numpy(force=True)  # type: ignore[no-any-return]
-    raise InputError("unembed", Text("inputs without tokens' ids"), "integers (sample, token) among the inputs")
+    raise InputError("unembed", Text("inputs without token ids"), "integers (sample, token) among the inputs")

@@ -25,7 +25,7 @@ def unwrapped(model: Any) -> nn.Module:
     """The model inside torch.compile's and DataParallel's wrappers.
 
     Raises:
-        InputError: no Module, or one in FullyShardedDataParallel.
+        InputError: not a Module, or one in FullyShardedDataParallel.
     """
     if not isinstance(model, nn.Module):
         raise InputError("model", Text(type(model).__name__), "a torch.nn.Module")
@@ -46,7 +46,7 @@ def unwrapped(model: Any) -> nn.Module:
 
 @contextmanager
 def side_effect_free(model: nn.Module) -> Iterator[None]:
-    """What happens inside changes no random state, training flag or gradient mode, and runs eagerly in full precision."""
+    """What runs inside changes no random state, training flag or gradient mode, and runs eagerly in full precision."""
     devices = sorted({part.device.index or 0 for part in model.parameters() if part.device.type == "cuda"})
     kind = device_of(model).type
     states = random.getstate(), np.random.get_state()  # noqa: NPY002

@@ -23,7 +23,7 @@ def numeric(values: Tensor) -> bool:
 
 
 def entries(values: Tensor) -> Tensor:
-    """The numbers that a tensor holds; of a sparse one those that are not left out."""
+    """The numbers that a tensor holds; of a sparse one, those that it stores."""
     return values if values.layout == torch.strided else values.to_sparse_coo().coalesce().values()
 
 
@@ -51,7 +51,7 @@ def side_by_side(rows: Tensor) -> Tensor:
 
 
 def stored(layer: str, rows: np.ndarray, dtype: str) -> np.ndarray:
-    """Rows (sample, unit) of a layer in the dtype of the recording; it warns where most rows are no longer told apart.
+    """Rows (sample, unit) of a layer in the dtype of the recording; it warns where most rows become equal to others.
 
     Raises:
         InputError: numbers that float16 does not hold.

@@ -35,7 +35,7 @@ class OnlineMeasures:
         self._measures = [[_prepared(each, layer) for layer in probe.layers] for each in measures]
 
     def __call__(self, rows: list[np.ndarray]) -> list[xr.Dataset]:
-        """One Dataset a measure, (layer, …)."""
+        """One Dataset per measure, (layer, …)."""
         found = []
         for by_layer in self._measures:
             known = of_samples(by_layer[0], self._labels, self._targets, self._groups)
@@ -52,11 +52,11 @@ def checked_measures(measures: Any) -> tuple[Measure, ...]:
 
 
 def _prepared(measure: Measure, layer: Layer) -> Measure:
-    """The measure, with what it needs to know of the layer."""
+    """The measure, with what it needs to know about the layer."""
 
     def unknowable() -> Any:
         found = Text(f"{measure!r}, whose parameters depend on the whole recording")
-        raise InputError("measures", found, "one that is settled beforehand, such as fp.Binned(30, range=(-1, 1))")
+        raise InputError("measures", found, "one whose parameters are fixed, such as fp.Binned(30, range=(-1, 1))")
 
     try:
         return prepared(measure, LayerFacts(layer.activation, layer.deterministic, unknowable))  # type: ignore[no-any-return]

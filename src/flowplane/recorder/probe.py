@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,20 +31,22 @@ __all__ = ["Layer", "Probe"]
 BATCH_BYTES = 1 << 26
 #: Samples in a batch, at most.
 BATCH = 1024
-#: Tokens that are rows at most, and the seed with which they are drawn.
+#: The most tokens that are rows, and the seed with which they are drawn.
 TOKENS, TOKEN_SEED = 4096, 0
 ACTIVATIONS = {nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.ReLU: "relu", nn.Softmax: "softmax"}
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A call that is recorded: what the runs found of it, the shape of a sample's rows, and how these are reduced."""
+    """A call that is recorded: what the runs found out about it, the shape of a sample's rows, and how these are reduced."""
 
     judged: Judged
     shape: tuple[int, ...]
     units: tuple[int, ...] | None
     reduction: Reduction
     width: int
+    #: The place of the layer to whose numbers it adds what it computes from them, among those recorded; −1 for the inputs.
+    adds_to: int | None = None
 
     @property
     def name(self) -> str:
@@ -96,6 +98,7 @@ class Layer:
             "width": self.width,
             "activation": self.activation,
             "deterministic": self.deterministic,
+            "adds_to": self.adds_to,
         }
 
 
@@ -128,17 +131,18 @@ class Probe:
                 model, self._run_of(), inputs.count, inputs.whole, inputs.size if isinstance(inputs.size, int) else None
             )
         if not self.trace.tested:
-            message = f"the model takes {self.trace.samples} samples only: nothing tests that it keeps them apart"
+            message = f"the model takes {self.trace.samples} samples only: whether it keeps them apart could not be tested"
             warnings.warn(message, RuntimeWarning, stacklevel=outside())
         if self.trace.lost:
             where = ", ".join(name or "the model itself" for name in self.trace.lost)
-            message = f"too many calls in {where} to follow where each number comes from: name the layers that are wanted"
+            message = f"too many calls in {where} to follow where each number comes from: name the layers you want"
             warnings.warn(message, RuntimeWarning, stacklevel=outside())
         chosen = chosen_layers(model, self.trace, layers)
         given = layout_of(layout, chosen)
         self.layers = [self._layer(judged, given.get(judged.name)) for judged in chosen]
         if layers is None:
             self.layers = self._without_reductions(self.layers)
+        self.layers = [replace(layer, adds_to=self._adds_to(place)) for place, layer in enumerate(self.layers)]
         #: What ran but is not recorded, and why.
         self.left_out = left_out(self.trace, [layer.judged for layer in self.layers])
         shapes = [layer.shape for layer in self.layers]
@@ -220,6 +224,15 @@ class Probe:
                 layer.judged.why = f"the {before.reduction.words} as which {before.name} is recorded"
         return kept
 
+    def _adds_to(self, place: int) -> int | None:
+        """The nearest layer before that every path passes and to which this one adds; −1 for the inputs."""
+        graph, end = self.trace.graph, self.layers[place].judged.call.node
+        for before in reversed(range(place)):
+            start = self.layers[before].judged.call.node
+            if start in self.trace.states and graph.adds(start, end):
+                return before
+        return -1 if any(graph.adds(start, end) for start in graph.inputs) else None
+
     def __call__(self) -> list[np.ndarray]:
         """All layers' rows (sample, unit) on the CPU, float32 or, of a layer in double precision, float64.
 
@@ -234,7 +247,7 @@ class Probe:
                 stop = min(start + self.batch, self.inputs.count)
                 mask = None if self.mask is None else self.mask[start:stop]
 
-                # a batch of one has no order of its own: its sample stands there twice, and is taken once
+                # a batch of one has no order of its own: its sample is passed twice and taken once
                 twice = stop - start == 1 and self.carried
                 mask = mask.repeat(2, 1) if twice and mask is not None else mask
                 size = 2 if twice else stop - start
@@ -285,7 +298,7 @@ class Probe:
         known = found is not None and len(found) == size and found.ndim == len(layer.shape) + 1
         if found is None or not known or (not layer.judged.varies and tuple(found.shape[1:]) != layer.shape):
             shape = None if found is None else tuple(found.shape[1:])
-            raise InputError("model", Text(f"{shape} a sample in layer {layer.name!r}"), f"{layer.shape}, as at the start")
+            raise InputError("model", Text(f"{shape} per sample in layer {layer.name!r}"), f"{layer.shape}, as at the start")
         if mask is None and call.lengths is not None:
             lengths = order.rows(call.lengths) if isinstance(order, Order) and order.axes == (0,) else call.lengths
             mask = torch.arange(found.shape[1], device=lengths.device) < lengths.unsqueeze(1)
@@ -294,19 +307,19 @@ class Probe:
 
 
 def _batch_size(inputs: ProbeInputs, shapes: Sequence[tuple[int, ...]]) -> int:
-    """Samples a call, where layers return numbers of these shapes a sample."""
+    """Samples per call, where layers return numbers of these shapes per sample."""
     raw = sum(math.prod(shape) * 4 for shape in shapes) + 1
     batches = -(-inputs.count // max(1, min(BATCH, BATCH_BYTES // raw)))
-    # equally large, so that the last one is no single sample
+    # equally large, so that the last one is not a single sample
     return inputs.calls_of(-(-inputs.count // batches))
 
 
 def _chosen_tokens(count: int, lengths: set[int], mask: Tensor | None) -> Tensor:
-    """Which tokens (sample, token) are rows, where every token is one: at most `TOKENS`, drawn from all that are none of
+    """Which tokens (sample, token) are rows, where every token is one: at most `TOKENS`, drawn from all that are not
     padding.
 
     Raises:
-        InputError: layers of unlike numbers of tokens, or a mask of another number.
+        InputError: layers or a mask with different numbers of tokens.
     """
     if len(lengths) > 1:
         raise InputError("reduce", Text(f"layers of {sorted(lengths)} tokens"), "layers with the same number of tokens")
@@ -314,7 +327,7 @@ def _chosen_tokens(count: int, lengths: set[int], mask: Tensor | None) -> Tensor
     mask = torch.ones(count, tokens, dtype=torch.bool, device="cpu") if mask is None else mask.flatten(1).bool()
     if mask.shape[1] != tokens:
         found = Text(f"{tokens} tokens in layers and {mask.shape[1]} in labels or attention_mask")
-        raise InputError("reduce", found, "one number of tokens")
+        raise InputError("reduce", found, "the same number of tokens")
     places = mask.flatten().nonzero()[:, 0].numpy(force=True)
     if len(places) <= TOKENS:
         return mask

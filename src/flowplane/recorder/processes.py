@@ -19,7 +19,7 @@ Found = TypeVar("Found")
 
 
 def process_number() -> int:
-    """Of this process in its group; 0 where there is none."""
+    """The rank of this process in its group; 0 where there is none."""
     distributed = torch.distributed
     return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
 
@@ -43,7 +43,7 @@ class Processes:
         return process_number() == 0
 
     def together(self, work: Callable[[], Found]) -> Found:
-        """What the first process finds, in all of them; where it fails, all of them raise. A split model's wait here."""
+        """What the first process finds, in all of them; where it fails, all raise. Those of a split model wait here."""
         if not self.split:
             return work()
         found: list[Any] = [None, None]
@@ -76,7 +76,7 @@ def whole_afterwards(model: nn.Module) -> Iterator[None]:
 
 
 def class_name(module: nn.Module) -> str:
-    """Of a module's class as it was written; `fully_shard` makes one of its own from it."""
+    """The name of a module's class as it was written; `fully_shard` derives one of its own."""
     sharding = sys.modules.get("torch.distributed.fsdp")
     names = [kind.__name__ for kind in type(module).__mro__]
     return names[2] if sharding is not None and isinstance(module, sharding.FSDPModule) else names[0]

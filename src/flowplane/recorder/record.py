@@ -37,11 +37,11 @@ def record(
 ) -> ModelRecording:
     """The Recording of a model as it is: one epoch, 0, without gradients.
 
-    The model is looked at as `fp.Recorder` looks at it, in eval mode, and left as it was.
+    The model is probed as by `fp.Recorder`, in eval mode, and left as it was.
 
     Arguments:
-        model, inputs, labels and all that are not named here: as of `fp.Recorder`; with mode="resume" a recording that is
-            there already is handed back.
+        model, inputs, labels and all that are not named here: as of `fp.Recorder`; with mode="resume" a recording that
+            already exists is returned.
         keep: "activations", or nothing where `measures` alone are asked for.
 
     Raises:

@@ -55,14 +55,14 @@ class Recorder:
         model: any torch Module; the one inside torch.compile, DataParallel and DDP is found.
         inputs: probe inputs, the samples first: a tensor or array, a tuple of them for several arguments, a dict for named
             ones, a list of samples, a Dataset or a DataLoader, which is read once. None, flags, words and numbers among the
-            arguments are handed on as they are. Two thousand samples are plenty.
+            arguments are passed on as they are. Two thousand samples are plenty.
         labels: None, classes (sample,), tags (sample, tag), or regression targets (sample,) or (sample, target), which are
             cut into ten classes of equal size for I(T;Y); for tokens and places also (sample, *place), −100 for none. A
             loader of pairs, and a dict with `labels`, bring them along.
         path: a new folder, an icechunk Storage, or None for memory.
         layers: None for the states of the model, through which all that reaches its output passes: blocks of a stack
             whole, nonlinearities between them, whether they are modules or functions (at most 40, evenly spaced); or names,
-            patterns ("h.*" for the children of h, "h.**" for all in it), types of modules, or a list of these. The k-th
+            patterns ("h.*" for the children of h, "h.**" for all inside it), types of modules, or a list of these. The k-th
             call of what is called several times is `name#k`; functions are named within their module: `block.relu#2`.
             `left_out` says what else ran.
         snapshots: how many, spread evenly over log(epoch), epoch 0 and the last included, if `epochs` is given.
@@ -76,22 +76,22 @@ class Recorder:
             to 512 by one fixed sparse random map, which keeps distances to a few per cent.
         layout: "channels_last" or "channels_first" by names or patterns of layers, where it is not found: which axis of
             their outputs holds the units.
-        mask: which tokens are no padding, (sample, token), True at tokens; None: what the inputs say by the usual names
+        mask: which tokens are not padding, (sample, token), True at tokens; None: what the inputs say by the usual names
             (`attention_mask`, `src_key_padding_mask`, `padding_mask`, …).
         forward: how the model is called, a callable (model, batch), where model(batch) or model(**batch) is not the way;
             the batch is what the inputs are, some samples of it.
-        batch: samples a call; None: all in one, for models that need all of them (a graph).
+        batch: samples per call; None: all in one, for models that need all of them (a graph).
         views: a second view of each sample, as `inputs` are; `fp.layer_geometry` then says how invariant layers are.
-        unembed: of a language model with reduce="tokens": what makes logits of rows of the residual stream, a module or a
+        unembed: of a language model with reduce="tokens": what turns rows of the residual stream into logits, a module or a
             callable that has the final norm in it, or "auto" for that of a transformers model. At each snapshot layers are
             read by it (logit lens).
         dtype: "float32", "float16" or "float64", of stored activations.
         on_error: where a snapshot fails (a full disk, a folder that cannot be written): "raise", or "warn" and train on;
-            what fails while it is written is said at the next `step`, or at the end.
-        mode: "create" a new recording, "resume" one (epochs that it holds are passed over), or "overwrite".
+            a failure to write is reported at the next `step`, or at the end.
+        mode: "create" a new recording, "resume" one (epochs that it holds are skipped), or "overwrite".
 
     Raises:
-        InputError: an argument that makes no sense, layers that are not there, inputs on which the model fails. Nothing is
+        InputError: an invalid argument, layers that do not exist, inputs on which the model fails. Nothing is
             written then.
         RecordingFailed: a snapshot could not be taken or written; what was committed before is kept.
 
@@ -226,7 +226,7 @@ class Recorder:
             metrics: numbers of this epoch, such as loss=loss.
 
         Raises:
-            InputError: an epoch that does not increase, a metric that is no number, or a Recorder that is not started.
+            InputError: an epoch that does not increase, a metric that is not a number, or a Recorder that is not started.
             RecordingFailed: the snapshot failed, or the one before could not be written, and on_error="raise".
         """
         if self._state.startswith("idle") or not self._session.background.here:
@@ -290,7 +290,7 @@ class Recorder:
         self._statistics.forget()
 
     def _settle(self) -> None:
-        """Hear what became of the snapshot before; if it failed, what was logged with it comes with the next one."""
+        """Find out what became of the snapshot before; if it failed, what was logged with it comes with the next one."""
         with deferred_interrupts():
             found = self._session.background.outcome()
             if found is not None and found.error is not None:

@@ -1,4 +1,4 @@
-"""From what a module returns to a point a sample: feature maps and token sequences are reduced by a stated rule."""
+"""From what a module returns to one point per sample: feature maps and token sequences are reduced by a stated rule."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LAYOUTS = ("channels_first", "channels_last")
 #: Entries of a dict or a model output that are taken before others.
 PREFERRED = ("last_hidden_state", "logits")
 
-#: From rows (sample, …) and which places are no padding to (sample, unit).
+#: From rows (sample, …) and which places are not padding to (sample, unit).
 Rows = Callable[[Tensor, Tensor | None], Tensor]
 
 
@@ -31,7 +31,7 @@ class Reduction:
 
     Arguments:
         words: what it does.
-        rows: as a function of outputs (sample, …) and of which places are no padding.
+        rows: as a function of outputs (sample, …) and of which places are not padding.
         statistic: "mean" or "max" where it is one over all places.
     """
 
@@ -41,7 +41,7 @@ class Reduction:
 
 
 def checked_rule(reduce: Any) -> Any:
-    """The rule. Raises InputError for what is none."""
+    """The rule. Raises InputError for anything else."""
     if callable(reduce):
         return reduce
     if not isinstance(reduce, str) or reduce not in RULES:
@@ -130,7 +130,7 @@ def _flattened(rows: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _over(places: tuple[int, ...], reduce: Rows, varies: bool) -> Rows:
-    """Of rows (sample, place, unit): all places as one axis, and a mask only where it is one of these places; batches that
+    """For rows (sample, place, unit): all places as one axis, and a mask only where it covers these places; batches that
     vary may leave out places that are padding in all their samples."""
 
     def of(rows: Tensor, mask: Tensor | None) -> Tensor:

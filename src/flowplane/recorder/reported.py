@@ -1,4 +1,4 @@
-"""What a training loop reports of an epoch, checked."""
+"""What a training loop reports about an epoch, checked."""
 
 from __future__ import annotations
 

@@ -33,13 +33,13 @@ __all__ = ["Session"]
 
 KEEP = ("activations", "gradients")
 NOISY = (
-    "the model gives other outputs for the same inputs in eval mode ({}): the recording holds one draw of these layers, and "
-    "estimators that take a layer for a function of its inputs refuse them"
+    "the model gives different outputs for the same inputs in eval mode ({}): the recording holds one draw of these layers, "
+    "and estimators that need a layer to be a function of its inputs refuse them"
 )
-#: Probe samples of which nothing can be estimated, and what is said of fewer, and of state that cannot be put back.
+#: The fewest useful probe samples; what is said of fewer, and of state that cannot be put back.
 FEW = 20
 TOO_FEW = "estimates from this few mean little; a thousand or two are usual"
-NOT_PUT_BACK = "which cannot be put back after it was looked at: training may differ from training without a Recorder"
+NOT_PUT_BACK = "which cannot be put back after a probe: training may differ from training without a Recorder"
 #: How outputs become rows: a name, or a function of them.
 Rule = str | Callable[[torch.Tensor], torch.Tensor]
 
@@ -48,7 +48,7 @@ class Session:
     """The probe of a model and the writer of its recording. Arguments are those of `Recorder`.
 
     Raises:
-        InputError: an argument that makes no sense, layers that are not there, inputs on which the model fails.
+        InputError: an invalid argument, layers that do not exist, inputs on which the model fails.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Session:
         self._divergence = Divergence()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        found = Text("a copy or a pickle of a Recorder, of which each recording has one")
+        found = Text("a copy or a pickle of a Recorder, which has no copies")
         raise InputError("recorder", found, "a copy of its recording, recorder.recording")
 
     @property
@@ -119,9 +119,11 @@ class Session:
         """The Recording, as of the last snapshot. Raises InputError where nothing was recorded."""
         self.background.wait()
         if not self.processes.first and self.committed is not None:
-            raise InputError("recorder", Text("a Recorder in another process than the first"), "the first, which records")
+            raise InputError("recorder", Text("a Recorder in a process other than the first"), "the first, which records")
         if self.writer is None or self.committed is None:
-            raise InputError("recorder", Text("a Recorder that has recorded nothing"), "one that was started: `with` it")
+            raise InputError(
+                "recorder", Text("a Recorder that has recorded nothing"), "one that was started (`with` does it)"
+            )
         return ModelRecording(self.writer.repository, None if self.writer.path is None else str(self.writer.path))
 
     def begin(self, configuration: dict[str, Any], capacity: int, **moment: Any) -> None:
@@ -176,7 +178,7 @@ class Session:
         return self.probe.of(others)
 
     def append(self, rows: list[np.ndarray], metrics: Metrics, **moment: Any) -> None:
-        """Measure what the probe saw, and have it committed in the background; what was given before has an outcome."""
+        """Measure what the probe saw, and commit it in the background, once the outcome of the one before is known."""
 
         def give() -> None:
             made = self._made(rows, metrics, **moment)
@@ -199,7 +201,7 @@ class Session:
             self.writer.log(metrics)
 
     def close(self) -> None:
-        """End what runs in the background, and free the writer's lock."""
+        """End the background work, and free the writer's lock."""
         if self.writer is not None:
             self.background.close(then=self.writer.__exit__)
 
@@ -215,7 +217,7 @@ class Session:
         return sum(values.size for values in rows) * np.dtype(self.dtype).itemsize if "activations" in self.keep else 0
 
     def rehearsed(self, snapshots: int) -> ModelRecording:
-        """A recording in memory of the model as it is, so many equal snapshots of activations."""
+        """A recording in memory of the model as it is, with this many equal snapshots of activations."""
         layers = self.probe.layers
         rows = [stored(layer.name, values, self.dtype) for layer, values in zip(layers, self.look(), strict=False)]
         about = self._configuration() | {"keep": ["activations"], "measures": [], "views": False}
@@ -237,10 +239,10 @@ class Session:
             raise
 
     def _resumed(self, writer: ModelWriter) -> int:
-        """The last epoch of a recording to go on with, which has to be of the same."""
+        """The last epoch of a recording to go on with, which must have the same model and arguments."""
         rec = ModelRecording(writer.repository, None)
         if rec.attrs.get("kind") != ModelRecording.kind:
-            raise InputError("path", str(self.path), "a recording of a model to resume; this one is of fp.train")
+            raise InputError("path", str(self.path), "a recording of a model to resume; this one was made by fp.train")
         layers = [layer.described() for layer in self.probe.layers]
         if rec.attrs["layers"] != layers or tuple(rec.attrs["keep"]) != self.keep or rec.attrs["dtype"] != self.dtype:
             found = Text(", ".join(layer["name"] for layer in layers))
@@ -295,7 +297,7 @@ class Session:
         if self.probe.tokens is not None:
             tokens = self.probe.layers[0].places
             chosen = tuple(self.probe.tokens.T)
-            # a token's x is what it stands in, and where
+            # a token's x is its sequence, and its place there
             inputs, points = (inputs[:, :1] if not points else _codes(inputs)) * tokens + np.arange(tokens), False
             inputs = inputs.astype(np.float32)[chosen][:, None]
             if labels is not None:
@@ -330,7 +332,7 @@ class Session:
 
 
 def _codes(inputs: np.ndarray) -> np.ndarray:
-    """A number a row, equal for equal rows."""
+    """A number per row, equal for equal rows."""
     return np.unique(inputs, axis=0, return_inverse=True)[1].reshape(-1, 1)
 
 

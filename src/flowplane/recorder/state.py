@@ -22,9 +22,9 @@ from flowplane.recorder.numbers import numeric
 
 __all__ = ["require_initialised", "state_kept", "unkept"]
 
-#: Puts something back.
+#: Puts one thing back.
 Undo = Callable[[], None]
-#: What torch itself keeps in a module.
+#: Attributes that torch itself keeps in a module.
 OWN = frozenset(nn.Module().__dict__) - {"training"}
 HOOKS = tuple(name for name in OWN if "hooks" in name and isinstance(vars(nn.Module())[name], dict))
 #: How deep in lists, dicts and tuples state is looked for; in objects not deeper than their attributes.
@@ -33,7 +33,7 @@ DEPTH = 4
 ENTRIES = 10_000
 #: Tensors and arrays in plain attributes above this many bytes are not copied at each look.
 LARGE = 1 << 28
-#: Without state that a call changes.
+#: Types without state that a call changes.
 STATELESS: tuple[type, ...] = (type(None), bool, int, float, complex, str, bytes, type, Enum, re.Pattern)
 STATELESS += (types.ModuleType, types.FunctionType, types.MethodType, types.BuiltinFunctionType)
 STATELESS += (torch.dtype, torch.device, torch.Size)
@@ -49,7 +49,7 @@ def require_initialised(model: nn.Module) -> None:
     if lazy:
         shown = ", ".join(lazy[:5]) + (", …" if len(lazy) > 5 else "")
         found = Text(f"modules whose weights are made by their first call: {shown}")
-        raise InputError("model", found, "one that was called once, before the optimiser: model(inputs[:2])")
+        raise InputError("model", found, "one that was called once, before the optimiser is made: model(inputs[:2])")
 
 
 def unkept(model: nn.Module) -> list[str]:
@@ -64,7 +64,7 @@ def unkept(model: nn.Module) -> list[str]:
 
 @contextmanager
 def state_kept(model: nn.Module) -> Iterator[None]:
-    """Training flags, buffers, hooks, and what modules keep in plain attributes are afterwards what they were before:
+    """Training flags, buffers, hooks, and what modules keep in plain attributes are put back to what they were before:
     tensors, arrays, numbers, random generators, lists, dicts and objects of them. Iterators and what lies outside the
     modules (in globals, closures, open files) cannot be put back.
 
@@ -96,7 +96,7 @@ def state_kept(model: nn.Module) -> Iterator[None]:
                 each()
     if made:
         found = Text(f"a model that makes {', '.join(made[:5])} in its first call")
-        raise InputError("model", found, "one that was called once, before the optimiser: model(inputs[:2])")
+        raise InputError("model", found, "one that was called once, before the optimiser is made: model(inputs[:2])")
 
 
 def _names(part: nn.Module) -> set[str]:

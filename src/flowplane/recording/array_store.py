@@ -1,4 +1,4 @@
-"""Writing a recording whose activations are there already: one commit, layer by layer, a block of rows at a time."""
+"""Writing a recording whose activations exist already: one commit, layer by layer, a block of rows at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flowplane.recording.store import BRANCH, array_of
 
 __all__ = ["ArrayWriter", "Layer"]
 
-#: Bytes of a block of rows, which is a chunk as well: what is held of a layer that is read from a file.
+#: Bytes of a block of rows, which is also a chunk: as much of a layer in a file is held at a time.
 BLOCK_BYTES = 1 << 24
 
 
@@ -55,7 +55,7 @@ class ArrayWriter(ModelWriter):
             configuration: without `layers`, which are known when they have been read.
             task: as of `ModelWriter.begin`.
             layers: each is read and let go before the next one is taken.
-            advance: is told of every layer that is done.
+            advance: called after every layer.
         """
         session = self.repository.writable_session(BRANCH)
         root = self._lay_out(session.store, configuration, task, len(epochs))
@@ -64,7 +64,7 @@ class ArrayWriter(ModelWriter):
             self._fill(session.store, root, len(described), len(epochs), layer)
             described.append(layer.described())
             advance(1)
-            del layer  # while the next one is read, this one is not needed
+            del layer  # not needed while the next one is read
         root.attrs["configuration"] = json.dumps(configuration | {"layers": described})
         array_of(root, "moments")[:] = np.tile([-1, np.nan, 0], (len(epochs), 1))  # no steps, seconds, mini-batches
         array_of(root, "epoch")[:] = epochs

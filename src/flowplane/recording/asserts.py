@@ -1,4 +1,4 @@
-"""What `python -O` takes out of zarr, put back: zarr 3.1 removes an entry of a group's metadata within an assert."""
+"""What `python -O` strips from zarr, put back: zarr 3.1 removes an entry of a group's metadata inside an assert."""
 
 from __future__ import annotations
 

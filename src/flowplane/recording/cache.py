@@ -1,8 +1,8 @@
-"""Where what was computed of a recording is kept: an Icechunk repository beside its data, with a lock of its own.
+"""Where results computed from a recording are kept: an Icechunk repository beside its data, with a lock of its own.
 
 A recording in a folder has it in the folder `cache`, one on an object store under the prefix `cache` of its own. A group
-stands for one computation; each array in it, bytes with their digest, for what was found of some snapshots. What cannot be
-read is taken for missing, what cannot be written is not kept: nobody who computes hears of either. It grows until
+stands for one computation; each array in it, bytes with their digest, for the results of some snapshots. What cannot be
+read counts as missing, what cannot be written is not kept, both in silence. It grows until
 `flowplane clean` removes it.
 """
 
@@ -45,8 +45,8 @@ FORMAT, HOLDS, DIGEST = "flowplane_cache", "holds", "digest"
 
 @cache
 def made_by() -> tuple[Any, ...]:
-    """What decides about numbers besides the recording and the arguments: versions, and flowplane's source as it is. A
-    changed source counts as another version, so that whoever works on flowplane never sees what an older one computed."""
+    """What numbers depend on besides the recording and the arguments: versions, and flowplane's source as it is. A
+    changed source counts as another version, so that a developer of flowplane never sees results of older code."""
     sources = blake2b(digest_size=16)
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         sources.update(path.read_bytes())
@@ -54,7 +54,7 @@ def made_by() -> tuple[Any, ...]:
 
 
 def cache_of(rec: Any) -> Cache | None:
-    """What is kept of a recording; None for one in memory, and in a fork, where nothing can be read."""
+    """The cache of a recording; None for one in memory, and in a fork, where nothing can be read."""
     try:
         require_own_process()
     except InputError:
@@ -69,10 +69,10 @@ def cache_of(rec: Any) -> Cache | None:
 
 
 def clean(path: Any) -> int:
-    """Remove what is kept of a recording in a folder; how many bytes that were.
+    """Remove the cache of a recording in a folder; returns how many bytes it took.
 
     Raises:
-        InputError: there is no recording, or another process is writing what it computed at this moment.
+        InputError: there is no recording, or another process is writing to its cache at this moment.
     """
     folder = Path(open_repository(path)[1])
     if not (folder / CACHE / DATA).is_dir():
@@ -87,7 +87,7 @@ def clean(path: Any) -> int:
 def _under(repository: icechunk.Repository, name: str) -> icechunk.Storage | None:
     """The Storage of a repository with `name` behind its prefix; None where the prefix is not known.
 
-    Icechunk has no way from one Storage to another, but a repository that is pickled, in MessagePack, brings its own.
+    Icechunk cannot derive one Storage from another, but a repository pickled in MessagePack contains its own.
     """
     known = re.search(r"\b(prefix|path)=([^,)]+)", str(repository.storage))
     if known is None:
@@ -110,7 +110,7 @@ def _text(value: bytes) -> bytes:
 
 
 class Cache:
-    """The repository of what was computed, as it was when this was made.
+    """The repository of computed results, as it was when this was made.
 
     Arguments:
         place: a folder, or an icechunk Storage.
@@ -120,7 +120,7 @@ class Cache:
         self._place = place
         self._root: zarr.Group | None = None
         if isinstance(place, Path) and not place.is_dir():
-            return  # to ask Icechunk would make the folder
+            return  # asking Icechunk would make the folder
         with suppress(Exception):  # nothing there, damaged, or something else
             root = zarr.open_group(icechunk.Repository.open(self._storage()).readonly_session(BRANCH).store, mode="r")
             self._root = root if root.attrs.get(FORMAT) == 1 else None
@@ -143,11 +143,11 @@ class Cache:
         return None
 
     def write(self, found: Mapping[str, Mapping[str, Any]], instead: Mapping[str, Collection[str]] | None = None) -> None:
-        """Keep what was found, all of it or nothing, unless somebody else is writing or nothing can be written.
+        """Keep what was found, all of it or nothing, unless another process is writing or nothing can be written.
 
         Arguments:
             found: by computation and by what it holds, as JSON, the value.
-            instead: by computation names of arrays that this makes superfluous.
+            instead: by computation, the names of arrays that this replaces.
         """
         with suppress(Exception):
             lock = self._locked()
@@ -180,7 +180,7 @@ class Cache:
         if not isinstance(self._place, Path):
             return None
         if not (self._place.parent / DATA).is_dir():
-            raise FileNotFoundError(self._place)  # moved away meanwhile
+            raise FileNotFoundError(self._place)  # moved away in the meantime
         return locked(self._place)
 
     def _storage(self) -> icechunk.Storage:

@@ -1,4 +1,4 @@
-"""Copies of recordings: a copy in this process shares what is stored, one that is pickled brings it or opens it again."""
+"""Copies of recordings: a copy in this process shares what is stored, a pickled one contains it or opens it again."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["IN_MEMORY", "Copied", "InMemory", "Kept"]
 
-#: How icechunk calls a Storage in memory that a user gives as a path.
+#: What icechunk calls a Storage in memory that a user gives as a path.
 IN_MEMORY = "ObjectStorage(backend=InMemory"
 
 
 class Copied:
-    """A recording that `copy` and `pickle` copy, as it was at the commit that it shows.
+    """A recording that `copy` and `pickle` can copy, as it was at the commit that it shows.
 
-    In memory its contents go into the pickle, as they do with the metrics and activations that are read from it later; of
-    one in a folder the folder's path does, and it is opened again there.
+    The pickle holds the contents of one in memory, also for metrics and activations read from it later, and the path of
+    one in a folder, which is opened again there.
     """
 
     _repository: icechunk.Repository
@@ -77,7 +77,7 @@ class Kept(WrapperStore[Any]):
 
 
 class InMemory(Kept):
-    """In memory: a copy of it brings all that is in it."""
+    """In memory: a copy contains everything in it."""
 
     def __init__(self, store: Any, repository: icechunk.Repository) -> None:
         super().__init__(store)
@@ -116,11 +116,11 @@ def _in_memory(kind: type[Recording], store: InMemory, parts: tuple[Any, ...]) -
 
 
 def _opened_again(kind: type[Recording], source: Any, name: str | None, commit: str, parts: tuple[Any, ...]) -> Recording:
-    """Raises InputError where the recording is not there any more, or is another one by now."""
+    """Raises InputError where the recording is gone or has been replaced by another."""
     repository = open_repository(source)[0] if isinstance(source, str) else source
     try:
         store = repository.readonly_session(snapshot_id=commit).store
     except icechunk.IcechunkError as error:
-        wanted = "the recording that was copied; another one is there now"
+        wanted = "the recording that was copied; another one has taken its place"
         raise InputError("path", Text(source if isinstance(source, str) else name), wanted) from error
     return kind(repository, name, View(Kept(store), *parts))

@@ -102,7 +102,7 @@ class EnsembleRecording(Recording):
 
     @property
     def weights(self) -> xr.DataArray:
-        """Packed parameters (replica, epoch, parameter), float32; `network.unpack` tells the layers apart."""
+        """Packed parameters (replica, epoch, parameter), float32; `network.unpack` separates the layers."""
         return self._selected("weights")
 
     @property
@@ -138,7 +138,7 @@ class EnsembleRecording(Recording):
     def activations(self, layer: str, inputs: Any = None, *, draw: int = 0) -> xr.DataArray:
         """One layer's outputs (replica, epoch, sample, unit), computed when they are read.
 
-        Of networks with noise they are one draw of T given x, the same noise for all replicas and epochs, independent
+        For networks with noise they are one draw of T given x, the same noise for all replicas and epochs, independent
         between layers and samples; its variance is `attrs["noise_variance"]`.
 
         Arguments:
@@ -147,7 +147,7 @@ class EnsembleRecording(Recording):
             draw: number of the draw, for networks with noise. Measures and metrics see draw 0.
 
         Raises:
-            InputError: an unknown layer, inputs of another width, NaN, no number of a draw, or a recording without weights.
+            InputError: an unknown layer, inputs of the wrong width, NaN, an invalid `draw`, or a recording without weights.
         """
         if layer not in self.layers:
             raise unknown("layer", layer, self.layers)
@@ -193,7 +193,7 @@ class EnsembleRecording(Recording):
         return place.rows, place.columns, {layer: outputs[k] for layer, k in index.items()}
 
     def _weights_at(self, together: tuple[int, int]) -> np.ndarray:
-        """The weights that several blocks are read from, kept for the next of them."""
+        """The weights of several blocks, kept for the next of these blocks."""
         known = self._last_read
         if known is None or known[0] != together:
             known = self._last_read = together, self.weights.isel(epoch=slice(*together)).values

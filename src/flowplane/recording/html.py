@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Layers", "recording_html"]
 
-#: Layers that are listed; of more, the first and the last ones.
+#: Layers that are listed; if there are more, the first and the last ones.
 LISTED = 20
 
 

@@ -1,4 +1,4 @@
-"""How what an online measure found is laid out: a group with an array for each variable, and its attributes.
+"""How the results of an online measure are laid out: a group with an array for each variable, and its attributes.
 
 Variables have the dimensions replica, epoch, layer and their own. Coordinates, such as a layer's channel, are those of the
 first snapshot. The group's attributes are `variables` and `coordinates`, names in order, and the Dataset's `attributes`.

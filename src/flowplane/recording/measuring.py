@@ -46,7 +46,7 @@ def measure_recording(rec: Recording, measure: Measure, samples: str, memory_bud
 
 
 def _decisive(measure: Measure, facts: LayerFacts, rec: Recording) -> tuple[Any, ...]:
-    """What decides about a layer's numbers besides its snapshots: the commit as well where it looks at all."""
+    """What a layer's numbers depend on besides its snapshots: also the commit, where the measure looks at all of them."""
 
     def asked() -> Iterator[Tensor]:
         raise _NeedsAllError
@@ -59,18 +59,18 @@ def _decisive(measure: Measure, facts: LayerFacts, rec: Recording) -> tuple[Any,
 
 
 class _NeedsAllError(Exception):
-    """A measure settles something by a layer's values over the whole recording."""
+    """A measure needs a layer's values over the whole recording."""
 
 
 def _settled(whole: Recording, measure: Measure, memory_budget: int, layer: str) -> Measure:
-    """The measure, with what belongs to a layer over the whole recording settled."""
+    """The measure, with whatever a layer's whole recording decides fixed."""
     return prepared(measure, _facts(whole, layer, memory_budget))  # type: ignore[no-any-return]
 
 
 def _measured_blocks(
     rec: Recording, measures: Mapping[str, Measure], samples: str, memory_budget: int, executor: Executor
 ) -> dict[str, Block]:
-    """What was found of each layer at each snapshot, and the Dataset of one snapshot, which says what it is."""
+    """The results for each layer at each snapshot, and the Dataset of one snapshot, which describes them."""
     groups, layers = _groups(rec, samples), list(measures)
     collected: dict[str, dict[str, np.ndarray]] = {layer: {} for layer in layers}
     templates: dict[str, xr.Dataset] = {}
@@ -95,8 +95,8 @@ def _measured_blocks(
 def _parts(
     rec: Recording, layers: Sequence[str], memory_budget: int, groups: list[np.ndarray | None], executor: Executor
 ) -> list[Place]:
-    """What is measured at one time: elsewhere layer by layer, so that there is work for many. Snapshots stay together as
-    they are here: how many there are in a block may decide about the last bit."""
+    """What is measured at once: layer by layer for other workers, so that there is work for many. Snapshots stay together
+    as in this process: how many are in a block may change the last bit."""
     places = rec.places(layers, memory_budget, groups)
     if isinstance(executor, Serial):
         return places
@@ -132,10 +132,10 @@ def _measured(measure: Measure, values: Tensor, arguments: dict[str, Any], layer
 
 
 def _facts(whole: Recording, layer: str, memory_budget: int) -> LayerFacts:
-    """What a recording knows of a layer."""
+    """What a recording knows about a layer."""
 
     def blocks() -> Iterator[Tensor]:
-        """Snapshots at which training had diverged tell nothing of the layer's range."""
+        """Snapshots at which training had diverged say nothing about the layer's range."""
         found = False
         for _, _, outputs in whole.blocks([layer], memory_budget):
             for values in outputs.values():
@@ -164,7 +164,7 @@ def _groups(rec: Recording, samples: str) -> list[np.ndarray | None]:
 def _arguments(rec: Recording, task: Task, chosen: np.ndarray | None, measure: Measure) -> dict[str, Any]:
     part = slice(None) if chosen is None else chosen
     weights = None
-    if rec.kind == "ensemble":  # the task lists all inputs that there are
+    if rec.kind == "ensemble":  # the task lists every possible input
         weights = task.probability[part]
         if weights.sum() <= 0:
             raise InputError("samples", Text("samples of probability zero only"), "samples that can occur")

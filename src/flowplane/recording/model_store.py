@@ -1,4 +1,4 @@
-"""How what a `Recorder` saw of a model is laid out in a repository.
+"""How the recording of a model by a `Recorder` is laid out in a repository.
 
 Attributes of the root: `flowplane_format`, `configuration` (JSON; `kind` is "model"). Arrays:
 
@@ -7,7 +7,7 @@ Attributes of the root: `flowplane_format`, `configuration` (JSON; `kind` is "mo
 | `epoch` | epoch | completed epochs; −1 where nothing was committed yet |
 | `moments` | epoch, moment | optimiser steps, training time so far, mini-batches in the gradient statistics |
 | `replica` | replica | 0 |
-| `layers/00/activations` … | replica, epoch, sample, unit | a group a layer, in the order of the configuration |
+| `layers/00/activations` … | replica, epoch, sample, unit | a group per layer, in the order of the configuration |
 | `gradients` | replica, epoch, layer, statistic | ‖E g‖, √(tr Cov g), ‖w‖ |
 | `metrics/values` | replica, train_epoch, metric | names in the group's attributes, NaN where one was not given |
 | `measures/00/…` … | replica, epoch, layer, … | online measures, see `measure_store` |
@@ -47,15 +47,15 @@ ROWS = {
     "targets": ("sample", "target"),
     "tokens": ("sample", "place"),
 }
-#: Epochs that the small arrays hold a chunk.
+#: Epochs per chunk of the small arrays.
 SMALL = 64
-#: Arrays grow by at least so many epochs at once, which writes nothing but metadata.
+#: Arrays grow by at least this many epochs at once, which writes nothing but metadata.
 GROWTH = 64
 
 
 @dataclass
 class Metrics:
-    """What was logged since the last snapshot: an epoch a row, a name a column."""
+    """What was logged since the last snapshot: a row per epoch, a column per name."""
 
     epochs: list[int] = field(default_factory=list)
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -87,7 +87,7 @@ class ModelSnapshot:
 class ModelWriter(Writer):
     """The writer of `fp.Recorder` and `fp.from_checkpoints`."""
 
-    #: What was read of each array's metadata: opening one anew takes as long as writing megabytes.
+    #: The metadata read for each array: opening one again takes as long as writing megabytes.
     _metadata: dict[str, Any]
     #: Rows of metrics, and snapshots, so far.
     _logged: int
@@ -97,7 +97,7 @@ class ModelWriter(Writer):
 
     @classmethod
     def at(cls, path: Any, mode: str) -> Self:
-        """The writer of a path. Raises InputError where `Writer` does, and where the system does not let it be written."""
+        """The writer of a path. Raises InputError where `Writer` does, and where the path cannot be written to."""
         try:
             return cls(path, mode)
         except OSError as error:
@@ -159,7 +159,7 @@ class ModelWriter(Writer):
     def _lay_out_layer(
         self, group: zarr.Group, name: str, capacity: int, shape: tuple[int, ...], rows: int, dtype: str
     ) -> None:
-        """A layer's array of `capacity` snapshots (sample, unit), so many rows a chunk."""
+        """A layer's array of `capacity` snapshots (sample, unit), with `rows` rows per chunk."""
         # not compressed: that takes longer than all the rest, for a third of the bytes
         growing(
             group,
@@ -211,7 +211,7 @@ class ModelWriter(Writer):
 
     @contextmanager
     def _forgetting(self) -> Iterator[None]:
-        """Metadata that a failed session changed is read anew."""
+        """Metadata that a failed session changed is read again."""
         try:
             yield
         except BaseException:
@@ -234,7 +234,7 @@ class ModelWriter(Writer):
         arrays = [self._room(store, path, axis, place).async_array for path, axis, _ in parts]
 
         async def together() -> None:
-            """Each array written by itself would wait for the other thread anew."""
+            """Arrays written one by one would each wait for the other thread."""
             selections = [(0, place) if axis else (place,) for _, axis, _ in parts]
             written = zip(arrays, selections, parts, strict=True)
             await asyncio.gather(*(array.setitem(where, values) for array, where, (_, _, values) in written))

@@ -1,4 +1,4 @@
-"""Recordings of somebody's own model: activations are stored, as a `Recorder` saw them."""
+"""Recordings of the user's own model: activations are stored, as a `Recorder` saw them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from flowplane.tasks import Task
 
 __all__ = ["ARRAYS", "LENS", "ModelRecording"]
 
-#: What `attrs["source"]` says of a recording that `fp.from_arrays` made.
+#: What `attrs["source"]` says for a recording that `fp.from_arrays` made.
 ARRAYS = "arrays"
-#: What `online` calls the logit lens, which a Recorder with `unembed=` takes among its measures.
+#: What `online` calls the logit lens, which a Recorder with `unembed=` adds to its measures.
 LENS = "logit lens"
 
 
@@ -44,11 +44,16 @@ class ModelRecording(Recording):
         return all(map(self.deterministic_of, self.layers))
 
     def deterministic_of(self, layer: str) -> bool:
-        # before 0.2 it was said of the model as a whole
+        # before 0.2 it was one value for the whole model
         return self._about_layer(layer).get("deterministic", self.attrs["deterministic"])  # type: ignore[no-any-return]
 
     def layer_type_of(self, layer: str) -> str:
         return self._about_layer(layer)["module"]  # type: ignore[no-any-return]
+
+    def adds_to_of(self, layer: str) -> int | None:
+        """The place in `all_layers` of the layer to whose numbers this one adds what it computes from them, as blocks of a
+        residual stream do; −1 for the inputs, None where no sum was seen."""
+        return self._about_layer(layer).get("adds_to")  # type: ignore[no-any-return]
 
     def reduction_of(self, layer: str) -> str:
         return self._about_layer(layer)["reduce"]  # type: ignore[no-any-return]
@@ -88,13 +93,13 @@ class ModelRecording(Recording):
 
     @cached_property
     def task(self) -> Task:
-        """The probe inputs as rows, and their labels. Inputs that were not kept stand there as one number an input, equal
+        """The probe inputs as rows, and their labels. Inputs that were not kept appear as one number per input, equal
         for equal inputs."""
         stored = self._task_group
         labels = stored["labels"].values if "labels" in stored else None
         inputs = stored["inputs"].values
         task = Task(inputs.astype(np.float32), labels, name=stored.attrs["name"])  # type: ignore[arg-type]
-        if inputs.dtype == np.float64:  # as a model in double precision was given them: float32 may make them equal
+        if inputs.dtype == np.float64:  # as a model in double precision saw them: float32 may make them equal
             object.__setattr__(task, "inputs", inputs)
         return task
 
@@ -116,7 +121,7 @@ class ModelRecording(Recording):
 
     @property
     def epoch_batches(self) -> tuple[int, float]:
-        """The median number of mini-batches in the gradient statistics; all of the training set is taken to be in them."""
+        """The median number of mini-batches in the gradient statistics; they are assumed to cover the whole training set."""
         batches = self._moment("batches")
         met = batches[batches > 0]
         if len(met) == 0:
@@ -174,7 +179,7 @@ class ModelRecording(Recording):
             raise unknown("layer", layer, self.layers)
         if inputs is not None:
             raise InputError(
-                "inputs", Text(type(inputs).__name__), "None: a recording of a model holds activations, no weights"
+                "inputs", Text(type(inputs).__name__), "None: a recording of a model holds activations but no weights"
             )
         about = self._about_layer(layer)
         lazy = indexing.LazilyIndexedArray(_Stored(self._activations(layer), self._root.sizes["epoch"], self._name))
@@ -231,12 +236,12 @@ class ModelRecording(Recording):
     def measure(
         self, measure: Measure, samples: str = "all", *, memory_budget: int = 1 << 30, cluster: Any = None
     ) -> xr.Dataset:
-        """As `Recording.measure`; a measure that was taken online is not taken again."""
+        """As `Recording.measure`; a measure taken online is not computed again."""
         known = self.attrs["measures"]
         if samples == "all" and repr(measure) in known:
             return self._online(known.index(repr(measure)))
         if known and "activations" not in self.attrs["keep"]:
-            raise NotRecorded("measure", Text(repr(measure)), f"one that was taken online: {', '.join(known)}")
+            raise NotRecorded("measure", Text(repr(measure)), f"one taken online: {', '.join(known)}")
         return super().measure(measure, samples, memory_budget=memory_budget, cluster=cluster)
 
     @property
@@ -290,4 +295,4 @@ class _Stored(BackendArray):
         except (OSError, ValueError, RuntimeError) as error:
             if not isinstance(error, OSError) and not type(error).__module__.startswith("icechunk"):
                 raise
-            raise InputError("path", self.name, "a recording that is whole; parts of this one cannot be read") from error
+            raise InputError("path", self.name, "an intact recording; parts of this one cannot be read") from error

@@ -1,9 +1,9 @@
-"""Computed once: what an analysis found of a recording is kept beside it, and found again.
+"""Computed once: the results of an analysis are kept beside the recording, and found again.
 
-What is computed snapshot by snapshot is known by what was computed and by the commits that added its snapshots, so that a
-new snapshot costs only itself, and a part of a recording finds what the whole has; what needs all of a recording by the
-commit that it shows. A snapshot has the value that it was given when it was computed first: computed among others it may
-differ in the last digit.
+What is computed snapshot by snapshot is keyed by what was computed and by the commits that added its snapshots, so that a
+new snapshot costs only itself, and a part of a recording finds what the whole has; what needs all of a recording is keyed
+by the commit that it shows. A snapshot keeps the value from when it was computed first: computed together with others, it
+may differ in the last digit.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from flowplane.recording.reader import Recording
 
 __all__ = ["Block", "by_snapshot", "computed_once", "kept_value"]
 
-#: Arguments that say where and within what memory something is computed, not what.
+#: Arguments that say where something is computed and in how much memory, not what.
 MEANS = ("cluster", "memory_budget")
-#: Parts of a computation that are put together when there are so many.
+#: A computation kept in this many parts is put together.
 PARTS = 8
-#: What a value that is not of single snapshots is called.
+#: The name of a value that does not belong to single snapshots.
 WHOLE = '"whole"'
 
 P = ParamSpec("P")
@@ -36,13 +36,13 @@ R = TypeVar("R")
 
 
 class Block(NamedTuple):
-    """What was found of some replicas at some epochs: arrays (replica, epoch, …), and what is the same for all."""
+    """The results for some replicas at some epochs: arrays (replica, epoch, …), and what is the same for all."""
 
     arrays: dict[str, np.ndarray]
     about: Any = None
 
 
-#: Computes what is named of a part of a recording.
+#: Computes what is named for a part of a recording.
 Compute = Callable[[Recording, Sequence[str]], Mapping[str, Block]]
 
 
@@ -50,8 +50,8 @@ def by_snapshot(rec: Recording, computations: Mapping[str, Any], compute: Comput
     """What each computation gives at every snapshot of a recording, computed where it was not before.
 
     Arguments:
-        computations: what is computed, under a name such as a layer's: the function's name and all that decides about its
-            numbers besides the snapshot.
+        computations: what is computed, under a name such as a layer's: the function's name and all that its
+            numbers depend on besides the snapshot.
         compute: is called with a part of the recording, several times where computations miss different snapshots.
     """
     cache, names = cache_of(rec), _names(computations)
@@ -80,8 +80,8 @@ def by_snapshot(rec: Recording, computations: Mapping[str, Any], compute: Comput
 
 
 def _names(computations: Mapping[str, Any]) -> dict[str, str] | None:
-    """A name of each computation that is the same in every process; None where somebody's own function is in it, of which
-    nobody knows whether it is still the same."""
+    """A name of each computation that is the same in every process; None where it contains a user's function, which may
+    have changed."""
     try:
         return {name: digest((each, made_by())) for name, each in computations.items()}
     except Unpackable:
@@ -89,14 +89,14 @@ def _names(computations: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 class _Grid:
-    """What is known of one computation at the replicas and snapshots that are shown, filled from what is kept."""
+    """The known results of one computation at the replicas and snapshots that are shown, filled from the cache."""
 
     def __init__(self, cache: Cache, key: str, replicas: list[int], snapshots: list[str]) -> None:
         self.replicas, self.snapshots = replicas, snapshots
         self.arrays: dict[str, np.ndarray] = {}
         self.about: Any = None
         self.filled: Bool[np.ndarray, "replica epoch"] = np.zeros((len(replicas), len(snapshots)), bool)
-        #: What is kept of nothing but what is shown, and is not needed once that is kept in one.
+        #: Cached parts that hold only what is shown, and are not needed once that is kept in one part.
         self.superfluous: Collection[str] = ()
         inside = []
         for name, holds in cache.holds(key).items():
@@ -115,7 +115,7 @@ class _Grid:
             self.superfluous = inside
 
     def missing(self) -> tuple[Bool[np.ndarray, " replica"], Bool[np.ndarray, " epoch"]]:
-        """The replicas at which, and the epochs at which something is missing."""
+        """The replicas and the epochs at which something is missing."""
         return np.logical_not(self.filled.all(1)), np.logical_not(self.filled.all(0))
 
     def fill(self, block: Block, rows: np.ndarray, columns: np.ndarray) -> None:
@@ -130,7 +130,7 @@ class _Grid:
             self.about = block.about  # of the last snapshot, as where all are computed
 
     def to_keep(self, block: Block, rows: np.ndarray, columns: np.ndarray) -> dict[str, Any]:
-        """What is to be kept: the block, or all that is known where it is kept in too many parts."""
+        """What to keep: the block, or all that is known where it is kept in too many parts."""
         if self.superfluous:
             block, rows, columns = self.block(), np.arange(len(self.replicas)), np.arange(len(self.snapshots))
         snapshots = [self.snapshots[place] for place in columns]
@@ -141,7 +141,7 @@ class _Grid:
         return Block({name: values[rows][:, columns] for name, values in self.arrays.items()}, self.about)
 
     def _fits(self, block: Any, rows: int, columns: int) -> bool:
-        """Whether what was read is of so many snapshots, and as what is known already."""
+        """Whether what was read has this many replicas and snapshots, and matches what is known already."""
         if not isinstance(block, tuple) or len(block) != 2 or not isinstance(block[0], dict):
             return False
         if any(not isinstance(values, np.ndarray) or values.shape[:2] != (rows, columns) for values in block[0].values()):
@@ -151,7 +151,7 @@ class _Grid:
 
 
 def _places(names: list[Any], among: list[Any]) -> np.ndarray:
-    """Where each name stands; −1 where it does not."""
+    """Where each name stands; −1 where it is missing."""
     return np.array([among.index(name) if name in among else -1 for name in names], dtype=np.int64)
 
 
@@ -159,7 +159,7 @@ def kept_value(rec: Recording, computation: Any, compute: Callable[[], R]) -> R:
     """What a computation gives, kept beside a recording.
 
     Arguments:
-        computation: the function's name and all that decides about its value; `rec.commit` among it where that needs all
+        computation: the function's name and all that its value depends on, including `rec.commit` where it needs all
             of the recording.
     """
     cache = cache_of(rec)
@@ -176,7 +176,7 @@ def kept_value(rec: Recording, computation: Any, compute: Callable[[], R]) -> R:
 
 
 def computed_once(function: Callable[P, R]) -> Callable[P, R]:
-    """An analysis that needs all of its recording, the first argument, and is not computed again of the same one.
+    """An analysis that needs all of its recording, the first argument, and is not computed twice for the same one.
 
     Example:
         >>> from flowplane.analysis.phases import gradient_phases

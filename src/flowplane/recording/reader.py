@@ -46,7 +46,7 @@ class Place(NamedTuple):
     rows: np.ndarray
     columns: np.ndarray
     layers: tuple[str, ...]
-    #: The first epoch, and the last + 1, of those that are read together: its own, and those of its neighbours.
+    #: The first epoch, and the last + 1, of those read together: its own, and those of its neighbours.
     together: tuple[int, int]
 
 
@@ -64,7 +64,7 @@ class Recording(Copied, ABC):
     of it; the stored arrays are read when they are used. Copies and pickles of it are recordings as well.
     """
 
-    #: "ensemble" of `fp.train`, or "model": somebody's own.
+    #: "ensemble" of `fp.train`, or "model": the user's own.
     kind: ClassVar[str]
 
     def __init__(self, repository: icechunk.Repository, name: str | None, view: View | None = None) -> None:
@@ -113,14 +113,14 @@ class Recording(Copied, ABC):
 
     @property
     def left_out(self) -> pd.DataFrame:
-        """What ran but was not recorded, a row a module or function: `name`, `kind` ("module" or "function"), `calls`,
-        `shape` (of a sample), `why`. Of an ensemble every layer is recorded.
+        """What ran but was not recorded, a row per module or function: `name`, `kind` ("module" or "function"), `calls`,
+        `shape` (of a sample), `why`. In an ensemble every layer is recorded.
 
         Example:
             >>> import flowplane as fp, torch
             >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Dropout(), torch.nn.ReLU())
             >>> fp.record(model, torch.randn(50, 2)).left_out[["name", "calls", "why"]].values.tolist()
-            [['1', 1, 'hands on its input, unchanged'], ['output', 1, 'the same tensor as 2']]
+            [['1', 1, 'returns its input unchanged'], ['output', 1, 'the same tensor as 2']]
         """
         return left_out_table(self.attrs.get("left_out", ()))
 
@@ -131,7 +131,7 @@ class Recording(Copied, ABC):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a result says of where it comes from: `task`, `network`, `activation`."""
+        """What a result says about where it comes from: `task`, `network`, `activation`."""
         return {"task": self.task.name, "network": self.architecture, "activation": self.activation}
 
     @property
@@ -146,7 +146,7 @@ class Recording(Copied, ABC):
     @property
     @abstractmethod
     def all_layers(self) -> tuple[str, ...]:
-        """Names of all layers that were recorded, whatever `sel` has left of them."""
+        """Names of all layers that were recorded, whatever `sel` has kept."""
 
     @property
     @abstractmethod
@@ -161,7 +161,7 @@ class Recording(Copied, ABC):
     @property
     @abstractmethod
     def input_points(self) -> np.ndarray | None:
-        """The inputs as points (sample, feature); None where they are none (tokens, several arrays) or were not kept."""
+        """The inputs as points (sample, feature); None if not points (tokens, several arrays) or not kept."""
 
     @property
     def targets(self) -> np.ndarray | None:
@@ -181,12 +181,12 @@ class Recording(Copied, ABC):
     @property
     @abstractmethod
     def epoch_batches(self) -> tuple[int, float]:
-        """Mini-batches an epoch, and the share of the training set that they hold together."""
+        """Mini-batches per epoch, and the share of the training set that they hold together."""
 
     @property
     @abstractmethod
     def metrics(self) -> xr.Dataset:
-        """Numbers a training epoch (replica, train_epoch)."""
+        """Numbers per training epoch (replica, train_epoch)."""
 
     @property
     @abstractmethod
@@ -198,7 +198,7 @@ class Recording(Copied, ABC):
         """One layer's outputs (replica, epoch, sample, unit), read when they are used."""
 
     def blocks(self, layers: Sequence[str], memory_budget: int) -> Iterator[Block]:
-        """The activations of all snapshots, block by block, within the budget of bytes; a block may hold but some layers."""
+        """The activations of all snapshots, block by block, within the budget of bytes; a block may lack layers."""
         return map(self.block, self.places(layers, memory_budget))
 
     @abstractmethod
@@ -221,7 +221,7 @@ class Recording(Copied, ABC):
 
     @abstractmethod
     def _about(self) -> str:
-        """The representation, without its frame."""
+        """The repr, without its frame."""
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -267,7 +267,7 @@ class Recording(Copied, ABC):
     @property
     def gradients(self) -> xr.Dataset:
         """Over the mini-batches of the epoch that led to each snapshot (§B5), (replica, epoch, layer): the norm of the
-        mean gradient, the square root of the trace of its covariance (unbiased; NaN for one batch an epoch and at epoch
+        mean gradient, the square root of the trace of its covariance (unbiased; NaN for one batch per epoch and at epoch
         0), and the norm of the layer's weights and biases."""
         stored = self._selected("gradients")
         layers = self._places()
@@ -302,9 +302,9 @@ class Recording(Copied, ABC):
     # -- views and measures -------------------------------------------------------------------------------------------
 
     def sel(self, *, replica: Any = None, epoch: Any = None, layer: Any = None) -> Recording:
-        """A view on some replicas, epochs or layers: a label, a list of labels, or a slice of labels (both ends in).
+        """A view on some replicas, epochs or layers: a label, a list of labels, or a slice of labels (both ends included).
 
-        Dimensions are kept, also where one label is left.
+        Dimensions are kept, even where one label is left.
 
         Raises:
             InputError: a replica, epoch or layer that was not recorded.
@@ -323,14 +323,14 @@ class Recording(Copied, ABC):
         )
 
     def thin(self, snapshots: int) -> Recording:
-        """A view on at most so many snapshots: those nearest to even places in log(1 + epoch), the first and the last
-        included, exactly `snapshots` of them where there are as many.
+        """A view on at most this many snapshots: those nearest to even places in log(1 + epoch), the first and the last
+        included, exactly `snapshots` of them if that many exist.
 
         Arguments:
             snapshots: how many, two or more.
 
         Raises:
-            InputError: fewer than two, or no whole number.
+            InputError: fewer than two, or not a whole number.
 
         Example:
             >>> import flowplane as fp
@@ -353,7 +353,7 @@ class Recording(Copied, ABC):
             cluster: None for this process; or workers, as for `fp.sweep`: they read the recording where it lies.
 
         Raises:
-            InputError: not a measure, unknown samples, no samples in that part, a measure that takes T for a function of x
+            InputError: not a measure, unknown samples, no samples in that part, a measure that assumes T is a function of x
                 where the networks have noise of their own, or what the measure refuses.
 
         Example:
@@ -379,7 +379,7 @@ class Recording(Copied, ABC):
 
     @property
     def commit(self) -> str:
-        """The commit that is read: another one wherever anything else is stored."""
+        """The commit that is read: it differs wherever anything else is stored."""
         return self._store.commit  # type: ignore[no-any-return]
 
     def snapshots_at(self, epochs: Sequence[int]) -> list[str]:

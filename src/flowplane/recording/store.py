@@ -1,8 +1,8 @@
-"""Icechunk and Zarr behind recordings: one atomic commit a snapshot, one writer at a time.
+"""Icechunk and Zarr behind recordings: one atomic commit per snapshot, one writer at a time.
 
 A recording in a folder is that folder with `writer.lock` and the Icechunk repository `data` in it, `cache` where something
-was computed of it, and until its first snapshot is committed an empty file `unfinished`: only what carries that mark, or is
-overwritten on demand, is ever deleted.
+was computed from it, and until its first snapshot is committed an empty file `unfinished`: only what carries that mark, or
+is overwritten on demand, is ever deleted.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ __all__ += [
     "versions",
 ]
 
-#: 1: ensembles of `fp.train`. 2: recordings of a model as well. 3: arguments under their names of today, and an array for
+#: 1: ensembles of `fp.train`. 2: recordings of a model as well. 3: arguments under their present names, and an array for
 #: each variable of an online measure.
 FORMAT = 3
-#: What becomes of a recording that is there already.
+#: What happens to a recording that exists already.
 MODES = ("create", "resume", "overwrite")
 STATISTICS = ("gradient_mean", "gradient_std", "weight_norm")
 BRANCH = "main"
 LOCK, DATA, UNFINISHED = "writer.lock", "data", "unfinished"
-#: What was computed of a recording, laid out as one: a lock and a repository.
+#: What was computed from a recording, laid out like one: a lock and a repository.
 CACHE = "cache"
 NEW_PATH = "a new path; mode='resume' continues the recording there, mode='overwrite' replaces it"
 #: Attribute of a commit: how many files of chunks, and bytes in them, were there.
@@ -55,11 +55,11 @@ FILES = "files"
 #: The process that first used a recording.
 _users: dict[str, int] = {}
 
-icechunk.set_logs_filter("error")  # its note that folders know no concurrent commits: the lock below sees to that
+icechunk.set_logs_filter("error")  # its warning that folders have no concurrent commits: the lock below sees to that
 
 
 def require_own_process() -> None:
-    """Raise InputError in a fork of a process that has used recordings: icechunk's threads live in that one alone, and would
+    """Raise InputError in a fork of a process that has used recordings: icechunk's threads live only in that one, and would
     be waited for without end."""
     if _users.setdefault("first", os.getpid()) != os.getpid():
         found = Text("a fork of a process that has read or written recordings")
@@ -67,7 +67,7 @@ def require_own_process() -> None:
 
 
 def open_repository(path: Any) -> tuple[icechunk.Repository, str]:
-    """The repository of an existing recording, and where it is, whatever the working directory will be.
+    """The repository of an existing recording, and where it is, whatever the working directory becomes.
 
     Raises:
         InputError: there is no recording, creating it was interrupted, or a newer flowplane wrote it.
@@ -87,7 +87,7 @@ def open_repository(path: Any) -> tuple[icechunk.Repository, str]:
         if not is_repository(folder):
             if _is_unfinished(folder):
                 raise InputError("path", name, f"{wanted}; this one was interrupted before its first snapshot")
-            raise InputError("path", name, f"{wanted}; this is something else")
+            raise InputError("path", name, f"{wanted}; this is not one")
         repository = icechunk.Repository.open(storage_of(folder))
     written = _format(repository, name)
     if written is None:
@@ -105,7 +105,7 @@ def _require_whole(repository: icechunk.Repository, folder: Path, name: str) -> 
     try:
         recorded = next(iter(repository.ancestry(branch=BRANCH))).metadata.get(FILES)
     except icechunk.IcechunkError as error:
-        raise InputError("path", name, "a recording that is whole; this one cannot be read") from error
+        raise InputError("path", name, "an intact recording; this one cannot be read") from error
     if recorded is not None:
         files, size = _chunk_files(folder)
         if files < recorded[0] or size < recorded[1]:
@@ -126,7 +126,7 @@ def _chunk_files(folder: Path) -> tuple[int, int]:
 
 
 def storage_of(folder: Path) -> icechunk.Storage:
-    """Of the repository in the folder of a recording."""
+    """The storage of the repository in the folder of a recording."""
     return icechunk.local_filesystem_storage(str(folder / DATA))
 
 
@@ -136,7 +136,7 @@ def is_repository(folder: Path) -> bool:
 
 
 def _is_empty(folder: Path) -> bool:
-    """Nothing but a lock, or not even that."""
+    """Whether it holds nothing, or nothing but a lock."""
     return not folder.exists() or (folder.is_dir() and all(entry.name == LOCK for entry in folder.iterdir()))
 
 
@@ -151,9 +151,9 @@ def _format(repository: icechunk.Repository, name: str) -> int | None:
     except FileNotFoundError as error:
         if _commits(repository) == 0:
             return None
-        raise InputError("path", name, "a recording that is whole; files are missing from this one") from error
+        raise InputError("path", name, "an intact recording; files are missing from this one") from error
     except icechunk.IcechunkError as error:
-        raise InputError("path", name, "a recording that is whole; this one cannot be read") from error
+        raise InputError("path", name, "an intact recording; this one cannot be read") from error
     written = root.attrs.get("flowplane_format")
     return written if isinstance(written, int) else None
 
@@ -196,7 +196,7 @@ class Writer:
             self._lock.release()
 
     def abandon(self) -> None:
-        """Take away what was begun and never committed, and free the lock."""
+        """Remove what was started and never committed, and free the lock."""
         if isinstance(self.path, Path) and _is_unfinished(self.path):
             shutil.rmtree(self.path / DATA, ignore_errors=True)
             (self.path / UNFINISHED).unlink(missing_ok=True)
@@ -206,11 +206,11 @@ class Writer:
         """Lock the folder, then open or make the repository in it."""
         empty, name = _is_empty(folder), str(folder)
         if not empty and not is_repository(folder) and not _is_unfinished(folder):
-            raise InputError("path", name, f"a path where nothing is, or a recording to {mode}; this is something else")
+            raise InputError("path", name, f"an empty path, or a recording to {mode}; this is neither")
         if mode == "resume" and empty:
             raise InputError("path", name, "an existing recording to resume; nothing is there")
         self._lock = locked(folder)
-        try:  # only now can nobody else change what is there
+        try:  # from here on, no other process can change what is there
             if is_repository(folder) and mode != "overwrite":
                 repository = icechunk.Repository.open(storage_of(folder))
                 if _format(repository, name) is not None:
@@ -218,7 +218,7 @@ class Writer:
                         raise InputError("path", name, NEW_PATH)
                     return repository, True
                 if not _is_unfinished(folder):
-                    raise InputError("path", name, "a recording that is whole; this one holds no committed snapshot")
+                    raise InputError("path", name, "an intact recording; this one holds no committed snapshot")
             (folder / UNFINISHED).touch()
             if (folder / DATA).exists():  # an overwritten recording, or what an interrupted creation left
                 shutil.rmtree(folder / DATA)
@@ -254,7 +254,7 @@ def _open_or_create(storage: icechunk.Storage, mode: str, name: str) -> tuple[ic
 
 
 def locked(folder: Path) -> FileLock:
-    """A writer's lock on a folder, which is made if need be; the system frees it when the process dies."""
+    """A writer's lock on a folder, which is made if needed; the system frees it when the process dies."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK, thread_local=False)  # whichever thread writes last frees it
@@ -267,18 +267,18 @@ def locked(folder: Path) -> FileLock:
 
 
 def remove_computed(folder: Path) -> int:
-    """Take away what was computed of the recording in a folder, and nothing else; how many bytes that were."""
+    """Remove what was computed from the recording in a folder, and nothing else; returns how many bytes it took."""
     place = folder / CACHE
     size = sum(file.stat().st_size for file in (place / DATA).rglob("*") if file.is_file())
     shutil.rmtree(place / DATA, ignore_errors=True)
     (place / LOCK).unlink(missing_ok=True)
-    with suppress(OSError):  # somebody's own files are in it
+    with suppress(OSError):  # it holds a user's own files
         place.rmdir()
     return size
 
 
 def versions() -> dict[str, str]:
-    """Of what makes a recording."""
+    """The versions of what makes a recording."""
     return {
         "flowplane": __version__,
         "torch": torch.__version__,

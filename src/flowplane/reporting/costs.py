@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from flowplane.analysis.geometry import layer_geometry
 from flowplane.analysis.plane import information_plane
+from flowplane.analysis.transport.budget import layer_budget
 from flowplane.analysis.transport.layers import layer_transport
+from flowplane.analysis.transport.stream import residual_stream
 from flowplane.errors import InputError
 from flowplane.recording import Recording
 from flowplane.reporting.thinning import snapshots_followed, snapshots_shown
@@ -40,7 +43,9 @@ def seconds_of_analyses(rec: Recording, snapshots: int) -> dict[str, float]:
     shown = min(snapshots, snapshots_shown(rec))
     followed = min(snapshots, snapshots_followed(rec))
     drawn = DRAWING + FRAME * shown * len(rec.layers)
-    report = float(np.nansum([plane(shown), transport(followed), geometry(shown), drawn]))
+    stream = residual_stream(rec)
+    budget = 0.0 if stream is None else _growth(partial(layer_budget, from_inputs=stream.from_inputs), stream.rec)(followed)
+    report = float(np.nansum([plane(shown), transport(followed), geometry(shown), budget, drawn]))
     return {"plane": plane(snapshots), "transport": transport(snapshots), "report": report}
 
 
@@ -48,7 +53,7 @@ def _growth(analysis: Callable[[Recording], Any], rec: Recording) -> Callable[[i
     """Seconds as a function of the number of snapshots, from what one and what three take."""
     first = rec.sel(epoch=rec.epochs[:1].tolist())
     try:
-        analysis(first.sel(layer=rec.layers[:1]))  # the first call of a process compiles and imports
+        analysis(first.sel(layer=rec.layers[:2]))  # the first call of a process compiles and imports
         one, all_ = _seconds(analysis, first), _seconds(analysis, rec)
     except InputError:
         return lambda count: np.nan

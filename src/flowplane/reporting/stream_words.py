@@ -32,8 +32,8 @@ def stream_words(found: xr.Dataset) -> list[str]:
     steps, start = ordered.sizes["layer"], str(found.attrs["start"])
     first, last = (ordered.isel(epoch=k).mean("replica") for k in (0, -1))
     told = [
-        f"Read as a residual stream: from {start if start == 'the inputs' else called(start)} through "
-        f"{count(steps, 'block')}, each of which moves the points by one step, on straight lines and in equal times."
+        f"A residual stream, each block adding to the one before: from {start if start == 'the inputs' else called(start)} "
+        f"through {count(steps, 'block')}, on straight lines and in equal times."
     ]
     energy = with_error(float(last["energy"]), float(last["energy_error"]), "squared units of x")
     told.append(f"At epoch {int(ordered['epoch'][-1]):,} the path costs {energy}: {_shares(last)}.")

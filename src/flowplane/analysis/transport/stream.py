@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import NamedTuple
 
-from torch import nn
-
 from flowplane.recording import Recording
+from flowplane.recording.models import ModelRecording
 
 __all__ = ["Stream", "residual_stream"]
 
@@ -20,12 +18,11 @@ class Stream(NamedTuple):
 
 
 def residual_stream(rec: Recording) -> Stream | None:
-    """The layers that look like a residual stream: the longest run of two or more blocks of one class and width that follow
-    each other, and what enters the first; None where there is none.
+    """The longest chain of layers of one width in which each adds to the one before what it computes from it, as was seen
+    when the model ran: two steps or more, the first of which may be from the inputs. None where there is none.
 
-    A block is a module of the model's own, or a transformer layer of torch: for others, such as `nn.Linear`, and for arrays
-    nothing says that their units mean the same from one to the next. What enters is the layer before of the same width, but
-    for an `nn.Embedding`, to which positions may be added; or, where no layer is before, the inputs if they are such points.
+    An embedding to which positions are added does not begin one: these are not computed from it. Nothing is known of arrays
+    that were made elsewhere.
 
     Example:
         >>> import flowplane as fp, torch
@@ -34,24 +31,19 @@ def residual_stream(rec: Recording) -> Stream | None:
         >>> stream.rec.layers, stream.from_inputs
         (('layers.0', 'layers.1', 'layers.2'), False)
     """
-    if rec.kind != "model":
+    if not isinstance(rec, ModelRecording):
         return None
     about = rec.layer_coordinates()
-    kinds = list(zip(*(about[name][1] for name in ("width", "reduction", "layer_type")), strict=True))
-    first, last = 0, 0
-    for _, run in groupby(range(len(kinds)), kinds.__getitem__):
-        places = list(run)
-        if _is_block(str(kinds[places[0]][2])) and len(places) > max(1, last - first):
-            first, last = places[0], places[-1] + 1
-    if last == 0:
-        return None
-    before = kinds[first - 1] if first > 0 else None
-    entered = before is not None and before[:2] == kinds[first][:2] and before[2] != "Embedding"
+    spaces = dict(zip(rec.layers, zip(about["width"][1], about["reduction"][1], strict=True), strict=True))
     points = rec.input_points
-    from_inputs = points is not None and about["depth"][1][first] == 1 and points.shape[1] == kinds[first][0]
-    return Stream(rec.sel(layer=list(rec.layers[first - entered : last])), from_inputs)
-
-
-def _is_block(kind: str) -> bool:
-    """Functions and arrays are written small; torch's own modules are not blocks, except its transformer's layers."""
-    return kind.startswith("Transformer") or not (kind[:1].islower() or hasattr(nn, kind))
+    chains: dict[str, list[str]] = {}
+    longest, steps = None, 1
+    for layer in rec.layers:
+        place = rec.adds_to_of(layer)
+        before = "" if place is None or place < 0 else rec.all_layers[place]
+        joined = before in chains and spaces[before] == spaces[layer]
+        chain = chains[layer] = [*(chains[before] if joined else []), layer]
+        from_inputs = points is not None and rec.adds_to_of(chain[0]) == -1 and points.shape[1] == spaces[layer][0]
+        if len(chain) - 1 + from_inputs > steps:
+            longest, steps = (chain, from_inputs), len(chain) - 1 + from_inputs
+    return None if longest is None else Stream(rec.sel(layer=longest[0]), longest[1])

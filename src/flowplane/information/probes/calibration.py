@@ -10,7 +10,7 @@ from torch import Tensor
 
 __all__ = ["FLOOR", "calibrated", "log_prior", "temperature"]
 
-#: Share of the uniform distribution (of a number: of the prior) in each answer, so that no sample can cost 40 bits.
+#: Share of the uniform distribution (for a number, of the prior) in each answer, so that no sample can cost 40 bits.
 FLOOR = 1e-3
 #: Steps of Newton's method, and how much sharper a probe may be made.
 STEPS, SHARPEST = 12, 20.0

@@ -1,4 +1,4 @@
-"""A layer's rows as probes see them: turned to their principal components, at one scale for all layers."""
+"""A layer's rows as probes see them: rotated to their principal components, at one scale for all layers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch import Tensor
 
 __all__ = ["COMPONENTS", "SCALE", "components"]
 
-#: Principal components at most, and the total variance that rows are given.
+#: The most principal components, and the total variance that rows are given.
 COMPONENTS, SCALE = 160, 64.0
 
 
 def components(values: Float[Tensor, "batch row unit"]) -> Float[Tensor, "batch row component"]:
     """Rows in their principal components, the largest first, scaled to a total variance of `SCALE`; no label is needed.
 
-    A rotation, a shift and a scale, the same for all rows, hand on nothing of one row to another's probe that labels could
-    profit from.
+    A rotation, a shift and a scale, the same for all rows, pass nothing from one row to another row's probe that could
+    reveal a label.
 
     Example:
         >>> turned = components(torch.tensor([[[3.0, 4.0], [-3.0, -4.0], [0.3, 0.4], [-0.3, -0.4]]]))

@@ -108,7 +108,7 @@ def _near_means(rows: Tensor, classes: Tensor, count: int, fitted: Tensor, asked
     """−|t − μ_y|²/2s² + ln p̂(y), s² the mean variance within a class; a class without samples is at the mean of all."""
     members = torch.nn.functional.one_hot(classes[fitted], count).to(rows)
     sums, sizes = members.T @ rows[:, fitted], members.sum(0)[:, None]
-    means = (sums + rows[:, fitted].mean(1, keepdim=True)) / (sizes + 1.0)  # few samples say little of a mean
+    means = (sums + rows[:, fitted].mean(1, keepdim=True)) / (sizes + 1.0)  # few samples say little about a mean
     spread = (rows[:, fitted] - means[:, classes[fitted]]).square().mean((1, 2)).clamp_min(1e-12)
     asked_rows = rows[:, asked]
     nearness = asked_rows @ means.mT - 0.5 * means.square().sum(2)[:, None]

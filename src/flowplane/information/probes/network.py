@@ -16,7 +16,7 @@ from flowplane.information.probes.folds import FOLDS, Folds
 
 __all__ = ["network", "network_mean"]
 
-#: Units of the hidden layer; steps at most, and after how many the network is looked at.
+#: Units of the hidden layer; the most steps, and after how many the network is looked at.
 HIDDEN, STEPS, EVERY = 64, 200, 10
 RATE, DECAY = 1e-2, 1e-2
 #: Total variance of the rows that it sees.

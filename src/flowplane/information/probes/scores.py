@@ -1,4 +1,4 @@
-"""What a probe says of a number: a normal around its prediction, against the normal that the number has without it (§D2)."""
+"""What a probe says about a number: a normal around its prediction, against the number's normal without it (§D2)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def gained(
 ) -> Float[Tensor, "batch row"]:
     """ln N(y; ŷ(t), s²) − ln N(y; 0, 1) of each row by the fold that holds it out, in nats.
 
-    Which option, how far predictions are drawn to 0, and s² are chosen on a quarter of each training set. In expectation it
+    Which option, how far predictions are shrunk to 0, and s² are chosen on a quarter of each training set. In expectation it
     is at most I(T;Y), whatever the law of the residuals.
     """
     found = rows.new_empty(rows.shape[:2], dtype=torch.float64)

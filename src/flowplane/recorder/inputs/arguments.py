@@ -33,9 +33,9 @@ class ProbeInputs:
         given: a tree; a tuple are arguments by position, a dict by name. Its leaves are tensors with the samples first,
             lists of samples, and `Fixed`.
         count: samples.
-        mask: which tokens are no padding, (sample, token); None where nothing says so.
+        mask: which tokens are not padding, (sample, token); None where nothing says so.
         forward: how the model is called, (model, batch); None: model(*batch) or model(**batch).
-        size: samples a call; None for all in one call; "auto".
+        size: samples per call; None for all in one call; "auto".
         taken: names that were taken out of the inputs as labels.
         total: samples that there are, where these are some of them.
     """
@@ -50,7 +50,7 @@ class ProbeInputs:
 
     @property
     def whole(self) -> bool:
-        """Whether the samples cannot be parted: one call sees all of them, in their order."""
+        """Whether the samples cannot be split: one call sees all of them, in their order."""
         return self.size is None
 
     @property
@@ -59,13 +59,13 @@ class ProbeInputs:
         return tuple(leaf for leaf in leaves(self.given) if isinstance(leaf, Tensor))
 
     def calls_of(self, automatic: int) -> int:
-        """Samples a call, where `automatic` would be the probe's own choice."""
+        """Samples per call, where `automatic` would be the probe's own choice."""
         if self.whole:
             return self.count
         return min(self.size, self.count) if isinstance(self.size, int) else automatic
 
     def take(self, rows: Tensor) -> ProbeInputs:
-        """The inputs of the samples `rows`, in that order. Those that cannot be parted stay as they are."""
+        """The inputs of the samples `rows`, in that order. Those that cannot be split stay as they are."""
         if self.whole:
             return self
         mask = None if self.mask is None else self.mask[rows]
@@ -125,18 +125,18 @@ class ProbeInputs:
         given = {values.dtype for values in self.tensors if values.is_floating_point()}
         if parameters and given - parameters:
             kinds = [", ".join(sorted(str(each).removeprefix("torch.") for each in some)) for some in (given, parameters)]
-            return f"; they are {kinds[0]}, its parameters {kinds[1]}: cast them, or say how it is called by forward="
+            return f"; they are {kinds[0]}, its parameters {kinds[1]}: cast them, or call it with forward="
         if self.taken:
             names = " and ".join(map(repr, self.taken))
-            return f"; {names} was taken out of them as the labels: where the model needs it, say so by forward="
+            return f"; {names} was taken out of them as the labels: where the model needs it, pass it with forward="
         parted = self.total is not None and self.total != self.count
         if self.forward is None and parted and str(self.total) in re.findall(r"\d+", reason):
-            return "; a model that needs all of them at once, such as one of a whole graph, gets batch=None"
+            return "; a model that needs all of them at once, such as one on a whole graph, needs batch=None"
         return ""
 
     def rows(self) -> tuple[np.ndarray, bool]:
         """The inputs as rows (sample, feature) for the recording, and whether they are points: one array of real or complex
-        numbers, not too large. Otherwise one number a sample, equal for equal inputs.
+        numbers, not too large. Otherwise one number per sample, equal for equal inputs.
 
         Rows have the precision in which the model gets them, at least float32.
         """
@@ -152,7 +152,7 @@ class ProbeInputs:
 
 
 def _beside(given: Any, made: Any, found: list[Tensor]) -> None:
-    """Walk two trees of one form; collect what stands where the first has a tensor."""
+    """Walk two trees of the same form; collect what stands where the first has a tensor."""
     if isinstance(given, Tensor):
         found.append(made)
     elif isinstance(given, Mapping):

@@ -1,4 +1,4 @@
-"""Inputs that are no points as one number a sample, equal where the inputs are equal."""
+"""Inputs that are not points as one number per sample, equal where the inputs are equal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOCK = 1 << 26
 
 
 def codes(parts: Iterable[Any], count: int) -> np.ndarray:
-    """A number a sample, from 0 in order of appearance; two samples have the same one where all parts are equal.
+    """A number per sample, from 0 in order of appearance; two samples have the same one where all parts are equal.
 
     Example:
         >>> codes([torch.tensor([[1.0], [2.0], [1.0], [1.0]]), ["a", "a", "a", "b"]], 4).tolist()
@@ -58,7 +58,7 @@ def _array(values: Tensor) -> np.ndarray:
 
 
 def _bytes(value: Any) -> bytes:
-    """The content of one sample; of an object that does not show its own, where it lies."""
+    """The content of one sample; of an object that does not show it, its address."""
     if isinstance(value, Tensor):
         array = _array(value.to_dense() if value.layout != torch.strided else value)
         return f"{array.dtype}{array.shape}".encode() + array.tobytes()

@@ -1,4 +1,4 @@
-"""Labels as a user has them: classes, tags, targets or none; one a sample, or one a place."""
+"""Labels as a user has them: classes, tags, targets or none; one per sample, or one per place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Labels", "read_labels"]
 
 #: Classes that regression targets are cut into, with equally many samples each.
 CLASSES = 10
-#: So many whole numbers, or combinations of tags, are classes, also if hardly one repeats.
+#: At most this many whole numbers, or combinations of tags, are classes even if hardly any repeat.
 FEW = 20
 #: A label of this number, as in torch and transformers, means that there is none.
 IGNORED = -100
@@ -42,16 +42,16 @@ class Labels:
 def read_labels(labels: Any, count: int, places: bool = False) -> Labels:
     """Whole numbers, words and one-hot rows are classes; other numbers, and whole ones that hardly repeat, are regression
     targets, which are cut into classes as well. Rows of several ones (tags) are classes by their combinations, if those are
-    few, and targets otherwise. Whole numbers (sample, *place) are a label a place.
+    few, and targets otherwise. Whole numbers (sample, *place) are a label per place.
 
     Targets of several numbers are cut along their first principal component: what is known of the class of Y is at most
     what is known of Y.
 
     Arguments:
-        places: whether tokens or places are samples, so that whole numbers (sample, place) are no tags.
+        places: whether tokens or places are samples, so that whole numbers (sample, place) are not tags.
 
     Raises:
-        InputError: another length, NaN, one class only.
+        InputError: the wrong length, NaN, only one class.
     """
     if labels is None:
         return Labels(None, None, "none")
@@ -65,7 +65,7 @@ def read_labels(labels: Any, count: int, places: bool = False) -> Labels:
     if tags and not (places and values.dtype.kind in "iu"):
         if not (values.sum(1) == 1).all():
             return _tagged(values.astype(np.int64))
-        values = values.argmax(1)  # a one-hot row a sample
+        values = values.argmax(1)  # a one-hot row per sample
     if values.dtype.kind == "f":
         require_finite("labels", torch.from_numpy(np.ascontiguousarray(values)))
         if not _whole(values, count):
@@ -121,7 +121,7 @@ def _label_array(labels: Any) -> np.ndarray:
         plain = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
     except ValueError as error:
         wanted = "one label per sample; for several tags a row of zeros and ones, with a column for each tag"
-        raise InputError("labels", Text("rows of unlike length"), wanted) from error
+        raise InputError("labels", Text("rows of unequal length"), wanted) from error
     if plain.dtype.kind == "O" and all(isinstance(each, str) for each in plain.ravel()):
         plain = plain.astype(str)
     if plain.dtype.kind in "US":

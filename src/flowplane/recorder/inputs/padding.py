@@ -1,4 +1,4 @@
-"""Which tokens are padding: what the inputs' names and values, or `mask=`, say of it."""
+"""Which tokens are padding: what the inputs' names and values, or `mask=`, say about it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from flowplane.errors import InputError, Text
 
 __all__ = ["explicit_mask", "found_mask", "is_mask", "parameters_of"]
 
-#: Masks that are true at tokens, whoever made the model, those of an encoder first.
+#: Masks that are true at tokens in every library, those of an encoder first.
 AT_TOKENS = ("attention_mask", "input_mask", "token_mask", "valid_mask", "decoder_attention_mask")
 #: Masks that are true at padding, as torch has them.
 AT_PADDING = ("src_key_padding_mask", "key_padding_mask", "tgt_key_padding_mask")
-#: Masks that are true at one or the other, as their model has it.
+#: Masks that are true at one or the other, depending on the model.
 AT_EITHER = ("padding_mask", "pad_mask", "mask", "masks", "sequence_mask", "seq_mask", "attn_mask", "src_mask")
 
 
@@ -41,7 +41,7 @@ def explicit_mask(mask: Any, count: int) -> Tensor:
     """`mask=` (sample, token), True at tokens.
 
     Raises:
-        InputError: another shape, numbers other than 0 and 1, samples without a token.
+        InputError: the wrong shape, numbers other than 0 and 1, samples without a token.
     """
     values = as_tensor("mask", mask).cpu()
     if values.ndim != 2 or len(values) != count:
@@ -58,8 +58,8 @@ def explicit_mask(mask: Any, count: int) -> Tensor:
 def found_mask(given: Any, model: nn.Module | None) -> Tensor | None:
     """The padding mask among the inputs, (sample, token), True at tokens; None where there is none.
 
-    What is called `attention_mask` is true at tokens, what torch calls `key_padding_mask` at padding. Of names that are in
-    use for both, the side tells it where no sample is padded: its values are those of tokens.
+    What is called `attention_mask` is true at tokens, what torch calls `key_padding_mask` at padding. Names used for
+    both are decided by the side on which no sample is padded: its values are those of tokens.
     """
     named = _by_name(given, model)
     for name in (*AT_TOKENS, *AT_PADDING, *AT_EITHER):
@@ -88,7 +88,7 @@ def _as_rows(values: Tensor) -> Tensor:
 
 def _tokens(name: str, values: Tensor) -> Tensor | None:
     if values.ndim != 2:
-        return None  # one for pairs of tokens says of none that it is padding
+        return None  # a mask for pairs of tokens does not say which are padding
     ones = bool(((values == 0) | (values == 1)).all())
     if values.is_floating_point() and not (ones and bool(values.any())):
         return (values == 0).cpu() if bool((values <= 0).all()) else None  # what is added to the attention's logits
@@ -107,11 +107,11 @@ def _told_by_a_side(name: str, true: Tensor) -> Tensor | None:
     runs = true.int().diff(dim=1).ne(0).sum(1)
     if int(runs.max()) <= 1:
         alike = [side for side in (true[:, 0], true[:, -1]) if bool((side == side[0]).all())]
-        if len(alike) == 1:  # of two one is padding in every sample
+        if len(alike) == 1:  # with both sides alike, one is padding in every sample
             return true if bool(alike[0][0]) else ~true
     message = (
-        f"{name!r} is not taken as a padding mask, as it does not say by itself which of its values is padding; "
-        "mask= (sample, token), True at tokens, does"
+        f"{name!r} is not used as a padding mask, because it does not show which of its values means padding; "
+        "pass mask= (sample, token), True at tokens"
     )
     warnings.warn(message, RuntimeWarning, stacklevel=outside())
     return None

@@ -45,13 +45,13 @@ def as_the_model_takes(name: str, values: Tensor, precision: torch.dtype | None)
         return cast
     if not _finite(cast) and _finite(values):
         found = Text(f"numbers that are too large for {str(precision)[6:]}, the model's precision")
-        raise InputError(name, found, "smaller ones, or a model of a higher precision")
+        raise InputError(name, found, "smaller ones, or a model of higher precision")
     before, after = (int(codes([each], each.shape[0]).max()) + 1 for each in (values, cast))
     lost = (
         f"{before} different samples in {str(values.dtype)[6:]}, of which {str(precision)[6:]}, the model's, leaves {after}"
     )
     if after < before:
-        wanted = "inputs that differ in the model's precision (subtract their mean first), or a model of a higher one"
+        wanted = "inputs that differ in the model's precision (subtract their mean first), or a model of higher precision"
         raise InputError(name, Text(lost), wanted)
     return cast
 

@@ -29,7 +29,7 @@ LABEL_KEYS = ("labels", "label")
 #: What an encoder-decoder makes of its labels where it is not given them.
 DECODER_INPUTS = ("decoder_input_ids", "decoder_inputs_embeds")
 CALLED = "a tensor, a dict or tuple of tensors, a DataLoader, or a list of samples"
-WHOLE = "batch=None for what belongs to no sample (a graph's edges), or forward= that brings it along"
+WHOLE = "batch=None for what belongs to no sample (a graph's edges), or a forward= that supplies it"
 
 
 def read_inputs(
@@ -45,7 +45,7 @@ def read_inputs(
 
     Raises:
         InputError: no arrays, arrays of different lengths, fewer than two samples, NaN, a precision that makes samples
-            equal, a mask, a batch or a `forward` that makes no sense.
+            equal, or an invalid mask, batch or `forward`.
     """
     if forward is not None and not callable(forward):
         raise InputError("forward", forward, "a callable (model, batch), or None")
@@ -93,7 +93,7 @@ def _without_labels(
         required |= others and (anything or key in known)
         decoded = key in known and any(name in known for name in DECODER_INPUTS)
         if forward is None and (required or (decoded and not any(inputs.get(name) is not None for name in DECODER_INPUTS))):
-            # targets of a decoder, a token a column, are no labels of samples
+            # targets of a decoder, one column per token, are not labels of samples
             values = None if decoded and is_array(values) and np.ndim(values) > 1 else values
         elif forward is None:
             del kept[key]
@@ -178,7 +178,7 @@ def _count(tree: Any) -> int:
 
 
 def _count_of_whole(tree: Any, labels: Any) -> int:
-    """Of what is handed on whole the labels say how many samples there are, otherwise the first array of real numbers."""
+    """Where inputs are passed on whole, labels say how many samples there are, otherwise the first array of real numbers."""
     if labels is not None and (length := _length(labels)) is not None:
         return length
     arrays = [leaf for leaf in leaves(tree) if isinstance(leaf, Tensor)]

@@ -75,8 +75,8 @@ def leaves(tree: Any) -> Iterator[Any]:
 
 
 def items(tree: Any) -> list[tuple[Any, Any]] | None:
-    """Names and parts of what is no leaf; None for a leaf. A list is one, as its entries are samples, and a tuple of
-    nothing but numbers and words."""
+    """Names and parts of what is not a leaf; None for a leaf. A list is a leaf, as its entries are samples, and so is a
+    tuple of nothing but numbers and words."""
     if isinstance(tree, Mapping):
         return list(tree.items())
     if isinstance(tree, tuple):

@@ -12,13 +12,13 @@ from flowplane.recorder.tracing.watching import Call, Key, Watch
 
 __all__ = ["Observed", "agree", "agree_whole", "hashed_rows"]
 
-#: Two runs agree within so much of a layer's spread over samples, or so many roundings of its largest number.
+#: Two runs agree within this share of a layer's spread over samples, or this many roundings of its largest number.
 AGREES, ROUNDINGS = 1e-4, 16
 
 
 @dataclass
 class Observed:
-    """Of one run: its calls by their keys, hashed rows, and how large the numbers were."""
+    """One run: its calls by their keys, hashed rows, and how large the numbers were."""
 
     calls: dict[Key, Call]
     rows: dict[Key, Tensor]
@@ -36,7 +36,7 @@ def hashed_rows(rows: Tensor) -> Tensor:
 def agree(
     found: Tensor | None, wanted: Tensor, rows: Tensor, first: Observed, key: Key, exactly: bool = False
 ) -> bool | None:
-    """Whether two runs say the same, or `exactly`, but for rounding, the same; None where rounding is too large to tell."""
+    """Whether two runs agree, or `exactly`, up to rounding; None where rounding is too large to tell."""
     if found is None:
         return None
     if found.shape != wanted.shape:

@@ -57,8 +57,8 @@ def einsum_letters(equation: str, axes: Sequence[int], out: int) -> tuple[list[s
 def contracted(
     shape: Sequence[int], letters: tuple[list[str], str], owns: Sequence[Coordinates | None]
 ) -> Coordinates | None:
-    """Of a sum over products. A factor without coordinates is a parameter: its new axes are the units, unless the sum goes
-    over places and leaves the units there are."""
+    """Coordinates of a sum over products. A factor without coordinates is a parameter: its new axes are the units, unless
+    the sum goes over places and keeps the units."""
     terms, out = letters
     parts, units = [], []
     for term, own in zip(terms, owns, strict=True):

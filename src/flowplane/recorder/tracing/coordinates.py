@@ -17,7 +17,7 @@ NONE = -1.0
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:
-    """Of a tensor of this shape: the sample and the unit of each number, and its place in the graph of calls.
+    """For a tensor of this shape: the sample and the unit of each number, and its place in the graph of calls.
 
     Arguments:
         sample: as the tensor, with length 1 along axes where it is the same; −1 is none. None: of no sample at all.
@@ -39,7 +39,7 @@ class Coordinates:
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """How a tensor's numbers become rows: these axes to the front and flattened, then these places of it, so many a sample.
+    """How a tensor's numbers become rows: these axes to the front and flattened, then these places of it, `each` per sample.
 
     Arguments:
         places: (sample · each); None where they are in order already.
@@ -100,7 +100,7 @@ def shortened(coordinate: Float[Tensor, "..."]) -> Tensor | None:
 
 
 def joined(shape: Sequence[int], parts: Iterable[Coordinates]) -> Coordinates:
-    """Of what is computed number by number from several tensors, whose shapes broadcast to this one.
+    """Coordinates of what is computed number by number from several tensors, whose shapes broadcast to this one.
 
     Example:
         >>> one, other = (Coordinates((2, 1), torch.tensor([[a], [b]])) for a, b in ((0.0, 1.0), (1.0, 0.0)))
@@ -130,11 +130,11 @@ def _led(coordinate: Tensor, ndim: int) -> Tensor:
 
 
 def reduced(own: Coordinates, axes: Iterable[int], shape: Sequence[int], keep: bool = True) -> Coordinates:
-    """Of what is computed from all numbers along some axes.
+    """Coordinates of what is computed from all numbers along some axes.
 
     Arguments:
         shape: of the result.
-        keep: whether those axes are there still.
+        keep: whether those axes are kept.
     """
     axes = sorted({axis % len(own.shape) for axis in axes}) if own.shape else []
     sample, unit, mixed = own.sample, own.unit, own.mixed
@@ -152,7 +152,7 @@ def reduced(own: Coordinates, axes: Iterable[int], shape: Sequence[int], keep: b
 
 
 def order_of(own: Coordinates, samples: int) -> Order | str:
-    """How the samples stand in a tensor, or in words why they do not.
+    """How the samples are arranged in a tensor, or in words why they are not.
 
     Example:
         >>> order_of(Coordinates((2, 3), torch.tensor([[0.0, 1.0, 2.0]])), 3).axes
@@ -184,7 +184,7 @@ def order_of(own: Coordinates, samples: int) -> Order | str:
 
 
 def padded_steps(padded: Callable[[Tensor], Tensor], own: Coordinates) -> Coordinates:
-    """Of packed sequences (step, unit) that are padded: every step of each keeps its units.
+    """Coordinates of packed sequences (step, unit) that are padded: every step of each keeps its units.
 
     Arguments:
         padded: how they are, −1 where there is no step.
@@ -195,7 +195,7 @@ def padded_steps(padded: Callable[[Tensor], Tensor], own: Coordinates) -> Coordi
 
 
 def unit_axes(own: Coordinates, order: Order) -> tuple[int, ...] | None:
-    """Of the rows that an order makes, the axes that are units, from 1; None where they are not known.
+    """The axes, from 1, that are units in the rows that an order makes; None where they are not known.
 
     Example:
         >>> own = Coordinates((4, 2, 5), torch.arange(2.0).reshape(1, 2, 1), torch.arange(5.0).reshape(1, 1, 5))

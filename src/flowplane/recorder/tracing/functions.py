@@ -40,7 +40,7 @@ def kind_of_function(name: str, args: Sequence[Any], shape: Sequence[int], owner
         owners: of parameters among its arguments, the modules.
 
     Returns:
-        None for a call that is no layer, whatever its tensors come from.
+        None for a call that is not a layer, whatever its tensors come from.
     """
     if name in NONLINEARITIES:
         return "nonlinearity"

@@ -27,7 +27,7 @@ PRODUCTS = {"matmul", "mm", "bmm", "mv", "dot", "einsum", "addmm", "baddbmm", "a
 def units_set(
     name: str, args: Sequence[Any], kwargs: dict[str, Any], outputs: list[Tensor], known: Known
 ) -> list[Coordinates | None] | None:
-    """Of calls that contract axes or set units; None for all others."""
+    """Coordinates for calls that contract axes or set units; None for all others."""
     shape = tuple(outputs[0].shape)
     own = known(args[0]) if args and isinstance(args[0], Tensor) else None
     if name == "linear":

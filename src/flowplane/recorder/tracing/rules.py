@@ -102,7 +102,7 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 def coordinates_after(
     function: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any], outputs: list[Tensor], known: Known
 ) -> list[Coordinates | None]:
-    """Of each tensor that a call returned, as they follow from those of its arguments; None where nothing is known.
+    """Coordinates of each tensor that a call returned, from those of its arguments; None where nothing is known.
 
     Arguments:
         known: of a tensor as it was before the call.
@@ -312,7 +312,7 @@ def _axes(value: Any) -> bool:
 
 
 def _same_places(operands: list[Coordinates], shape: tuple[int, ...]) -> Coordinates | None:
-    """Of a call without a rule of its own: number by number where shapes broadcast, and what keeps its length keeps it."""
+    """For a call without a rule of its own: number by number where shapes broadcast, else axes of equal length."""
     try:
         broadcast = tuple(torch.broadcast_shapes(*(own.shape for own in operands)))
     except RuntimeError:

@@ -15,7 +15,7 @@ from flowplane.recorder.tracing.watching import Call
 
 __all__ = ["chained_blocks", "default_calls", "states_of"]
 
-#: Kinds of functions that are layers without being asked for.
+#: Kinds of functions that are layers by default.
 COUNTED = ("nonlinearity", "concatenation", "pooling", "weights", "attention", ADDITION)
 
 
@@ -171,7 +171,7 @@ def _within(call: Call, other: Call) -> bool:
 
 
 def _places(call: Call) -> int:
-    """Numbers a unit and sample."""
+    """Numbers per unit and sample."""
     own = call.own
     if own is None or own.unit is None or own.sample is None or call.shape is None:
         return -1

@@ -25,7 +25,7 @@ __all__ = ["Judged", "Trace", "traced"]
 SIZES, LARGE_SIZES = ((8, 4), (16, 8), (6, 3), (2, 1)), ((4, 3), (8, 4), (2, 1))
 #: Parameters above which a model is large.
 LARGE = 50_000_000
-#: Seeds of both streams: their first uniform numbers lie near the ends of [0, 1], so that one coin a batch falls otherwise.
+#: Seeds of both streams: their first uniform numbers lie near the ends of [0, 1], so that one coin per batch differs.
 STREAM, OTHER_STREAM = 3, 2469
 
 #: Runs the model on samples of these numbers; the tensors with which it is called, and the call.
@@ -38,9 +38,9 @@ class Judged:
 
     Arguments:
         bare: its name, without the number of the call.
-        order: how its numbers become rows of samples; None where it is left out.
+        order: how its numbers become rows of samples; None where the call is left out.
         why: it is left out, in words; None where it is not.
-        noisy: whether the same inputs give other numbers: "" (no), "draws" (with another stream) or "state".
+        noisy: whether the same inputs give other numbers: "" (the same), "draws" (another stream changes them) or "state".
         rests_on: "coordinates" or "runs".
         units: axes of the rows that are units; None where they are not known.
         varies: whether the shape of a sample depends on the other samples.
@@ -74,6 +74,7 @@ class Trace:
 
     Arguments:
         samples: of the first run.
+        states: nodes of the graph that every path from an input to the output passes.
         lost: modules that called too many functions to carry coordinates through all of them.
         tested: whether runs of half the samples tested the coordinates: not where the model takes one number only.
     """
@@ -81,6 +82,7 @@ class Trace:
     calls: list[Judged]
     samples: int
     graph: Graph
+    states: set[int]
     tested: bool
     lost: tuple[str, ...] = ()
 
@@ -93,7 +95,7 @@ def traced(model: nn.Module, run: Run, count: int, whole: bool = False, size: in
         run: of the model on some of the samples.
         count: samples that there are.
         size: of the batches that the model takes, if it is known.
-        whole: they cannot be parted: one call sees all of them, and its first axis of that length are the samples.
+        whole: they cannot be split: one call sees all of them, and its first axis of that length are the samples.
 
     Raises:
         Exception: whatever the model raises with each number of samples.
@@ -149,7 +151,7 @@ class _Tracing:
         _name(judged)
         calls = [each.call for each in judged]
         graph = first.watch.graph
-        # what the model returns may be no tensor, or several
+        # what the model returns need not be one tensor
         last = max((each.call.node for each in judged if each.why is None), default=-1)
         outputs = [node for node in first.watch.outputs if node >= 0] or [last]
         states = chained_blocks(graph, calls).union(*(states_of(graph, output) for output in outputs if output >= 0))
@@ -162,7 +164,9 @@ class _Tracing:
         for each in judged:
             each.default = id(each.call) in default
             each.missing = id(each.call) in wanted - default and each.call.node not in kept
-        return Trace(judged, self.n, graph, tested=self.halved is not None or self.whole, lost=tuple(first.watch.lost))
+        return Trace(
+            judged, self.n, graph, states, tested=self.halved is not None or self.whole, lost=tuple(first.watch.lost)
+        )
 
     def _watched(self, samples: Tensor, seed: int, carried: bool = False) -> Observed:
         tensors, call = self.run(samples)
@@ -253,10 +257,10 @@ class _Tracing:
         if follows is False or key not in self.turned.rows:
             judged.order, judged.why = None, "its rows do not follow the samples"
         elif parts is False or key not in self.halved.rows:
-            judged.order, judged.why = None, "mixes samples: other numbers without the rest of the batch"
+            judged.order, judged.why = None, "mixes samples: its numbers change without the rest of the batch"
 
     def _by_runs(self, judged: Judged, reading: Order | str | None) -> None:
-        """Coordinates say nothing, or that samples mix or are there in part: an axis that follows them overrules it."""
+        """Where coordinates say nothing, or that samples mix or are incomplete, an axis that follows them overrules it."""
         judged.rests_on, key = "runs", judged.call.key
         mine = self.first.along.get(key, {})
         whole = mine.get(-1)
@@ -289,7 +293,7 @@ class _Tracing:
                 if found and agrees(self.rest, axis, mine[axis][-self.half :]):
                     judged.order = Order((axis,))
                     return
-            if reading == "depends on no sample":  # it does: another order of them gives other numbers
+            if reading == "depends on no sample":  # it does: another order of the samples gives other numbers
                 reading = None
         judged.why = reading if isinstance(reading, str) else "mixes samples"
 

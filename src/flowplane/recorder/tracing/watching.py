@@ -25,7 +25,7 @@ from flowplane.recorder.tracing.rules import CARRIED, FRESH, REDUCED, SORTED, WR
 
 __all__ = ["Call", "Key", "Watch"]
 
-#: (module, number of its call), or of a function (module, number of its call, function, number within that call).
+#: (module, number of its call), or for a function (module, number of its call, function, number within that call).
 Key = tuple[Any, ...]
 #: Modules in which no function counts.
 CLOSED = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
@@ -36,9 +36,9 @@ MOST_OUTPUTS = 16
 #: Calls that make ids of other numbers, and those that look ids up in a table.
 CHOSEN = {"argmax", "argmin"}
 LOOKED_UP = {"embedding", "embedding_bag"}
-#: Whole numbers that they return are no ids of their own; whole numbers that they take only say where others go.
+#: Whole numbers that they return are not new ids; whole numbers that they take only say where others go.
 ORDERED, PLACED = SORTED | REDUCED, WRITTEN | RECURRENT
-#: Calls that make tensors of what is none.
+#: Calls that make tensors from other things.
 CREATED = {"tensor", "as_tensor", "asarray", "from_numpy", "frombuffer"}
 #: Calls that count, and the place in the graph of what was counted.
 COUNTING, POSITION = {"cumsum", "arange", "cumprod"}, -2
@@ -80,7 +80,7 @@ class Call:
 
     @property
     def function(self) -> str | None:
-        """Its name, if it is one of a function."""
+        """The function's name, if it is a call of a function."""
         return self.key[2] if len(self.key) > 2 else None
 
     @property
@@ -292,7 +292,7 @@ class Watch(TorchFunctionMode):
             return self._place_whole(name, args, outputs, found, before)
         parents = [self._source(each, before.get(id(each)), ids) for each, ids in self._sources(name, args, outputs, before)]
         parents = [parent for parent in parents if parent != -1]
-        # what packs sequences also returns their sizes
+        # packing sequences also returns their sizes
         data = not moves or not isinstance(args[0], Tensor) or numeric(args[0])
         shared = -1  # all that one call returns is one node: a recurrent layer's states and its outputs
         for each, own in zip(outputs, found, strict=True):
@@ -328,7 +328,7 @@ class Watch(TorchFunctionMode):
         if own is not None:
             return own.node
         if (numeric(each) or (ids and not self._inputs)) and self._from_elsewhere(each):
-            # made of what was there last, in NumPy or by vmap; where the inputs are no tensors, it is one of them
+            # made of what was there last, in NumPy or by vmap; where no input is a tensor, it is an input
             return len(self.graph.parents) - 1 if self._inputs else self.graph.input()
         return -1
 
@@ -341,7 +341,7 @@ class Watch(TorchFunctionMode):
         before: dict[int, Coordinates | None],
     ) -> None:
         """Whole numbers that were computed: ids of their own (labels shifted by one), an input like others; or positions,
-        counted from a mask, which are none."""
+        counted from a mask, which are not ids."""
         owns = [own for own in (before.get(id(each)) for each in tensors_in(args)) if own is not None]
         positions = name in COUNTING or any(own.node == POSITION for own in owns)
         for each, own in zip(outputs, found, strict=True):
