@@ -137,7 +137,7 @@ TERMS = {
 
 
 def in_words(blocks: int, spent: xr.Dataset) -> str:
-    """What the way through the blocks is spent on at the first epoch and at the last."""
+    """What the path through the blocks is spent on at the first epoch and at the last."""
     lines = []
     for when, k in (("untrained", 0), ("trained", -1)):
         here = spent.isel(replica=0, epoch=k)
@@ -160,7 +160,7 @@ def main(out: Path, quick: bool) -> None:
         told.append(f"{in_words(blocks, spent)}; loss {loss:.3f} nats a token")
     print(rec)
     print(f"No model can have a loss of less than {least_loss():.3f} nats a token.")
-    print("What the way through the blocks costs, in squared units of the residual stream:", *told, sep="\n")
+    print("What the path through the blocks costs, in squared units of the residual stream:", *told, sep="\n")
     fp.report(rec, out / "small-gpt2.html")
     print(f"report: {out / 'small-gpt2.html'}")
 

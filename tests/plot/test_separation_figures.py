@@ -33,7 +33,7 @@ def test_every_measure_has_a_curve_in_every_row(found):
     first, second = curves(figure, "linear probe")
     np.testing.assert_allclose(first.y, found.probe[0].mean("split").values[[1, 3]])
     np.testing.assert_allclose(second.y, found.probe[1].mean("split").values[1:])
-    assert first.x[-1] == second.x[-1] == 6.0 and second.error_y.array[0] == 0  # of the difference to L = 1
+    assert first.x[-1] == second.x[-1] == 6.0 and second.error_y.array[0] == 0  # of the difference from L = 1
     assert figure.layout.xaxis.ticktext == ("1", "2", "∞")
     titles = [figure.layout[f"yaxis{k}"].title.text for k in ("", "2", "3")]
     assert titles[0].startswith("accuracy") and titles[2] == "I(T;Y) [bits]"
