@@ -15,6 +15,7 @@ import pytest
 import torch
 import xarray as xr
 from processes import ByHand, object_store
+from slower import first_ones
 from typer.testing import CliRunner
 
 import flowplane as fp
@@ -202,7 +203,7 @@ def kill_first(mark):
     os.kill(int(mark.read_text()), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("place", ["folder", "object store"])
+@pytest.mark.parametrize("place", first_ones(1, ["object store", "folder"]))
 def test_a_worker_is_killed_midway_and_nothing_is_missing(place, tmp_path, cluster):
     with ExitStack() as stack:
         where = tmp_path / "run.fp"

@@ -402,6 +402,7 @@ def ended(processes):
     return not psutil.wait_procs(processes, timeout=60)[1]
 
 
+@pytest.mark.slow
 def test_a_killed_driver_is_started_again_and_a_second_one_is_refused(tmp_path):
     process = started(tmp_path)
     wait_for_half(tmp_path, process)

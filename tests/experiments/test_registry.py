@@ -15,6 +15,8 @@ from flowplane.experiments.claim import Claim
 from flowplane.experiments.papers import PAPER_CLAIMS
 from flowplane.reporting.stored import stored_figure
 
+#: Those that take a minute or so even at their smallest scale.
+SLOW = ("transport-cost", "double-limit", "deep-features", "budget", "score-flow", "training-size", "stacked-dae", "bridge")
 #: Those that run sweeps.
 SWEEPING = ("training-size", "depth", "activations", "budget", "steps")
 
@@ -32,7 +34,7 @@ def results(tmp_path_factory):
     return tmp_path_factory.mktemp("results")
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in EXPERIMENTS])
 def test_every_experiment_leaves_claims_data_and_figure(results, name, request):
     cluster = request.getfixturevalue("worker") if name in SWEEPING else None
 
@@ -54,7 +56,7 @@ def test_every_experiment_leaves_claims_data_and_figure(results, name, request):
     for dataset in result.datasets:
         with xr.open_dataset(folder / f"{dataset}.nc", engine="h5netcdf") as stored:
             assert stored.sizes == result.datasets[dataset].sizes
-    if name not in ("information-plane", "digits", "depth"):
+    if name not in ("information-plane", "digits", "activations"):
         return  # one experiment stands for all that recordings are used again, one for several networks, one for sweeps
     before = result.training_seconds
     again = run()

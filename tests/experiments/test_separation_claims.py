@@ -128,6 +128,7 @@ def test_moons_are_drawn_from_their_density_with_the_class_they_come_from():
     assert float(plug_in.i_ty_lower) < data.truth < float(plug_in.i_ty_upper)
 
 
+@pytest.mark.slow
 def test_what_is_measured_of_digits():
     data = digit_data(0.6, None, (1, 2, math.inf), 2, 0)
     assert len(np.unique(np.concatenate([data.splits[0].train, data.splits[0].test]), axis=0)) == 1797

@@ -10,6 +10,7 @@ from scipy.stats import ortho_group
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
+from slower import first_ones
 
 import flowplane as fp
 from flowplane.core.results import Flags
@@ -67,7 +68,7 @@ def test_the_linear_probe_is_as_good_as_scikit_learns():
     assert float(found.accuracy) > 0.95
 
 
-@pytest.mark.parametrize("probe", PROBES)
+@pytest.mark.parametrize("probe", first_ones(1, PROBES))
 def test_labels_that_mean_nothing(probe):
     """In 512 dimensions, 400 samples, four classes: the interval holds 0, or is below it."""
     rng = np.random.default_rng(1)

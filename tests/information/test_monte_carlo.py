@@ -48,6 +48,7 @@ def test_against_a_fine_sum(places, variance, kind):
         assert float(result[name]) == pytest.approx(value, abs=allowed), name
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_integral():
     """95 % of 200 seeds, within three standard deviations of a share: for one draw of the noise and for several."""
     places = np.random.default_rng(0).normal(size=60)

@@ -164,6 +164,7 @@ def test_intervals_cover_normals(correlation):
     assert np.mean(within) >= 0.9
 
 
+@pytest.mark.slow
 def test_intervals_cover_classes():
     truth = sliced_blobs(1.5)
     within = []

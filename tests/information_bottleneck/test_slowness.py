@@ -36,6 +36,7 @@ def test_what_does_not_come_to_rest_is_marked():
     assert found.capped.values.tolist() == [True, False] and int(found.steps[0]) == 40
 
 
+@pytest.mark.slow
 def test_the_reference_task_slows_down_at_its_first_critical_beta():
     betas = 1.0959 * np.linspace(0.9, 1.1, 9)
     distance = fp.tasks.spherical_strength((np.arange(4096)[:, None] >> np.arange(12)) & 1)

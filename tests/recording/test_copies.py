@@ -121,6 +121,7 @@ print(__debug__, rec.epochs, rec.metrics.sizes["train_epoch"], len(rec.online), 
 """
 
 
+@pytest.mark.slow
 def test_python_without_asserts(tmp_path):
     """zarr 3.1 takes an entry out of a group's metadata within an assert."""
     command = [sys.executable, "-O", "-c", OPTIMISED, str(tmp_path)]

@@ -14,10 +14,12 @@ def test_a_report(small, tmp_path):
     assert violations_of(fp.report(small, tmp_path / "report.html")) == []
 
 
+@pytest.mark.slow
 def test_reports_side_by_side(small, other, tmp_path):
     assert violations_of(fp.report([small, other], tmp_path / "two.html")) == []
 
 
+@pytest.mark.slow
 def test_a_flow(tmp_path):
     flow = fp.denoising_flow(fp.Normal([0.0, 0.0], [[2.0, 0.5], [0.5, 1.0]]), 0.5, layers=2)
     assert violations_of(fp.report(flow, tmp_path / "flow.html")) == []

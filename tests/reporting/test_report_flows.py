@@ -84,6 +84,7 @@ def test_the_same_kind_twice_is_numbered(denoising, tmp_path):
     assert "DenoisingFlow (1)" in said(read, "summary") and "DenoisingFlow (2)" in said(read, "summary")
 
 
+@pytest.mark.slow
 def test_what_is_wasted_by_turning(turn, tmp_path):
     read = page(turn, tmp_path)
     # points at radius r run along an arc of r and end a chord of 2 sin ½ r away
@@ -187,6 +188,7 @@ def test_a_velocity_that_torch_cannot_differentiate(tmp_path):
     assert {"flow-samples", "budget", "steps"} == set(read.figures())
 
 
+@pytest.mark.slow
 def test_a_guided_model_belongs_to_no_path(tmp_path):
     options = {"conditions": {"y": 1.0}, "unconditional": {"y": 0.0}, "guidance": 2.0}
     flow = fp.transport.model_flow(lambda x, t, y: -y[:, None] * x, shape=2, **options)

@@ -7,6 +7,7 @@ import pytest
 import torch
 import xarray as xr
 from page_reading import Read
+from slower import first_ones
 
 import flowplane as fp
 from flowplane.core.results import stamp
@@ -140,7 +141,7 @@ def diverging(path, from_epoch, hidden_only=False, epochs=6):
     return fp.open(path)
 
 
-@pytest.mark.parametrize("hidden_only", [False, True])
+@pytest.mark.parametrize("hidden_only", first_ones(1, [False, True]))
 def test_what_came_before_training_diverged_is_shown(tmp_path, hidden_only):
     rec = diverging(tmp_path / "diverging.fp", 4, hidden_only)
     before, said = finite_part(rec)

@@ -255,6 +255,7 @@ def test_equivariance(seed, d, layers):
     np.testing.assert_allclose(moved.log_prob(x @ turn.T + shift), flow.log_prob(x), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_velocity_and_trajectory():
     p = mixture(2, seed=7)
     time = 0.3 * least(p)

@@ -108,6 +108,7 @@ def test_the_energy_is_what_the_pairs_cost_less_the_loss(independent):
     assert lengths(independent, 2000)[0] == pytest.approx(known, rel=0.06)
 
 
+@pytest.mark.slow
 def test_optimal_pairs_are_nearer_and_their_flow_straighter(independent, optimal):
     """The closed form of W_2²; a batch of 256 in two dimensions wastes less than a tenth of what independent pairs do."""
     least, root = gaussian_distance(MEAN, COVARIANCE)
@@ -122,6 +123,7 @@ def test_optimal_pairs_are_nearer_and_their_flow_straighter(independent, optimal
     assert ((optimal(x) - best) ** 2).sum() < 0.02 * ((best - x) ** 2).sum()
 
 
+@pytest.mark.slow
 def test_rectification_lowers_bending_and_keeps_the_ends(bent):
     straight = rectify(bent, samples=3000, steps=500, **CPU)
     (energy, length, cost), (new_energy, new_length, new_cost) = map(lengths, (bent, straight))

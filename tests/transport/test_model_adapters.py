@@ -190,6 +190,7 @@ def test_networks_that_are_scaled(unet, name, options, steps, share):
     assert float((rough - found).abs().max()) < 0.03 * float(found.abs().max())
 
 
+@pytest.mark.slow
 def test_the_path_of_videos(unet):
     from diffusers import CogVideoXDDIMScheduler
 
