@@ -69,6 +69,8 @@ def test_a_training_is_followed_without_reloading(tmp_path):
             "decodable-depth,gradient-phases,information-plane,training-curves"
         )
         assert await page.value("flowplane.figures['information-plane'].frame") == 1
+        decodable = "flowplane.figures['decodable-depth']"
+        await page.until(f"{decodable}.labels[{decodable}.frame] === '12'", 60)  # what nobody has moved follows
         assert await page.value(RANGE) == chosen
         assert await page.value("window.loaded") == "once"
         for part in PARTS:

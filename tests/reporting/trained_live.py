@@ -1,5 +1,5 @@
-"""A training process to look at: `python trained_live.py PATH EPOCHS SECONDS MODE` trains a small model, an epoch in so many
-seconds."""
+"""A training process to look at: `python trained_live.py PATH EPOCHS SECONDS MODE` trains a small model, an epoch in about
+this many seconds, and prints when each ended."""
 
 import sys
 import time
@@ -24,6 +24,7 @@ def main(path: str, epochs: int, seconds: float, mode: str) -> None:
                 loss.backward()
                 optimizer.step()
             recorder.step(epoch=epoch, loss=loss.item())
+            print(epoch, time.time(), flush=True)
             time.sleep(seconds)
 
 

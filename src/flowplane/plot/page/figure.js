@@ -38,10 +38,11 @@ class Figure {
     this.take(contents[name]);
   }
 
-  // What is drawn from now on; frame and choice stay where they are, if there still are such.
+  // What is drawn from now on; a frame or choice that was asked for stays, if there still is such, the others follow.
   take(content) {
     const place = (slider, label) => (slider ? (slider.labels.includes(label) ? slider.labels.indexOf(label) : slider.active) : null);
-    const [shown, chosen] = [this.labels?.[this.frame], this.choices?.labels[this.chosen]];
+    const asked = (slider, k) => (slider && k !== slider.active ? slider.labels[k] : null);
+    const [shown, chosen] = [asked(this.controls, this.frame), asked(this.choices, this.chosen)];
     this.content = content;
     this.controls = content.controls;
     this.choices = content.choice;
