@@ -48,7 +48,7 @@ def said(figure):
 def test_what_has_no_panel_is_said(found):
     figure = fp.plot.layer_transport(found)
     assert len(figure.layout.annotations) == len(PANELS) - 1
-    assert "not shown: change of volume, equal widths (no &lt;weights&gt;)" in said(figure)
+    assert "not shown: change of volume at equal width (no &lt;weights&gt;)" in said(figure)
     with pytest.raises(InputError, match="found no finite value"):
         fp.plot.layer_transport(found.where(found.replica > 9))
     found = found.drop_vars(["log_det_flags", "log_det_affine_flags"])

@@ -46,7 +46,8 @@ def equivalence_errors(dataset: xr.Dataset, title: str = "Stack against composit
         horizontal_spacing=0.03,
         subplot_titles=[f"{kind} decoders" for kind in kinds],
     )
-    texts = [f"{density}<br>layer {layer}" for density in dataset["density"].values for layer in dataset["layer"].values]
+    densities = [str(density).replace(" ", "<br>") for density in dataset["density"].values]
+    texts = [f"{density}<br>layer {layer}" for density in densities for layer in dataset["layer"].values]
     for panel in range(len(kinds)):
         for number, name in enumerate(against):
             places = np.arange(len(texts)) + 0.17 * (number - (len(against) - 1) / 2)
@@ -57,11 +58,11 @@ def equivalence_errors(dataset: xr.Dataset, title: str = "Stack against composit
     if "limit" in dataset.attrs:
         figure.add_hline(y=dataset.attrs["limit"], line={"color": "#777", "dash": "dash", "width": 1.3})
     figure.update_xaxes(
-        tickvals=list(range(len(texts))), ticktext=texts, range=[-0.6, len(texts) - 0.4], tickfont={"size": 11}
+        tickvals=list(range(len(texts))), ticktext=texts, range=[-0.6, len(texts) - 0.4], tickangle=0, tickfont={"size": 11}
     )
     figure.update_yaxes(type="log", dtick=1, exponentformat="power", minor={"ticks": "outside", "dtick": "D1"})
     figure.update_yaxes(title=axis_title(dataset["error"]), row=1, col=1)
-    limit = " · dashed: the limit" if "limit" in dataset.attrs else ""
+    limit = " · dashed: the claimed limit" if "limit" in dataset.attrs else ""
     return styled(
         figure,
         title,

@@ -10,7 +10,7 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
-from flowplane.plot.figures.budget import TERMS
+from flowplane.plot.figures.budget import SYMBOLS, TERMS
 from flowplane.plot.names import about, layer_texts
 from flowplane.plot.registry import draws
 from flowplane.plot.style import LAYER_COLORS, flagged, require_units, require_variables, styled
@@ -79,10 +79,10 @@ def layer_budget(dataset: xr.Dataset, title: str = "What the way through the lay
     return styled(
         figure,
         title,
-        f"{about(dataset)}<br>energy E∫|u|² ds = {energies} [squared units of x]{star}",
+        f"{about(dataset)}<br>energy E∫|u|² ds = {energies} [squared units of x]{star}<br>{SYMBOLS}, δ a layer's part of Δ",
         width=560 + 300 * len(ends),
-        height=480,
-        margin={"l": 70, "r": 30, "t": 130, "b": 125},
+        height=496,
+        margin={"l": 70, "r": 30, "t": 146, "b": 125},
         legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.26, "yanchor": "top", "traceorder": "normal"},
     )
 

@@ -70,7 +70,7 @@ def pointwise_information(
     classes = [] if labels is None else np.unique(labels).tolist()
     by_class = 1 < len(classes) <= CLASSES
     columns, tiles = len(parts), 0 if pictures is None else 2 * len(parts)
-    titles = [PARTS[name].title for name in parts] + ["by class"] * (columns * by_class)
+    titles = [PARTS[name].title for name in parts] + ["by class: quartiles, 5 and 95 %"] * (columns * by_class)
     heights = [250.0] + [210.0] * by_class + [86.0] * tiles
     specs: list[list[dict[str, int] | None]] = [[{}] * columns for _ in range(1 + by_class)]
     specs += [[{"colspan": columns}, *[None] * (columns - 1)]] * tiles
@@ -89,12 +89,12 @@ def pointwise_information(
         axis, color = PARTS[name].bits, LAYER_COLORS[column - 1]
         for trace in _sorted_curve(dataset, each, labels, color):
             figure.add_trace(trace, row=1, col=column)
-        figure.update_xaxes(ticksuffix=" %", range=[-2, 102], row=1, col=column)
+        figure.update_xaxes(title="samples in order", ticksuffix=" %", range=[-2, 102], row=1, col=column)
         for row in range(1, 2 + by_class):
             figure.update_yaxes(title={"text": axis, "standoff": 4}, row=row, col=column)
         if by_class and labels is not None:
             figure.add_trace(_quartiles(each, labels, classes, color), row=2, col=column)
-            figure.update_xaxes(type="category", row=2, col=column)
+            figure.update_xaxes(title="class", type="category", row=2, col=column)
     if pictures is not None:
         row = 2 + by_class
         for each in parts.values():
@@ -240,5 +240,5 @@ def _where(dataset: xr.Dataset, labelled: bool) -> str:
     parts = panel_names(xr.Dataset(coords=own, attrs=dataset.attrs)) if "layer" in own else []
     parts += [f"epoch {int(dataset['epoch']):,}"] if "epoch" in dataset.coords else []
     parts += [f"resolution {float(dataset['resolution']):g}"] if "resolution" in dataset.coords else []
-    parts += ["curves: samples in order, in per cent", "dotted: the mean, the layer's information"]
-    return " · ".join([*parts, "below 0: taken for another class"] if labelled else parts)
+    parts += ["dotted: the mean, the layer's information"]
+    return " · ".join([*parts, "below 0: less likely than by its frequency"] if labelled else parts)
