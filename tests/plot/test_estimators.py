@@ -68,7 +68,7 @@ def test_flagged_values_are_hollow(table):
 def test_what_is_not_given_is_said(table):
     missing = fp.compare_estimators(np.random.default_rng(2).normal(size=(80, 2)), np.arange(80) % 2, estimators=CHOSEN)
     figure = fp.plot.compare_estimators(missing)
-    assert axes(figure, "x") == ["I(X;T) [bits]", "I(T;Y) [bits]"] and list(figure.layout.yaxis.categoryarray)[0] == "normal"
+    assert axes(figure, "x") == ["I(X;T) [bits]", "I(T;Y) [bits]"] and figure.layout.yaxis.categoryarray[0] == "normal"
     said = "not given: I(X;T) of normal (I(X;T) needs the inputs, which were not given)"
     assert said in figure.layout.title.subtitle.text
     assert all(len(trace.x) == len(trace.error_x.array) for trace in figure.data)

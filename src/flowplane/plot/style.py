@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -136,14 +136,12 @@ def flagged(dataset: xr.Dataset, quantity: str) -> xr.DataArray:
     return xr.zeros_like(dataset[quantity], bool) if flags is None else flags != 0
 
 
-def why_missing(dataset: xr.Dataset, quantity: str) -> Iterator[str]:
-    """Why values of a quantity are NaN, in its flags' words: the first that all of them raise, or else of each its first."""
+def why_missing(dataset: xr.Dataset, quantity: str, first: Sequence[str] = ()) -> Iterator[str]:
+    """Why values of a quantity are NaN, in its flags' words: of each value the first raised, these flags before others."""
     if f"{quantity}_flags" not in dataset:
         return
     words, unexplained = Flags.of(dataset[f"{quantity}_flags"]), np.isnan(dataset[quantity])
-    found = Flags.raised(dataset[f"{quantity}_flags"])
-    common = {flag: raised for flag, raised in found.items() if bool((raised | ~unexplained).all())}
-    for flag, raised in (common or found).items():
+    for flag, raised in sorted(Flags.raised(dataset[f"{quantity}_flags"]).items(), key=lambda found: found[0] not in first):
         if bool((unexplained & raised).any()):
             yield words[flag].meaning or flag
         unexplained = unexplained & ~raised

@@ -29,6 +29,8 @@ __all__ = ["compare_estimators"]
 
 QUANTITIES = ("i_xt", "i_ty")
 FLAGGED = "#999"
+#: Flags that leave a number out; others may stand beside them.
+ABSENT = ("labels_only", "no_labels", "no_inputs", "deterministic", "weighted")
 
 
 @draws("compare_estimators")
@@ -131,11 +133,10 @@ def _points(table: xr.Dataset, quantity: str, names: list[str]) -> Iterator[go.S
 def _lacking(table: xr.Dataset, known: dict[str, np.ndarray]) -> Iterator[str]:
     """What has no value, of which estimators, and why."""
     for quantity, there in known.items():
-        title, whose = long_name(table, quantity), {}
-        if not there.any():
-            whose = {" and ".join(why_missing(table, quantity)): [""]}
-        for k in np.flatnonzero(~there) if there.any() else ():
+        whose: dict[str, list[str]] = {}
+        for k in np.flatnonzero(~there):
             one = table.isel(estimator=[k])
-            whose.setdefault(" and ".join(why_missing(one, quantity)), []).append(escaped(one["estimator"].item()))
+            whose.setdefault(" and ".join(why_missing(one, quantity, ABSENT)), []).append(escaped(one["estimator"].item()))
         for reason, names in whose.items():
-            yield f"{title}{' of ' if names != [''] else ''}{', '.join(names)}{f' ({escaped(reason)})' if reason else ''}"
+            of = f" of {', '.join(names)}" if len(names) < len(there) else ""
+            yield f"{long_name(table, quantity)}{of}{f' ({escaped(reason)})' if reason else ''}"

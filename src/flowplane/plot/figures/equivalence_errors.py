@@ -58,7 +58,7 @@ def equivalence_errors(dataset: xr.Dataset, title: str = "Stack against composit
     if "limit" in dataset.attrs:
         figure.add_hline(y=dataset.attrs["limit"], line={"color": "#777", "dash": "dash", "width": 1.3})
     figure.update_xaxes(
-        tickvals=list(range(len(texts))), ticktext=texts, range=[-0.6, len(texts) - 0.4], tickangle=0, tickfont={"size": 11}
+        tickvals=list(range(len(texts))), ticktext=texts, range=[-0.6, len(texts) - 0.4], tickangle=0, tickfont={"size": 10}
     )
     figure.update_yaxes(type="log", dtick=1, exponentformat="power", minor={"ticks": "outside", "dtick": "D1"})
     figure.update_yaxes(title=axis_title(dataset["error"]), row=1, col=1)

@@ -56,7 +56,7 @@ def layer_budget(dataset: xr.Dataset, title: str = "What the way through the lay
         cols=1 + len(ends),
         column_widths=[1.2, *[1.0] * len(ends)],
         shared_yaxes=False,
-        horizontal_spacing=0.075,
+        horizontal_spacing=0.1,
         subplot_titles=["all layers, by epoch", *(f"layer by layer, epoch {epochs[k]:,}" for k in ends)],
     )
     labels = [f"{epoch:,}{'*' if starred else ''}" for epoch, starred in zip(epochs, few, strict=True)]
@@ -68,11 +68,13 @@ def layer_budget(dataset: xr.Dataset, title: str = "What the way through the lay
             bar.update(showlegend=bar.legendgroup == "layer_progress" and column == 2)
             figure.add_trace(bar, row=1, col=column)
         figure.update_xaxes(title="layer", row=1, col=column)
+        figure.update_yaxes(title="per cent of the energy", row=1, col=column)
     energies = ", ".join(f"{float(shown['energy'].isel(epoch=k).mean()):.4g} at epoch {epochs[k]:,}" for k in ends)
     star = "; * too few points to pair starts with ends: coupling is a lower bound" if few.any() else ""
     figure.update_xaxes(type="category")
     figure.update_xaxes(title="epoch", row=1, col=1)
     figure.update_yaxes(title="per cent of the energy", range=[0, 101], row=1, col=1)
+    figure.update_annotations(font_size=14)
     if len(ends) > 1:
         figure.update_yaxes(matches="y2", row=1, col=3)
     figure.update_layout(barmode="relative", bargap=0.25)

@@ -224,7 +224,7 @@ def _subtitle(shown: xr.Dataset) -> str:
         f"embedding: {attrs['embedding']}" if "embedding" in attrs else "",
         f"smoothing s = {attrs['smoothing']:.3g}" if "smoothing" in attrs else "",
     )
-    planned = int(np.isfinite(shown["wasserstein"]).any(["replica", "layer"]).sum())
+    planned = int(shown["wasserstein"].notnull().any(["replica", "layer"]).sum())
     epochs = shown.sizes["epoch"]
     exact = f" · exact W₂ at {planned} of {epochs} epochs" if 0 < planned < epochs else ""
     first = " · ".join(escaped(part) for part in parts if part)

@@ -89,12 +89,12 @@ def pointwise_information(
         axis, color = PARTS[name].bits, LAYER_COLORS[column - 1]
         for trace in _sorted_curve(dataset, each, labels, color):
             figure.add_trace(trace, row=1, col=column)
-        figure.update_xaxes(title="samples in order", ticksuffix=" %", range=[-2, 102], row=1, col=column)
+        figure.update_xaxes(ticksuffix=" %", range=[-2, 102], row=1, col=column)
         for row in range(1, 2 + by_class):
             figure.update_yaxes(title={"text": axis, "standoff": 4}, row=row, col=column)
         if by_class and labels is not None:
             figure.add_trace(_quartiles(each, labels, classes, color), row=2, col=column)
-            figure.update_xaxes(title="class", type="category", row=2, col=column)
+            figure.update_xaxes(type="category", row=2, col=column)
     if pictures is not None:
         row = 2 + by_class
         for each in parts.values():
@@ -231,7 +231,7 @@ def _caption(each: np.ndarray, labels: np.ndarray | None, place: int) -> str:
 
 
 def _whose(name: str) -> str:
-    return f"{PARTS[name].bits.removesuffix(' [bits]')} in bits, and the class"
+    return f"{PARTS[name].bits.removeprefix('part of ')} and class"
 
 
 def _where(dataset: xr.Dataset, labelled: bool) -> str:
@@ -240,5 +240,5 @@ def _where(dataset: xr.Dataset, labelled: bool) -> str:
     parts = panel_names(xr.Dataset(coords=own, attrs=dataset.attrs)) if "layer" in own else []
     parts += [f"epoch {int(dataset['epoch']):,}"] if "epoch" in dataset.coords else []
     parts += [f"resolution {float(dataset['resolution']):g}"] if "resolution" in dataset.coords else []
-    parts += ["dotted: the mean, the layer's information"]
-    return " · ".join([*parts, "below 0: less likely than by its frequency"] if labelled else parts)
+    parts += ["curves: samples in order, in per cent", "dotted: the mean, the layer's information"]
+    return " · ".join([*parts, "below 0: its class less likely than by frequency"] if labelled else parts)

@@ -16,7 +16,7 @@ __all__ = ["replica_spread"]
 DISTANCES = {
     "distance_unaligned": ("as they<br>stand", LAYER_COLORS[5]),
     "distance": ("units<br>matched", LAYER_COLORS[0]),
-    "distance_random": ("unrelated<br>networks,<br>matched", "#777777"),
+    "distance_random": ("unrelated<br>networks", "#777777"),
 }
 SPREADS = {"xt": ("I(X;T)", LAYER_COLORS[1]), "ty": ("I(T;Y)", LAYER_COLORS[2])}
 
@@ -79,7 +79,7 @@ def replica_spread(dataset: xr.Dataset, title: str = "Replicas: their weights an
     about = (
         f"{dataset.attrs.get('task', 'task')} · {pairs} pair{'s' if pairs > 1 else ''}, epoch {last:,} · "
         f"same class on {100 * float(dataset['agreement'].mean()):.1f} % of the inputs · bars: means<br>"
-        "dashed: orthogonal weights · spread: standard deviation over the replicas"
+        "units of unrelated networks are matched too · dashed: orthogonal weights · spread: standard deviation over the replicas"
     )
     return styled(
         figure,
@@ -87,7 +87,7 @@ def replica_spread(dataset: xr.Dataset, title: str = "Replicas: their weights an
         about,
         width=1180,
         height=530,
-        margin={"l": 75, "r": 30, "t": 110, "b": 100},
+        margin={"l": 75, "r": 30, "t": 110, "b": 85},
         showlegend=True,
         legend={"x": 1.01, "y": 1.0, "xanchor": "left", "font": {"size": 12}},
     )

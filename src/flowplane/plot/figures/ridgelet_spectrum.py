@@ -76,10 +76,7 @@ def ridgelet_spectrum(
             y=down,
             z=values.transpose("offset", "radius").values.astype(np.float32),
             zsmooth="best",
-            colorscale="RdBu_r" if signed else COLORSCALE,
-            zmin=-limit if signed else 0.0,
-            zmax=limit,
-            colorbar={"title": {"text": what, "side": "top"}, "thickness": 14, "outlinewidth": 0},
+            coloraxis="coloraxis",
             hovertemplate="a = %{x:.3g}, b = %{y:.3g}<br>%{z:.3g}<extra></extra>",
         )
     )
@@ -100,6 +97,12 @@ def ridgelet_spectrum(
         height=560,
         margin={"l": 75, "r": 30, "t": 95, "b": 65},
         showlegend=False,
+        coloraxis={
+            "colorscale": "RdBu_r" if signed else COLORSCALE,
+            "cmin": -limit if signed else 0.0,
+            "cmax": limit,
+            "colorbar": {"title": {"text": what, "side": "top"}, "thickness": 14, "outlinewidth": 0},
+        },
     )
 
 

@@ -67,7 +67,7 @@ def drawn(name: str, figure: go.Figure | Drawn) -> Drawn:
     layout |= {"height": height - saved - below, "autosize": False, "template": BLANK}
     for trace in data:
         _without_webgl(trace)
-    across, columns = panels_across(layout), columns_of(layout)
+    across, columns = panels_across(layout, data), columns_of(layout)
     content = {
         "title": plain(title.get("text")) or name,
         "subtitle": plain(sub(r"[;·\s]*<br>", _joined, str(title.get("subtitle", {}).get("text") or ""))),
@@ -77,8 +77,8 @@ def drawn(name: str, figure: go.Figure | Drawn) -> Drawn:
         "data": data,
         "frames": frames,
         "wide": layout,
-        "middle": narrow_layout(layout, columns=2) if across > 2 else None,
-        "narrow": narrow_layout(layout),
+        "middle": narrow_layout(layout, data, columns=2) if across > 2 else None,
+        "narrow": narrow_layout(layout, data),
         "breakpoint": max(2 * PAIRED, PANEL * across),
         "controls": controls,
         "choice": choice,
