@@ -56,6 +56,12 @@ def test_what_has_no_panel_is_said(found):
     assert "(−∞: the derivative is singular)" in said(fp.plot.layer_transport(found))
 
 
+def test_epochs_without_exact_plans_are_counted(found):
+    assert "exact W₂ at" not in said(fp.plot.layer_transport(found))
+    found["wasserstein"][:, 1] = np.nan
+    assert "exact W₂ at 2 of 3 epochs" in said(fp.plot.layer_transport(found))
+
+
 def test_what_a_single_layer_lacks_is_said():
     rec = fp.train(fp.tasks.spherical_rule(), hidden=(4,), epochs=2, replicas=1, snapshots=2)
     found = fp.layer_transport(rec.sel(layer="layer1"), samples=100)

@@ -79,7 +79,7 @@ def replica_spread(dataset: xr.Dataset, title: str = "Replicas: their weights an
     about = (
         f"{dataset.attrs.get('task', 'task')} · {pairs} pair{'s' if pairs > 1 else ''}, epoch {last:,} · "
         f"same class on {100 * float(dataset['agreement'].mean()):.1f} % of the inputs · bars: means<br>"
-        "units of unrelated networks are matched too · dashed: orthogonal weights · spread: standard deviation over the replicas"
+        "unrelated networks: units matched · dashed: orthogonal weights · spread: standard deviation over the replicas"
     )
     return styled(
         figure,
