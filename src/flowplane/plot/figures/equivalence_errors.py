@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 from flowplane.core.renamed import renamed
 from flowplane.core.results import interval
 from flowplane.errors import InputError, Text
-from flowplane.plot.style import LAYER_COLORS, axis_title, bar_length, faded, require_variables, styled
+from flowplane.plot.style import LAYER_COLORS, LEGEND_BELOW, axis_title, bar_length, faded, require_variables, styled
 
 __all__ = ["equivalence_errors"]
 
@@ -67,10 +67,10 @@ def equivalence_errors(dataset: xr.Dataset, title: str = "Stack against composit
         figure,
         title,
         f"faint: every seed · strong: their geometric mean with its 95 % interval{limit}",
-        width=240 + 520 * len(kinds),
-        height=520,
-        margin={"l": 85, "r": 30, "t": 110, "b": 75},
-        legend={"x": 1.01, "y": 1.0, "xanchor": "left", "title": {"text": "against"}},
+        width=115 + 440 * len(kinds),
+        height=560,
+        margin={"l": 85, "r": 30, "t": 110, "b": 115},
+        legend={**LEGEND_BELOW, "y": -0.2, "title": {"text": "against "}},
     )
 
 

@@ -65,6 +65,7 @@ def layer_geometry(dataset: xr.Dataset, title: str = "How the layers lay out the
     if not panels:
         raise InputError("dataset", Text("no finite number"), "at least one to draw")
     epochs, layers = ordered["epoch"].values.tolist(), layer_texts(ordered)
+    depths = list(range(1, len(layers) + 1))
     grid, longest = Grid.of(len(panels)), max(map(len, layers))
     room = 55 if longest <= 3 else 45 + 5 * longest
     plot = grid.rows * PANEL + (grid.rows - 1) * (room + 35)
@@ -85,8 +86,10 @@ def layer_geometry(dataset: xr.Dataset, title: str = "How the layers lay out the
         for place, (panel, names) in enumerate(panels.items()):
             for name, text in names.items():
                 value = here[name].values
-                trace = go.Scatter(x=layers, y=value, mode="lines+markers", name=text, line=lines[text])
-                trace.update(legendgroup=text, hovertemplate=f"%{{x}}: %{{y:.3f}}<extra>{text}</extra>")
+                trace = go.Scatter(x=depths, y=value, mode="lines+markers", name=text, line=lines[text])
+                trace.update(
+                    legendgroup=text, customdata=layers, hovertemplate=f"%{{customdata}}: %{{y:.3f}}<extra>{text}</extra>"
+                )
                 trace.update(showlegend=panel == named[text])
                 if f"{name}_lower" in here:
                     low, high = (here[f"{name}_{side}"].values for side in ("lower", "upper"))
@@ -98,7 +101,7 @@ def layer_geometry(dataset: xr.Dataset, title: str = "How the layers lay out the
 
     for trace, place in curves(len(epochs) - 1):
         figure.add_trace(trace, **place)
-    figure.update_xaxes(type="category", tickvals=layers, ticktext=layers, tickangle=0 if longest <= 3 else -60)
+    figure.update_xaxes(tickvals=depths, ticktext=layers, tickangle=0 if longest <= 3 else -60)
     figure.update_yaxes(rangemode="tozero")
     for number, names in enumerate(panels.values()):
         units = str(ordered[next(iter(names))].attrs["units"])

@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
 from flowplane.plot.registry import draws
-from flowplane.plot.style import LAYER_COLORS, faded, require_units, styled
+from flowplane.plot.style import LAYER_COLORS, LEGEND_BELOW, faded, require_units, styled
 
 __all__ = ["replica_spread"]
 
@@ -86,10 +86,10 @@ def replica_spread(dataset: xr.Dataset, title: str = "Replicas: their weights an
         title,
         about,
         width=1180,
-        height=530,
-        margin={"l": 75, "r": 30, "t": 110, "b": 85},
+        height=560,
+        margin={"l": 75, "r": 30, "t": 110, "b": 115},
         showlegend=True,
-        legend={"x": 1.01, "y": 1.0, "xanchor": "left", "font": {"size": 12}},
+        legend={**LEGEND_BELOW, "x": 1, "xanchor": "right", "y": -0.21},
     )
 
 
