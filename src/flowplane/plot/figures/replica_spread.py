@@ -43,7 +43,7 @@ def replica_spread(dataset: xr.Dataset, title: str = "Replicas: their weights an
     require_units(dataset, ("relative_xt", "relative_ty", "agreement"), "fraction")
     if dataset["spread_xt"].sizes.get("epoch") != 2:
         raise InputError("dataset", Text(f"spread_xt over {dict(dataset['spread_xt'].sizes)}"), "two epochs, (epoch, layer)")
-    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.11)
+    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.16)
     spot = np.random.default_rng(0)
     for name in DISTANCES:
         for trace in _strip(dataset, name, spot):
