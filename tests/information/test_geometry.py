@@ -104,7 +104,12 @@ def test_of_a_recording_with_tokens():
     assert float(at.dataset_rank) == pytest.approx(2 ** float(pooled), abs=1e-5)
     assert 60 < float(at.curvature) < 180
     assert not Flags.names(found.flags) and found.attrs["result"] == "layer_geometry"
-    assert fp.plot.show(found).layout.title.text == "How the layers lay out their points"
+    figure = fp.plot.show(found)
+    assert figure.layout.title.text == "How the layers lay out their points"
+    named = [trace for trace in figure.data if trace.showlegend]
+    assert (
+        len({trace.name for trace in named}) == len({(trace.line.color, trace.line.dash) for trace in named}) == len(named)
+    )
 
 
 def test_what_is_missing_says_why():

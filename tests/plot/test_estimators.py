@@ -68,10 +68,27 @@ def test_flagged_values_are_hollow(table):
 def test_what_is_not_given_is_said(table):
     missing = fp.compare_estimators(np.random.default_rng(2).normal(size=(80, 2)), np.arange(80) % 2, estimators=CHOSEN)
     figure = fp.plot.compare_estimators(missing)
-    said = [note.y for note in figure.layout.annotations if note.text == "not given"]
-    assert said == ["normal"]
+    assert axes(figure, "x") == ["I(X;T) [bits]", "I(T;Y) [bits]"] and figure.layout.yaxis.categoryarray[0] == "normal"
+    said = "not given: I(X;T) of normal (I(X;T) needs the inputs, which were not given)"
+    assert said in figure.layout.title.subtitle.text
     assert all(len(trace.x) == len(trace.error_x.array) for trace in figure.data)
-    assert not [note for note in fp.plot.compare_estimators(table).layout.annotations if note.text == "not given"]
+    assert "not given" not in fp.plot.compare_estimators(table).layout.title.subtitle.text
+
+
+def test_a_quantity_and_an_estimator_without_values_are_left_out(table):
+    table = table.copy(deep=True)
+    for quantity in ("i_xt", "i_ty"):
+        table[quantity][1] = np.nan
+        table[f"{quantity}_flags"][1] = 0
+    figure = fp.plot.compare_estimators(table)
+    assert list(figure.layout.yaxis.categoryarray) == ["normal", "bins"]
+    assert "not given: I(X;T) of noise; I(T;Y) of noise" in figure.layout.title.subtitle.text
+    unlabelled = fp.compare_estimators(np.random.default_rng(2).normal(size=(80, 2)), estimators=CHOSEN)
+    figure = fp.plot.compare_estimators(unlabelled)
+    assert axes(figure, "x") == ["I(X;T) [bits]"]
+    assert "I(T;Y) (I(T;Y) needs labels" in figure.layout.title.subtitle.text.replace("<br>", "")
+    with pytest.raises(InputError, match="found no finite value"):
+        fp.plot.compare_estimators(table.isel(estimator=[1]))
 
 
 def test_dimensions_of_one_are_no_dimensions(table, rec):

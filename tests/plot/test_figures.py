@@ -110,6 +110,7 @@ def test_ticks():
     assert texts == ["0", "1", "10", "100", "1,000", "8,000"]
     assert places == time_scale(np.array([0, 1, 10, 100, 1000, 8000])).tolist()
     assert epoch_ticks(1200)[1][-2:] == ["100", "1,200"]
+    assert epoch_ticks(2000)[1][-2:] == ["100", "2,000"] and epoch_ticks(3000)[1][-2:] == ["1,000", "3,000"]
 
 
 def test_save(plane, tmp_path):

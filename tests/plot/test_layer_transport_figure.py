@@ -48,12 +48,18 @@ def said(figure):
 def test_what_has_no_panel_is_said(found):
     figure = fp.plot.layer_transport(found)
     assert len(figure.layout.annotations) == len(PANELS) - 1
-    assert "not shown: change of volume, equal widths (no &lt;weights&gt;)" in said(figure)
+    assert "not shown: change of volume at equal width (no &lt;weights&gt;)" in said(figure)
     with pytest.raises(InputError, match="found no finite value"):
         fp.plot.layer_transport(found.where(found.replica > 9))
     found = found.drop_vars(["log_det_flags", "log_det_affine_flags"])
     found["log_det"] = xr.full_like(found["log_det"], -np.inf)
     assert "(−∞: the derivative is singular)" in said(fp.plot.layer_transport(found))
+
+
+def test_epochs_without_exact_plans_are_counted(found):
+    assert "exact W₂ at" not in said(fp.plot.layer_transport(found))
+    found["wasserstein"][:, 1] = np.nan
+    assert "exact W₂ at 2 of 3 epochs" in said(fp.plot.layer_transport(found))
 
 
 def test_what_a_single_layer_lacks_is_said():

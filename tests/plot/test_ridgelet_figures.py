@@ -28,12 +28,13 @@ def test_a_line_has_sign_and_dots():
     units = units_of(finite_network(spectrum, 40))
     figure = fp.plot.ridgelet_spectrum(spectrum.to_dataset(), units, window=(1.0, 2.0))
     heat, dots = figure.data
-    assert heat.zmin == -heat.zmax and heat.zmax == pytest.approx(float(spectrum.coefficients.abs().max()))
+    colors = figure.layout.coloraxis
+    assert colors.cmin == -colors.cmax and colors.cmax == pytest.approx(float(spectrum.coefficients.abs().max()))
     np.testing.assert_allclose(heat.z, spectrum.coefficients[:, :, 0].T, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(dots.x, units.hidden[:, 0])
     outside = int(((units.hidden[:, 0].abs() > 1) | (units.offsets.abs() > 2)).sum())
     assert f"{outside} beyond the edges" in figure.layout.title.subtitle.text
-    assert figure.layout.xaxis.range == (-1.0, 1.0) and "[f·x]" in heat.colorbar.title.text
+    assert figure.layout.xaxis.range == (-1.0, 1.0) and "[f·x]" in colors.colorbar.title.text
     closer = fp.plot.ridgelet_spectrum(spectrum.to_dataset()).layout.yaxis.range[1]
     assert closer < spectrum.extent[1]
 
@@ -41,12 +42,13 @@ def test_a_line_has_sign_and_dots():
 def test_the_plane_is_reduced_over_directions():
     figure = fp.plot.ridgelet_spectrum(TURNED)
     heat = figure.data[0]
-    assert heat.zmin == 0 and min(heat.x) > 0 and figure.layout.xaxis.title.text == "|a| [1/x]"
+    colors = figure.layout.coloraxis
+    assert colors.cmin == 0 and min(heat.x) > 0 and figure.layout.xaxis.title.text == "|a| [1/x]"
     # f turns into itself: every direction is the mean
     expected = TURNED.coefficient.isel(direction=0, channel=0).sel(radius=TURNED.radius > 0)
-    np.testing.assert_allclose(heat.z, np.abs(expected.T), atol=0.03 * heat.zmax)
-    one = fp.plot.ridgelet_spectrum(TURNED, direction=2).data[0]
-    assert one.zmin < 0 and min(one.x) < 0
+    np.testing.assert_allclose(heat.z, np.abs(expected.T), atol=0.03 * colors.cmax)
+    one = fp.plot.ridgelet_spectrum(TURNED, direction=2)
+    assert one.layout.coloraxis.cmin < 0 and min(one.data[0].x) < 0
     units = (torch.ones(3, 2), torch.zeros(3), torch.ones(3))
     np.testing.assert_allclose(fp.plot.ridgelet_spectrum(TURNED, units).data[1].x, np.sqrt(2), rtol=1e-6)
 
@@ -54,8 +56,8 @@ def test_the_plane_is_reduced_over_directions():
 def test_channels_are_chosen_or_their_norm_is_drawn():
     norm = fp.plot.ridgelet_spectrum(TWO, direction=1).data[0]
     np.testing.assert_allclose(norm.z, np.linalg.norm(TWO.coefficient[1], axis=-1).T, rtol=1e-5, atol=1e-5)
-    assert fp.plot.ridgelet_spectrum(TWO, direction=1, channel=1).data[0].zmin < 0
-    assert fp.plot.ridgelet_spectrum(TWO).data[0].zmin == 0
+    assert fp.plot.ridgelet_spectrum(TWO, direction=1, channel=1).layout.coloraxis.cmin < 0
+    assert fp.plot.ridgelet_spectrum(TWO).layout.coloraxis.cmin == 0
 
 
 def test_what_is_refused():

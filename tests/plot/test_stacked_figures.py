@@ -45,7 +45,8 @@ def test_arrows_are_to_scale():
     np.testing.assert_allclose(np.stack([arrows.x[1::6], arrows.y[1::6]], 1), place + move)
     assert figure.layout.yaxis.scaleanchor == "x"
     assert figure.layout.xaxis4.title.text == "x₁ [units of x]"
-    assert {note.text for note in figure.layout.annotations} == {"stack", "composition", "control", "layer 2", "layer 3"}
+    said = {f"{panel}, layer {layer}" for panel in ("stack", "composition", "control") for layer in (2, 3)}
+    assert {note.text for note in figure.layout.annotations} == said
 
 
 def test_errors_with_their_controls():

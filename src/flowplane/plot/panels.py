@@ -56,6 +56,7 @@ def layer_panels(titles: Sequence[str]) -> tuple[go.Figure, Grid]:
         vertical_spacing=60 / (270 * grid.rows),
         subplot_titles=list(titles),
     )
+    figure.update_annotations(font_size=14)
     return figure, grid
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.colors import sample_colorscale
 
+from flowplane.core.results import Flags
 from flowplane.errors import InputError, Text
 
 __all__ = [
@@ -34,9 +36,12 @@ __all__ = [
     "panels_of",
     "require_units",
     "require_variables",
+    "round_ticks",
     "styled",
     "time_scale",
     "time_title",
+    "why_missing",
+    "wrapped",
 ]
 
 #: Plasma, perceptually uniform and readable by the colour-blind, without its palest end.
@@ -54,6 +59,10 @@ COLUMNS = 3
 NARROWEST = 770
 #: A legend below the title of the horizontal axis.
 LEGEND_BELOW = {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.13, "yanchor": "top", "font": {"size": 12}}
+#: Share of an axis of time that the text of its last epoch needs.
+CLEAR = 0.13
+#: Letters in a line of a subtitle.
+WRAPPED = 130
 FONT = "Helvetica, Arial, sans-serif"
 
 
@@ -63,8 +72,9 @@ def time_scale(epochs: np.ndarray) -> np.ndarray:
 
 
 def epoch_ticks(last: int) -> tuple[list[float], list[str]]:
-    """Places and texts for a `time_scale` axis or colour bar: 0, the powers of ten, and the last epoch."""
-    ticks = [0, *(10**k for k in range(12) if 10**k * 1.6 < last), last]
+    """Places and texts for a `time_scale` axis or colour bar: 0, powers of ten, and the last epoch, with room around it."""
+    room = (last + 1) ** (1 - CLEAR)
+    ticks = [0, *(10**k for k in range(12) if 10**k + 1 < room), last]
     return time_scale(np.array(ticks)).tolist(), [f"{tick:,}" for tick in ticks]
 
 
@@ -124,6 +134,22 @@ def flagged(dataset: xr.Dataset, quantity: str) -> xr.DataArray:
     """Where a flag of a quantity is raised; nowhere where it has none."""
     flags = dataset.get(f"{quantity}_flags")
     return xr.zeros_like(dataset[quantity], bool) if flags is None else flags != 0
+
+
+def why_missing(dataset: xr.Dataset, quantity: str, first: Sequence[str] = ()) -> Iterator[str]:
+    """Why values of a quantity are NaN, in its flags' words: of each value the first raised, these flags before others."""
+    if f"{quantity}_flags" not in dataset:
+        return
+    words, unexplained = Flags.of(dataset[f"{quantity}_flags"]), np.isnan(dataset[quantity])
+    for flag, raised in sorted(Flags.raised(dataset[f"{quantity}_flags"]).items(), key=lambda found: found[0] not in first):
+        if bool((unexplained & raised).any()):
+            yield words[flag].meaning or flag
+        unexplained = unexplained & ~raised
+
+
+def wrapped(text: str) -> list[str]:
+    """A long sentence of a subtitle in lines; a space at their ends says that it goes on."""
+    return [f"{line} " for line in textwrap.wrap(text, WRAPPED)]
 
 
 def layer_line(place: int) -> dict[str, Any]:
@@ -205,6 +231,23 @@ def color_axis(epochs: np.ndarray, times: np.ndarray) -> dict[str, Any]:
         "cmax": float(max(times[-1], times[0] + 1e-9)),
         "colorbar": bar,
     }
+
+
+def round_ticks(values: np.ndarray) -> dict[str, Any]:
+    """A logarithmic axis with a few round numbers: powers of ten, or 1, 2 and 5 of each where the range is short.
+
+    Example:
+        >>> round_ticks(np.array([4.0, 30.0]))["ticktext"]
+        ['1', '2', '5', '10', '20', '50', '100', '200', '500']
+    """
+    shown = values[np.isfinite(values) & (values > 0)]
+    if len(shown) == 0:
+        return {"type": "log"}
+    low, high = float(np.log10(shown.min())), float(np.log10(shown.max()))
+    steps = (1,) if high - low > 2 else (1, 2, 5)
+    powers = range(int(np.floor(low)), int(np.ceil(high)) + 1)
+    ticks = [float(f"{step}e{power}") for power in powers for step in steps]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:,.10g}" for tick in ticks]}
 
 
 def faded(color: str, opacity: float) -> str:

@@ -13,7 +13,7 @@ from flowplane.plot.style import LAYER_COLORS, flagged, panels_of, require_units
 __all__ = ["budget"]
 
 #: Pixels above and below the bars: the title; the axis and the legend.
-ABOVE, BELOW = 90, 105
+ABOVE, BELOW = 106, 105
 #: Term, and what it is for.
 TERMS = {
     "transport": "transport: W₂²",
@@ -21,6 +21,8 @@ TERMS = {
     "bending": "bending: E ℓ² − E|Δ|²",
     "pace": "pace: E∫(|u| − ℓ)² ds",
 }
+#: What they are made of.
+SYMBOLS = "of each point u is the velocity, Δ the way from start to end, ℓ the length of its path"
 
 
 @draws("budget")
@@ -68,7 +70,7 @@ def budget(dataset: xr.Dataset | Mapping[str, xr.Dataset], title: str = "What th
     return styled(
         figure,
         title,
-        f"energy E∫|u|² ds = {energies} squared units of x{star}",
+        f"energy E∫|u|² ds = {energies} squared units of x{star}<br>{SYMBOLS}",
         width=900,
         height=ABOVE + bars + BELOW,
         margin={"l": 30 + 8 * max(map(len, flows)), "r": 30, "t": ABOVE, "b": BELOW},

@@ -14,8 +14,8 @@ from flowplane.plot.style import LAYER_COLORS, common_units, in_units, require_v
 
 __all__ = ["displacement_fields"]
 
-#: Pixels of a panel of arrows.
-PANEL = 330
+#: Pixels of a panel of arrows, and between two of them.
+PANEL, GAP = 330, 40
 
 
 @renamed
@@ -43,16 +43,21 @@ def displacement_fields(dataset: xr.Dataset, title: str = "What layers do") -> g
     panels, layers = dataset["panel"].values, dataset["layer"].values
     places = dataset["position"].transpose("layer", "sample", "feature").values
     moves = dataset["displacement"].transpose("panel", "layer", "sample", "feature").values
+    everything = np.concatenate([places.reshape(-1, 2), (places + moves).reshape(-1, 2)])
+    low, high = everything.min(0), everything.max(0)
+    edge = 0.05 * (high - low).max()
+    shape = float(np.clip((high - low + 2 * edge)[1] / (high - low + 2 * edge)[0], 0.4, 1.6))
+    plot = round(PANEL * shape) * len(layers) + GAP * (len(layers) - 1)
     figure = make_subplots(
         rows=len(layers),
         cols=len(panels),
         shared_xaxes=True,
         shared_yaxes=True,
         horizontal_spacing=0.02,
-        vertical_spacing=0.05,
-        column_titles=list(map(str, panels)),
-        row_titles=[f"layer {layer}" for layer in layers],
+        vertical_spacing=GAP / plot,
+        subplot_titles=[f"{panel}, layer {layer}" for layer in layers for panel in panels],
     )
+    figure.update_annotations(font_size=14)
     for row, start in enumerate(places):
         for column in range(len(panels)):
             arrows = arrow_line(start, moves[column, row], LAYER_COLORS[column % len(LAYER_COLORS)], 1.3, showlegend=False)
@@ -66,19 +71,15 @@ def displacement_fields(dataset: xr.Dataset, title: str = "What layers do") -> g
             )
             for trace in (arrows, points):
                 figure.add_trace(trace, row=row + 1, col=column + 1)
-    everything = np.concatenate([places.reshape(-1, 2), (places + moves).reshape(-1, 2)])
-    low, high = everything.min(0), everything.max(0)
-    edge = 0.05 * (high - low).max()
     figure.update_xaxes(range=[low[0] - edge, high[0] + edge], constrain="domain")
-    figure.update_yaxes(range=[low[1] - edge, high[1] + edge], scaleanchor="x", constrain="domain")
+    figure.update_yaxes(range=[low[1] - edge, high[1] + edge], scaleanchor="x", constrain="domain", constraintoward="top")
     figure.update_xaxes(title=f"x₁ {unit}", row=len(layers))
     figure.update_yaxes(title=f"x₂ {unit}", col=1)
-    shape = float(np.clip((high - low + 2 * edge)[1] / (high - low + 2 * edge)[0], 0.4, 1.6))
     return styled(
         figure,
         title,
         "dots: points before the layer · arrows to where it takes them, to scale",
         width=150 + PANEL * len(panels),
-        height=170 + round(PANEL * shape) * len(layers),
+        height=plot + 175,
         margin={"l": 80, "r": 50, "t": 110, "b": 65},
     )

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 from flowplane.core.renamed import renamed
 from flowplane.core.results import interval
 from flowplane.errors import InputError, Text
-from flowplane.plot.style import LAYER_COLORS, axis_title, bar_length, faded, require_variables, styled
+from flowplane.plot.style import LAYER_COLORS, LEGEND_BELOW, axis_title, bar_length, faded, require_variables, styled
 
 __all__ = ["equivalence_errors"]
 
@@ -46,7 +46,8 @@ def equivalence_errors(dataset: xr.Dataset, title: str = "Stack against composit
         horizontal_spacing=0.03,
         subplot_titles=[f"{kind} decoders" for kind in kinds],
     )
-    texts = [f"{density}<br>layer {layer}" for density in dataset["density"].values for layer in dataset["layer"].values]
+    densities = [str(density).replace(" ", "<br>") for density in dataset["density"].values]
+    texts = [f"{density}<br>layer {layer}" for density in densities for layer in dataset["layer"].values]
     for panel in range(len(kinds)):
         for number, name in enumerate(against):
             places = np.arange(len(texts)) + 0.17 * (number - (len(against) - 1) / 2)
@@ -57,19 +58,19 @@ def equivalence_errors(dataset: xr.Dataset, title: str = "Stack against composit
     if "limit" in dataset.attrs:
         figure.add_hline(y=dataset.attrs["limit"], line={"color": "#777", "dash": "dash", "width": 1.3})
     figure.update_xaxes(
-        tickvals=list(range(len(texts))), ticktext=texts, range=[-0.6, len(texts) - 0.4], tickfont={"size": 11}
+        tickvals=list(range(len(texts))), ticktext=texts, range=[-0.6, len(texts) - 0.4], tickangle=0, tickfont={"size": 10}
     )
     figure.update_yaxes(type="log", dtick=1, exponentformat="power", minor={"ticks": "outside", "dtick": "D1"})
     figure.update_yaxes(title=axis_title(dataset["error"]), row=1, col=1)
-    limit = " · dashed: the limit" if "limit" in dataset.attrs else ""
+    limit = " · dashed: the claimed limit" if "limit" in dataset.attrs else ""
     return styled(
         figure,
         title,
         f"faint: every seed · strong: their geometric mean with its 95 % interval{limit}",
-        width=240 + 520 * len(kinds),
-        height=520,
-        margin={"l": 85, "r": 30, "t": 110, "b": 75},
-        legend={"x": 1.01, "y": 1.0, "xanchor": "left", "title": {"text": "against"}},
+        width=115 + 440 * len(kinds),
+        height=560,
+        margin={"l": 85, "r": 30, "t": 110, "b": 115},
+        legend={**LEGEND_BELOW, "y": -0.2, "title": {"text": "against "}},
     )
 
 

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from flowplane.core.renamed import renamed
-from flowplane.plot.critical import CRITICAL, require_critical, stability_lost
+from flowplane.plot.critical import require_critical, stability_lost
 from flowplane.plot.names import about, layer_titles
 from flowplane.plot.plane import in_order
 from flowplane.plot.registry import draws
@@ -17,6 +17,8 @@ __all__ = ["layer_beta_curves"]
 
 #: Critical values of β nearer to the last labelled one than this ratio have no label of their own.
 APART = 1.03
+#: Of lines across: no layer has this colour.
+STABLE = "#777"
 
 
 @draws("layer_betas")
@@ -72,7 +74,7 @@ def layer_beta_curves(
         )
     labelled = 0.0
     for beta in stability_lost(critical):
-        figure.add_hline(y=beta, line={"color": CRITICAL, "width": 1.2, "dash": "dash"})
+        figure.add_hline(y=beta, line={"color": STABLE, "width": 1.2, "dash": "dash"})
         if beta > APART * labelled:
             labelled = beta
             figure.add_annotation(
@@ -83,7 +85,7 @@ def layer_beta_curves(
                 text=f"{beta:.4g}",
                 showarrow=False,
                 xshift=3,
-                font={"size": 11, "color": CRITICAL},
+                font={"size": 11, "color": STABLE},
             )
     low, high = np.log10([values.min(), values.max()])
     reach = max(high - low, 0.1)

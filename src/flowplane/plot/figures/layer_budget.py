@@ -10,7 +10,7 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
-from flowplane.plot.figures.budget import TERMS
+from flowplane.plot.figures.budget import SYMBOLS, TERMS
 from flowplane.plot.names import about, layer_texts
 from flowplane.plot.registry import draws
 from flowplane.plot.style import LAYER_COLORS, flagged, require_units, require_variables, styled
@@ -56,7 +56,7 @@ def layer_budget(dataset: xr.Dataset, title: str = "What the path through the la
         cols=1 + len(ends),
         column_widths=[1.2, *[1.0] * len(ends)],
         shared_yaxes=False,
-        horizontal_spacing=0.075,
+        horizontal_spacing=0.1,
         subplot_titles=["all layers, by epoch", *(f"layer by layer, epoch {epochs[k]:,}" for k in ends)],
     )
     labels = [f"{epoch:,}{'*' if starred else ''}" for epoch, starred in zip(epochs, few, strict=True)]
@@ -68,21 +68,23 @@ def layer_budget(dataset: xr.Dataset, title: str = "What the path through the la
             bar.update(showlegend=bar.legendgroup == "layer_progress" and column == 2)
             figure.add_trace(bar, row=1, col=column)
         figure.update_xaxes(title="layer", row=1, col=column)
+        figure.update_yaxes(title="per cent of the energy", row=1, col=column)
     energies = ", ".join(f"{float(shown['energy'].isel(epoch=k).mean()):.4g} at epoch {epochs[k]:,}" for k in ends)
     star = "; * too few points to pair starts with ends: coupling is a lower bound" if few.any() else ""
     figure.update_xaxes(type="category")
     figure.update_xaxes(title="epoch", row=1, col=1)
     figure.update_yaxes(title="per cent of the energy", range=[0, 101], row=1, col=1)
+    figure.update_annotations(font_size=14)
     if len(ends) > 1:
         figure.update_yaxes(matches="y2", row=1, col=3)
     figure.update_layout(barmode="relative", bargap=0.25)
     return styled(
         figure,
         title,
-        f"{about(dataset)}<br>energy E∫|u|² ds = {energies} [squared units of x]{star}",
+        f"{about(dataset)}<br>energy E∫|u|² ds = {energies} [squared units of x]{star}<br>{SYMBOLS}, δ a layer's part of Δ",
         width=560 + 300 * len(ends),
-        height=480,
-        margin={"l": 70, "r": 30, "t": 130, "b": 125},
+        height=496,
+        margin={"l": 70, "r": 30, "t": 146, "b": 125},
         legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.26, "yanchor": "top", "traceorder": "normal"},
     )
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
-from flowplane.plot.names import about, layer_titles
+from flowplane.plot.names import about, layer_texts
 from flowplane.plot.panels import Grid
 from flowplane.plot.registry import draws
 from flowplane.plot.slider import add_slider
-from flowplane.plot.style import LAYER_COLORS, styled
+from flowplane.plot.style import LEGEND_BELOW, layer_line, styled
 
 __all__ = ["layer_geometry"]
 
@@ -30,6 +32,8 @@ PANELS = {
         "collapse_simplex": "distance from a simplex",
     },
 }
+#: Pixels of a panel, of the legend and of the slider.
+PANEL, LEGEND, SLIDER = 215, 50, 65
 
 
 @draws("layer_geometry")
@@ -60,21 +64,33 @@ def layer_geometry(dataset: xr.Dataset, title: str = "How the layers lay out the
             panels[panel] = known
     if not panels:
         raise InputError("dataset", Text("no finite number"), "at least one to draw")
-    epochs, layers = ordered["epoch"].values.tolist(), layer_titles(ordered)
-    grid = Grid.of(len(panels))
+    epochs, layers = ordered["epoch"].values.tolist(), layer_texts(ordered)
+    depths = list(range(1, len(layers) + 1))
+    grid, longest = Grid.of(len(panels)), max(map(len, layers))
+    room = 55 if longest <= 3 else 45 + 5 * longest
+    plot = grid.rows * PANEL + (grid.rows - 1) * (room + 35)
     figure = make_subplots(
-        rows=grid.rows, cols=grid.columns, subplot_titles=list(panels), horizontal_spacing=0.12, vertical_spacing=0.2
+        rows=grid.rows,
+        cols=grid.columns,
+        subplot_titles=list(panels),
+        horizontal_spacing=0.1,
+        vertical_spacing=(room + 35) / plot,
     )
+    figure.update_annotations(font_size=14)
+    lines = {text: layer_line(place) for place, text in enumerate(dict.fromkeys(_texts(panels)))}
+    named = {text: next(panel for panel in panels if text in panels[panel].values()) for text in lines}
 
     def curves(k: int) -> list[tuple[go.Scatter, dict[str, int]]]:
         here = ordered.isel(epoch=k).mean("replica")
         found = []
         for place, (panel, names) in enumerate(panels.items()):
-            for color, (name, text) in zip(LAYER_COLORS, names.items(), strict=False):
+            for name, text in names.items():
                 value = here[name].values
-                trace = go.Scatter(x=layers, y=value, mode="lines+markers", name=text, line={"color": color, "width": 2})
-                trace.update(legendgroup=text, hovertemplate=f"%{{x}}: %{{y:.3f}}<extra>{text}</extra>")
-                trace.update(showlegend=panel != "effective rank")
+                trace = go.Scatter(x=depths, y=value, mode="lines+markers", name=text, line=lines[text])
+                trace.update(
+                    legendgroup=text, customdata=layers, hovertemplate=f"%{{customdata}}: %{{y:.3f}}<extra>{text}</extra>"
+                )
+                trace.update(showlegend=panel == named[text])
                 if f"{name}_lower" in here:
                     low, high = (here[f"{name}_{side}"].values for side in ("lower", "upper"))
                     trace.update(
@@ -85,7 +101,7 @@ def layer_geometry(dataset: xr.Dataset, title: str = "How the layers lay out the
 
     for trace, place in curves(len(epochs) - 1):
         figure.add_trace(trace, **place)
-    figure.update_xaxes(type="category")
+    figure.update_xaxes(tickvals=depths, ticktext=layers, tickangle=0 if longest <= 3 else -60)
     figure.update_yaxes(rangemode="tozero")
     for number, names in enumerate(panels.values()):
         units = str(ordered[next(iter(names))].attrs["units"])
@@ -94,6 +110,13 @@ def layer_geometry(dataset: xr.Dataset, title: str = "How the layers lay out the
     if len(epochs) > 1:
         figure.frames = [go.Frame(name=str(epoch), data=[trace for trace, _ in curves(k)]) for k, epoch in enumerate(epochs)]
         labels = {str(epoch): f"{epoch:,}" for epoch in epochs}
-        add_slider(figure, labels, "epoch ", y=-0.22 / grid.rows, start=0.36, active=len(epochs) - 1)
-    margin = {"l": 75, "r": 30, "t": 105, "b": 140 if len(epochs) > 1 else 75}
-    return styled(figure, title, about(dataset), width=900, height=180 + 300 * grid.rows, margin=margin)
+        add_slider(figure, labels, "epoch ", y=-(room + LEGEND) / plot, start=0.36, active=len(epochs) - 1)
+    margin = {"l": 75, "r": 30, "t": 105, "b": room + LEGEND + SLIDER * (len(epochs) > 1)}
+    legend = {**LEGEND_BELOW, "y": -room / plot}
+    height = plot + margin["t"] + margin["b"]
+    return styled(figure, title, about(dataset), width=900, height=height, margin=margin, legend=legend, showlegend=True)
+
+
+def _texts(panels: dict[str, dict[str, str]]) -> Iterator[str]:
+    for names in panels.values():
+        yield from names.values()

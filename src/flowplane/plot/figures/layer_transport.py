@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -12,7 +10,6 @@ import xarray as xr
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
-from flowplane.core.results import Flags
 from flowplane.errors import InputError, Text
 from flowplane.plot.names import escaped, layer_texts
 from flowplane.plot.panels import Grid
@@ -24,8 +21,11 @@ from flowplane.plot.style import (
     common_units,
     in_units,
     require_variables,
+    round_ticks,
     styled,
     time_scale,
+    why_missing,
+    wrapped,
 )
 from flowplane.plot.thinning import columns
 
@@ -48,8 +48,8 @@ PANELS = (
     Panel("optimality W₂²/displacement", {"optimality": "exact", "optimality_sliced": "slices, a lower bound"}),
     Panel("turning of the paths", {"turning": ""}),
     Panel("change of entropy, smoothed Gaussian", {"entropy_change_smoothed": ""}),
-    Panel("change of entropy, equal widths", {"entropy_change": "Gaussian", "entropy_change_neighbours": "neighbours"}),
-    Panel("change of volume, equal widths", {"log_det": "log|det|", "log_det_affine": "best affine map"}),
+    Panel("change of entropy at equal width", {"entropy_change": "Gaussian", "entropy_change_neighbours": "neighbours"}),
+    Panel("change of volume at equal width", {"log_det": "log|det|", "log_det_affine": "best affine map"}),
     Panel("score energy, smoothed Gaussian", {"score_energy": ""}, True),
     Panel("participation ratio", {"participation": ""}, True),
     Panel("accuracy of a linear probe", {"probe": ""}),
@@ -58,8 +58,6 @@ PANELS = (
 )
 #: Pixels.
 PANEL_WIDTH, PANEL_HEIGHT, GAP, TOP, LINE = 290, 190, 50, 135, 16
-#: Letters in a line of the subtitle.
-WRAPPED = 130
 #: Layers from which not every one is named on the axis.
 NAMED = 12
 INPUTS = {"color": "#777", "dash": "dashdot", "width": 1.3}
@@ -115,7 +113,9 @@ def layer_transport(dataset: xr.Dataset, title: str = "How each layer moves its 
         units = in_units(common_units(shown, panel.curves))
         figure.update_yaxes(title={"text": units, "standoff": 4, "font": {"size": 12}}, **place)
         if panel.log:
-            _log_axis(figure, np.concatenate([shown[name].values.ravel() for name in panel.curves]), place)
+            figure.update_yaxes(
+                **round_ticks(np.concatenate([shown[name].values.ravel() for name in panel.curves])), **place
+            )
     depth = np.arange(1, len(texts) + 1)
     every = -(-len(texts) // NAMED)
     figure.add_trace(
@@ -204,35 +204,12 @@ def _reasons(shown: xr.Dataset, panels: list[Panel]) -> list[str]:
     """Why some panels are not there, in lines."""
     why: dict[str, list[str]] = {}
     for panel in panels:
-        reasons = dict.fromkeys(reason for name in panel.curves for reason in _missing(shown, name))
+        reasons = dict.fromkeys(reason for name in panel.curves for reason in why_missing(shown, name))
         if not reasons and any(np.isneginf(shown[name]).any() for name in panel.curves):
             reasons = {"−∞: the derivative is singular": None}
         why.setdefault(" and ".join(reasons) or "no finite value", []).append(panel.title)
     said = "; ".join(f"{', '.join(titles)} ({escaped(reason)})" for reason, titles in why.items())
-    return textwrap.wrap(f"not shown: {said}", WRAPPED) if said else []
-
-
-def _missing(shown: xr.Dataset, name: str) -> Iterator[str]:
-    """Why values of a quantity are NaN, in its flags' words: for each value the first that is raised."""
-    if f"{name}_flags" not in shown:
-        return
-    words, unexplained = Flags.of(shown[f"{name}_flags"]), np.isnan(shown[name])
-    for flag, raised in Flags.raised(shown[f"{name}_flags"]).items():
-        if bool((unexplained & raised).any()):
-            yield words[flag].meaning or flag
-        unexplained = unexplained & ~raised
-
-
-def _log_axis(figure: go.Figure, values: np.ndarray, place: dict[str, Any]) -> None:
-    """A logarithmic axis with a few round numbers: powers of ten, or 1, 2 and 5 of each where the range is short."""
-    shown = values[np.isfinite(values) & (values > 0)]
-    if len(shown) == 0:
-        return
-    low, high = float(np.log10(shown.min())), float(np.log10(shown.max()))
-    steps = (1,) if high - low > 2 else (1, 2, 5)
-    powers = range(int(np.floor(low)), int(np.ceil(high)) + 1)
-    ticks = [float(f"{step}e{power}") for power in powers for step in steps]
-    figure.update_yaxes(type="log", tickvals=ticks, ticktext=[f"{tick:,.10g}" for tick in ticks], **place)
+    return wrapped(f"not shown: {said}") if said else []
 
 
 def _subtitle(shown: xr.Dataset) -> str:
@@ -247,5 +224,9 @@ def _subtitle(shown: xr.Dataset) -> str:
         f"embedding: {attrs['embedding']}" if "embedding" in attrs else "",
         f"smoothing s = {attrs['smoothing']:.3g}" if "smoothing" in attrs else "",
     )
+    planned = int(shown["wasserstein"].notnull().any(["replica", "layer"]).sum())
+    epochs = shown.sizes["epoch"]
+    exact = f" · exact W₂ at {planned} of {epochs} epochs" if 0 < planned < epochs else ""
     first = " · ".join(escaped(part) for part in parts if part)
-    return f"{first}<br>dotted: by slices (a lower bound), by neighbours, of the best affine map · dash-dotted: the inputs"
+    dashes = "dotted: by slices (a lower bound), by neighbours, of the best affine map · dash-dotted: the inputs"
+    return f"{first}<br>{dashes}{exact}"

@@ -70,7 +70,7 @@ def pointwise_information(
     classes = [] if labels is None else np.unique(labels).tolist()
     by_class = 1 < len(classes) <= CLASSES
     columns, tiles = len(parts), 0 if pictures is None else 2 * len(parts)
-    titles = [PARTS[name].title for name in parts] + ["by class"] * (columns * by_class)
+    titles = [PARTS[name].title for name in parts] + ["by class: quartiles, 5 and 95 %"] * (columns * by_class)
     heights = [250.0] + [210.0] * by_class + [86.0] * tiles
     specs: list[list[dict[str, int] | None]] = [[{}] * columns for _ in range(1 + by_class)]
     specs += [[{"colspan": columns}, *[None] * (columns - 1)]] * tiles
@@ -231,7 +231,7 @@ def _caption(each: np.ndarray, labels: np.ndarray | None, place: int) -> str:
 
 
 def _whose(name: str) -> str:
-    return f"{PARTS[name].bits.removesuffix(' [bits]')} in bits, and the class"
+    return f"{PARTS[name].bits.removeprefix('part of ')} and class"
 
 
 def _where(dataset: xr.Dataset, labelled: bool) -> str:
@@ -241,4 +241,4 @@ def _where(dataset: xr.Dataset, labelled: bool) -> str:
     parts += [f"epoch {int(dataset['epoch']):,}"] if "epoch" in dataset.coords else []
     parts += [f"resolution {float(dataset['resolution']):g}"] if "resolution" in dataset.coords else []
     parts += ["curves: samples in order, in per cent", "dotted: the mean, the layer's information"]
-    return " · ".join([*parts, "below 0: taken for another class"] if labelled else parts)
+    return " · ".join([*parts, "below 0: its class less likely than by frequency"] if labelled else parts)

@@ -121,9 +121,10 @@ def _about(found: xr.Dataset) -> str:
     if not np.isfinite(slope):
         said = "too few points for a law"
     elif not np.isfinite(lower):
-        said = f"log2 Δτ = a + bΔS with b = {_number(slope)}; an interval needs three replicas"
+        said = f"log₂ Δτ = a + bΔS with b = {_number(slope)}; an interval needs three replicas"
     else:
-        said = f"log2 Δτ = a + bΔS with b = {_number(slope)}, 95 % interval {_number(lower)} to {_number(upper)} (B7: b = 1)"
+        ends = f"95 % interval {_number(lower)} to {_number(upper)}"
+        said = f"log₂ Δτ = a + bΔS with b = {_number(slope)}, {ends}, predicted b = 1"
     replicas = found.sizes["replica"]
     count = f"{replicas} replica{'s' if replicas > 1 else ''}"
     hollow = (np.isfinite(found["delay"].values) & ~found["fitted"].values).any()

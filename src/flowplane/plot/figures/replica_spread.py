@@ -9,14 +9,14 @@ from plotly.subplots import make_subplots
 
 from flowplane.errors import InputError, Text
 from flowplane.plot.registry import draws
-from flowplane.plot.style import LAYER_COLORS, faded, require_units, styled
+from flowplane.plot.style import LAYER_COLORS, LEGEND_BELOW, faded, require_units, styled
 
 __all__ = ["replica_spread"]
 
 DISTANCES = {
     "distance_unaligned": ("as they<br>stand", LAYER_COLORS[5]),
     "distance": ("units<br>matched", LAYER_COLORS[0]),
-    "distance_random": ("unrelated,<br>units matched", "#777777"),
+    "distance_random": ("unrelated<br>networks", "#777777"),
 }
 SPREADS = {"xt": ("I(X;T)", LAYER_COLORS[1]), "ty": ("I(T;Y)", LAYER_COLORS[2])}
 
@@ -43,19 +43,19 @@ def replica_spread(dataset: xr.Dataset, title: str = "Replicas: their weights an
     require_units(dataset, ("relative_xt", "relative_ty", "agreement"), "fraction")
     if dataset["spread_xt"].sizes.get("epoch") != 2:
         raise InputError("dataset", Text(f"spread_xt over {dict(dataset['spread_xt'].sizes)}"), "two epochs, (epoch, layer)")
-    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.11)
+    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.16)
     spot = np.random.default_rng(0)
     for name in DISTANCES:
         for trace in _strip(dataset, name, spot):
             figure.add_trace(trace, row=1, col=1)
     figure.add_hline(y=np.sqrt(2), line={"color": "#999", "width": 1.2, "dash": "dash"}, row=1, col=1)
     figure.add_annotation(
-        x=1,
+        x=0.99,
         xref="x domain",
-        xanchor="left",
-        xshift=3,
+        xanchor="right",
         y=np.sqrt(2),
         yref="y",
+        yanchor="bottom",
         showarrow=False,
         text="√2",
         font={"size": 12, "color": "#777"},
@@ -71,25 +71,25 @@ def replica_spread(dataset: xr.Dataset, title: str = "Replicas: their weights an
     widest = max(float(dataset[f"relative_{key}"].max()) for key in SPREADS)
     widest = widest if widest > 0 else 0.01
     figure.update_yaxes(
-        title="spread in the plane [share of range]", tickformat=".1~%", range=[-0.03 * widest, 1.06 * widest], row=1, col=2
+        title="spread [share of H(X), I(X;Y)]", tickformat=".1~%", range=[-0.03 * widest, 1.06 * widest], row=1, col=2
     )
     figure.update_xaxes(title="layer", tickvals=depths, row=1, col=2)
     pairs = dataset.sizes["pair"]
     last = dataset["epoch"].values[-1]
     about = (
-        f"{dataset.attrs.get('task', 'task')} · {pairs} pair{'s' if pairs > 1 else ''}, epoch {last} · "
+        f"{dataset.attrs.get('task', 'task')} · {pairs} pair{'s' if pairs > 1 else ''}, epoch {last:,} · "
         f"same class on {100 * float(dataset['agreement'].mean()):.1f} % of the inputs · bars: means<br>"
-        "dashed: orthogonal weights"
+        "unrelated networks: units matched · dashed: orthogonal weights · spread: standard deviation over the replicas"
     )
     return styled(
         figure,
         title,
         about,
         width=1180,
-        height=530,
-        margin={"l": 75, "r": 30, "t": 110, "b": 85},
+        height=560,
+        margin={"l": 75, "r": 30, "t": 110, "b": 115},
         showlegend=True,
-        legend={"x": 1.01, "y": 1.0, "xanchor": "left", "font": {"size": 12}},
+        legend={**LEGEND_BELOW, "x": 1, "xanchor": "right", "y": -0.21},
     )
 
 
@@ -132,11 +132,11 @@ def _spreads(found: xr.Dataset, depths: np.ndarray) -> list[go.Scatter]:
                     x=depths,
                     y=part[f"relative_{key}"].values,
                     mode="lines+markers",
-                    name=f"{label}, epoch {epoch}",
+                    name=f"{label}, epoch {epoch:,}",
                     line={"color": color, "width": 2 if which else 1.3, "dash": "solid" if which else "dot"},
                     marker={"size": 8, "color": color if which else "white", "line": {"color": color, "width": 1.5}},
                     customdata=part[f"spread_{key}"].values,
-                    hovertemplate=f"layer %{{x}}, epoch {epoch}<br>{label}: %{{customdata:.3f}} bits<extra></extra>",
+                    hovertemplate=f"layer %{{x}}, epoch {epoch:,}<br>{label}: %{{customdata:.3f}} bits<extra></extra>",
                 )
             )
     return traces

@@ -76,15 +76,12 @@ def ridgelet_spectrum(
             y=down,
             z=values.transpose("offset", "radius").values.astype(np.float32),
             zsmooth="best",
-            colorscale="RdBu_r" if signed else COLORSCALE,
-            zmin=-limit if signed else 0.0,
-            zmax=limit,
-            colorbar={"title": {"text": what, "side": "right"}, "thickness": 14, "outlinewidth": 0},
+            coloraxis="coloraxis",
             hovertemplate="a = %{x:.3g}, b = %{y:.3g}<br>%{z:.3g}<extra></extra>",
         )
     )
     shown = _seen(values, limit) if window is None else _window(window)
-    about = [f"{dataset.attrs['activation']}, k = {dataset.attrs['order']}, m = {m}"]
+    about = [f"activation ρ: {dataset.attrs['activation']} · order k = {dataset.attrs['order']} · input dimension m = {m}"]
     if units is not None:
         dots, inside, count = _dots(units, m, shown)
         figure.add_trace(dots)
@@ -100,6 +97,12 @@ def ridgelet_spectrum(
         height=560,
         margin={"l": 75, "r": 30, "t": 95, "b": 65},
         showlegend=False,
+        coloraxis={
+            "colorscale": "RdBu_r" if signed else COLORSCALE,
+            "cmin": -limit if signed else 0.0,
+            "cmax": limit,
+            "colorbar": {"title": {"text": what, "side": "top"}, "thickness": 14, "outlinewidth": 0},
+        },
     )
 
 
@@ -117,11 +120,11 @@ def _reduced(spectrum: xr.Dataset, direction: int | None, channel: int | None, m
     if one is not None:
         found = found.isel(direction=one)
         if channel is not None:
-            return found, f"R[f;ρ](a, b) {units}", True
-        return (found**2).sum("channel") ** 0.5, f"‖R[f;ρ](a, b)‖ over channels {units}", False
+            return found, f"R[f;ρ](a, b)<br>{units}", True
+        return (found**2).sum("channel") ** 0.5, f"‖R[f;ρ](a, b)‖<br>over channels<br>{units}", False
     squares = found**2 if channel is not None else (found**2).sum("channel")
     mean = squares.weighted(spectrum["direction_weight"]).mean("direction") ** 0.5
-    return mean.sel(radius=mean["radius"] > 0), f"R[f;ρ], root mean square over directions {units}", False
+    return mean.sel(radius=mean["radius"] > 0), f"R[f;ρ], rms<br>over directions<br>{units}", False
 
 
 def _seen(values: xr.DataArray, limit: float) -> tuple[float, float]:

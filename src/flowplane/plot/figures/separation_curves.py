@@ -10,16 +10,19 @@ from plotly.subplots import make_subplots
 from flowplane.core.renamed import renamed
 from flowplane.core.results import interval
 from flowplane.errors import InputError, Text
-from flowplane.plot.style import LAYER_COLORS, bar_length, require_units, styled
+from flowplane.plot.names import escaped
+from flowplane.plot.style import LAYER_COLORS, LEGEND_BELOW, bar_length, require_units, styled
 
 __all__ = ["separation_curves"]
 
 #: Title and units of each panel, and what is drawn there.
 PANELS = (
-    ("accuracy on held-out points", "1", {"probe": "linear probe", "neighbours": "5 nearest neighbours"}),
-    ("classes' distance over size", "1", {"fisher": "Fisher ratio", "distances": "W₂ of classes / rms within"}),
+    ("accuracy, held out", "1", {"probe": "linear probe", "neighbours": "5 nearest neighbours"}),
+    ("distance / size of classes", "1", {"fisher": "Fisher ratio", "distances": "W₂ of classes / rms within"}),
     ("I(T;Y) [bits]", "bits", {"information": "I(T;Y)"}),
 )
+#: Pixels of a panel, and between two rows.
+PANEL, GAP = 200, 62
 COLORS = dict(zip(("probe", "neighbours", "information", "fisher", "distances"), LAYER_COLORS, strict=False))
 
 
@@ -49,12 +52,12 @@ def separation_curves(dataset: xr.Dataset, title: str = "Classes by depth, at eq
     if set(dataset["probe"].dims) != {"data", "split", "depth"}:
         raise InputError("dataset", Text(f"probe over {dataset['probe'].dims}"), "probe over data, split and depth")
     names = [str(name) for name in dataset["data"].values]
-    titles = [text for name in names for text in (f"<b>{name}</b>", "", "")]
+    titles = [escaped(name) for name in names for _ in PANELS]
+    plot = PANEL * len(names) + GAP * (len(names) - 1)
     figure = make_subplots(
-        rows=len(names), cols=3, horizontal_spacing=0.095, vertical_spacing=0.26 / len(names), subplot_titles=titles
+        rows=len(names), cols=3, horizontal_spacing=0.085, vertical_spacing=GAP / plot, subplot_titles=titles
     )
-    for note in figure.layout.annotations:
-        note.update(font={"size": 13}, x=0.0, xanchor="left")
+    figure.update_annotations(font_size=13)
     depths = dataset["depth"].values.astype(float)
     finite = depths[np.isfinite(depths) & (depths > 0)]
     places = np.where(np.isinf(depths), 3 * finite.max(), depths)
@@ -67,9 +70,7 @@ def separation_curves(dataset: xr.Dataset, title: str = "Classes by depth, at eq
                 for trace in _curve(part, quantity, text, color, places, shown, row == 1):
                     figure.add_trace(trace, row=row, col=column)
             if column == 3 and "truth" in part and np.isfinite(part["truth"]):
-                figure.add_hline(
-                    y=float(part["truth"]), line={"color": "#777", "width": 1.3, "dash": "dash"}, row=row, col=3
-                )
+                figure.add_trace(_across(places[shown], float(part["truth"]), "#777", "dash", "I(X;Y)"), row=row, col=3)
             last = row == len(names)
             figure.update_xaxes(
                 type="log",
@@ -80,17 +81,17 @@ def separation_curves(dataset: xr.Dataset, title: str = "Classes by depth, at eq
                 row=row,
                 col=column,
             )
-            figure.update_yaxes(title=label, row=row, col=column)
+            figure.update_yaxes(title={"text": label, "standoff": 4, "font": {"size": 13}}, row=row, col=column)
     subtitle = dataset.attrs.get("subtitle", "dotted: the raw data, t = 0 · dashed: I(X;Y) · hollow: flagged")
     return styled(
         figure,
         title,
         f"{subtitle}<br>bars: 95 % of the difference from L = 1 on the same splits",
-        width=1300,
-        height=170 + 270 * len(names),
-        margin={"l": 80, "r": 40, "t": 135, "b": 70},
+        width=1100,
+        height=plot + 255,
+        margin={"l": 70, "r": 30, "t": 145, "b": 110},
         showlegend=True,
-        legend={"x": 1.04, "y": 1.0, "xanchor": "left"},
+        legend={**LEGEND_BELOW, "y": -65 / plot},
     )
 
 
@@ -125,15 +126,17 @@ def _curve(
         )
     ]
     if (~shown).any() and known.any() and np.isfinite(mean[~shown][0]):
-        ends = [places[known].min() / 1.25, places[known].max() * 1.25]
-        traces.append(
-            go.Scatter(
-                x=ends,
-                y=[mean[~shown][0]] * 2,
-                mode="lines",
-                line={"color": color, "dash": "dot", "width": 1.4},
-                showlegend=False,
-                hovertemplate=f"{text}, raw: %{{y:.4g}}<extra></extra>",
-            )
-        )
+        traces.append(_across(places[known], mean[~shown][0], color, "dot", f"{text}, raw"))
     return traces
+
+
+def _across(places: np.ndarray, value: float, color: str, dash: str, text: str) -> go.Scatter:
+    """A level line."""
+    return go.Scatter(
+        x=[places.min() / 1.25, places.max() * 1.25],
+        y=[value] * 2,
+        mode="lines",
+        line={"color": color, "dash": dash, "width": 1.4},
+        showlegend=False,
+        hovertemplate=f"{text}: %{{y:.4g}}<extra></extra>",
+    )

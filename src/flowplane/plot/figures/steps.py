@@ -45,7 +45,7 @@ def steps(
             name: (found["evaluations"].sel(solver=solver), found["distance"].sel(solver=solver), dash, symbol)
             for solver, (name, dash, symbol) in SOLVERS.items()
         }
-        curves["adaptive"] = (found["adaptive_evaluations"], found["adaptive_distance"], "dot", "diamond")
+        curves["adaptive"] = (found["adaptive_evaluations"], found["adaptive_distance"], "dashdot", "diamond")
         for name, (calls, distance, dash, symbol) in curves.items():
             values = np.where(distance.values > 0, distance.values, np.nan)  # a logarithm has no 0
             label = f"{flow}, {name}" if flow else name
@@ -60,14 +60,16 @@ def steps(
             )
         figure.add_hline(y=found.attrs["within"], line={"color": color, "dash": "dot", "width": 1})
     figure.update_xaxes(type="log", dtick=1, title="evaluations of the velocity")
-    error = axis_title(next(iter(flows.values()))["distance"], "√E|x<sub>N</sub> − x|²")
+    error = axis_title(next(iter(flows.values()))["distance"], "error √(E|x<sub>N</sub> − x|²)")
     figure.update_yaxes(type="log", dtick=1, title=error, exponentformat="power")
-    asked = ";<br>".join(f"{flow}{': ' if flow else ''}{_least(found)}" for flow, found in flows.items())
+    asked = ";<br>".join(
+        f"{'by ' if flow else ''}{flow}{' ' if flow else ''}with {_least(found)}" for flow, found in flows.items()
+    )
     more = 16 * len(flows) if len(flows) > 1 else 0  # a line of the subtitle for each flow
     return styled(
         figure,
         title,
-        f"dotted: the error asked for, reached with{'<br>' if len(flows) > 1 else ' '}{asked}",
+        f"dotted: the error asked for, reached {'<br>' if len(flows) > 1 else ''}{asked}",
         width=900,
         height=520 + more,
         margin={"l": 85, "r": 30, "t": 120 + more, "b": 65},

@@ -8,10 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from flowplane.core.results import interval, quantities
+from flowplane.core.results import interval, long_name, quantities
 from flowplane.errors import InputError, Text
 from flowplane.plot.registry import draws
-from flowplane.plot.style import LAYER_COLORS, axis_title, bar_length, faded, styled
+from flowplane.plot.style import LAYER_COLORS, axis_title, bar_length, faded, round_ticks, styled
 
 __all__ = ["sweep"]
 
@@ -68,11 +68,11 @@ def sweep(
     label = axis_title(dataset[quantity])
     axis = dataset[along].attrs.get("long_name", str(along).replace("_", " "))
     figure.update_xaxes(title=axis, tickvals=list(range(len(texts))), ticktext=texts, range=[-0.5, len(texts) - 0.5])
-    figure.update_yaxes(title=label, type="log" if log else "linear")
+    figure.update_yaxes(title=label, **round_ticks(dataset[quantity].values.astype(float)) if log else {"type": "linear"})
     return styled(
         figure,
-        title or label,
-        "faint: every replica · strong: their mean with its 95 % interval",
+        title or f"{long_name(dataset, quantity)}, by {axis}",
+        _about(dataset[quantity].values.astype(float), log),
         width=820,
         height=520,
         margin={"l": 85, "r": 30, "t": 95, "b": 70},
@@ -93,6 +93,12 @@ def _first(dataset: xr.Dataset) -> str:
             return name
     have = ", ".join(f"{name} over {dataset[name].dims}" for name in quantities(dataset))
     raise InputError("dataset", Text(have or "no quantity"), "one over replica and one or two parameters: select the rest")
+
+
+def _about(values: np.ndarray, log: bool) -> str:
+    """What points and bars are, and that some replicas have no value."""
+    lacking = " · without the replicas that have no value" if np.isnan(values).any() else ""
+    return f"faint: every replica · strong: their {'geometric ' if log else ''}mean with its 95 % interval{lacking}"
 
 
 def _curve(figure: go.Figure, places: np.ndarray, values: np.ndarray, color: str, name: str, log: bool) -> None:

@@ -58,7 +58,7 @@ def training_history(dataset: xr.Dataset, title: str = "Training") -> go.Figure:
     return styled(
         figure,
         title,
-        f"dashed: the step whose weights were kept, {kept}" if kept else "",
+        f"dashed: the step of {kept}, which were kept" if kept else "",
         width=850,
         height=480,
         margin={"l": 75, "r": 30, "t": 115, "b": 65},

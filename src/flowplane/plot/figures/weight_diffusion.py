@@ -70,7 +70,7 @@ def weight_diffusion(dataset: xr.Dataset, title: str = "How far the weights move
         figure,
         grid,
         title,
-        f"{about(dataset)} · origin: {dataset.attrs.get('since', 'given')}",
+        f"{about(dataset)} · origin: {dataset.attrs.get('since', 'given')} · ranges: 95 %",
         x=lags,
         x_title="epochs since the origin",
         y_range=[low - 0.1, high + 0.35 * (high - low)],  # room for the text above the curves

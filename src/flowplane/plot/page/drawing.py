@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from html import escape
-from re import sub
+from re import Match, sub
 from typing import Any
 
 import numpy as np
@@ -67,18 +67,18 @@ def drawn(name: str, figure: go.Figure | Drawn) -> Drawn:
     layout |= {"height": height - saved - below, "autosize": False, "template": BLANK}
     for trace in data:
         _without_webgl(trace)
-    across, columns = panels_across(layout), columns_of(layout)
+    across, columns = panels_across(layout, data), columns_of(layout)
     content = {
         "title": plain(title.get("text")) or name,
-        "subtitle": plain(sub(r"[;·\s]*<br>", "; ", str(title.get("subtitle", {}).get("text") or ""))),
+        "subtitle": plain(sub(r"[;·\s]*<br>", _joined, str(title.get("subtitle", {}).get("text") or ""))),
         "sentence": sentence(data, columns),
         "width": width,
         "above": saved,
         "data": data,
         "frames": frames,
         "wide": layout,
-        "middle": narrow_layout(layout, columns=2) if across > 2 else None,
-        "narrow": narrow_layout(layout),
+        "middle": narrow_layout(layout, data, columns=2) if across > 2 else None,
+        "narrow": narrow_layout(layout, data),
         "breakpoint": max(2 * PAIRED, PANEL * across),
         "controls": controls,
         "choice": choice,
@@ -117,6 +117,11 @@ BLANK: dict[str, Any] = {
         "annotationdefaults": {"arrowcolor": "#444444"},
     }
 }
+
+
+def _joined(end: Match[str]) -> str:
+    """What a line of a subtitle ends with on a page: nothing if the sentence goes on, as a space before the break says."""
+    return " " if end[0] == " <br>" else "; "
 
 
 def _above(note: dict[str, Any]) -> bool:

@@ -257,8 +257,8 @@ def _history(rows: list[tuple[int, float, float, float]], best_step: int, plan: 
     loss = {"units": units}
     dataset = xr.Dataset(
         {
-            "training_loss": ("step", training, loss | {"long_name": "mean loss since the step before"}),
-            "held_out_loss": ("step", held, loss | {"long_name": "loss on points that were held out, fixed noise"}),
+            "training_loss": ("step", training, loss | {"long_name": "training loss, mean since the point before"}),
+            "held_out_loss": ("step", held, loss | {"long_name": "loss on held-out points, at fixed noise"}),
             "learning_rate": ("step", rates, {"units": "1", "long_name": "learning rate"}),
         },
         {"step": ("step", steps, {"units": "1"})},
