@@ -19,6 +19,7 @@ __all__ = [
     "LAYER_COLORS",
     "LEGEND_BELOW",
     "NARROWEST",
+    "WRAP",
     "axis_title",
     "bar_length",
     "color_axis",
@@ -52,6 +53,8 @@ DECADES = 4.0
 COLUMNS = 3
 #: Pixels across that a subtitle and a legend need.
 NARROWEST = 770
+#: Plotly breaks a line here as at `<br>`; a page, which wraps lines itself, runs on.
+WRAP = "<br >"
 #: A legend below the title of the horizontal axis.
 LEGEND_BELOW = {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.13, "yanchor": "top", "font": {"size": 12}}
 FONT = "Helvetica, Arial, sans-serif"

@@ -20,6 +20,7 @@ from flowplane.plot.registry import draws
 from flowplane.plot.style import (
     COLORSCALE,
     NARROWEST,
+    WRAP,
     color_axis,
     common_units,
     in_units,
@@ -144,7 +145,7 @@ def layer_transport(dataset: xr.Dataset, title: str = "How each layer moves its 
     return styled(
         figure,
         title,
-        "<br>".join([_subtitle(shown), *missing]),
+        "<br>".join([_subtitle(shown), *([WRAP.join(missing)] if missing else [])]),
         width=max(130 + grid.columns * PANEL_WIDTH, NARROWEST),
         height=height,
         showlegend=False,

@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 from flowplane.plot.page.columns import columns_of, panels_of, plain, sentence
 from flowplane.plot.page.narrow import narrow_layout, panels_across
 from flowplane.plot.page.numbers import is_numeric, values_of, written
+from flowplane.plot.style import WRAP
 from flowplane.plot.thinning import kept_rows
 
 __all__ = ["SLIDER", "Drawn", "drawn", "figure_of", "share_ranges"]
@@ -70,7 +71,7 @@ def drawn(name: str, figure: go.Figure | Drawn) -> Drawn:
     across, columns = panels_across(layout), columns_of(layout)
     content = {
         "title": plain(title.get("text")) or name,
-        "subtitle": plain(sub(r"[;·\s]*<br>", "; ", str(title.get("subtitle", {}).get("text") or ""))),
+        "subtitle": plain(sub(r"[;·\s]*<br>", "; ", str(title.get("subtitle", {}).get("text") or "").replace(WRAP, " "))),
         "sentence": sentence(data, columns),
         "width": width,
         "above": saved,

@@ -124,6 +124,8 @@ def _label_array(labels: Any) -> np.ndarray:
         raise InputError("labels", Text("rows of unequal length"), wanted) from error
     if plain.dtype.kind == "O" and all(isinstance(each, str) for each in plain.ravel()):
         plain = plain.astype(str)
+    if plain.ndim == 0 and plain.dtype.kind in "US":
+        raise InputError("labels", labels, "one label per input")
     if plain.dtype.kind in "US":
         return plain
     values = as_numbers("labels", labels)
