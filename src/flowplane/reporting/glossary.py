@@ -13,7 +13,7 @@ WORDS = {
     "bits": "One bit settles a question with two equally likely answers; n distinguishable inputs hold log2 n bits.",
     "nats": "Bits by the natural logarithm: 1 nat is 1.44 bits.",
     "replica": "One of several networks that differ only in their random initialisation and split of the data.",
-    "saturated": "Almost every input occupies its own cell: the estimate has reached log2 of the number of samples, its ceiling.",
+    "saturated": "Almost every input has a cell to itself: the estimate has reached its ceiling, log2 of the sample size.",
     "⚠ … (92 %)": "The share of the replicas that have this warning at the last epoch.",
     "bounds far apart": "The interval covers most of what is possible, so the number beside it says little.",
     "rms": "Root mean square, here of the distance between a layer's input points and its output points.",
