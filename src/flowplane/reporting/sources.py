@@ -21,7 +21,10 @@ __all__ = ["MOST", "subjects_of", "titles_of"]
 
 #: Columns that a page can hold side by side.
 MOST = 6
-EXPECTED = "a Recording (a Recorder has it as .recording), an experiment's Result, a flow, the path of a recording or of results, or a list of them"
+EXPECTED = (
+    "a Recording (a Recorder has it as .recording), an experiment's Result, a flow, the path of a recording or of results, "
+    "or a list of them"
+)
 
 
 def subjects_of(source: Any, denoising: bool = False, cluster: Any = None) -> list[Subject]:
