@@ -11,9 +11,10 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 demo: $(VENV)/demo.stamp
 	$(BIN)/flowplane reproduce information-plane planar-dae
 	$(BIN)/flowplane report results/information-plane -o results/report.html
-	@echo "open results/report.html in a browser; then try"
+	@echo "open in a browser results/report.html, the networks layer by layer, and results/planar-dae/planar-dae.html, a density"
+	@echo "that flows; then try"
 	@echo "  $(BIN)/flowplane claims results/             every claim of both papers, and what tests it"
-	@echo "  $(BIN)/python docs/gallery/own_network.py    a network of your own, as in README"
+	@echo "  $(BIN)/python docs/gallery/own_network.py    a small convolutional network, in numbers"
 	@echo "  $(BIN)/flowplane reproduce planar-dae --full  the second lens, at the paper's scale"
 
 test: check

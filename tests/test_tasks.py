@@ -110,7 +110,7 @@ def test_arguments_are_copied_and_fields_are_frozen():
         ({"labels": [1, 1, 1, 1]}, "one class only"),
         ({"labels": [0, 1, 0.5, 1]}, "whole class numbers"),
         ({"labels": [0, 1, -1, 1]}, "whole class numbers"),
-        ({"labels": [0, 1, float("nan"), 1]}, "labels: found 1 values that are NaN"),
+        ({"labels": [0, 1, float("nan"), 1]}, "labels: found 1 value that is NaN"),
         ({"labels": ["a", "b", "a", "b"]}, "an array of numbers"),
         ({"inputs": np.full((4, 2), np.nan)}, "inputs: found 8 values that are NaN"),
         ({"inputs": np.full((4, 2), 1e300)}, "inputs: found 8 values that are NaN or infinite"),

@@ -15,6 +15,7 @@ __all__ = [
     "RecordingFailed",
     "SweepFailed",
     "Text",
+    "not_finite",
     "unknown",
 ]
 
@@ -87,6 +88,17 @@ class Text(str):
 def _shown(found: object) -> str:
     text = " ".join((str(found) if isinstance(found, Text) else repr(found)).split())
     return text if len(text) <= 200 else text[:197] + "..."
+
+
+def not_finite(argument: str, count: int, note: str = "") -> InputError:
+    """The error for numbers that are NaN or infinite; `note` says more of them.
+
+    Example:
+        >>> str(not_finite("inputs", 1))
+        'inputs: found 1 value that is NaN or infinite, expected finite numbers'
+    """
+    said = "1 value that is" if count == 1 else f"{count:,} values that are"
+    return InputError(argument, Text(f"{said} NaN or infinite{note}"), "finite numbers")
 
 
 def unknown(argument: str, found: object, known: Iterable[str]) -> InputError:

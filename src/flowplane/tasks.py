@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from flowplane.core.arrays import as_numbers
 from flowplane.core.display import shortened, table_html
 from flowplane.core.paths import as_path
-from flowplane.errors import InputError, Text
+from flowplane.errors import InputError, Text, not_finite
 
 __all__ = ["Task", "digits", "load", "spherical_rule"]
 
@@ -295,7 +295,7 @@ def _numbers(name: str, values: Any) -> np.ndarray:
 def _finite(name: str, array: np.ndarray) -> np.ndarray:
     bad = int((~np.isfinite(array)).sum())
     if bad:
-        raise InputError(name, Text(f"{bad} values that are NaN or infinite (float32)"), "finite numbers")
+        raise not_finite(name, bad, " (float32)")
     return array
 
 

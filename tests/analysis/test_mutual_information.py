@@ -74,6 +74,8 @@ def test_what_is_refused():
     assert np.isfinite(fp.mutual_information(RNG.normal(size=(200, 6)), X[:200] > 0).mutual_information)
     with pytest.raises(InputError, match="y: found 9 samples, expected as many as x has, 1000"):
         fp.mutual_information(X, Y[:9])
+    with pytest.raises(InputError, match="y: found 1 value that is NaN or infinite"):
+        fp.mutual_information([0.0, 1.0, 2.0], [0.5, 1.5, float("nan")])
     with pytest.raises(InputError, match="estimator: found 'ksg', expected an estimator such as"):
         fp.mutual_information(X, Y, "ksg")
     with pytest.raises(InputError, match=r"x: found shape \(10, 10, 10\)"):

@@ -155,6 +155,7 @@ def test_metrics_are_those_of_the_recorded_draw(small):
         ({"noise_variance": "loud"}, "noise_variance: found 'loud', expected"),
         ({"noise_variance": None}, "noise_variance: found None, expected"),
         ({"hidden": ()}, "noise_variance: found 0.05, expected 0 for a network without hidden layers"),
+        ({"hidden": "10"}, "hidden: found '10', expected the number of units of each hidden layer"),
         ({"compile": True}, "compile: found True, expected 'auto' or False for a network with noise"),
     ],
 )

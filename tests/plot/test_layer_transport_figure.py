@@ -10,6 +10,7 @@ from flowplane.core.results import Flags
 from flowplane.errors import InputError
 from flowplane.plot.figures.layer_transport import PANELS
 from flowplane.plot.names import layer_texts, shortened
+from flowplane.plot.page.drawing import drawn
 
 NAMES = ["net.0.<script>alert(1)</script>", "net.a_very_long_name_of_a_layer_indeed.proj", "net.2"]
 
@@ -42,7 +43,17 @@ def test_every_quantity_of_a_panel_is_drawn_for_every_epoch(found):
 
 
 def said(figure):
-    return figure.layout.title.subtitle.text.replace("<br>", " ")
+    return figure.layout.title.subtitle.text.replace(" <br>", " ").replace("<br>", " ")
+
+
+def test_a_page_runs_on_where_the_figure_wraps_a_line(found):
+    alphabet = Flags({"lost": ("the step changes the dimension, so volumes cannot be compared, " * 3, "")})
+    for name in ("log_det", "log_det_affine"):
+        found[f"{name}_flags"].attrs |= alphabet.attrs()
+    figure = fp.plot.layer_transport(found)
+    assert " <br>" in figure.layout.title.subtitle.text
+    subtitle = drawn("figure", figure).content["subtitle"]
+    assert said(figure).split("not shown: ")[1] == subtitle.split("not shown: ")[1]
 
 
 def test_what_has_no_panel_is_said(found):

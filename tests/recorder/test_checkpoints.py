@@ -112,8 +112,8 @@ def test_a_recording_holds_no_pickle(run, tmp_path):
     ("make", "message"),
     [
         (lambda folder: folder / "nothing.pt", "it does not exist"),
-        (lambda folder: folder, "which holds none"),
-        (lambda folder: [], "which holds none"),
+        (lambda folder: folder, "where there are none"),
+        (lambda folder: [], "where there are none"),
         (lambda folder: folder / "x.txt", "files that end in .pt"),
         (lambda folder: folder / "broken.safetensors", "a readable checkpoint"),
         (lambda folder: folder / "list.pt", "a checkpoint that holds a state_dict"),

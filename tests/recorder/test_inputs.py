@@ -72,6 +72,8 @@ def test_a_loader_that_shuffles_disturbs_no_random_state():
     ("inputs", "labels", "message"),
     [
         (X, Y[:-1], r"labels: found shape \(39,\), expected 40 labels"),
+        (X.T, Y, r"labels: found shape \(40,\), expected . labels, one per input; the inputs' first axis is the sample's"),
+        (X, "labels", "labels: found 'labels', expected one label per input"),
         (X, torch.zeros(40), "labels: found one class only"),
         (X, Y * np.nan, "labels: found 40 values that are NaN"),
         (X * float("inf"), Y, "inputs: found .* NaN or infinite"),

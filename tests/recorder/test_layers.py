@@ -144,6 +144,8 @@ def test_layers_that_cannot_be_recorded():
         layers(unused, layers="0.b")
     with pytest.raises(InputError, match=r"model: found str, expected a torch\.nn\.Module"):
         layers("model")
+    with pytest.raises(InputError, match=r"model: found the class Linear, expected a torch\.nn\.Module"):
+        layers(nn.Linear)
     with pytest.raises(InputError, match=r"inputs: found shape \(8, 4\), on which the model fails: mat1 and mat2"):
         layers(nn.Linear(5, 2))
 

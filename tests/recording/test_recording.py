@@ -169,7 +169,7 @@ def test_blocks_change_nothing(stored):
 def test_measure_refuses(stored, task):
     for measure, samples, message in (
         ("binned", "all", "measure: found 'binned'"),
-        (fp.Binned, "all", "measure: found <class"),
+        (fp.Binned, "all", r"measure: found the class Binned, expected an estimator made from it, such as Binned\(…\)"),
         (fp.Binned(3), "some", "samples: found 'some', expected one of all, train, test"),
     ):
         with pytest.raises(InputError, match=message):

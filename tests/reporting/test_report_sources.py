@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import xarray as xr
 from page_reading import Read
 
 import flowplane as fp
@@ -116,6 +117,7 @@ def test_large_recordings_are_thinned_and_that_is_said(small, monkeypatch):
     [
         ([], "at least one: a Recording"),
         (7, "source: found int, expected a Recording"),
+        (xr.Dataset(), "source: found Dataset, expected .*; fp.plot.show draws a Dataset"),
         ([1, 2, 3, 4, 5, 6, 7], "found 7 things, expected at most 6"),
         ("nowhere.fp", "nothing is there"),
         (Result({}, {}, []), "a Result without claims"),

@@ -184,7 +184,7 @@ def test_what_is_refused(layers):
         layer_path(layers[:1])
     with pytest.raises(InputError, match=r"layers\[1\]: found points \(59,\), expected 60 samples"):
         layer_path([layers[0], layers[1][1:]])
-    with pytest.raises(InputError, match=r"layers\[1\]: found 1 values that are NaN"):
+    with pytest.raises(InputError, match=r"layers\[1\]: found 1 value that is NaN"):
         layer_path([layers[0], np.where(layers[1] == layers[1].max(), np.nan, layers[1])])
     with pytest.raises(InputError, match=r"path: found shape \(60, 5\)"):
         path_measures(layers[0])

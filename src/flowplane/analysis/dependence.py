@@ -9,7 +9,7 @@ import xarray as xr
 from torch import Tensor
 
 from flowplane.bridge.denoising import Denoising
-from flowplane.core.arrays import as_tensor
+from flowplane.core.arrays import as_tensor, require_finite
 from flowplane.core.points import check_seed
 from flowplane.core.results import stamp
 from flowplane.errors import InputError, Text
@@ -80,6 +80,7 @@ def _points(name: str, value: Any) -> Tensor:
         array = array[:, None]
     if array.ndim != 2 or 0 in array.shape:
         raise InputError(name, Text(f"shape {tuple(array.shape)}"), "(sample, feature) or (sample,), none of them 0")
+    require_finite(name, array)
     return array
 
 

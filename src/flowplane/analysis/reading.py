@@ -203,7 +203,8 @@ def _named(rec: Recording, name: str) -> xr.Dataset:
     """What a measure of this name found while the model was recorded."""
     known = rec.online if isinstance(rec, ModelRecording) else {}
     if name not in known:
-        raise unknown("estimator", name, [*known, "an estimator such as fp.KSG()"])
+        taken = f", or the name of a measure taken while recording: {', '.join(known)}" if known else ""
+        raise InputError("estimator", name, f"an estimator such as fp.KSG(){taken}")
     return known[name]
 
 

@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from flowplane.errors import InputError, Text
+from flowplane.errors import InputError, Text, not_finite
 
 __all__ = ["as_numbers", "as_tensor", "batch_dims", "require_finite"]
 
@@ -60,7 +60,7 @@ def require_finite(name: str, value: Tensor) -> None:
             return
         bad = int((~torch.isfinite(value)).sum())
         if bad:
-            raise InputError(name, Text(f"{bad} values that are NaN or infinite"), "finite numbers")
+            raise not_finite(name, bad)
 
 
 def batch_dims(value: Any, batch: int) -> tuple[tuple[str, ...], dict[str, Any]]:

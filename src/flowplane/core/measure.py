@@ -77,6 +77,10 @@ def require_function(measure: Any, layer: LayerFacts) -> None:
 
 def check_measure(name: str, measure: Any) -> Any:
     """The measure. Raises InputError for what cannot be called, and for a class."""
-    if not callable(measure) or isinstance(measure, type):
+    if isinstance(measure, type):
+        raise InputError(
+            name, Text(f"the class {measure.__name__}"), f"an estimator made from it, such as {measure.__name__}(…)"
+        )
+    if not callable(measure):
         raise InputError(name, measure, "an estimator such as fp.Binned(30)")
     return measure

@@ -194,7 +194,7 @@ def stamp(dataset: xr.Dataset, result: str, *, seed: int | None = None, **about:
 
 def result_of(dataset: Any, argument: str = "dataset") -> str:
     """The name of a result. Raises InputError for anything that is not a result, or that this version does not know."""
-    expected = "a Dataset that flowplane made: its attribute `result` says which"
+    expected = "a Dataset that flowplane made, such as fp.information_plane(rec): its attribute `result` says which"
     if not isinstance(dataset, xr.Dataset):
         raise InputError(argument, Text(type(dataset).__name__), expected)
     if "result" not in dataset.attrs:

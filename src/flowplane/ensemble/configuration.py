@@ -50,6 +50,8 @@ class Configuration:
         """The configuration for a task, with defaults filled in."""
         hidden = given["hidden"]
         widths = tuple(hidden) if isinstance(hidden, list | tuple | np.ndarray) else (hidden,)
+        if isinstance(hidden, str):
+            raise InputError("hidden", hidden, "the number of units of each hidden layer, such as (10, 7, 5)")
         given["hidden"] = tuple(check_count("hidden", width) for width in widths)
         for name, known in (
             ("activation", ACTIVATIONS),

@@ -121,7 +121,7 @@ def _found(paths: Any) -> list[Path]:
         else:
             found = [one]
     if not found:
-        raise InputError("paths", Text(f"{paths}, which holds none"), wanted)
+        raise InputError("paths", Text(f"{paths}, where there are none"), wanted)
     for each in found:
         if not each.exists():
             raise InputError("paths", str(each), f"{wanted}; it does not exist")

@@ -28,7 +28,8 @@ def unwrapped(model: Any) -> nn.Module:
         InputError: not a Module, or one in FullyShardedDataParallel.
     """
     if not isinstance(model, nn.Module):
-        raise InputError("model", Text(type(model).__name__), "a torch.nn.Module")
+        found = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        raise InputError("model", Text(found), "a torch.nn.Module")
     wrapped = (nn.DataParallel, nn.parallel.DistributedDataParallel)
     while isinstance(model, wrapped) or type(model).__name__ == "OptimizedModule":
         model = next(getattr(model, name) for name in WRAPPERS if hasattr(model, name))

@@ -53,7 +53,9 @@ class Place(NamedTuple):
 def require_recording(rec: Any) -> Recording:
     """The recording. Raises InputError for anything else."""
     if not isinstance(rec, Recording):
-        raise InputError("rec", Text(type(rec).__name__), "a Recording, from fp.train, fp.Recorder or fp.open")
+        raise InputError(
+            "rec", Text(type(rec).__name__), "a Recording, such as fp.train, fp.open or recorder.recording gives"
+        )
     return rec
 
 

@@ -11,8 +11,10 @@ __all__ = ["FLOW_WORDS", "WORDS", "glossary"]
 #: Two dozen words each at most.
 WORDS = {
     "bits": "One bit settles a question with two equally likely answers; n distinguishable inputs hold log2 n bits.",
+    "nats": "Bits by the natural logarithm: 1 nat is 1.44 bits.",
     "replica": "One of several networks that differ only in their random initialisation and split of the data.",
-    "saturated": "Almost every input occupies its own cell: the estimate has saturated at log2 n, the number of samples.",
+    "saturated": "Almost every input has a cell to itself: the estimate has reached its ceiling, log2 of the sample size.",
+    "⚠ … (92 %)": "The share of the replicas that have this warning at the last epoch.",
     "bounds far apart": "The interval covers most of what is possible, so the number beside it says little.",
     "rms": "Root mean square, here of the distance between a layer's input points and its output points.",
     "optimal": "A layer that moves points no farther than needed to reach the same distribution is 100 % optimal.",
@@ -20,6 +22,7 @@ WORDS = {
         "Participation ratio: how many directions points spread over about their mean; 1 for a line, all units for a ball."
     ),
     "linear-probe accuracy": "The share of held-out points that a linear classifier on the layer puts into the right class.",
+    "guessing": "Naming the commonest class every time is right as often as that class occurs: a probe must do better.",
     "embedding “pad”": "Layers of different width are compared in one space by padding the narrower one with zeros.",
 }
 

@@ -158,7 +158,7 @@ class Live:
                 if self._ended:
                     return
                 part = next(iter(self._undrawn()), None)
-                run, wanted = min(self._missing(), key=self._turn, default=(None, ""))
+                run, wanted = min(self._ready(), key=self._turn, default=(None, ""))
                 rec = run.rec if run is not None else None
                 before, plane = (self._known(run, name) for name in (wanted, "plane"))
             if part is not None:
@@ -206,6 +206,11 @@ class Live:
         """Analyses that were not computed at the newest commit."""
         every = [(run, part) for part in COMPUTED for run in self._runs if run.rec is not None]
         return [(run, part) for run, part in every if run.rec is not None and self._commit(run, part) != run.rec.commit]
+
+    def _ready(self) -> list[tuple[Run, str]]:
+        """Of these, what waits for no other: what can be decoded may be read from the plane at the same commit."""
+        missing = self._missing()
+        return [(run, part) for run, part in missing if part != "decodable" or (run, "plane") not in missing]
 
     def _turn(self, key: tuple[Run, str]) -> int:
         """Whose turn it is: what was computed longest ago, so that nothing waits forever."""

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import xarray as xr
+
 from flowplane.core.paths import as_path
 from flowplane.core.progress import progress_bar
 from flowplane.errors import InputError, Text
@@ -19,7 +21,10 @@ __all__ = ["MOST", "subjects_of", "titles_of"]
 
 #: Columns that a page can hold side by side.
 MOST = 6
-EXPECTED = "a Recording, an experiment's Result, a flow, the path of a recording or of results, or a list of them"
+EXPECTED = (
+    "a Recording (a Recorder has it as .recording), an experiment's Result, a flow, the path of a recording or of results, "
+    "or a list of them"
+)
 
 
 def subjects_of(source: Any, denoising: bool = False, cluster: Any = None) -> list[Subject]:
@@ -105,7 +110,8 @@ def _found(part: Any, title: str) -> Subject | Recording | TransportMap:
     from flowplane.transport import TransportMap
 
     if not isinstance(part, Recording | TransportMap):
-        raise InputError("source", Text(type(part).__name__), EXPECTED)
+        drawn = "; fp.plot.show draws a Dataset" if isinstance(part, xr.Dataset) else ""
+        raise InputError("source", Text(type(part).__name__), EXPECTED + drawn)
     return part
 
 

@@ -57,7 +57,11 @@ def read_labels(labels: Any, count: int, places: bool = False) -> Labels:
         return Labels(None, None, "none")
     values = _label_array(labels)
     if len(values) != count:
-        hint = "; a tuple holds arguments, a list samples" if len(values) > count else ""
+        hint = (
+            "; the inputs' first axis is the sample's; a tuple holds arguments, a list samples"
+            if len(values) > count
+            else ""
+        )
         raise InputError("labels", Text(f"shape {values.shape}"), f"{count} labels, one per input{hint}")
     if values.ndim == 2 and 1 in values.shape[1:]:
         values = values[:, 0]
@@ -124,6 +128,8 @@ def _label_array(labels: Any) -> np.ndarray:
         raise InputError("labels", Text("rows of unequal length"), wanted) from error
     if plain.dtype.kind == "O" and all(isinstance(each, str) for each in plain.ravel()):
         plain = plain.astype(str)
+    if plain.ndim == 0 and plain.dtype.kind in "US":
+        raise InputError("labels", labels, "one label per input")
     if plain.dtype.kind in "US":
         return plain
     values = as_numbers("labels", labels)
