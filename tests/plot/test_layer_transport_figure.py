@@ -53,7 +53,7 @@ def test_a_page_runs_on_where_the_figure_wraps_a_line(found):
     figure = fp.plot.layer_transport(found)
     assert " <br>" in figure.layout.title.subtitle.text
     subtitle = drawn("figure", figure).content["subtitle"]
-    assert said(figure).split("not shown: ")[1] == subtitle.split("not shown: ")[1]
+    assert said(figure).split("not shown: ")[1].strip() == subtitle.split("not shown: ")[1]
 
 
 def test_what_has_no_panel_is_said(found):
