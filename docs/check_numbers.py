@@ -4,7 +4,7 @@ python docs/check_numbers.py
 
 Looked at is every row of a table that begins with the id of a claim: each number of its column `measured` (or of the columns
 between the statement and the verdict, where none is called so) has to be a measured value, an end of an interval or a
-reference of that claim or of its parts, rounded as it is quoted; each verdict has to be one of theirs. Where one is not, it
+reference of that claim or of its parts, or stand in its statement, rounded as it is quoted; each verdict has to be one of theirs. Where one is not, it
 is printed, and the exit code is 1; claims without a committed result are only counted.
 """
 
@@ -74,6 +74,7 @@ def held(quoted: str, claims: list[Claim]) -> bool:
     half = 0.5001 * 10.0 ** (power - digits)
     known = [value for claim in claims for value in (*claim.measured, *(claim.reference or ()))]
     known += [end for claim in claims for pair in claim.interval or () for end in pair]
+    known += [float(told) for claim in claims for told in NUMBER.findall(claim.statement.replace("−", "-"))]
     return any(abs(scale * value - float(text)) <= half for value in known for scale in (1.0, -1.0, 100.0))
 
 

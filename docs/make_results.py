@@ -21,7 +21,7 @@ from flowplane.experiments.claim import Claim
 from flowplane.experiments.papers import PAPER_CLAIMS, PAPERS, head_of
 from flowplane.experiments.registry import EXPERIMENTS, Experiment, experiments_of, finished
 from flowplane.plot.page.drawing import figure_of
-from flowplane.reporting.ledger import count_verdicts, measured_text, read_claims, reference_text
+from flowplane.reporting.ledger import count_verdicts, inconclusive_words, measured_text, read_claims, reference_text
 from flowplane.reporting.stored import stored_about, stored_figure, stored_figures
 
 HERE = Path(__file__).parent
@@ -82,6 +82,8 @@ def page(experiment: Experiment) -> str:
     stills = sorted(folder.glob("*.webp"), key=lambda still: (still.stem != shown, still.stem))
     parts = [f"# {experiment.name}: {experiment.title}", about(stored_about(folder))]
     parts.append(table(HEADER, map(cells, claims)))
+    if undecided := inconclusive_words(claims):
+        parts.append("\n".join(f"- {line}" for line in undecided))
     parts += [f"![{still.stem.replace('-', ' ').replace('_', ' ')}]({experiment.name}/{still.name})" for still in stills]
     return "\n\n".join(parts) + "\n"
 

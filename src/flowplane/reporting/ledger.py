@@ -189,7 +189,7 @@ def why_inconclusive(claim: Claim) -> str:
                 return f"The interval {ends} reaches beyond {band}."
             if abs(value - reference) > reach and low <= reference + reach and high >= reference - reach:
                 return f"{_short(value)} is outside {band}, but its interval {ends} overlaps it."
-        elif claim.reference is None and low <= 0 <= high:
+        elif claim.reference is None and low < 0 < high:
             return f"The interval {ends} includes 0."
         elif claim.tolerance is None and low <= reference <= high:
             return f"The interval {ends} includes {_short(reference)}."

@@ -165,6 +165,7 @@ def _controls(found: xr.Dataset, parts: xr.Dataset, of: Of, names: str) -> list[
             statement="no flow is straight by missing its target: sliced W_2² from its ends to the target, over that from "
             f"its starts, at most {MISSED:g}, scatter subtracted: {names} of {', '.join(judged)}",
             **at_most(ends, MISSED),
+            reference=(MISSED,) * ends.shape[1],
             units="1",
         ),
         Claim(
