@@ -2,10 +2,11 @@
 
 python docs/check_numbers.py
 
-Looked at is every row of a table that begins with the id of a claim: each number of its column `measured` (or of the columns
-between the statement and the verdict, where none is called so) has to be a measured value, an end of an interval or a
-reference of that claim or of its parts, or stand in its statement, rounded as it is quoted; each verdict has to be one of theirs. Where one is not, it
-is printed, and the exit code is 1; claims without a committed result are only counted.
+Looked at is every row of a table that begins with the id of a claim: each number of its column `measured` (or of the
+columns between the statement and the verdict, where none is called so) has to be a measured value, an end of an interval
+or a reference of that claim or of its parts, or stand in its statement, rounded as it is quoted; each verdict has to be
+one of theirs. Where one is not, it is printed, and the exit code is 1; claims without a committed result are only
+counted.
 """
 
 from __future__ import annotations
