@@ -136,7 +136,7 @@ def test_an_exact_law_has_a_narrow_interval():
 def test_what_points_are_refused():
     with pytest.raises(InputError, match=r"^delay: found shape"):
         fit_laws([1.0, 2.0], [1.0])
-    with pytest.raises(InputError, match=r"^delay: found 1 values of 0 or less"):
+    with pytest.raises(InputError, match=r"^delay: found 1 value of 0 or less"):
         fit_laws([1.0, 2.0], [1.0, 0.0])
     with pytest.raises(InputError, match=r"^compression: found shape"):
         slope_interval([1.0, 2.0], [1.0, 2.0])

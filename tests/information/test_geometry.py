@@ -246,7 +246,7 @@ def test_what_the_lens_refuses():
         fp.record(model, ids, unembed="auto", layers="norm", reduce="tokens")
     with pytest.raises(InputError, match="unembed: found 3, expected"):
         fp.record(model, ids, unembed=3, layers="norm", reduce="tokens")
-    with pytest.raises(InputError, match="unembed: found inputs without tokens"):
+    with pytest.raises(InputError, match="unembed: found inputs without token ids"):
         fp.record(torch.nn.Linear(4, 3), torch.randn(30, 5, 4), unembed=model.head, reduce="tokens")
     wide = fp.record(model, ids, unembed=torch.nn.Linear(7, 11), layers="norm", reduce="tokens")
     assert Flags.names(fp.layer_geometry(wide, "lens").lens_loss_flags) == ("other_width",)

@@ -101,7 +101,7 @@ def test_the_hull_is_concave_rising_and_above_all_points(points):
 
 
 def test_bad_input():
-    with pytest.raises(InputError, match=r"^i_ty: found 1 values"):
+    with pytest.raises(InputError, match=r"^i_ty: found 1 value"):
         concave_hull([1.0, 2.0], [1.0])
     with pytest.raises(InputError, match=r"^i_xt: "):
         concave_hull([np.nan], [1.0])

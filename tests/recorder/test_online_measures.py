@@ -158,7 +158,7 @@ def test_measures_know_the_layer_online_as_they_do_later():
         pass
     xr.testing.assert_allclose(online, recorder.recording.measure(fp.KSG(4)))
     with (
-        pytest.warns(RuntimeWarning, match="other outputs for the same inputs"),
+        pytest.warns(RuntimeWarning, match="different outputs for the same inputs"),
         pytest.raises(fp.errors.InputError, match=r"measures: found Pairwise, expected .* noise of its own"),
     ):
         fp.Recorder(nn.Sequential(nn.Linear(3, 2), Dropped()), X, Y, measures=(fp.Pairwise(0.1),))

@@ -87,7 +87,7 @@ def recorded(rank, folder):
     watched = whole(model)
     assert all(torch.equal(values, watched[name]) for name, values in whole(alone).items())
     if rank == 1:
-        with pytest.raises(InputError, match="another process than the first"):
+        with pytest.raises(InputError, match="a process other than the first"):
             _ = recorder.recording
     # and on from there
     with fp.Recorder(model, X, Y, path=folder / "run.fp", mode="resume", measures=(fp.Pairwise(0.1),)) as recorder:

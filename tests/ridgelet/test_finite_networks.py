@@ -114,5 +114,5 @@ def test_what_is_refused():
             units_of(wrong)
     with pytest.raises(InputError, match="hidden, offsets, output"):
         ShallowNetwork(Pair(), [[1.0]], offsets=[0.0, 1.0], output=[[1.0]])
-    with pytest.raises(InputError, match="output: found 1 values"):
+    with pytest.raises(InputError, match="output: found 1 value"):
         ShallowNetwork(Pair(), [[1.0]], offsets=[0.0], output=[[np.nan]])

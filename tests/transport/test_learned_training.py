@@ -170,7 +170,7 @@ def test_what_training_refuses():
 
     refused("covariance: found a matrix whose smallest eigenvalue", covariance=[[1.0, 2.0], [2.0, 1.0]])
     refused(r"covariance: found shape \(3, 3\)", covariance=np.eye(3))
-    refused("data: found 1 values that are NaN", data=np.where(np.arange(40).reshape(20, 2) == 3, np.nan, points))
+    refused("data: found 1 value", data=np.where(np.arange(40).reshape(20, 2) == 3, np.nan, points))
     refused(r"data: found shape \(1, 2\), expected points of shape \(n, d\), two or more", data=points[:1])
     refused(r"data: found shape \(2, 10, 2\)", data=points.reshape(2, 10, 2))
     refused("validation: found 1.0", validation=1.0)
