@@ -142,7 +142,7 @@ def test_activations_that_were_not_kept_leave_what_was_measured():
     plane = fp.information_plane(rec)
     assert plane.i_xt.channel == fp.information_plane(rec, fp.Pairwise(2.0)).i_xt.channel
     assert fp.information_plane(rec, list(rec.online)[1]).i_ty.estimator == "KSG"
-    with pytest.raises(InputError, match="estimator: found 'KSG', expected an estimator .*: Pairwise"):
+    with pytest.raises(InputError, match=r"estimator: found 'KSG', expected an estimator .*: Pairwise"):
         fp.information_plane(rec, "KSG")
     with pytest.raises(InputError, match=r"resolution: found .* taken while it was recorded"):
         fp.information_plane(rec, resolution=0.1)
