@@ -167,7 +167,7 @@ def _pairs(compression: Any, delay: Any) -> tuple[np.ndarray, np.ndarray]:
     if given.shape != times.shape:
         raise InputError("delay", Text(f"shape {times.shape}"), f"the shape of compression, {given.shape}")
     if (times <= 0).any():
-        wrong = (times <= 0).sum()
+        wrong = int((times <= 0).sum())
         raise InputError("delay", Text(f"{wrong} value{'s' * (wrong > 1)} of 0 or less"), "epochs above 0, or NaN")
     return given, times
 
